@@ -1,0 +1,1 @@
+"""Nametag: an operations inbox for Instagram direct messages."""

@@ -1,0 +1,24 @@
+"""The only reader of the clock, so that tests can move time."""
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Return seconds of a clock that never goes back; only differences mean anything."""
+    return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Block this thread for `seconds`."""
+    time.sleep(seconds)
+
+
+def from_timestamp(seconds: float) -> datetime:
+    """Return the moment `seconds` after the Unix epoch, aware, in UTC; raises OverflowError, ValueError, OSError."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,1 @@
+"""The database: engine, column types, the one way to write."""

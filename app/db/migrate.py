@@ -1,0 +1,53 @@
+"""Brings the schema to what this code knows, and says whether it is."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+
+from app.db.engine import db, is_sqlite
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+LATEST = "head"
+
+
+def upgrade(revision: str = LATEST) -> None:
+    """Migrate forward to `revision`; safe to start several times at once (migrations/env.py takes PostgreSQL's lock)."""
+    with _one_at_a_time():
+        command.upgrade(_config(), revision)
+
+
+def downgrade(revision: str) -> None:
+    """Migrate back to `revision` ("base" removes every table)."""
+    with _one_at_a_time():
+        command.downgrade(_config(), revision)
+
+
+def is_current() -> bool:
+    """Return whether the database's schema is the one this code knows; raises OperationalError when it cannot be asked."""
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    return present == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config: Config = current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS))
+    return config
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    path = db.engine.url.database
+    if not is_sqlite() or not path or path == ":memory:":
+        yield
+        return
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with Path(f"{path}.migrate").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,145 @@
+"""The one way to write: begin, change, commit, then tell the pages which accounts look different."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from app import clock, versions
+from app.db.engine import WAIT_SECONDS, Model, db, is_sqlite
+from app.errors import Unavailable
+
+DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
+_OPEN = "write transaction"
+_POLL_SECONDS = 0.0005
+
+
+class WriteOutsideTransaction(RuntimeError):
+    """A change was attempted outside `write()`: a fault in our code, not in the input."""
+
+
+class Tx:
+    """An open write transaction; functions that change rows take it as their first argument."""
+
+    def __init__(self, session: Session, connection: Connection) -> None:
+        self.session = session
+        self.connection = connection
+        self.touched: set[int] = set()
+
+    def touch(self, account_id: int) -> None:
+        """Say that this account looks different once the transaction is committed."""
+        self.touched.add(account_id)
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run one Core statement on the transaction's connection, past the ORM's bookkeeping."""
+        return self.connection.execute(statement, parameters)
+
+    def insert(self, model: type[Model]) -> Any:
+        """Return the dialect's INSERT for `model`, which knows ON CONFLICT on SQLite and PostgreSQL alike."""
+        dialect = sqlite if self.connection.dialect.name == "sqlite" else postgresql
+        return dialect.insert(model.__table__)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Open a block whose changes are undone alone when it raises."""
+        with self.session.begin_nested():
+            self.session.connection()  # joins: without it SAVEPOINT is sent only with the session's first statement
+            yield
+
+
+@contextmanager
+def write() -> Iterator[Tx]:
+    """Open the process's write transaction for one block; commits at its end, rolls back when it raises.
+
+    Raises Unavailable when the database cannot be reached, is full, or another writer holds it for over two seconds.
+    """
+    session = db.session()
+    if session.info.get(_OPEN):
+        raise WriteOutsideTransaction("a write transaction is already open; pass its tx on instead of opening another")
+    session.rollback()  # ends a read, whose snapshot may be old
+    try:
+        with _turn():
+            connection = session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+            session.info[_OPEN] = True
+            tx = Tx(session, connection)
+            try:
+                yield tx
+                session.commit()
+            finally:
+                session.info.pop(_OPEN, None)
+                session.rollback()
+    except DatabaseAway as error:
+        raise Unavailable("database") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("database") from error
+        raise
+    if tx.touched:
+        versions.bump(tx.touched)
+
+
+def is_open() -> bool:
+    """Return whether this thread holds a write transaction; no call to Meta may be made while it does."""
+    return bool(db.session().info.get(_OPEN))
+
+
+_threads = threading.Lock()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    # SQLite's own busy handler sleeps and is unfair; queueing writers of all threads and processes on a file lock
+    # in front of it divides the slowest wait by five (performance.md 2). PostgreSQL needs no such queue.
+    path = db.engine.url.database
+    if not is_sqlite() or not path or path == ":memory:":
+        yield
+        return
+    deadline = clock.monotonic() + WAIT_SECONDS
+    if not _threads.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable("database")
+    try:
+        descriptor = _locked(Path(f"{path}.lock"), deadline)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+    finally:
+        _threads.release()
+
+
+def _locked(path: Path, deadline: float) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable("database") from error
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if clock.monotonic() >= deadline:
+                os.close(descriptor)
+                raise Unavailable("database") from None
+            clock.sleep(_POLL_SECONDS)
+        else:
+            return descriptor
+
+
+@event.listens_for(Session, "before_flush")
+def _no_stray_flush(session: Session, _context: object, _instances: object) -> None:
+    if not session.info.get(_OPEN):
+        raise WriteOutsideTransaction("rows change only inside transaction.write()")
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _no_stray_statement(state: ORMExecuteState) -> None:
+    if (state.is_insert or state.is_update or state.is_delete) and not state.session.info.get(_OPEN):
+        raise WriteOutsideTransaction("rows change only inside transaction.write()")

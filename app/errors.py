@@ -1,0 +1,68 @@
+"""What ends a request, a command or a task early; each door translates these in one place.
+
+NametagError
+├── NotFound          nothing there, or not for this viewer; the caller asked for it
+├── Invalid           fields that are wrong; the caller can mend them
+├── Forbidden         the viewer's role does not allow it
+├── Conflict          the present state does not allow it
+│   └── AlreadyRunning   a run of this account and kind is active; carries its id
+├── Exhausted         no call may be made before a certain time; nobody's fault, wait
+└── Unavailable       database, Redis or disk is away; ours to mend, try again later
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+
+class NametagError(Exception):
+    """Base of everything raised on purpose; its text may be shown to people."""
+
+
+class NotFound(NametagError):
+    """Nothing there, or not for this viewer: both read the same from outside."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"No such {what}.")
+        self.what = what
+
+
+class Invalid(NametagError):
+    """Input that was refused; `fields` maps a field's name to a sentence that says what it should be."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(" ".join(fields.values()))
+        self.fields = dict(fields)
+
+
+class Forbidden(NametagError):
+    """The viewer's role does not allow this."""
+
+
+class Conflict(NametagError):
+    """The present state does not allow this."""
+
+
+class AlreadyRunning(Conflict):
+    """A run of this account and kind is active; `run_id` is the one that runs."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Already running: job {run_id}.")
+        self.run_id = run_id
+
+
+class Exhausted(NametagError):
+    """No call may be made before `until` (aware UTC)."""
+
+    def __init__(self, reason: str, until: datetime) -> None:
+        super().__init__(f"Paused until {until:%H:%M} UTC: {reason}.")
+        self.reason = reason
+        self.until = until
+
+
+class Unavailable(NametagError):
+    """A part of the installation is away; worth another try after `retry_after_seconds`."""
+
+    def __init__(self, part: str, retry_after_seconds: int = 5) -> None:
+        super().__init__(f"The {part} is not available right now. Nothing was changed.")
+        self.part = part
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,88 @@
+"""Tables of identities: what we know of a participant, and every call made to learn it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.engine import Model
+from app.db.types import Id, IgId, UTCDateTime, Word
+
+
+class Source(StrEnum):
+    """Where a name was seen, cheapest first (product.md 2)."""
+
+    REDIS = "redis"
+    ROW = "row"
+    CONVERSATIONS = "conversations"
+    PROFILE = "profile"
+    LEGACY = "legacy"
+
+
+class Purpose(StrEnum):
+    """Who asked for a call; live traffic may use the reserve, the others may not (product.md 3)."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+    REFRESH = "refresh"
+    ASKED = "asked"
+    CHECK = "check"
+
+
+class Identity(Model):
+    """What we know of one participant of one account, and why something is missing."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        UniqueConstraint("account_id", "ig_participant_id"),
+        Index(
+            "ix_identities_due",
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_participant_id: Mapped[str] = mapped_column(IgId)
+    username: Mapped[str | None] = mapped_column(String(80))
+    username_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    username_source: Mapped[Source | None] = mapped_column(Word(Source))
+    name: Mapped[str | None] = mapped_column(String(80))
+    name_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    name_source: Mapped[Source | None] = mapped_column(Word(Source))
+    picture_url: Mapped[str | None] = mapped_column(Text)
+    picture_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    picture_source: Mapped[Source | None] = mapped_column(Word(Source))
+    met_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_success_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_failure_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    failure_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    last_error: Mapped[str | None] = mapped_column(String(32))
+    last_error_code: Mapped[str | None] = mapped_column(String(32))
+    next_try_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    next_purpose: Mapped[Purpose | None] = mapped_column(Word(Purpose))
+    claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    raw_answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class Lookup(Model):
+    """One call to Meta, written before it is made: who, for whom, why, and what came back. The budget's truth."""
+
+    __tablename__ = "lookups"
+    __table_args__ = (Index("ix_lookups_account_at", "account_id", "at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    call: Mapped[str] = mapped_column(String(16))
+    purpose: Mapped[Purpose] = mapped_column(Word(Purpose))
+    ig_participant_id: Mapped[str | None] = mapped_column(IgId)
+    run_id: Mapped[str | None] = mapped_column(String(12))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    http_status: Mapped[int | None]
+    code: Mapped[str | None] = mapped_column(String(32))
+    answer: Mapped[str | None] = mapped_column(String(200))
+    took_ms: Mapped[int | None]

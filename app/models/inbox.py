@@ -1,0 +1,131 @@
+"""Tables of the inbox: accounts, conversations, messages and what could not be placed."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.engine import Model
+from app.db.types import Digest, Id, IgId, Secret, SecretText, UTCDateTime, Word
+
+
+class Login(StrEnum):
+    """How an account was connected; decides the host that reads its token (instagram-platform.md 1)."""
+
+    INSTAGRAM = "instagram"
+    FACEBOOK = "facebook"
+
+
+class AccountState(StrEnum):
+    """Whether the account's token may be used."""
+
+    CONNECTED = "connected"
+    RECONNECT = "reconnect"
+
+
+class Account(Model):
+    """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    ig_account_id: Mapped[str] = mapped_column(IgId, unique=True)
+    username: Mapped[str | None] = mapped_column(String(64))
+    login: Mapped[Login] = mapped_column(Word(Login))
+    location_id: Mapped[str | None] = mapped_column(String(64))
+    ig_page_id: Mapped[str | None] = mapped_column(IgId)
+    ig_app_scoped_id: Mapped[str | None] = mapped_column(IgId)
+    own_ids: Mapped[list[str]] = mapped_column(JSON, default=list)
+    token: Mapped[Secret | None] = mapped_column(SecretText)
+    state: Mapped[AccountState] = mapped_column(Word(AccountState), default=AccountState.CONNECTED)
+    state_reason: Mapped[str | None] = mapped_column(Text)
+    connected_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_webhook_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Conversation(Model):
+    """Everything between one account and one participant; its last_… columns follow the events' own times."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("account_id", "ig_participant_id"),
+        Index("ix_conversations_newest", "account_id", "last_message_at", "id"),
+        Index(
+            "ix_conversations_unread",
+            "account_id",
+            "last_message_at",
+            "id",
+            sqlite_where=text("unread_count > 0"),
+            postgresql_where=text("unread_count > 0"),
+        ),
+        Index(
+            "ix_conversations_unknown",
+            "account_id",
+            "last_message_at",
+            "id",
+            sqlite_where=text("known = 0"),
+            postgresql_where=text("NOT known"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_participant_id: Mapped[str] = mapped_column(IgId)
+    status: Mapped[str] = mapped_column(String(16), default="open", server_default="open")
+    known: Mapped[bool] = mapped_column(default=False, server_default=false())
+    unread_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    first_message_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_message_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_message_mid: Mapped[str] = mapped_column(Text)
+    last_message_kind: Mapped[str] = mapped_column(String(32))
+    last_message_preview: Mapped[str | None] = mapped_column(String(160))
+    last_message_outgoing: Mapped[bool]
+    read_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Message(Model):
+    """One message of a conversation; `outgoing` is decided by ids alone (instagram-platform.md 2).
+
+    `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("account_id", "mid_digest"),
+        Index("ix_messages_thread", "conversation_id", "sent_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    mid_digest: Mapped[bytes] = mapped_column(Digest)
+    mid: Mapped[str] = mapped_column(Text)
+    ig_sender_id: Mapped[str] = mapped_column(IgId)
+    outgoing: Mapped[bool]
+    kind: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str | None] = mapped_column(Text)
+    attachments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    context: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class DeadLetter(Model):
+    """Something Meta sent that could not be placed, kept whole so that it can be replayed."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        Index("ix_dead_letters_received_at", "received_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_account_id: Mapped[str | None] = mapped_column(IgId)
+    reason: Mapped[str] = mapped_column(String(32))
+    explanation: Mapped[str] = mapped_column(Text)
+    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[bytes] = mapped_column(Digest)
+    times: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    received_at: Mapped[datetime] = mapped_column(UTCDateTime)

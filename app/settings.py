@@ -1,0 +1,243 @@
+"""Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DOTENV = Path(".env")
+OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
+META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
+SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
+
+
+class SettingsError(Exception):
+    """A setting is unknown or malformed; the text is one line that names the variable and what it should be."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _no_empty_part(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not all(value):
+        raise ValueError("should be a comma-separated list without empty entries")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be an http or https address, such as https://graph.instagram.com")
+    return value.rstrip("/")
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """Everything a deployment may choose; every other number is a constant beside its use."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+
+    database_url: str = ""
+    redis_url: str = ""
+    secret_key: str = Field(min_length=16)
+    token_encryption_keys: Listed
+    meta_app_secrets: Listed
+    meta_verify_token: str = Field(min_length=1)
+    graph_facebook_url: HttpUrl = "https://graph.facebook.com"
+    graph_instagram_url: HttpUrl = "https://graph.instagram.com"
+    graph_api_version: str = Field("v26.0", pattern=r"^v\d{1,3}\.\d{1,2}$")
+    graph_timeout_seconds: float = Field(2.0, gt=0, le=60)
+    graph_calls_per_hour: int = Field(200, ge=5, le=1_000_000)
+    media_hosts: Listed = META_CDN
+    nametag_data_dir: Path = Path("instance")
+    nametag_env: Literal["development", "production"] = "development"
+    port: int = Field(8000, ge=0, le=65535)
+    web_threads: int = Field(8, ge=1, le=64)
+    workers: int = Field(2, ge=1, le=32)
+
+    @field_validator("token_encryption_keys")
+    @classmethod
+    def _fernet_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for key in keys:
+                Fernet(key)
+        except ValueError as error:
+            raise ValueError("should be comma-separated Fernet keys (32 url-safe base64 bytes each)") from error
+        return keys
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if url and not url.startswith(("sqlite:", "postgresql+psycopg:", "postgresql:")):
+            raise ValueError("should be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
+        return url.replace("postgresql:", "postgresql+psycopg:", 1)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("should start with redis://, rediss:// or unix://")
+        return url
+
+    @property
+    def production(self) -> bool:
+        """Whether development secrets and the sandbox are refused."""
+        return self.nametag_env == "production"
+
+    @property
+    def data_dir(self) -> Path:
+        """The absolute folder of the embedded default: database, Redis files, generated secrets."""
+        return self.nametag_data_dir.resolve()
+
+    @property
+    def private_redis(self) -> bool:
+        """Whether Redis is a server of our own, started by `nametag up`."""
+        return not self.redis_url
+
+    @property
+    def redis_socket_path(self) -> Path:
+        """Where the private Redis listens: beside its files, or in a temporary folder when that path is too long."""
+        return redis_socket_path(self.data_dir)
+
+    @property
+    def redis_address(self) -> str:
+        """The URL that Redis clients connect to."""
+        return self.redis_url or f"unix://{self.redis_socket_path}?db=0"
+
+    @property
+    def database_address(self) -> str:
+        """The URL that SQLAlchemy connects to."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'nametag.sqlite3'}"
+
+
+def redis_socket_path(data_dir: Path) -> Path:
+    """Return the private Redis server's socket for an absolute data folder."""
+    beside = data_dir / "redis.sock"
+    if len(os.fsencode(beside)) < SOCKET_PATH_BYTES:
+        return beside
+    digest = hashlib.blake2s(os.fsencode(data_dir), digest_size=6).hexdigest()
+    return Path("/tmp") / f"nametag-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - made with mode 0700 by the launcher
+
+
+def embedded_file(data_dir: Path) -> Path:
+    """Return the file that keeps generated secrets and, in the demo, the sandbox's addresses."""
+    return data_dir / "embedded.env"
+
+
+def write_embedded(data_dir: Path, values: dict[str, str]) -> None:
+    """Merge `values` into the embedded defaults, readable by the owner alone; two processes may do so at once."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = embedded_file(data_dir)
+    with (data_dir / "embedded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        merged = _read_env_file(path) | values
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text("".join(f"{name}={value}\n" for name, value in sorted(merged.items())))
+        fresh.replace(path)
+
+
+def load() -> Settings:
+    """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
+    values = _read_env_file(DOTENV) | dict(os.environ)
+    _refuse_unknown(values)
+    files = [DOTENV]
+    if values.get("NAMETAG_ENV") == "production":
+        _refuse_sandbox(values)
+    else:
+        files.insert(0, _with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
+    try:
+        return Settings(_env_file=tuple(files))
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from None
+
+
+_override: list[Settings] = []
+
+
+def current() -> Settings:
+    """Return the settings of this process, loaded on first use; raises SettingsError."""
+    return _override[-1] if _override else _loaded()
+
+
+@contextmanager
+def using(**changes: Any) -> Iterator[Settings]:
+    """Run a block under other settings; for tests and for `up`, which decides some of them."""
+    changed = current().model_copy(update=changes)
+    _override.append(changed)
+    try:
+        yield changed
+    finally:
+        _override.remove(changed)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment with `changes`, for a child process."""
+    return dict(os.environ) | changes
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> Settings:
+    return load()
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value is not None} if path.is_file() else {}
+
+
+def _refuse_unknown(values: dict[str, str]) -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for name in sorted(values):
+        if name.startswith(OUR_PREFIXES) and name not in known:
+            raise SettingsError(f"{name} is not a setting of Nametag; see the table in README.md.")
+
+
+def _with_secrets(data_dir: Path) -> Path:
+    path = embedded_file(data_dir)
+    present = _read_env_file(path)
+    if "SECRET_KEY" not in present:
+        write_embedded(data_dir, _generated() | present)
+    return path
+
+
+def _generated() -> dict[str, str]:
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(32),
+        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "META_APP_SECRETS": secrets.token_hex(16),
+        "META_VERIFY_TOKEN": secrets.token_urlsafe(16),
+    }
+
+
+def _refuse_sandbox(values: dict[str, str]) -> None:
+    for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
+        if urlsplit(values.get(name, "")).hostname in ("127.0.0.1", "::1", "localhost"):
+            raise SettingsError(f"{name} should be Meta's address in production, not a sandbox on this machine.")
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+    if first["type"] == "missing":
+        return f"{name} is required when NAMETAG_ENV=production."
+    return f"{name} {_sentence(first['msg'])}."
+
+
+def _sentence(message: str) -> str:
+    plain = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return plain if plain.startswith("should") else f"is wrong: {plain[:1].lower()}{plain[1:]}"

@@ -1,0 +1,58 @@
+"""Strangers' strings made harmless at the door, and shortened for display."""
+
+import re
+import unicodedata
+
+MESSAGE_CHARACTERS = 20_000
+NAME_CHARACTERS = 80
+
+# Characters that turn, hide or imitate text (reliability.md S49): C0 and C1 controls but for tab and line feed,
+# bidirectional controls, zero-width and invisible format characters, tags, and what UTF-8 cannot carry.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SPACES = re.compile(r"\s+")
+_MARKS_IN_A_ROW = 4
+
+
+def storable(value: str) -> str:
+    """Return `value` with NUL and lone surrogates replaced, so that every database and page can carry it."""
+    return _SURROGATES.sub("\ufffd", value).replace("\x00", "\ufffd")
+
+
+def clean_message(value: str) -> str:
+    """Return a message text fit to store and show: control characters gone, line breaks kept."""
+    text = storable(value).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub("", text)
+
+
+def clean_name(value: object) -> str | None:
+    """Return a name or username made harmless (one line, NFC, at most 80 characters), or None if nothing is left."""
+    if not isinstance(value, str):
+        return None
+    name = _INVISIBLE.sub("", _CONTROLS.sub("", storable(value)))
+    name = unicodedata.normalize("NFC", _SPACES.sub(" ", name)).strip()
+    return _few_marks(name)[:NAME_CHARACTERS].strip() or None
+
+
+def shorten(value: str, characters: int) -> str:
+    """Return `value` on one line with at most `characters` characters, an ellipsis marking the cut."""
+    line = _SPACES.sub(" ", value).strip()
+    return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
+
+
+def for_terminal(value: str) -> str:
+    """Return `value` with every character escaped that a terminal could act upon."""
+    return "".join(
+        c if c.isprintable() and not _INVISIBLE.match(c) else c.encode("unicode_escape").decode() for c in value
+    )
+
+
+def _few_marks(value: str) -> str:
+    kept: list[str] = []
+    marks = 0
+    for character in value:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MARKS_IN_A_ROW:
+            kept.append(character)
+    return "".join(kept)

@@ -1,0 +1,38 @@
+"""Viewer: who is asking, with which role and for which accounts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.errors import Forbidden
+
+
+class Role(StrEnum):
+    """What a person may do, each role including those before it."""
+
+    AGENT = "agent"
+    OPS = "ops"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever asks, from a session, a token or the command line; `account_ids` None means every account."""
+
+    user_id: int | None
+    name: str
+    role: Role
+    account_ids: frozenset[int] | None = None
+
+    def may(self, role: Role) -> bool:
+        """Return whether the viewer holds at least `role`."""
+        order = list(Role)
+        return order.index(self.role) >= order.index(role)
+
+    def require(self, role: Role) -> None:
+        """Raise Forbidden unless the viewer holds at least `role`."""
+        if not self.may(role):
+            raise Forbidden(f"This needs the role {role}; yours is {self.role}.")
+
+
+OPERATOR = Viewer(user_id=None, name="Command line", role=Role.ADMIN)
+SCHEDULE = Viewer(user_id=None, name="Schedule", role=Role.ADMIN)

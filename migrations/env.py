@@ -1,0 +1,59 @@
+"""Runs migrations inside the app's context, on the app's engine."""
+
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import JSON, text
+
+from app.db.engine import db
+from app.db.types import SecretText, UTCDateTime, Word
+
+LOCK = 7_266_811  # any number of ours; keeps two upgrades of one PostgreSQL database apart
+PLAIN = {
+    UTCDateTime: "sa.DateTime(timezone=True)",
+    SecretText: "sa.Text()",
+    Word: "sa.String(length=32)",
+    JSON: "sa.JSON()",
+}
+
+
+def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
+    """Write our column types as the plain ones they are stored as, so that old migrations never import the app."""
+    if kind == "type":
+        for ours, plain in PLAIN.items():
+            if isinstance(item, ours):
+                return plain
+    return False
+
+
+def run() -> None:
+    """Migrate in one transaction, under a lock on PostgreSQL; SQLite is locked by the caller."""
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SET lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+            connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_as_batch=True,
+            render_item=render_item,
+            compare_type=True,
+            transactional_ddl=True,
+        )
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+            connection.commit()
+        finally:
+            if connection.dialect.name == "postgresql":
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+                connection.execute(text("RESET statement_timeout"))
+                connection.execute(text("RESET lock_timeout"))
+                connection.commit()
+
+
+run()

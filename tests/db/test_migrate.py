@@ -1,0 +1,58 @@
+"""Migrations forward and back, and the models they are to match."""
+
+import multiprocessing
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import inspect
+
+from app import settings
+from app.db import migrate
+from app.db.engine import db
+from app.factory import create_app
+from tests.bed.databases import opened, upgrade
+
+
+@pytest.fixture
+def blank(blank_database: str) -> Flask:
+    """The app on a database without a single table."""
+    with settings.using(database_url=blank_database):
+        return create_app()
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None:
+    with opened(blank):
+        assert not migrate.is_current()
+        migrate.upgrade()
+        assert migrate.is_current()
+        assert tables() == set(db.metadata.tables)
+        migrate.downgrade("base")
+        assert tables() == set()
+        migrate.upgrade()
+        assert tables() == set(db.metadata.tables)
+
+
+def test_the_migrated_schema_is_the_one_of_the_models(blank: Flask) -> None:
+    with opened(blank):
+        migrate.upgrade()
+        with db.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, db.metadata) == []
+
+
+def test_several_upgrades_at_once_all_succeed(blank: Flask, blank_database: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=upgrade, args=(blank_database,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    with opened(blank):
+        assert migrate.is_current()

@@ -1,0 +1,149 @@
+"""The one way to write: what is committed, what is refused, and who waits for whom."""
+
+import multiprocessing
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text, update
+
+from app import settings, versions
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import WriteOutsideTransaction
+from app.errors import Unavailable
+from app.factory import create_app
+from app.models.inbox import Account
+from tests.cast import ATELIER_NORD, an_account
+
+PROCESSES, ROUNDS = 4, 25
+
+
+def name_of(account_id: int) -> str | None:
+    db.session.rollback()
+    return db.session.execute(select(Account.username).where(Account.id == account_id)).scalar_one()
+
+
+def test_a_block_that_ends_well_is_committed(app: Flask) -> None:
+    account = an_account()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="renamed"))
+    assert name_of(account.id) == "renamed"
+
+
+def test_a_block_that_raises_changes_nothing(app: Flask) -> None:
+    account = an_account()
+    with pytest.raises(ZeroDivisionError), transaction.write() as tx:
+        tx.execute(update(Account).values(username="renamed"))
+        raise ZeroDivisionError
+    assert name_of(account.id) == "maison.lune"
+
+
+def test_a_savepoint_is_undone_alone(app: Flask) -> None:
+    account = an_account()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="kept"))
+        with pytest.raises(ZeroDivisionError), tx.savepoint():
+            tx.execute(update(Account).values(username="lost"))
+            raise ZeroDivisionError
+    assert name_of(account.id) == "kept"
+
+
+def test_a_change_outside_a_transaction_is_refused(app: Flask) -> None:
+    an_account()
+    with pytest.raises(WriteOutsideTransaction):
+        db.session.execute(update(Account).values(username="stray"))
+    db.session.rollback()
+    db.session.add(Account(ig_account_id=ATELIER_NORD))
+    with pytest.raises(WriteOutsideTransaction):
+        db.session.flush()
+    db.session.rollback()
+
+
+def test_a_transaction_inside_a_transaction_is_refused(app: Flask) -> None:
+    with transaction.write(), pytest.raises(WriteOutsideTransaction), transaction.write():
+        pass
+
+
+def test_touched_accounts_look_different_after_the_commit_alone(app: Flask) -> None:
+    account = an_account()
+    before = versions.current(account.id)
+    with transaction.write() as tx:
+        tx.touch(account.id)
+        assert versions.current(account.id) == before
+    assert versions.current(account.id) != before
+    after = versions.current(account.id)
+    with pytest.raises(ZeroDivisionError), transaction.write() as tx:
+        tx.touch(account.id)
+        raise ZeroDivisionError
+    assert versions.current(account.id) == after
+
+
+def test_writers_of_many_threads_lose_nothing(app: Flask) -> None:
+    account = an_account(username="0")
+
+    def count_up() -> None:
+        with app.app_context():
+            for _ in range(ROUNDS):
+                _add_one()
+
+    threads = [threading.Thread(target=count_up) for _ in range(PROCESSES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert name_of(account.id) == str(PROCESSES * ROUNDS)
+
+
+def test_writers_of_many_processes_lose_nothing(app: Flask, database: str) -> None:
+    account = an_account(username="0")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_count_up_elsewhere, args=(database,)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    assert name_of(account.id) == str(PROCESSES * ROUNDS)
+
+
+def test_a_database_held_by_somebody_else_is_unavailable_in_time(app: Flask, database: str) -> None:
+    if not database.startswith("sqlite"):
+        pytest.skip("PostgreSQL's writers do not lock the whole database")
+    an_account()
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(Unavailable), transaction.write():
+            pass
+    finally:
+        other.rollback()
+        other.close()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="afterwards"))
+
+
+def test_a_folder_that_is_gone_is_unavailable_rather_than_a_crash(app: Flask, tmp_path: Path) -> None:
+    with settings.using(database_url=f"sqlite:///{tmp_path}/no/such/folder/file.sqlite3"):
+        nowhere = create_app()
+    with nowhere.app_context(), pytest.raises(Unavailable), transaction.write():
+        pass
+
+
+def _add_one() -> None:
+    with transaction.write() as tx:
+        # The lock says "read, then write" to PostgreSQL; SQLite's writers stand in line already.
+        number = tx.execute(text("SELECT username FROM accounts" + _for_update())).scalar_one()
+        tx.execute(update(Account).values(username=str(int(number) + 1)))
+
+
+def _for_update() -> str:
+    return "" if db.engine.dialect.name == "sqlite" else " FOR UPDATE"
+
+
+def _count_up_elsewhere(database: str) -> None:
+    with settings.using(database_url=database), create_app().app_context():
+        for _ in range(ROUNDS):
+            _add_one()

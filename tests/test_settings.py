@@ -1,0 +1,115 @@
+"""Settings: where they come from, and the one line a wrong one gets."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from app import settings
+from app.settings import SettingsError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to start in whose environment holds none of our settings."""
+    for name in settings.Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "DOTENV", Path(".env"))
+    return tmp_path
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_nothing_configured_works_and_keeps_its_secrets(folder: Path) -> None:
+    first, second = settings.load(), settings.load()
+    assert first.secret_key == second.secret_key
+    assert first.database_address == f"sqlite:///{folder / 'instance' / 'nametag.sqlite3'}"
+    assert first.private_redis
+    assert settings.embedded_file(first.data_dir).stat().st_mode & 0o777 == 0o600
+    assert first.data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_embedded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.write_embedded(folder / "instance", {"PORT": "1001", "WORKERS": "3", "WEB_THREADS": "4"})
+    (folder / ".env").write_text("PORT=1002\nWORKERS=5\n")
+    monkeypatch.setenv("PORT", "1003")
+    chosen = settings.load()
+    assert (chosen.port, chosen.workers, chosen.web_threads) == (1003, 5, 4)
+
+
+def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert settings.load().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("WORKERS", "0"),
+        ("GRAPH_API_VERSION", "26"),
+        ("GRAPH_TIMEOUT_SECONDS", "-1"),
+        ("GRAPH_FACEBOOK_URL", "ftp://graph.facebook.com"),
+        ("GRAPH_CALLS_PER_HOUR", "many"),
+        ("META_APP_SECRETS", ","),
+        ("META_APP_SECRETS", "a,,b"),
+        ("MEDIA_HOSTS", " , "),
+        ("TOKEN_ENCRYPTION_KEYS", "not-a-key"),
+        ("DATABASE_URL", "mysql://localhost/nametag"),
+        ("REDIS_URL", "http://localhost"),
+        ("NAMETAG_ENV", "staging"),
+        ("SECRET_KEY", "short"),
+    ],
+)
+def test_a_malformed_setting_is_named_without_its_value(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    line = refusal(monkeypatch, **{name: value})
+    assert line.startswith(name)
+    assert name != "SECRET_KEY" or value not in line
+
+
+@pytest.mark.parametrize("name", ["NAMETAG_DATADIR", "GRAPH_TIMEOUT", "META_APP_SECRET"])
+def test_an_unknown_setting_of_ours_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert refusal(monkeypatch, **{name: "1"}).startswith(name)
+
+
+def test_an_unknown_setting_in_the_file_is_named_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("GRAPH_TIMEOUT=3\n")
+    assert refusal(monkeypatch).startswith("GRAPH_TIMEOUT")
+
+
+def test_production_wants_secrets_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.load()  # leaves generated secrets behind, which production must not use
+    assert "SECRET_KEY is required" in refusal(monkeypatch, NAMETAG_ENV="production")
+
+
+def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "SECRET_KEY": "0123456789abcdef0123",
+        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "META_APP_SECRETS": "one,two",
+        "META_VERIFY_TOKEN": "verify",
+    }
+    line = refusal(monkeypatch, NAMETAG_ENV="production", GRAPH_FACEBOOK_URL="http://127.0.0.1:8010/facebook", **secrets)
+    assert line.startswith("GRAPH_FACEBOOK_URL")
+    monkeypatch.delenv("GRAPH_FACEBOOK_URL")
+    assert settings.load().meta_app_secrets == ("one", "two")
+
+
+def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> None:
+    near, far = settings.redis_socket_path(Path("/srv/nametag")), settings.redis_socket_path(tmp_path / ("x" * 120))
+    assert near == Path("/srv/nametag/redis.sock")
+    assert len(str(far)) < settings.SOCKET_PATH_BYTES
+    assert far == settings.redis_socket_path(tmp_path / ("x" * 120))

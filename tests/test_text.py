@@ -1,0 +1,44 @@
+"""Strangers' strings made harmless."""
+
+import pytest
+
+from app import text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Léa Moreau", "Léa Moreau"),
+        ("  two\n lines\t", "two lines"),
+        ("lea\u202emoreau", "leamoreau"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("e\u0301", "é"),
+        ("q" + "\u0301" * 60, "q\u0301\u0301\u0301\u0301"),
+        ("family 👩‍👩‍👧", "family 👩‍👩‍👧"),
+        ("\u202e\u200b \x00", "\ufffd"),
+        ("", None),
+        ("   ", None),
+        (None, None),
+        (7, None),
+        ("x" * 200, "x" * 80),
+    ],
+)
+def test_a_name_keeps_its_letters_and_loses_its_tricks(given: object, kept: str | None) -> None:
+    assert text.clean_name(given) == kept
+
+
+def test_a_message_keeps_its_lines_and_loses_controls() -> None:
+    assert text.clean_message("a\r\nb\x1b[2J\x00\ud83d") == "a\nb[2J\ufffd\ufffd"
+
+
+def test_a_message_keeps_right_to_left_marks_that_belong_to_the_script() -> None:
+    assert text.clean_message("سلام\u200f") == "سلام\u200f"
+
+
+def test_a_short_preview_is_one_line_with_a_marked_cut() -> None:
+    assert text.shorten("one\n two", 20) == "one two"
+    assert text.shorten("abcdefgh", 5) == "abcd…"
+
+
+def test_a_terminal_gets_no_control_characters() -> None:
+    assert text.for_terminal("a\x1b[2J\u202eb\nc") == "a\\x1b[2J\\u202eb\\nc"
