@@ -1,0 +1,1 @@
+"""Who is that? Names, where they come from, and why one is missing."""

@@ -1,0 +1,82 @@
+"""Names in Redis for 24 hours. Never raises: what cannot be read, or does not fit its key, counts as missing."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from app import redis_client
+from app.identities.sighting import Sighting
+from app.models.identity import Source
+from app.redis_client import RedisAway
+from app.text import clean_name
+
+logger = logging.getLogger(__name__)
+
+LIFE_SECONDS = 86_400
+VALUE_BYTES = 10_000
+
+
+def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Sighting]:
+    """Return the cached sightings of these participants, keyed by participant id."""
+    if not ig_participant_ids:
+        return {}
+    try:
+        values = redis_client.client().mget([_key(ig_account_id, each) for each in ig_participant_ids])
+    except RedisAway:
+        logger.warning("names are read without the cache")
+        return {}
+    found = {each: _checked(value, ig_account_id, each) for each, value in zip(ig_participant_ids, values, strict=True)}
+    return {each: sighting for each, sighting in found.items() if sighting is not None}
+
+
+def write(ig_account_id: str, sighting: Sighting) -> None:
+    """Keep a sighting for 24 hours; a failure is logged and passed over."""
+    value = {
+        "account": ig_account_id,
+        "participant": sighting.ig_participant_id,
+        "username": sighting.username,
+        "name": sighting.name,
+        "picture": sighting.picture_url,
+        "at": sighting.at.isoformat(),
+    }
+    try:
+        redis_client.client().set(_key(ig_account_id, sighting.ig_participant_id), json.dumps(value), ex=LIFE_SECONDS)
+    except RedisAway:
+        logger.warning("a name was not cached")
+
+
+def forget(ig_account_id: str, ig_participant_id: str) -> None:
+    """Drop what is cached of one participant; a failure is logged and passed over."""
+    try:
+        redis_client.client().delete(_key(ig_account_id, ig_participant_id))
+    except RedisAway:
+        logger.warning("a cached name was not dropped")
+
+
+def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: str) -> Sighting | None:
+    if value is None or len(value) > VALUE_BYTES:
+        return None
+    try:
+        found: Any = json.loads(value)
+        # The value repeats its key, so that a copy under another account's key is ignored (reliability.md S47).
+        if (found["account"], found["participant"]) != (ig_account_id, ig_participant_id):
+            return None
+        at = datetime.fromisoformat(found["at"])
+        picture = found.get("picture")
+        sighting = Sighting(
+            ig_participant_id,
+            username=clean_name(found.get("username")),
+            name=clean_name(found.get("name")),
+            picture_url=picture if isinstance(picture, str) else None,
+            source=Source.REDIS,
+            at=at,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return sighting if at.tzinfo is not None and (sighting.username or sighting.name) else None
+
+
+def _key(ig_account_id: str, ig_participant_id: str) -> str:
+    return f"instagram:profile:{ig_account_id}:{ig_participant_id}"

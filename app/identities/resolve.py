@@ -1,0 +1,180 @@
+"""Find out names, cheapest source first.
+
+`names` asks and yields, writing nothing; `waiting` serves the people who are due, above all those who just wrote.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from app import clock, queue
+from app.calls import gate
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Exhausted
+from app.identities import cache, sighting, verdict
+from app.identities.sighting import FRESH, Sighting
+from app.identities.verdict import NOTHING_KNOWN, Verdict
+from app.instagram.errors import CallFailed, Scope
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account
+from app.text import clean_name
+
+logger = logging.getLogger(__name__)
+
+CLAIM = timedelta(seconds=30)
+BATCH = 10
+TURN_SECONDS = 20  # a turn of work; whoever is left gets the next one
+PAUSE = timedelta(seconds=5)  # after a failure of the account or app that names no time; the breaker then knows more
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one participant's turn brought: a sighting, a verdict, or neither when the row is fresh."""
+
+    ig_participant_id: str
+    sighting: Sighting | None = None
+    verdict: Verdict | None = None
+    calls: int = 0
+    raw: dict[str, Any] | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing had to be asked because the row was fresh."""
+        return self.sighting is None and self.verdict is None
+
+
+def names(
+    account_id: int,
+    ig_participant_ids: Sequence[str],
+    *,
+    purpose: Purpose,
+    fresh_since: datetime,
+    run_id: str | None = None,
+) -> Iterator[Outcome]:
+    """Yield one Outcome per participant: from Redis, the row, or one profile call each.
+
+    What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises Exhausted when the budget, the
+    account or the app allows no further call; what was yielded before stands.
+    """
+    rows = _rows(account_id, ig_participant_ids)
+    cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in rows])
+    for each in ig_participant_ids:
+        if rows.get(each, fresh_since - FRESH) >= fresh_since:
+            yield Outcome(each)
+        elif each in cached and cached[each].at >= fresh_since:
+            yield Outcome(each, sighting=cached[each])
+        else:
+            yield _ask(account_id, each, purpose=purpose, run_id=run_id)
+
+
+def settle(tx: transaction.Tx, account_id: int, outcome: Outcome) -> None:
+    """Write what an outcome says into the participant's row, inside the caller's transaction."""
+    if outcome.sighting is not None:
+        sighting.record(tx, account_id, outcome.sighting)
+    elif outcome.verdict is not None:
+        at = clock.now()
+        sighting.failed(tx, account_id, outcome.ig_participant_id, outcome.verdict, at=at, raw=outcome.raw)
+    else:
+        sighting.release(tx, account_id, [outcome.ig_participant_id])
+
+
+def remember(account_id: int, outcome: Outcome) -> None:
+    """Put a committed outcome into the cache, best effort."""
+    if outcome.sighting is not None and outcome.sighting.source is not Source.REDIS:
+        cache.write(_ig_account_id(account_id), outcome.sighting)
+
+
+def waiting(account_id: int) -> None:
+    """Look up the people of one account who are due, those who are writing now first, for one turn of work."""
+    deadline = clock.monotonic() + TURN_SECONDS
+    while people := _claim_due(account_id):
+        purpose = next(iter(people.values()))
+        if not _serve(account_id, list(people), purpose=purpose) or queue.stopping():
+            return
+        if clock.monotonic() > deadline:
+            queue.enqueue_once(queue.RESOLVE, account_id)
+            return
+
+
+def due(now: datetime, *, live: bool) -> list[int]:
+    """Return the accounts that have people due for a lookup whom nobody is looking up."""
+    purposes = (Purpose.LIVE, Purpose.ASKED) if live else (Purpose.BACKFILL, Purpose.REFRESH)
+    waiting = select(Identity.account_id).where(*_is_due(now), Identity.next_purpose.in_(purposes)).distinct()
+    return list(db.session.scalars(waiting))
+
+
+def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
+    try:
+        profile = gate.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
+    except CallFailed as failure:
+        if failure.scope in (Scope.APP, Scope.ACCOUNT):
+            raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
+        return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1)
+    seen = Sighting(
+        ig_participant_id,
+        username=clean_name(profile.username),
+        name=clean_name(profile.name),
+        picture_url=profile.picture_url,
+        source=Source.PROFILE,
+        at=clock.now(),
+        raw=profile.raw,
+    )
+    if not (seen.username or seen.name):
+        return Outcome(ig_participant_id, verdict=NOTHING_KNOWN, calls=1, raw=profile.raw)
+    return Outcome(ig_participant_id, sighting=seen, calls=1)
+
+
+def _serve(account_id: int, people: list[str], *, purpose: Purpose) -> bool:
+    left = set(people)
+    try:
+        for outcome in names(account_id, people, purpose=purpose, fresh_since=clock.now() - FRESH):
+            with transaction.write() as tx:
+                settle(tx, account_id, outcome)
+            remember(account_id, outcome)
+            left.discard(outcome.ig_participant_id)
+    except Exhausted as pause:
+        logger.info("lookups pause", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
+        with transaction.write() as tx:
+            sighting.release(tx, account_id, sorted(left), next_try_at=pause.until)
+        return False
+    return True
+
+
+def _claim_due(account_id: int) -> dict[str, Purpose]:
+    now = clock.now()
+    urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
+    order = (urgent.desc(), Identity.next_try_at.desc())
+    found = select(Identity.ig_participant_id, Identity.next_purpose).where(
+        Identity.account_id == account_id, *_is_due(now)
+    )
+    with transaction.write() as tx:
+        rows = tx.execute(found.order_by(*order).limit(BATCH)).all()
+        first = rows[0].next_purpose if rows else None
+        wanted = [row.ig_participant_id for row in rows if row.next_purpose is first]
+        taken = sighting.claim(tx, account_id, wanted, now=now, until=now + CLAIM) if wanted else set()
+    return {each: first for each in wanted if each in taken and first is not None}
+
+
+def _is_due(now: datetime) -> tuple[Any, ...]:
+    return (
+        Identity.next_try_at <= now,
+        (Identity.claimed_until.is_(None)) | (Identity.claimed_until < now),
+    )
+
+
+def _rows(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime]:
+    found = select(Identity.ig_participant_id, Identity.last_success_at).where(
+        Identity.account_id == account_id,
+        Identity.ig_participant_id.in_(ig_participant_ids),
+        Identity.last_success_at.is_not(None),
+    )
+    return {row.ig_participant_id: row.last_success_at for row in db.session.execute(found)}
+
+
+def _ig_account_id(account_id: int) -> str:
+    return db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar_one()

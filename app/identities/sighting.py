@@ -1,0 +1,190 @@
+"""Somebody saw a participant or a name: the only writer of identity rows, whatever the source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, bindparam, or_, select, update
+
+from app.db.transaction import Tx
+from app.identities.verdict import STOP_AFTER, Verdict, next_try
+from app.instagram.errors import Reason
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Conversation
+
+FRESH = timedelta(days=7)  # product.md 2
+BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
+LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
+
+_STATE = select(
+    Identity.id,
+    Identity.last_success_at,
+    Identity.last_failure_at,
+    Identity.failure_count,
+    Identity.last_error,
+    Identity.next_try_at,
+    Identity.next_purpose,
+).where(
+    Identity.account_id == bindparam("account_id"),
+    Identity.ig_participant_id == bindparam("ig_participant_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One observation of a participant's name; a missing field never blanks a known one. `at` is aware UTC."""
+
+    ig_participant_id: str
+    username: str | None
+    name: str | None
+    picture_url: str | None
+    source: Source
+    at: datetime
+    raw: dict[str, Any] | None = None
+
+
+def met(tx: Tx, account_id: int, ig_participant_id: str, *, wrote: bool, live: bool, at: datetime) -> bool:
+    """State that a participant was met at `at`; returns whether their name should be looked up right now.
+
+    `wrote` says that the participant sent something themselves, `live` that they did so just now. Who writes is tried
+    again where that can help: after a missing consent, which may have come with the message (instagram-platform.md 7),
+    after automatic tries had stopped, and when the name is stale.
+    """
+    state = tx.execute(_STATE, {"account_id": account_id, "ig_participant_id": ig_participant_id}).first()
+    if state is None:
+        _insert(tx, account_id, ig_participant_id, live=live, at=at)
+        return live
+    due_at = _due_at(state, at) if wrote else None
+    if due_at is None:
+        return False
+    purpose = Purpose.LIVE if live or state.next_purpose is Purpose.LIVE else Purpose.BACKFILL
+    change = {"next_try_at": due_at, "next_purpose": purpose, "failure_count": 0}
+    tx.execute(update(Identity).where(Identity.id == state.id).values(change))
+    return live and due_at <= at
+
+
+def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
+    """Merge a sighting into the participant's row and their conversation; returns whether what is shown changed."""
+    row = tx.session.scalars(
+        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
+    ).one_or_none()
+    if row is None:
+        row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
+        tx.session.add(row)
+    changed = _merge(row, seen)
+    row.last_success_at = max(row.last_success_at or seen.at, seen.at)
+    row.failure_count, row.last_error, row.last_error_code = 0, None, None
+    row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
+    row.raw_answer = seen.raw or row.raw_answer
+    if changed:
+        tx.session.flush()
+        _name_conversation(tx, account_id, seen.ig_participant_id)
+        tx.touch(account_id)
+    return changed
+
+
+def failed(
+    tx: Tx, account_id: int, ig_participant_id: str, verdict: Verdict, *, at: datetime, raw: dict[str, Any] | None
+) -> None:
+    """Note that a lookup brought no name; only personal verdicts count against the participant (product.md 2)."""
+    row = tx.session.scalars(
+        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
+    ).one_or_none()
+    if row is None:
+        return
+    row.failure_count = (row.failure_count or 0) + (1 if verdict.personal else 0)
+    row.last_failure_at = at
+    row.last_error, row.last_error_code = verdict.reason, verdict.code
+    row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
+    row.claimed_until = None
+    row.raw_answer = raw or row.raw_answer
+    tx.touch(account_id)
+
+
+def claim(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, now: datetime, until: datetime) -> set[str]:
+    """Take these participants for lookup until `until`; returns those that nobody else is looking up."""
+    free = or_(Identity.claimed_until.is_(None), Identity.claimed_until < now)
+    taken = (
+        update(Identity)
+        .where(Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids), free)
+        .values(claimed_until=until)
+        .returning(Identity.ig_participant_id)
+    )
+    return set(tx.execute(taken).scalars())
+
+
+def release(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, next_try_at: datetime | None = None) -> None:
+    """Give claimed participants back unasked; those who are due again wait at least until `next_try_at`."""
+    people = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
+    tx.execute(update(Identity).where(*people).values(claimed_until=None))
+    if next_try_at is not None:
+        later = update(Identity).where(*people, Identity.next_try_at.is_not(None))
+        tx.execute(later.values(next_try_at=next_try_at))
+
+
+def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
+    """Clear the failures of participants whom somebody asked to look up again."""
+    people = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
+    tx.execute(update(Identity).where(*people).values(failure_count=0, last_error=None, last_error_code=None))
+
+
+def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime) -> None:
+    """Make a participant due at once because somebody asked for them; their failures are forgotten."""
+    retry(tx, account_id, [ig_participant_id])
+    one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
+    tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED))
+
+
+def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: datetime) -> None:
+    insert = tx.insert(Identity).values(
+        account_id=account_id,
+        ig_participant_id=ig_participant_id,
+        met_at=at,
+        next_try_at=at if live else at + LATER,
+        next_purpose=Purpose.LIVE if live else Purpose.BACKFILL,
+    )
+    tx.execute(insert.on_conflict_do_nothing(index_elements=["account_id", "ig_participant_id"]))
+
+
+def _due_at(state: Row[Any], at: datetime) -> datetime | None:
+    """When someone who wrote is to be looked up, or None when what is planned already is right."""
+    waiting = state.next_try_at is not None and state.next_purpose is Purpose.LIVE
+    if waiting:
+        return None
+    if state.last_failure_at is None:
+        stale = state.last_success_at is None or state.last_success_at < at - FRESH
+        return at if stale else None
+    stopped = state.next_try_at is None and state.failure_count >= STOP_AFTER
+    if state.last_error == Reason.CONSENT or stopped:
+        earliest: datetime = state.last_failure_at + BREATH
+        return max(at, earliest)
+    return None
+
+
+def _merge(row: Identity, seen: Sighting) -> bool:
+    changed = False
+    for field, value in (("username", seen.username), ("name", seen.name), ("picture", seen.picture_url)):
+        column = "picture_url" if field == "picture" else field
+        known_at = getattr(row, f"{field}_at")
+        if value is None or (known_at is not None and known_at > seen.at):
+            continue
+        changed = changed or getattr(row, column) != value
+        setattr(row, column, value)
+        setattr(row, f"{field}_at", seen.at)
+        setattr(row, f"{field}_source", seen.source)
+    return changed
+
+
+def _name_conversation(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+    conversation = update(Conversation).where(
+        Conversation.account_id == account_id,
+        Conversation.ig_participant_id == ig_participant_id,
+        Conversation.known.is_(False),
+    )
+    named = select(Identity.id).where(
+        Identity.account_id == account_id,
+        Identity.ig_participant_id == ig_participant_id,
+        or_(Identity.username.is_not(None), Identity.name.is_not(None)),
+    )
+    tx.execute(conversation.where(named.exists()).values(known=True))

@@ -1,0 +1,56 @@
+"""Why there is no name, whose fault it is and when to try again, in plain words."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.instagram.errors import CallFailed, Reason, Scope
+
+STOP_AFTER = 5  # failures of the person in a row (product.md 2)
+WAITS = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=12),
+)  # reliability.md 3.6
+JITTER = 0.2
+PERSONAL = frozenset({Scope.PERSON, Scope.CONTRACT, Scope.FIELD})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why one lookup brought no name. `personal` verdicts count against the participant, the others never do."""
+
+    reason: Reason
+    scope: Scope
+    code: str
+    sentence: str
+
+    @property
+    def personal(self) -> bool:
+        """Whether the failure belongs to this participant rather than to the account, the app or the network."""
+        return self.scope in PERSONAL
+
+    @property
+    def lasting(self) -> bool:
+        """Whether nothing changes until the participant writes: no consent yet (instagram-platform.md 9, code 230)."""
+        return self.reason is Reason.CONSENT
+
+
+NOTHING_KNOWN = Verdict(
+    Reason.NO_NAME, Scope.PERSON, "empty", "Instagram answered without a username and without a name"
+)
+
+
+def judge(failure: CallFailed) -> Verdict:
+    """Return the verdict on one participant that a failed call means."""
+    return Verdict(failure.reason, failure.scope, failure.code, failure.sentence)
+
+
+def next_try(verdict: Verdict, failures: int, now: datetime) -> datetime | None:
+    """Return when to try again after `failures` in a row, or None when only a message or a person can restart it."""
+    if verdict.lasting or failures >= STOP_AFTER:
+        return None
+    wait = WAITS[min(max(failures, 1), len(WAITS)) - 1]
+    return now + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads retries, guards nothing

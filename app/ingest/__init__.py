@@ -1,0 +1,1 @@
+"""What Meta says becomes rows."""

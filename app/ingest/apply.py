@@ -1,0 +1,154 @@
+"""What an event means for rows, one function an event kind; order and repetition do not matter.
+
+The only writer of messages.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, bindparam, case, literal, or_, select, update
+
+from app import clock
+from app.db.transaction import Tx
+from app.db.types import digest
+from app.identities import sighting
+from app.instagram.events import Event, MessageSent
+from app.models.inbox import Account, Conversation, Message
+from app.text import shorten
+
+PREVIEW_CHARACTERS = 160
+HEARD = timedelta(minutes=1)
+LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
+
+
+_ACCOUNT = select(Account.id, Account.own_ids).where(Account.ig_account_id == bindparam("ig_account_id"))
+_KNOWN_MID = select(Message.id).where(
+    Message.account_id == bindparam("account_id"), Message.mid_digest == bindparam("mid_digest")
+)
+
+
+class MisaddressedError(Exception):
+    """An event that names neither its own account as sender nor as recipient (reliability.md S4)."""
+
+
+class RepeatedError(Exception):
+    """Another delivery stored the same message while this one was being stored; trying again ends as a no-op."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """The account an event belongs to: our row's id and every id under which Meta may name the account."""
+
+    id: int
+    own_ids: frozenset[str]
+
+
+def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
+    """Return the connected account with this professional account id, or None."""
+    row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
+    return None if row is None else Addressee(row.id, frozenset((ig_account_id, *row.own_ids)))
+
+
+def heard(tx: Tx, account_ids: Sequence[int], *, at: datetime) -> None:
+    """Note that webhooks of these accounts arrived; at most one write a minute and account."""
+    silent = or_(Account.last_webhook_at.is_(None), Account.last_webhook_at < at - HEARD)
+    tx.execute(update(Account).where(Account.id.in_(account_ids), silent).values(last_webhook_at=at))
+
+
+def event(tx: Tx, account: Addressee, event: Event) -> bool:
+    """Apply one event; returns whether somebody's name should be looked up now.
+
+    Raises MisaddressedError for an event that does not concern the account, RepeatedError for a lost race.
+    """
+    return _message_sent(tx, account, event)
+
+
+def _message_sent(tx: Tx, account: Addressee, sent: MessageSent) -> bool:
+    outgoing = sent.ig_sender_id in account.own_ids
+    participant = sent.ig_recipient_id if outgoing else sent.ig_sender_id
+    if outgoing == (sent.ig_recipient_id in account.own_ids):
+        raise MisaddressedError("the event names its own account neither as sender nor as recipient, or as both")
+    mid_digest = digest(sent.mid)
+    if tx.execute(_KNOWN_MID, {"account_id": account.id, "mid_digest": mid_digest}).first():
+        return False
+    conversation_id = _conversation(tx, account.id, participant, sent=sent, outgoing=outgoing)
+    _store(tx, account.id, conversation_id, sent=sent, outgoing=outgoing, mid_digest=mid_digest)
+    tx.touch(account.id)
+    now = clock.now()
+    live = not outgoing and sent.sent_at > now - LIVE
+    return sighting.met(tx, account.id, participant, wrote=not outgoing, live=live, at=now)
+
+
+def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSent, outgoing: bool) -> int:
+    """Begin the conversation or bring its summary up to date; the event's own time decides, not its arrival."""
+    insert = tx.insert(Conversation).values(
+        account_id=account_id,
+        ig_participant_id=participant,
+        known=False,
+        unread_count=0 if outgoing else 1,
+        first_message_at=sent.sent_at,
+        last_message_at=sent.sent_at,
+        last_message_mid=sent.mid,
+        last_message_kind=sent.kind,
+        last_message_preview=_preview(sent),
+        last_message_outgoing=outgoing,
+    )
+    old, new = Conversation, insert.excluded
+    newest = or_(
+        new.last_message_at > old.last_message_at,
+        and_(new.last_message_at == old.last_message_at, new.last_message_mid > old.last_message_mid),
+    )
+    unread = or_(old.read_until.is_(None), new.last_message_at > old.read_until)
+    summary = (
+        "last_message_at",
+        "last_message_mid",
+        "last_message_kind",
+        "last_message_preview",
+        "last_message_outgoing",
+    )
+    upsert = insert.on_conflict_do_update(
+        index_elements=["account_id", "ig_participant_id"],
+        set_={
+            "unread_count": old.unread_count + case((unread, new.unread_count), else_=literal(0)),
+            "first_message_at": case(
+                (new.first_message_at < old.first_message_at, new.first_message_at), else_=old.first_message_at
+            ),
+        }
+        | {name: case((newest, new[name]), else_=getattr(old, name)) for name in summary},
+    ).returning(Conversation.id)
+    return int(tx.execute(upsert).scalar_one())
+
+
+def _store(
+    tx: Tx, account_id: int, conversation_id: int, *, sent: MessageSent, outgoing: bool, mid_digest: bytes
+) -> None:
+    insert = (
+        tx.insert(Message)
+        .values(
+            account_id=account_id,
+            conversation_id=conversation_id,
+            mid_digest=mid_digest,
+            mid=sent.mid,
+            ig_sender_id=sent.ig_sender_id,
+            outgoing=outgoing,
+            kind=sent.kind,
+            text=sent.text,
+            attachments=[_kept(attachment) for attachment in map(asdict, sent.attachments)] or None,
+            context=sent.context or None,
+            sent_at=sent.sent_at,
+        )
+        .on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
+        .returning(Message.id)
+    )
+    if tx.execute(insert).first() is None:
+        raise RepeatedError
+
+
+def _preview(sent: MessageSent) -> str | None:
+    return shorten(sent.text, PREVIEW_CHARACTERS) if sent.text else None
+
+
+def _kept(attachment: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attachment.items() if value is not None}

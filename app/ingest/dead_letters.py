@@ -1,0 +1,78 @@
+"""What could not be placed: kept whole, once, with the reason, so that it can be read and replayed."""
+
+import hashlib
+import json
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.db.types import DIGEST_BYTES
+from app.errors import NotFound
+from app.instagram.webhook import Item
+from app.models.inbox import DeadLetter
+from app.viewer import Role, Viewer
+
+BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what it was
+
+
+def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> None:
+    """Keep one item of a delivery; the same item again only counts up. `at` is aware UTC."""
+    raw = json.dumps(item.raw, ensure_ascii=True, sort_keys=True).encode()
+    _keep(
+        tx, raw, account_id=account_id, ig_account_id=item.ig_account_id, reason=reason, explanation=explanation, at=at
+    )
+
+
+def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
+    """Keep the beginning of a signed body that is no JSON object. `at` is aware UTC."""
+    _keep(
+        tx,
+        body[:BODY_BYTES],
+        account_id=None,
+        ig_account_id=None,
+        reason="unreadable",
+        explanation=explanation,
+        at=at,
+    )
+
+
+def newest(viewer: Viewer, *, limit: int = 50) -> list[DeadLetter]:
+    """Return the newest dead letters the viewer may see."""
+    viewer.require(Role.OPS)
+    found = select(DeadLetter).order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc()).limit(limit)
+    if viewer.account_ids is not None:
+        found = found.where(DeadLetter.account_id.in_(viewer.account_ids))
+    return list(db.session.scalars(found))
+
+
+def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
+    """Return one dead letter; raises NotFound, also for what the viewer may not see."""
+    viewer.require(Role.OPS)
+    found = db.session.get(DeadLetter, dead_letter_id)
+    if found is None or (viewer.account_ids is not None and found.account_id not in viewer.account_ids):
+        raise NotFound("dead letter")
+    return found
+
+
+def _keep(
+    tx: Tx,
+    raw: bytes,
+    *,
+    account_id: int | None,
+    ig_account_id: str | None,
+    reason: str,
+    explanation: str,
+    at: datetime,
+) -> None:
+    insert = tx.insert(DeadLetter).values(
+        account_id=account_id,
+        ig_account_id=ig_account_id,
+        reason=reason,
+        explanation=explanation,
+        raw=raw,
+        digest=hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(),
+        received_at=at,
+    )
+    tx.execute(insert.on_conflict_do_update(index_elements=["digest"], set_={"times": DeadLetter.times + 1}))

@@ -1,0 +1,1 @@
+"""Meta's language: what it sends and answers, in our words."""

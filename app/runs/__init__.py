@@ -1,0 +1,1 @@
+"""Backfill and refresh: runs with a ledger."""

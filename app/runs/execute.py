@@ -1,0 +1,107 @@
+"""One turn of work on a run: take the lease, look people up, settle each, hand on."""
+
+import logging
+import os
+import socket
+from datetime import timedelta
+
+from app import clock, logs, queue
+from app.db import transaction
+from app.errors import Exhausted
+from app.identities import resolve, sighting
+from app.identities.resolve import CLAIM, Outcome
+from app.identities.sighting import FRESH
+from app.instagram.errors import Scope
+from app.models.identity import Purpose, Source
+from app.models.run import ItemState, Kind
+from app.runs import ledger, plan, progress
+from app.runs.ledger import BACKOFF, TRIES, Lease, LeaseLostError, Settled
+
+logger = logging.getLogger(__name__)
+
+TURN_SECONDS = 20
+TURN_CALLS = 25
+SOON = timedelta(seconds=2)  # when to look again at people whom another process is looking up
+PURPOSE = {Kind.BACKFILL: Purpose.BACKFILL, Kind.REFRESH: Purpose.REFRESH}
+
+
+def run_slice(run_id: str) -> None:
+    """Work on a run for at most 20 seconds or 25 calls; may be called twice, late, or for a run that has ended."""
+    lease = ledger.take(run_id, who=f"{socket.gethostname()}:{os.getpid()}")
+    if lease is None:
+        return
+    began = clock.monotonic()
+    with logs.place(run=run_id):
+        try:
+            _work(lease, deadline=began + TURN_SECONDS)
+            if ledger.give_back(lease, worked_seconds=clock.monotonic() - began):
+                plan.hint(run_id, lease.kind)
+        except LeaseLostError:
+            logger.info("the lease was lost; somebody else goes on")
+        except Exhausted as stop:
+            ledger.pause(lease, until=stop.until, reason=stop.reason, worked_seconds=clock.monotonic() - began)
+            logger.info("the run pauses", extra={"reason": stop.reason, "until": stop.until.isoformat()})
+        progress.publish(run_id)
+
+
+def _work(lease: Lease, *, deadline: float) -> None:
+    calls = 0
+    while not lease.canceling and calls < TURN_CALLS and clock.monotonic() < deadline and not queue.stopping():
+        people = _claimed(lease)
+        if not people:
+            return
+        spent = _serve(lease, people)
+        if spent is None:
+            return
+        calls += spent
+
+
+def _claimed(lease: Lease) -> list[str]:
+    """The next batch without those whom another process is looking up at this moment; they come a little later."""
+    now = clock.now()
+    while people := ledger.due(lease):
+        with transaction.write() as tx:
+            mine = sighting.claim(tx, lease.account_id, people, now=now, until=now + CLAIM)
+            ledger.postpone(tx, lease, [each for each in people if each not in mine], now + SOON)
+        if mine:
+            return [each for each in people if each in mine]
+    return []
+
+
+def _serve(lease: Lease, people: list[str]) -> int | None:
+    """Look up and settle one batch; returns the calls made, or None when the turn should end (cancelled, shutting down)."""
+    calls = 0
+    tries = ledger.tries_of(lease, people)
+    left = dict.fromkeys(people)
+    since = lease.created_at if lease.kind is Kind.REFRESH else clock.now() - FRESH
+    asked = resolve.names(lease.account_id, people, purpose=PURPOSE[lease.kind], fresh_since=since, run_id=lease.run_id)
+    try:
+        for outcome in asked:
+            with transaction.write() as tx:
+                resolve.settle(tx, lease.account_id, outcome)
+                wanted = ledger.settle(
+                    tx, lease, outcome.ig_participant_id, _settled(outcome, tries[outcome.ig_participant_id])
+                )
+            resolve.remember(lease.account_id, outcome)
+            progress.publish(lease.run_id)
+            del left[outcome.ig_participant_id]
+            calls += outcome.calls
+            if not wanted or queue.stopping():
+                return None
+        return calls
+    finally:
+        if left:
+            with transaction.write() as tx:
+                sighting.release(tx, lease.account_id, list(left))
+
+
+def _settled(outcome: Outcome, tries: int) -> Settled:
+    if outcome.sighting is not None:
+        return Settled(ItemState.RESOLVED, calls=outcome.calls, cached=outcome.sighting.source is Source.REDIS)
+    if outcome.verdict is None:
+        return Settled(ItemState.FRESH, cached=True)
+    verdict = outcome.verdict
+    if verdict.scope is Scope.PERSON or tries + 1 >= TRIES:
+        return Settled(ItemState.FAILED, reason=verdict.reason, code=verdict.code, calls=outcome.calls)
+    later = clock.now() + BACKOFF[min(tries, len(BACKOFF) - 1)]
+    return Settled(ItemState.TODO, verdict.reason, verdict.code, calls=outcome.calls, next_try_at=later)

@@ -1,0 +1,23 @@
+"""The complete list of background functions: each says that it began, then hands over to a room."""
+
+from app import queue
+from app.identities import resolve as resolving
+from app.runs import execute
+
+
+def resolve(account_id: int) -> None:
+    """Look up the people of one account who wait for a name."""
+    queue.started(queue.RESOLVE, account_id)
+    resolving.waiting(account_id)
+
+
+def backfill_slice(run_id: str) -> None:
+    """Work one turn on a backfill."""
+    queue.started(queue.BACKFILL_SLICE, run_id)
+    execute.run_slice(run_id)
+
+
+def refresh_slice(run_id: str) -> None:
+    """Work one turn on a refresh."""
+    queue.started(queue.REFRESH_SLICE, run_id)
+    execute.run_slice(run_id)

@@ -1,0 +1,76 @@
+"""The scheduler process: asks each room in turn what is due, and kicks the workers or does it itself.
+
+Hints in Redis may be lost; what is due stands in rows, so nothing is found later than the next tick. Several tickers
+may run at once: every hint and every piece of work may come twice.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+
+from app import clock, queue
+from app.db.engine import db
+from app.db.transaction import DatabaseAway
+from app.errors import Unavailable
+from app.identities import resolve
+from app.runs import ledger, plan
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
+
+
+def run() -> None:
+    """Tick until SIGTERM or SIGINT; a tick that fails is logged and the next one comes all the same."""
+    stop = threading.Event()
+
+    def asked(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    due_at = dict.fromkeys(DUTIES, clock.monotonic())
+    while not stop.wait(TICK_SECONDS):
+        for duty, every_seconds in DUTIES.items():
+            if clock.monotonic() >= due_at[duty] and not stop.is_set():
+                due_at[duty] = clock.monotonic() + every_seconds
+                _perform(duty)
+
+
+def kick_writers() -> None:
+    """Have the people named who are writing now; those whom no worker takes within five seconds are named right here."""
+    now = clock.now()
+    for account_id in resolve.due(now, live=True):
+        queue.enqueue_once(queue.RESOLVE, account_id)
+    for account_id in resolve.due(now - NEGLECTED, live=True):
+        resolve.waiting(account_id)
+
+
+def kick_runs() -> None:
+    """Bring runs to work that may go on and that nobody works on: after a pause, a lost hint, a killed worker."""
+    for run_id, kind in ledger.ready(clock.now()):
+        queue.enqueue_once(plan.TASK[kind], run_id)
+
+
+def kick_due() -> None:
+    """Have people looked up again whose time has come: retries, and those who were not writing when they were met."""
+    for account_id in resolve.due(clock.now(), live=False):
+        queue.enqueue_once(queue.RESOLVE, account_id)
+
+
+DUTIES: dict[Callable[[], None], float] = {kick_writers: 1, kick_runs: 2, kick_due: 60}
+
+
+def _perform(duty: Callable[[], None]) -> None:
+    try:
+        duty()
+    except (Unavailable, *DatabaseAway):
+        logger.warning("the database is away; the scheduler waits", extra={"duty": duty.__name__})
+    except Exception:
+        logger.exception("a duty of the scheduler failed", extra={"duty": duty.__name__})
+    finally:
+        db.session.remove()

@@ -1,0 +1,202 @@
+"""What is measured: each function returns figures, taken on real processes, with its floor from the same run."""
+
+import hashlib
+import hmac
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.cookiejar import CookieJar
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+
+from app import settings
+from bench import load
+from bench.load import Request
+from tests.bed.processes import Processes, Web, answers, children, free_port
+from tests.bed.waiting import until
+
+ACCOUNT = "17841400000000101"
+EMAIL, PASSWORD = "bench@nametag.local", "correct horse battery staple"
+SECONDS = 10.0
+RATE = 50.0
+CONVERSATIONS = 10_000
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure: what, how much, how much at most (None: shown for comparison), in which unit."""
+
+    what: str
+    value: float
+    limit: float | None
+    unit: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.limit is None or self.value <= self.limit
+
+
+def demo_start(folder: Path) -> Iterator[Figure]:
+    """From typing `nametag up --demo` on an empty folder to the sign-in page in a browser's hands."""
+    port = free_port()
+    began = time.perf_counter()
+    variables = settings.environment(NAMETAG_DATA_DIR=str(folder / "demo"), PORT=str(port))
+    command = [sys.executable, "-m", "app.cli.main", "up", "--demo"]
+    demo = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/login"), "the demo answers", 30)
+        yield Figure("the demo is ready in the browser", time.perf_counter() - began, 5, "s")
+    finally:
+        demo.terminate()
+        demo.wait(30)
+
+
+def webhooks(processes: Processes, web: Web, floor: str) -> Iterator[Figure]:
+    """Signed deliveries at 50 a second, 10 % of them doubled; beside one bare INSERT at the same rate."""
+    bare = load.at_rate(floor, _inserts(), per_second=RATE, seconds=SECONDS)
+    ours = load.at_rate(web.url, _deliveries(processes.variables), per_second=RATE, seconds=SECONDS)
+    assert {answer.status for answer in ours} == {200}
+    yield Figure("webhook 200 at 50 events/s, p99", load.times_of(ours).p99, 50, "ms")
+    yield Figure("webhook 200 at 50 events/s, p50", load.times_of(ours).p50, None, "ms")
+    yield Figure("  floor: a bare INSERT at 50/s, p99", load.times_of(bare).p99, None, "ms")
+
+
+def names(processes: Processes, web: Web) -> Iterator[Figure]:
+    """New people write, two a second; from each 200 to the name in the database, the profile API taking 150 ms."""
+    sandbox = processes.known_sandbox()
+    people = [person["id"] for person in sandbox.get(f"people?account={ACCOUNT}") if person.get("username")]
+    database = create_engine(processes.variables["DATABASE_URL"])
+    waits = []
+    for person in people[:40]:
+        body = _delivery(person, "Hello")
+        request = Request("POST", "/webhooks/instagram", body, _signed(body, processes.variables))
+        answered = load.in_turn(web.url, request, times=1)[0].at
+        until(lambda person=person: _named(database, person), f"{person} is named", 10)
+        waits.append(load.Answered(200, time.perf_counter() - answered, answered))
+    yield Figure("webhook's 200 to the name in the database, p95", load.times_of(waits).p95, 500, "ms")
+    yield Figure("  floor: the profile API itself", 150, None, "ms")
+
+
+def pages(processes: Processes, web: Web, floor: str) -> Iterator[Figure]:
+    """The list page with 10,000 conversations, and a poll that finds nothing new."""
+    _fill(processes.variables["DATABASE_URL"])
+    cookie = sign_in(web.url)
+    hello = load.in_turn(floor, Request("GET", "/hello"), times=300)
+    page = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", cookie),))
+    listed = load.in_turn(web.url, page, times=200)
+    assert {answer.status for answer in listed} == {200}
+    tag = _etag(web.url, cookie)
+    poll = ("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", tag)
+    polled = load.in_turn(web.url, Request("GET", f"/inbox/list?account={ACCOUNT}", headers=poll), times=300)
+    assert {answer.status for answer in polled} == {304}
+    yield Figure("list page with 10,000 conversations, p95", load.times_of(listed).p95, 40, "ms")
+    yield Figure("unchanged poll, p95", load.times_of(polled).p95, 5, "ms")
+    yield Figure("  floor: hello on the same server, p95", load.times_of(hello).p95, None, "ms")
+
+
+def memory(web: Web, worker_id: int) -> Iterator[Figure]:
+    """Resident memory after the load: the largest web process, and a worker with its fork."""
+    yield Figure("web process, resident", max(_resident(each) for each in {web.id} | children(web.id)), 150, "MiB")
+    yield Figure("worker, resident", max(_resident(each) for each in {worker_id} | children(worker_id)), 120, "MiB")
+
+
+def sign_in(url: str) -> str:
+    """Sign in through the form; returns the session's Cookie header."""
+    jar = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    form = browser.open(f"{url}/login").read().decode()
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
+    assert found, "the sign-in form has a token"
+    fields = {"csrf_token": found[1], "email": EMAIL, "password": PASSWORD}
+    browser.open(urllib.request.Request(f"{url}/login", data=urllib.parse.urlencode(fields).encode())).read()
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+
+
+def _deliveries(variables: dict[str, str]) -> Iterator[Request]:
+    last: Request | None = None
+    for number in count():
+        if last is None or number % 10:
+            body = _delivery(f"15300000{number % 400:08d}", f"Message {number}")
+            last = Request("POST", "/webhooks/instagram", body, _signed(body, variables))
+        yield last
+
+
+def _inserts() -> Iterator[Request]:
+    while True:
+        yield Request("POST", "/insert", b"x" * 700)
+
+
+def _delivery(person: str, words: str) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    message = {"mid": f"aWdfZAG1faXRlbTo{now_ms}x{next(_numbers):0100d}", "text": words}
+    item = {"sender": {"id": person}, "recipient": {"id": ACCOUNT}, "timestamp": now_ms, "message": message}
+    return json.dumps({"object": "instagram", "entry": [{"id": ACCOUNT, "time": now_ms, "messaging": [item]}]}).encode()
+
+
+def _signed(body: bytes, variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    key = variables["META_APP_SECRETS"].split(",")[0].encode()
+    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
+    return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
+
+
+def _named(database: Any, person: str) -> bool:
+    query = text("SELECT username FROM identities WHERE ig_participant_id = :person")
+    with database.connect() as connection:
+        return connection.execute(query, {"person": person}).scalar() is not None
+
+
+def _fill(address: str) -> None:
+    database = create_engine(address)
+    with database.begin() as connection:
+        account_id = connection.execute(
+            text("SELECT id FROM accounts WHERE ig_account_id = :id"), {"id": ACCOUNT}
+        ).scalar_one()
+        rows = [
+            {
+                "account_id": account_id,
+                "who": f"16{number:014d}",
+                "at": f"2026-10-{number % 28 + 1:02d} {number % 24:02d}:{number % 60:02d}:00.000000",
+                "username": f"person.{number}",
+            }
+            for number in range(CONVERSATIONS)
+        ]
+        connection.execute(
+            text(
+                "INSERT INTO conversations (account_id, ig_participant_id, known, unread_count, first_message_at,"
+                " last_message_at, last_message_mid, last_message_kind, last_message_preview, last_message_outgoing)"
+                " VALUES (:account_id, :who, true, 0, :at, :at, 'm', 'text', 'Thank you very much', false)"
+            ),
+            rows,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO identities (account_id, ig_participant_id, username, met_at)"
+                " VALUES (:account_id, :who, :username, :at)"
+            ),
+            rows,
+        )
+
+
+def _etag(url: str, cookie: str) -> str:
+    request = urllib.request.Request(
+        f"{url}/inbox/list?account={ACCOUNT}", headers={"Cookie": cookie, "HX-Request": "true"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return str(answer.headers["ETag"])
+
+
+def _resident(process_id: int) -> float:
+    status = Path(f"/proc/{process_id}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0

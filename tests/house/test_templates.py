@@ -1,0 +1,35 @@
+"""Templates: nothing that the CSP would refuse, nothing unused, one root element a part."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+FILES = sorted(TEMPLATES.rglob("*.html"))
+INLINE = re.compile(
+    r"""\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)|javascript:|hx-on|\|\s*safe\b""", re.IGNORECASE
+)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(TEMPLATES).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_template_holds_inline_script_or_style_or_trusts_data(path: Path) -> None:
+    assert INLINE.findall(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_template_imports_what_it_does_not_use(path: Path) -> None:
+    source = path.read_text()
+    for names in re.findall(r"{%-?\s*from\s+\S+\s+import\s+([^%]+?)(?:\s+with context)?\s*-?%}", source):
+        for name in re.split(r"\s*,\s*", names.strip()):
+            used = name.split(" as ")[-1].strip()
+            assert len(re.findall(rf"\b{used}\b", source)) > 1, f"{used} is imported and not used"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name.startswith("_")], ids=name_of)
+def test_each_part_says_first_what_it_needs(path: Path) -> None:
+    assert path.read_text().startswith("{#")

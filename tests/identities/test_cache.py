@@ -1,0 +1,67 @@
+"""Names in Redis: what is kept, and everything there that is not believed."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app import settings
+from app.identities import cache
+from app.identities.sighting import Sighting
+from app.models.identity import Source
+from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+SEEN = Sighting(LEA, username="lea.moreau", name="Léa Moreau", picture_url=None, source=Source.PROFILE, at=NOW)
+KEY = f"instagram:profile:{MAISON_LUNE}:{LEA}"
+
+
+def test_a_name_is_kept_for_a_day_under_account_and_participant(redis: Redis) -> None:
+    cache.write(MAISON_LUNE, SEEN)
+    found = cache.read(MAISON_LUNE, [CAMILLE, LEA])
+    assert list(found) == [LEA]
+    assert (found[LEA].username, found[LEA].name, found[LEA].at) == ("lea.moreau", "Léa Moreau", NOW)
+    assert found[LEA].source is Source.REDIS
+    assert 86_390 < int(redis.ttl(KEY)) <= 86_400
+
+
+def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
+    cache.write(MAISON_LUNE, SEEN)
+    redis.set(f"instagram:profile:{ATELIER_NORD}:{LEA}", redis.get(KEY) or b"")
+    assert cache.read(ATELIER_NORD, [LEA]) == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[]",
+        b"null",
+        b"not json",
+        b"\xff\xfe",
+        b"[" * 5_000,
+        b"x" * 20_000,
+        json.dumps({"account": MAISON_LUNE, "participant": LEA}).encode(),
+        json.dumps({"account": MAISON_LUNE, "participant": LEA, "username": ["x"], "at": NOW.isoformat()}).encode(),
+        json.dumps({"account": MAISON_LUNE, "participant": LEA, "username": "x", "at": "2026-11-20T12:00"}).encode(),
+        json.dumps({"account": MAISON_LUNE, "participant": LEA, "username": "x", "at": 5}).encode(),
+    ],
+    ids=range(10),
+)
+def test_a_value_of_another_shape_counts_as_missing(redis: Redis, value: bytes) -> None:
+    redis.set(KEY, value)
+    assert cache.read(MAISON_LUNE, [LEA]) == {}
+
+
+def test_without_redis_nothing_is_found_and_nothing_raised(redis: Redis, tmp_path: Path) -> None:
+    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
+        cache.write(MAISON_LUNE, SEEN)
+        cache.forget(MAISON_LUNE, LEA)
+        assert cache.read(MAISON_LUNE, [LEA]) == {}
+
+
+def test_a_forgotten_name_is_gone(redis: Redis) -> None:
+    cache.write(MAISON_LUNE, SEEN)
+    cache.forget(MAISON_LUNE, LEA)
+    assert cache.read(MAISON_LUNE, [LEA]) == {}

@@ -1,0 +1,206 @@
+"""Who was met and what was seen of them: due times, merging, failures."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+
+from app.db import transaction
+from app.db.engine import db
+from app.identities import sighting
+from app.identities.sighting import BREATH, FRESH, LATER, Sighting
+from app.identities.verdict import STOP_AFTER, Verdict
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Conversation
+from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+TIMEOUT = Verdict(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
+
+
+def meet(account_id: int, who: str = LEA, *, wrote: bool = True, live: bool = True, at: datetime = NOW) -> bool:
+    with transaction.write() as tx:
+        return sighting.met(tx, account_id, who, wrote=wrote, live=live, at=at)
+
+
+def see(account_id: int, who: str = LEA, **fields: Any) -> bool:
+    seen = {"username": None, "name": None, "picture_url": None, "source": Source.PROFILE, "at": NOW} | fields
+    with transaction.write() as tx:
+        return sighting.record(tx, account_id, Sighting(who, **seen))
+
+
+def fail(account_id: int, verdict: Verdict, who: str = LEA, *, at: datetime = NOW) -> None:
+    with transaction.write() as tx:
+        sighting.failed(tx, account_id, who, verdict, at=at, raw=None)
+
+
+def identity(who: str = LEA) -> Identity:
+    db.session.rollback()
+    return db.session.scalars(select(Identity).where(Identity.ig_participant_id == who)).one()
+
+
+def test_someone_who_writes_for_the_first_time_is_due_at_once(app: Flask) -> None:
+    assert meet(an_account().id)
+    assert (identity().next_try_at, identity().next_purpose) == (NOW, Purpose.LIVE)
+
+
+def test_someone_whose_message_is_old_gets_a_turn_later(app: Flask) -> None:
+    assert not meet(an_account().id, live=False)
+    assert (identity().next_try_at, identity().next_purpose) == (NOW + LATER, Purpose.BACKFILL)
+
+
+def test_a_named_person_who_writes_again_is_not_looked_up(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    see(account.id, username="lea.moreau")
+    assert not meet(account.id, at=NOW + timedelta(days=1))
+    assert identity().next_try_at is None
+
+
+def test_a_stale_person_who_writes_is_looked_up_again(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    see(account.id, username="lea.moreau")
+    assert meet(account.id, at=NOW + FRESH + timedelta(seconds=1))
+
+
+def test_a_message_restarts_a_lookup_that_lacked_consent(app: Flask) -> None:
+    account = an_account()
+    meet(account.id, wrote=False)
+    fail(account.id, NO_CONSENT)
+    assert identity().next_try_at is None
+    assert not meet(account.id, wrote=False, at=NOW + timedelta(hours=1))
+    assert meet(account.id, at=NOW + timedelta(hours=1))
+    assert identity().failure_count == 0
+
+
+def test_a_chatty_person_without_consent_costs_at_most_one_call_a_minute(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    fail(account.id, NO_CONSENT)
+    assert not meet(account.id, at=NOW + timedelta(seconds=5))
+    assert identity().next_try_at == NOW + BREATH
+
+
+def test_the_fifth_failure_in_a_row_stops_automatic_tries_until_the_person_writes(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    for number in range(STOP_AFTER):
+        assert identity().next_try_at is not None
+        fail(account.id, GONE, at=NOW + timedelta(days=number))
+    assert (identity().failure_count, identity().next_try_at) == (STOP_AFTER, None)
+    later = NOW + timedelta(days=30)
+    assert meet(account.id, at=later)
+    assert (identity().failure_count, identity().next_try_at) == (0, later)
+
+
+def test_a_message_leaves_a_planned_retry_as_it_is(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    fail(account.id, GONE)
+    planned = identity().next_try_at
+    assert not meet(account.id, at=NOW + timedelta(seconds=1))
+    assert identity().next_try_at == planned
+
+
+def test_a_failure_of_the_network_never_counts_against_the_person(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    for _ in range(STOP_AFTER + 1):
+        fail(account.id, TIMEOUT)
+    assert identity().failure_count == 0
+    assert identity().next_try_at is not None
+
+
+def test_waits_between_failures_grow(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    waits: list[timedelta] = []
+    for _ in range(STOP_AFTER - 1):
+        fail(account.id, GONE)
+        next_try_at = identity().next_try_at
+        assert next_try_at is not None
+        waits.append(next_try_at - NOW)
+    assert waits == sorted(waits)
+    assert timedelta(seconds=48) <= waits[0] <= timedelta(seconds=72)
+    assert waits[-1] >= timedelta(minutes=96)
+
+
+def test_a_missing_field_never_blanks_a_known_one(app: Flask) -> None:
+    account = an_account()
+    see(account.id, username="lea.moreau", name="Léa Moreau", picture_url="https://scontent.cdninstagram.com/1")
+    see(account.id, username="lea.moreau", at=NOW + timedelta(days=1), source=Source.CONVERSATIONS)
+    row = identity()
+    assert (row.username, row.name) == ("lea.moreau", "Léa Moreau")
+    assert (row.name_source, row.username_source) == (Source.PROFILE, Source.CONVERSATIONS)
+    assert row.picture_url is not None
+
+
+def test_an_older_sighting_never_replaces_a_newer_one(app: Flask) -> None:
+    account = an_account()
+    see(account.id, username="rui.c", at=NOW)
+    see(account.id, username="rui.costa", at=NOW - timedelta(days=1))
+    assert identity().username == "rui.c"
+    assert identity().last_success_at == NOW
+
+
+def test_a_sighting_says_whether_what_is_shown_changed(app: Flask) -> None:
+    account = an_account()
+    assert see(account.id, username="lea.moreau")
+    assert not see(account.id, username="lea.moreau", at=NOW + timedelta(days=1))
+    assert see(account.id, username="lea.m", at=NOW + timedelta(days=2))
+
+
+def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, client: Any) -> None:
+    from app.ingest import receive
+
+    account = an_account()
+    for who in (LEA, CAMILLE):
+        body = a_delivery(a_message_event(who))
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    see(account.id, CAMILLE, name="Camille Roux")
+    db.session.rollback()
+    rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.known))
+    known = {row.ig_participant_id: row.known for row in rows}
+    assert known == {LEA: False, CAMILLE: True}
+    assert identity(CAMILLE).next_try_at is None
+    assert identity(LEA).next_try_at is not None
+
+
+def test_one_claim_at_a_time(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    meet(account.id, CAMILLE)
+    until = NOW + timedelta(seconds=30)
+
+    def claim(*who: str, now: datetime = NOW) -> set[str]:
+        with transaction.write() as tx:
+            return sighting.claim(tx, account.id, who, now=now, until=until)
+
+    assert claim(LEA) == {LEA}
+    assert claim(LEA, CAMILLE) == {CAMILLE}
+    assert claim(LEA, now=until + timedelta(seconds=1)) == {LEA}
+
+
+def test_people_given_back_during_a_pause_wait_for_its_end(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    until = NOW + timedelta(minutes=19)
+    with transaction.write() as tx:
+        sighting.claim(tx, account.id, [LEA], now=NOW, until=until)
+        sighting.release(tx, account.id, [LEA], next_try_at=until)
+    assert (identity().claimed_until, identity().next_try_at) == (None, until)
+
+
+def test_asking_for_a_person_forgets_their_failures(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    fail(account.id, NO_CONSENT)
+    with transaction.write() as tx:
+        sighting.ask(tx, account.id, LEA, at=NOW)
+    row = identity()
+    assert (row.failure_count, row.next_try_at, row.next_purpose) == (0, NOW, Purpose.ASKED)

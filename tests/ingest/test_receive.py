@@ -1,0 +1,209 @@
+"""One delivery end to end: what is stored, what is answered, and what happens when parts are away."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import func, select
+
+from app import queue, redis_client, settings
+from app.db.engine import db
+from app.errors import Unavailable
+from app.ingest import apply, receive
+from app.ingest.receive import Receipt
+from app.models.inbox import Conversation, DeadLetter, Message
+from tests.cast import (
+    ATELIER_NORD,
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    a_delivery,
+    a_message_event,
+    an_account,
+    an_echo_event,
+    signed,
+)
+
+SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("webhook-*.json"))
+
+
+def deliver(body: bytes) -> Receipt:
+    return receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def conversations() -> list[Conversation]:
+    db.session.expire_all()
+    return list(db.session.scalars(select(Conversation).order_by(Conversation.last_message_at.desc())))
+
+
+def count(model: Any) -> int:
+    return db.session.execute(select(func.count()).select_from(model)).scalar_one()
+
+
+def test_a_message_becomes_a_conversation_with_one_unread(app: Flask) -> None:
+    account = an_account()
+    assert deliver(a_delivery(a_message_event(LEA, "Bonjour"))) == Receipt(200, stored=1)
+    [conversation] = conversations()
+    assert (conversation.account_id, conversation.ig_participant_id) == (account.id, LEA)
+    assert (conversation.unread_count, conversation.last_message_preview, conversation.known) == (1, "Bonjour", False)
+
+
+def test_an_echo_is_ours_even_without_the_flag(app: Flask) -> None:
+    an_account()
+    deliver(a_delivery(a_message_event(MAISON_LUNE, "Avec plaisir", recipient=LEA)))
+    [conversation] = conversations()
+    assert (conversation.ig_participant_id, conversation.unread_count) == (LEA, 0)
+    assert conversation.last_message_outgoing
+    assert db.session.scalars(select(Message)).one().outgoing
+
+
+def test_a_wrong_signature_stores_nothing(app: Flask) -> None:
+    an_account()
+    assert receive.delivery(a_delivery(a_message_event()), "sha256=" + "0" * 64) == Receipt(401)
+    assert (count(Message), count(DeadLetter)) == (0, 0)
+
+
+def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
+    an_account()
+    body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
+    answers: list[int] = []
+
+    def post() -> None:
+        with app.app_context():
+            answers.append(deliver(body).status)
+
+    threads = [threading.Thread(target=post) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 12
+    assert count(Message) == 3
+    assert conversations()[0].unread_count == 2
+
+
+def test_an_older_message_never_becomes_the_preview(app: Flask) -> None:
+    an_account()
+    deliver(a_delivery(a_message_event(LEA, "nouveau", at_ms=1773134200000)))
+    deliver(a_delivery(a_message_event(LEA, "ancien", at_ms=1773134100000)))
+    [conversation] = conversations()
+    assert (conversation.last_message_preview, conversation.unread_count) == ("nouveau", 2)
+    assert conversation.first_message_at.timestamp() == 1773134100
+
+
+def test_messages_of_one_moment_have_one_order_whichever_comes_first(app: Flask) -> None:
+    an_account()
+    pair = [
+        a_message_event(LEA, "b", mid="mid-b", at_ms=1773134200000),
+        a_message_event(LEA, "a", mid="mid-a", at_ms=1773134200000),
+    ]
+    for event in pair:
+        deliver(a_delivery(event))
+    assert conversations()[0].last_message_preview == "b"
+
+
+def test_an_unknown_account_is_kept_as_a_dead_letter(app: Flask) -> None:
+    assert deliver(a_delivery(a_message_event())) == Receipt(200, dead=1)
+    letter = db.session.scalars(select(DeadLetter)).one()
+    assert (letter.reason, letter.ig_account_id, letter.account_id) == ("unknown_account", MAISON_LUNE, None)
+
+
+def test_a_signed_body_that_is_no_json_is_kept_and_answered_400(app: Flask) -> None:
+    assert deliver(b"not json at all") == Receipt(400, dead=1)
+    assert db.session.scalars(select(DeadLetter)).one().raw == b"not json at all"
+
+
+def test_the_same_dead_letter_twice_only_counts_up(app: Flask) -> None:
+    body = a_delivery(a_message_event())
+    deliver(body)
+    deliver(body)
+    assert db.session.scalars(select(DeadLetter)).one().times == 2
+
+
+def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    deliver(a_delivery(a_message_event(LEA, "pour un autre", recipient=ATELIER_NORD)))
+    assert conversations() == []
+    assert db.session.scalars(select(DeadLetter)).one().reason == "misaddressed"
+
+
+def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    entries = [
+        json.loads(a_delivery(a_message_event(LEA)))["entry"][0],
+        json.loads(a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD))["entry"][0],
+    ]
+    deliver(json.dumps({"object": "instagram", "entry": entries}).encode())
+    assert len({conversation.account_id for conversation in conversations()}) == 2
+
+
+def test_more_items_than_a_chunk_all_land(app: Flask) -> None:
+    an_account()
+    events = [a_message_event(LEA, f"message {number}") for number in range(receive.CHUNK * 2 + 1)]
+    assert deliver(a_delivery(*events)) == Receipt(200, stored=len(events))
+    assert conversations()[0].unread_count == len(events)
+
+
+def test_an_event_that_breaks_our_code_becomes_a_dead_letter_alone(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    an_account()
+    real = apply.event
+
+    def breaking(tx: Any, account: Any, event: Any) -> bool:
+        if event.text == "poison":
+            raise ZeroDivisionError
+        return real(tx, account, event)
+
+    monkeypatch.setattr(apply, "event", breaking)
+    body = a_delivery(a_message_event(LEA, "avant"), a_message_event(LEA, "poison"), a_message_event(CAMILLE, "après"))
+    assert deliver(body) == Receipt(200, stored=2, dead=1)
+    assert count(Message) == 2
+    assert db.session.scalars(select(DeadLetter)).one().reason == "fault"
+
+
+def test_a_commit_is_followed_by_one_hint_an_account(app: Flask, redis: Redis) -> None:
+    an_account()
+    deliver(a_delivery(a_message_event(LEA), a_message_event(CAMILLE)))
+    deliver(a_delivery(a_message_event(LEA)))
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
+
+
+def test_a_message_is_stored_while_redis_is_away(app: Flask, tmp_path: Path) -> None:
+    an_account()
+    with settings.using(redis_url=f"unix://{tmp_path / 'nothing.sock'}?db=0"):
+        assert deliver(a_delivery(a_message_event(LEA))) == Receipt(200, stored=1)
+        assert isinstance(redis_client.client(), Redis)
+    assert count(Message) == 1
+
+
+def test_a_database_that_is_away_makes_the_delivery_unavailable(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    an_account()
+    db.session.remove()
+    db.engine.dispose()
+    monkeypatch.setattr(db.engine.pool, "_creator", _refused)
+    with pytest.raises(Unavailable):
+        deliver(a_delivery(a_message_event(LEA)))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_every_sample_is_accepted_and_lands_somewhere(app: Flask, sample: Path) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    receipt = deliver(sample.read_bytes())
+    assert receipt.status == 200
+    assert receipt.stored + receipt.dead > 0
+    assert count(Message) == receipt.stored
+    assert count(DeadLetter) == receipt.dead
+
+
+def _refused(*_args: object) -> None:
+    import sqlite3
+
+    import psycopg
+
+    raise sqlite3.OperationalError("unable to open") if db.engine.dialect.name == "sqlite" else psycopg.OperationalError

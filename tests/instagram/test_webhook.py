@@ -1,0 +1,166 @@
+"""A delivery of Meta's: signatures, envelopes, and what hostile bodies turn into."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.instagram import webhook
+from app.instagram.events import Kind, MessageSent
+from app.instagram.webhook import Item, UnreadableBodyError
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_echo_event
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+VECTORS: dict[str, Any] = json.loads((SAMPLES / "webhook-signature-vectors.json").read_text())
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def parsed(*events: dict[str, Any]) -> list[Item]:
+    return webhook.parse(a_delivery(*events), received_at=NOW)
+
+
+def message(item: Item) -> MessageSent:
+    assert isinstance(item.event, MessageSent)
+    return item.event
+
+
+@pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
+def test_signatures_are_judged_as_in_the_vectors(vector: dict[str, Any]) -> None:
+    secrets = [VECTORS["app_secret"], VECTORS["instagram_app_secret"]]
+    header = vector["headers"].get("X-Hub-Signature-256")
+    assert webhook.is_signed(vector["raw_body"].encode(), header, secrets) is vector["expect"].startswith("accept")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "sha256=", "sha256=" + "a" * 63, "sha256=" + "a" * 65, "sha1=" + "a" * 64, "sha256=é" + "a" * 63],
+)
+def test_a_malformed_signature_is_simply_wrong(header: str | None) -> None:
+    assert not webhook.is_signed(b"{}", header, ["secret"])
+
+
+def test_two_digests_joined_by_a_comma_are_refused() -> None:
+    good = VECTORS["vectors"][0]
+    header = good["headers"]["X-Hub-Signature-256"]
+    body = good["raw_body"].encode()
+    assert webhook.is_signed(body, header, [VECTORS["app_secret"]])
+    assert not webhook.is_signed(body, f"{header},{header}", [VECTORS["app_secret"]])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"hello",
+        b"\xff\xfe{\x00}\x00",
+        b"[]",
+        b"null",
+        b"3",
+        b'"text"',
+        b'{"entry": NaN}',
+        b'{"entry": 1e400}',
+        b'{"n": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b'{"a":' * 40 + b"1" + b"}" * 40,
+        '{"é": 1}'.encode("latin-1"),
+        b"\xef\xbb\xbf{}",
+    ],
+    ids=lambda body: repr(body[:16]),
+)
+def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableBodyError):
+        webhook.parse(body, received_at=NOW)
+
+
+def test_a_text_message_is_read_with_its_own_time() -> None:
+    sent = message(parsed(a_message_event(LEA, "Bonjour", at_ms=1773134100123))[0])
+    assert (sent.ig_account_id, sent.ig_sender_id, sent.ig_recipient_id) == (MAISON_LUNE, LEA, MAISON_LUNE)
+    assert (sent.kind, sent.text) == (Kind.TEXT, "Bonjour")
+    assert sent.sent_at == datetime(2026, 3, 10, 9, 15, 0, 123000, tzinfo=UTC)
+
+
+def test_ids_that_come_as_numbers_stay_exact() -> None:
+    event = a_message_event() | {"sender": {"id": 9990000000000023}}
+    assert message(parsed(event)[0]).ig_sender_id == "9990000000000023"
+
+
+def test_the_changes_envelope_carries_the_same_message() -> None:
+    value = a_message_event(LEA, "par changes")
+    body = {"entry": [{"id": MAISON_LUNE, "changes": [{"field": "messages", "value": value}]}]}
+    [item] = webhook.parse(json.dumps(body).encode(), received_at=NOW)
+    assert message(item).text == "par changes"
+
+
+def test_a_top_level_array_is_tolerated() -> None:
+    body = b"[" + a_delivery(a_message_event()) + b"]"
+    assert len(webhook.parse(body, received_at=NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("1527459824", datetime(2018, 5, 27, 22, 23, 44, tzinfo=UTC)),
+        (1773134100, datetime(2026, 3, 10, 9, 15, tzinfo=UTC)),
+        (0, NOW),
+        (-5, NOW),
+        (None, NOW),
+        ("soon", NOW),
+        (10**30, NOW),
+        (int((NOW + timedelta(days=30000)).timestamp() * 1000), NOW),
+    ],
+)
+def test_a_strange_time_is_made_sane(timestamp: object, expected: datetime) -> None:
+    event = a_message_event() | {"timestamp": timestamp}
+    assert message(parsed(event)[0]).sent_at == expected
+
+
+def test_attachments_of_unknown_type_become_a_placeholder() -> None:
+    event = a_message_event(LEA, None, attachments=[{"type": "hologram", "payload": {"url": 5}}])
+    sent = message(parsed(event)[0])
+    assert (sent.kind, sent.attachments[0].url) == (Kind.UNSUPPORTED, None)
+
+
+def test_a_post_that_comes_twice_in_one_message_is_one_attachment() -> None:
+    body = (SAMPLES / "webhook-attachment-ig-post.json").read_bytes()
+    [item] = webhook.parse(body, received_at=NOW)
+    assert [(each.kind, each.title) for each in message(item).attachments] == [(Kind.SHARE, "Spring drop")]
+
+
+def test_what_breaks_databases_is_replaced_in_a_text() -> None:
+    body = a_delivery(a_message_event(LEA, "MARK")).replace(b"MARK", b"a\\u0000b\\ud83dc\\u001b[2J")
+    [item] = webhook.parse(body, received_at=NOW)
+    assert message(item).text == "a�b�c[2J"
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ("not an object", "unreadable"),
+        ({"message": {"mid": "m", "text": "no parties"}}, "unreadable"),
+        (a_message_event() | {"sender": {"id": "<b>"}}, "unreadable"),
+        (a_message_event(mid="m" * 600), "unreadable"),
+        ({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "read": {"mid": "m"}}, "unknown_kind"),
+        (an_echo_event(MAISON_LUNE), "unknown_kind"),
+    ],
+)
+def test_a_bad_item_says_why_and_spares_its_neighbours(event: Any, reason: str) -> None:
+    items = parsed(event, a_message_event(CAMILLE, "voisine"))
+    assert [item.reason for item in items] == [reason, ""]
+    assert message(items[1]).text == "voisine"
+
+
+def test_a_kept_item_is_a_delivery_that_parses_to_itself() -> None:
+    for item in parsed(a_message_event(LEA, "un"), {"read": {"mid": "m"}}):
+        [again] = webhook.parse(json.dumps(item.raw).encode(), received_at=NOW)
+        assert (again.event, again.reason) == (item.event, item.reason)
+
+
+@pytest.mark.parametrize("case", json.loads((SAMPLES / "webhook-verification.json").read_text())["cases"][:3])
+def test_the_handshake_wants_mode_and_token(case: dict[str, Any]) -> None:
+    query = case["query"]
+    fits = webhook.is_handshake(
+        query["hub.mode"], query["hub.verify_token"], verify_token=case["configured_verify_token"]
+    )
+    assert fits is (case["expect"]["status"] == 200)

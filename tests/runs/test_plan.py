@@ -1,0 +1,193 @@
+"""Starting, cancelling and retrying runs: who is in one, and that there is only one at a time."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import clock, queue
+from app.db import transaction
+from app.db.engine import db
+from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.identities.verdict import Verdict
+from app.ingest import receive
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Source
+from app.models.run import ItemState, Kind, Run, RunItem, RunState
+from app.runs import ledger, plan
+from app.runs.ledger import Settled
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import CAMILLE, GHOST, LEA, SHY, a_delivery, a_message_event, an_account, signed
+
+AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
+ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
+
+
+def people_wrote(*people: str) -> None:
+    now_ms = int(clock.now().timestamp() * 1000)
+    events = [a_message_event(who, at_ms=now_ms + number) for number, who in enumerate(people)]
+    body = a_delivery(*events)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def named(account_id: int, who: str) -> None:
+    seen = Sighting(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account_id, seen)
+
+
+def run_of(run_id: str) -> Run:
+    db.session.rollback()
+    return db.session.execute(select(Run).where(Run.id == run_id)).scalar_one()
+
+
+def items(run_id: str) -> list[tuple[str, ItemState]]:
+    db.session.rollback()
+    found = select(RunItem.ig_participant_id, RunItem.state).where(RunItem.run_id == run_id)
+    return [(row.ig_participant_id, row.state) for row in db.session.execute(found.order_by(RunItem.position))]
+
+
+def test_a_backfill_takes_the_nameless_newest_conversation_first(app: Flask, redis: Redis) -> None:
+    account = an_account()
+    people_wrote(LEA, CAMILLE, GHOST)
+    named(account.id, CAMILLE)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    assert items(run_id) == [(GHOST, ItemState.TODO), (LEA, ItemState.TODO)]
+    run = run_of(run_id)
+    assert (run.state, run.total, run.started_by, run.batch_size) == (RunState.QUEUED, 2, "Command line", 10)
+    assert redis.lrange("rq:queue:backfill-participant-profiles", 0, -1) == [run_id.encode()]
+
+
+def test_a_refresh_takes_everyone_but_placeholders(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA, CAMILLE, "UNKNOWN_17")
+    named(account.id, CAMILLE)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    assert [who for who, _ in items(run_id)] == [CAMILLE, LEA]
+
+
+def test_people_for_whom_tries_have_stopped_are_left_out_and_counted(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA, SHY)
+    refused = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+    with transaction.write() as tx:
+        sighting.failed(tx, account.id, SHY, refused, at=clock.now(), raw=None)
+    run = run_of(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    assert (run.total, run.skipped) == (2, 1)
+    assert dict(items(run.id))[SHY] is ItemState.SKIPPED
+
+
+def test_a_run_with_nobody_in_it_is_done_at_once(app: Flask, redis: Redis) -> None:
+    run = run_of(plan.start(OPERATOR, an_account().id, kind=Kind.BACKFILL))
+    assert (run.state, run.total) == (RunState.DONE, 0)
+    assert run.finished_at is not None
+    assert redis.llen("rq:queue:backfill-participant-profiles") == 0
+
+
+@pytest.mark.parametrize("batch_size", [0, 101, -1])
+def test_a_batch_size_outside_its_range_starts_nothing(app: Flask, batch_size: int) -> None:
+    account = an_account()
+    with pytest.raises(Invalid):
+        plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=batch_size)
+    assert db.session.scalars(select(Run)).all() == []
+
+
+def test_an_agent_may_not_start_and_a_stranger_sees_no_account(app: Flask) -> None:
+    account = an_account()
+    with pytest.raises(Forbidden):
+        plan.start(AGENT, account.id, kind=Kind.BACKFILL)
+    for viewer, account_id in ((ELSEWHERE, account.id), (OPERATOR, 12345)):
+        with pytest.raises(NotFound):
+            plan.start(viewer, account_id, kind=Kind.BACKFILL)
+
+
+def test_a_second_start_names_the_run_that_is_active(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with pytest.raises(AlreadyRunning) as refused:
+        plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    assert refused.value.run_id == run_id
+    assert plan.start(OPERATOR, account.id, kind=Kind.REFRESH) != run_id
+
+
+def test_of_many_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
+    account_id = an_account().id
+    people_wrote(LEA)
+    db.session.remove()
+    answers: list[str] = []
+
+    def press() -> None:
+        with app.app_context():
+            try:
+                answers.append(f"started {plan.start(OPERATOR, account_id, kind=Kind.BACKFILL)}")
+            except AlreadyRunning as running:
+                answers.append(f"running {running.run_id}")
+
+    threads = [threading.Thread(target=press) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 20
+    [started] = [answer for answer in answers if answer.startswith("started")]
+    assert {answer.split()[1] for answer in answers} == {started.split()[1]}
+
+
+def test_a_run_that_nobody_works_on_is_cancelled_at_once(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    plan.cancel(OPERATOR, run_id)
+    assert run_of(run_id).state is RunState.CANCELED
+    with pytest.raises(Conflict):
+        plan.cancel(OPERATOR, run_id)
+    with pytest.raises(NotFound):
+        plan.cancel(ELSEWHERE, run_id)
+
+
+def test_a_run_at_work_ends_after_its_present_item(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA, CAMILLE)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    plan.cancel(OPERATOR, run_id)
+    assert run_of(run_id).state is RunState.CANCELING
+    with transaction.write() as tx:
+        assert not ledger.settle(tx, lease, LEA, Settled(ItemState.RESOLVED, calls=1))
+    assert not ledger.give_back(lease, worked_seconds=1.0)
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.calls) == (RunState.CANCELED, 1, 1)
+
+
+def test_a_retry_reopens_what_failed_and_forgets_the_failures(app: Flask, redis: Redis) -> None:
+    account = an_account()
+    people_wrote(LEA, GHOST)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    with pytest.raises(AlreadyRunning):
+        plan.retry(OPERATOR, run_id)
+    with transaction.write() as tx:
+        ledger.settle(tx, lease, LEA, Settled(ItemState.RESOLVED, calls=1))
+        ledger.settle(tx, lease, GHOST, Settled(ItemState.FAILED, "not_visible", "9010", calls=1))
+    ledger.give_back(lease, worked_seconds=1.0)
+    assert run_of(run_id).state is RunState.DONE
+    assert plan.retry(OPERATOR, run_id) == 1
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.failed) == (RunState.QUEUED, 1, 0)
+    assert dict(items(run_id)) == {LEA: ItemState.RESOLVED, GHOST: ItemState.TODO}
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 2
+
+
+def test_a_retry_of_a_run_in_which_nothing_failed_is_refused(app: Flask) -> None:
+    run_id = plan.start(OPERATOR, an_account().id, kind=Kind.BACKFILL)
+    with pytest.raises(Conflict):
+        plan.retry(OPERATOR, run_id)
+    assert run_of(run_id).created_at <= clock.now() + timedelta(seconds=1)
