@@ -42,7 +42,7 @@ def run() -> None:
 
 
 def kick_writers() -> None:
-    """Have the people named who are writing now; those whom no worker takes within five seconds are named right here."""
+    """Have the people named who are writing now; whom no worker takes within five seconds is named right here."""
     now = clock.now()
     for account_id in resolve.due(now, live=True):
         queue.enqueue_once(queue.RESOLVE, account_id)

@@ -18,7 +18,7 @@ LATEST = "head"
 
 
 def upgrade(revision: str = LATEST) -> None:
-    """Migrate forward to `revision`; safe to start several times at once (migrations/env.py takes PostgreSQL's lock)."""
+    """Migrate forward to `revision`; several at once are safe (migrations/env.py takes PostgreSQL's lock)."""
     with _one_at_a_time():
         command.upgrade(_config(), revision)
 
@@ -30,7 +30,7 @@ def downgrade(revision: str) -> None:
 
 
 def is_current() -> bool:
-    """Return whether the database's schema is the one this code knows; raises OperationalError when it cannot be asked."""
+    """Return whether the schema is the one this code knows; raises OperationalError when it cannot be asked."""
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     return present == ScriptDirectory.from_config(_config()).get_current_head()
