@@ -23,9 +23,7 @@ def client() -> Redis:
 
 def waiting_client() -> Redis:
     """Return a client for a worker's blocking reads, which may wait long for an answer."""
-    return Redis.from_url(
-        settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS, socket_keepalive=True
-    )
+    return Redis.from_url(settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS)
 
 
 @lru_cache(maxsize=4)

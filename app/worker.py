@@ -1,0 +1,156 @@
+"""A worker of one queue: the app is loaded first, then every job runs in a fork of it. Refuses what is not in TASKS."""
+
+import gc
+import logging
+import os
+import re
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from redis import Redis
+from rq import Queue, Worker, worker_registration
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.utils import import_attribute
+
+from app import clock, lifeline, logs, queue, redis_client
+from app.redis_client import RedisAway
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+# With RQ's defaults a lost host's job stays "started" for 810 s, with these 76 s (reliability.md M2).
+MONITORING_SECONDS = 5
+MAINTENANCE_SECONDS = 10
+TTL_SECONDS = 30
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Refused(Exception):
+    """A job was found in Redis that Nametag never put there."""
+
+
+class TaskJob(Job):
+    """A job that runs a function of TASKS with ids, and nothing else: it may have been planted (reliability.md S46)."""
+
+    @property
+    def func(self) -> Any:
+        """Return the task's function; raises Refused before anything else is imported."""
+        self._check()
+        return import_attribute(str(self.func_name))
+
+    # Callbacks and webhooks would import or call whatever a planted job names; even its failure must not.
+    success_callback = failure_callback = stopped_callback = None
+
+    def send_webhooks(self, *_: Any, **__: Any) -> None:
+        """Send nothing."""
+
+    def _check(self) -> None:
+        named = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
+        if self.func_name not in {task.path for task in queue.TASKS.values()} or self.instance is not None:
+            raise Refused("not allowed: no such task")
+        if any(named) or self.webhooks or self.repeats_left:
+            raise Refused("not allowed: callbacks, webhooks and repeats")
+        if self.kwargs or not all(_is_id(argument) for argument in self.args):
+            raise Refused("not allowed: a task takes ids only")
+
+
+class TaskWorker(Worker):
+    """RQ's forking worker, inside the app's context, with the job of its fork told when it should end."""
+
+    job_class = TaskJob
+    log_job_description = False
+    log_result_lifespan = False
+    max_connection_wait_time = 2.0
+
+    def __init__(self, app: Flask, names: Sequence[str], connection: Redis) -> None:
+        super().__init__(
+            list(names),
+            connection=connection,
+            serializer=JSONSerializer,
+            worker_ttl=TTL_SECONDS,
+            job_monitoring_interval=MONITORING_SECONDS,
+            maintenance_interval=MAINTENANCE_SECONDS,
+            log_job_description=False,
+        )
+        self.app = app
+
+    def subscribe(self) -> None:
+        """Listen to no commands: anyone who can write to Redis could stop workers, and forks would inherit a thread."""
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self._stop_requested = queue.stopping()  # asked for while this worker was being made
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Send a sign of life; make a worker known again that an emptied Redis has forgotten (dependencies.md 2.6)."""
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None and not self.is_horse and not self.connection.sismember(self.redis_workers_keys, self.key):
+            self.connection.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self)
+
+    def perform_job(self, job: Job, origin: Queue) -> bool:
+        """Run the job inside the app's context."""
+        with self.app.app_context(), logs.place(job=job.id):
+            return super().perform_job(job, origin)
+
+    def setup_work_horse_signals(self) -> None:
+        """Tie the fork to this worker, so that it does not outlive it."""
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        lifeline.tie(int(self.pid or 0))
+
+    def fork_work_horse(self, job: Job, origin: Queue) -> None:
+        """Fork; a stop that was asked for while forking reaches the fork too."""
+        super().fork_work_horse(job, origin)
+        if self._stop_requested:
+            self._tell_fork()
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Have the running job end after its present item."""
+        queue.stop()
+        self._tell_fork()
+
+    def _tell_fork(self) -> None:
+        if self.horse_pid:
+            os.kill(self.horse_pid, signal.SIGUSR1)
+
+
+def work(app: Flask, names: Sequence[str]) -> None:
+    """Work on the named queues, in this order, until SIGTERM or SIGINT; outlives any absence of Redis."""
+    gc.collect()
+    gc.freeze()  # what is loaded now stays shared with every fork
+    signal.signal(signal.SIGUSR1, _stop)  # inherited by the forks, so that it is in place from their first moment
+    away = False
+    while not queue.stopping():
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+        try:
+            redis_client.client().ping()  # fails at once, unlike the waiting client
+            away = False
+            _work_until_redis_goes(app, names)
+        except RedisAway as error:
+            if not away:
+                logger.warning("Redis is away; the worker waits", extra={"reason": type(error).__name__})
+            away = True
+        if not queue.stopping():
+            clock.sleep(RETRY_SECONDS)
+
+
+def _work_until_redis_goes(app: Flask, names: Sequence[str]) -> None:
+    with redis_client.waiting_client() as connection, suppress(StopRequested):
+        worker = TaskWorker(app, names, connection)
+        logger.info("worker listens", extra={"queues": ",".join(names)})
+        worker.work(logging_level="WARNING")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    queue.stop()
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and _ID.fullmatch(value) is not None)
