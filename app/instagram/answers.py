@@ -1,0 +1,49 @@
+"""What Graph calls bring back, as frozen dataclasses; None is what Instagram left out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.instagram.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A participant's profile; None is what Instagram left out. `raw` is the answer without anything secret."""
+
+    ig_id: str
+    username: str | None
+    name: str | None
+    picture_url: str | None
+    raw: dict[str, Any]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One conversation: `participants` are (id, username or None) in no order, the account itself among them."""
+
+    ig_conversation_id: str
+    updated_at: datetime | None
+    participants: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """A page of conversations, newest first; `after` None means the last page, an empty page does not."""
+
+    threads: tuple[Thread, ...]
+    after: str | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id."""
+
+    ig_account_id: str
+    ig_app_scoped_id: str | None
+    username: str | None
+    account_type: str | None
+    ig_page_id: str | None
+    usage: Usage

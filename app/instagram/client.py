@@ -1,0 +1,174 @@
+"""One function a Graph call: credential and ids in, frozen dataclass or CallFailed out. Knows no budget, no row."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app import clock
+from app.instagram import errors, strict, usage, wire
+from app.instagram.answers import ConversationPage, Me, Profile, Thread
+from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.wire import Answer
+from app.text import storable
+
+PROFILE_FIELDS = ("name", "username", "profile_pic")
+CONVERSATION_FIELDS = ("id", "updated_time", "participants")
+ME_FIELDS = ("id", "user_id", "username", "account_type")
+PAGE_FIELDS = ("id", "instagram_business_account{id,username}")
+PROFILE_BYTES = 1024 * 1024  # after unpacking (reliability.md S38)
+PAGE_BYTES = 8 * 1024 * 1024
+RAW_CHARACTERS = 4000
+NO_PAGING: Mapping[str, str] = {}
+_NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be bent with
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a call is made with; `app_secret` is given for Facebook Login, whose calls are then proved to be ours."""
+
+    host_url: str
+    version: str
+    token: str
+    timeout_seconds: float
+    app_secret: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credential({self.host_url})"
+
+
+def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str] = PROFILE_FIELDS) -> Profile:
+    """Return one participant's profile (instagram-platform.md 7); raises CallFailed."""
+    answer, body = _get(credential, ig_participant_id, fields=fields, of_person=True)
+    if strict.text(body, "id") != ig_participant_id:
+        raise errors.bad_answer("other_id", "Instagram answered about somebody else", http_status=answer.http_status)
+    return Profile(
+        ig_id=ig_participant_id,
+        username=strict.text(body, "username"),
+        name=strict.text(body, "name"),
+        picture_url=strict.text(body, "profile_pic"),
+        raw=_raw(body, credential.token),
+        usage=usage.read(answer.headers, now=clock.now()),
+    )
+
+
+def conversations(
+    credential: Credential,
+    node: str,
+    *,
+    limit: int,
+    after: str | None = None,
+    fields: Sequence[str] = CONVERSATION_FIELDS,
+) -> ConversationPage:
+    """Return one page of an account's conversations (instagram-platform.md 8); raises CallFailed.
+
+    `node` is "me" for Instagram Login, the Page's id for Facebook Login. Meta's own `next` link is never followed: it
+    carries the token.
+    """
+    paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
+    answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
+    return ConversationPage(
+        threads=tuple(_thread(each) for each in strict.items(body, "data")),
+        after=_after(body),
+        usage=usage.read(answer.headers, now=clock.now()),
+    )
+
+
+def me(credential: Credential) -> Me:
+    """Return whom an Instagram Login token belongs to (instagram-platform.md 2); raises CallFailed."""
+    answer, body = _get(credential, "me", fields=ME_FIELDS)
+    account = next(iter(strict.items(body, "data")), {}) if "data" in body else body  # documented wrapped, seen without
+    return Me(
+        ig_account_id=strict.required(account, "user_id"),
+        ig_app_scoped_id=strict.text(account, "id"),
+        username=strict.text(account, "username"),
+        account_type=strict.text(account, "account_type"),
+        ig_page_id=None,
+        usage=usage.read(answer.headers, now=clock.now()),
+    )
+
+
+def page(credential: Credential) -> Me:
+    """Return whom a Facebook Login token belongs to: the Page and its Instagram account; raises CallFailed.
+
+    For a Page token `/me` is the Page, which knows its account under `instagram_business_account` (Meta's reference of
+    the Page; instagram-platform.md has no word on it).
+    """
+    answer, body = _get(credential, "me", fields=PAGE_FIELDS)
+    account = strict.mapping(body, "instagram_business_account")
+    if not account:
+        sentence = "The Page has no Instagram account; reconnect the account"
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
+    return Me(
+        ig_account_id=strict.required(account, "id"),
+        ig_app_scoped_id=None,
+        username=strict.text(account, "username"),
+        account_type=None,
+        ig_page_id=strict.required(body, "id"),
+        usage=usage.read(answer.headers, now=clock.now()),
+    )
+
+
+def _get(
+    credential: Credential,
+    *path: str,
+    fields: Sequence[str],
+    paging: Mapping[str, str] = NO_PAGING,
+    most_bytes: int = PROFILE_BYTES,
+    of_person: bool = False,
+) -> tuple[Answer, dict[str, Any]]:
+    if not all(_NODE.fullmatch(part) for part in path):
+        raise CallFailed(Scope.PERSON, Reason.REFUSED, "id", "This is not an id of Instagram's; it was not asked for")
+    if not credential.token.isascii() or not credential.token.isprintable():
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "token", "This is not a token of Meta's; reconnect the account")
+    answer = wire.get(
+        f"{credential.host_url}/{credential.version}/{'/'.join(path)}",
+        parameters={**paging, "fields": ",".join(fields), **_proof(credential)},
+        headers={"Authorization": f"Bearer {credential.token}"},
+        seconds=credential.timeout_seconds,
+        most_bytes=most_bytes,
+    )
+    if 300 <= answer.http_status < 400:
+        raise errors.bad_answer("redirect", http_status=answer.http_status)
+    body = strict.parse(answer.body)
+    if answer.http_status == 200 and body is not None and "error" not in body:
+        return answer, body
+    raise errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
+
+
+def _proof(credential: Credential) -> dict[str, str]:
+    if not credential.app_secret:
+        return {}
+    digest = hmac.new(credential.app_secret.encode(), credential.token.encode(), hashlib.sha256)
+    return {"appsecret_proof": digest.hexdigest()}
+
+
+def _thread(item: Mapping[str, Any]) -> Thread:
+    participants = strict.mapping(item, "participants")
+    people = strict.items(participants, "data") if participants else []
+    return Thread(
+        ig_conversation_id=strict.required(item, "id"),
+        updated_at=strict.time(item, "updated_time"),
+        participants=tuple((strict.required(each, "id"), strict.text(each, "username")) for each in people),
+    )
+
+
+def _after(body: Mapping[str, Any]) -> str | None:
+    paging = strict.mapping(body, "paging")
+    return strict.required(strict.mapping(paging, "cursors"), "after") if strict.text(paging, "next") else None
+
+
+def _raw(body: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """Keep what may be looked at later: plain fields, nothing that is or holds a token, a few KB in all."""
+    kept: dict[str, Any] = {}
+    room = RAW_CHARACTERS
+    for name, value in body.items():
+        if not isinstance(value, str | int | float | None) or "token" in name.lower():
+            continue
+        plain = storable(value) if isinstance(value, str) else value
+        room -= len(name) + len(str(plain))
+        if room >= 0 and token not in str(plain):
+            kept[storable(name)] = plain
+    return kept

@@ -1,0 +1,221 @@
+"""An answer that is not what was asked for, judged: whose fault, why, and when to come back.
+
+Judged by `code` and `error_subcode` alone (instagram-platform.md 9). The HTTP status speaks only where there is no
+error object at all; Meta's own words are read in two documented places and repeated nowhere, they may quote a token.
+
+scope     who is stopped                     reasons                        what follows
+--------  ---------------------------------  -----------------------------  ------------------------------------------
+APP       every account                      rate_limited, permission       wait for Meta's time, else the breaker's
+ACCOUNT   this account                       rate_limited                   the same, for this account
+                                             token, permission              wait until the account is reconnected
+PERSON    only this person (or message)      consent                        wait for their next message
+                                             not_visible, no_name           try again later, stop after 5
+                                             refused                        do not repeat
+FIELD     only this field                    field                          ask again without it
+NETWORK   this account, nobody's fault       timeout, network, temporary    try again; 5 in a row open the breaker
+CONTRACT  this answer                        bad_answer, refused            never a name; 5 in a row open the breaker
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.instagram import usage as usage_headers
+from app.instagram.usage import UNSAID, Usage
+
+
+class Scope(StrEnum):
+    """Whose failure it is."""
+
+    APP = "app"
+    ACCOUNT = "account"
+    PERSON = "person"
+    FIELD = "field"
+    NETWORK = "network"
+    CONTRACT = "contract"
+
+
+class Reason(StrEnum):
+    """Why a call brought nothing, in the words that rows keep and pages explain."""
+
+    CONSENT = "consent"
+    NOT_VISIBLE = "not_visible"
+    NO_NAME = "no_name"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    TEMPORARY = "temporary"
+    TOKEN = "token"  # noqa: S105 - a reason, not a token
+    PERMISSION = "permission"
+    FIELD = "field"
+    REFUSED = "refused"
+    BAD_ANSWER = "bad_answer"
+
+
+SENTENCES = {
+    Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
+    Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
+    Reason.NO_NAME: "Instagram answered without a username and without a name",
+    Reason.RATE_LIMITED: "Instagram's limit of calls is reached",
+    Reason.TIMEOUT: "Instagram did not answer in time",
+    Reason.NETWORK: "Instagram could not be reached",
+    Reason.TEMPORARY: "Instagram has a temporary problem",
+    Reason.TOKEN: "Instagram no longer accepts the account's token; reconnect the account",
+    Reason.PERMISSION: "A permission is missing at Meta",
+    Reason.FIELD: "Instagram refused one of the fields asked for",
+    Reason.REFUSED: "Instagram refused the request; repeating it would not help",
+    Reason.BAD_ANSWER: "Instagram's answer could not be understood",
+}
+
+
+class CallFailed(Exception):
+    """A call brought nothing. `code` is a word of at most 32 characters ("230", "100/33", "timeout"), `sentence` is
+    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is set in scope FIELD.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        reason: Reason,
+        code: str,
+        sentence: str | None = None,
+        *,
+        http_status: int | None = None,
+        retry_at: datetime | None = None,
+        field: str | None = None,
+        usage: Usage = UNSAID,
+    ) -> None:
+        self.sentence = sentence or SENTENCES[reason]
+        super().__init__(f"{self.sentence} ({code})")
+        self.scope = scope
+        self.reason = reason
+        self.code = code
+        self.http_status = http_status
+        self.retry_at = retry_at
+        self.field = field
+        self.usage = usage
+
+
+_Verdict = tuple[Scope, Reason, str | None]
+_LOG_IN_FIRST = "The account's owner must log in at Instagram and follow its instructions, then reconnect the account"
+_OTHER_LOGIN = (
+    "This token belongs to the other kind of login (Instagram or Facebook) or is damaged; reconnect the account"
+)
+_RATE: _Verdict = (Scope.ACCOUNT, Reason.RATE_LIMITED, None)
+_TOKEN: _Verdict = (Scope.ACCOUNT, Reason.TOKEN, None)
+_GONE: _Verdict = (Scope.PERSON, Reason.NOT_VISIBLE, None)
+_TEMPORARY: _Verdict = (Scope.NETWORK, Reason.TEMPORARY, None)
+_BAD: _Verdict = (Scope.CONTRACT, Reason.BAD_ANSWER, None)
+
+_BY_CODE: dict[int, _Verdict] = {
+    1: _TEMPORARY,
+    2: _TEMPORARY,
+    3: (Scope.APP, Reason.PERMISSION, "The app lacks a capability at Meta"),
+    4: (Scope.APP, Reason.RATE_LIMITED, "Instagram's limit of calls for the whole app is reached"),
+    10: (Scope.ACCOUNT, Reason.PERMISSION, "The account's token lacks a permission; reconnect the account"),
+    17: _RATE,
+    32: _RATE,
+    100: (Scope.CONTRACT, Reason.REFUSED, None),
+    190: _TOKEN,
+    200: (Scope.APP, Reason.PERMISSION, "The app lacks Advanced Access or a permission at Meta"),
+    230: (Scope.PERSON, Reason.CONSENT, None),
+    551: (Scope.PERSON, Reason.NOT_VISIBLE, "This person is not available right now"),
+    613: _RATE,
+    9010: _GONE,
+    36103: (Scope.ACCOUNT, Reason.PERMISSION, "The account is not eligible for this at Meta yet"),
+    2018218: _GONE,
+    2018247: (Scope.ACCOUNT, Reason.PERMISSION, "The account's token lacks a permission; reconnect the account"),
+    9000001: (Scope.PERSON, Reason.NOT_VISIBLE, "The message was deleted, or is too old to be read"),
+}
+_BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
+    (10, 2534022): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
+    (10, 2018278): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
+    (10, 2534077): (Scope.ACCOUNT, Reason.TOKEN, "Meta cannot verify how account and Page are linked; reconnect"),
+    (100, 33): _GONE,
+    (100, 2018001): _GONE,
+    (100, 2534014): _GONE,
+    (100, 2534013): (Scope.ACCOUNT, Reason.TOKEN, "The Page has no Instagram account; reconnect the account"),
+    (100, 2534037): (Scope.PERSON, Reason.REFUSED, "Another app answers this conversation right now"),
+    (190, 459): (Scope.ACCOUNT, Reason.TOKEN, _LOG_IN_FIRST),
+    (200, 2534041): (Scope.ACCOUNT, Reason.PERMISSION, "The owner switched off access to messages in Instagram"),
+}
+_BUSINESS_LIMITS = range(80000, 80100)  # 80001 Pages, 80002 Instagram, 80006 Messenger, others alike
+_REFUSED_FIELD = re.compile(r"nonexisting field \((\w{1,64})\)")
+_TOKEN_TEXTS = (
+    ("cannot access the app till you log in", _LOG_IN_FIRST),
+    ("Session key is malformed", _LOG_IN_FIRST),
+    ("Cannot parse access token", _OTHER_LOGIN),
+)
+
+
+def judge(
+    http_status: int,
+    body: Mapping[str, Any] | None,
+    headers: Mapping[str, str],
+    *,
+    now: datetime,
+    of_person: bool = True,
+) -> CallFailed:
+    """Return what an unsuccessful answer means; `body` is its JSON object if it has one, header names are lower-case.
+
+    `of_person` says whether one person was asked about: only then can "no such object" be that person's fault.
+    """
+    usage = usage_headers.read(headers, now=now)
+    error = body.get("error") if body else None
+    code, subcode, message = _said(error) if isinstance(error, Mapping) else (None, None, "")
+    field = _refused_field(code, subcode, message)
+    transient = isinstance(error, Mapping) and error.get("is_transient") is True
+    scope, reason, sentence = _verdict(http_status, code, subcode, transient=transient)
+    if field:
+        scope, reason, sentence = Scope.FIELD, Reason.FIELD, f"Instagram refused the field {field}"
+    elif code == 190:
+        sentence = next((ours for theirs, ours in _TOKEN_TEXTS if theirs in message), sentence)
+    elif scope is Scope.PERSON and not of_person:
+        scope, reason, sentence = Scope.ACCOUNT, Reason.PERMISSION, "What was asked for is missing, or not permitted"
+    named = usage_headers.retry_after(headers, now=now)
+    return CallFailed(
+        scope,
+        reason,
+        _written(http_status, code, subcode),
+        sentence,
+        http_status=http_status,
+        retry_at=(usage.regain_at or named) if reason is Reason.RATE_LIMITED else named,
+        field=field,
+        usage=usage,
+    )
+
+
+def bad_answer(code: str, sentence: str | None = None, *, http_status: int | None = None) -> CallFailed:
+    """Return the failure of an answer that breaks the rules: not JSON, wrong types, somebody else's profile."""
+    return CallFailed(Scope.CONTRACT, Reason.BAD_ANSWER, code, sentence, http_status=http_status)
+
+
+def _said(error: Mapping[str, Any]) -> tuple[int | None, int | None, str]:
+    message = error.get("message")
+    return _whole(error.get("code")), _whole(error.get("error_subcode")), message if isinstance(message, str) else ""
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None
+
+
+def _refused_field(code: int | None, subcode: int | None, message: str) -> str | None:
+    found = _REFUSED_FIELD.search(message) if code == 100 and subcode is None else None
+    return found.group(1) if found else None
+
+
+def _verdict(http_status: int, code: int | None, subcode: int | None, *, transient: bool) -> _Verdict:
+    if code is None:
+        return _RATE if http_status == 429 else _TEMPORARY if http_status >= 500 else _BAD
+    if code in _BUSINESS_LIMITS:
+        return _RATE
+    unknown = _TEMPORARY if transient else _BAD
+    return _BY_SUBCODE.get((code, subcode or 0)) or _BY_CODE.get(code, unknown)
+
+
+def _written(http_status: int, code: int | None, subcode: int | None) -> str:
+    if code is None:
+        return f"http {http_status}"
+    return f"{code}/{subcode}" if subcode else str(code)

@@ -1,0 +1,75 @@
+"""What an answer's headers say about Meta's own limits (instagram-platform.md 10); read leniently, never raises."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")  # all in percent
+LONGEST_WAIT = timedelta(days=1)  # what a header may ask for at most: a nonsensical figure must not stop us for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of Meta's limits is used, in percent, and when access comes back (aware UTC); None where unsaid."""
+
+    app_percent: int | None = None
+    account_percent: int | None = None
+    regain_at: datetime | None = None
+
+    @property
+    def percent(self) -> int | None:
+        """The worse of the app's and the account's figure."""
+        return max((each for each in (self.app_percent, self.account_percent) if each is not None), default=None)
+
+
+UNSAID = Usage()
+
+
+def read(headers: Mapping[str, str], *, now: datetime) -> Usage:
+    """Return what an answer's headers (lower-case names) say; absent and malformed ones say nothing."""
+    app = _json(headers.get("x-app-usage"))
+    accounts = list(_entries(_json(headers.get("x-business-use-case-usage"))))
+    minutes = max((_number(each.get("estimated_time_to_regain_access")) or 0 for each in accounts), default=0)
+    return Usage(
+        app_percent=_worst([app]) if isinstance(app, dict) else None,
+        account_percent=_worst(accounts),
+        regain_at=later(now, minutes * 60),
+    )
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
+    """Return the time that a Retry-After header in seconds names, if there is one."""
+    value = headers.get("retry-after", "").strip()
+    return later(now, float(value)) if value.isascii() and value.isdigit() else None
+
+
+def later(now: datetime, seconds: float) -> datetime | None:
+    """Return the moment `seconds` after `now`, at most a day away, or None for nothing to wait."""
+    return now + timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())) if seconds > 0 else None
+
+
+def _json(header: str | None) -> Any:
+    try:
+        return json.loads(header) if header else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entries(usage: Any) -> Iterator[dict[str, Any]]:
+    for business_object in usage.values() if isinstance(usage, dict) else ():
+        if isinstance(business_object, list):
+            yield from (each for each in business_object if isinstance(each, dict))
+
+
+def _worst(usages: list[dict[str, Any]]) -> int | None:
+    figures = [number for each in usages for name in FIGURES if (number := _number(each.get(name))) is not None]
+    return math.ceil(max(figures)) if figures else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1_000_000:
+        return None
+    return value
