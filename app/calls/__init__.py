@@ -1,0 +1,1 @@
+"""May we call Meta, and what did it cost."""

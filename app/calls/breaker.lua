@@ -1,0 +1,74 @@
+-- Stops: one hash a scope with until and probe_until (ms of Redis's clock), wait (ms), reason, strikes.
+-- ARGV[1] says what happened; the clock is Redis's own, so that every process agrees.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function read(key)
+  local found = redis.call('HMGET', key, 'until', 'probe_until', 'wait', 'reason', 'strikes')
+  return {ends = tonumber(found[1]), probe = tonumber(found[2]), wait = tonumber(found[3]), reason = found[4],
+          strikes = tonumber(found[5]) or 0}
+end
+
+local function blocked_until(stop)
+  return math.max(stop.ends or 0, stop.probe or 0)
+end
+
+-- may call? -> {ms to wait, reason}; whoever comes first after a stop is over is the probe, others wait for it
+local function ask(keys, probe_ms)
+  local wait, reason = 0, ''
+  for _, key in ipairs(keys) do
+    local stop = read(key)
+    if blocked_until(stop) - now > wait then wait, reason = blocked_until(stop) - now, stop.reason end
+  end
+  if wait == 0 and probe_ms > 0 then
+    for _, key in ipairs(keys) do
+      if redis.call('HEXISTS', key, 'until') == 1 then redis.call('HSET', key, 'probe_until', now + probe_ms) end
+    end
+  end
+  return {wait, reason}
+end
+
+-- stop this scope for named_ms, or for base_ms doubling up to most_ms -> ms, or 0 when it was stopped already
+local function stop(key, reason, named_ms, base_ms, most_ms)
+  local known = read(key)
+  if known.ends and now < known.ends then
+    if now + named_ms > known.ends then redis.call('HSET', key, 'until', now + named_ms) end
+    return 0
+  end
+  local wait = named_ms
+  if wait == 0 then
+    wait = known.wait and math.min(known.wait * 2, most_ms) or base_ms
+    redis.call('HSET', key, 'wait', wait)
+  end
+  redis.call('HSET', key, 'until', now + wait, 'reason', reason)
+  redis.call('HDEL', key, 'probe_until', 'strikes')
+  redis.call('PEXPIRE', key, wait + most_ms)
+  return wait
+end
+
+-- one more failure in a row -> as stop, or 0 while there are fewer than most_strikes
+local function strike(key, reason, most_strikes, base_ms, most_ms)
+  local known = read(key)
+  if known.ends then return stop(key, reason, 0, base_ms, most_ms) end
+  if redis.call('HINCRBY', key, 'strikes', 1) < most_strikes then
+    redis.call('PEXPIRE', key, most_ms)
+    return 0
+  end
+  return stop(key, reason, 0, base_ms, most_ms)
+end
+
+-- an answer came: forget stops that are over, and strikes; a late answer to an old call ends no stop
+local function answered(keys)
+  for _, key in ipairs(keys) do
+    local known = read(key)
+    if not known.ends or now >= known.ends then redis.call('DEL', key) end
+  end
+  return 0
+end
+
+local numbers = {}
+for index = 3, #ARGV do numbers[index] = tonumber(ARGV[index]) end
+if ARGV[1] == 'ask' then return ask(KEYS, tonumber(ARGV[2])) end
+if ARGV[1] == 'stop' then return stop(KEYS[1], ARGV[2], numbers[3], numbers[4], numbers[5]) end
+if ARGV[1] == 'strike' then return strike(KEYS[1], ARGV[2], numbers[3], numbers[4], numbers[5]) end
+return answered(KEYS)

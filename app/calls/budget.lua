@@ -1,0 +1,48 @@
+-- May one call be made? KEYS: grants (zset: member kind + nonce, score ms), generation, usage.
+-- ARGV: window ms, limit, reserve, slow percent, slow calls, slow ms, pace calls, pace ms,
+--       kind ("live|rest:purpose:call:"), nonce ('' only asks).
+-- Returns {state, wait ms, generation, seconds, microseconds}; the clock is Redis's own, so that every process agrees.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local window, limit, reserve = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local kind, nonce = ARGV[9], ARGV[10]
+
+-- ms until fewer than `most` grants with this pattern are younger than `span`
+local function crowded(most, span, pattern)
+  local found = {}
+  local young = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - span), '+inf', 'WITHSCORES')
+  for index = 1, #young, 2 do
+    if string.find(young[index], pattern) then found[#found + 1] = tonumber(young[index + 1]) end
+  end
+  return #found < most and 0 or found[#found - most + 1] + span - now
+end
+
+-- A generation of another run of the server came back with an old snapshot or from a replica: grants may be missing.
+local generation = redis.call('GET', KEYS[2]) or ''
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if string.sub(generation, 1, #run) ~= run then return {'unknown', 0, '', time[1], time[2]} end
+local function answer(state, wait)
+  return {state, wait, generation, time[1], time[2]}
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+
+local live = string.find(kind, '^live:') ~= nil
+local allowed = live and limit or limit - reserve
+local used = redis.call('ZCARD', KEYS[1])
+if used >= allowed then
+  local leaves = redis.call('ZRANGE', KEYS[1], used - allowed, used - allowed, 'WITHSCORES')[2]
+  return answer('spent', (leaves and tonumber(leaves) + window or now + window) - now)
+end
+if not live and (tonumber(redis.call('GET', KEYS[3])) or 0) >= tonumber(ARGV[4]) then
+  local wait = crowded(tonumber(ARGV[5]), tonumber(ARGV[6]), '^rest:')
+  if wait > 0 then return answer('slow', wait) end
+end
+if string.find(kind, ':conversations:') then
+  local wait = crowded(tonumber(ARGV[7]), tonumber(ARGV[8]), ':conversations:')
+  if wait > 0 then return answer('pace', wait) end
+end
+if nonce ~= '' then
+  redis.call('ZADD', KEYS[1], now, kind .. nonce)
+  redis.call('PEXPIRE', KEYS[1], window)
+end
+return answer('granted', 0)
