@@ -12,7 +12,7 @@ from app.identities import resolve, sighting
 from app.identities.resolve import CLAIM, Outcome
 from app.identities.sighting import FRESH
 from app.instagram.errors import Scope
-from app.models.identity import Purpose, Source
+from app.models.identity import Purpose
 from app.models.run import ItemState, Kind
 from app.runs import ledger, plan, progress
 from app.runs.ledger import BACKOFF, TRIES, Lease, LeaseLostError, Settled
@@ -30,21 +30,21 @@ def run_slice(run_id: str) -> None:
     lease = ledger.take(run_id, who=f"{socket.gethostname()}:{os.getpid()}")
     if lease is None:
         return
-    began = clock.monotonic()
     with logs.place(run=run_id):
         try:
-            _work(lease, deadline=began + TURN_SECONDS)
-            if ledger.give_back(lease, worked_seconds=clock.monotonic() - began):
+            _work(lease)
+            if ledger.give_back(lease):
                 plan.hint(run_id, lease.kind)
         except LeaseLostError:
             logger.info("the lease was lost; somebody else goes on")
         except Exhausted as stop:
-            ledger.pause(lease, until=stop.until, reason=stop.reason, worked_seconds=clock.monotonic() - began)
+            ledger.pause(lease, until=stop.until, reason=stop.reason)
             logger.info("the run pauses", extra={"reason": stop.reason, "until": stop.until.isoformat()})
-        progress.publish(run_id)
+        progress.publish(run_id, final=True)
 
 
-def _work(lease: Lease, *, deadline: float) -> None:
+def _work(lease: Lease) -> None:
+    deadline = clock.monotonic() + TURN_SECONDS
     calls = 0
     while not lease.canceling and calls < TURN_CALLS and clock.monotonic() < deadline and not queue.stopping():
         people = _claimed(lease)
@@ -69,19 +69,20 @@ def _claimed(lease: Lease) -> list[str]:
 
 
 def _serve(lease: Lease, people: list[str]) -> int | None:
-    """Look up and settle one batch; returns the calls made, or None when the turn should end (cancelled, shutting down)."""
+    """Look up and settle one batch; returns the calls made, or None when the turn is to end (cancelled, stopping)."""
     calls = 0
     tries = ledger.tries_of(lease, people)
     left = dict.fromkeys(people)
     since = lease.created_at if lease.kind is Kind.REFRESH else clock.now() - FRESH
     asked = resolve.names(lease.account_id, people, purpose=PURPOSE[lease.kind], fresh_since=since, run_id=lease.run_id)
+    began = clock.monotonic()
     try:
         for outcome in asked:
+            settled = _settled(outcome, tries[outcome.ig_participant_id], clock.monotonic() - began)
             with transaction.write() as tx:
                 resolve.settle(tx, lease.account_id, outcome)
-                wanted = ledger.settle(
-                    tx, lease, outcome.ig_participant_id, _settled(outcome, tries[outcome.ig_participant_id])
-                )
+                wanted = ledger.settle(tx, lease, outcome.ig_participant_id, settled)
+            began = clock.monotonic()
             resolve.remember(lease.account_id, outcome)
             progress.publish(lease.run_id)
             del left[outcome.ig_participant_id]
@@ -95,13 +96,21 @@ def _serve(lease: Lease, people: list[str]) -> int | None:
                 sighting.release(tx, lease.account_id, list(left))
 
 
-def _settled(outcome: Outcome, tries: int) -> Settled:
-    if outcome.sighting is not None:
-        return Settled(ItemState.RESOLVED, calls=outcome.calls, cached=outcome.sighting.source is Source.REDIS)
-    if outcome.verdict is None:
-        return Settled(ItemState.FRESH, cached=True)
+def _settled(outcome: Outcome, tries: int, worked_seconds: float) -> Settled:
+    state, next_try_at = ItemState.RESOLVED, None
     verdict = outcome.verdict
-    if verdict.scope is Scope.PERSON or tries + 1 >= TRIES:
-        return Settled(ItemState.FAILED, reason=verdict.reason, code=verdict.code, calls=outcome.calls)
-    later = clock.now() + BACKOFF[min(tries, len(BACKOFF) - 1)]
-    return Settled(ItemState.TODO, verdict.reason, verdict.code, calls=outcome.calls, next_try_at=later)
+    if verdict is not None:
+        state = ItemState.FAILED if verdict.scope is Scope.PERSON or tries + 1 >= TRIES else ItemState.TODO
+    elif outcome.fresh:
+        state = ItemState.FRESH
+    if state is ItemState.TODO:
+        next_try_at = clock.now() + BACKOFF[min(tries, len(BACKOFF) - 1)]
+    return Settled(
+        state,
+        reason=verdict.reason if verdict else None,
+        code=verdict.code if verdict else None,
+        calls=outcome.calls,
+        cached=outcome.calls == 0 and verdict is None,
+        worked_seconds=worked_seconds,
+        next_try_at=next_try_at,
+    )

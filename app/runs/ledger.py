@@ -53,6 +53,7 @@ class Settled:
     code: str | None = None
     calls: int = 0
     cached: bool = False
+    worked_seconds: float = 0.0
     next_try_at: datetime | None = None
 
 
@@ -146,6 +147,7 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: Settled) -> bo
         lease,
         calls=Run.calls + settled.calls,
         cache_hits=Run.cache_hits + (1 if settled.cached else 0),
+        worked_seconds=Run.worked_seconds + settled.worked_seconds,
         lease_until=now + LEASE,
         **counters,
     )
@@ -170,25 +172,24 @@ def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: dat
     tx.execute(items.values(next_try_at=until))
 
 
-def pause(lease: Lease, *, until: datetime, reason: str, worked_seconds: float) -> None:
+def pause(lease: Lease, *, until: datetime, reason: str) -> None:
     """Give the lease back until `until` (aware UTC), when the ticker brings the run to work again."""
     try:
         with transaction.write() as tx:
-            worked = Run.worked_seconds + worked_seconds
-            if _give_back(tx, lease, resume_at=until, reason=reason, worked_seconds=worked) is RunState.CANCELING:
-                _finish(tx, lease, RunState.CANCELED, 0.0)
+            if _give_back(tx, lease, resume_at=until, reason=reason) is RunState.CANCELING:
+                _finish(tx, lease, RunState.CANCELED)
             else:
                 _fenced(tx, lease, state=RunState.WAITING)
     except LeaseLostError:
         logger.info("the lease was lost before the pause")
 
 
-def give_back(lease: Lease, *, worked_seconds: float) -> bool:
+def give_back(lease: Lease) -> bool:
     """End a turn of work: finish the run when nothing is open, else free it; returns whether a next turn is due now."""
     with transaction.write() as tx:
         state = tx.execute(select(Run.state).where(Run.id == lease.run_id)).scalar_one()
         if state is RunState.CANCELING:
-            _finish(tx, lease, RunState.CANCELED, worked_seconds)
+            _finish(tx, lease, RunState.CANCELED)
             return False
         opened = tx.execute(
             select(
@@ -197,22 +198,20 @@ def give_back(lease: Lease, *, worked_seconds: float) -> bool:
                 func.min(RunItem.next_try_at).label("earliest"),
             ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
         ).one()
-        return _go_on(tx, lease, opened, worked_seconds)
+        return _go_on(tx, lease, opened)
 
 
-def _go_on(tx: Tx, lease: Lease, opened: Row[Any], worked_seconds: float) -> bool:
+def _go_on(tx: Tx, lease: Lease, opened: Row[Any]) -> bool:
     if not opened.todo:
-        _finish(tx, lease, RunState.DONE, worked_seconds)
+        _finish(tx, lease, RunState.DONE)
         return False
     resume_at = opened.earliest if opened.later == opened.todo else None
-    _give_back(tx, lease, worked_seconds=Run.worked_seconds + worked_seconds, resume_at=resume_at)
+    _give_back(tx, lease, resume_at=resume_at)
     return resume_at is None
 
 
-def _finish(tx: Tx, lease: Lease, state: RunState, worked_seconds: float) -> None:
-    _give_back(
-        tx, lease, state=state, finished_at=clock.now(), worked_seconds=Run.worked_seconds + worked_seconds, reason=None
-    )
+def _finish(tx: Tx, lease: Lease, state: RunState) -> None:
+    _give_back(tx, lease, state=state, finished_at=clock.now(), resume_at=None, reason=None)
 
 
 def _give_back(tx: Tx, lease: Lease, **values: object) -> RunState:

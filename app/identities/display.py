@@ -1,0 +1,87 @@
+"""How a person is called: the one rule that pages, API, command line and exports share, and the picture's stand-in."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+SHORT_DIGITS = 6
+HUES = 12
+CELLS = 5  # an identicon's side; its left half decides, the right half mirrors
+_MISSING = re.compile(r"(?i)unknown(_.*)?|none|null")
+_HANDLE = re.compile(r"[A-Za-z0-9._]{1,30}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayName:
+    """What stands for a person: `text` is complete; `second` is the name that lists add behind a username."""
+
+    text: str
+    username: str | None
+    name: str | None
+    known: bool
+
+    @property
+    def second(self) -> str | None:
+        """The name beside a username, if it says more than the username does."""
+        return self.name if self.username and self.name and self.name.lower() != self.username.lower() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Avatar:
+    """A person's picture or its stand-in: initials on a hue when a name is known, else a pattern of five by five cells.
+
+    `pattern` is an SVG path in a 5 × 5 box; `picture_url` is an address of our own.
+    """
+
+    picture_url: str | None
+    initials: str | None
+    hue: int
+    pattern: str | None
+
+
+def name_of(ig_participant_id: str, username: str | None, name: str | None) -> DisplayName:
+    """Return how a person is called: @username, else the name, else @user_ and the last six digits (product.md 2).
+
+    Blank values and stand-ins of older systems count as missing; a username that cannot be one is shown as a name.
+    """
+    handle, words = _present(username), _present(name)
+    if handle and not _HANDLE.fullmatch(handle):
+        handle, words = None, words or handle
+    if handle:
+        return DisplayName(f"@{handle}", handle, words, known=True)
+    if words:
+        return DisplayName(words, None, words, known=True)
+    return DisplayName(f"@user_{ig_participant_id[-SHORT_DIGITS:]}", None, None, known=False)
+
+
+def avatar(ig_participant_id: str, shown: DisplayName, picture_url: str | None = None) -> Avatar:
+    """Return what is drawn beside a person's name."""
+    words = shown.name or shown.username
+    letters = initials(words) if words else None
+    return Avatar(picture_url, letters or None, hue(ig_participant_id), None if letters else pattern(ig_participant_id))
+
+
+def initials(words: str) -> str:
+    """Return the first letters of the first and the last word."""
+    parts = [part for part in re.split(r"[\s._]+", words) if part]
+    chosen = [parts[0], parts[-1]] if len(parts) > 1 else parts
+    return "".join(part[0] for part in chosen if part[0].isalnum()).upper()
+
+
+def hue(ig_participant_id: str) -> int:
+    """Return which of the twelve hues stands behind a person's initials."""
+    return int.from_bytes(hashlib.blake2s(ig_participant_id.encode(), digest_size=2).digest()) % HUES
+
+
+def pattern(ig_participant_id: str) -> str:
+    """Return the mirrored pattern that tells nameless people apart, as an SVG path in a 5 × 5 box."""
+    bits = int.from_bytes(hashlib.blake2s(ig_participant_id.encode(), digest_size=4).digest())
+    half = [(column, row) for row in range(CELLS) for column in range((CELLS + 1) // 2)]
+    filled = [cell for place, cell in enumerate(half) if bits >> place & 1]
+    cells = sorted({(x, row) for column, row in filled for x in (column, CELLS - 1 - column)})
+    return "".join(f"M{x} {y}h1v1h-1z" for x, y in cells)
+
+
+def _present(value: str | None) -> str | None:
+    words = (value or "").strip()
+    return words if words and not _MISSING.fullmatch(words) else None

@@ -1,0 +1,204 @@
+"""How far a run is: one Progress for the page, the command line, the API and the meta of RQ's job."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, Select, select
+
+from app import clock, queue
+from app.calls import budget
+from app.calls.budget import Forecast
+from app.db.engine import db
+from app.errors import NotFound
+from app.models.inbox import Account
+from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.viewer import Viewer
+
+TITLES = {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"}
+PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
+HISTORY = timedelta(days=7)
+SECONDS_PER_PERSON = 0.5  # assumed until the run has a speed of its own
+
+_RUNS = select(Run, Account.username, Account.ig_account_id).join(Account, Account.id == Run.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run as everybody sees it. Times are aware UTC; `state` is the run's, or "some_failed" and "worker_missing"."""
+
+    run_id: str
+    kind: Kind
+    title: str
+    account_id: int
+    ig_account_id: str
+    account: str
+    state: str
+    active: bool
+    reason: str | None
+    started_by: str
+    created_at: datetime
+    finished_at: datetime | None
+    resume_at: datetime | None
+    total: int
+    resolved: int
+    fresh: int
+    failed: int
+    skipped: int
+    calls: int
+    cache_hits: int
+    worked_seconds: float
+    now: str | None
+    per_second: float | None
+    seconds_left: int | None
+
+    @property
+    def settled(self) -> int:
+        """How many people the run is done with."""
+        return self.resolved + self.fresh + self.failed + self.skipped
+
+    @property
+    def waiting(self) -> int:
+        """How many people are still to come."""
+        return max(0, self.total - self.settled)
+
+    @property
+    def percent(self) -> int:
+        """How much is settled; 100 only when all is."""
+        return 100 * self.settled // self.total if self.total else 100
+
+    @property
+    def cache_percent(self) -> int | None:
+        """The share of settled people who cost no call, or None before the first."""
+        asked = self.settled - self.skipped
+        return 100 * self.cache_hits // asked if asked else None
+
+
+def of(viewer: Viewer, run_id: str) -> Progress:
+    """Return the progress of one run; raises NotFound, also for what the viewer may not see."""
+    row = db.session.execute(_visible(viewer).where(Run.id == run_id)).first()
+    if row is None:
+        raise NotFound("job")
+    return _progress(row)
+
+
+def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
+    """Return the runs that are not over, those at work first, of one account or of all that the viewer may see."""
+    found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)
+    if account_id is not None:
+        found = found.where(Run.account_id == account_id)
+    progresses = [_progress(row) for row in db.session.execute(found)]
+    return sorted(progresses, key=lambda progress: progress.state == RunState.QUEUED)
+
+
+def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -> list[Progress]:
+    """Return the runs of the last seven days that are over, newest first."""
+    since = clock.now() - HISTORY
+    found = _visible(viewer).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
+    if account_id is not None:
+        found = found.where(Run.account_id == account_id)
+    return [_progress(row) for row in db.session.execute(found.order_by(Run.created_at.desc()).limit(limit))]
+
+
+def publish(run_id: str, *, final: bool = False) -> None:
+    """Write a run's progress into the meta of its RQ jobs, at most twice a second; never raises."""
+    row = db.session.execute(_RUNS.where(Run.id == run_id)).first()
+    if row is not None:
+        queue.report(run_id, as_dict(_progress(row)), final=final)
+
+
+def as_dict(progress: Progress) -> dict[str, int | str | None]:
+    """Return what programs see of a progress; times are RFC 3339 in UTC."""
+    return {
+        "id": progress.run_id,
+        "kind": progress.kind.value,
+        "accountId": progress.ig_account_id,
+        "state": progress.state,
+        "reason": progress.reason,
+        "startedBy": progress.started_by,
+        "createdAt": progress.created_at.isoformat(),
+        "finishedAt": progress.finished_at.isoformat() if progress.finished_at else None,
+        "resumeAt": progress.resume_at.isoformat() if progress.resume_at else None,
+        "total": progress.total,
+        "done": progress.settled,
+        "resolved": progress.resolved,
+        "alreadyFresh": progress.fresh,
+        "failed": progress.failed,
+        "skipped": progress.skipped,
+        "calls": progress.calls,
+        "cacheHits": progress.cache_hits,
+        "secondsLeft": progress.seconds_left,
+    }
+
+
+def _visible(viewer: Viewer) -> Select[Run, str | None, str]:
+    return _RUNS if viewer.account_ids is None else _RUNS.where(Run.account_id.in_(viewer.account_ids))
+
+
+def _progress(row: Row[Run, str | None, str]) -> Progress:
+    run = row.Run
+    settled = run.resolved + run.fresh + run.failed + run.skipped
+    speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
+    at_work = run.state in ACTIVE
+    return Progress(
+        run_id=run.id,
+        kind=run.kind,
+        title=TITLES[run.kind],
+        account_id=run.account_id,
+        ig_account_id=row.ig_account_id,
+        account=row.username or row.ig_account_id,
+        state=_state(run),
+        active=at_work,
+        reason=run.reason,
+        started_by=run.started_by,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        resume_at=run.resume_at,
+        total=run.total,
+        resolved=run.resolved,
+        fresh=run.fresh,
+        failed=run.failed,
+        skipped=run.skipped,
+        calls=run.calls,
+        cache_hits=run.cache_hits,
+        worked_seconds=run.worked_seconds,
+        now=_now(run.id) if run.state is RunState.RUNNING else None,
+        per_second=speed,
+        seconds_left=_seconds_left(run, run.total - settled, speed) if at_work else None,
+    )
+
+
+def _state(run: Run) -> str:
+    if run.state is RunState.DONE and run.failed:
+        return "some_failed"
+    untaken = run.state is RunState.QUEUED and run.lease_until is None
+    if untaken and run.created_at < clock.now() - PATIENCE:
+        return "worker_missing"
+    return run.state.value
+
+
+def _now(run_id: str) -> str | None:
+    """The person being looked up: the first open item of the plan."""
+    first = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+    return db.session.execute(first.order_by(RunItem.position).limit(1)).scalar()
+
+
+def _seconds_left(run: Run, people: int, speed: float | None) -> int | None:
+    """How long the rest takes at the run's own speed and within the budget; None when the budget cannot be asked."""
+    forecast = budget.forecast(run.account_id)
+    if forecast is None:
+        return None
+    settled = run.resolved + run.fresh + run.failed
+    calls = math.ceil(people * (run.calls / settled if settled and run.calls else 1))
+    working = people / speed if speed else people * SECONDS_PER_PERSON
+    return math.ceil(working + _pauses(forecast, calls))
+
+
+def _pauses(forecast: Forecast, calls: int) -> float:
+    """Seconds of waiting for the budget: what does not fit into this hour waits for its calls to leave it."""
+    left = max(0, forecast.background_limit - forecast.used)
+    if calls <= left:
+        return 0.0
+    first = max(0.0, ((forecast.resets_at or forecast.free_at) - clock.now()).total_seconds())
+    hours_after = (calls - left - 1) // max(1, forecast.background_limit)
+    return first + hours_after * budget.WINDOW_SECONDS

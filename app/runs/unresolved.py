@@ -1,0 +1,80 @@
+"""The people a run could not name: what happened to each, and whether trying again may help."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, select
+
+from app.db.engine import db
+from app.identities import display
+from app.identities.display import Avatar, DisplayName
+from app.identities.verdict import STOP_AFTER
+from app.instagram.errors import SENTENCES, Reason
+from app.models.identity import Identity
+from app.models.inbox import Conversation
+from app.models.run import ItemState, Run, RunItem
+from app.runs import plan
+from app.viewer import Viewer
+
+OURS = {"worker_died": "The lookup of this person ended a worker three times"}
+LASTING = frozenset({Reason.CONSENT, Reason.REFUSED})  # trying again changes nothing until the person writes
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """One person whom a run could not name; `code` is Meta's or a word, `tries` of `most_tries` were automatic."""
+
+    ig_participant_id: str
+    conversation_id: int | None
+    display: DisplayName
+    avatar: Avatar
+    what_happened: str
+    code: str
+    tries: int
+    most_tries: int
+    can_recover: bool
+
+
+def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
+    """Return the people whom a run could not name, in the order of its plan; raises NotFound."""
+    run = plan.require(viewer, run_id)
+    found = (
+        select(
+            RunItem.ig_participant_id,
+            RunItem.reason,
+            RunItem.code,
+            Identity.username,
+            Identity.name,
+            Identity.failure_count,
+            Conversation.id.label("conversation_id"),
+        )
+        .outerjoin(Identity, _same_person(Identity, run))
+        .outerjoin(Conversation, _same_person(Conversation, run))
+        .where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
+        .order_by(RunItem.position)
+        .limit(limit)
+    )
+    return [_unresolved(row) for row in db.session.execute(found)]
+
+
+def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:
+    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    return Unresolved(
+        ig_participant_id=row.ig_participant_id,
+        conversation_id=row.conversation_id,
+        display=shown,
+        avatar=display.avatar(row.ig_participant_id, shown),
+        what_happened=_sentence(row.reason),
+        code=row.code or "",
+        tries=min(row.failure_count or 0, STOP_AFTER),
+        most_tries=STOP_AFTER,
+        can_recover=row.reason not in LASTING,
+    )
+
+
+def _same_person(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:
+    return and_(table.account_id == run.account_id, table.ig_participant_id == RunItem.ig_participant_id)
+
+
+def _sentence(reason: str) -> str:
+    return OURS.get(reason) or SENTENCES[Reason(reason)]
