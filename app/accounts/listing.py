@@ -1,0 +1,58 @@
+"""Connected accounts as people and programs may see them: never a token."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from app.db.engine import db
+from app.errors import NotFound
+from app.models.inbox import Account, AccountState, Login
+from app.viewer import Viewer
+
+_COLUMNS = (
+    Account.id,
+    Account.ig_account_id,
+    Account.username,
+    Account.login,
+    Account.location_id,
+    Account.state,
+    Account.state_reason,
+    Account.connected_at,
+    Account.last_webhook_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAccount:
+    """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC."""
+
+    id: int
+    ig_account_id: str
+    username: str | None
+    login: Login
+    location_id: str | None
+    state: AccountState
+    state_reason: str | None
+    connected_at: datetime
+    last_webhook_at: datetime | None
+
+
+def accounts(viewer: Viewer) -> list[ListedAccount]:
+    """Return the accounts the viewer may see, by username."""
+    found = _visible(viewer).order_by(Account.username, Account.id)
+    return [ListedAccount(*row) for row in db.session.execute(found)]
+
+
+def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
+    """Return the account with this professional account id; raises NotFound, also for what the viewer may not see."""
+    row = db.session.execute(_visible(viewer).where(Account.ig_account_id == ig_account_id)).first()
+    if row is None:
+        raise NotFound("account")
+    return ListedAccount(*row)
+
+
+def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
+    found = select(*_COLUMNS)
+    return found if viewer.account_ids is None else found.where(Account.id.in_(viewer.account_ids))
