@@ -28,6 +28,11 @@ class Receipt:
     dead: int = 0
 
 
+def is_subscription(mode: str, token: str) -> bool:
+    """Return whether a handshake of Meta's carries our verify token."""
+    return webhook.is_handshake(mode, token, verify_token=settings.current().meta_verify_token)
+
+
 def delivery(body: bytes, signature: str | None) -> Receipt:
     """Take one POST of Meta's: raw bytes and the X-Hub-Signature-256 header.
 

@@ -1,0 +1,68 @@
+"""The side pane of a conversation: what is known of the person, and of the conversation itself."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app import clock
+from app.db.engine import db
+from app.identities.sighting import FRESH
+from app.identities.verdict import STOP_AFTER
+from app.instagram.errors import SENTENCES, Reason
+from app.models.inbox import Message
+
+REPLY_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the side pane says of the person and the conversation. Times are aware UTC."""
+
+    shown_as: str
+    resolved_at: datetime | None
+    source: str | None
+    fresh: bool
+    failure_count: int
+    most_failures: int
+    reason: str | None
+    next_try_at: datetime | None
+    account: str
+    first_message_at: datetime
+    messages: int
+    window_ends_at: datetime | None
+
+
+def of(known: Any, *, account: str) -> Details:
+    """Return the details of a conversation whose row `known` is, with its account and identity."""
+    by_username = known.username is not None
+    source = known.username_source if by_username else known.name_source
+    return Details(
+        shown_as="username" if by_username else "name" if known.name else "short ID",
+        resolved_at=known.username_at if by_username else known.name_at,
+        source=source.value if source else None,
+        fresh=known.last_success_at is not None and known.last_success_at > clock.now() - FRESH,
+        failure_count=known.failure_count or 0,
+        most_failures=STOP_AFTER,
+        reason=_sentence(known.last_error),
+        next_try_at=known.next_try_at,
+        account=account,
+        first_message_at=known.first_message_at,
+        messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),
+        window_ends_at=_window(known.id),
+    )
+
+
+def _sentence(last_error: str | None) -> str | None:
+    return SENTENCES[Reason(last_error)] if last_error in set(Reason) else None
+
+
+def _window(conversation_id: int) -> datetime | None:
+    incoming = (
+        select(Message.sent_at)
+        .where(Message.conversation_id == conversation_id, Message.outgoing.is_(False))
+        .order_by(Message.sent_at.desc(), Message.id.desc())
+    )
+    last = db.session.execute(incoming.limit(1)).scalar()
+    return last + REPLY_WINDOW if last else None

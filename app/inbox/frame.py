@@ -1,0 +1,126 @@
+"""The frame around every page: which account, what is unread, what runs, what is left of the budget."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app.calls import budget
+from app.calls.budget import Forecast
+from app.db.engine import db
+from app.errors import NotFound
+from app.identities import display
+from app.inbox import listing
+from app.models.inbox import Account
+from app.models.run import ACTIVE, Run
+from app.viewer import Role, Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChoice:
+    """An account the viewer may switch to."""
+
+    ig_account_id: str
+    name: str
+    initials: str
+    hue: int
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetMeter:
+    """The current account's calls of this hour; `resets_at` is when the oldest of them leaves it (aware UTC)."""
+
+    used: int
+    limit: int
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the rail shows; `account` is None before the first account is connected."""
+
+    viewer_name: str
+    viewer_initials: str
+    role: str
+    operates: bool
+    account: AccountChoice | None
+    accounts: tuple[AccountChoice, ...]
+    unread_count: int
+    unknown_count: int
+    running: bool
+    budget: BudgetMeter | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The accounts a viewer works with, by name, as (our id, professional account id, name); `place` is the chosen."""
+
+    accounts: tuple[tuple[int, str, str], ...]
+    place: int
+
+    @property
+    def account_id(self) -> int | None:
+        """Our id of the chosen account, None before the first account is connected."""
+        return self.accounts[self.place][0] if self.accounts else None
+
+    @property
+    def ig_account_id(self) -> str:
+        """The professional account id of the chosen account, or nothing."""
+        return self.accounts[self.place][1] if self.accounts else ""
+
+
+def desk(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None) -> Desk:
+    """Return the viewer's accounts with one chosen, by its professional id, ours, or else the first.
+
+    Raises NotFound for an account that does not exist or that the viewer may not see.
+    """
+    found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.username, Account.id)
+    if viewer.account_ids is not None:
+        found = found.where(Account.id.in_(viewer.account_ids))
+    rows = db.session.execute(found)
+    accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
+    db.session.rollback()  # SQLite would go on reading as of now; what follows must not be older than its poll token
+    for place, (own_id, ig_id, _) in enumerate(accounts):
+        if own_id == account_id or (account_id is None and ig_account_id in (None, ig_id)):
+            return Desk(accounts, place)
+    if account_id is not None or ig_account_id is not None:
+        raise NotFound("account")
+    return Desk((), 0)
+
+
+def of(viewer: Viewer, at: Desk) -> Frame:
+    """Return what stands around the page of the chosen account."""
+    choices = tuple(_choice(account, current=place == at.place) for place, account in enumerate(at.accounts))
+    counts = listing.counts(at.account_id) if at.account_id else listing.Counts(0, 0)
+    return Frame(
+        viewer_name=viewer.name,
+        viewer_initials=display.initials(viewer.name.partition("@")[0]),
+        role=viewer.role.value,
+        operates=viewer.may(Role.OPS),
+        account=choices[at.place] if choices else None,
+        accounts=choices,
+        unread_count=counts.unread,
+        unknown_count=counts.unknown,
+        running=_running(at.account_id),
+        budget=_budget(forecast(at)),
+    )
+
+
+def forecast(at: Desk) -> Forecast | None:
+    """Return what is left of the chosen account's budget, None when that cannot be known."""
+    return budget.forecast(at.account_id) if at.account_id is not None else None
+
+
+def _choice(account: tuple[int, str, str], *, current: bool) -> AccountChoice:
+    _, ig_account_id, name = account
+    return AccountChoice(ig_account_id, name, display.initials(name), display.hue(ig_account_id), current)
+
+
+def _running(account_id: int | None) -> bool:
+    found = select(Run.id).where(Run.account_id == account_id, Run.state.in_(ACTIVE)).limit(1)
+    return account_id is not None and db.session.execute(found).first() is not None
+
+
+def _budget(left: Forecast | None) -> BudgetMeter | None:
+    return BudgetMeter(left.used, left.limit, left.resets_at) if left else None

@@ -1,0 +1,185 @@
+"""The conversation list: a keyset page of rows, newest first, with filters and counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, or_, select, tuple_
+
+from app.db.engine import db
+from app.errors import Invalid
+from app.identities import display
+from app.identities.display import Avatar, DisplayName
+from app.inbox import cursor
+from app.models.identity import Identity
+from app.models.inbox import Conversation
+from app.viewer import Viewer
+
+FILTERS = ("all", "unread", "unknown")
+ROWS = 40
+MOST_ROWS = 300  # that a poll renders again (ui.md 7.5)
+COUNTED = 100  # more is shown as 99+
+Q_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One conversation in the list; `kind` is the last message's, `preview` its text if it has one."""
+
+    id: int
+    display: DisplayName
+    avatar: Avatar
+    last_message_at: datetime
+    kind: str
+    preview: str | None
+    outgoing: bool
+    unread_count: int
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """What the list shows: rows, the filter and search they come from, and `older`, the address of what follows."""
+
+    rows: tuple[Row, ...]
+    filter: str
+    q: str
+    limit: int
+    unread_count: int
+    unknown_count: int
+    older: str | None
+    ig_account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Conversations with unread messages, and with nameless people; 100 means "more than 99"."""
+
+    unread: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the list is asked for: `limit` rows from the beginning, or those that follow them `after` a cursor."""
+
+    filter: str = "all"
+    q: str = ""
+    limit: int = ROWS
+    after: tuple[datetime, int] | None = None
+
+
+def wanted(*, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None) -> Wanted:
+    """Return what an address asks for; raises Invalid for what no address of ours says."""
+    if filter_ not in FILTERS:
+        raise Invalid({"filter": "The filter should be all, unread or unknown."})
+    if len(q) > Q_CHARACTERS:
+        raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
+    limit = ROWS if limit is None else limit
+    if limit < 1:
+        raise Invalid({"limit": "The limit should be a whole number from 1."})
+    return Wanted(filter_, q.strip(), min(limit, MOST_ROWS), cursor.parse(after) if after else None)
+
+
+def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, selected: int | None = None) -> ListPage:
+    """Return one page of an account's conversations, newest first, `selected` being the one that is open.
+
+    Its `limit` is how many rows are loaded once it is shown. An account that the viewer may not see has no rows.
+    """
+    most = ROWS if want.after else want.limit
+    found = db.session.execute(_rows(viewer, account_id, want).limit(most + 1)).all()
+    counted = counts(account_id)
+    shown = found[:most]
+    loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
+    return ListPage(
+        rows=tuple(_row(row, selected) for row in shown),
+        filter=want.filter,
+        q=want.q,
+        limit=loaded,
+        unread_count=counted.unread,
+        unknown_count=counted.unknown,
+        older=_address(want, shown[-1], ig_account_id, loaded) if len(found) > most else None,
+        ig_account_id=ig_account_id,
+    )
+
+
+def counts(account_id: int) -> Counts:
+    """Return how many conversations wait to be read and how many have no name, each counted up to 100."""
+    of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
+    of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
+    unread, unknown = (
+        select(func.count()).select_from(of_account.where(_FILTERED[name]).subquery()) for name in ("unread", "unknown")
+    )
+    row = db.session.execute(select(unread.scalar_subquery(), unknown.scalar_subquery())).one()
+    return Counts(*row)
+
+
+# Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
+_FILTERED: dict[str, ColumnElement[bool]] = {
+    "unread": Conversation.unread_count > literal_column("0"),
+    "unknown": not_(Conversation.known),
+}
+
+
+def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, ...]]:
+    same_person = and_(
+        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
+    )
+    found = (
+        select(
+            Conversation.id,
+            Conversation.ig_participant_id,
+            Conversation.last_message_at,
+            Conversation.last_message_kind,
+            Conversation.last_message_preview,
+            Conversation.last_message_outgoing,
+            Conversation.unread_count,
+            Identity.username,
+            Identity.name,
+        )
+        .outerjoin(Identity, same_person)
+        .where(Conversation.account_id == account_id)
+        .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+    )
+    if viewer.account_ids is not None:
+        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    if want.filter in _FILTERED:
+        found = found.where(_FILTERED[want.filter])
+    if want.q:
+        found = found.where(_matches(want.q))
+    if want.after:
+        found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < want.after)
+    return found
+
+
+def _matches(q: str) -> ColumnElement[bool]:
+    words = q.lower().removeprefix("@").removeprefix("user_")
+    return or_(
+        func.lower(Identity.username).startswith(words, autoescape=True),
+        func.lower(Identity.name).startswith(words, autoescape=True),
+        func.lower(Identity.name).contains(f" {words}", autoescape=True),
+        Conversation.ig_participant_id.startswith(words, autoescape=True),
+        Conversation.ig_participant_id.endswith(words, autoescape=True),
+    )
+
+
+def _row(row: Any, selected: int | None) -> Row:
+    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    return Row(
+        id=row.id,
+        display=shown,
+        avatar=display.avatar(row.ig_participant_id, shown),
+        last_message_at=row.last_message_at,
+        kind=row.last_message_kind,
+        preview=row.last_message_preview,
+        outgoing=row.last_message_outgoing,
+        unread_count=row.unread_count,
+        selected=row.id == selected,
+    )
+
+
+def _address(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:
+    after = cursor.of(last.last_message_at, last.id)
+    query = {"account": ig_account_id, "filter": want.filter, "q": want.q, "limit": loaded, "after": after}
+    return f"/inbox?{urlencode({name: value for name, value in query.items() if value})}"

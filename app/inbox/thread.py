@@ -1,0 +1,173 @@
+"""One conversation as it is opened: its messages, what is known of the person; read and unread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any
+
+from sqlalchemy import Row, and_, select, tuple_, update
+
+from app import clock, queue
+from app.db import transaction
+from app.db.engine import db
+from app.errors import NotFound
+from app.identities import display, sighting
+from app.identities.display import Avatar, DisplayName
+from app.inbox import cursor, days, details
+from app.inbox.days import Day, Parties
+from app.inbox.details import Details
+from app.models.identity import Identity
+from app.models.inbox import Account, Conversation, Message
+from app.viewer import Viewer
+
+MESSAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """An open conversation; `older` is the address of the messages before the first one shown.
+
+    `new_from` is the first message that was unread on opening; it stays marked while the thread is open.
+    """
+
+    id: int
+    ig_participant_id: str
+    display: DisplayName
+    avatar: Avatar
+    account: str
+    account_avatar: Avatar
+    unread_count: int
+    days: tuple[Day, ...]
+    older: str | None
+    new_from: int | None
+    details: Details
+
+
+_PERSON = and_(
+    Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
+)
+_KNOWN = (
+    *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
+    *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
+    *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
+    *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
+    Identity.next_try_at,
+)
+
+
+def open_(
+    viewer: Viewer, conversation_id: int, *, zone: tzinfo = UTC, before: str | None = None, new_from: int | None = None
+) -> Thread:
+    """Return a conversation with its newest messages, or with those `before` a message that `older` named.
+
+    `zone` is the viewer's; `new_from` is the message that was the first unread one when the thread was opened. Raises
+    NotFound, also for what the viewer may not see.
+    """
+    known = require(viewer, conversation_id)
+    newest_first = _messages(conversation_id, before)
+    rows = newest_first[:MESSAGES][::-1]
+    account = known.account or known.ig_account_id
+    parties = _parties(known, account)
+    first_new = new_from or _first_new(rows, known.unread_count)
+    return Thread(
+        id=known.id,
+        ig_participant_id=known.ig_participant_id,
+        display=parties.person,
+        avatar=parties.person_avatar,
+        account=account,
+        account_avatar=parties.account_avatar,
+        unread_count=known.unread_count,
+        days=days.group(rows, parties, zone=zone, first_new=first_new),
+        older=_older(known.id, rows[0]) if len(newest_first) > MESSAGES else None,
+        new_from=first_new,
+        details=details.of(known, account=account),
+    )
+
+
+def require(viewer: Viewer, conversation_id: int) -> Any:
+    """Return a conversation's row with its account and identity; raises NotFound, also for what may not be seen."""
+    found = (
+        select(*_KNOWN)
+        .join(Account, Account.id == Conversation.account_id)
+        .outerjoin(Identity, _PERSON)
+        .where(Conversation.id == conversation_id)
+    )
+    if viewer.account_ids is not None:
+        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    row = db.session.execute(found).first()
+    if row is None:
+        raise NotFound("conversation")
+    return row
+
+
+def account_of(viewer: Viewer, conversation_id: int) -> int:
+    """Return our id of the account a conversation belongs to; one short look-up. Raises NotFound."""
+    found = select(Conversation.account_id).where(Conversation.id == conversation_id)
+    if viewer.account_ids is not None:
+        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    account_id = db.session.execute(found).scalar()
+    db.session.rollback()  # as in frame.desk: messages must not be older than their poll token
+    if account_id is None:
+        raise NotFound("conversation")
+    return account_id
+
+
+def mark_read(viewer: Viewer, conversation_id: int) -> None:
+    """Note that everything in the conversation was read; raises NotFound."""
+    _mark(viewer, conversation_id, unread_count=0, read_until=Conversation.last_message_at)
+
+
+def mark_unread(viewer: Viewer, conversation_id: int) -> None:
+    """Put the conversation back among the unread ones; raises NotFound."""
+    _mark(viewer, conversation_id, unread_count=1)
+
+
+def ask(viewer: Viewer, conversation_id: int) -> None:
+    """Have the person looked up again, now; raises NotFound."""
+    known = require(viewer, conversation_id)
+    with transaction.write() as tx:
+        sighting.ask(tx, known.account_id, known.ig_participant_id, at=clock.now())
+        tx.touch(known.account_id)
+    queue.enqueue_once(queue.RESOLVE, known.account_id)
+
+
+def _mark(viewer: Viewer, conversation_id: int, **values: Any) -> None:
+    known = require(viewer, conversation_id)
+    with transaction.write() as tx:
+        tx.execute(update(Conversation).where(Conversation.id == known.id).values(**values))
+        tx.touch(known.account_id)
+
+
+def _messages(conversation_id: int, before: str | None) -> Sequence[Row[*tuple[Any, ...]]]:
+    found = (
+        select(
+            *(Message.id, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
+            *(Message.attachments, Message.sent_at),
+        )
+        .where(Message.conversation_id == conversation_id)
+        .order_by(Message.sent_at.desc(), Message.id.desc())
+        .limit(MESSAGES + 1)
+    )
+    if before:
+        found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse(before))
+    return db.session.execute(found).all()
+
+
+def _older(conversation_id: int, first: Any) -> str:
+    return f"/inbox/{conversation_id}?before={cursor.of(first.sent_at, first.id)}"
+
+
+def _parties(known: Any, account: str) -> Parties:
+    shown = display.name_of(known.ig_participant_id, known.username, known.name)
+    return Parties(
+        ig_participant_id=known.ig_participant_id,
+        own_ids=frozenset((known.ig_account_id, *known.own_ids)),
+        person=shown,
+        person_avatar=display.avatar(known.ig_participant_id, shown),
+        account_avatar=display.avatar(known.ig_account_id, DisplayName(account, account, None, known=True)),
+    )
+
+
+def _first_new(rows: Sequence[Any], unread_count: int) -> int | None:
+    incoming = [row.id for row in rows if not row.outgoing]
+    return incoming[-min(unread_count, len(incoming))] if unread_count and incoming else None
