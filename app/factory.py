@@ -1,15 +1,22 @@
 """create_app(): puts the rooms together; every process of ours that needs the database starts here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
 from flask_migrate import Migrate
+from jinja2 import StrictUndefined
 
 from app import settings
-from app.db import engine, migrate
+from app.db import engine, migrate, transaction
+from app.errors import Unavailable
 from app.models import identity, inbox, run, user
+from app.web import assets, filters, headers, health, jobs, page, queue_dashboard, session, webhooks
+from app.web import inbox as inbox_pages
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships know them all
 
 
 def create_app() -> Flask:
@@ -17,7 +24,33 @@ def create_app() -> Flask:
     chosen = settings.current()
     app = Flask("nametag", root_path=str(ROOT), static_folder="static", template_folder="templates")
     app.config["SECRET_KEY"] = chosen.secret_key
+    app.jinja_env.undefined = StrictUndefined
     engine.connect(app)
-    assert all((identity, inbox, run, user))  # noqa
     Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
+    _open_doors(app)
     return app
+
+
+@contextmanager
+def opened() -> Iterator[Flask]:
+    """Open the app for one block outside a request; raises Unavailable when the database goes away in it."""
+    app = create_app()
+    try:
+        with app.app_context():
+            yield app
+    except transaction.DatabaseAway as error:
+        raise Unavailable("database") from error
+
+
+def _open_doors(app: Flask) -> None:
+    headers.connect(app)  # first in, last out: it dresses what all others answer
+    assets.connect(app)
+    filters.connect(app)
+    page.connect(app)
+    for kind in transaction.DatabaseAway:
+        app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
+    session.connect(app)
+    session.csrf.exempt(webhooks.blueprint)
+    for door in (health, webhooks, inbox_pages, jobs):
+        app.register_blueprint(door.blueprint)
+    queue_dashboard.connect(app)

@@ -1,0 +1,1 @@
+"""The door for browsers: views without rules, queries or transactions."""

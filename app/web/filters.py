@@ -1,0 +1,85 @@
+"""What templates call to show times, durations and texts; each reads only its argument and the reader's time zone."""
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import Flask, request
+from markupsafe import Markup, escape
+
+from app import clock
+from app.text import MESSAGE_CHARACTERS
+
+ZONE_COOKIE = "tz"
+_LINK = re.compile(r"https?://[^\s<>\"'\u0000-\u0020]+", re.IGNORECASE)
+_TRAILING = ".,;:!?)]}»”’"
+
+
+def connect(app: Flask) -> None:
+    """Give `app`'s templates the filters of this module."""
+    for filter_ in (iso, exact, short, wall_clock, duration, linkify):
+        app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
+
+
+def zone() -> ZoneInfo:
+    """Return the reader's time zone, as their browser told it in a cookie; UTC without one."""
+    try:
+        return ZoneInfo(unquote(request.cookies.get(ZONE_COOKIE, "UTC")))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def iso(at: datetime) -> str:
+    """Return the exact moment for programs: RFC 3339, UTC."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def exact(at: datetime) -> str:
+    """Return the exact moment for people, in their time zone."""
+    return f"{at.astimezone(zone()):%A %-d %B %Y, %H:%M:%S}"
+
+
+def wall_clock(at: datetime) -> str:
+    """Return hour and minute, with the day in front when that is not today."""
+    local = at.astimezone(zone())
+    return f"{local:%H:%M}" if _days_ago(local) == 0 else f"{local:%-d %b, %H:%M}"
+
+
+def short(at: datetime) -> str:
+    """Return as little as tells when it was: 09:29, Yesterday, Tue, 12 Sep."""
+    local = at.astimezone(zone())
+    days = _days_ago(local)
+    if days <= 0:
+        return f"{local:%H:%M}"
+    return "Yesterday" if days == 1 else f"{local:%a}" if days < 7 else f"{local:%-d %b}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units: 36 s, 2 min 41 s, 1 h 05 min."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes_rest = divmod(minutes, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{hours} h {minutes_rest:02d} min"
+
+
+def linkify(words: str) -> Markup:
+    """Return a message's text, escaped, in which http and https addresses are links that give nothing away."""
+    words = words[:MESSAGE_CHARACTERS]
+    pieces: list[Markup] = []
+    end = 0
+    for found in _LINK.finditer(words):
+        address = found[0].rstrip(_TRAILING)
+        pieces += [escape(words[end : found.start()]), _link(address)]
+        end = found.start() + len(address)
+    return Markup("").join([*pieces, escape(words[end:])])
+
+
+def _link(address: str) -> Markup:
+    return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{0}</a>').format(address)
+
+
+def _days_ago(local: datetime) -> int:
+    return (clock.now().astimezone(local.tzinfo).date() - local.date()).days

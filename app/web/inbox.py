@@ -1,0 +1,159 @@
+"""The inbox: the list, an open conversation, and the clicks on it."""
+
+import re
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from flask import Blueprint, Response, request
+
+from app.errors import Invalid
+from app.inbox import frame, listing, thread
+from app.inbox.frame import Desk
+from app.inbox.listing import ListPage, Wanted
+from app.web import filters, page, poll, session
+
+blueprint = Blueprint("inbox", __name__)
+
+ID = "int(max=9223372036854775807)"  # what a database can look for
+_OPEN = re.compile(r"/inbox/([0-9]{1,18})", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+REFRESH = {"inbox:refresh": True}
+
+
+@blueprint.get("/")
+def home() -> Response:
+    """Lead to the inbox."""
+    return page.to("/inbox")
+
+
+@blueprint.get("/inbox")
+def index() -> Response:
+    """The list, with no conversation open."""
+    desk, want = _desk(), _wanted()
+    token = _list_token(desk, want, None)
+    return page.answer(
+        "inbox/page.html",
+        None,
+        desk=desk,
+        page=_list(desk, want),
+        tokens={"list": token, "thread": None},
+        thread=None,
+        unread=False,
+    )
+
+
+@blueprint.get("/inbox/list")
+def list_() -> Response:
+    """The list alone, polled; a search writes itself into the address bar."""
+    desk, want, selected = _desk(), _wanted(), _selected()
+    token = _list_token(desk, want, selected)
+    unchanged = poll.unchanged(token)
+    if unchanged:
+        return unchanged
+    response = page.answer(
+        None, "inbox/_list.html", token=token, home=_address(desk, want), page=_list(desk, want, selected)
+    )
+    if request.headers.get("HX-Trigger") != "conv-list":  # not the list's own timer but the search
+        response.headers["HX-Replace-Url"] = _address(desk, want)
+    return response
+
+
+@blueprint.get("/inbox/list/more")
+def more() -> Response:
+    """The rows that follow."""
+    desk, want = _desk(), _wanted()
+    shown = _list(desk, want, _selected())
+    return page.answer(None, "inbox/_more.html", home=_address(desk, want), page=shown)
+
+
+@blueprint.get(f"/inbox/<{ID}:conversation_id>")
+def conversation(conversation_id: int) -> Response:
+    """One conversation: beside the list, or for htmx alone."""
+    viewer, before = session.viewer(), request.args.get("before")
+    account_id = thread.account_of(viewer, conversation_id)
+    version = poll.version(account_id)
+    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
+    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
+    unread = opened.unread_count > 0
+    if page.wants_part():
+        return page.answer(None, "inbox/_thread.html", token=token, thread=opened, unread=unread)
+    desk, want = frame.desk(viewer, account_id=account_id), _wanted()
+    tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}
+    shown = _list(desk, want, conversation_id)
+    return page.answer("inbox/page.html", None, desk=desk, page=shown, tokens=tokens, thread=opened, unread=unread)
+
+
+@blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
+def messages(conversation_id: int) -> Response:
+    """The messages alone, polled."""
+    viewer, before, new_from = session.viewer(), _open_query("before"), _whole("new")
+    account_id = thread.account_of(viewer, conversation_id)
+    version = poll.version(account_id)
+    unchanged = poll.unchanged(poll.token(viewer, account_id, version, "thread", conversation_id, before, new_from))
+    if unchanged:
+        return unchanged
+    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from)
+    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
+    return page.answer(None, "inbox/_messages.html", token=token, home=f"/inbox/{conversation_id}", thread=opened)
+
+
+@blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
+def read(conversation_id: int) -> Response:
+    """Everything in it was read."""
+    thread.mark_read(session.viewer(), conversation_id)
+    return page.done(f"/inbox/{conversation_id}", events=REFRESH)
+
+
+@blueprint.post(f"/inbox/<{ID}:conversation_id>/unread")
+def unread(conversation_id: int) -> Response:
+    """It is to be read again."""
+    thread.mark_unread(session.viewer(), conversation_id)
+    return page.done("/inbox", events=REFRESH | page.toast("Marked as unread."))
+
+
+@blueprint.post(f"/inbox/<{ID}:conversation_id>/refresh")
+def refresh(conversation_id: int) -> Response:
+    """Look the person up again."""
+    thread.ask(session.viewer(), conversation_id)
+    return page.done(f"/inbox/{conversation_id}", events=page.toast("Looking this person up again."))
+
+
+def _desk() -> Desk:
+    return frame.desk(session.viewer(), ig_account_id=request.args.get("account") or None)
+
+
+def _wanted() -> Wanted:
+    asked = request.args
+    return listing.wanted(
+        filter_=asked.get("filter") or "all", q=asked.get("q", ""), limit=_whole("limit"), after=asked.get("after")
+    )
+
+
+def _whole(name: str) -> int | None:
+    value = request.args.get(name, "")
+    if value and not _NUMBER.fullmatch(value):
+        raise Invalid({name: f"The {name} should be a whole number."})
+    return int(value) if value else None
+
+
+def _list(desk: Desk, want: Wanted, selected: int | None = None) -> ListPage:
+    return listing.page(
+        session.viewer(), desk.account_id or 0, want, ig_account_id=desk.ig_account_id, selected=selected
+    )
+
+
+def _list_token(desk: Desk, want: Wanted, selected: int | None) -> str | None:
+    return poll.token(session.viewer(), desk.account_id, poll.version(desk.account_id), "list", want, selected)
+
+
+def _selected() -> int | None:
+    found = _OPEN.fullmatch(urlsplit(request.headers.get("HX-Current-URL", "")).path)
+    return int(found[1]) if found else None
+
+
+def _open_query(name: str) -> str | None:
+    return parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query).get(name, [None])[-1]
+
+
+def _address(desk: Desk, want: Wanted) -> str:
+    query = {"account": desk.ig_account_id, "filter": want.filter, "q": want.q}
+    return f"/inbox?{urlencode({name: value for name, value in query.items() if value})}"

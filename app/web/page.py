@@ -1,0 +1,170 @@
+"""One answer for every view: the page for navigation, its part for htmx; and every error as a page or a toast."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, make_response, redirect, render_template, request
+from flask_login import current_user
+from werkzeug.exceptions import HTTPException
+
+from app import errors
+from app.errors import NametagError
+from app.inbox import frame
+from app.inbox.frame import Desk, Frame
+from app.web import headers
+
+logger = logging.getLogger(__name__)
+
+THEMES = ("light", "dark", "system")
+STATUS: Mapping[type[NametagError], int] = {
+    errors.NotFound: 404,
+    errors.Invalid: 422,
+    errors.Forbidden: 403,
+    errors.Conflict: 409,
+    errors.Exhausted: 429,
+    errors.Unavailable: 503,
+}
+HEADINGS = {
+    400: "That did not work",
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Not now",
+    413: "Too large",
+    422: "Something is wrong with that",
+    429: "Too many tries",
+    503: "Not available right now",
+}
+SENTENCES = {
+    400: "This page is too old or was changed on the way. Load it again, then repeat what you did.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that.",
+    413: "What was sent is too large.",
+}
+BROKEN = "Something went wrong on our side. It is noted under the id below."
+PLAIN = "webhooks"  # Meta reads no pages
+
+
+def answer(
+    whole: str | None,
+    part: str | None,
+    /,
+    *,
+    desk: Desk | None = None,
+    token: str | None = None,
+    home: str = "/inbox",
+    status: int = 200,
+    events: Mapping[str, Any] | None = None,
+    **shown: Any,
+) -> Response:
+    """Return the template `whole` for navigation, or `part` for htmx, both showing `shown`.
+
+    A part without a page, typed by hand, leads to `home`. `desk` fills the frame around the page, `token` is the
+    version of a polled part, `events` are told to the page's scripts (`toast`, `announce` and others).
+    """
+    if part and wants_part():
+        response = make_response(render_template(part, token=token, **shown), status)
+        if token:
+            response.set_etag(token, weak=True)
+    elif whole:
+        around = frame.of(current_user.viewer, desk) if desk else None
+        response = make_response(_page(whole, around, token=token, **shown), status)
+    else:
+        response = to(home)
+    return tell(response, events)
+
+
+def wants_part() -> bool:
+    """Return whether htmx asked for a part, and not to restore a whole page from its history."""
+    return _is_htmx() and request.headers.get("HX-History-Restore-Request") != "true"
+
+
+def done(home: str, *, events: Mapping[str, Any] | None = None) -> Response:
+    """Return the answer to a click that has nothing to show: 204 for htmx, else the page `home`."""
+    return tell(Response(status=204) if _is_htmx() else to(home), events)
+
+
+def to(address: str) -> Response:
+    """Send the browser to another address of ours, with a GET."""
+    return make_response(redirect(address, 303))
+
+
+def tell(response: Response, events: Mapping[str, Any] | None) -> Response:
+    """Add events for the page's scripts; JSON keeps them ASCII, so that no name can break a header."""
+    if events:
+        response.headers["HX-Trigger"] = json.dumps(events)
+    return response
+
+
+def toast(words: str, *, bad: bool = False) -> dict[str, Any]:
+    """Return the event that shows `words` in a corner of the page; bad news stays until it is dismissed."""
+    return {"toast": {"text": words, "kind": "error" if bad else "done"}}
+
+
+def theme() -> str:
+    """Return the reader's choice of colours, "system" unless they made one."""
+    chosen = request.cookies.get("theme", "")
+    return chosen if chosen in THEMES else "system"
+
+
+def connect(app: Flask) -> None:
+    """Translate every error of `app` in this one place."""
+    for kind in STATUS:
+        app.register_error_handler(kind, ours)
+    app.register_error_handler(HTTPException, _http)
+
+
+def ours(error: NametagError) -> Response:
+    """Return what a browser is told of an error of ours."""
+    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
+    response = problem(status, str(error))
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def problem(status: int, sentence: str) -> Response:
+    """Return an error as a toast for htmx, as a page for navigation."""
+    if request.blueprint == PLAIN:
+        return Response(sentence, status, content_type="text/plain; charset=utf-8")
+    if _is_htmx():
+        polled = (
+            request.method == "GET" and status >= 500
+        )  # two failures show the banner, one shows nothing (ui.md 7.7)
+        return tell(Response(status=status), None if polled else toast(sentence, bad=True))
+    heading = HEADINGS.get(status, "Something went wrong")
+    around = _frame_if_possible() if status != 503 else None
+    words = _page(
+        "errors/error.html", around, heading=heading, sentence=sentence, request_id=headers.request_id(), status=status
+    )
+    return make_response(words, status)
+
+
+def _http(error: HTTPException) -> HTTPException | Response:
+    status = error.code or 500
+    if status < 400:
+        return error
+    response = problem(status, SENTENCES.get(status, BROKEN if status >= 500 else "This request was not understood."))
+    if "Allow" in (sent := dict(error.get_headers())):
+        response.headers["Allow"] = sent["Allow"]
+    return response
+
+
+def _page(template: str, around: Frame | None, **shown: Any) -> str:
+    return render_template(template, frame=around, section=request.blueprint or "", theme=theme(), **shown)
+
+
+def _frame_if_possible() -> Frame | None:
+    try:
+        viewer = current_user.viewer if current_user.is_authenticated else None
+        return frame.of(viewer, frame.desk(viewer)) if viewer else None
+    except Exception:
+        logger.exception("an error page goes without its frame")
+        return None
+
+
+def _is_htmx() -> bool:
+    return request.headers.get("HX-Request") == "true"

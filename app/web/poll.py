@@ -1,0 +1,52 @@
+"""Polls that find nothing new: answered with 304 before any row is read or any template is rendered."""
+
+import hashlib
+
+from flask import Response, request
+
+from app import clock, versions
+from app.viewer import Viewer
+from app.web import assets, filters
+
+CARRIED = "."  # behind it a token may carry what the part showed, which takes no part in the comparison
+
+
+def version(account_id: int | None) -> int | None:
+    """Return the account's version, to be asked before its rows are read; None when Redis is away."""
+    return versions.current(account_id) if account_id is not None else 0
+
+
+def token(viewer: Viewer, account_id: int | None, version: int | None, *parts: object) -> str | None:
+    """Return what a part's answer depends on, as a short word; None when that cannot be known (Redis is away).
+
+    `parts` are what the address asks for. Everything visible bumps the account's version; the rest is who looks, on
+    which day of theirs, and which code answers.
+    """
+    if version is None:
+        return None
+    today = clock.now().astimezone(filters.zone()).date()
+    depends_on = (version, account_id, viewer.user_id, viewer.role, today, assets.deploy_id(), *parts)
+    return hashlib.blake2s(repr(depends_on).encode(), digest_size=9).hexdigest()
+
+
+def unchanged(token: str | None) -> Response | None:
+    """Return 304 when the browser already shows what `token` stands for, else None."""
+    if token is None or token not in {tag.partition(CARRIED)[0] for tag in _tags()}:
+        return None
+    response = Response(status=304)
+    response.set_etag(next(tag for tag in _tags() if tag.partition(CARRIED)[0] == token), weak=True)
+    return response
+
+
+def carrying(token: str | None, words: list[str]) -> str | None:
+    """Return `token` with `words` to be sent back by the next poll."""
+    return token if token is None or not words else CARRIED.join([token, *words])
+
+
+def carried() -> list[str]:
+    """Return the words that the part on the page was rendered with."""
+    return [word for tag in _tags() for word in tag.split(CARRIED)[1:]]
+
+
+def _tags() -> set[str]:
+    return request.if_none_match.as_set(include_weak=True) if "If-None-Match" in request.headers else set()

@@ -1,0 +1,107 @@
+"""rq-dashboard at /admin/queues, for ops and admins: its holes closed (dependencies.md 3), its writing by POST only.
+
+Whatever reaches Redis may be shown there, so its fields are escaped and its scripts run by a one-time word alone.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+
+import rq_dashboard
+import rq_dashboard.web
+from flask import Flask, Response, abort, current_app, request
+from jinja2 import BaseLoader, Environment
+from rq.exceptions import NoSuchJobError
+from rq.serializers import JSONSerializer
+
+from app import redis_client
+from app.errors import NotFound, Unavailable
+from app.redis_client import RedisAway
+from app.viewer import Role
+from app.web import headers, page, session
+
+logger = logging.getLogger(__name__)
+
+ADDRESS = "/admin/queues"
+NAME = "rq_dashboard"
+MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
+REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
+_WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,4}", re.ASCII)
+_CHECKED: dict[str, Callable[[str], object]] = {
+    "queue_name": _WORD.fullmatch,
+    "job_id": _WORD.fullmatch,
+    "registry_name": REGISTRIES.__contains__,
+    "order": frozenset({"asc", "dsc"}).__contains__,
+    "per_page": _NUMBER.fullmatch,
+    "page": _NUMBER.fullmatch,
+    "instance_number": "0".__eq__,
+}
+
+Source = tuple[str, str | None, Callable[[], bool] | None]
+
+
+class HardenedLoader(BaseLoader):
+    """Mends rq-dashboard's templates as they are loaded, and leaves all others alone."""
+
+    def __init__(self, inner: BaseLoader) -> None:
+        self.inner = inner
+
+    def get_source(self, environment: Environment, template: str) -> Source:
+        """Return the template's source, mended."""
+        source, path, fresh = self.inner.get_source(environment, template)
+        return (_mended(template, source) if template.startswith(f"{NAME}/") else source), path, fresh
+
+    def list_templates(self) -> list[str]:
+        """Return the names of all templates."""
+        return self.inner.list_templates()
+
+
+def connect(app: Flask) -> None:
+    """Mount the dashboard on `app`."""
+    rq_dashboard.web.config.serializer = JSONSerializer
+    rq_dashboard.web.from_url = lambda *_, **__: (None, redis_client.client())
+    app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, and so no address
+    app.jinja_env.loader = HardenedLoader(app.jinja_env.loader or BaseLoader())
+    app.add_template_global(headers.nonce, "csp_nonce")
+    app.register_blueprint(rq_dashboard.blueprint, url_prefix=ADDRESS)
+    app.before_request(_guard)
+    app.after_request(_dress)
+    app.register_error_handler(NoSuchJobError, lambda _: page.ours(NotFound("job")))
+    app.register_error_handler(RedisAway, lambda _: page.ours(Unavailable("queue")))
+
+
+def _guard() -> None:
+    if request.blueprint != NAME or request.endpoint == f"{NAME}.static":
+        return
+    viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
+    viewer.require(Role.OPS)
+    if view in MUTATING:
+        if request.method != "POST":
+            abort(405)
+        logger.info("queues changed by hand", extra={"user": viewer.user_id, "action": view})
+    for name, value in (request.view_args or {}).items():
+        if name in _CHECKED and value is not None and not _CHECKED[name](str(value)):
+            abort(404)
+    redis_client.client().ping()  # away: our page of 503, not its own ones
+    current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # where rq-dashboard looks for it
+
+
+def _dress(response: Response) -> Response:
+    if request.blueprint == NAME:
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'nonce-{headers.nonce()}' 'unsafe-eval'; "
+            "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+    return response
+
+
+def _mended(template: str, source: str) -> str:
+    source = re.sub(r"<%=\s*(?!\s*\$\()", "<%- ", source)
+    source = re.sub(r"<script(?=[\s>])", '<script nonce="{{ csp_nonce() }}"', source)
+    source = source.replace("'{{ queue.name }}'", "{{ queue.name|tojson }}")  # scripts are not escaped by themselves
+    source = source.replace("url_for('static', filename='favicon.ico')", f"url_for('{NAME}.favicon')")
+    if template.endswith("inline_js.html"):
+        source = "$.ajaxSetup({headers: {'X-CSRFToken': {{ csrf_token()|tojson }}}});\n" + source
+    return source

@@ -1,0 +1,195 @@
+"""Who is asking: signing in and out, and the viewer of every request. Nothing is shown to strangers."""
+
+import logging
+from datetime import timedelta
+from urllib.parse import quote, unquote, urlsplit
+
+from flask import Blueprint, Flask, Response, request
+from flask import session as cookie
+from flask_login import LoginManager, current_user, login_user, logout_user
+from flask_wtf import CSRFProtect
+
+from app import clock, settings
+from app.errors import Forbidden, Invalid
+from app.users import people, sign_in, throttle
+from app.users.people import Person
+from app.viewer import Viewer
+from app.web import page
+
+logger = logging.getLogger(__name__)
+
+IDLE = timedelta(hours=12)  # reliability.md S19, as the next
+ABSOLUTE = timedelta(days=7)
+NOTED = timedelta(minutes=5)  # how exactly activity is noted: the cookie is not sent anew with every click
+YEAR_SECONDS = 31_536_000
+FORM_BYTES = 2 * 1024 * 1024
+NEXT_CHARACTERS = 2_000
+HOME = "/inbox"
+OPEN = frozenset({"static", "health.alive", "session.form", "session.enter", "webhooks.handshake", "webhooks.delivery"})
+# What pages ask for on their own: it must not keep a forgotten session alive.
+TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"})
+WRONG = "That email and password do not fit."
+
+blueprint = Blueprint("session", __name__)
+csrf = CSRFProtect()
+
+
+class SignedIn:
+    """The person behind a session, as Flask-Login wants to see them."""
+
+    is_authenticated = is_active = True
+    is_anonymous = False
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.viewer = person.viewer()
+
+    def get_id(self) -> str:
+        """Return what the cookie carries: a key that changes when every session of this person must end."""
+        return self.person.session_key
+
+
+def connect(app: Flask) -> None:
+    """Let `app` know its visitors: cookies, sign-in, protection against other sites."""
+    production = settings.current().production
+    app.config.update(
+        SESSION_COOKIE_NAME="__Host-nametag" if production else "nametag",
+        SESSION_COOKIE_SECURE=production,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=ABSOLUTE,
+        MAX_CONTENT_LENGTH=FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=FORM_BYTES,
+        WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as its session; pages stay open all day
+        WTF_CSRF_SSL_STRICT=False,  # _refuse_other_sites asks more
+    )
+    manager = LoginManager(app)
+    manager.session_protection = None
+    manager.user_loader(_load)
+    app.before_request(_refuse_other_sites)
+    app.before_request(_require_sign_in)
+    csrf.init_app(app)
+    app.register_blueprint(blueprint)
+
+
+def viewer() -> Viewer:
+    """Return who makes this request; every address but the open ones has one."""
+    found: Viewer = current_user.viewer
+    return found
+
+
+def safe_next(target: str | None) -> str:
+    """Return `target` if it is a path of ours, else the inbox (reliability.md S18)."""
+    wanted = target or ""
+    for form in (wanted, unquote(wanted)):
+        if not form.startswith("/") or form[1:2] in ("/", "\\") or not form.isprintable():
+            return HOME
+    return wanted if len(wanted) <= NEXT_CHARACTERS and urlsplit(wanted).path != "/login" else HOME
+
+
+@blueprint.get("/login")
+def form() -> Response:
+    """The form to sign in with."""
+    if current_user.is_authenticated:
+        return page.to(safe_next(request.args.get("next")))
+    return _form()
+
+
+@blueprint.post("/login")
+def enter() -> Response:
+    """Sign in: a new session, whatever there was before."""
+    email, password = request.form.get("email", ""), request.form.get("password", "")
+    address = request.remote_addr or ""
+    wait = throttle.wait_seconds(email, address)
+    if wait:
+        response = _form(429, f"Too many tries. Try again in {wait} s.", email)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    try:
+        person = sign_in.check(email, password)
+    except Invalid as error:
+        return _form(422, str(error), email)
+    if person is None:
+        return _form(401, WRONG, email)
+    throttle.succeeded(email, address)
+    cookie.clear()
+    login_user(SignedIn(person))
+    cookie.permanent = True
+    cookie["since"] = cookie["seen"] = _now()
+    return page.to(safe_next(request.args.get("next")))
+
+
+@blueprint.post("/logout")
+def leave() -> Response:
+    """Sign out on every device, so that a copied cookie is worth nothing."""
+    people.end_sessions(current_user.person.id)
+    logout_user()
+    cookie.clear()
+    response = page.to("/login")
+    response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+    return response
+
+
+@blueprint.post("/settings/theme")
+def theme() -> Response:
+    """Keep the reader's choice of colours in a cookie."""
+    chosen = request.form.get("theme", "")
+    if chosen not in page.THEMES:
+        raise Invalid({"theme": "The theme should be light, dark or system."})
+    back = urlsplit(request.referrer or "")
+    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if back.netloc == request.host else HOME)
+    secure = settings.current().production
+    response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
+    return response
+
+
+def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
+    wanted = request.args.get("next")
+    wanted = safe_next(wanted) if wanted else None
+    return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted)
+
+
+def _load(session_key: str) -> SignedIn | None:
+    now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
+    if now - since > ABSOLUTE.total_seconds() or now - seen > IDLE.total_seconds():
+        return None
+    person = sign_in.by_session_key(session_key)
+    if person is None:
+        return None
+    if now - seen > NOTED.total_seconds() and request.endpoint not in TIMED:
+        cookie["seen"] = now
+    return SignedIn(person)
+
+
+def _refuse_other_sites() -> None:
+    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.blueprint == page.PLAIN:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin") or request.referrer
+    if site is None and origin is not None:
+        site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
+    if site not in (None, "same-origin", "none"):
+        raise Forbidden("This was sent from another site. Nothing was changed.")
+
+
+def _require_sign_in() -> Response | None:
+    if request.endpoint is None or request.endpoint in OPEN or current_user.is_authenticated:
+        return None
+    cookie.clear()
+    if request.headers.get("HX-Request") == "true":
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+        response = page.problem(401, "Your session has ended. Please sign in again.")
+        response.headers["HX-Redirect"] = _login(f"{here.path}?{here.query}".rstrip("?"))
+        return response
+    asked = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
+    return page.to(_login(asked))
+
+
+def _login(wanted: str | None) -> str:
+    target = safe_next(wanted)
+    return "/login" if target == HOME else f"/login?next={quote(target, safe='/')}"
+
+
+def _now() -> int:
+    return int(clock.now().timestamp())

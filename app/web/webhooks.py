@@ -1,0 +1,60 @@
+"""The door for Meta: the subscription handshake and deliveries. No session, no cookie, no page."""
+
+import re
+
+from flask import Blueprint, Response, request
+
+from app.errors import Unavailable
+from app.ingest import receive
+
+BODY_BYTES = 4 * 1024 * 1024  # product.md 4
+CHALLENGE = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)  # reliability.md S11
+SIGNATURE = "X-Hub-Signature-256"
+_WORDS = {200: "EVENT_RECEIVED", 400: "This is not a JSON object.", 401: "The signature does not fit."}
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+
+@blueprint.get("/instagram")
+def handshake() -> Response:
+    """Echo the challenge of a subscription that knows our verify token (instagram-platform.md 3)."""
+    mode, token, challenge = (request.args.getlist(f"hub.{name}") for name in ("mode", "verify_token", "challenge"))
+    if not len(mode) == len(token) == len(challenge) == 1 or not CHALLENGE.fullmatch(challenge[0]):
+        return _text("This is not a subscription handshake.", 400)
+    if not receive.is_subscription(mode[0], token[0]):
+        return _text("The verify token does not fit.", 403)
+    return _text(challenge[0], 200)
+
+
+@blueprint.post("/instagram")
+def delivery() -> Response:
+    """Take one delivery; 200 only when everything in it is committed, 503 so that Meta delivers it again."""
+    if "Content-Encoding" in request.headers:
+        return _text("Packed bodies are not taken.", 415)
+    body = _body()
+    if body is None:
+        return _text("The body is larger than 4 MiB.", 413)
+    try:
+        receipt = receive.delivery(body, request.headers.get(SIGNATURE))
+    except Unavailable as error:
+        answer = _text(str(error), 503)
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        return answer
+    return _text(_WORDS[receipt.status], receipt.status)
+
+
+def _body() -> bytes | None:
+    if (request.content_length or 0) > BODY_BYTES:
+        return None
+    # At its own limit a chunked body would be cut and handed on as if whole (reliability.md M12): one byte more shows.
+    request.max_content_length = BODY_BYTES + 1
+    body = bytearray()
+    while chunk := request.stream.read(BODY_BYTES + 1 - len(body)):
+        body += chunk
+        if len(body) > BODY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _text(words: str, status: int) -> Response:
+    return Response(words, status, content_type="text/plain; charset=utf-8")
