@@ -1,0 +1,49 @@
+"""The two accounts of the sandbox and its secrets: known to the world, for development on this machine only."""
+
+from dataclasses import dataclass
+
+MAISON_LUNE = "17841400000000101"
+ATELIER_NORD = "17841400000000202"
+APP_SECRET = "sandbox-app-secret-for-development"  # noqa: S105 - known to the world on purpose
+VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - as above
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A professional account: `id` is the webhook's entry.id, `app_scoped_id` what /me calls id."""
+
+    id: str
+    username: str
+    login: str
+    token: str
+    app_scoped_id: str
+    own_igsid: str
+    page_id: str | None
+
+    @property
+    def own_ids(self) -> frozenset[str]:
+        """Every id under which Meta may name the account itself."""
+        return frozenset(each for each in (self.id, self.app_scoped_id, self.own_igsid, self.page_id) if each)
+
+
+ACCOUNTS = {
+    MAISON_LUNE: Account(
+        MAISON_LUNE,
+        "maison.lune",
+        "instagram",
+        "IGAAsandboxMaisonLune0123456789",
+        "24900000000000777",
+        "1520000000000900",
+        None,
+    ),
+    ATELIER_NORD: Account(
+        ATELIER_NORD,
+        "atelier.nord",
+        "facebook",
+        "EAAsandboxAtelierNord0123456789",
+        "24900000000000888",
+        "1520000000000901",
+        "104000000000301",
+    ),
+}
+BY_TOKEN = {account.token: account for account in ACCOUNTS.values()}

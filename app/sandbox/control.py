@@ -1,0 +1,111 @@
+"""The levers under /_sandbox/: what tests and the demo read and change. Only from this machine."""
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any
+
+from app.sandbox import errors
+from app.sandbox.accounts import ACCOUNTS, APP_SECRET, VERIFY_TOKEN
+from app.sandbox.faults import Fault, Faults
+from app.sandbox.people import Person, crowd
+from app.sandbox.sender import Sender
+from app.sandbox.world import Choices, World
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+CHANGEABLE = ("username", "name", "has_picture", "null_fields", "refused_field", "error")
+Body = dict[str, Any]
+
+
+class BadRequest(Exception):
+    """A request that makes no sense; the text says what it should be."""
+
+
+def is_local(peer: str, host: str) -> bool:
+    """Return whether a request comes from this machine and was meant for it."""
+    return peer in LOOPBACK and host.rpartition(":")[0].strip("[]") in LOOPBACK
+
+
+class Control:
+    """The levers of one sandbox."""
+
+    def __init__(self, world: World, faults: Faults, sender: Sender, *, people: int, seed: int) -> None:
+        self.world, self.faults, self.sender = world, faults, sender
+        self.people, self.seed = people, seed
+        self._levers: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
+            ("GET", "accounts"): lambda _query, _body: [asdict(account) for account in ACCOUNTS.values()],
+            ("GET", "secrets"): lambda _query, _body: {"app_secrets": [APP_SECRET], "verify_token": VERIFY_TOKEN},
+            ("GET", "people"): self._list_people,
+            ("GET", "calls"): lambda _query, _body: [asdict(call) for call in list(world.calls)],
+            ("DELETE", "calls"): lambda _query, _body: world.calls.clear(),
+            ("GET", "stats"): lambda _query, _body: world.stats(),
+            ("GET", "faults"): lambda _query, _body: faults.listed(),
+            ("POST", "faults"): self._switch_on,
+            ("DELETE", "faults"): lambda _query, _body: faults.switch_off(),
+            ("GET", "settings"): lambda _query, _body: asdict(world.choices),
+            ("PATCH", "settings"): self._change_settings,
+            ("POST", "send"): self._send,
+            ("POST", "reset"): self._reset,
+        }
+
+    def pull(self, method: str, path: str, query: dict[str, str], body: Body) -> Any:
+        """Do what one request asks; raises BadRequest, and KeyError for a lever that does not exist."""
+        if method == "PATCH" and path.startswith("people/"):
+            return self._change_person(path.removeprefix("people/"), body)
+        return self._levers[method, path](query, body)
+
+    def _list_people(self, query: dict[str, str], _body: Body) -> list[Body]:
+        account = query.get("account")
+        return [asdict(each) for each in self.world.people.values() if account in (None, each.account)]
+
+    def _change_person(self, ig_id: str, body: Body) -> Body:
+        person = self._person(ig_id)
+        for name, value in body.items():
+            if name not in CHANGEABLE:
+                raise BadRequest(f"of a person, only {', '.join(CHANGEABLE)} can be changed")
+            if name == "error" and value is not None and value not in errors.NAMES:
+                raise BadRequest("error should be one of Meta's errors, such as 230")
+            setattr(person, name, value)
+        return asdict(person)
+
+    def _switch_on(self, _query: dict[str, str], body: Body) -> list[Body]:
+        if unknown := body.keys() - {each.name for each in fields(Fault)}:
+            raise BadRequest(f"a fault has no {', '.join(sorted(unknown))}")
+        try:
+            self.faults.switch_on(Fault(**body))
+        except (TypeError, ValueError) as error:
+            raise BadRequest(str(error)) from None
+        return self.faults.listed()
+
+    def _change_settings(self, _query: dict[str, str], body: Body) -> Body:
+        kinds = {each.name: type(getattr(self.world.choices, each.name)) for each in fields(Choices)}
+        for name, value in body.items():
+            if name not in kinds or type(value) is not kinds[name]:
+                raise BadRequest(f"settings are {', '.join(sorted(kinds))}, each of its own type")
+            setattr(self.world.choices, name, value)
+        return asdict(self.world.choices)
+
+    def _send(self, _query: dict[str, str], body: Body) -> Body:
+        person = self._person(str(body.get("person")))
+        account, kind = ACCOUNTS[person.account], body.get("kind", "text")
+        if kind not in ("text", "image", "echo"):
+            raise BadRequest("kind should be text, image or echo")
+        photo = f"{self.world.base_url}/media/photo/1.png" if kind == "image" else None
+        text = None if kind == "image" else str(body.get("text", "Hello"))
+        sent = [
+            self.world.add(account, person, text=text, photo=photo, outgoing=kind == "echo")
+            for _ in range(int(body.get("times", 1)))
+        ]
+        status = self.sender.deliver_now(sent, account)
+        return {"status": status, "mids": [each.mid for each in sent]}
+
+    def _reset(self, _query: dict[str, str], _body: Body) -> None:
+        self.faults.switch_off()
+        with self.world.lock:
+            self.world.people = {person.id: person for person in crowd(self.people, self.seed)}
+            for remembered in (self.world.threads, self.world.calls, self.world.accepted):
+                remembered.clear()
+
+    def _person(self, ig_id: str) -> Person:
+        if ig_id not in self.world.people:
+            raise BadRequest("person should be the id of somebody in /_sandbox/people")
+        return self.world.people[ig_id]

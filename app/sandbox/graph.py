@@ -1,0 +1,238 @@
+"""The Graph API as far as an inbox uses it: profiles, conversations, /me, tokens, sending; with budget and headers."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.sandbox import errors, media
+from app.sandbox.accounts import ACCOUNTS, BY_TOKEN, Account
+from app.sandbox.errors import error
+from app.sandbox.people import Person
+from app.sandbox.world import Call, Sent, World
+
+READABLE_MESSAGES = 20  # details of older ones are refused
+HOSTS = ("instagram", "facebook")
+PAGE_LIMIT = 25
+USAGE_AFTER_CALLS = 3
+Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call: which of Meta's two hosts, the path after the version, parameters, token and where that stood."""
+
+    host: str
+    path: tuple[str, ...]
+    query: dict[str, str]
+    token: str | None
+    token_in_query: bool
+    method: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a call is, whose it is, and how it is answered."""
+
+    kind: str
+    account: Account | None
+    id: str | None
+    answer: Callable[[], Answer]
+
+
+def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sent]) -> Route:
+    """Return how this call is answered; a token that does not fit answers 190, as with Meta."""
+    account = BY_TOKEN.get(asked.token or "")
+    if account is None:
+        return Route("refused", None, None, lambda: error("190-wrong-host" if asked.token else "190"))
+    if account.login != asked.host and asked.path != ("refresh_access_token",):
+        return Route("refused", account, None, lambda: error("190-wrong-host"))
+    node = asked.path[0] if asked.path else "me"
+    whole = asked.path[1:]
+    if node == "refresh_access_token":
+        return Route("refresh", account, None, lambda: _refreshed(account))
+    if whole == ("conversations",):
+        return Route("conversations", account, None, lambda: _conversations(world, account, asked))
+    if whole == ("subscribed_apps",):
+        return Route("subscribed_apps", account, None, lambda: (200, {"success": True}))
+    if whole == ("messages",) and asked.method == "POST":
+        return Route("send", account, None, lambda: _sent(world, account, asked, send))
+    if node in ("me", account.id):
+        return Route("me", account, None, lambda: (200, _me(world, account, asked)))
+    return _node(world, account, node, asked)
+
+
+def limited(world: World, route: Route) -> Answer | None:
+    """Return the refusal for a call over the account's limit, or None."""
+    if route.account is None or route.kind not in ("profile", "conversations"):
+        return None
+    if world.within_limit(route.account, route.kind):
+        return None
+    return error("613" if route.kind == "conversations" else "80002")
+
+
+def usage_headers(world: World, account: Account | None, *, over: bool) -> dict[str, str]:
+    """Return the usage headers that go with an answer; none before the account has made a few calls."""
+    if account is None or len(world.calls) < USAGE_AFTER_CALLS:
+        return {}
+    percent = 100 if over else world.used_percent(account)
+    regain = world.minutes_to_regain(account) if over else 0
+    usage = {"call_count": percent, "total_cputime": percent // 3, "total_time": percent // 2}
+    entry = {"type": "instagram", **usage, "estimated_time_to_regain_access": regain}
+    business = account.page_id or account.id
+    return {
+        "X-App-Usage": json.dumps(dict.fromkeys(usage, min(percent // 4, 70))),
+        "X-Business-Use-Case-Usage": json.dumps({business: [entry]}),
+    }
+
+
+def note(world: World, asked: Asked, route: Route, status: int, body: dict[str, Any] | None, *, over: bool) -> None:
+    """Write one answered call into the log."""
+    account = route.account.id if route.account else None
+    code = errors.code_of(body)
+    world.calls.append(Call(time.time(), account, route.kind, route.id, status, code, over, asked.token_in_query))
+
+
+def _node(world: World, account: Account, node: str, asked: Asked) -> Route:
+    if node.startswith("t_"):
+        return Route("messages", account, node, lambda: _thread(world, account, node))
+    if node.startswith("aWdf"):
+        return Route("message", account, node, lambda: _message(world, account, node))
+    return Route("profile", account, node, lambda: _profile(world, account, node, asked))
+
+
+def _profile(world: World, account: Account, igsid: str, asked: Asked) -> Answer:
+    person = world.people.get(igsid)
+    if person is None or person.account != account.id:
+        return error("9010")
+    if person.error:
+        return error(person.error)
+    fields = asked.query.get("fields", "id").split(",")
+    if person.refused_field in fields:
+        return error("100", f"(#100) Tried accessing nonexisting field ({person.refused_field})")
+    known = {
+        "username": person.username,
+        "name": person.name,
+        "profile_pic": media.avatar_url(world.base_url, igsid) if person.has_picture else None,
+        "follower_count": int(igsid[-3:]),
+        "is_verified_user": False,
+        "is_user_follow_business": True,
+        "is_business_follow_user": False,
+    }
+    found = {name: known[name] for name in fields if name in known}
+    kept = {name: value for name, value in found.items() if value is not None or person.null_fields}
+    return 200, kept | {"id": igsid}
+
+
+def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
+    if account.page_id:  # a Page token: /me is the Page, which knows its professional account
+        business = {"id": account.id, "username": account.username}
+        return {"id": account.page_id, "name": account.username, "instagram_business_account": business}
+    known = {
+        "id": account.app_scoped_id,
+        "user_id": account.id,
+        "username": account.username,
+        "account_type": "BUSINESS",
+        "profile_picture_url": media.avatar_url(world.base_url, account.id),
+    }
+    fields = asked.query.get("fields", "id,username").split(",")
+    found = {name: known[name] for name in ["id", *fields] if name in known}
+    return {"data": [found]} if asked.path == ("me",) else found  # documented so; integrators read it bare
+
+
+def _conversations(world: World, account: Account, asked: Asked) -> Answer:
+    if account.login == "facebook" and asked.query.get("platform") != "instagram":
+        return 200, {"data": []}
+    fields = asked.query.get("fields", "id,updated_time")
+    with world.lock:
+        threads = [(who, sent) for (owner, who), sent in world.threads.items() if owner == account.id and sent]
+    threads.sort(key=lambda thread: (thread[1][-1].at_ms, thread[0]), reverse=True)
+    if wanted := asked.query.get("user_id"):
+        threads = [thread for thread in threads if thread[0] == wanted]
+        if not threads:
+            return error("9010")
+    limit = _number(asked.query.get("limit"), PAGE_LIMIT)
+    begin = _number(asked.query.get("after", "").removeprefix("after"), 0)
+    page = threads[begin : begin + limit]
+    answer: dict[str, Any] = {"data": [_summary(world, account, who, sent, fields) for who, sent in page]}
+    cursors = {"before": f"before{begin}", "after": f"after{begin + len(page)}"}
+    answer["paging"] = {"cursors": cursors}
+    if begin + limit < len(threads):
+        # As with Meta, the address of the next page carries the token: whoever follows or logs it leaks it.
+        answer["paging"]["next"] = f"{world.base_url}/next?after={cursors['after']}&access_token={account.token}"
+    return 200, answer
+
+
+def _summary(world: World, account: Account, who: str, sent: list[Sent], fields: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": f"t_{account.id}_{who}", "updated_time": _time(sent[-1].at_ms)}
+    if "participants" in fields:
+        found["participants"] = {"data": [_party(world, account.id), _party(world, who)]}
+    if "messages" in fields:
+        found["messages"] = {"data": [_details(world, sent[-1])]}
+    return found
+
+
+def _thread(world: World, account: Account, node: str) -> Answer:
+    sent = world.threads.get((account.id, node.rpartition("_")[2]), [])
+    newest = list(reversed(sent))
+    messages = [
+        _details(world, each) if place < READABLE_MESSAGES else {"id": each.mid, "created_time": _time(each.at_ms)}
+        for place, each in enumerate(newest)
+    ]
+    return 200, {"id": node, "messages": {"data": messages}}
+
+
+def _message(world: World, account: Account, mid: str) -> Answer:
+    with world.lock:
+        threads = [sent for (owner, _), sent in world.threads.items() if owner == account.id]
+    for sent in threads:
+        for each in sent[-READABLE_MESSAGES:]:
+            if each.mid == mid:
+                return 200, _details(world, each)
+    return error("9000001")
+
+
+def _details(world: World, sent: Sent) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": sent.mid,
+        "created_time": _time(sent.at_ms),
+        "from": _party(world, sent.from_id),
+        "to": {"data": [_party(world, sent.to_id)]},
+        "message": sent.text or "",
+    }
+    if sent.photo:
+        found["attachments"] = {"data": [{"mime_type": "image/png", "image_data": {"url": sent.photo}}]}
+    return found
+
+
+def _party(world: World, ig_id: str) -> dict[str, Any]:
+    if ig_id in ACCOUNTS:
+        return {"username": ACCOUNTS[ig_id].username, "id": ig_id}
+    person = world.people.get(ig_id)
+    return {"username": person.username, "id": ig_id} if person and person.username else {"id": ig_id}
+
+
+def _sent(world: World, account: Account, asked: Asked, send: Callable[[Account, Person, str], Sent]) -> Answer:
+    recipient = str(asked.body.get("recipient", {}).get("id", ""))
+    person = world.people.get(recipient)
+    words = asked.body.get("message", {}).get("text")
+    if person is None or person.account != account.id:
+        return error("9010")
+    if not isinstance(words, str) or not 0 < len(words.encode()) <= 1000:
+        return error("100", "(#100) Invalid message data")
+    return 200, {"recipient_id": recipient, "message_id": send(account, person, words).mid}
+
+
+def _refreshed(account: Account) -> Answer:
+    return 200, {"access_token": account.token, "token_type": "bearer", "expires_in": 5_183_944}
+
+
+def _time(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S+0000}"
+
+
+def _number(value: str | None, default: int) -> int:
+    return int(value) if value and value.isdigit() else default

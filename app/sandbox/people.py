@@ -1,0 +1,102 @@
+"""The crowd: several hundred invented people, the same ones for the same seed, with all the awkward cases."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.sandbox.accounts import ATELIER_NORD, MAISON_LUNE
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody who may write to an account; `error` is what a profile call answers instead of a profile."""
+
+    id: str
+    account: str
+    username: str | None
+    name: str | None
+    has_picture: bool = True
+    null_fields: bool = False
+    refused_field: str | None = None
+    error: str | None = None
+    wrote: bool = False
+
+
+FIRST = (
+    "Léa Camille Inès Zoé Manon Hugo Théo Amara Chidi Ngozi Zanele Sipho Yuki Haruto Sakura Björn Astrid Freya João "
+    "Beatriz Rui Matteo Giulia Layla Omar Noor Анна Дмитрий Ольга Maya Priya Arjun Elif Emre Sofía Diego Nadia Oskar "
+    "Tom Grace"
+)
+LAST = (
+    "Moreau Roux Fontaine Carvalho Costa Okafor Dlamini Adebayo Tanaka Sato Ek Lindqvist Hartley Byrne Rossi Conti "
+    "Haddad Mansour Иванова Соколов Patel Iyer Yilmaz Kaya García Navarro Kessler Lindgren Ward Novak"
+)
+ODD_NAMES = (
+    "山田 花子",
+    "김민준",
+    "محمد العربي",
+    "שרה כהן",
+    "🌻 Sunny Days 🌻",
+    "Dr. Oluwaseun Adebayo-Fitzgerald the Younger of Lower Hopton on Thames",
+    "Z̈oë N̂åmé",
+    "lea\u202emoreau",
+)
+LATIN = str.maketrans("éèëïöåäüçñãâêîôûíóáúžšýğş", "eeeioaaucnaaeiouioauzsygs")
+
+# How many of a thousand people are awkward, and in which way.
+AWKWARD: tuple[tuple[int, dict[str, Any]], ...] = (
+    (50, {"username": None}),
+    (30, {"name": None}),
+    (30, {"name": None, "null_fields": True}),
+    (25, {"has_picture": False}),
+    (25, {"has_picture": False, "null_fields": True}),
+    (20, {"username": None, "name": None}),
+    (40, {"error": "230"}),
+    (15, {"error": "9010"}),
+    (15, {"error": "100-33"}),
+    (10, {"error": "2"}),
+    (20, {"refused_field": "profile_pic"}),
+    (10, {"username": "UNKNOWN_1", "name": "  "}),
+)
+
+
+def crowd(number: int, seed: int) -> list[Person]:
+    """Return the named cast followed by `number` people, split over both accounts."""
+    chance = random.Random(seed)
+    return [*_cast(), *(_stranger(place, chance) for place in range(number))]
+
+
+def _cast() -> Iterator[Person]:
+    yield Person("1520000000000011", MAISON_LUNE, "lea.moreau", "Léa Moreau")
+    yield Person("1520000000000033", MAISON_LUNE, None, "Camille Roux")
+    yield Person("1520000000883201", MAISON_LUNE, None, None, has_picture=False)
+    yield Person("1520000000000404", MAISON_LUNE, None, None, error="9010")
+    yield Person("1520000000000230", MAISON_LUNE, "shy.person", "Shy Person", error="230")
+    yield Person("9990000000000023", MAISON_LUNE, "rui.costa", "Rui Costa")
+    yield Person("1520000000000044", ATELIER_NORD, "tom_hartley", "Tom Hartley")
+
+
+def _stranger(place: int, chance: random.Random) -> Person:
+    account = MAISON_LUNE if place % 5 < 3 else ATELIER_NORD
+    first, last = chance.choice(FIRST.split()), chance.choice(LAST.split())
+    big = chance.random() < 0.1  # ids above 2^53 occur in the wild
+    person = Person(
+        id=f"{'9' if big else '1'}{chance.randrange(10**14, 10**15)}",
+        account=account,
+        username=_handle(first, last, place, chance),
+        name=chance.choice(ODD_NAMES) if chance.random() < 0.06 else f"{first} {last}",
+    )
+    draw = chance.randrange(1000)
+    for number, changes in AWKWARD:
+        if draw < number:
+            return replace(person, **changes)
+        draw -= number
+    return person
+
+
+def _handle(first: str, last: str, place: int, chance: random.Random) -> str:
+    plain = [word.lower().translate(LATIN) for word in (first, last)]
+    if not all(word.isascii() and word.isalpha() for word in plain):
+        plain = ["studio", f"k{place}"]
+    return chance.choice((".", "_", "")).join(plain) + chance.choice(("", "", str(chance.randrange(10, 99))))

@@ -1,0 +1,192 @@
+"""Signed webhooks: what they look like, who gets them when, and trying again until they are accepted."""
+
+import hashlib
+import hmac
+import http.client
+import json
+import queue
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.sandbox import media
+from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
+from app.sandbox.people import Person
+from app.sandbox.world import Sent, World
+
+ANSWER_SECONDS = 10
+WAITS = (0.2, 0.5, 1, 2, 5, 10)
+BATCH = 20
+BACKLOG_SECONDS = 3 * 86_400
+TEXTS = (
+    "Hi! Is the linen lamp still available?",
+    "Bonjour, vous livrez en Belgique ?",
+    "Olá! Quanto custa o vaso pequeno? 🧡",
+    "Thank you so much, it arrived today",
+    "Do you ship to Lisbon?",
+    "Je voudrais échanger ma commande, c’est possible ?",
+    "مرحبا، هل هذا متوفر؟",
+    "Could you hold it until Saturday?",
+    "Order #4471 arrived safely, it’s beautiful",
+    "送料はいくらですか。",
+    "What are your opening hours this week?",
+    "Merci beaucoup, à samedi !",
+    "Is the cover machine washable?",
+    "Perfect 😍",
+)
+REPLIES = (
+    "Yes, one left in sand and two in chalk.",
+    "Of course! We ship in 3 to 5 working days.",
+    "Avec plaisir, nous vous répondons très vite.",
+    "Good morning! We can put one aside under your name.",
+    "You’re welcome 🌙",
+)
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends to one address; deliveries wait in line until they are answered with 200."""
+
+    world: World
+    url: str | None
+    waiting: "queue.Queue[bytes]" = field(default_factory=queue.Queue)
+    chance: random.Random = field(default_factory=random.Random)
+
+    def start(self, *, backlog: int) -> None:
+        """Begin delivering, in threads of their own."""
+        if self.url:
+            threading.Thread(target=self._deliver_all, daemon=True).start()
+            threading.Thread(target=self._live, args=(backlog,), daemon=True).start()
+
+    def say(
+        self, account: Account, person: Person, *, text: str | None = None, photo: bool = False, outgoing: bool = False
+    ) -> Sent:
+        """Have a message written now; it is delivered as soon as the line allows."""
+        picture = media.photo_url(self.world.base_url, self.chance.randrange(40)) if photo else None
+        sent = self.world.add(account, person, text=text, photo=picture, outgoing=outgoing)
+        self._line_up(delivery(account, [item(sent, account)]))
+        return sent
+
+    def deliver_now(self, sent: list[Sent], account: Account) -> int:
+        """Deliver these messages in one POST, once, and return the status (0: no answer)."""
+        return self._post(delivery(account, [item(each, account) for each in sent]))
+
+    def _live(self, backlog: int) -> None:
+        while self._status("GET") == 0:
+            time.sleep(0.1)
+        for body in self._backlog(backlog):
+            self._line_up(body)
+        next_burst = time.monotonic() + 20
+        while True:
+            pace = self.world.choices.pace
+            if pace == "off":
+                time.sleep(0.2)
+                continue
+            self._somebody_writes()
+            if pace == "demo" and time.monotonic() > next_burst:
+                next_burst = time.monotonic() + self.chance.uniform(35, 55)
+                for _ in range(self.chance.randrange(3, 7)):
+                    self._somebody_writes()
+            time.sleep(self.chance.uniform(2, 4) if pace == "demo" else 1 / float(pace))
+
+    def _backlog(self, number: int) -> Iterator[bytes]:
+        now_ms = int(time.time() * 1000)
+        for account in ACCOUNTS.values():
+            people = [person for person in self.world.of_account(account.id) if not person.wrote]
+            share = people[: number * 3 // 5 if account.login == "instagram" else number * 2 // 5]
+            moments = sorted(self.chance.uniform(1200, BACKLOG_SECONDS) for _ in share)
+            items = []
+            for person, seconds in zip(share, moments, strict=True):
+                at_ms = now_ms - int(seconds * 1000)
+                text = self.chance.choice(TEXTS)
+                sent = self.world.add_at(at_ms, account, person, text=text, photo=None, outgoing=False)
+                items.append(item(sent, account))
+            for begin in range(0, len(items), BATCH):
+                yield delivery(account, items[begin : begin + BATCH])
+
+    def _somebody_writes(self) -> None:
+        account = ACCOUNTS[self.chance.choice((*ACCOUNTS, "17841400000000101"))]
+        people = self.world.of_account(account.id)
+        known = [person for person in people if person.wrote]
+        new = [person for person in people if not person.wrote]
+        again = known and (not new or self.chance.random() < 0.7)
+        person = self.chance.choice(known) if again else new[0]
+        if again and self.chance.random() < 0.35:
+            self.say(account, person, text=self.chance.choice(REPLIES), outgoing=True)
+        elif self.chance.random() < 0.12:
+            self.say(account, person, photo=True)
+        else:
+            self.say(account, person, text=self.chance.choice(TEXTS))
+
+    def _line_up(self, body: bytes) -> None:
+        with self.world.lock:
+            self.world.deliveries["waiting"] += 1
+        self.waiting.put(body)
+
+    def _deliver_all(self) -> None:
+        while True:
+            body = self.waiting.get()
+            tries = 0
+            while self._post(body) != 200:
+                time.sleep(WAITS[min(tries, len(WAITS) - 1)])
+                tries += 1
+            with self.world.lock:
+                self.world.deliveries["waiting"] -= 1
+
+    def _post(self, body: bytes) -> int:
+        with self.world.lock:
+            self.world.deliveries["sent"] += 1
+        status = self._status("POST", body, signatures(body))
+        if status == 200:
+            with self.world.lock:
+                self.world.deliveries["accepted"] += 1
+        return status
+
+    def _status(self, method: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
+        address = urlsplit(self.url or "")
+        connection = http.client.HTTPConnection(address.netloc, timeout=ANSWER_SECONDS)
+        try:
+            connection.request(method, address.path, body or None, headers or {})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+
+def item(sent: Sent, account: Account) -> dict[str, Any]:
+    """Return the item of `messaging` that tells of a message; the echo flag is only sometimes there, as with Meta."""
+    message: dict[str, Any] = {"mid": sent.mid}
+    if sent.text is not None:
+        message["text"] = sent.text
+    if sent.photo:
+        message["attachments"] = [{"type": "image", "payload": {"url": sent.photo}}]
+    if sent.from_id == account.id and sent.at_ms % 2:
+        message["is_echo"] = True
+    return {
+        "sender": {"id": sent.from_id},
+        "recipient": {"id": sent.to_id},
+        "timestamp": sent.at_ms,
+        "message": message,
+    }
+
+
+def delivery(account: Account, items: list[dict[str, Any]]) -> bytes:
+    """Return the raw body of one POST: non-ASCII characters escaped, as Meta signs and sends them."""
+    entry = {"time": int(time.time() * 1000), "id": account.id, "messaging": items}
+    return json.dumps({"object": "instagram", "entry": [entry]}, separators=(",", ":")).encode()
+
+
+def signatures(body: bytes) -> dict[str, str]:
+    """Return the headers that Meta sends with a body."""
+    key = APP_SECRET.encode()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "facebookexternalua",
+        "X-Hub-Signature": "sha1=" + hmac.new(key, body, hashlib.sha1).hexdigest(),
+        "X-Hub-Signature-256": "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest(),
+    }

@@ -1,0 +1,128 @@
+"""What the sandbox knows: people, threads, calls and settings; one lock around all of it."""
+
+import secrets
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.sandbox.accounts import ACCOUNTS, Account
+from app.sandbox.people import Person, crowd
+
+HOUR_SECONDS = 3600
+CONVERSATION_CALLS = 2  # a second and account
+KEPT_CALLS = 50_000
+
+
+@dataclass(slots=True)
+class Sent:
+    """One message of a thread."""
+
+    mid: str
+    at_ms: int
+    from_id: str
+    to_id: str
+    text: str | None
+    photo: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that was answered: never its token, only whether that stood in the address."""
+
+    at: float
+    account: str | None
+    kind: str
+    id: str | None
+    status: int
+    code: int | None
+    over_limit: bool
+    token_in_query: bool
+
+
+@dataclass(slots=True)
+class Choices:
+    """What may be changed while the sandbox runs."""
+
+    latency_ms: int = 0
+    calls_per_hour: int = 200
+    pace: str = "off"
+
+
+@dataclass(slots=True)
+class World:
+    """Everything there is."""
+
+    base_url: str
+    choices: Choices
+    people: dict[str, Person]
+    threads: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
+    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
+    accepted: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    deliveries: dict[str, int] = field(default_factory=lambda: {"sent": 0, "accepted": 0, "waiting": 0})
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def made(cls, base_url: str, choices: Choices, *, people: int, seed: int) -> "World":
+        """Return a fresh world with its crowd."""
+        return cls(base_url, choices, {person.id: person for person in crowd(people, seed)})
+
+    def of_account(self, account_id: str) -> list[Person]:
+        """Return the people of one account."""
+        return [person for person in self.people.values() if person.account == account_id]
+
+    def add(self, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool) -> Sent:
+        """Put a new message of this moment into a thread."""
+        return self.add_at(int(time.time() * 1000), account, person, text=text, photo=photo, outgoing=outgoing)
+
+    def add_at(
+        self, at_ms: int, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool
+    ) -> Sent:
+        """Put a message of a given moment into a thread; who writes has consented from then on."""
+        from_id, to_id = (account.id, person.id) if outgoing else (person.id, account.id)
+        sent = Sent(f"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEO{secrets.token_hex(58)}", at_ms, from_id, to_id, text, photo)
+        with self.lock:
+            self.threads.setdefault((account.id, person.id), []).append(sent)
+            person.wrote = person.wrote or not outgoing
+        return sent
+
+    def within_limit(self, account: Account, kind: str) -> bool:
+        """Take one call out of the account's rolling limit; False when it is over, and then it is not counted."""
+        span, most = (
+            (1.0, CONVERSATION_CALLS) if kind == "conversations" else (HOUR_SECONDS, self.choices.calls_per_hour)
+        )
+        now = time.monotonic()
+        with self.lock:
+            taken = self.accepted.setdefault((account.id, kind), deque())
+            while taken and taken[0] <= now - span:
+                taken.popleft()
+            if len(taken) >= most:
+                return False
+            taken.append(now)
+            return True
+
+    def used_percent(self, account: Account) -> int:
+        """Return how much of the account's hourly limit of profile calls is used, in whole percent."""
+        with self.lock:
+            taken = self.accepted.get((account.id, "profile"), ())
+            recent = sum(1 for at in taken if at > time.monotonic() - HOUR_SECONDS)
+        return 100 * recent // max(1, self.choices.calls_per_hour)
+
+    def minutes_to_regain(self, account: Account) -> int:
+        """Return after how many minutes, rounded up, the account may call again."""
+        with self.lock:
+            taken = self.accepted.get((account.id, "profile"))
+            if not taken:
+                return 0
+            return max(1, int((taken[0] + HOUR_SECONDS - time.monotonic()) // 60) + 1)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts of calls and deliveries."""
+        with self.lock:
+            counted: dict[str, dict[str, int]] = {account: {} for account in ACCOUNTS}
+            for call in self.calls:
+                if call.account in counted:
+                    counted[call.account][call.kind] = counted[call.account].get(call.kind, 0) + 1
+            over = sum(call.over_limit for call in self.calls)
+            return {"calls": counted, "over_limit": over, "deliveries": dict(self.deliveries)}
