@@ -1,0 +1,48 @@
+FITS := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c "$(FITS)" 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+T ?= tests
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fix bench migration reset
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+run: .venv/run.stamp ## Start everything with a sandbox instead of Meta, and print where to sign in
+	@$(BIN)/nametag up --demo
+
+test: .venv/dev.stamp ## Run the tests, all of them or those under T=path
+	@$(BIN)/python -m pytest $(T)
+
+lint: .venv/dev.stamp ## Check style, types, layers and templates
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint
+
+fix: .venv/dev.stamp ## Mend what the style checks can mend by themselves
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this machine
+	@$(BIN)/python -m bench
+
+migration: .venv/dev.stamp ## Write a migration for changed tables, m="what changes"
+	@$(BIN)/nametag db upgrade && $(BIN)/flask --app wsgi db revision --autogenerate -m "$(m)"
+
+reset: ## Forget the data of make run: database, Redis files, secrets
+	@$(PYTHON) -c "import fcntl; fcntl.flock(open('instance/up.lock', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)" 2>/dev/null \
+	  || test ! -e instance || { echo "Nametag is running on this data: stop it first."; exit 1; }
+	@rm -rf instance
+
+.venv/made.stamp:
+	@test -n "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null \
+	  || { echo "Nametag needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3 …"; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
+	  || { echo "This Python cannot make virtual environments: install python3-venv (apt-get install python3-venv)."; exit 1; }
+	@$(PYTHON) -m venv .venv && touch $@
+
+.venv/run.stamp: requirements.lock pyproject.toml | .venv/made.stamp
+	@echo "Installing what Nametag needs, once; this takes half a minute …"
+	@$(PIP) --require-hashes -r requirements.lock && $(PIP) --no-deps -e . && touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+	@echo "Installing what the tests need, once; this takes a minute …"
+	@$(PIP) --require-hashes -r requirements-dev.lock && touch $@

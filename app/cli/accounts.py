@@ -1,0 +1,94 @@
+"""The door to connected accounts: `nametag account …`. Tokens come from standard input only and are never shown."""
+
+import sys
+
+import click
+
+from app.accounts import connect, listing
+from app.cli import output
+from app.viewer import OPERATOR
+
+
+@click.group()
+def account() -> None:
+    """Connect professional accounts, list them, check their tokens."""
+
+
+@account.command("add")
+@click.option("--ig-account-id", required=True, help="The professional account id, as in a webhook's entry.id.")
+@click.option("--login", type=click.Choice(["instagram", "facebook"]), required=True, help="How it was connected.")
+@click.option("--location-id", help="The location this account belongs to in your systems.")
+@click.option("--username", help="The account's username; Meta's answer is used when this is left out.")
+@click.option("--page-id", help="The Facebook Page's id, for Facebook Login.")
+@click.option("--own-id", "own_ids", multiple=True, help="A further id under which Meta names the account.")
+@click.option("--token-stdin", is_flag=True, required=True, help="Read the access token from standard input.")
+@click.option("--no-check", is_flag=True, help="Do not ask Meta whose token it is.")
+@output.in_app
+def add(
+    ig_account_id: str,
+    login: str,
+    location_id: str | None,
+    username: str | None,
+    page_id: str | None,
+    own_ids: tuple[str, ...],
+    token_stdin: bool,  # noqa: ARG001 - the option says where it comes from
+    no_check: bool,
+) -> None:
+    """Connect an account, or give a connected one a new token."""
+    added = connect.add(
+        OPERATOR,
+        ig_account_id,
+        login=login,
+        token=output.secret_from_stdin("Access token").strip(),
+        page_id=page_id,
+        own_ids=own_ids,
+        username=username,
+        location_id=location_id,
+        check=not no_check,
+    )
+    output.say(f"{added.username or added.ig_account_id} is connected.")
+
+
+@account.command("list")
+@output.as_json
+@output.in_app
+def list_(as_json: bool) -> None:
+    """List connected accounts."""
+    found = listing.accounts(OPERATOR)
+    if as_json:
+        output.show(found)
+        return
+    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK")
+    rows = (
+        (each.ig_account_id, each.username, each.login, each.state, each.location_id, each.last_webhook_at)
+        for each in found
+    )
+    output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
+
+
+@account.command("check")
+@click.argument("ig_account_id", metavar="ID")
+@output.as_json
+@output.in_app
+def check(ig_account_id: str, as_json: bool) -> None:
+    """Ask Meta whether the token of account ID works; exit 1 when it does not."""
+    problem = connect.check(OPERATOR, ig_account_id)
+    if as_json:
+        output.show({"igAccountId": ig_account_id, "works": problem is None, "problem": problem})
+    else:
+        output.say(f"{problem}." if problem else "The token works.")
+    if problem:
+        sys.exit(output.FAILED)
+
+
+@account.command("remove")
+@click.argument("ig_account_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output.in_app
+def remove(ig_account_id: str, yes: bool) -> None:
+    """Forget account ID with all its conversations and identities."""
+    found = listing.by_ig_id(OPERATOR, ig_account_id)
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Forget {found.username or ig_account_id} with everything that belongs to it?", abort=True)
+    connect.remove(OPERATOR, ig_account_id)
+    output.say(f"{found.username or ig_account_id} is forgotten.")

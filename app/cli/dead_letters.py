@@ -1,0 +1,57 @@
+"""The door to what could not be placed: `nametag dead-letters …`. What is shown carries no token."""
+
+import click
+
+from app import logs
+from app.cli import output
+from app.ingest import dead_letters as letters
+from app.viewer import OPERATOR
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Read what Meta sent and Nametag could not place."""
+
+
+@dead_letters.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@output.as_json
+@output.in_app
+def list_(limit: int, as_json: bool) -> None:
+    """List the newest ones."""
+    found = letters.newest(OPERATOR, limit=limit)
+    if as_json:
+        output.show([_facts(each.id) for each in found])
+        return
+    heads = ("ID", "RECEIVED", "REASON", "ACCOUNT", "TIMES", "EXPLANATION")
+    rows = (
+        (each.id, each.received_at, each.reason, each.ig_account_id, each.times, each.explanation) for each in found
+    )
+    output.table(heads, rows, empty="There are none.")
+
+
+@dead_letters.command("show")
+@click.argument("dead_letter_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@output.as_json
+@output.in_app
+def show(dead_letter_id: int, as_json: bool) -> None:
+    """Show number ID whole."""
+    facts = _facts(dead_letter_id)
+    raw = logs.redact(letters.one(OPERATOR, dead_letter_id).raw.decode("utf-8", "replace"))
+    if as_json:
+        output.show(facts | {"raw": raw})
+        return
+    output.facts(facts.items())
+    output.say(raw)
+
+
+def _facts(dead_letter_id: int) -> dict[str, object]:
+    letter = letters.one(OPERATOR, dead_letter_id)
+    return {
+        "id": letter.id,
+        "receivedAt": letter.received_at,
+        "reason": letter.reason,
+        "explanation": letter.explanation,
+        "accountId": letter.ig_account_id,
+        "times": letter.times,
+    }

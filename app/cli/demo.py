@@ -1,0 +1,99 @@
+"""The demo of `nametag up --demo`: a sandbox instead of Meta, its accounts connected, its sign-in remembered."""
+
+import json
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+from app import settings
+from app.accounts import connect, listing
+from app.supervisor.processes import Keeper, Program
+from app.users import sign_in
+from app.viewer import OPERATOR
+
+BACKLOG = 90  # older messages in a new inbox, so that it does not begin empty
+SANDBOX_STAGE = 3  # stopped first: it keeps sending until then
+_ADDRESSES = ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL", "MEDIA_HOSTS")
+
+
+def start(keeper: Keeper, data_dir: Path, web_url: str) -> dict[str, str]:
+    """Run a sandbox and connect its accounts; return the settings that make it Meta for every process of ours.
+
+    Its addresses are also kept for commands in other terminals. Its secret is not: everybody knows it.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    keeper.start(_sandbox(port, url, web_url, backlog=0 if listing.accounts(OPERATOR) else BACKLOG))
+    addresses = dict(zip(_ADDRESSES, (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}"), strict=True))
+    settings.write_embedded(data_dir, addresses)
+    keeper.await_ready("sandbox")
+    _connect(url)
+    return addresses | {"META_APP_SECRETS": ",".join(_read(url, "secrets")["app_secrets"])}
+
+
+def forget(data_dir: Path) -> None:
+    """Call Meta again, not the sandbox of an earlier demo."""
+    kept = settings.embedded_file(data_dir)
+    if kept.is_file() and f"{_ADDRESSES[0]}=http" in kept.read_text():
+        settings.write_embedded(data_dir, dict.fromkeys(_ADDRESSES, ""))
+
+
+def remembered(data_dir: Path, first: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Keep the first admin's address and password, or return the kept ones while they still let somebody in."""
+    path = data_dir / "sign-in.txt"
+    if first:
+        path.touch(mode=0o600)
+        path.write_text("\n".join(first) + "\n")
+        return first
+    if not path.is_file():
+        return None
+    email, password = path.read_text().split()
+    return (email, password) if sign_in.check(email, password) else None
+
+
+def _sandbox(port: int, url: str, web_url: str, *, backlog: int) -> Program:
+    options = ("--port", str(port), "--webhook-url", f"{web_url}/webhooks/instagram", "--pace", "demo")
+    return Program(
+        name="sandbox",
+        argv=(sys.executable, "-m", "app.sandbox", *options, "--backlog", str(backlog)),
+        ready=lambda: _answers(url),
+        stage=SANDBOX_STAGE,
+    )
+
+
+def _connect(url: str) -> None:
+    present = {account.ig_account_id for account in listing.accounts(OPERATOR)}
+    with settings.using(graph_facebook_url=f"{url}/facebook", graph_instagram_url=f"{url}/instagram"):
+        for account in _read(url, "accounts"):
+            if account["id"] not in present:
+                connect.add(
+                    OPERATOR,
+                    account["id"],
+                    login=account["login"],
+                    token=account["token"],
+                    username=account["username"],
+                    page_id=account["page_id"],
+                    own_ids=[account["own_igsid"]],
+                )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        return bool(_read(url, "secrets"))
+    except (URLError, OSError):
+        return False
+
+
+def _read(url: str, lever: str) -> Any:
+    with urllib.request.urlopen(f"{url}/_sandbox/{lever}", timeout=5) as answer:  # noqa: S310 - our own address
+        return json.load(answer)

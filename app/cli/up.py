@@ -1,0 +1,178 @@
+"""`nametag up`: everything on one machine under one supervisor; `--demo` adds the sandbox and its accounts."""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+import click
+
+from app import factory, settings
+from app.cli import database, demo, processes
+from app.settings import Settings
+from app.supervisor import redis_server
+from app.supervisor.processes import Keeper, Program, StartFailed
+from app.supervisor.redis_server import RedisUnusable
+from app.users import people
+
+NEARBY_PORTS = 100
+LOG_BYTES = 10_000_000  # a longer log of earlier runs is put aside
+WORK_STAGE, WEB_STAGE = 1, 2  # stopped from the highest down: whoever asks before whoever is asked, Redis last
+
+
+@click.command()
+@click.option(
+    "--demo", "with_demo", is_flag=True, help="Add the sandbox, a local stand-in for Meta, with its accounts."
+)
+def up(with_demo: bool) -> None:
+    """Migrate, then run web, workers and scheduler until Ctrl-C (and a private Redis unless REDIS_URL is set)."""
+    os.umask(0o077)
+    chosen = settings.current()
+    if with_demo and chosen.production:
+        raise click.UsageError("--demo is refused when NAMETAG_ENV=production.")
+    with _alone(chosen.data_dir) as tell_others, _stopped_at_the_end(Keeper(_log(chosen), _say)) as keeper:
+        listener, port = _listen(chosen.port)
+        url = f"http://{processes.HOST}:{port}"
+        tell_others(url)
+        try:
+            _start(keeper, chosen, listener, url, with_demo=with_demo)
+        except (StartFailed, RedisUnusable) as error:
+            raise click.ClickException(str(error)) from error
+        keeper.keep()
+    click.echo("Stopped.")
+
+
+def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
+    if chosen.private_redis:
+        keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
+    changes = {"PORT": url.rpartition(":")[2]}
+    with factory.opened() as app:
+        database.upgrade(app)
+        sign_in = people.first_admin()
+        if with_demo:
+            sign_in = demo.remembered(chosen.data_dir, sign_in)
+            changes |= demo.start(keeper, chosen.data_dir, url)
+        else:
+            demo.forget(chosen.data_dir)
+    environment = settings.environment(**changes)
+    keeper.start(_web(environment, listener, url))
+    keeper.await_ready("web", *(["redis"] if chosen.private_redis else []))
+    _welcome(url, sign_in, once=not with_demo)
+    for program in _work(environment, chosen.workers):
+        keeper.start(program)
+
+
+def _web(environment: Mapping[str, str], listener: int, url: str) -> Program:
+    return Program(
+        name="web",
+        argv=_command("web", "--fd", str(listener)),
+        environment=environment,
+        ready=lambda: _answers(url),
+        stage=WEB_STAGE,
+        grace_seconds=processes.DRAIN_SECONDS + 1,
+        kept_files=(listener,),
+    )
+
+
+def _work(environment: Mapping[str, str], workers: int) -> Iterator[Program]:
+    first, *others = processes.QUEUES
+    for number in range(workers):
+        yield _worker(f"worker {number + 1} of {first}", first, environment)
+    for name in others:
+        yield _worker(f"worker of {name}", name, environment)
+    yield Program("scheduler", _command("scheduler"), environment, stage=WORK_STAGE, grace_seconds=8)
+
+
+def _worker(name: str, queue_name: str, environment: Mapping[str, str]) -> Program:
+    return Program(name, _command("worker", "--queue", queue_name), environment, stage=WORK_STAGE, grace_seconds=8)
+
+
+def _command(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "app.cli.main", *arguments)
+
+
+def _welcome(url: str, sign_in: tuple[str, str] | None, *, once: bool) -> None:
+    click.echo(f"Nametag is ready: {url}")
+    if sign_in:
+        click.echo(f"Sign in as {sign_in[0]} with password {sign_in[1]}")
+        if once:
+            click.echo(f"The password is shown this once; change it with: nametag user passwd {sign_in[0]}")
+    click.echo("Ctrl-C stops everything.")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextmanager
+def _stopped_at_the_end(keeper: Keeper) -> Iterator[Keeper]:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield keeper
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the stop is under way and ends by itself
+        keeper.stop()
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[Callable[[str], None]]:
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise click.ClickException(f"Nametag is already running on this data ({lock.read().strip()}).") from None
+
+        def tell_others(url: str) -> None:
+            lock.truncate(0)
+            lock.write(f"pid {os.getpid()}, {url}\n")
+            lock.flush()
+
+        yield tell_others
+
+
+def _listen(port: int) -> tuple[int, int]:
+    # The socket is opened here and inherited by the web server: nobody can take the port while that one restarts,
+    # and a browser that comes too early waits instead of failing.
+    for candidate in [port] if port == 0 else range(port, port + NEARBY_PORTS):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((processes.HOST, candidate))
+        except OSError:
+            listener.close()
+            continue
+        if candidate != port:
+            _say(f"Port {port} is taken; using {candidate}.")
+        chosen: int = listener.getsockname()[1]
+        return listener.detach(), chosen
+    raise click.ClickException(f"No port from {port} to {port + NEARBY_PORTS - 1} is free; set PORT to another one.")
+
+
+def _log(chosen: Settings) -> Path | None:
+    if chosen.production:
+        return None  # standard error, for whoever collects logs there
+    path = chosen.data_dir / "nametag.log"
+    if path.is_file() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - our own address
+            return True
+    except HTTPError:
+        return True
+    except (URLError, OSError):
+        return False

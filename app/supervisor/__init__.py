@@ -1,0 +1,1 @@
+"""The processes of one installation, kept alive together."""

