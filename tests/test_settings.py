@@ -102,7 +102,9 @@ def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.Monkey
         "META_APP_SECRETS": "one,two",
         "META_VERIFY_TOKEN": "verify",
     }
-    line = refusal(monkeypatch, NAMETAG_ENV="production", GRAPH_FACEBOOK_URL="http://127.0.0.1:8010/facebook", **secrets)
+    line = refusal(
+        monkeypatch, NAMETAG_ENV="production", GRAPH_FACEBOOK_URL="http://127.0.0.1:8010/facebook", **secrets
+    )
     assert line.startswith("GRAPH_FACEBOOK_URL")
     monkeypatch.delenv("GRAPH_FACEBOOK_URL")
     assert settings.load().meta_app_secrets == ("one", "two")

@@ -75,7 +75,7 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(run
         settle(late, CAMILLE, Settled(ItemState.RESOLVED))
     assert state_of(run_id, CAMILLE) == (ItemState.TODO, 0, None)
     with pytest.raises(LeaseLostError):
-        ledger.give_back(late, worked_seconds=1.0)
+        ledger.give_back(late)
 
 
 def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, hands: Hands) -> None:
@@ -108,7 +108,7 @@ def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, hands: Hand
     for who in PEOPLE:
         settle(lease, who, Settled(ItemState.TODO, "timeout", "timeout", calls=1, next_try_at=later))
     assert ledger.due(lease) == []
-    assert not ledger.give_back(lease, worked_seconds=1.0)
+    assert not ledger.give_back(lease)
     assert run_of(run_id).resume_at == later
     assert ledger.ready(clock.now()) == []
     hands.at = later
@@ -118,9 +118,9 @@ def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, hands: Hand
 
 def test_a_pause_names_its_reason_and_its_end(run_id: str, hands: Hands) -> None:
     until = hands.at + timedelta(minutes=19)
-    ledger.pause(taken(run_id), until=until, reason="the budget of this hour is used up", worked_seconds=2.5)
+    ledger.pause(taken(run_id), until=until, reason="the budget of this hour is used up")
     run = run_of(run_id)
-    assert (run.state, run.resume_at, run.worked_seconds) == (RunState.WAITING, until, 2.5)
+    assert (run.state, run.resume_at) == (RunState.WAITING, until)
     assert run.reason == "the budget of this hour is used up"
     assert ledger.take(run_id, who="early") is None
     hands.at = until
@@ -131,7 +131,7 @@ def test_a_pause_names_its_reason_and_its_end(run_id: str, hands: Hands) -> None
 def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, hands: Hands) -> None:
     lease = taken(run_id)
     plan.cancel(OPERATOR, run_id)
-    ledger.pause(lease, until=hands.at + timedelta(minutes=1), reason="x", worked_seconds=0.0)
+    ledger.pause(lease, until=hands.at + timedelta(minutes=1), reason="x")
     assert run_of(run_id).state is RunState.CANCELED
 
 
@@ -154,7 +154,7 @@ def test_a_run_whose_worker_died_while_cancelling_can_still_be_ended(run_id: str
     hands.at += LEASE + timedelta(seconds=1)
     lease = taken(run_id, "there")
     assert lease.canceling
-    ledger.give_back(lease, worked_seconds=0.0)
+    ledger.give_back(lease)
     assert run_of(run_id).state is RunState.CANCELED
 
 
@@ -162,7 +162,7 @@ def test_a_finished_run_is_done_and_free_for_the_next(run_id: str) -> None:
     lease = taken(run_id)
     for who in PEOPLE:
         settle(lease, who, Settled(ItemState.FRESH, cached=True))
-    assert not ledger.give_back(lease, worked_seconds=0.5)
+    assert not ledger.give_back(lease)
     run = run_of(run_id)
     assert (run.state, run.fresh, run.cache_hits, run.lease_until) == (RunState.DONE, 3, 3, None)
     assert run.finished_at is not None

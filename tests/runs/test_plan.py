@@ -161,7 +161,7 @@ def test_a_run_at_work_ends_after_its_present_item(app: Flask) -> None:
     assert run_of(run_id).state is RunState.CANCELING
     with transaction.write() as tx:
         assert not ledger.settle(tx, lease, LEA, Settled(ItemState.RESOLVED, calls=1))
-    assert not ledger.give_back(lease, worked_seconds=1.0)
+    assert not ledger.give_back(lease)
     run = run_of(run_id)
     assert (run.state, run.resolved, run.calls) == (RunState.CANCELED, 1, 1)
 
@@ -177,7 +177,7 @@ def test_a_retry_reopens_what_failed_and_forgets_the_failures(app: Flask, redis:
     with transaction.write() as tx:
         ledger.settle(tx, lease, LEA, Settled(ItemState.RESOLVED, calls=1))
         ledger.settle(tx, lease, GHOST, Settled(ItemState.FAILED, "not_visible", "9010", calls=1))
-    ledger.give_back(lease, worked_seconds=1.0)
+    ledger.give_back(lease)
     assert run_of(run_id).state is RunState.DONE
     assert plan.retry(OPERATOR, run_id) == 1
     run = run_of(run_id)

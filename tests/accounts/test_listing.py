@@ -1,0 +1,33 @@
+"""Which accounts somebody sees, and what is shown of them."""
+
+import dataclasses
+
+import pytest
+from flask import Flask
+
+from app.accounts import listing
+from app.errors import NotFound
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
+
+
+def test_accounts_are_listed_by_username_without_their_token(app: Flask) -> None:
+    an_account(MAISON_LUNE, token="IGAA-canary-token")
+    an_account(ATELIER_NORD)
+    found = listing.accounts(OPERATOR)
+    assert [account.username for account in found] == ["atelier.nord", "maison.lune"]
+    assert "canary" not in repr(found)
+    assert "token" not in {field.name for field in dataclasses.fields(listing.ListedAccount)}
+
+
+def test_what_a_viewer_may_not_see_reads_like_what_does_not_exist(app: Flask) -> None:
+    ours, theirs = an_account(MAISON_LUNE), an_account(ATELIER_NORD)
+    nadia = Viewer(user_id=1, name="Nadia", role=Role.AGENT, account_ids=frozenset({ours.id}))
+    assert [account.id for account in listing.accounts(nadia)] == [ours.id]
+    assert listing.by_ig_id(nadia, MAISON_LUNE).id == ours.id
+    messages = set()
+    for ig_account_id in (theirs.ig_account_id, "99999"):
+        with pytest.raises(NotFound) as refused:
+            listing.by_ig_id(nadia, ig_account_id)
+        messages.add(str(refused.value))
+    assert messages == {"No such account."}

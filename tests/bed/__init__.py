@@ -1,0 +1,1 @@
+"""Real parts for tests to run on: servers, databases, processes, a browser."""

@@ -1,0 +1,21 @@
+"""The client of web tests: every request in a context of its own, as on a real server."""
+
+from contextvars import Context
+from typing import Any
+
+from flask import has_app_context
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.db.engine import db
+
+
+class Browser(FlaskClient):
+    """A test client whose requests share neither `g` nor a session with the test that makes them."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Make one request; afterwards the test's own reads see what it committed."""
+        response: TestResponse = Context().run(super().open, *args, **kwargs)
+        if has_app_context():
+            db.session.rollback()
+        return response

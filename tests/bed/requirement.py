@@ -1,0 +1,13 @@
+"""What a machine may lack: a skip with its reason, or a failure under REQUIRE_ALL=1, as in CI."""
+
+import os
+from typing import NoReturn
+
+import pytest
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test because of `reason`; under REQUIRE_ALL=1 fail it."""
+    if os.environ.get("REQUIRE_ALL") == "1":
+        pytest.fail(f"REQUIRE_ALL=1, but {reason}")
+    pytest.skip(reason)

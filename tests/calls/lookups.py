@@ -1,0 +1,24 @@
+"""Rows of calls that were made before, for the budget to be counted from."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.models.identity import Lookup, Purpose
+
+
+def made(account_id: int, count: int, *, ago_seconds: float = 60, call: str = "profile", purpose: Purpose) -> None:
+    """Store `count` calls of an account that were made `ago_seconds` ago."""
+    at = clock.now() - timedelta(seconds=ago_seconds)
+    with transaction.write() as tx:
+        for _ in range(count):
+            tx.execute(tx.insert(Lookup).values(account_id=account_id, call=call, purpose=purpose, at=at))
+
+
+def noted() -> list[Lookup]:
+    """Return every row of a call, oldest first."""
+    db.session.rollback()
+    return list(db.session.scalars(select(Lookup).order_by(Lookup.id)))

@@ -1,0 +1,223 @@
+"""What stops whose calls, for how long, and what lets them go on."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from app import clock, settings
+from app.calls import breaker
+from app.calls.breaker import STRIKES
+from app.db import transaction
+from app.db.engine import db
+from app.db.types import Secret
+from app.errors import Exhausted
+from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.usage import UNSAID, Usage
+from app.models.inbox import Account, AccountState
+from tests.cast import ATELIER_NORD, an_account
+
+APP_LIMIT = CallFailed(Scope.APP, Reason.RATE_LIMITED, "4")
+APP_PERMISSION = CallFailed(Scope.APP, Reason.PERMISSION, "200")
+LIMIT = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "613")
+DEAD_TOKEN = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "190/463")
+PERMISSION = CallFailed(Scope.ACCOUNT, Reason.PERMISSION, "10")
+TIMEOUT = CallFailed(Scope.NETWORK, Reason.TIMEOUT, "timeout")
+NONSENSE = CallFailed(Scope.CONTRACT, Reason.BAD_ANSWER, "types")
+GONE = CallFailed(Scope.PERSON, Reason.NOT_VISIBLE, "9010")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+@pytest.fixture
+def other(app: Flask) -> Account:
+    return an_account(ATELIER_NORD)
+
+
+def fail(account: Account, failure: CallFailed, times: int = 1) -> None:
+    for _ in range(times):
+        breaker.failed(account.id, failure, token=account.token)
+
+
+def stopped(account: Account) -> timedelta | None:
+    """Return how long this account's calls are stopped, without being the probe."""
+    wait = breaker.closed_at(account.id) - clock.now()
+    return wait if wait > timedelta(0) else None
+
+
+def check(account: Account) -> None:
+    row = db.session.get_one(Account, account.id, populate_existing=True)
+    breaker.check(row.id, state=row.state, state_reason=row.state_reason)
+
+
+def refused(account: Account) -> Exhausted:
+    with pytest.raises(Exhausted) as caught:
+        check(account)
+    return caught.value
+
+
+def elapse(redis: Redis) -> None:
+    """Let the time of every stop be over."""
+    for key in redis.scan_iter("nametag:stop:*"):
+        if redis.hexists(key, "until"):
+            redis.hset(key, "until", "1")
+
+
+def about(wait: timedelta | None, expected: timedelta) -> bool:
+    return wait is not None and expected - timedelta(seconds=5) < wait <= expected
+
+
+def test_nothing_is_stopped_to_begin_with(account: Account) -> None:
+    check(account)
+    assert stopped(account) is None
+
+
+@pytest.mark.parametrize("failure", [APP_LIMIT, APP_PERMISSION])
+def test_one_failure_of_the_app_stops_every_account(account: Account, other: Account, failure: CallFailed) -> None:
+    fail(account, failure)
+    assert about(stopped(account), MINUTE)
+    assert refused(other).reason == failure.sentence
+
+
+def test_one_rate_limit_stops_its_account_alone(account: Account, other: Account) -> None:
+    fail(account, LIMIT)
+    assert about(stopped(account), MINUTE)
+    assert "limit" in str(refused(account))
+    check(other)
+
+
+def test_a_stop_lasts_as_long_as_meta_says(account: Account) -> None:
+    named = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=clock.now() + timedelta(minutes=19))
+    fail(account, named)
+    assert about(stopped(account), timedelta(minutes=19))
+
+
+def test_late_answers_to_old_calls_do_not_lengthen_a_stop(account: Account) -> None:
+    fail(account, LIMIT, times=4)
+    assert about(stopped(account), MINUTE)
+
+
+def test_late_good_answers_to_old_calls_do_not_end_a_stop(account: Account) -> None:
+    fail(account, LIMIT)
+    breaker.answered(account.id, UNSAID)
+    assert about(stopped(account), MINUTE)
+
+
+def test_after_a_stop_one_call_probes_and_the_others_wait(account: Account, redis: Redis) -> None:
+    fail(account, LIMIT)
+    elapse(redis)
+    check(account)
+    assert timedelta(0) < refused(account).until - clock.now() <= timedelta(seconds=breaker.PROBE_SECONDS)
+
+
+def test_a_good_probe_lets_everyone_go_on(account: Account, redis: Redis) -> None:
+    fail(account, LIMIT)
+    elapse(redis)
+    check(account)
+    breaker.answered(account.id, UNSAID)
+    check(account)
+    check(account)
+
+
+def test_a_probe_that_never_comes_back_is_followed_by_another(account: Account, redis: Redis) -> None:
+    fail(account, LIMIT)
+    elapse(redis)
+    check(account)
+    redis.hset(f"nametag:stop:{account.id}:limits", "probe_until", "1")
+    check(account)
+
+
+def test_every_failed_probe_doubles_the_wait_up_to_an_hour(account: Account, redis: Redis) -> None:
+    for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
+        fail(account, LIMIT)
+        assert about(stopped(account), timedelta(minutes=minutes))
+        elapse(redis)
+
+
+def test_a_good_answer_forgets_how_long_the_last_stop_was(account: Account, redis: Redis) -> None:
+    for _ in range(3):
+        fail(account, LIMIT)
+        elapse(redis)
+    breaker.answered(account.id, UNSAID)
+    fail(account, LIMIT)
+    assert about(stopped(account), MINUTE)
+
+
+@pytest.mark.parametrize("failure", [TIMEOUT, NONSENSE])
+def test_five_failures_in_a_row_stop_the_account(account: Account, other: Account, failure: CallFailed) -> None:
+    fail(account, failure, times=STRIKES - 1)
+    assert stopped(account) is None
+    fail(account, failure)
+    assert about(stopped(account), timedelta(seconds=30))
+    assert stopped(other) is None
+
+
+@pytest.mark.parametrize("answer", [None, GONE, CallFailed(Scope.FIELD, Reason.FIELD, "100", field="name")])
+def test_an_answer_in_between_starts_the_count_anew(account: Account, answer: CallFailed | None) -> None:
+    fail(account, TIMEOUT, times=STRIKES - 1)
+    if answer:
+        fail(account, answer)
+    else:
+        breaker.answered(account.id, UNSAID)
+    fail(account, TIMEOUT, times=STRIKES - 1)
+    assert stopped(account) is None
+
+
+def test_an_unreachable_network_is_probed_after_half_a_minute_then_ever_later(account: Account, redis: Redis) -> None:
+    fail(account, TIMEOUT, times=STRIKES)
+    for seconds in (60, 120, 240, 480, 900, 900):
+        elapse(redis)
+        fail(account, TIMEOUT)
+        assert about(stopped(account), timedelta(seconds=seconds))
+
+
+def test_metas_own_figure_of_100_percent_stops_calls(account: Account, other: Account) -> None:
+    breaker.answered(account.id, Usage(account_percent=100, regain_at=clock.now() + HOUR))
+    assert about(stopped(account), HOUR)
+    assert stopped(other) is None
+    breaker.answered(account.id, Usage(app_percent=100))
+    assert about(stopped(other), MINUTE)
+
+
+@pytest.mark.parametrize("failure", [DEAD_TOKEN, PERMISSION])
+def test_a_dead_token_waits_for_a_person(account: Account, other: Account, failure: CallFailed, redis: Redis) -> None:
+    fail(account, failure)
+    redis.flushall()  # this state is no hint
+    assert refused(account).reason == failure.sentence
+    assert timedelta(0) < refused(account).until - clock.now() <= timedelta(seconds=10)
+    check(other)
+
+
+def test_the_verdict_on_an_old_token_does_not_hit_the_new_one(account: Account) -> None:
+    old = account.token
+    with transaction.write() as tx:
+        tx.session.get_one(Account, account.id).token = Secret.hide("new-token")
+    breaker.failed(account.id, DEAD_TOKEN, token=old)
+    check(account)
+
+
+def test_a_good_check_connects_the_account_again(account: Account) -> None:
+    fail(account, DEAD_TOKEN)
+    token = db.session.get_one(Account, account.id, populate_existing=True).token
+    breaker.proved(account.id, token=token)
+    check(account)
+    row = db.session.get_one(Account, account.id, populate_existing=True)
+    assert (row.state, row.state_reason) == (AccountState.CONNECTED, None)
+
+
+def test_an_opening_is_logged_once(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    fail(account, LIMIT, times=3)
+    fail(account, DEAD_TOKEN, times=3)
+    assert len(caplog.records) == 2
+
+
+def test_without_redis_the_breaker_leaves_the_decision_to_the_budget(account: Account) -> None:
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        fail(account, LIMIT)
+        breaker.answered(account.id, UNSAID)
+        check(account)

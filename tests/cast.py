@@ -1,0 +1,87 @@
+"""The cast: the same accounts and people in every test, and in the sandbox; builders of what happens to them."""
+
+import hashlib
+import hmac
+import json
+from itertools import count
+from typing import Any
+
+from app import clock, settings
+from app.db import transaction
+from app.db.types import Secret
+from app.models.inbox import Account, AccountState, Login
+
+MAISON_LUNE = "17841400000000101"
+MAISON_LUNE_APP_SCOPED = "24900000000000777"
+MAISON_LUNE_IGSID = "1520000000000900"
+ATELIER_NORD = "17841400000000202"
+ATELIER_NORD_PAGE = "104000000000301"
+
+LEA = "1520000000000011"  # lea.moreau, Léa Moreau
+CAMILLE = "1520000000000033"  # a name only: Camille Roux
+UNKNOWN_PERSON = "1520000000883201"  # answers 200 with nothing but the id
+GHOST = "1520000000000404"  # gone: 9010
+SHY = "1520000000000230"  # has not consented: 230
+RUI = "9990000000000023"  # rui.costa, later rui.c; above 2^53
+
+_numbers = count(1)
+
+
+def an_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
+    """Store a connected account, maison.lune unless told otherwise; `fields` override columns, `token` comes plain."""
+    known: dict[str, dict[str, Any]] = {
+        MAISON_LUNE: {
+            "username": "maison.lune",
+            "login": Login.INSTAGRAM,
+            "ig_app_scoped_id": MAISON_LUNE_APP_SCOPED,
+            "own_ids": [MAISON_LUNE_IGSID],
+        },
+        ATELIER_NORD: {"username": "atelier.nord", "login": Login.FACEBOOK, "ig_page_id": ATELIER_NORD_PAGE},
+    }
+    token = fields.pop("token", "sandbox-token-of-a-test")
+    columns = {"login": Login.INSTAGRAM, "own_ids": [], "state": AccountState.CONNECTED, "connected_at": clock.now()}
+    columns |= known.get(ig_account_id, {}) | fields
+    with transaction.write() as tx:
+        account = Account(ig_account_id=ig_account_id, token=Secret.hide(token) if token else None, **columns)
+        tx.session.add(account)
+    return account
+
+
+def a_message_event(
+    sender: str = LEA,
+    text: str | None = "Bonjour !",
+    *,
+    recipient: str = MAISON_LUNE,
+    mid: str | None = None,
+    at_ms: int | None = None,
+    echo: bool = False,
+    **message: Any,
+) -> dict[str, Any]:
+    """Return one item of `messaging`; `message` adds fields such as attachments, a new mid is made unless given."""
+    number = next(_numbers)
+    body: dict[str, Any] = {"mid": mid or f"aWdfZAG1faXRlbToxOk{number:06d}"} | message
+    if text is not None:
+        body["text"] = text
+    if echo:
+        body["is_echo"] = True
+    sent_at_ms = at_ms if at_ms is not None else int(clock.now().timestamp() * 1000)
+    return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": sent_at_ms, "message": body}
+
+
+def an_echo_event(recipient: str = LEA, text: str | None = "Avec plaisir.", **changes: Any) -> dict[str, Any]:
+    """Return an item of `messaging` in which the account wrote to `recipient`."""
+    return a_message_event(changes.pop("sender", MAISON_LUNE), text, recipient=recipient, echo=True, **changes)
+
+
+def a_delivery(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> bytes:
+    """Return the raw body of one POST that carries `events` for one account."""
+    now_ms = int(clock.now().timestamp() * 1000)
+    entry = {"id": ig_account_id, "time": now_ms, "messaging": list(events)}
+    return json.dumps({"object": "instagram", "entry": [entry]}, ensure_ascii=False).encode()
+
+
+def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
+    """Return the headers that Meta would send with `body`, signed with `secret` or the first configured one."""
+    key = (secret or settings.current().meta_app_secrets[0]).encode()
+    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
+    return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}

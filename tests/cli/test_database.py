@@ -1,0 +1,53 @@
+"""`nametag db upgrade`, and the check that every process makes."""
+
+import pytest
+from click import ClickException
+from click.testing import CliRunner
+from sqlalchemy import inspect
+
+from app import settings
+from app.cli import database as schema
+from app.db import migrate, transaction
+from app.db.engine import db
+from app.factory import create_app
+from tests.bed import databases
+
+
+def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> None:
+    with settings.using(database_url=blank_database), databases.opened(create_app()):
+        for _ in range(2):
+            answer = CliRunner().invoke(schema.db, ["upgrade"])
+            assert (answer.exit_code, answer.output) == (0, "The database is up to date.\n")
+        assert {"accounts", "messages", "runs", "users"} <= set(inspect(db.engine).get_table_names())
+
+
+def test_a_migrated_database_is_let_pass(database: str) -> None:
+    with settings.using(database_url=database), databases.opened(create_app()) as app:
+        schema.require_current(app)
+
+
+def test_an_unmigrated_database_is_refused_with_a_remedy(blank_database: str) -> None:
+    with (
+        settings.using(database_url=blank_database),
+        databases.opened(create_app()) as app,
+        pytest.raises(ClickException, match=r"^The database is not migrated: run `nametag db upgrade`\.$"),
+    ):
+        schema.require_current(app)
+
+
+def test_a_database_that_is_away_is_one_line_without_its_password() -> None:
+    url = "postgresql+psycopg://nametag:hidden@127.0.0.1:1/nametag"
+    with settings.using(database_url=url), databases.opened(create_app()):
+        answer = CliRunner().invoke(schema.db, ["upgrade"])
+    assert answer.exit_code == 1
+    assert answer.output == "Error: The database cannot be reached: check DATABASE_URL and that its server runs.\n"
+
+
+def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
+    with settings.using(database_url=blank_database), databases.opened(create_app()):
+        migrate.upgrade()
+        with transaction.write() as tx:
+            tx.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        answer = CliRunner().invoke(schema.db, ["upgrade"])
+    assert answer.exit_code == 1
+    assert answer.output.startswith("Error: The database cannot be migrated: Can't locate revision")

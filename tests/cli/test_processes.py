@@ -1,0 +1,94 @@
+"""`nametag web`, `worker` and `scheduler` alone."""
+
+import json
+import signal
+import socket
+
+import pytest
+
+from app import settings
+from app.cli.processes import QUEUES
+from tests.bed.processes import Processes, answers, free_port
+from tests.bed.waiting import until
+
+
+@pytest.fixture
+def migrated(processes: Processes, sqlite_database: str, redis_server: str) -> Processes:
+    with settings.using(database_url=sqlite_database, redis_url=redis_server) as chosen:
+        processes.share(chosen)
+    return processes
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler"])
+def test_an_unmigrated_database_is_refused_with_a_remedy(processes: Processes, command: str) -> None:
+    refused = processes.nametag(command, PORT=str(free_port()))
+    assert refused.returncode == 1
+    assert refused.stderr == "Error: The database is not migrated: run `nametag db upgrade`.\n"
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_a_part_with_status_0(migrated: Processes, command: str, number: signal.Signals) -> None:
+    port = free_port()
+    part = migrated.start(command, PORT=str(port))
+    ready = {
+        "web": lambda: answers(f"http://127.0.0.1:{port}"),
+        "worker": lambda: "worker listens" in part.output(),
+        "scheduler": lambda: "SIGTERM" in caught(part.id),
+    }
+    until(ready[command], f"{command} is ready")
+    assert part.end(number) == 0
+    assert "Traceback" not in part.output()
+
+
+def caught(process_id: int) -> set[str]:
+    """Return the names of the signals that a process handles itself."""
+    with open(f"/proc/{process_id}/status") as status:  # noqa: PTH123 - a file of the kernel
+        mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
+    return {number.name for number in signal.Signals if mask & (1 << (number - 1))}
+
+
+def test_every_line_of_the_web_server_is_json(migrated: Processes) -> None:
+    web = migrated.web()
+    web.end()
+    lines = [json.loads(line) for line in web.output().splitlines()]
+    assert {"at", "level", "logger", "message"} <= set(lines[0])
+    assert not any("GET /" in line["message"] for line in lines)  # an access log would carry people's filters
+
+
+def test_the_web_server_listens_on_this_machine_alone(migrated: Processes) -> None:
+    web = migrated.web()
+    assert "http://127.0.0.1:" in web.output()
+
+
+def test_a_request_under_way_is_answered_after_sigterm(migrated: Processes) -> None:
+    web = migrated.web()
+    port = int(web.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"POST /webhooks/instagram HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+        web.send(signal.SIGTERM)
+        until(lambda: "Handling signal: term" in web.output(), "the stop has begun")
+        connection.sendall(b"}")
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+    assert web.wait() == 0
+
+
+def test_a_worker_without_a_queue_works_on_all_of_them_live_lookups_first(migrated: Processes) -> None:
+    worker = migrated.start("worker")
+    line = json.loads(worker.await_line("worker listens"))
+    assert line["queues"].split(",") == list(QUEUES)
+    assert QUEUES[0] == "resolve-participants"
+
+
+def test_an_unknown_queue_is_misuse(processes: Processes) -> None:
+    refused = processes.nametag("worker", "--queue", "default")
+    assert refused.returncode == 2
+    assert "resolve-participants" in refused.stderr
+
+
+def test_the_sandbox_is_refused_in_production(processes: Processes) -> None:
+    secrets = {"SECRET_KEY": "a secret key of production", "META_APP_SECRETS": "s", "META_VERIFY_TOKEN": "t"}
+    keys = {"TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    refused = processes.nametag("sandbox", NAMETAG_ENV="production", **secrets, **keys)
+    assert refused.returncode == 2
+    assert "The sandbox is refused when NAMETAG_ENV=production." in refused.stderr

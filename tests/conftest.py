@@ -1,0 +1,119 @@
+"""The test bed: real servers per test process, a fresh migrated database per test on SQLite and PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import URL
+
+from tests.bed import environment
+
+DATA_DIR = environment.isolate()  # before anything of ours reads a setting
+pytest_plugins = ["tests.bed.chromium"]
+
+from app import redis_client, settings  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.supervisor import redis_server as private_redis  # noqa: E402
+from app.supervisor.processes import Keeper  # noqa: E402
+from tests.bed import databases, postgresql  # noqa: E402
+from tests.bed.browser import Browser  # noqa: E402
+from tests.bed.processes import Processes, Sandbox  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a private Redis server of this test process."""
+    keeper = Keeper(log=DATA_DIR / "redis.log", say=print)
+    socket = settings.redis_socket_path(DATA_DIR)
+    keeper.start(private_redis.program(DATA_DIR, socket))
+    try:
+        keeper.await_ready("redis")
+        yield f"unix://{socket}?db=0"
+    finally:
+        keeper.stop()
+
+
+@pytest.fixture
+def redis(redis_server: str) -> Iterator[Redis]:
+    """The client that the code uses, on an empty server."""
+    with settings.using(redis_url=redis_server):
+        client = redis_client.client()
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[URL]:
+    """The maintenance database of a PostgreSQL server of this test process; skips where there is none."""
+    with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_url: URL) -> URL:
+    """A migrated PostgreSQL database that tests take turns in."""
+    return databases.migrated_database(postgresql_url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    return databases.migrated_file(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The DATABASE_URL of an empty migrated database; each test runs on both kinds."""
+    if request.param == "sqlite":
+        return databases.copy_of(request.getfixturevalue("sqlite_template"), tmp_path)
+    url: URL = request.getfixturevalue("postgresql_database")
+    postgresql.empty(url)
+    return databases.address(url)
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
+    """The DATABASE_URL of an empty migrated SQLite file, for what does not depend on the database."""
+    return databases.copy_of(sqlite_template, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The DATABASE_URL of a database without a single table, for tests of migrations."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'blank.sqlite3'}"
+        return
+    server: URL = request.getfixturevalue("postgresql_url")
+    postgresql.drop(server, "blank")
+    yield databases.address(postgresql.create(server, "blank"))
+    postgresql.drop(server, "blank")
+
+
+@pytest.fixture
+def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
+    """The app on real parts, its context pushed."""
+    with settings.using(database_url=database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
+        app.test_client_class = Browser
+        yield app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without JavaScript, not signed in; its requests run in contexts of their own."""
+    return app.test_client()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts our real commands and the sandbox; whatever still runs is gone after the test."""
+    with Processes(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def sandbox(processes: Processes) -> Sandbox:
+    """A quiet sandbox as a process of its own: no pace, no latency."""
+    return processes.sandbox()

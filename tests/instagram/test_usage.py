@@ -1,0 +1,59 @@
+"""Usage headers: read where they make sense, passed over where they do not."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.instagram import usage
+from app.instagram.usage import LONGEST_WAIT, UNSAID, Usage
+from tests.instagram.graph import SAMPLES
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+CASES = {case["case"]: case["headers"] for case in json.loads((SAMPLES / "graph-headers.json").read_text())["examples"]}
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("quiet", Usage(app_percent=7)),
+        ("busy", Usage(app_percent=86, account_percent=91)),
+        ("blocked", Usage(account_percent=100, regain_at=NOW + timedelta(minutes=19))),
+        ("absent", UNSAID),
+        ("malformed", UNSAID),
+        ("undocumented keys seen by a client library", Usage(app_percent=4)),
+    ],
+)
+def test_every_sampled_header_is_understood(case: str, expected: Usage) -> None:
+    assert usage.read(CASES[case], now=NOW) == expected
+
+
+def test_the_worse_figure_counts() -> None:
+    assert usage.read(CASES["busy"], now=NOW).percent == 91
+    assert UNSAID.percent is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[]",
+        "null",
+        '"x"',
+        '{"a": 1}',
+        '{"a": [1, null, []]}',
+        '{"a": [{"call_count": "9"}]}',
+        '{"a": [{"call_count": NaN}]}',
+        '{"a": [{"call_count": 1e400}]}',
+        '{"a": [{"call_count": -1, "total_time": true}]}',
+        "[" * 100_000,
+    ],
+)
+def test_a_header_of_the_wrong_shape_says_nothing(header: str) -> None:
+    headers = {"x-business-use-case-usage": header, "x-app-usage": header}
+    assert usage.read(headers, now=NOW) == UNSAID
+
+
+def test_a_nonsensical_wait_is_cut_to_a_day() -> None:
+    header = '{"1": [{"estimated_time_to_regain_access": 999999}]}'
+    assert usage.read({"x-business-use-case-usage": header}, now=NOW).regain_at == NOW + LONGEST_WAIT
+    assert usage.retry_after({"retry-after": "9" * 50}, now=NOW) == NOW + LONGEST_WAIT

@@ -1,0 +1,27 @@
+"""Calls to a sandbox as a client of Meta's would make them, with nothing of our client in between."""
+
+import json
+import urllib.request
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+
+from tests.bed.processes import Sandbox
+
+INSTAGRAM_TOKEN = "IGAAsandboxMaisonLune0123456789"
+FACEBOOK_TOKEN = "EAAsandboxAtelierNord0123456789"
+
+
+def get(
+    sandbox: Sandbox, path: str, *, token: str | None = INSTAGRAM_TOKEN, host: str = "instagram", **query: str
+) -> tuple[int, Any, dict[str, str]]:
+    """Return status, JSON and headers (lower-case names) of one Graph call."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    address = f"{sandbox.url}/{host}/v26.0/{path}?{urlencode(query)}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as answer:
+            return answer.status, json.load(answer), {name.lower(): value for name, value in answer.headers.items()}
+    except HTTPError as refused:
+        with refused:
+            found = {name.lower(): value for name, value in refused.headers.items()}
+            return refused.code, json.load(refused), found

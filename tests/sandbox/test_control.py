@@ -1,0 +1,64 @@
+"""The levers: for this machine alone, and clear about what they want."""
+
+import json
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from tests.bed.processes import Sandbox
+from tests.cast import LEA, MAISON_LUNE, RUI
+from tests.sandbox.calls import get
+
+
+def patch(sandbox: Sandbox, path: str, **fields: object) -> None:
+    body = json.dumps(fields).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{sandbox.url}/_sandbox/{path}", body, method="PATCH")).close()
+
+
+def refusal(sandbox: Sandbox, path: str, **fields: object) -> tuple[int, str]:
+    with pytest.raises(HTTPError) as refused:
+        sandbox.post(path, **fields)
+    with refused.value as answer:
+        return answer.code, json.load(answer)["error"]
+
+
+def test_the_accounts_can_be_connected_from_what_is_listed(sandbox: Sandbox) -> None:
+    accounts = {account["username"]: account for account in sandbox.get("accounts")}
+    assert accounts["maison.lune"]["id"] == MAISON_LUNE
+    assert get(sandbox, "me", token=accounts["maison.lune"]["token"])[0] == 200
+
+
+def test_several_hundred_people_are_split_over_both_accounts(sandbox: Sandbox) -> None:
+    people = sandbox.get("people")
+    assert len(people) > 300
+    assert len({person["account"] for person in people}) == 2
+    assert {None, "230", "9010", "100-33", "2"} <= {person["error"] for person in people}
+    assert any(int(person["id"]) > 2**53 for person in people)
+
+
+def test_a_renamed_person_answers_with_the_new_name(sandbox: Sandbox) -> None:
+    patch(sandbox, f"people/{RUI}", username="rui.c")
+    assert get(sandbox, RUI, fields="username")[1]["username"] == "rui.c"
+
+
+def test_a_reset_forgets_what_happened(sandbox: Sandbox) -> None:
+    patch(sandbox, f"people/{LEA}", username="lea.m")
+    sandbox.post("faults", mode="500")
+    sandbox.post("reset")
+    assert get(sandbox, LEA, fields="username")[1]["username"] == "lea.moreau"
+
+
+def test_bad_input_is_refused_with_a_sentence(sandbox: Sandbox) -> None:
+    assert refusal(sandbox, "faults", mode="nonsense")[0] == 400
+    assert refusal(sandbox, "faults", moude="500") == (400, "a fault has no moude.")
+    assert refusal(sandbox, "send", person="1") == (400, "person should be the id of somebody in /_sandbox/people.")
+    assert refusal(sandbox, "lever") == (404, "There is no such lever.")
+
+
+def test_another_host_name_is_refused(sandbox: Sandbox) -> None:
+    request = urllib.request.Request(f"{sandbox.url}/_sandbox/accounts", headers={"Host": "evil.example:80"})
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as answer:
+        assert answer.code == 403

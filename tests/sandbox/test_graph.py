@@ -1,0 +1,90 @@
+"""The sandbox's Graph API answers as Meta's does."""
+
+import json
+
+import pytest
+
+from tests.bed.processes import Processes, Sandbox
+from tests.cast import ATELIER_NORD_PAGE, CAMILLE, GHOST, LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, SHY, UNKNOWN_PERSON
+from tests.sandbox.calls import FACEBOOK_TOKEN, get
+
+FIELDS = "name,username,profile_pic"
+
+
+def test_a_profile_has_the_fields_asked_for_and_the_id(sandbox: Sandbox) -> None:
+    status, profile, _ = get(sandbox, LEA, fields="username")
+    assert (status, profile) == (200, {"username": "lea.moreau", "id": LEA})
+    _, whole, _ = get(sandbox, LEA, fields=FIELDS)
+    assert whole["name"] == "Léa Moreau"
+    assert "oe=" in whole["profile_pic"]
+
+
+def test_fields_without_a_value_are_left_out(sandbox: Sandbox) -> None:
+    _, camille, _ = get(sandbox, CAMILLE, fields="name,username")
+    assert camille == {"name": "Camille Roux", "id": CAMILLE}
+    _, nobody, _ = get(sandbox, UNKNOWN_PERSON, fields=FIELDS)
+    assert nobody == {"id": UNKNOWN_PERSON}
+
+
+@pytest.mark.parametrize(("person", "status", "code"), [(GHOST, 400, 9010), (SHY, 403, 230), ("15200", 400, 9010)])
+def test_people_who_cannot_be_read_answer_metas_errors(sandbox: Sandbox, person: str, status: int, code: int) -> None:
+    answered, body, _ = get(sandbox, person, fields=FIELDS)
+    assert (answered, body["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("token", [None, "IGAAwrong", FACEBOOK_TOKEN])
+def test_a_token_that_does_not_fit_the_host_answers_190(sandbox: Sandbox, token: str | None) -> None:
+    _, body, _ = get(sandbox, LEA, token=token)
+    assert body["error"]["code"] == 190
+
+
+def test_me_is_the_account_for_one_login_and_the_page_for_the_other(sandbox: Sandbox) -> None:
+    _, instagram, _ = get(sandbox, "me", fields="id,user_id,username")
+    assert instagram == {"data": [{"id": MAISON_LUNE_APP_SCOPED, "user_id": MAISON_LUNE, "username": "maison.lune"}]}
+    _, page, _ = get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook")
+    assert page["id"] == ATELIER_NORD_PAGE
+
+
+def test_conversations_are_paged_newest_first_with_a_token_in_next(sandbox: Sandbox) -> None:
+    for person in (LEA, CAMILLE, GHOST):
+        sandbox.post("send", person=person, text="Bonjour")
+    _, first, _ = get(sandbox, "me/conversations", platform="instagram", fields="id,participants", limit="2")
+    people = [thread["participants"]["data"][1]["id"] for thread in first["data"]]
+    assert people == [GHOST, CAMILLE]
+    assert "access_token=" in first["paging"]["next"]
+    after = first["paging"]["cursors"]["after"]
+    _, second, _ = get(sandbox, "me/conversations", platform="instagram", fields="participants", after=after)
+    assert second["data"][0]["participants"]["data"][1] == {"username": "lea.moreau", "id": LEA}
+    assert "next" not in second["paging"]
+
+
+def test_only_the_twenty_newest_messages_can_be_read(sandbox: Sandbox) -> None:
+    mids = sandbox.post("send", person=LEA, text="Bonjour", times=21)["mids"]
+    assert get(sandbox, mids[-1], fields="message")[1]["message"] == "Bonjour"
+    assert get(sandbox, mids[0], fields="message")[1]["error"]["code"] == 9000001
+
+
+def test_the_hourly_limit_refuses_with_headers_and_counts(processes: Processes) -> None:
+    sandbox = processes.sandbox("--calls-per-hour", "5")
+    statuses = [get(sandbox, LEA, fields="name")[0] for _ in range(5)]
+    status, body, headers = get(sandbox, LEA, fields="name")
+    assert statuses == [200] * 5
+    assert (status, body["error"]["code"]) == (400, 80002)
+    [usage] = json.loads(headers["x-business-use-case-usage"])[MAISON_LUNE]
+    assert usage["call_count"] == 100
+    assert usage["estimated_time_to_regain_access"] > 0
+    assert sandbox.get("stats")["over_limit"] == 1
+
+
+def test_conversations_may_be_read_twice_a_second(sandbox: Sandbox) -> None:
+    codes = [get(sandbox, "me/conversations", platform="instagram")[1].get("error", {}).get("code") for _ in range(6)]
+    assert codes[:2] == [None, None]
+    assert 613 in codes
+
+
+def test_the_log_of_calls_knows_where_the_token_stood_but_not_the_token(sandbox: Sandbox) -> None:
+    get(sandbox, LEA, fields="name")
+    get(sandbox, LEA, token=None, access_token="IGAAsandboxMaisonLune0123456789")
+    calls = sandbox.get("calls")
+    assert [call["token_in_query"] for call in calls] == [False, True]
+    assert "IGAA" not in json.dumps(calls)

@@ -1,0 +1,96 @@
+"""The sandbox's webhooks: signed over the raw bytes, repeated until accepted."""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from tests.bed.processes import Processes
+from tests.bed.waiting import until
+from tests.cast import LEA, MAISON_LUNE
+
+
+@dataclass
+class Receiver:
+    """A webhook of the test's own; refuses while `status` is not 200."""
+
+    url: str = ""
+    status: int = 200
+    posts: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def items(self) -> list[dict[str, Any]]:
+        """Every item accepted so far."""
+        entries = [entry for body, _ in self.posts for entry in json.loads(body)["entry"]]
+        return [item for entry in entries for item in entry["messaging"]]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.status == 200:
+                found.posts.append((body, self.headers["X-Hub-Signature-256"]))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}/webhooks/instagram"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_message_is_signed_over_its_raw_escaped_bytes(processes: Processes, receiver: Receiver) -> None:
+    sandbox = processes.sandbox(webhook_url=receiver.url)
+    answer = sandbox.post("send", person=LEA, text="Olá 🧡")
+    [secret] = sandbox.get("secrets")["app_secrets"]
+    [(body, signature)] = receiver.posts
+    assert answer["status"] == 200
+    assert body.isascii()
+    assert signature == "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    [item] = receiver.items()
+    assert (item["sender"]["id"], item["recipient"]["id"], item["message"]["text"]) == (LEA, MAISON_LUNE, "Olá 🧡")
+
+
+def test_an_echo_goes_from_the_account_and_a_photo_has_an_address_of_ours(
+    processes: Processes, receiver: Receiver
+) -> None:
+    sandbox = processes.sandbox(webhook_url=receiver.url)
+    sandbox.post("send", person=LEA, kind="echo", text="Avec plaisir")
+    sandbox.post("send", person=LEA, kind="image")
+    echo, photo = receiver.items()
+    assert (echo["sender"]["id"], echo["recipient"]["id"]) == (MAISON_LUNE, LEA)
+    assert photo["message"]["attachments"][0]["payload"]["url"].startswith(sandbox.url)
+
+
+def test_a_refused_delivery_comes_again_until_it_is_accepted(processes: Processes, receiver: Receiver) -> None:
+    receiver.status = 503
+    sandbox = processes.sandbox("--backlog", "5", webhook_url=receiver.url)
+    until(lambda: sandbox.get("stats")["deliveries"]["sent"] > 2, "deliveries were tried")
+    receiver.status = 200
+    until(lambda: sandbox.get("stats")["deliveries"]["waiting"] == 0, "all deliveries were accepted")
+    assert len(receiver.items()) == 5
+    assert len({item["sender"]["id"] for item in receiver.items()}) == 5
+
+
+def test_the_demo_begins_within_three_seconds_and_goes_on(processes: Processes, receiver: Receiver) -> None:
+    processes.sandbox("--pace", "demo", webhook_url=receiver.url)
+    until(lambda: len(receiver.items()) >= 1, "the first message", 3)
+    until(lambda: len(receiver.items()) >= 3, "more messages", 10)

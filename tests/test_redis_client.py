@@ -1,0 +1,39 @@
+"""The fail-fast client: a Redis that is away costs next to nothing."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app import clock, redis_client, settings
+from app.redis_client import RedisAway
+from app.supervisor import redis_server
+from app.supervisor.processes import Keeper
+
+
+def test_a_refused_connection_fails_at_once(redis: Redis, tmp_path: Path) -> None:
+    began = clock.monotonic()
+    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"), pytest.raises(RedisAway):
+        redis_client.client().ping()
+    assert clock.monotonic() - began < 0.2
+
+
+def test_a_frozen_server_costs_half_a_second(tmp_path: Path) -> None:
+    socket = settings.redis_socket_path(tmp_path)
+    keeper = Keeper(log=tmp_path / "redis.log", say=print)
+    keeper.start(redis_server.program(tmp_path, socket))
+    try:
+        keeper.await_ready("redis")
+        with settings.using(redis_url=f"unix://{socket}?db=0"):
+            client = redis_client.client()
+            client.ping()
+            subprocess.run(["kill", f"-{signal.SIGSTOP.value}", str(keeper.process_id("redis"))], check=True)
+            began = clock.monotonic()
+            with pytest.raises(RedisAway):
+                client.ping()
+            assert clock.monotonic() - began < 1.0
+    finally:
+        subprocess.run(["kill", f"-{signal.SIGCONT.value}", str(keeper.process_id("redis"))], check=True)
+        keeper.stop()

@@ -1,0 +1,124 @@
+"""Adding people, changing passwords, switching people off."""
+
+import threading
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app.db.engine import db
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.models.user import User
+from app.users import passwords, people, sign_in
+from app.viewer import OPERATOR, Role, Viewer
+
+GOOD = "a moonlit correct horse"
+AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
+
+
+def test_somebody_added_may_sign_in_under_any_spelling_of_the_address(app: Flask) -> None:
+    added = people.add(OPERATOR, " Nadia@Example.com ", role=Role.OPS, password=GOOD)
+    assert (added.email, added.role, added.account_ids) == ("nadia@example.com", Role.OPS, None)
+    assert sign_in.check("NADIA@example.com", GOOD) is not None
+
+
+def test_the_password_is_kept_as_a_hash_only(app: Flask) -> None:
+    people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    [row] = db.session.scalars(select(User)).all()
+    assert GOOD not in repr(vars(row))
+    assert row.password_hash.startswith("$argon2id$")
+
+
+@pytest.mark.parametrize(
+    "email", ["", "nadia", "a b@c", "nadia@", "@example.com", "n\x00@example.com", "x" * 300 + "@b"]
+)
+def test_a_malformed_address_is_refused(app: Flask, email: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        people.add(OPERATOR, email, role=Role.AGENT, password=GOOD)
+    assert list(refused.value.fields) == ["email"]
+
+
+def test_an_address_is_added_once(app: Flask) -> None:
+    people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    with pytest.raises(Invalid):
+        people.add(OPERATOR, "Nadia@example.com", role=Role.ADMIN, password=GOOD)
+    assert [person.role for person in people.everyone(OPERATOR)] == [Role.OPS]
+
+
+def test_a_weak_password_adds_nobody(app: Flask) -> None:
+    with pytest.raises(Invalid):
+        people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password="admin")
+    assert people.everyone(OPERATOR) == []
+
+
+def test_a_new_password_ends_every_session(app: Flask) -> None:
+    before = people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    people.change_password(OPERATOR, "nadia@example.com", password=GOOD + "!")
+    assert sign_in.by_session_key(before.session_key) is None
+    assert sign_in.check("nadia@example.com", GOOD) is None
+    assert sign_in.check("nadia@example.com", GOOD + "!") is not None
+
+
+def test_whoever_is_switched_off_is_out_at_once(app: Flask) -> None:
+    before = people.add(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
+    people.disable(OPERATOR, "nadia@example.com")
+    assert sign_in.by_session_key(before.session_key) is None
+    assert sign_in.check("nadia@example.com", GOOD) is None
+    assert people.by_email(OPERATOR, "nadia@example.com").disabled_at is not None
+
+
+def test_the_last_admin_stays(app: Flask) -> None:
+    people.add(OPERATOR, "one@example.com", role=Role.ADMIN, password=GOOD)
+    with pytest.raises(Conflict):
+        people.disable(OPERATOR, "one@example.com")
+    people.add(OPERATOR, "two@example.com", role=Role.ADMIN, password=GOOD)
+    people.disable(OPERATOR, "one@example.com")
+    with pytest.raises(Conflict):
+        people.disable(OPERATOR, "two@example.com")
+
+
+def test_unknown_people_are_not_found(app: Flask) -> None:
+    with pytest.raises(NotFound):
+        people.change_password(OPERATOR, "nobody@example.com", password=GOOD)
+    with pytest.raises(NotFound):
+        people.disable(OPERATOR, "nobody@example.com")
+
+
+def test_only_admins_deal_with_people(app: Flask) -> None:
+    with pytest.raises(Forbidden):
+        people.add(AGENT, "nadia@example.com", role=Role.ADMIN, password=GOOD)
+    with pytest.raises(Forbidden):
+        people.everyone(AGENT)
+
+
+def test_the_first_admin_gets_a_random_password_once(app: Flask) -> None:
+    made = people.first_admin()
+    assert made is not None
+    email, password = made
+    assert email == "admin@nametag.local"
+    passwords.require_good(password)
+    admin = sign_in.check(email, password)
+    assert admin is not None
+    assert admin.role is Role.ADMIN
+    assert people.first_admin() is None
+
+
+def test_of_two_first_starts_one_makes_the_admin(app: Flask) -> None:
+    made: list[tuple[str, str] | None] = []
+
+    def start() -> None:
+        with app.app_context():
+            made.append(people.first_admin())
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([one for one in made if one]) == 1
+    assert len(people.everyone(OPERATOR)) == 1
+
+
+def test_people_do_not_print_their_session_key(app: Flask) -> None:
+    person = people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    assert person.session_key not in repr(person)

@@ -1,0 +1,93 @@
+"""What every response carries, whatever its status."""
+
+import logging
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import settings
+from app.factory import create_app
+from app.web import headers
+from tests.web.browsing import part, signed_in
+
+
+def addresses(client: FlaskClient) -> dict[int, tuple[str, str]]:
+    return {
+        200: ("GET", "/login"),
+        303: ("GET", "/inbox"),
+        400: ("POST", "/login"),
+        401: ("POST", "/webhooks/instagram"),
+        403: ("GET", "/webhooks/instagram?hub.mode=subscribe&hub.verify_token=x&hub.challenge=1"),
+        404: ("GET", "/nothing"),
+        405: ("DELETE", "/login"),
+    }
+
+
+@pytest.mark.parametrize("status", [200, 303, 400, 401, 403, 404, 405])
+def test_every_response_is_guarded(client: FlaskClient, status: int) -> None:
+    method, address = addresses(client)[status]
+    answer = client.open(address, method=method)
+    assert answer.status_code == status
+    for name in (*headers.FIXED, "Content-Security-Policy", "X-Request-Id"):
+        assert answer.headers.getlist(name) != [], name
+        assert len(answer.headers.getlist(name)) == 1
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert {"HX-Request", "Cookie"} <= set(answer.vary)
+
+
+def test_unchanged_polls_and_static_files_are_guarded_too(app: Flask) -> None:
+    client = signed_in(app)
+    first = part(client, "/inbox/list")
+    again = part(client, "/inbox/list", If_None_Match=first.headers["ETag"])
+    with client.get("/static/app.css") as static:
+        assert (again.status_code, static.status_code) == (304, 200)
+        for answer in (again, static):
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "Content-Security-Policy" in answer.headers
+
+
+def test_media_may_come_from_the_configured_hosts_only() -> None:
+    policy = headers.policy(("fbcdn.net", "127.0.0.1:5061"))
+    media = "'self' https://fbcdn.net https://*.fbcdn.net http://127.0.0.1:5061"
+    assert f"media-src {media};" in policy
+    assert f"img-src {media.replace(chr(39) + ' ', chr(39) + ' data: ', 1)};" in policy
+    assert "script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_https_is_remembered_only_over_https(client: FlaskClient) -> None:
+    assert "Strict-Transport-Security" not in client.get("/login").headers
+    secure = client.get("/login", base_url="https://localhost")
+    assert "max-age=31536000" in secure.headers["Strict-Transport-Security"]
+
+
+def test_a_fault_shows_its_request_id_and_nothing_else(
+    sqlite_database: str, redis_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with settings.using(database_url=sqlite_database, redis_url=redis_server):
+        app = create_app()
+
+        @app.get("/fault")
+        def fault() -> str:
+            raise RuntimeError("marker-of-a-fault SELECT secret")
+
+        client = signed_in_to(app)
+        with caplog.at_level(logging.ERROR):
+            answer = client.get("/fault")
+    assert answer.status_code == 500
+    assert answer.headers["X-Request-Id"] in answer.text
+    for told in ("marker", "SELECT", "Traceback", "/app/", "RuntimeError", "Werkzeug"):
+        assert told not in answer.text
+    assert "marker-of-a-fault" in caplog.text
+
+
+def signed_in_to(app: Flask) -> FlaskClient:
+    with app.app_context():
+        return signed_in(app)
+
+
+def test_two_requests_have_two_ids(client: FlaskClient) -> None:
+    first, second = (client.get("/healthz").headers["X-Request-Id"] for _ in range(2))
+    assert first != second

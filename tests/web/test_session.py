@@ -1,0 +1,242 @@
+"""Signing in, staying signed in, signing out, and what other sites cannot do."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import clock, settings
+from app.factory import create_app
+from app.users import people
+from app.viewer import OPERATOR, Role
+from app.web import session
+from tests.web.browsing import HTMX, PASSWORD, click, csrf, part, sign_in, signed_in
+
+NADIA = "nadia@example.com"
+
+
+@pytest.fixture
+def nadia(app: Flask) -> FlaskClient:
+    people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+    return app.test_client()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> "Later":
+    return Later(monkeypatch)
+
+
+class Later:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._now = clock.now
+        self._passed = timedelta()
+
+    def __call__(self, **passed: float) -> None:
+        self._passed += timedelta(**passed)
+        self._monkeypatch.setattr(clock, "now", self._moved)
+
+    def _moved(self) -> datetime:
+        return self._now() + self._passed
+
+
+def test_strangers_are_led_to_the_sign_in_page_and_back(nadia: FlaskClient) -> None:
+    answer = nadia.get("/inbox?filter=unread")
+    assert (answer.status_code, answer.location) == (303, "/login?next=/inbox%3Ffilter%3Dunread")
+    answer = sign_in(nadia, NADIA, query="?next=/inbox%3Ffilter%3Dunread")
+    assert (answer.status_code, answer.location) == (303, "/inbox?filter=unread")
+    assert nadia.get("/inbox").status_code == 200
+
+
+def test_an_htmx_request_without_a_session_leads_the_page_to_the_sign_in(nadia: FlaskClient) -> None:
+    answer = part(nadia, "/inbox/list", HX_Current_URL="http://localhost/inbox/7?before=1,2")
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/login?next=/inbox/7%3Fbefore%3D1%2C2"
+    assert answer.text == ""
+
+
+def test_every_address_but_the_open_ones_asks_for_a_sign_in(app: Flask, nadia: FlaskClient) -> None:
+    asked = 0
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in session.OPEN or rule.endpoint.endswith("static"):
+            continue
+        address = rule.build(dict.fromkeys(rule.arguments, 1), append_unknown=False)
+        for method in (rule.methods or set()) & {"GET", "POST"}:
+            answer = nadia.open(address[1] if address else str(rule), method=method)
+            assert answer.status_code in (303, 404), (rule.endpoint, answer.status_code)
+            asked += answer.status_code == 303
+    assert asked > 20
+
+
+@pytest.mark.parametrize(
+    ("email", "password"), [(NADIA, "not the password"), ("nobody@example.com", PASSWORD), ("", "")]
+)
+def test_a_wrong_name_and_a_wrong_password_read_the_same(nadia: FlaskClient, email: str, password: str) -> None:
+    answer = sign_in(nadia, email, password)
+    assert answer.status_code == 401
+    assert session.WRONG in answer.text
+    assert nadia.get("/inbox").status_code == 303
+
+
+@pytest.mark.parametrize("password", ["admin", "password", "123456", "nametag", "letmein"])
+def test_nobody_signs_in_with_a_usual_pair(nadia: FlaskClient, password: str) -> None:
+    people.first_admin()
+    assert sign_in(nadia, "admin", password).status_code == 401
+    assert sign_in(nadia, "admin@nametag.local", password).status_code == 401
+
+
+def test_the_sixth_failure_is_429_with_the_time_to_wait(nadia: FlaskClient) -> None:
+    for _ in range(5):
+        assert sign_in(nadia, NADIA, "not the password").status_code == 401
+    answer = sign_in(nadia, NADIA, PASSWORD)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    elsewhere = sign_in(nadia, NADIA, PASSWORD, environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+    assert elsewhere.status_code == 303
+
+
+def test_an_endless_password_is_422(nadia: FlaskClient) -> None:
+    assert sign_in(nadia, NADIA, "x" * 1_000_000).status_code == 422
+
+
+def test_the_form_needs_its_token(nadia: FlaskClient) -> None:
+    nadia.get("/login")
+    form = {"email": NADIA, "password": PASSWORD}
+    assert nadia.post("/login", data=form).status_code == 400
+    stranger = nadia.application.test_client()
+    assert nadia.post("/login", data=form | {"csrf_token": csrf(stranger.get("/login"))}).status_code == 400
+
+
+def test_the_session_is_a_new_one_after_signing_in(nadia: FlaskClient) -> None:
+    nadia.get("/login")
+    before = nadia.get_cookie("nametag")
+    assert before is not None
+    sign_in(nadia, NADIA)
+    stranger = nadia.application.test_client()
+    stranger.set_cookie("nametag", before.value)
+    assert stranger.get("/inbox").status_code == 303
+
+
+def test_a_copied_cookie_is_worth_nothing_after_signing_out(nadia: FlaskClient) -> None:
+    sign_in(nadia, NADIA)
+    copied = nadia.get_cookie("nametag")
+    assert copied is not None
+    answer = click(nadia, "/logout", htmx=False)
+    assert answer.location == "/login"
+    assert '"cache"' in answer.headers["Clear-Site-Data"]
+    assert nadia.get("/inbox").status_code == 303
+    thief = nadia.application.test_client()
+    thief.set_cookie("nametag", copied.value)
+    assert thief.get("/inbox").status_code == 303
+
+
+def test_a_new_password_and_a_switch_off_end_the_session(nadia: FlaskClient) -> None:
+    sign_in(nadia, NADIA)
+    people.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
+    assert nadia.get("/inbox").status_code == 303
+    sign_in(nadia, NADIA, PASSWORD + "!")
+    assert nadia.get("/inbox").status_code == 200
+    people.disable(OPERATOR, NADIA)
+    assert nadia.get("/inbox").status_code == 303
+
+
+def test_twelve_idle_hours_end_a_session(nadia: FlaskClient, later: Later) -> None:
+    sign_in(nadia, NADIA)
+    later(hours=11)
+    assert nadia.get("/inbox").status_code == 200
+    later(hours=11)
+    assert nadia.get("/inbox").status_code == 200
+    later(hours=12, minutes=6)
+    assert nadia.get("/inbox").status_code == 303
+
+
+def test_polls_do_not_keep_a_session_alive(nadia: FlaskClient, later: Later) -> None:
+    sign_in(nadia, NADIA)
+    for _ in range(3):
+        later(hours=3)
+        assert part(nadia, "/inbox/list").status_code == 200
+        assert part(nadia, "/jobs/live").status_code == 200
+    later(hours=3, minutes=6)
+    assert part(nadia, "/inbox/list").status_code == 401
+
+
+def test_after_seven_days_even_a_busy_session_ends(nadia: FlaskClient, later: Later) -> None:
+    sign_in(nadia, NADIA)
+    for _ in range(16):
+        later(hours=10)
+        assert nadia.get("/inbox").status_code == 200
+    later(hours=10)
+    assert nadia.get("/inbox").status_code == 303
+
+
+def test_what_polls_on_its_own_is_known_by_name(app: Flask) -> None:
+    assert set(app.view_functions) >= session.TIMED | session.OPEN
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("//evil.example", "/\\evil.example", "\\\\evil.example", "https:evil.example", "///evil.example"),
+        *("javascript:alert(1)", "%2f%2fevil.example", "/%2fevil.example", "/inbox\r\nSet-Cookie: a=b", "/%0d%0aX: y"),
+        *("/" + "a" * 4000, "", "inbox", "/login", "/login?next=/login", "/\x00"),
+    ],
+)
+def test_only_paths_of_ours_are_followed_after_signing_in(nadia: FlaskClient, target: str) -> None:
+    token = csrf(nadia.get("/login"))
+    form = {"email": NADIA, "password": PASSWORD, "csrf_token": token}
+    answer = nadia.post("/login", query_string={"next": target}, data=form)
+    assert (answer.status_code, answer.location) == (303, "/inbox")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "https://evil.example/localhost"},
+    ],
+)
+def test_other_sites_change_nothing_even_with_the_token(app: Flask, headers: dict[str, str]) -> None:
+    client = signed_in(app)
+    token = csrf(client.get("/inbox"))
+    answer = client.post("/jobs/backfill", data={"csrf_token": token}, headers=headers)
+    assert answer.status_code == 403
+    assert client.get("/inbox").status_code == 200
+
+
+def test_our_own_pages_are_not_other_sites(app: Flask) -> None:
+    client = signed_in(app)
+    token = csrf(client.get("/inbox"))
+    for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}):
+        answer = client.post("/settings/theme", data={"csrf_token": token, "theme": "dark"}, headers=headers)
+        assert answer.status_code == 303
+
+
+def test_the_theme_is_kept_in_a_cookie_and_leads_back(app: Flask) -> None:
+    client = signed_in(app)
+    token = csrf(client.get("/inbox"))
+    referer = {"Referer": "http://localhost/jobs?account=1"}
+    answer = client.post("/settings/theme", data={"csrf_token": token, "theme": "dark"}, headers=referer)
+    assert answer.location == "/jobs?account=1"
+    assert 'data-theme="dark"' in client.get("/inbox").text
+    assert client.post("/settings/theme", data={"csrf_token": token, "theme": "pink"}).status_code == 422
+
+
+def test_cookies_are_guarded_in_production(sqlite_database: str, redis_server: str) -> None:
+    chosen = {"nametag_env": "production", "database_url": sqlite_database, "redis_url": redis_server}
+    with settings.using(**chosen):
+        answer = create_app().test_client().get("/login")
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-nametag=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert "max-age=31536000" in answer.headers["Strict-Transport-Security"]
+
+
+def test_an_unknown_address_is_404_for_strangers_too(nadia: FlaskClient) -> None:
+    assert nadia.get("/nothing/here").status_code == 404
+    assert part(nadia, "/nothing/here").status_code == 404
+    assert nadia.get("/healthz").status_code == 200
+    assert HTMX

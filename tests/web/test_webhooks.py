@@ -1,0 +1,141 @@
+"""Meta's door: handshake, deliveries, and what it refuses before anything is read."""
+
+import gzip
+import io
+from typing import NoReturn
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from app import settings
+from app.db.engine import db
+from app.errors import Unavailable
+from app.ingest import receive
+from app.models.inbox import DeadLetter, Message
+from tests.cast import LEA, a_delivery, a_message_event, an_account, signed
+
+MIB = 1024 * 1024
+CHUNKED = {"wsgi.input_terminated": True}  # as gunicorn says of a body without a length
+ADDRESS = "/webhooks/instagram"
+
+
+def stored() -> int:
+    return db.session.execute(select(func.count()).select_from(Message)).scalar_one()
+
+
+def handshake(client: FlaskClient, **changes: str) -> tuple[int, str]:
+    asked = {"mode": "subscribe", "verify_token": settings.current().meta_verify_token, "challenge": "1158201444"}
+    answer = client.get(ADDRESS, query_string={f"hub.{name}": value for name, value in (asked | changes).items()})
+    return answer.status_code, answer.text
+
+
+def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) -> None:
+    assert handshake(client) == (200, "1158201444")
+    answer = client.get(ADDRESS)
+    assert answer.content_type == "text/plain; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("changes", [{"verify_token": "guessed"}, {"verify_token": "é"}, {"mode": "unsubscribe"}])
+def test_a_handshake_without_our_token_is_refused(client: FlaskClient, changes: dict[str, str]) -> None:
+    assert handshake(client, **changes)[0] == 403
+
+
+@pytest.mark.parametrize("challenge", ["<script>alert(1)</script>", "", "a b", "x" * 129])
+def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -> None:
+    status, text = handshake(client, challenge=challenge)
+    assert status == 400
+    assert "<" not in text
+
+
+def test_missing_or_doubled_parameters_are_refused(client: FlaskClient) -> None:
+    assert client.get(ADDRESS).status_code == 400
+    token = settings.current().meta_verify_token
+    doubled = f"{ADDRESS}?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1&hub.challenge=2"
+    assert client.get(doubled).status_code == 400
+
+
+def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: FlaskClient) -> None:
+    an_account()
+    body = a_delivery(a_message_event(LEA))
+    answer = client.post(ADDRESS, data=body, headers=signed(body))
+    assert answer.status_code == 200
+    assert stored() == 1
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("signature", [None, "", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 64, "sha256=é"])
+def test_an_unsigned_delivery_is_refused(client: FlaskClient, signature: str | None) -> None:
+    an_account()
+    headers = {} if signature is None else {"X-Hub-Signature-256": signature}
+    answer = client.post(ADDRESS, data=a_delivery(a_message_event(LEA)), headers=headers)
+    assert answer.status_code == 401
+    assert stored() == 0
+
+
+def test_two_signatures_are_no_signature(client: FlaskClient) -> None:
+    body = a_delivery(a_message_event(LEA))
+    right = signed(body)["X-Hub-Signature-256"]
+    assert client.post(ADDRESS, data=body, headers=[("X-Hub-Signature-256", right)] * 2).status_code == 401
+
+
+def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
+    body = b"not json"
+    assert client.post(ADDRESS, data=body, headers=signed(body)).status_code == 400
+    assert db.session.execute(select(func.count()).select_from(DeadLetter)).scalar_one() == 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked: bool) -> None:
+    body = b"x" * (4 * MIB + 1)
+    inside = b"x" * (4 * MIB)  # a signature over what fits must not let the rest in (reliability.md S5)
+    for headers in (signed(body), signed(inside)):
+        if chunked:
+            answer = client.post(
+                ADDRESS,
+                input_stream=io.BytesIO(body),
+                headers=headers,
+                environ_overrides=CHUNKED,
+            )
+        else:
+            answer = client.post(ADDRESS, data=body, headers=headers)
+        assert answer.status_code == 413
+
+
+def test_a_chunked_body_of_4_mib_is_read_whole(client: FlaskClient) -> None:
+    body = b" " * (4 * MIB - 2) + b"{}"
+    answer = client.post(ADDRESS, input_stream=io.BytesIO(body), headers=signed(body), environ_overrides=CHUNKED)
+    assert answer.status_code == 200
+
+
+def test_packed_bodies_are_not_unpacked(client: FlaskClient) -> None:
+    body = gzip.compress(a_delivery(a_message_event(LEA)))
+    answer = client.post(ADDRESS, data=body, headers=signed(body) | {"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+
+
+def test_without_a_database_meta_is_to_come_again(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(body: bytes, signature: str | None) -> NoReturn:
+        raise Unavailable("database")
+
+    monkeypatch.setattr(receive, "delivery", away)
+    body = a_delivery(a_message_event(LEA))
+    answer = client.post(ADDRESS, data=body, headers=signed(body))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.content_type.startswith("text/plain")
+
+
+def test_a_fault_of_ours_tells_meta_nothing(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(body: bytes, signature: str | None) -> NoReturn:
+        raise RuntimeError("marker-of-a-fault")
+
+    monkeypatch.setattr(receive, "delivery", broken)
+    answer = client.post(ADDRESS, data=b"{}")
+    assert answer.status_code == 500
+    assert "marker" not in answer.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE"])
+def test_other_methods_are_refused(client: FlaskClient, method: str) -> None:
+    assert client.open(ADDRESS, method=method).status_code == 405
