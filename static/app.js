@@ -18,7 +18,7 @@
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
   // Times: unchanged pages are not sent again, so their words are kept true here.
-  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
   const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
@@ -26,7 +26,7 @@
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
   const words = {
-    clock: (at, now) => midnight(at) < midnight(now) ? `${day.format(at)}, ${clock.format(at)}` : clock.format(at),
+    clock: (at, now) => midnight(at) - midnight(now) ? `${day.format(at)}, ${clock.format(at)}` : clock.format(at),
     date: (at) => `${day.format(at)} ${at.getFullYear()}`,
     ago: (at, now) => ago((now - at) / 1000),
     short: (at, now) => {

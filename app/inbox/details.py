@@ -11,9 +11,15 @@ from app.db.engine import db
 from app.identities.sighting import FRESH
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
+from app.models.identity import Source
 from app.models.inbox import Message
 
 REPLY_WINDOW = timedelta(hours=24)
+ORIGINS = {
+    Source.CONVERSATIONS: "Conversations API",
+    Source.PROFILE: "Profile API",
+    Source.LEGACY: "An earlier inbox",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,9 @@ def of(known: Any, *, account: str) -> Details:
     by_username = known.username is not None
     source = known.username_source if by_username else known.name_source
     return Details(
-        shown_as="username" if by_username else "name" if known.name else "short ID",
+        shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
-        source=source.value if source else None,
+        source=ORIGINS.get(source),
         fresh=known.last_success_at is not None and known.last_success_at > clock.now() - FRESH,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,

@@ -54,7 +54,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The accounts a viewer works with, by name, as (our id, professional account id, name); `place` is the chosen."""
+    """The accounts a viewer works with, as (our id, professional account id, name), longest connected first.
+
+    `place` is the chosen one's.
+    """
 
     accounts: tuple[tuple[int, str, str], ...]
     place: int
@@ -75,7 +78,7 @@ def desk(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | 
 
     Raises NotFound for an account that does not exist or that the viewer may not see.
     """
-    found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.username, Account.id)
+    found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.id)
     if viewer.account_ids is not None:
         found = found.where(Account.id.in_(viewer.account_ids))
     rows = db.session.execute(found)

@@ -50,7 +50,12 @@ def list_() -> Response:
     if unchanged:
         return unchanged
     response = page.answer(
-        None, "inbox/_list.html", token=token, home=_address(desk, want), page=_list(desk, want, selected)
+        None,
+        "inbox/_list.html",
+        desk=desk,
+        token=token,
+        home=_address(desk, want),
+        page=_list(desk, want, selected),
     )
     if request.headers.get("HX-Trigger") != "conv-list":  # not the list's own timer but the search
         response.headers["HX-Replace-Url"] = _address(desk, want)

@@ -36,7 +36,7 @@ def live() -> Response:
         return unchanged
     shown = _live(desk)
     events = _news(watched, still={run.run_id for run in shown["jobs"]})
-    return page.answer(None, "jobs/_live.html", home=_home(desk), events=events, **shown)
+    return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 
 
 @blueprint.get("/unresolved")
@@ -89,7 +89,8 @@ def _home(desk: Desk) -> str:
 
 
 def _changed(desk: Desk, words: str) -> Response:
-    return page.answer(None, "jobs/_live.html", home=_home(desk), events=CHANGED | page.toast(words), **_live(desk))
+    events = CHANGED | page.toast(words)
+    return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
 
 
 def _live(desk: Desk) -> dict[str, Any]:

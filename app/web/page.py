@@ -62,15 +62,19 @@ def answer(
 ) -> Response:
     """Return the template `whole` for navigation, or `part` for htmx, both showing `shown`.
 
-    A part without a page, typed by hand, leads to `home`. `desk` fills the frame around the page, `token` is the
+    A part without a page, typed by hand, leads to `home`. `desk` fills the frame around the page, or
+    brings its counts along with a part; `token` is the
     version of a polled part, `events` are told to the page's scripts (`toast`, `announce` and others).
     """
+    around = frame.of(current_user.viewer, desk) if desk else None
     if part and wants_part():
-        response = make_response(render_template(part, token=token, **shown), status)
+        words = render_template(part, token=token, **shown)
+        if around:
+            words += render_template("_around.html", frame=around, section=request.blueprint)
+        response = make_response(words, status)
         if token:
             response.set_etag(token, weak=True)
     elif whole:
-        around = frame.of(current_user.viewer, desk) if desk else None
         response = make_response(_page(whole, around, token=token, **shown), status)
     else:
         response = to(home)
