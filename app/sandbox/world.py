@@ -118,11 +118,17 @@ class World:
             return max(1, int((taken[0] + HOUR_SECONDS - time.monotonic()) // 60) + 1)
 
     def stats(self) -> dict[str, Any]:
-        """Return counts of calls and deliveries."""
+        """Return counts of calls, messages and deliveries."""
         with self.lock:
             counted: dict[str, dict[str, int]] = {account: {} for account in ACCOUNTS}
             for call in self.calls:
                 if call.account in counted:
                     counted[call.account][call.kind] = counted[call.account].get(call.kind, 0) + 1
             over = sum(call.over_limit for call in self.calls)
-            return {"calls": counted, "over_limit": over, "deliveries": dict(self.deliveries)}
+            messages = sum(map(len, self.threads.values()))
+            return {
+                "calls": counted,
+                "over_limit": over,
+                "messages": messages,
+                "deliveries": dict(self.deliveries),
+            }

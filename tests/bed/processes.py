@@ -150,9 +150,9 @@ class Processes:
         popen, log = self._popen(name, [name, *arguments], self.environment(**variables))
         return self._keep(Process(name, popen, log))
 
-    def web(self, **variables: str) -> Web:
-        """Start the web server on a free port; return once it answers."""
-        port = free_port()
+    def web(self, *, port: int = 0, **variables: str) -> Web:
+        """Start the web server on `port`, or on a free one; return once it answers."""
+        port = port or free_port()
         popen, log = self._popen("web", ["app.cli.main", "web"], self.environment(PORT=str(port), **variables))
         web = self._keep(Web("web", popen, log, f"http://127.0.0.1:{port}"))
         until(lambda: _lives(web) and answers(web.url), "the web server answers")

@@ -1,0 +1,114 @@
+"""A whole Nametag in processes of its own: web, workers and scheduler of ours, and the sandbox as Meta."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, NullPool, Row, create_engine, text
+
+from app import settings
+from app.cli.processes import QUEUES
+from app.supervisor import redis_server
+from app.supervisor.processes import Program
+from tests.bed.processes import Process, Processes, Sandbox, Web, free_port
+from tests.bed.waiting import until
+
+EMAIL, PASSWORD = "ops@example.com", "a moonlit correct horse"
+
+
+@dataclass
+class Installation:
+    """The running parts. `rows` reads the database as an onlooker."""
+
+    processes: Processes
+    sandbox: Sandbox
+    web: Web
+    database: Engine
+    workers: dict[str, Process] = field(default_factory=dict)
+
+    def start_worker(self, queue: str) -> Process:
+        """Start a worker of this queue, in place of an earlier one that has ended."""
+        self.workers[queue] = self.processes.worker(queue)
+        return self.workers[queue]
+
+    def rows(self, sql: str, **values: Any) -> Sequence[Row[Any]]:
+        """Return what a query finds at this moment."""
+        with self.database.connect() as connection:
+            return connection.execute(text(sql), values).all()
+
+    def value(self, sql: str, **values: Any) -> Any:
+        """Return the first column of the first row, None without a row."""
+        found = self.rows(sql, **values)
+        return found[0][0] if found else None
+
+    def command(self, *arguments: str, answer: str = "") -> str:
+        """Run a `nametag` command that must succeed; return what it printed."""
+        return _succeed(self.processes, *arguments, answer=answer)
+
+
+def started(processes: Processes, chosen: settings.Settings, *sandbox_options: str) -> Installation:
+    """Start every part on the database and Redis of `chosen`, with both sandbox accounts connected and an operator."""
+    processes.share(chosen)
+    port = free_port()
+    sandbox = processes.sandbox(*sandbox_options, webhook_url=f"http://127.0.0.1:{port}/webhooks/instagram")
+    processes.variables |= {
+        "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
+        "MEDIA_HOSTS": sandbox.url.removeprefix("http://"),
+    }
+    _people_and_accounts(processes, sandbox)  # before the web answers: what arrives earlier would be a dead letter
+    database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
+    everything = Installation(processes, sandbox, processes.web(port=port), database)
+    for queue in QUEUES:
+        everything.start_worker(queue)
+    processes.scheduler()
+    return everything
+
+
+@dataclass
+class RedisServer:
+    """A private Redis server that tests stop and start again."""
+
+    program: Program
+    address: str
+    popen: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End it as an operator would; its append-only file stays."""
+        self.popen.terminate()
+        self.popen.wait(10)
+
+    def start(self) -> None:
+        """Start it again on the same files."""
+        self.popen = _spawn(self.program)
+        until(self.program.ready, "Redis answers")
+
+
+def redis_of(folder: Path) -> RedisServer:
+    """Start a private Redis server on `folder`, whose path is short enough for a socket."""
+    socket = settings.redis_socket_path(folder)
+    program = redis_server.program(folder, socket)
+    server = RedisServer(program, f"unix://{socket}?db=0", _spawn(program))
+    until(program.ready, "Redis answers")
+    return server
+
+
+def _spawn(program: Program) -> subprocess.Popen[bytes]:
+    assert shutil.which(program.argv[0])
+    return subprocess.Popen(program.argv, stdout=subprocess.DEVNULL, pass_fds=program.kept_files)
+
+
+def _people_and_accounts(processes: Processes, sandbox: Sandbox) -> None:
+    for account in sandbox.get("accounts"):
+        page = ("--page-id", account["page_id"]) if account["page_id"] else ()
+        known = ("--ig-account-id", account["id"], "--login", account["login"], "--own-id", account["own_igsid"], *page)
+        _succeed(processes, "account", "add", *known, "--token-stdin", answer=account["token"])
+    _succeed(processes, "user", "add", EMAIL, "--role", "ops", "--password-stdin", answer=PASSWORD)
+
+
+def _succeed(processes: Processes, *arguments: str, answer: str = "") -> str:
+    done = processes.nametag(*arguments, answer=answer)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,133 @@
+"""What people do all day, in Chromium, on real processes."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.bed.installation import Installation
+from tests.bed.waiting import until
+from tests.browser.conftest import sign_in
+from tests.cast import CAMILLE, GHOST, LEA, SHY, UNKNOWN_PERSON
+
+POLL_MS = 31_000  # the list refreshes every 30 s (product.md 6)
+NAMES = "SELECT count(*) FROM identities WHERE username IS NOT NULL OR name IS NOT NULL OR last_error IS NOT NULL"
+
+
+def write(nametag: Installation, person: str, text: str = "Hello", **more: object) -> None:
+    """Have somebody write, as Meta tells it."""
+    assert nametag.sandbox.post("send", person=person, text=text, **more)["status"] == 200
+
+
+def await_names(nametag: Installation, number: int) -> None:
+    """Wait until `number` people have a name, or a reason why not."""
+    until(lambda: nametag.value(NAMES) == number, f"{number} people were looked up")
+
+
+def test_a_message_arrives_and_its_sender_gets_a_name_without_a_reload(
+    page: Page, nametag: Installation, complaints: list[str]
+) -> None:
+    page.clock.install()
+    sign_in(page, nametag)
+    expect(page.get_by_text("No conversations yet.")).to_be_visible()
+    write(nametag, LEA, "Is the linen lamp still available?")
+    await_names(nametag, 1)
+    page.clock.fast_forward(POLL_MS)
+    row = page.locator(".row-link")
+    expect(row).to_contain_text("@lea.moreau")
+    expect(row).to_contain_text("Is the linen lamp still available?")
+    expect(page.locator("#count-unread")).to_have_text("1")
+    assert complaints == []
+
+
+def test_an_open_thread_shows_who_wrote_and_what_comes_next(
+    page: Page, nametag: Installation, complaints: list[str]
+) -> None:
+    write(nametag, LEA, "Could you hold it until Saturday?")
+    write(nametag, LEA, "Of course!", kind="echo")
+    await_names(nametag, 1)
+    page.clock.install()
+    sign_in(page, nametag)
+    page.get_by_role("link", name=re.compile("lea.moreau")).click()
+    messages = page.locator("[id^=msgs-]")
+    expect(messages.get_by_text("Could you hold it until Saturday?")).to_be_visible()
+    theirs = page.locator("[id^=run-]", has_text="Could you hold it")
+    ours = page.locator("[id^=run-]", has_text="Of course!")
+    expect(theirs).to_contain_text("@lea.moreau")
+    expect(ours).to_contain_text("You")
+    left, right = theirs.locator(".bubble").bounding_box(), ours.locator(".bubble").bounding_box()
+    assert left is not None
+    assert right is not None
+    assert left["x"] < right["x"]
+    write(nametag, LEA, "", kind="image")
+    page.clock.fast_forward(POLL_MS // 2)
+    expect(messages.locator("img")).to_have_js_property("complete", True)
+    assert complaints == []
+
+
+@pytest.mark.timeout(90)
+def test_a_backfill_is_started_by_button_and_watched_to_its_end(
+    page: Page, nametag: Installation, complaints: list[str]
+) -> None:
+    nametag.workers["resolve-participants"].end()
+    for person in (LEA, CAMILLE, UNKNOWN_PERSON, GHOST, SHY):
+        write(nametag, person)
+    sign_in(page, nametag)
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("button", name="Backfill profiles").click()
+    expect(page.get_by_role("row", name=re.compile("Backfill profiles"))).to_be_visible(timeout=30_000)
+    expect(page.locator("#job-live")).to_contain_text("No job is running.")
+    page.get_by_role("link", name="Inbox").click()
+    expect(page.locator(".row-link", has_text="@lea.moreau")).to_be_visible()
+    expect(page.locator(".row-link", has_text="Camille Roux")).to_be_visible()
+    expect(page.locator(".row-link", has_text="@user_883201")).to_contain_text("unknown")
+    assert complaints == []
+
+
+def test_the_queue_dashboard_opens_for_operations_people(page: Page, nametag: Installation) -> None:
+    write(nametag, LEA)
+    sign_in(page, nametag)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Queue dashboard").click()
+    expect(opened.value.get_by_text("resolve-participants")).to_be_visible()
+
+
+def test_the_list_and_a_thread_are_read_by_keyboard_alone(page: Page, nametag: Installation) -> None:
+    write(nametag, CAMILLE, "Merci beaucoup, à samedi !")
+    write(nametag, LEA, "Hello")
+    await_names(nametag, 2)
+    sign_in(page, nametag)
+    expect(page.locator(".row-link")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("[id^=msgs-]")).to_contain_text("Merci beaucoup, à samedi !")
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+
+
+def test_reading_needs_no_script(chromium: Browser, nametag: Installation) -> None:
+    write(nametag, LEA, "Do you ship to Lisbon?")
+    await_names(nametag, 1)
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, nametag)
+    page.get_by_role("link", name=re.compile("lea.moreau")).click()
+    expect(page.locator("[id^=msgs-]")).to_contain_text("Do you ship to Lisbon?")
+    context.close()
+
+
+def test_a_server_that_is_away_is_said_and_the_return_too(page: Page, nametag: Installation) -> None:
+    write(nametag, LEA, "Hello")
+    page.clock.install()
+    sign_in(page, nametag)
+    port = int(nametag.web.url.rpartition(":")[2])
+    nametag.web.end()
+    page.clock.fast_forward(POLL_MS)
+    page.clock.fast_forward(POLL_MS)
+    expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator(".row-link")).to_have_count(1)
+    nametag.web = nametag.processes.web(port=port)
+    page.locator("#stale-retry").click()
+    expect(page.locator("#stale")).to_be_hidden()

@@ -1,0 +1,63 @@
+"""A backfill on real processes, with the worker killed in the middle."""
+
+import json
+import signal
+from collections import Counter
+
+import pytest
+from redis import Redis
+
+from app import queue
+from tests.bed.installation import Installation
+from tests.bed.waiting import until
+from tests.cast import MAISON_LUNE
+from tests.whole.conftest import Install
+
+BACKFILL = queue.TASKS[queue.BACKFILL_SLICE].queue
+PEOPLE = "SELECT count(*) FROM conversations c JOIN accounts a ON a.id = c.account_id WHERE a.ig_account_id = :account"
+SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("redis")
+def test_a_backfill_outlives_its_killed_worker_and_settles_everyone_once(install: Install) -> None:
+    nametag = install("--backlog", "70", "--latency-ms", "100")
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
+    people = nametag.value(PEOPLE, account=MAISON_LUNE)
+    run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
+    until(lambda: nametag.value(SETTLED) >= 5, "the run is under way")
+    nametag.workers[BACKFILL].end(signal.SIGKILL)
+    before = nametag.value(SETTLED)
+    assert before < people
+    nametag.start_worker(BACKFILL)
+    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 90)
+    _assert_settled_once(nametag, run_id, people)
+
+
+def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> None:
+    states = Counter(row.state for row in nametag.rows("SELECT state FROM run_items"))
+    shown = json.loads(nametag.command("jobs", "show", run_id, "--json"))
+    assert shown["total"] == people == sum(states.values())
+    counted = {"resolved": "resolved", "alreadyFresh": "fresh", "failed": "failed", "skipped": "skipped"}
+    assert {word: shown[word] for word in counted} == {word: states[state] for word, state in counted.items()}
+    answered = Counter(
+        row.ig_participant_id
+        for row in nametag.rows(
+            "SELECT ig_participant_id FROM lookups WHERE run_id = :run AND code IS NULL", run=run_id
+        )
+    )
+    assert sum(answered.values()) - len(answered) <= 1  # at most the call that the kill interrupted was made again
+
+
+@pytest.mark.usefixtures("redis")
+def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
+    nametag = install("--backlog", "40", "--latency-ms", "200")
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
+    run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
+    second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
+    assert second.returncode == 1
+    assert run_id in second.stderr
+    assert second.stderr.count("\n") == 1
+    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 40)
+    assert nametag.value("SELECT count(*) FROM runs") == 1
+    assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's

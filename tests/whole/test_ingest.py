@@ -1,0 +1,69 @@
+"""Messages on their way while parts of Nametag go away and come back: none is lost, none doubled."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.bed import installation
+from tests.bed.installation import Installation, RedisServer
+from tests.bed.waiting import until
+from tests.whole.conftest import Install
+
+NAMELESS = (
+    "SELECT i.ig_participant_id FROM identities i WHERE i.username IS NULL AND i.name IS NULL AND i.last_error IS NULL"
+)
+
+
+@pytest.fixture
+def redis_apart() -> Iterator[RedisServer]:
+    with TemporaryDirectory(prefix="nt-") as folder:
+        server = installation.redis_of(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.mark.timeout(120)
+def test_redis_stopped_and_started_during_ingest_loses_nothing(install: Install, redis_apart: RedisServer) -> None:
+    nametag = install("--pace", "20", redis_url=redis_apart.address)
+    _await_accepted(nametag, 40)
+    redis_apart.stop()
+    _await_accepted(nametag, 60)
+    redis_apart.start()
+    _await_accepted(nametag, 20)
+    _assert_everything_arrived(nametag)
+    until(lambda: not nametag.rows(NAMELESS), "everyone has a name or a reason", 40)
+    assert nametag.value("SELECT count(*) FROM identities WHERE username IS NOT NULL") > 20
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_web_server_that_ends_during_ingest_loses_nothing(install: Install, number: signal.Signals) -> None:
+    nametag = install("--pace", "20")
+    _await_accepted(nametag, 30)
+    port = int(nametag.web.url.rpartition(":")[2])
+    nametag.web.end(number)
+    nametag.web = nametag.processes.web(port=port)
+    _await_accepted(nametag, 30)
+    _assert_everything_arrived(nametag)
+
+
+def _await_accepted(nametag: Installation, more: int) -> None:
+    before = nametag.sandbox.get("stats")["deliveries"]["accepted"]
+    until(
+        lambda: nametag.sandbox.get("stats")["deliveries"]["accepted"] >= before + more,
+        f"{more} more deliveries are accepted",
+        30,
+    )
+
+
+def _assert_everything_arrived(nametag: Installation) -> None:
+    nametag.sandbox.pull("PATCH", "settings", pace="off")
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "every delivery is accepted", 40)
+    sent = nametag.sandbox.get("stats")["messages"]
+    assert nametag.value("SELECT count(*) FROM messages") == sent
+    assert nametag.value("SELECT count(DISTINCT mid) FROM messages") == sent
+    assert nametag.value("SELECT count(*) FROM dead_letters") == 0
