@@ -9,10 +9,10 @@ from flask import Flask, request
 _connections = threading.local()
 
 
-def create_app(folder: Path) -> Flask:
+def create_app(folder: str) -> Flask:
     """Return an app with `/hello` and `/insert`, which stores the body with one INSERT and commits it durably."""
     app = Flask("floor")
-    path = folder / "floor.sqlite3"
+    path = Path(folder) / "floor.sqlite3"
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, body BLOB)")

@@ -39,7 +39,9 @@ class Times:
     longest: float
 
 
-def at_rate(url: str, requests: Iterator[Request], *, per_second: float, seconds: float, clients: int = 16) -> list[Answered]:
+def at_rate(
+    url: str, requests: Iterator[Request], *, per_second: float, seconds: float, clients: int = 16
+) -> list[Answered]:
     """Send requests at a fixed rate, however slowly they are answered; waiting for a free client counts as time."""
     due: SimpleQueue[tuple[float, Request] | None] = SimpleQueue()
     answers: list[Answered] = []

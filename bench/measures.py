@@ -11,25 +11,38 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import CookieJar
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from app import settings
 from bench import load
 from bench.load import Request
-from tests.bed.processes import Processes, Web, answers, children, free_port
+from tests.bed.installation import EMAIL, PASSWORD, Installation
+from tests.bed.processes import answers, children, free_port
 from tests.bed.waiting import until
 
 ACCOUNT = "17841400000000101"
-EMAIL, PASSWORD = "bench@nametag.local", "correct horse battery staple"
-SECONDS = 10.0
-RATE = 50.0
+PROFILE_MS = 150
+NEWCOMERS = 60
+RATE, SECONDS = 50.0, 20.0
 CONVERSATIONS = 10_000
+ROUNDS = 5
+NAMED = "SELECT 1 FROM identities WHERE ig_participant_id = :person AND username IS NOT NULL"
+WAITING = "SELECT count(*) FROM identities WHERE username IS NULL AND last_error IS NULL"
 _numbers = count(1)
+_CONVERSATION = (
+    "INSERT INTO conversations (account_id, ig_participant_id, known, unread_count, first_message_at, last_message_at,"
+    " last_message_mid, last_message_kind, last_message_preview, last_message_outgoing)"
+    " VALUES (:account_id, :who, true, 0, :at, :at, 'm', 'text', 'Thank you very much', false)"
+)
+_IDENTITY = (
+    "INSERT INTO identities (account_id, ig_participant_id, username, met_at)"
+    " VALUES (:account_id, :who, :username, :at)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,59 +69,67 @@ def demo_start(folder: Path) -> Iterator[Figure]:
     demo = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/login"), "the demo answers", 30)
-        yield Figure("the demo is ready in the browser", time.perf_counter() - began, 5, "s")
+        yield Figure("demo ready in the browser", time.perf_counter() - began, 5, "s")
     finally:
         demo.terminate()
         demo.wait(30)
 
 
-def webhooks(processes: Processes, web: Web, floor: str) -> Iterator[Figure]:
+def names(nametag: Installation) -> Iterator[Figure]:
+    """New people write, one after another; from each 200 to the name in the database."""
+    people = [
+        person["id"]
+        for person in nametag.sandbox.get(f"people?account={ACCOUNT}")
+        if person["username"] and not person["error"]
+    ]
+    waits = []
+    for person in people[:NEWCOMERS]:
+        body = _delivery(person, "Hello")
+        request = Request("POST", "/webhooks/instagram", body, _signed(body, nametag))
+        answered = load.in_turn(nametag.web.url, request, times=1)[0].at
+        until(partial(nametag.value, NAMED, person=person), f"{person} is named", 10)
+        waits.append(load.Answered(200, time.perf_counter() - answered, answered))
+    yield Figure("webhook's 200 to the name in the database, p95", load.times_of(waits).p95, 500, "ms")
+    yield Figure("  floor: the profile API itself", PROFILE_MS, None, "ms")
+
+
+def webhooks(nametag: Installation, floor: str) -> Iterator[Figure]:
     """Signed deliveries at 50 a second, 10 % of them doubled; beside one bare INSERT at the same rate."""
     bare = load.at_rate(floor, _inserts(), per_second=RATE, seconds=SECONDS)
-    ours = load.at_rate(web.url, _deliveries(processes.variables), per_second=RATE, seconds=SECONDS)
+    ours = load.at_rate(nametag.web.url, _deliveries(nametag), per_second=RATE, seconds=SECONDS)
     assert {answer.status for answer in ours} == {200}
     yield Figure("webhook 200 at 50 events/s, p99", load.times_of(ours).p99, 50, "ms")
     yield Figure("webhook 200 at 50 events/s, p50", load.times_of(ours).p50, None, "ms")
     yield Figure("  floor: a bare INSERT at 50/s, p99", load.times_of(bare).p99, None, "ms")
 
 
-def names(processes: Processes, web: Web) -> Iterator[Figure]:
-    """New people write, two a second; from each 200 to the name in the database, the profile API taking 150 ms."""
-    sandbox = processes.known_sandbox()
-    people = [person["id"] for person in sandbox.get(f"people?account={ACCOUNT}") if person.get("username")]
-    database = create_engine(processes.variables["DATABASE_URL"])
-    waits = []
-    for person in people[:40]:
-        body = _delivery(person, "Hello")
-        request = Request("POST", "/webhooks/instagram", body, _signed(body, processes.variables))
-        answered = load.in_turn(web.url, request, times=1)[0].at
-        until(lambda person=person: _named(database, person), f"{person} is named", 10)
-        waits.append(load.Answered(200, time.perf_counter() - answered, answered))
-    yield Figure("webhook's 200 to the name in the database, p95", load.times_of(waits).p95, 500, "ms")
-    yield Figure("  floor: the profile API itself", 150, None, "ms")
-
-
-def pages(processes: Processes, web: Web, floor: str) -> Iterator[Figure]:
-    """The list page with 10,000 conversations, and a poll that finds nothing new."""
-    _fill(processes.variables["DATABASE_URL"])
-    cookie = sign_in(web.url)
-    hello = load.in_turn(floor, Request("GET", "/hello"), times=300)
+def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
+    """The list page with 10,000 conversations, and a poll that finds nothing new; each beside hello in its round."""
+    until(lambda: nametag.value(WAITING) == 0, "everyone who wrote was looked up", 120)
+    _fill(nametag)
+    url, cookie = nametag.web.url, sign_in(nametag.web.url)
     page = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", cookie),))
-    listed = load.in_turn(web.url, page, times=200)
+    polling = (("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", _etag(url, cookie)))
+    poll = Request("GET", f"/inbox/list?account={ACCOUNT}", headers=polling)
+    hello, listed, polled = [], [], []
+    for _ in range(ROUNDS):
+        hello += load.in_turn(floor, Request("GET", "/hello"), times=60)
+        listed += load.in_turn(url, page, times=60)
+        polled += load.in_turn(url, poll, times=60)
     assert {answer.status for answer in listed} == {200}
-    tag = _etag(web.url, cookie)
-    poll = ("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", tag)
-    polled = load.in_turn(web.url, Request("GET", f"/inbox/list?account={ACCOUNT}", headers=poll), times=300)
     assert {answer.status for answer in polled} == {304}
     yield Figure("list page with 10,000 conversations, p95", load.times_of(listed).p95, 40, "ms")
     yield Figure("unchanged poll, p95", load.times_of(polled).p95, 5, "ms")
-    yield Figure("  floor: hello on the same server, p95", load.times_of(hello).p95, None, "ms")
+    yield Figure("  floor: hello on the same kind of server, p95", load.times_of(hello).p95, None, "ms")
 
 
-def memory(web: Web, worker_id: int) -> Iterator[Figure]:
-    """Resident memory after the load: the largest web process, and a worker with its fork."""
-    yield Figure("web process, resident", max(_resident(each) for each in {web.id} | children(web.id)), 150, "MiB")
-    yield Figure("worker, resident", max(_resident(each) for each in {worker_id} | children(worker_id)), 120, "MiB")
+def memory(nametag: Installation) -> Iterator[Figure]:
+    """Resident memory after the load: the largest web process, and the largest worker."""
+    web = {nametag.web.id} | children(nametag.web.id)
+    workers = {worker.id for worker in nametag.workers.values()}
+    workers |= {child for worker in workers for child in children(worker)}
+    yield Figure("web process, resident", max(map(_resident, web)), 150, "MiB")
+    yield Figure("worker, resident", max(map(_resident, workers)), 120, "MiB")
 
 
 def sign_in(url: str) -> str:
@@ -123,12 +144,12 @@ def sign_in(url: str) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def _deliveries(variables: dict[str, str]) -> Iterator[Request]:
+def _deliveries(nametag: Installation) -> Iterator[Request]:
     last: Request | None = None
     for number in count():
         if last is None or number % 10:
             body = _delivery(f"15300000{number % 400:08d}", f"Message {number}")
-            last = Request("POST", "/webhooks/instagram", body, _signed(body, variables))
+            last = Request("POST", "/webhooks/instagram", body, _signed(body, nametag))
         yield last
 
 
@@ -144,48 +165,26 @@ def _delivery(person: str, words: str) -> bytes:
     return json.dumps({"object": "instagram", "entry": [{"id": ACCOUNT, "time": now_ms, "messaging": [item]}]}).encode()
 
 
-def _signed(body: bytes, variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    key = variables["META_APP_SECRETS"].split(",")[0].encode()
+def _signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
+    key = nametag.processes.variables["META_APP_SECRETS"].split(",")[0].encode()
     digest = hmac.new(key, body, hashlib.sha256).hexdigest()
     return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
 
 
-def _named(database: Any, person: str) -> bool:
-    query = text("SELECT username FROM identities WHERE ig_participant_id = :person")
-    with database.connect() as connection:
-        return connection.execute(query, {"person": person}).scalar() is not None
-
-
-def _fill(address: str) -> None:
-    database = create_engine(address)
-    with database.begin() as connection:
-        account_id = connection.execute(
-            text("SELECT id FROM accounts WHERE ig_account_id = :id"), {"id": ACCOUNT}
-        ).scalar_one()
-        rows = [
-            {
-                "account_id": account_id,
-                "who": f"16{number:014d}",
-                "at": f"2026-10-{number % 28 + 1:02d} {number % 24:02d}:{number % 60:02d}:00.000000",
-                "username": f"person.{number}",
-            }
-            for number in range(CONVERSATIONS)
-        ]
-        connection.execute(
-            text(
-                "INSERT INTO conversations (account_id, ig_participant_id, known, unread_count, first_message_at,"
-                " last_message_at, last_message_mid, last_message_kind, last_message_preview, last_message_outgoing)"
-                " VALUES (:account_id, :who, true, 0, :at, :at, 'm', 'text', 'Thank you very much', false)"
-            ),
-            rows,
-        )
-        connection.execute(
-            text(
-                "INSERT INTO identities (account_id, ig_participant_id, username, met_at)"
-                " VALUES (:account_id, :who, :username, :at)"
-            ),
-            rows,
-        )
+def _fill(nametag: Installation) -> None:
+    account_id = nametag.value("SELECT id FROM accounts WHERE ig_account_id = :id", id=ACCOUNT)
+    rows = [
+        {
+            "account_id": account_id,
+            "who": f"16{number:014d}",
+            "at": f"2026-10-{number % 28 + 1:02d} {number % 24:02d}:{number % 60:02d}:00.000000",
+            "username": f"person.{number}",
+        }
+        for number in range(CONVERSATIONS)
+    ]
+    with nametag.database.begin() as connection:
+        for statement in (_CONVERSATION, _IDENTITY):
+            connection.execute(text(statement), rows)
 
 
 def _etag(url: str, cookie: str) -> str:

@@ -22,6 +22,7 @@ ANSWER_SECONDS = 10
 WAITS = (0.2, 0.5, 1, 2, 5, 10)
 BATCH = 20
 BACKLOG_SECONDS = 3 * 86_400
+RETURNING = 0.9  # of those who write have written before, so that an hour of newcomers stays within the budget
 TEXTS = (
     "Hi! Is the linen lamp still available?",
     "Bonjour, vous livrez en Belgique ?",
@@ -113,7 +114,7 @@ class Sender:
         people = self.world.of_account(account.id)
         known = [person for person in people if person.wrote]
         new = [person for person in people if not person.wrote]
-        again = known and (not new or self.chance.random() < 0.7)
+        again = known and (not new or self.chance.random() < RETURNING)
         person = self.chance.choice(known) if again else new[0]
         if again and self.chance.random() < 0.35:
             self.say(account, person, text=self.chance.choice(REPLIES), outgoing=True)

@@ -1,5 +1,6 @@
 """Templates: nothing that the CSP would refuse, nothing unused, one root element a part."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -33,3 +34,12 @@ def test_no_template_imports_what_it_does_not_use(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in FILES if path.name.startswith("_")], ids=name_of)
 def test_each_part_says_first_what_it_needs(path: Path) -> None:
     assert path.read_text().startswith("{#")
+
+
+def test_vendored_files_are_what_was_released() -> None:
+    vendor = TEMPLATES.parent / "static" / "vendor"
+    listed = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    present = [path for path in vendor.rglob("*") if path.suffix in (".js", ".woff2")]
+    assert {path.relative_to(vendor).as_posix() for path in present} == listed.keys()
+    for path in present:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[path.relative_to(vendor).as_posix()]
