@@ -10,9 +10,6 @@
   const icon = (name) => `<svg class="icon" aria-hidden="true"><use href="${sprite}#${name}"/></svg>`;
   const sprite = document.querySelector(".icon use")?.getAttribute("href").split("#")[0];
 
-  // Morphing keeps what somebody is typing.
-  if (window.Idiomorph) Idiomorph.defaults.ignoreActiveValue = true;
-
   // The server shows days in the reader's time zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;

@@ -65,6 +65,18 @@ def test_an_open_thread_shows_who_wrote_and_what_comes_next(
     assert complaints == []
 
 
+def test_opening_an_unread_thread_takes_its_badge_away(page: Page, nametag: Installation) -> None:
+    write(nametag, LEA, "Hello")
+    write(nametag, CAMILLE, "Hello")
+    await_names(nametag, 2)
+    sign_in(page, nametag)
+    expect(page.locator("#rail-unread")).to_have_text("2 unread")
+    page.locator(".row-link", has_text="@lea.moreau").click()
+    expect(page.locator(".row-link", has_text="@lea.moreau").locator(".row-badge")).to_have_count(0)
+    expect(page.locator("#rail-unread")).to_have_text("1 unread")
+    assert page.url.endswith("/inbox/1")
+
+
 @pytest.mark.timeout(90)
 def test_a_backfill_is_started_by_button_and_watched_to_its_end(
     page: Page, nametag: Installation, complaints: list[str]
