@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import json
+from datetime import datetime
 from itertools import count
 from typing import Any
 
 from app import clock, settings
 from app.db import transaction
 from app.db.types import Secret
+from app.ingest import receive
 from app.models.inbox import Account, AccountState, Login
 
 MAISON_LUNE = "17841400000000101"
@@ -45,6 +47,19 @@ def an_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
         account = Account(ig_account_id=ig_account_id, token=Secret.hide(token) if token else None, **columns)
         tx.session.add(account)
     return account
+
+
+def a_sandbox_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
+    """Store an account that the sandbox knows by its token."""
+    tokens = {MAISON_LUNE: "IGAAsandboxMaisonLune0123456789", ATELIER_NORD: "EAAsandboxAtelierNord0123456789"}
+    return an_account(ig_account_id, token=tokens[ig_account_id], **fields)
+
+
+def people_wrote(*people: str, at: datetime | None = None) -> None:
+    """Have people write to maison.lune, a millisecond apart, now or at `at`."""
+    first_ms = int((at or clock.now()).timestamp() * 1000)
+    body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def a_message_event(

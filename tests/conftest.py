@@ -14,12 +14,13 @@ from tests.bed import environment
 DATA_DIR = environment.isolate()  # before anything of ours reads a setting
 pytest_plugins = ["tests.bed.chromium"]
 
-from app import redis_client, settings  # noqa: E402
+from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Keeper  # noqa: E402
 from tests.bed import databases, postgresql  # noqa: E402
 from tests.bed.browser import Browser  # noqa: E402
+from tests.bed.hands import Hands  # noqa: E402
 from tests.bed.processes import Processes, Sandbox  # noqa: E402
 
 
@@ -101,6 +102,14 @@ def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock of this process, stopped; the test moves its hands."""
+    moved = Hands()
+    monkeypatch.setattr(clock, "now", moved.now)
+    return moved
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A browser without JavaScript, not signed in; its requests run in contexts of their own."""
     return app.test_client()
@@ -117,3 +126,10 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 def sandbox(processes: Processes) -> Sandbox:
     """A quiet sandbox as a process of its own: no pace, no latency."""
     return processes.sandbox()
+
+
+@pytest.fixture
+def meta(sandbox: Sandbox, app: Flask) -> Iterator[Sandbox]:
+    """The sandbox, whom the app of this test takes for Meta."""
+    with settings.using(graph_facebook_url=f"{sandbox.url}/facebook", graph_instagram_url=f"{sandbox.url}/instagram"):
+        yield sandbox

@@ -107,7 +107,6 @@ def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, s
 def counts(account_id: int) -> Counts:
     """Return how many conversations wait to be read and how many have no name, each counted up to 100."""
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
-    of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
     unread, unknown = (
         select(func.count()).select_from(of_account.where(_FILTERED[name]).subquery()) for name in ("unread", "unknown")
     )

@@ -1,6 +1,6 @@
 """Who works on a run: leases, fences, and what becomes of items when workers die."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -13,27 +13,11 @@ from app.models.run import ItemState, Kind, Run, RunItem, RunState
 from app.runs import ledger, plan
 from app.runs.ledger import LEASE, TRIES, Lease, LeaseLostError, Settled
 from app.viewer import OPERATOR
-from tests.cast import CAMILLE, GHOST, LEA, an_account
-from tests.runs.test_plan import people_wrote, run_of
+from tests.bed.hands import Hands
+from tests.cast import CAMILLE, GHOST, LEA, an_account, people_wrote
+from tests.runs.test_plan import run_of
 
 PEOPLE = (LEA, CAMILLE, GHOST)
-
-
-class Hands:
-    """A clock whose hands a test moves."""
-
-    def __init__(self) -> None:
-        self.at = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-
-@pytest.fixture
-def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
-    moved = Hands()
-    monkeypatch.setattr(clock, "now", moved.now)
-    return moved
 
 
 @pytest.fixture

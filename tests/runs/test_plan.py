@@ -15,24 +15,16 @@ from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
 from app.identities import sighting
 from app.identities.sighting import Sighting
 from app.identities.verdict import Verdict
-from app.ingest import receive
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.run import ItemState, Kind, Run, RunItem, RunState
 from app.runs import ledger, plan
 from app.runs.ledger import Settled
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, GHOST, LEA, SHY, a_delivery, a_message_event, an_account, signed
+from tests.cast import CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
-
-
-def people_wrote(*people: str) -> None:
-    now_ms = int(clock.now().timestamp() * 1000)
-    events = [a_message_event(who, at_ms=now_ms + number) for number, who in enumerate(people)]
-    body = a_delivery(*events)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def named(account_id: int, who: str) -> None:

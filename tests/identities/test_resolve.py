@@ -1,0 +1,183 @@
+"""Finding out names against the sandbox over HTTP: the sources in order, and whose fault it is when there is none."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import clock, settings
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Exhausted
+from app.identities import cache, resolve, sighting
+from app.identities.resolve import Outcome
+from app.identities.sighting import FRESH, Sighting
+from app.identities.verdict import STOP_AFTER
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account, Conversation
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import made, noted
+from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+
+LIVE = Purpose.LIVE
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[Outcome]:
+    return list(resolve.names(account.id, people, purpose=purpose, fresh_since=clock.now() - FRESH))
+
+
+def seen(who: str = LEA, **fields: object) -> Sighting:
+    known: dict[str, object] = {"username": "lea.moreau", "name": None, "picture_url": None}
+    return Sighting(who, **(known | {"source": Source.PROFILE, "at": clock.now()} | fields))  # type: ignore[arg-type]  # columns by name
+
+
+def identity(who: str = LEA) -> Identity:
+    db.session.rollback()
+    return db.session.scalars(select(Identity).where(Identity.ig_participant_id == who)).one()
+
+
+def test_a_profile_call_brings_username_name_and_picture(account: Account) -> None:
+    [outcome] = asked(account, LEA)
+    assert outcome.sighting is not None
+    assert (outcome.sighting.username, outcome.sighting.name) == ("lea.moreau", "Léa Moreau")
+    assert outcome.sighting.picture_url
+    assert (outcome.calls, outcome.fresh) == (1, False)
+
+
+def test_nothing_is_written_by_asking(account: Account) -> None:
+    asked(account, LEA)
+    assert db.session.scalars(select(Identity)).all() == []
+
+
+def test_a_fresh_row_is_not_asked_for(account: Account) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen())
+    [outcome] = asked(account, LEA)
+    assert outcome.fresh
+    assert noted() == []
+
+
+def test_a_stale_row_is_asked_for_again(account: Account) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen(at=clock.now() - FRESH - timedelta(hours=1)))
+    [outcome] = asked(account, LEA)
+    assert outcome.calls == 1
+
+
+def test_redis_is_cheaper_than_a_call(account: Account) -> None:
+    cache.write(MAISON_LUNE, seen())
+    [outcome] = asked(account, LEA)
+    assert outcome.sighting is not None
+    assert (outcome.sighting.source, outcome.sighting.username, outcome.calls) == (Source.REDIS, "lea.moreau", 0)
+
+
+@pytest.mark.parametrize(
+    ("who", "reason", "code"),
+    [
+        (GHOST, Reason.NOT_VISIBLE, "9010"),
+        (SHY, Reason.CONSENT, "230"),
+        (UNKNOWN_PERSON, Reason.NO_NAME, "empty"),
+    ],
+)
+def test_a_failure_of_one_person_is_a_verdict_and_the_next_is_asked(
+    account: Account, who: str, reason: Reason, code: str
+) -> None:
+    failed, found = asked(account, who, CAMILLE)
+    assert failed.verdict is not None
+    assert (failed.verdict.reason, failed.verdict.scope, failed.verdict.code) == (reason, Scope.PERSON, code)
+    assert found.sighting is not None
+    assert found.sighting.name == "Camille Roux"
+
+
+@pytest.mark.parametrize("fault", ["190", "4", "10"])
+def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
+    account: Account, meta: Sandbox, fault: str
+) -> None:
+    people_wrote(LEA)
+    meta.post("faults", mode=fault)
+    with pytest.raises(Exhausted):
+        asked(account, LEA)
+    resolve.waiting(account.id)
+    assert (identity().failure_count, identity().last_error, identity().claimed_until) == (0, None, None)
+
+
+def test_without_redis_no_call_is_made(account: Account) -> None:
+    with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(Exhausted):
+        asked(account, LEA)
+    assert noted() == []
+
+
+def test_the_reserve_is_for_people_who_write_now(account: Account, redis: Redis) -> None:
+    with settings.using(graph_calls_per_hour=10):
+        made(account.id, 8, purpose=Purpose.BACKFILL)
+        with pytest.raises(Exhausted):
+            asked(account, LEA, purpose=Purpose.BACKFILL)
+        assert asked(account, LEA)[0].sighting is not None
+
+
+def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
+    people_wrote(LEA, GHOST)
+    resolve.waiting(account.id)
+    assert (identity().username, identity().next_try_at) == ("lea.moreau", None)
+    assert (identity(GHOST).failure_count, identity(GHOST).last_error) == (1, Reason.NOT_VISIBLE)
+    known = select(Conversation.known).where(Conversation.ig_participant_id == LEA)
+    assert db.session.scalars(known).one()
+    assert cache.read(MAISON_LUNE, [LEA, GHOST]).keys() == {LEA}
+    assert resolve.due(clock.now(), live=True) == []
+
+
+def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account) -> None:
+    people_wrote(LEA)
+    with settings.using(graph_calls_per_hour=5):
+        made(account.id, 5, ago_seconds=3000, purpose=LIVE)
+        resolve.waiting(account.id)
+    row = identity()
+    assert row.username is None
+    assert row.claimed_until is None
+    assert row.next_try_at is not None
+    assert timedelta(seconds=550) < row.next_try_at - clock.now() < timedelta(seconds=650)
+
+
+def test_five_failures_stop_the_tries_until_the_person_writes_again(account: Account, hands: Hands) -> None:
+    people_wrote(GHOST)
+    for failures in range(1, STOP_AFTER + 1):
+        resolve.waiting(account.id)
+        assert identity(GHOST).failure_count == failures
+        hands.forward(hours=15)
+    assert identity(GHOST).next_try_at is None
+    people_wrote(GHOST)
+    assert resolve.due(hands.now(), live=True) == [account.id]
+
+
+def test_two_workers_ask_for_a_person_once(account: Account) -> None:
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        now = clock.now()
+        assert sighting.claim(tx, account.id, [LEA], now=now, until=now + resolve.CLAIM) == {LEA}
+    resolve.waiting(account.id)
+    assert noted() == []
+
+
+def test_the_claim_of_a_killed_worker_lapses(account: Account, hands: Hands) -> None:
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        sighting.claim(tx, account.id, [LEA], now=hands.now(), until=hands.now() + resolve.CLAIM)
+    hands.forward(seconds=31)
+    resolve.waiting(account.id)
+    assert identity().username == "lea.moreau"
+
+
+def test_a_redis_that_loses_the_cache_costs_a_call_and_no_name(account: Account, redis: Redis, app: Flask) -> None:
+    asked(account, LEA)
+    redis.flushall()
+    assert asked(account, LEA)[0].sighting is not None
+    assert len(noted()) == 2

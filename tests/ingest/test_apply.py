@@ -1,0 +1,120 @@
+"""What one event does to rows, whatever the order and however often it comes."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.ingest import apply
+from app.ingest.apply import MisaddressedError
+from app.instagram.events import Kind, MessageSent
+from app.models.identity import Identity, Purpose
+from app.models.inbox import Account, Conversation, Message
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, an_account
+
+NOON = clock.now().replace(microsecond=0) - timedelta(hours=3)
+
+
+def a_message(mid: str, sender: str = LEA, recipient: str = MAISON_LUNE, *, minutes: int = 0) -> MessageSent:
+    sent_at = NOON + timedelta(minutes=minutes)
+    return MessageSent(MAISON_LUNE, sender, recipient, sent_at, mid, Kind.TEXT, f"Text of {mid}", (), {})
+
+
+def applied(*events: MessageSent) -> list[bool]:
+    with transaction.write() as tx:
+        account = apply.addressee(tx, MAISON_LUNE)
+        assert account is not None
+        return [apply.event(tx, account, event) for event in events]
+
+
+def conversation() -> Conversation:
+    db.session.expire_all()
+    return db.session.scalars(select(Conversation)).one()
+
+
+def test_any_order_of_arrival_ends_in_the_same_rows(app: Flask) -> None:
+    account = an_account()
+    events = [a_message("a", minutes=0), a_message("b", MAISON_LUNE, LEA, minutes=1), a_message("c", minutes=2)]
+    ends = set()
+    for order in itertools.permutations(events):
+        applied(*order)
+        found = conversation()
+        mids = tuple(db.session.scalars(select(Message.mid).order_by(Message.sent_at)))
+        ends.add((found.last_message_mid, found.last_message_preview, found.first_message_at, found.unread_count, mids))
+        with transaction.write() as tx:
+            tx.session.delete(tx.session.get_one(Account, account.id))
+        account = an_account()
+    assert ends == {("c", "Text of c", NOON, 2, ("a", "b", "c"))}
+
+
+def test_the_same_message_again_changes_nothing(app: Flask) -> None:
+    an_account()
+    applied(a_message("a"))
+    assert applied(a_message("a"), a_message("a")) == [False, False]
+    assert conversation().unread_count == 1
+
+
+def test_two_messages_of_the_same_moment_have_one_order(app: Flask) -> None:
+    an_account()
+    applied(a_message("b"), a_message("a"))
+    assert conversation().last_message_mid == "b"
+
+
+def test_what_was_read_is_not_unread_again_by_an_older_message(app: Flask) -> None:
+    an_account()
+    applied(a_message("late", minutes=10))
+    with transaction.write() as tx:
+        row = tx.session.scalars(select(Conversation)).one()
+        row.unread_count, row.read_until = 0, row.last_message_at
+    applied(a_message("early", minutes=5))
+    assert conversation().unread_count == 0
+    applied(a_message("later", minutes=11))
+    assert conversation().unread_count == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient"), [(LEA, CAMILLE), (MAISON_LUNE, MAISON_LUNE), (MAISON_LUNE, MAISON_LUNE_IGSID)]
+)
+def test_an_event_that_is_not_between_account_and_person_is_refused(app: Flask, sender: str, recipient: str) -> None:
+    an_account()
+    with pytest.raises(MisaddressedError):
+        applied(a_message("a", sender, recipient))
+    assert db.session.scalars(select(Message)).all() == []
+
+
+def test_the_account_under_any_id_of_its_own_is_never_a_participant(app: Flask) -> None:
+    an_account()
+    applied(a_message("a", MAISON_LUNE_IGSID, LEA))
+    assert db.session.scalars(select(Conversation.ig_participant_id)).all() == [LEA]
+    assert MAISON_LUNE_IGSID not in set(db.session.scalars(select(Identity.ig_participant_id)))
+
+
+def test_only_who_writes_now_is_looked_up_at_once(app: Flask) -> None:
+    an_account()
+    fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", Kind.TEXT, "Hello", (), {})
+    old = a_message("old", CAMILLE)
+    assert applied(old, fresh) == [False, True]
+    purposes = {row.ig_participant_id: row.next_purpose for row in db.session.scalars(select(Identity))}
+    assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL}
+
+
+def test_an_unknown_account_has_no_addressee(app: Flask) -> None:
+    with transaction.write() as tx:
+        assert apply.addressee(tx, MAISON_LUNE) is None
+
+
+def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> None:
+    account = an_account()
+    moments = [NOON, NOON + timedelta(seconds=30), NOON + timedelta(seconds=90)]
+    heard = []
+    for at in moments:
+        with transaction.write() as tx:
+            apply.heard(tx, [account.id], at=at)
+        db.session.expire_all()
+        heard.append(db.session.get_one(Account, account.id).last_webhook_at)
+    assert heard == [moments[0], moments[0], moments[2]]

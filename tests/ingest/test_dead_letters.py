@@ -1,0 +1,75 @@
+"""What could not be placed is kept whole, once, for those who may read it."""
+
+import json
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Forbidden, NotFound
+from app.ingest import dead_letters, receive
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+
+AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
+
+
+def deliver(body: bytes) -> None:
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+BODY = a_delivery(a_message_event(LEA, mid="same"), ig_account_id=ATELIER_NORD)
+
+
+def a_kept_letter() -> int:
+    deliver(BODY)
+    return dead_letters.newest(OPERATOR)[0].id
+
+
+def test_the_letter_holds_the_item_as_it_came(app: Flask) -> None:
+    letter = dead_letters.one(OPERATOR, a_kept_letter())
+    assert (letter.ig_account_id, letter.reason, letter.account_id) == (ATELIER_NORD, "unknown_account", None)
+    assert json.loads(letter.raw) == json.loads(BODY)
+
+
+def test_the_same_item_again_counts_up(app: Flask) -> None:
+    first = a_kept_letter()
+    assert a_kept_letter() == first
+    db.session.expire_all()
+    assert dead_letters.one(OPERATOR, first).times == 2
+    assert len(dead_letters.newest(OPERATOR)) == 1
+
+
+def test_the_newest_comes_first_and_only_so_many(app: Flask) -> None:
+    with transaction.write() as tx:
+        for number in range(3):
+            dead_letters.keep_body(tx, str(number).encode(), explanation="no object", at=clock.now())
+    assert [letter.raw for letter in dead_letters.newest(OPERATOR, limit=2)] == [b"2", b"1"]
+
+
+def test_of_an_unreadable_body_the_beginning_is_kept(app: Flask) -> None:
+    with transaction.write() as tx:
+        dead_letters.keep_body(tx, b"x" * 100_000, explanation="no JSON", at=clock.now())
+    [letter] = dead_letters.newest(OPERATOR)
+    assert (len(letter.raw), letter.reason) == (dead_letters.BODY_BYTES, "unreadable")
+
+
+def test_agents_may_not_read_letters(app: Flask) -> None:
+    letter = a_kept_letter()
+    with pytest.raises(Forbidden):
+        dead_letters.newest(AGENT)
+    with pytest.raises(Forbidden):
+        dead_letters.one(AGENT, letter)
+
+
+def test_letters_of_other_accounts_are_not_found(app: Flask) -> None:
+    ours = an_account()
+    letter = a_kept_letter()
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({ours.id}))
+    assert dead_letters.newest(elsewhere) == []
+    with pytest.raises(NotFound):
+        dead_letters.one(elsewhere, letter)
+    with pytest.raises(NotFound):
+        dead_letters.one(OPERATOR, letter + 1)

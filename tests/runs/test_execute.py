@@ -1,0 +1,192 @@
+"""Whole runs against the sandbox over HTTP: everyone is settled once, whatever happens on the way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from redis import Redis
+from sqlalchemy import select
+
+from app import queue, settings
+from app.db import transaction
+from app.db.engine import db
+from app.identities import resolve, sighting
+from app.identities.resolve import CLAIM, Outcome
+from app.models.identity import Purpose
+from app.models.inbox import Account
+from app.models.run import ItemState, Kind, RunItem, RunState
+from app.runs import execute, ledger, plan
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import made, noted
+from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.runs.test_plan import run_of
+
+EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+@pytest.fixture
+def run_id(account: Account) -> str:
+    people_wrote(*EVERYBODY)
+    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=2)
+
+
+def items(run_id: str) -> dict[str, RunItem]:
+    db.session.rollback()
+    found = db.session.scalars(select(RunItem).where(RunItem.run_id == run_id))
+    return {item.ig_participant_id: item for item in found}
+
+
+def test_a_backfill_settles_everyone_with_one_call_each(run_id: str) -> None:
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert run.state is RunState.DONE
+    assert (run.total, run.resolved, run.failed, run.skipped, run.calls) == (6, 3, 3, 0, 6)
+    assert Counter(row.ig_participant_id for row in noted()) == Counter(EVERYBODY)
+    assert {row.run_id for row in noted()} == {run_id}
+    assert items(run_id)[LEA].state is ItemState.RESOLVED
+    assert (items(run_id)[SHY].reason, items(run_id)[SHY].code) == ("consent", "230")
+
+
+def test_the_run_works_through_the_plan_newest_first(run_id: str) -> None:
+    execute.run_slice(run_id)
+    assert [row.ig_participant_id for row in noted()] == list(reversed(EVERYBODY))
+
+
+def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(40)))
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    redis.flushall()
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert 25 <= run.calls < 40
+    assert (run.state, run.lease_until) == (RunState.RUNNING, None)
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+
+
+def test_a_passing_trouble_is_tried_three_times_with_growing_waits(
+    run_id: str, meta: Sandbox, hands: Hands, account: Account
+) -> None:
+    meta.pull("PATCH", f"people/{LEA}", error="2")
+    waits = []
+    for _ in range(3):
+        execute.run_slice(run_id)
+        item = items(run_id)[LEA]
+        if item.next_try_at:
+            waits.append((item.next_try_at - hands.now()).total_seconds())
+            hands.at = item.next_try_at
+    assert waits == [1, 4]
+    assert (item.state, item.tries, item.code) == (ItemState.FAILED, 3, "2")
+    assert run_of(run_id).state is RunState.DONE
+
+
+def test_a_second_try_may_succeed(run_id: str, meta: Sandbox, hands: Hands) -> None:
+    meta.post("faults", mode="2", count=1)
+    execute.run_slice(run_id)
+    hands.forward(seconds=2)
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+    assert items(run_id)[LEA].state is ItemState.RESOLVED
+    assert items(run_id)[RUI].tries == 2
+
+
+@pytest.fixture
+def small_budget() -> Iterator[None]:
+    with settings.using(graph_calls_per_hour=10):
+        yield
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_a_used_up_budget_pauses_the_run_until_calls_come_back(run_id: str, account: Account, hands: Hands) -> None:
+    made(account.id, 6, ago_seconds=3000, purpose=Purpose.BACKFILL)
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.calls, run.lease_until) == (RunState.WAITING, 2, None)
+    assert run.resume_at is not None
+    assert timedelta(minutes=9) < run.resume_at - hands.now() < timedelta(minutes=11)
+    assert ledger.take(run_id, who="too early") is None
+    assert ledger.ready(hands.now()) == []
+    assert ledger.ready(run.resume_at) == [(run_id, Kind.BACKFILL)]
+
+
+def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> None:
+    meta.post("faults", mode="190")
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.WAITING
+    assert run_of(run_id).reason
+    assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
+
+
+def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember = resolve.remember
+
+    def cancel_meanwhile(account_id: int, outcome: Outcome) -> None:
+        plan.cancel(OPERATOR, run_id)
+        monkeypatch.undo()
+        remember(account_id, outcome)
+
+    monkeypatch.setattr(resolve, "remember", cancel_meanwhile)
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.CANCELED
+    assert {who for who, item in items(run_id).items() if item.state is not ItemState.TODO} == {RUI, UNKNOWN_PERSON}
+    execute.run_slice(run_id)
+    assert len(noted()) == 2
+
+
+def test_people_whom_somebody_else_looks_up_come_later(run_id: str, account: Account, hands: Hands) -> None:
+    with transaction.write() as tx:
+        sighting.claim(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
+    execute.run_slice(run_id)
+    assert items(run_id)[LEA].state is ItemState.TODO
+    assert run_of(run_id).state is RunState.RUNNING
+    hands.forward(seconds=31)
+    execute.run_slice(run_id)
+    assert items(run_id)[LEA].state is ItemState.RESOLVED
+
+
+def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hands) -> None:
+    assert ledger.take(run_id, who="a worker that is killed now") is not None
+    execute.run_slice(run_id)
+    assert noted() == []
+    hands.forward(seconds=31)
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+    assert len(noted()) == len(EVERYBODY)
+
+
+def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: Account, meta: Sandbox) -> None:
+    people_wrote(LEA, RUI)
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    meta.pull("PATCH", f"people/{RUI}", username="rui.c")
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    execute.run_slice(run_id)
+    assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
+    again = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    assert run_of(again).total == 0
+
+
+def test_a_run_that_has_ended_is_not_begun_again(run_id: str) -> None:
+    execute.run_slice(run_id)
+    before = run_of(run_id).finished_at
+    execute.run_slice(run_id)
+    assert run_of(run_id).finished_at == before
+    assert len(noted()) == len(EVERYBODY)
+
+
+def test_retrying_tries_the_failed_alone(run_id: str, meta: Sandbox) -> None:
+    execute.run_slice(run_id)
+    for person in (GHOST, UNKNOWN_PERSON):
+        meta.pull("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
+    assert plan.retry(OPERATOR, run_id) == 3
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.failed, run.calls) == (RunState.DONE, 5, 1, 9)

@@ -1,0 +1,118 @@
+"""How far a run is, for everyone who looks."""
+
+import json
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import update
+
+from app import settings
+from app.db import transaction
+from app.errors import NotFound
+from app.models.identity import Purpose
+from app.models.inbox import Account
+from app.models.run import Kind, Run, RunState
+from app.runs import ledger, plan, progress
+from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.hands import Hands
+from tests.calls.lookups import made
+from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+@pytest.fixture
+def run_id(account: Account) -> str:
+    people_wrote(LEA, CAMILLE, GHOST, SHY)
+    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+
+
+def changed(run_id: str, **values: object) -> None:
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(**values))
+
+
+def test_a_queued_run_has_everyone_waiting(run_id: str) -> None:
+    seen = progress.of(OPERATOR, run_id)
+    assert (seen.state, seen.active, seen.title, seen.account) == ("queued", True, "Backfill profiles", "maison.lune")
+    assert (seen.total, seen.settled, seen.waiting, seen.percent) == (4, 0, 4, 0)
+    assert (seen.now, seen.per_second, seen.cache_percent) == (None, None, None)
+
+
+def test_a_run_at_work_says_who_is_looked_up_and_how_fast(run_id: str) -> None:
+    ledger.take(run_id, who="here")
+    changed(run_id, resolved=1, failed=1, calls=1, cache_hits=1, worked_seconds=0.5)
+    seen = progress.of(OPERATOR, run_id)
+    assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 50, 50)
+    assert seen.seconds_left == 1
+
+
+def test_hundred_percent_only_when_all_is_settled(run_id: str) -> None:
+    changed(run_id, total=1000, resolved=999)
+    assert progress.of(OPERATOR, run_id).percent == 99
+
+
+def test_the_time_left_counts_the_pauses_for_the_budget(run_id: str, account: Account) -> None:
+    with settings.using(graph_calls_per_hour=5):
+        made(account.id, 3, ago_seconds=3000, purpose=Purpose.BACKFILL)
+        left = progress.of(OPERATOR, run_id).seconds_left
+    assert left is not None
+    assert 580 < left < 700
+
+
+def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        assert progress.of(OPERATOR, run_id).seconds_left is None
+
+
+def test_a_run_that_no_worker_takes_says_so(run_id: str, hands: Hands) -> None:
+    hands.forward(seconds=31)
+    assert progress.of(OPERATOR, run_id).state == "worker_missing"
+
+
+def test_a_done_run_with_failures_says_so(run_id: str) -> None:
+    changed(run_id, state=RunState.DONE, failed=1)
+    assert progress.of(OPERATOR, run_id).state == "some_failed"
+
+
+def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, hands: Hands) -> None:
+    refresh = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    ledger.take(refresh, who="here")
+    assert [run.run_id for run in progress.active(OPERATOR, account.id)] == [refresh, run_id]
+    changed(refresh, state=RunState.DONE)
+    assert [run.run_id for run in progress.active(OPERATOR, account.id)] == [run_id]
+    assert [run.run_id for run in progress.history(OPERATOR, account_id=account.id)] == [refresh]
+    hands.forward(days=8)
+    assert progress.history(OPERATOR, account_id=account.id) == []
+
+
+def test_runs_of_other_accounts_are_not_found(run_id: str, account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({other.id}))
+    assert progress.active(elsewhere) == []
+    with pytest.raises(NotFound):
+        progress.of(elsewhere, run_id)
+
+
+def test_programs_see_times_in_utc_and_ids_as_strings(run_id: str) -> None:
+    seen = progress.as_dict(progress.of(OPERATOR, run_id))
+    assert (seen["id"], seen["kind"], seen["accountId"]) == (run_id, "backfill", MAISON_LUNE)
+    assert str(seen["createdAt"]).endswith("+00:00")
+    assert (seen["finishedAt"], seen["total"], seen["done"]) == (None, 4, 0)
+
+
+def test_progress_is_in_the_meta_of_the_rq_job(run_id: str, redis: Redis) -> None:
+    changed(run_id, resolved=3)
+    progress.publish(run_id, final=True)
+    meta = json.loads(redis.hget(f"rq:job:{run_id}", "meta") or "{}")
+    assert (meta["resolved"], meta["total"]) == (3, 4)
+
+
+def test_publishing_never_raises(run_id: str) -> None:
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        progress.publish(run_id)
+    progress.publish("0123456789ab")

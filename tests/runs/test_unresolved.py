@@ -1,0 +1,52 @@
+"""The people a run could not name, and what can be done."""
+
+import pytest
+
+from app.errors import NotFound
+from app.models.inbox import Account
+from app.models.run import ItemState, Kind
+from app.runs import execute, ledger, plan, unresolved
+from app.runs.ledger import Settled
+from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.processes import Sandbox
+from tests.cast import GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.runs.test_ledger import settle
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def test_each_failed_person_says_what_happened(account: Account) -> None:
+    people_wrote(UNKNOWN_PERSON, SHY, LEA, GHOST)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    found = unresolved.of(OPERATOR, run_id)
+    assert [(each.ig_participant_id, each.code, each.can_recover) for each in found] == [
+        (GHOST, "9010", True),
+        (SHY, "230", False),
+        (UNKNOWN_PERSON, "empty", True),
+    ]
+    assert [each.display.text for each in found] == ["@user_000404", "@user_000230", "@user_883201"]
+    assert {(each.tries, each.most_tries) for each in found} == {(1, 5)}
+    assert all(each.conversation_id and each.what_happened for each in found)
+    assert unresolved.of(OPERATOR, run_id, limit=1) == found[:1]
+
+
+def test_a_person_whose_lookup_ends_workers_is_explained_too(account: Account) -> None:
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    settle(lease, LEA, Settled(ItemState.FAILED, reason="worker_died", code="worker"))
+    [found] = unresolved.of(OPERATOR, run_id)
+    assert found.what_happened == "The lookup of this person ended a worker three times"
+
+
+def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))
+    with pytest.raises(NotFound):
+        unresolved.of(elsewhere, run_id)

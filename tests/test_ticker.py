@@ -1,0 +1,92 @@
+"""The scheduler's duties: what was lost on the way is found again."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import queue, settings, ticker
+from app.db.engine import db
+from app.identities.sighting import LATER
+from app.models.identity import Identity
+from app.models.inbox import Account
+from app.models.run import Kind
+from app.runs import ledger, plan
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.cast import LEA, a_sandbox_account, people_wrote
+
+RESOLVE = f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}"
+BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def name_of_lea() -> str | None:
+    db.session.rollback()
+    return db.session.scalars(select(Identity.username).where(Identity.ig_participant_id == LEA)).one()
+
+
+def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, redis: Redis) -> None:
+    people_wrote(LEA)
+    redis.flushall()
+    ticker.kick_writers()
+    assert redis.llen(RESOLVE) == 1
+    ticker.kick_writers()
+    assert redis.llen(RESOLVE) == 1
+    assert name_of_lea() is None
+
+
+def test_whom_no_worker_takes_the_scheduler_names_itself(account: Account, hands: Hands) -> None:
+    people_wrote(LEA)
+    hands.forward(seconds=6)
+    ticker.kick_writers()
+    assert name_of_lea() == "lea.moreau"
+
+
+def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis: Redis, hands: Hands) -> None:
+    people_wrote(LEA, at=hands.now() - timedelta(days=1))
+    ticker.kick_writers()
+    ticker.kick_due()
+    assert redis.llen(RESOLVE) == 0
+    hands.forward(seconds=LATER.total_seconds() + 1)
+    ticker.kick_due()
+    assert redis.llen(RESOLVE) == 1
+
+
+def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Account, redis: Redis, hands: Hands) -> None:
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    redis.flushall()
+    ticker.kick_runs()
+    assert redis.llen(BACKFILL) == 1
+    redis.flushall()
+    ledger.take(run_id, who="a worker that is killed now")
+    ticker.kick_runs()
+    assert redis.llen(BACKFILL) == 0
+    hands.forward(seconds=31)
+    ticker.kick_runs()
+    assert redis.llen(BACKFILL) == 1
+
+
+def test_without_redis_a_tick_goes_on(app: Flask) -> None:
+    a_sandbox_account()
+    people_wrote(LEA)
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        for duty in ticker.DUTIES:
+            duty()
+    assert name_of_lea() is None
+
+
+def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise RuntimeError
+
+    ticker._perform(broken)
+    assert "a duty of the scheduler failed" in caplog.text
