@@ -38,7 +38,8 @@ def test_each_part_says_first_what_it_needs(path: Path) -> None:
 
 def test_vendored_files_are_what_was_released() -> None:
     vendor = TEMPLATES.parent / "static" / "vendor"
-    listed = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    lines = (line.split() for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    listed = {name: digest for digest, name in lines}
     present = [path for path in vendor.rglob("*") if path.suffix in (".js", ".woff2")]
     assert {path.relative_to(vendor).as_posix() for path in present} == listed.keys()
     for path in present:

@@ -1,0 +1,78 @@
+"""Times in the reader's zone, durations in words, links that give nothing away."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import clock
+from app.web import filters
+
+NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "shown"),
+    [("tz=Europe/Lisbon", "22:30"), ("tz=Asia%2FTokyo", "07:30"), ("tz=No/Where", "22:30"), ("tz=../..", "22:30")],
+)
+def test_times_are_shown_in_the_reader_s_zone(cookie: str, shown: str) -> None:
+    with Flask("reader").test_request_context(headers={"Cookie": cookie}):
+        assert filters.wall_clock(NOW) == shown
+
+
+@pytest.mark.parametrize(
+    ("ago", "short", "wall"),
+    [
+        (timedelta(hours=3), "19:30", "19:30"),
+        (timedelta(hours=23), "Yesterday", "19 Nov, 23:30"),
+        (timedelta(days=3), "Tue", "17 Nov, 22:30"),
+        (timedelta(days=40), "11 Oct", "11 Oct, 22:30"),
+        (timedelta(hours=-2), "00:30", "21 Nov, 00:30"),
+    ],
+)
+def test_a_time_says_as_little_as_tells_when_it_was(ago: timedelta, short: str, wall: str) -> None:
+    with Flask("reader").test_request_context():
+        assert (filters.short(NOW - ago), filters.wall_clock(NOW - ago)) == (short, wall)
+
+
+def test_programs_read_rfc_3339_in_utc() -> None:
+    assert filters.iso(NOW) == "2026-11-20T22:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (-5, "0 s"), (59.4, "59 s"), (161, "2 min 41 s"), (3900, "1 h 05 min"), (90_000, "25 h 00 min")],
+)
+def test_durations_have_their_two_largest_units(seconds: float, words: str) -> None:
+    assert filters.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "html"),
+    [
+        (
+            "see https://example.com/a?b=1&c=2.",
+            'see <a href="https://example.com/a?b=1&amp;c=2" target="_blank" rel="noopener noreferrer nofollow">'
+            "https://example.com/a?b=1&amp;c=2</a>.",
+        ),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("<b>&</b>", "&lt;b&gt;&amp;&lt;/b&gt;"),
+    ],
+)
+def test_addresses_become_links_and_all_else_is_escaped(words: str, html: str) -> None:
+    assert str(filters.linkify(words)) == html
+
+
+@given(st.text(st.sampled_from("<>\"'& htps:/.x\n\u202e"), max_size=60))
+def test_no_text_makes_markup_of_its_own(words: str) -> None:
+    bare = str(filters.linkify(words))
+    for link in ('<a href="', '" target="_blank" rel="noopener noreferrer nofollow">', "</a>"):
+        bare = bare.replace(link, "")
+    assert not set(bare) & set("<>\"'")

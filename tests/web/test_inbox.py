@@ -1,0 +1,186 @@
+"""The inbox as a browser sees it: who wrote, what is unread, what is never loaded."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import select, update
+
+from app import clock, queue
+from app.db import transaction
+from app.db.engine import db
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.ingest import receive
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account, Conversation, Message
+from app.models.user import User
+from tests.cast import (
+    ATELIER_NORD,
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    UNKNOWN_PERSON,
+    a_delivery,
+    a_message_event,
+    an_account,
+    an_echo_event,
+    people_wrote,
+    signed,
+)
+from tests.web.browsing import click, part, signed_in
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+@pytest.fixture
+def agent(app: Flask, account: Account) -> FlaskClient:
+    return signed_in(app)
+
+
+def deliver(*events: dict[str, object]) -> None:
+    body = a_delivery(*events)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def named(account: Account, who: str, **names: str) -> None:
+    known: dict[str, Any] = {"username": None, "name": None, "picture_url": None} | names
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(who, source=Source.PROFILE, at=clock.now(), **known))
+
+
+def unread() -> int:
+    db.session.rollback()
+    return db.session.scalars(select(Conversation.unread_count)).one()
+
+
+def test_before_the_first_account_the_inbox_says_what_to_do(app: Flask) -> None:
+    assert "nametag account add" in signed_in(app).get("/inbox").text
+
+
+def test_every_conversation_shows_who_is_writing(agent: FlaskClient, account: Account) -> None:
+    people_wrote(UNKNOWN_PERSON, CAMILLE, LEA)
+    named(account, LEA, username="lea.moreau", name="Léa Moreau")
+    named(account, CAMILLE, name="Camille Roux")
+    page = agent.get("/inbox").text
+    places = [page.index(words) for words in ("lea.moreau</bdi>", "Camille Roux</bdi>", "@user_883201</bdi>")]
+    assert places == sorted(places)
+    assert page.count('<span class="unknown">unknown</span>') == 1
+    assert ">None<" not in page
+
+
+def test_opening_marks_as_read_and_only_by_post(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    opened = part(agent, "/inbox/1").text
+    assert 'hx-post="/inbox/1/read"' in opened
+    assert unread() == 1
+    assert click(agent, "/inbox/1/read").status_code == 204
+    assert unread() == 0
+    assert 'hx-post="/inbox/1/read"' not in part(agent, "/inbox/1").text
+
+
+def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    click(agent, "/inbox/1/read")
+    answer = click(agent, "/inbox/1/unread")
+    assert json.loads(answer.headers["HX-Trigger"])["inbox:refresh"]
+    assert unread() == 1
+
+
+def test_asking_for_a_person_makes_them_due_and_calls_a_worker(
+    agent: FlaskClient, account: Account, redis: Redis
+) -> None:
+    people_wrote(LEA)
+    redis.flushall()
+    assert click(agent, "/inbox/1/refresh").status_code == 204
+    db.session.rollback()
+    assert db.session.scalars(select(Identity.next_purpose)).one() is Purpose.ASKED
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
+
+
+def test_our_own_messages_are_ours_whoever_sent_them_last(agent: FlaskClient) -> None:
+    deliver(a_message_event(LEA, "Is it available?"), an_echo_event(LEA, "Yes, one left."))
+    opened = part(agent, "/inbox/1").text
+    theirs, ours = opened.index('data-side="theirs"'), opened.index('data-side="ours"')
+    assert theirs < opened.index("Is it available?") < ours < opened.index("Yes, one left.")
+    assert '<span class="name-text">You</span>' in opened
+
+
+def test_names_and_texts_of_strangers_are_escaped(agent: FlaskClient, account: Account) -> None:
+    deliver(a_message_event(LEA, '<img src=x onerror="alert(1)">'))
+    named(account, LEA, name="<script>alert(2)</script>")
+    for page in (agent.get("/inbox").text, part(agent, "/inbox/1").text):
+        assert "<img src=x" not in page
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert(2)" in page
+
+
+@pytest.mark.parametrize(
+    ("url", "loaded"),
+    [
+        ("https://scontent.cdninstagram.com/v/t1.jpg", True),
+        ("https://example.com/t1.jpg", False),
+        ("http://scontent.cdninstagram.com/v/t1.jpg", False),
+        ("https://cdninstagram.com.example.com/t1.jpg", False),
+        ("javascript:alert(1)", False),
+    ],
+)
+def test_only_media_of_meta_is_loaded(agent: FlaskClient, url: str, loaded: bool) -> None:
+    deliver(a_message_event(LEA, None, attachments=[{"type": "image", "payload": {"url": url}}]))
+    opened = part(agent, "/inbox/1").text
+    assert (f'src="{url}"' in opened) == loaded
+    assert (url in opened) == loaded
+
+
+def test_conversations_of_other_accounts_are_not_found(app: Flask, account: Account) -> None:
+    people_wrote(LEA)
+    other = an_account(ATELIER_NORD)
+    elsewhere = signed_in(app)
+    with transaction.write() as tx:
+        tx.execute(update(User).values(account_ids=[other.id]))
+    assert elsewhere.get("/inbox").status_code == 200
+    assert MAISON_LUNE not in elsewhere.get("/inbox").text
+    for address in ("/inbox/1", "/inbox/1/messages", f"/inbox?account={MAISON_LUNE}"):
+        assert elsewhere.get(address).status_code == 404
+    for action in ("read", "unread", "refresh"):
+        assert click(elsewhere, f"/inbox/1/{action}").status_code == 404
+    assert unread() == 1
+
+
+def test_clicks_without_scripts_lead_back_to_a_page(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    answer = click(agent, "/inbox/1/read", htmx=False)
+    assert (answer.status_code, answer.location) == (303, "/inbox/1")
+
+
+def test_reading_changes_nothing(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    for address in ("/inbox", "/inbox/1", "/inbox/1/messages", "/jobs"):
+        agent.get(address)
+    assert unread() == 1
+    assert len(db.session.scalars(select(Message)).all()) == 1
+
+
+def test_a_search_writes_itself_into_the_address(agent: FlaskClient, account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    named(account, LEA, username="lea.moreau")
+    found = part(agent, "/inbox/list?q=lea", HX_Trigger="q")
+    assert found.headers["HX-Replace-Url"].endswith("q=lea")
+    assert "lea.moreau" in found.text
+    assert "@user_000033" not in found.text
+    assert "HX-Replace-Url" not in part(agent, "/inbox/list?q=lea", HX_Trigger="conv-list").headers
+
+
+def test_older_conversations_follow_without_a_gap(agent: FlaskClient) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(45)))
+    first = part(agent, "/inbox/list").text
+    more = first.split('hx-get="/inbox/list/more?', 1)[1].split('"', 1)[0].replace("&amp;", "&")
+    second = part(agent, f"/inbox/list/more?{more}").text
+    assert (first.count('<li class="row"'), second.count('<li class="row"')) == (40, 5)
+    assert "list-more" not in second

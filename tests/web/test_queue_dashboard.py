@@ -1,0 +1,91 @@
+"""rq-dashboard behind our door: who may look, what may be changed, what cannot run there."""
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+
+from app import queue, settings
+from app.viewer import Role
+from tests.web.browsing import signed_in
+
+QUEUE = queue.TASKS[queue.RESOLVE].queue
+EMPTY = f"/admin/queues/queue/{QUEUE}/queued/empty"
+CHANGES = [
+    EMPTY,
+    f"/admin/queues/queue/{QUEUE}/compact",
+    f"/admin/queues/requeue/{QUEUE}",
+    "/admin/queues/job/x/requeue",
+    "/admin/queues/job/x/delete",
+]
+
+
+@pytest.fixture
+def ops(app: Flask) -> FlaskClient:
+    queue.enqueue(queue.RESOLVE, 1)
+    return signed_in(app)
+
+
+def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
+    assert app.test_client().get("/admin/queues/").status_code == 303
+    assert signed_in(app, Role.AGENT).get("/admin/queues/").status_code == 403
+
+
+def test_ops_see_the_queues_and_their_jobs(ops: FlaskClient) -> None:
+    assert ops.get("/admin/queues/").status_code == 200
+    queues = ops.get("/admin/queues/0/data/queues.json").get_json()["queues"]
+    assert [(each["name"], each["count"]) for each in queues] == [(QUEUE, 1)]
+    jobs = ops.get(f"/admin/queues/0/data/jobs/{QUEUE}/queued/8/dsc/1.json").get_json()["jobs"]
+    assert len(jobs) == 1
+
+
+@pytest.mark.parametrize("address", CHANGES)
+def test_nothing_changes_by_get_or_without_a_token(ops: FlaskClient, redis: Redis, address: str) -> None:
+    assert ops.get(address).status_code == 405
+    assert ops.post(address).status_code == 400
+    assert redis.llen(f"rq:queue:{QUEUE}") == 1
+
+
+def test_a_queue_is_emptied_by_post_with_the_token(ops: FlaskClient, redis: Redis) -> None:
+    token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
+    assert token
+    answer = ops.post(EMPTY, headers={"X-CSRFToken": token[1]})
+    assert answer.status_code == 200
+    assert redis.llen(f"rq:queue:{QUEUE}") == 0
+
+
+def test_only_scripts_with_the_one_time_word_run(ops: FlaskClient) -> None:
+    page = ops.get("/admin/queues/")
+    policy = page.headers["Content-Security-Policy"]
+    nonce = re.search(r"'nonce-([^']+)'", policy)
+    assert nonce
+    assert "frame-ancestors 'none'" in policy
+    assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+    scripts = re.findall(r"<script\b[^>]*>", page.text)
+    assert scripts
+    assert all(f'nonce="{nonce[1]}"' in script for script in scripts if "text/template" not in script)
+    assert nonce[1] not in ops.get("/admin/queues/").headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/admin/queues/0/data/jobs/x';alert(1)/queued/8/dsc/1.json",
+        f"/admin/queues/0/data/jobs/{QUEUE}/odd/8/dsc/1.json",
+        "/admin/queues/7/data/queues.json",
+        "/admin/queues/0/view/job/nothing",
+    ],
+)
+def test_odd_addresses_are_not_found(ops: FlaskClient, address: str) -> None:
+    assert ops.get(address).status_code == 404
+
+
+def test_the_address_of_redis_is_not_shown(ops: FlaskClient) -> None:
+    assert "redis.sock" not in ops.get("/admin/queues/").text
+
+
+def test_without_redis_the_page_says_so(ops: FlaskClient) -> None:
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        assert ops.get("/admin/queues/").status_code == 503
