@@ -1,0 +1,102 @@
+"""Grouping messages: by the reader's day, by sender, by silence; who sent one is decided by ids alone."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.identities import display
+from app.inbox import days
+from app.inbox.days import Day, MessageRun, Parties
+from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+TOKYO = timezone(timedelta(hours=9))
+SHOWN = display.name_of(LEA, "lea.moreau", "Léa Moreau")
+PARTIES = Parties(
+    LEA, frozenset({MAISON_LUNE, MAISON_LUNE_IGSID}), SHOWN, display.avatar(LEA, SHOWN), display.avatar("1", SHOWN)
+)
+_ids = count(1)
+
+
+@dataclass
+class Row:
+    """One message as the database gives it."""
+
+    ig_sender_id: str = LEA
+    ago: timedelta = timedelta(0)
+    outgoing: bool = False
+    kind: str = "text"
+    text: str | None = "Hello"
+    attachments: list[dict[str, Any]] | None = None
+    id: int = field(default_factory=lambda: next(_ids))
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent."""
+        return NOW - self.ago
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+
+
+def grouped(*rows: Row, zone: Any = UTC, first_new: int | None = None) -> tuple[Day, ...]:
+    return days.group(rows, PARTIES, zone=zone, first_new=first_new)
+
+
+def runs(*rows: Row) -> list[MessageRun]:
+    return [run for day in grouped(*rows) for run in day.runs]
+
+
+def test_days_are_the_reader_s_and_say_how_near_they_are() -> None:
+    rows = [Row(ago=timedelta(days=400)), Row(ago=timedelta(days=1)), Row()]
+    assert [day.label for day in grouped(*rows)] == [
+        "Thursday 16 October 2025",
+        "Yesterday, Thursday 19 November",
+        "Today, Friday 20 November",
+    ]
+    evening = [Row(ago=timedelta(hours=17)), Row()]
+    assert len(grouped(*evening)) == 2
+    assert len(grouped(*evening, zone=TOKYO)) == 1
+
+
+def test_one_sender_within_ten_minutes_is_one_run() -> None:
+    rows = [Row(ago=timedelta(minutes=30)), Row(ago=timedelta(minutes=20)), Row(ago=timedelta(minutes=9))]
+    assert [len(run.messages) for run in runs(*rows)] == [2, 1]
+
+
+def test_ours_are_ours_by_any_of_our_ids_or_as_an_echo() -> None:
+    ours = [Row(MAISON_LUNE), Row(MAISON_LUNE_IGSID), Row("1", outgoing=True)]
+    assert [(run.side, run.sender) for run in runs(*ours)] == [("ours", "You")]
+    assert [(run.side, run.sender) for run in runs(Row())] == [("theirs", "@lea.moreau")]
+
+
+def test_a_stranger_is_never_taken_for_the_person_or_for_us() -> None:
+    [stranger] = runs(Row("1520000000000777"))
+    assert (stranger.side, stranger.sender) == ("unknown", "Unknown sender 1520000000000777")
+
+
+def test_only_the_last_of_ours_says_that_it_was_sent() -> None:
+    found = runs(Row(MAISON_LUNE), Row(), Row(MAISON_LUNE), Row())
+    assert [run.state for run in found] == [None, None, "Sent", None]
+
+
+def test_the_first_new_message_is_marked() -> None:
+    rows = [Row(), Row()]
+    [day] = grouped(*rows, first_new=rows[1].id)
+    assert [message.first_new for message in day.runs[0].messages] == [False, True]
+
+
+def test_media_of_foreign_hosts_have_no_address() -> None:
+    attachments = [
+        {"kind": "image", "url": "https://scontent.cdninstagram.com/a"},
+        {"kind": "image", "url": "https://example.com/a"},
+    ]
+    [run] = runs(Row(kind="image", attachments=attachments))
+    assert [each.url for each in run.messages[0].attachments] == ["https://scontent.cdninstagram.com/a", None]

@@ -1,0 +1,75 @@
+"""The side pane: where the name came from, or why there is none and when it is tried again."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.identities import sighting
+from app.identities.sighting import FRESH, Sighting
+from app.identities.verdict import Verdict
+from app.inbox import thread
+from app.inbox.details import REPLY_WINDOW, Details
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.cast import LEA, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask, hands: Hands) -> Account:
+    account = an_account()
+    people_wrote(LEA)
+    return account
+
+
+def details() -> Details:
+    return thread.open_(OPERATOR, 1).details
+
+
+@pytest.mark.parametrize(
+    ("username", "name", "source", "shown_as", "origin"),
+    [
+        ("lea.moreau", "Léa", Source.PROFILE, "Username", "Profile API"),
+        (None, "Léa", Source.PROFILE, "Name", "Profile API"),
+        ("lea.moreau", None, Source.CONVERSATIONS, "Username", "Conversations API"),
+    ],
+)
+def test_a_known_person_says_since_when_and_from_where(
+    account: Account, username: str | None, name: str | None, source: Source, shown_as: str, origin: str
+) -> None:
+    seen = Sighting(LEA, username=username, name=name, picture_url=None, source=source, at=clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    found = details()
+    assert (found.shown_as, found.source, found.fresh) == (shown_as, origin, True)
+    assert found.resolved_at is not None
+    assert abs(found.resolved_at - clock.now()) < timedelta(seconds=1)
+
+
+def test_a_name_older_than_seven_days_is_not_fresh(account: Account, hands: Hands) -> None:
+    seen = Sighting(LEA, username="lea", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    hands.at += FRESH + timedelta(seconds=1)
+    assert not details().fresh
+
+
+def test_a_nameless_person_says_why_and_when_again(account: Account) -> None:
+    verdict = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
+    with transaction.write() as tx:
+        sighting.failed(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
+    found = details()
+    assert (found.shown_as, found.failure_count, found.most_failures, found.source) == ("Short ID", 1, 5, None)
+    assert "nobody under this id" in (found.reason or "")
+    assert found.next_try_at is not None
+
+
+def test_a_reply_is_possible_for_a_day_after_their_last_message(account: Account) -> None:
+    ends_at = details().window_ends_at
+    assert ends_at is not None
+    assert abs(ends_at - clock.now() - REPLY_WINDOW) < timedelta(seconds=1)

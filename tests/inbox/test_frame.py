@@ -1,0 +1,75 @@
+"""The frame around every page: accounts to choose from, counts, the dot of a running job, the budget."""
+
+import pytest
+from flask import Flask
+
+from app import settings
+from app.errors import NotFound
+from app.inbox import frame
+from app.models.identity import Purpose
+from app.models.inbox import Account
+from app.models.run import Kind
+from app.runs import plan
+from app.viewer import OPERATOR, Role, Viewer
+from tests.calls.lookups import made
+from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def test_before_the_first_account_there_is_nothing_to_choose(app: Flask) -> None:
+    at = frame.desk(OPERATOR)
+    assert (at.account_id, at.ig_account_id, at.accounts) == (None, "", ())
+    around = frame.of(OPERATOR, at)
+    assert (around.account, around.budget, around.unread_count, around.running) == (None, None, 0, False)
+
+
+def test_the_account_connected_first_is_chosen_unless_another_is_named(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    assert frame.desk(OPERATOR).account_id == account.id
+    assert frame.desk(OPERATOR, ig_account_id=ATELIER_NORD).account_id == other.id
+    assert frame.desk(OPERATOR, account_id=other.id).ig_account_id == ATELIER_NORD
+    choices = frame.of(OPERATOR, frame.desk(OPERATOR, ig_account_id=ATELIER_NORD)).accounts
+    assert [(choice.name, choice.current) for choice in choices] == [("maison.lune", False), ("atelier.nord", True)]
+
+
+def test_accounts_that_may_not_be_seen_do_not_exist(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    viewer = Viewer(user_id=2, name="oskar@example.com", role=Role.AGENT, account_ids=frozenset({other.id}))
+    assert frame.desk(viewer).ig_account_id == ATELIER_NORD
+    with pytest.raises(NotFound):
+        frame.desk(viewer, ig_account_id=MAISON_LUNE)
+    with pytest.raises(NotFound):
+        frame.desk(viewer, account_id=account.id)
+
+
+def test_counts_are_the_chosen_account_s(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    people_wrote(LEA, CAMILLE)
+    assert frame.of(OPERATOR, frame.desk(OPERATOR)).unread_count == 2
+    assert frame.of(OPERATOR, frame.desk(OPERATOR, account_id=other.id)).unread_count == 0
+
+
+def test_a_job_that_is_not_over_shows(account: Account) -> None:
+    people_wrote(LEA)
+    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    assert frame.of(OPERATOR, frame.desk(OPERATOR)).running
+
+
+def test_the_budget_is_shown_as_long_as_it_can_be_known(account: Account) -> None:
+    made(account.id, 3, purpose=Purpose.LIVE)
+    meter = frame.of(OPERATOR, frame.desk(OPERATOR)).budget
+    assert meter is not None
+    assert (meter.used, meter.limit) == (3, 200)
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        assert frame.of(OPERATOR, frame.desk(OPERATOR)).budget is None
+
+
+@pytest.mark.parametrize(("role", "operates"), [(Role.AGENT, False), (Role.OPS, True), (Role.ADMIN, True)])
+def test_what_a_role_may_do_shows(account: Account, role: Role, operates: bool) -> None:
+    viewer = Viewer(user_id=2, name="nadia.kessler@example.com", role=role)
+    around = frame.of(viewer, frame.desk(viewer))
+    assert (around.operates, around.role, around.viewer_initials) == (operates, role, "NK")

@@ -1,0 +1,121 @@
+"""The list: newest first, no row lost or doubled between pages, filters, search and counts."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.errors import Invalid
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.inbox import listing
+from app.inbox.listing import ListPage
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, UNKNOWN_PERSON, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
+    seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+
+
+def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListPage:
+    want = listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it
+    return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
+
+
+def shown(found: ListPage) -> list[str]:
+    return [row.display.text for row in found.rows]
+
+
+def cursor_of(found: ListPage) -> str:
+    assert found.older
+    return found.older.partition("after=")[2].replace("%2C", ",")
+
+
+def test_the_newest_conversation_comes_first(account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    people_wrote(LEA, at=clock.now() + timedelta(seconds=1))
+    named(account, LEA, "lea.moreau")
+    assert shown(page(account)) == ["@lea.moreau", "@user_000033"]
+    assert page(account).rows[0].unread_count == 2
+
+
+def test_pages_follow_each_other_while_messages_arrive(account: Account) -> None:
+    crowd = [str(10**15 + place) for place in range(100)]
+    people_wrote(*crowd)
+    first = page(account)
+    people_wrote(LEA, crowd[0], at=clock.now() + timedelta(seconds=1))
+    second = page(account, after=cursor_of(first))
+    third = page(account, after=cursor_of(second))
+    seen = [row.id for each in (first, second, third) for row in each.rows]
+    assert len(seen) == len(set(seen)) == 99  # all but the one that jumped to the top meanwhile
+    assert third.older is None
+
+
+def test_a_poll_renders_as_many_rows_as_were_loaded(account: Account) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(90)))
+    assert page(account, after=cursor_of(page(account))).limit == 80
+    assert len(page(account, limit=80).rows) == 80
+    assert len(page(account, limit=10**6).rows) == 90
+
+
+def test_filters_and_counts_agree(account: Account) -> None:
+    people_wrote(LEA, CAMILLE, GHOST)
+    named(account, LEA, "lea.moreau")
+    assert (page(account).unread_count, page(account).unknown_count) == (3, 2)
+    assert shown(page(account, filter_="unknown")) == ["@user_000404", "@user_000033"]
+    assert len(page(account, filter_="unread").rows) == 3
+
+
+def test_counts_stop_at_a_hundred(account: Account) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(120)))
+    assert listing.counts(account.id) == listing.Counts(100, 100)
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("lea", "@lea.moreau"),
+        ("@LEA", "@lea.moreau"),
+        ("moreau", "@lea.moreau"),
+        ("roux", "Camille Roux"),
+        ("883201", "@user_883201"),
+        ("user_883201", "@user_883201"),
+        (UNKNOWN_PERSON, "@user_883201"),
+    ],
+)
+def test_search_looks_at_usernames_names_and_ids(account: Account, q: str, found: str) -> None:
+    people_wrote(LEA, CAMILLE, UNKNOWN_PERSON)
+    named(account, LEA, "lea.moreau", "Léa Moreau")
+    named(account, CAMILLE, None, "Camille Roux")
+    assert shown(page(account, q=q)) == [found]
+
+
+@pytest.mark.parametrize("q", ["%", "_", "a%", "\\"])
+def test_wildcards_are_only_characters(account: Account, q: str) -> None:
+    people_wrote(LEA)
+    named(account, LEA, "lea.moreau")
+    assert shown(page(account, q=q)) == []
+
+
+def test_accounts_that_a_viewer_may_not_see_have_no_rows(account: Account) -> None:
+    people_wrote(LEA)
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({account.id + 1}))
+    assert page(account, elsewhere).rows == ()
+
+
+@pytest.mark.parametrize("wanted", [{"filter_": "odd"}, {"limit": 0}, {"q": "x" * 201}, {"after": "x"}])
+def test_what_no_address_of_ours_says_is_refused(app: Flask, wanted: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it

@@ -1,0 +1,89 @@
+"""An open conversation: its messages in order, what is new, read and unread."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import clock
+from app.db.engine import db
+from app.errors import NotFound
+from app.inbox import thread
+from app.inbox.thread import Thread
+from app.ingest import receive
+from app.models.inbox import Account, Conversation
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, people_wrote, signed
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def wrote(number: int, *, minutes_ago: int = 60) -> None:
+    first_ms = int((clock.now() - timedelta(minutes=minutes_ago)).timestamp() * 1000)
+    events = [a_message_event(LEA, f"Message {place}", at_ms=first_ms + place) for place in range(number)]
+    body = a_delivery(*events)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def texts(opened: Thread) -> list[str | None]:
+    return [message.text for day in opened.days for run in day.runs for message in run.messages]
+
+
+def conversation() -> Conversation:
+    db.session.rollback()
+    return db.session.scalars(select(Conversation)).one()
+
+
+def test_the_newest_fifty_are_shown_oldest_first_and_the_rest_follows(account: Account) -> None:
+    wrote(120)
+    opened = thread.open_(OPERATOR, 1)
+    assert texts(opened) == [f"Message {place}" for place in range(70, 120)]
+    assert opened.older
+    before = thread.open_(OPERATOR, 1, before=opened.older.partition("before=")[2])
+    assert texts(before) == [f"Message {place}" for place in range(20, 70)]
+    first = thread.open_(OPERATOR, 1, before=(before.older or "").partition("before=")[2])
+    assert (texts(first), first.older) == ([f"Message {place}" for place in range(20)], None)
+
+
+def test_the_divider_stays_before_what_was_unread_on_opening(account: Account) -> None:
+    wrote(3)
+    thread.mark_read(OPERATOR, 1)
+    wrote(2, minutes_ago=5)
+    opened = thread.open_(OPERATOR, 1)
+    assert opened.unread_count == 2
+    thread.mark_read(OPERATOR, 1)
+    again = thread.open_(OPERATOR, 1, new_from=opened.new_from)
+    new = [message.id for day in again.days for run in day.runs for message in run.messages if message.first_new]
+    assert new == [opened.new_from]
+    assert thread.open_(OPERATOR, 1).new_from is None
+
+
+def test_reading_covers_what_is_there_and_not_what_comes(account: Account) -> None:
+    wrote(3)
+    thread.mark_read(OPERATOR, 1)
+    assert conversation().unread_count == 0
+    wrote(1, minutes_ago=1)
+    assert conversation().unread_count == 1
+    thread.mark_unread(OPERATOR, 1)
+    assert conversation().unread_count == 1
+
+
+def test_a_thread_says_who_it_is_with_and_what_is_known(account: Account) -> None:
+    people_wrote(CAMILLE)
+    opened = thread.open_(OPERATOR, 1)
+    assert (opened.display.text, opened.account) == ("@user_000033", "maison.lune")
+    assert opened.details.shown_as == "Short ID"
+
+
+@pytest.mark.parametrize("use", [thread.open_, thread.mark_read, thread.mark_unread, thread.ask, thread.account_of])
+def test_what_a_viewer_may_not_see_is_not_found(account: Account, use: object) -> None:
+    wrote(1)
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.ADMIN, account_ids=frozenset({account.id + 1}))
+    for viewer, conversation_id in ((elsewhere, 1), (OPERATOR, 2)):
+        with pytest.raises(NotFound):
+            use(viewer, conversation_id)  # type: ignore[operator]  # one of several functions
+    assert conversation().unread_count == 1
