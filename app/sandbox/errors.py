@@ -34,7 +34,8 @@ NAMES = frozenset(_ERRORS)
 def error(name: str, message: str | None = None) -> tuple[int, dict[str, Any]]:
     """Return HTTP status and body of the error called `name`, such as "230" or "100-33"."""
     status, code, subcode, words = _ERRORS[name]
-    said: dict[str, Any] = {"message": message or words, "type": "OAuthException", "code": code}
+    kind = "GraphMethodException" if subcode == 33 else "OAuthException"
+    said: dict[str, Any] = {"message": message or words, "type": kind, "code": code}
     if subcode is not None:
         said["error_subcode"] = subcode
     if code in (2, 4):

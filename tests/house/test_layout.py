@@ -18,13 +18,14 @@ TESTED_ELSEWHERE = {
     "viewer.py": "tests/runs/test_plan.py and the doors' tests of roles",
     "tasks.py": "tests/house/test_tasks.py and tests/whole",
     "factory.py": "every test that has an app",
-    "lifeline.py": "tests/whole/test_processes.py",
     "db/engine.py": "tests/db/test_transaction.py",
     "models/inbox.py": "tests/db/test_migrate.py",
     "models/identity.py": "tests/db/test_migrate.py",
     "models/run.py": "tests/db/test_migrate.py",
     "models/user.py": "tests/db/test_migrate.py",
     "instagram/events.py": "tests/instagram/test_webhook.py",
+    "sandbox/accounts.py": "tests/sandbox/test_control.py",
+    "sandbox/server.py": "tests/sandbox/test_control.py and test_graph.py",
 }
 
 

@@ -1,0 +1,41 @@
+"""`nametag dead-letters …`: reading what could not be placed."""
+
+import json
+
+from flask import Flask
+
+from app.ingest import receive
+from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, signed
+from tests.cli.commands import nametag, refused
+
+
+def a_letter(text: str = "Bonjour") -> None:
+    body = a_delivery(a_message_event(LEA, text), ig_account_id=ATELIER_NORD)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def test_none_is_said_in_words(app: Flask) -> None:
+    assert nametag("dead-letters", "list").stdout == "There are none.\n"
+    assert json.loads(nametag("dead-letters", "list", "--json").stdout) == []
+
+
+def test_the_newest_comes_first_and_can_be_shown_whole(app: Flask) -> None:
+    a_letter("first")
+    a_letter("second")
+    listed = json.loads(nametag("dead-letters", "list", "--json", "--limit", "1").stdout)
+    assert [(each["reason"], each["accountId"], each["times"]) for each in listed] == [
+        ("unknown_account", ATELIER_NORD, 1)
+    ]
+    shown = json.loads(nametag("dead-letters", "show", str(listed[0]["id"]), "--json").stdout)
+    assert "second" in shown["raw"]
+    assert "second" in nametag("dead-letters", "show", str(listed[0]["id"])).stdout
+
+
+def test_what_looks_like_a_token_is_not_shown(app: Flask) -> None:
+    a_letter("access_token=IGAAcanaryOfATest0123456789")
+    assert "IGAAcanary" not in nametag("dead-letters", "show", "1").stdout
+
+
+def test_an_unknown_letter_is_one_line(app: Flask) -> None:
+    refused(nametag("dead-letters", "show", "7"), status=1)
+    assert nametag("dead-letters", "show", "x").exit_code == 2

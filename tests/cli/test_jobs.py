@@ -1,0 +1,121 @@
+"""`nametag backfill-profiles`, `refresh-identities` and `jobs …`."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from app.db.engine import db
+from app.models.inbox import Account
+from app.models.run import Kind, Run, RunState
+from app.runs import execute, plan
+from app.viewer import OPERATOR
+from tests.bed.processes import Sandbox
+from tests.bed.waiting import until
+from tests.cast import GHOST, LEA, MAISON_LUNE, a_sandbox_account, people_wrote
+from tests.cli.commands import nametag, refused
+from tests.runs.test_plan import run_of
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    account = a_sandbox_account()
+    people_wrote(LEA, GHOST)
+    return account
+
+
+@pytest.fixture
+def working(app: Flask) -> Iterator[None]:
+    """Somebody who works on every run, as a worker would."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            with app.app_context():
+                for run_id in db.session.scalars(select(Run.id)).all():
+                    execute.run_slice(run_id)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+def runs() -> int:
+    db.session.rollback()
+    return db.session.scalars(select(func.count()).select_from(Run)).one()
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"), [("backfill-profiles", Kind.BACKFILL), ("refresh-identities", Kind.REFRESH)]
+)
+def test_a_start_prints_the_id_alone(account: Account, command: str, kind: Kind) -> None:
+    answer = nametag(command, "--account-id", MAISON_LUNE)
+    assert answer.exit_code == 0
+    assert re.fullmatch(r"[0-9a-f]{12}\n", answer.stdout)
+    assert run_of(answer.stdout.strip()).kind is kind
+
+
+@pytest.mark.usefixtures("working")
+def test_waiting_shows_progress_and_ends_with_a_summary(account: Account) -> None:
+    answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines()[-1] == (
+        "Backfill profiles: 1 resolved, 0 already fresh, 1 failed, 0 skipped of 2; 2 calls."
+    )
+
+
+def test_waiting_for_a_run_that_is_cancelled_fails(account: Account, app: Flask) -> None:
+    def cancel() -> None:
+        with app.app_context():
+            until(runs, "the run has started")
+            plan.cancel(OPERATOR, db.session.scalars(select(Run.id)).one())
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
+    thread.join()
+    assert answer.exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["backfill-profiles", "refresh-identities"])
+def test_an_unknown_account_is_misuse_and_starts_nothing(account: Account, command: str) -> None:
+    assert "account" in refused(nametag(command, "--account-id", "1"), status=2)
+    assert runs() == 0
+
+
+@pytest.mark.parametrize("size", ["0", "101", "-1", "ten"])
+def test_a_batch_size_outside_1_to_100_is_misuse_and_starts_nothing(account: Account, size: str) -> None:
+    answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", size)
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "100" in answer.stderr or "integer" in answer.stderr
+    assert runs() == 0
+
+
+def test_a_second_start_names_the_running_one(account: Account) -> None:
+    first = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
+    line = refused(nametag("backfill-profiles", "--account-id", MAISON_LUNE), status=1)
+    assert first in line
+    assert "already running" in line.lower()
+
+
+def test_jobs_are_listed_shown_cancelled_and_retried(account: Account) -> None:
+    run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
+    execute.run_slice(run_id)
+    assert nametag("jobs", "list").stdout.splitlines()[1].startswith(f"{run_id}  backfill  maison.lune  some_failed")
+    assert [each["id"] for each in json.loads(nametag("jobs", "list", "--json").stdout)] == [run_id]
+    shown = json.loads(nametag("jobs", "show", run_id, "--json").stdout)
+    assert (shown["resolved"], shown["failed"], shown["total"]) == (1, 1, 2)
+    assert nametag("jobs", "retry", run_id).stdout == f"Job {run_id} tries 1 person again.\n"
+    assert nametag("jobs", "cancel", run_id).stdout == f"Job {run_id} ends after its present person.\n"
+    assert run_of(run_id).state in (RunState.CANCELED, RunState.CANCELING)
+
+
+@pytest.mark.parametrize("command", ["show", "cancel", "retry"])
+def test_an_unknown_job_is_one_line(app: Flask, command: str) -> None:
+    refused(nametag("jobs", command, "0123456789ab"), status=1)

@@ -1,0 +1,70 @@
+"""`nametag`: help everywhere, and one clear line with the right status for whatever goes wrong."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from flask import Flask
+
+from app import settings
+from app.cli.main import main
+from tests.bed.processes import Processes
+from tests.cli.commands import nametag, refused
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+EVERY = dict(commands())
+
+
+@pytest.mark.parametrize("path", [path for path in EVERY if path != ("sandbox",)], ids=" ".join)
+def test_help_is_everywhere_and_starts_nothing(path: tuple[str, ...]) -> None:
+    answer = nametag(*path, "--help")
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("Usage: ")
+
+
+def test_the_sandbox_s_help_is_its_own(processes: Processes) -> None:
+    answer = processes.nametag("sandbox", "--help")
+    assert (answer.returncode, "--webhook-url" in answer.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("path", [path for path in EVERY if path[-1] in ("list", "show", "check")], ids=" ".join)
+def test_whatever_lists_or_shows_speaks_json(path: tuple[str, ...]) -> None:
+    assert "--json" in nametag(*path, "--help").stdout
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    for path, command in EVERY.items():
+        for parameter in command.params:
+            words = {"password", "token", "secret"} & set((parameter.name or "").split("_"))
+            assert not words or getattr(parameter, "is_flag", False), (path, parameter.name)
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("jobs", "nonsense"), ("--nonsense",), ("jobs", "list", "--odd")])
+def test_a_mistyped_command_is_misuse(arguments: tuple[str, ...]) -> None:
+    answer = nametag(*arguments)
+    assert (answer.exit_code, answer.stdout) == (2, "")
+
+
+def test_something_of_ours_that_is_not_there_is_one_line(app: Flask) -> None:
+    assert "job" in refused(nametag("jobs", "show", "0123456789ab"), status=1)
+
+
+def test_a_broken_setting_is_one_line_that_names_it(processes: Processes) -> None:
+    answer = processes.nametag("jobs", "list", GRAPH_CALLS_PER_HOUR="many")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.count("\n") == 1
+    assert "GRAPH_CALLS_PER_HOUR" in answer.stderr
+
+
+def test_a_database_that_is_away_is_one_line_without_its_password(app: Flask) -> None:
+    with settings.using(database_url="postgresql+psycopg://nametag:hidden@127.0.0.1:1/nametag"):
+        line = refused(nametag("jobs", "list"), status=1)
+    assert "database" in line
+    assert "hidden" not in line
