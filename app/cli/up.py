@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import signal
 import socket
 import sys
 import urllib.request
@@ -17,7 +16,7 @@ from app import factory, settings
 from app.cli import database, demo, processes
 from app.settings import Settings
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper, Program, StartFailed
+from app.supervisor.processes import Keeper, Program, StartFailed, StopAsked
 from app.supervisor.redis_server import RedisUnusable
 from app.users import people
 
@@ -36,7 +35,8 @@ def up(with_demo: bool) -> None:
     chosen = settings.current()
     if with_demo and chosen.production:
         raise click.UsageError("--demo is refused when NAMETAG_ENV=production.")
-    with _alone(chosen.data_dir) as tell_others, _stopped_at_the_end(Keeper(_log(chosen), _say)) as keeper:
+    keeper = Keeper(_log(chosen), _say)
+    with _alone(chosen.data_dir) as tell_others, keeper.heeding(), _stopped_at_the_end(keeper):
         listener, port = _listen(chosen.port)
         url = f"http://{processes.HOST}:{port}"
         tell_others(url)
@@ -111,16 +111,13 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _stopped_at_the_end(keeper: Keeper) -> Iterator[Keeper]:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stopped_at_the_end(keeper: Keeper) -> Iterator[None]:
     try:
-        yield keeper
-    except KeyboardInterrupt:
+        yield
+    except StopAsked:
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # the stop is under way and ends by itself
-        keeper.stop()
+        keeper.stop()  # a further Ctrl-C is only noted: the stop is under way and ends by itself
 
 
 @contextmanager

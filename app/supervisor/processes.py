@@ -23,6 +23,10 @@ class StartFailed(Exception):
     """A program ended, or said nothing, instead of becoming ready."""
 
 
+class StopAsked(Exception):
+    """SIGINT or SIGTERM came before everything was started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to run: `ready` says when it may be used, `stage` when it is stopped (highest first, alike ones together).
@@ -56,16 +60,29 @@ class Keeper:
     log: Path | None
     say: Callable[[str], None]
     _running: dict[str, _Running] = field(default_factory=dict)
+    _asked: list[int] = field(default_factory=list)
+    _wakes: int = -1
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Take note of SIGINT and SIGTERM within the block: `keep` returns, and starting more raises StopAsked.
+
+        The handlers raise nothing: an exception of theirs is lost when the signal comes in the middle of a fork.
+        """
+        with _signals(self._asked) as self._wakes:
+            yield
 
     def start(self, program: Program) -> None:
-        """Start `program` and return at once; raises OSError when it cannot be run."""
+        """Start `program` and return at once; raises OSError when it cannot be run, StopAsked once a stop was."""
+        self._go_on()
         self._running[program.name] = _Running(program, self._spawn(program), clock.monotonic())
 
     def await_ready(self, *names: str) -> None:
-        """Block until every named program is ready; raises StartFailed for one that ends or takes too long."""
+        """Block until every named program is ready; raises StartFailed for one that is not in time, and StopAsked."""
         for running in [self._running[name] for name in names]:
             deadline = running.since + running.program.ready_seconds
             while not running.program.ready():
+                self._go_on()
                 if running.process.poll() is not None:
                     raise StartFailed(f"{running.program.name} did not start: {_how(running.process)}. {self._where()}")
                 if clock.monotonic() > deadline:
@@ -73,12 +90,11 @@ class Keeper:
                 clock.sleep(_LOOK_SECONDS)
 
     def keep(self) -> None:
-        """Restart what dies until this process is asked to stop by SIGINT or SIGTERM."""
-        with _signals() as (wakes, asked):
-            while not asked():
-                self.mend()
-                select.select([wakes], [], [], self._until_next())
-                _drain(wakes)
+        """Restart what dies until this process is asked to stop; only within `heeding`."""
+        while not self._asked:
+            self.mend()
+            select.select([self._wakes], [], [], self._until_next())
+            _drain(self._wakes)
 
     def mend(self) -> None:
         """Start again what has died and waited long enough; returns at once."""
@@ -97,6 +113,10 @@ class Keeper:
     def process_id(self, name: str) -> int:
         """Return the process id of the named program's present process."""
         return self._running[name].process.pid
+
+    def _go_on(self) -> None:
+        if self._asked:
+            raise StopAsked
 
     def _where(self) -> str:
         return f"See {self.log}." if self.log else "See above."
@@ -144,9 +164,7 @@ class Keeper:
 
 
 @contextmanager
-def _signals() -> Iterator[tuple[int, Callable[[], bool]]]:
-    asked: list[int] = []
-
+def _signals(asked: list[int]) -> Iterator[int]:
     def note(number: int, _frame: FrameType | None) -> None:
         if number != signal.SIGCHLD:
             asked.append(number)
@@ -157,7 +175,7 @@ def _signals() -> Iterator[tuple[int, Callable[[], bool]]]:
     before = {number: signal.signal(number, note) for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)}
     waker = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     try:
-        yield wakes, lambda: bool(asked)
+        yield wakes
     finally:
         signal.set_wakeup_fd(waker)
         for number, handler in before.items():

@@ -44,7 +44,7 @@ def test_ctrl_c_and_sigterm_end_everything_with_status_0(processes: Processes, n
     began = children(started.id)
     assert started.end(number) == 0
     assert started.output().endswith("Stopped.\n")
-    assert not any(map(alive, began))
+    until(lambda: not any(map(alive, began)), "every part has gone", 2)
     assert not answers(url)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app import clock
-from app.supervisor.processes import LONGEST_WAIT_SECONDS, STEADY_SECONDS, Keeper, Program, StartFailed
+from app.supervisor.processes import LONGEST_WAIT_SECONDS, STEADY_SECONDS, Keeper, Program, StartFailed, StopAsked
 from tests.bed.processes import ROOT, alive
 from tests.bed.waiting import until
 
@@ -148,10 +148,38 @@ def test_keeping_ends_when_asked_and_mends_until_then(keeper: Keeper, said: list
 
     disturber = threading.Thread(target=disturb)
     disturber.start()
-    keeper.keep()
+    with keeper.heeding():
+        keeper.keep()
     disturber.join()
     assert len(said) == 1
     assert signal.getsignal(number) == before
+
+
+def test_once_a_stop_was_asked_nothing_more_is_started(keeper: Keeper) -> None:
+    with keeper.heeding():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StopAsked):
+            keeper.start(sleeper())
+
+
+def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from app.supervisor.processes import Keeper, Program
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
+keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
+with keeper.heeding():
+    keeper.start(Program("sleeper", ({sys.executable!r}, "-c", "import time; time.sleep(60)")))
+    keeper.keep()
+keeper.stop()
+"""
+    supervisor = subprocess.Popen(python(code), cwd=ROOT)
+    try:
+        assert supervisor.wait(15) == 0
+    finally:
+        supervisor.kill()
+        supervisor.wait()
 
 
 def test_no_program_outlives_a_killed_supervisor(tmp_path: Path) -> None:
@@ -161,7 +189,8 @@ from app.supervisor.processes import Keeper, Program
 keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
 keeper.start(Program("deaf", ({sys.executable!r}, "-c", {DEAF!r})))
 print(keeper.process_id("deaf"), flush=True)
-keeper.keep()
+with keeper.heeding():
+    keeper.keep()
 """
     supervisor = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert supervisor.stdout is not None
