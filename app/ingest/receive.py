@@ -11,7 +11,7 @@ from app.db.transaction import Tx
 from app.errors import Unavailable
 from app.ingest import apply, dead_letters
 from app.ingest.apply import Addressee, MisaddressedError
-from app.instagram import webhook
+from app.instagram import signatures, webhook
 from app.instagram.webhook import Item, UnreadableBodyError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Receipt:
 
 def is_subscription(mode: str, token: str) -> bool:
     """Return whether a handshake of Meta's carries our verify token."""
-    return webhook.is_handshake(mode, token, verify_token=settings.current().meta_verify_token)
+    return signatures.is_handshake(mode, token, verify_token=settings.current().meta_verify_token)
 
 
 def delivery(body: bytes, signature: str | None) -> Receipt:
@@ -38,7 +38,7 @@ def delivery(body: bytes, signature: str | None) -> Receipt:
 
     Raises Unavailable when the database cannot take it; then Meta is to deliver again.
     """
-    if not webhook.is_signed(body, signature, settings.current().meta_app_secrets):
+    if not signatures.is_signed(body, signature, settings.current().meta_app_secrets):
         logger.warning("a delivery was refused: its signature is missing or wrong")
         return Receipt(401)
     received_at = clock.now()

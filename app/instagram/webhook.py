@@ -1,10 +1,8 @@
-"""A delivery of Meta's: is it signed, what does it say. Never raises for one bad item; knows no table."""
+"""What a delivery of Meta's says: envelopes become events. Never raises for one bad item; knows no table."""
 
-import hashlib
-import hmac
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 from app import clock, text
 from app.instagram.events import Attachment, Event, Kind, MessageSent
 
-SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})", re.ASCII)
 DEPTH = 32
 FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
 MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
@@ -53,27 +50,6 @@ class Item:
     reason: str
     explanation: str
     raw: dict[str, Any]
-
-
-def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
-    """Return whether `signature` (the X-Hub-Signature-256 header) fits the raw body under any of the app secrets.
-
-    Only the lower-case form that Meta sends is accepted (instagram-platform.md 3).
-    """
-    match = SIGNATURE.fullmatch(signature or "")
-    if match is None:
-        return False
-    given = match[1].encode()
-    fits = [
-        hmac.compare_digest(hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode(), given)
-        for secret in secrets
-    ]
-    return any(fits)
-
-
-def is_handshake(mode: str | None, token: str | None, *, verify_token: str) -> bool:
-    """Return whether a subscription handshake carries our verify token; compared in constant time."""
-    return mode == "subscribe" and hmac.compare_digest((token or "").encode(), verify_token.encode())
 
 
 def parse(body: bytes, *, received_at: datetime) -> list[Item]:

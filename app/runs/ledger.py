@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
 
 from app import clock
 from app.db import transaction
@@ -64,13 +64,11 @@ def take(run_id: str, *, who: str) -> Lease | None:
     of the item's tries, so that a person whose lookup kills workers cannot hold a run for ever.
     """
     now = clock.now()
-    # A lease that runs far longer than any was given comes from a clock that was wrong (reliability.md F29).
-    lapsed = or_(Run.lease_until.is_(None), Run.lease_until < now, Run.lease_until > now + 2 * LEASE)
     with transaction.write() as tx:
         before = tx.execute(select(Run).where(Run.id == run_id)).first()
         taken = tx.execute(
             update(Run)
-            .where(Run.id == run_id, Run.state.in_(ACTIVE), lapsed, or_(Run.resume_at.is_(None), Run.resume_at <= now))
+            .where(Run.id == run_id, *_takeable(now))
             .values(
                 lease_by=who,
                 lease_until=now + LEASE,
@@ -84,15 +82,8 @@ def take(run_id: str, *, who: str) -> Lease | None:
             return None
         running = update(Run).where(Run.id == run_id, Run.state.in_((RunState.QUEUED, RunState.WAITING)))
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
-        lease = Lease(
-            run_id,
-            taken.account_id,
-            taken.kind,
-            taken.batch_size,
-            taken.created_at,
-            taken.fence,
-            taken.state is RunState.CANCELING,
-        )
+        facts = (taken.account_id, taken.kind, taken.batch_size, taken.created_at, taken.fence)
+        lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
         if before.lease_until is not None:
             _charge_the_dead(tx, lease)
         tx.touch(lease.account_id)
@@ -164,12 +155,8 @@ def tries_of(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, int]:
 
 def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: datetime) -> None:
     """Leave items for later because somebody else is looking these people up right now."""
-    items = update(RunItem).where(
-        RunItem.run_id == lease.run_id,
-        RunItem.ig_participant_id.in_(ig_participant_ids),
-        RunItem.state == ItemState.TODO,
-    )
-    tx.execute(items.values(next_try_at=until))
+    items = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
+    tx.execute(items.where(RunItem.ig_participant_id.in_(ig_participant_ids)).values(next_try_at=until))
 
 
 def pause(lease: Lease, *, until: datetime, reason: str) -> None:
@@ -199,6 +186,12 @@ def give_back(lease: Lease) -> bool:
             ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
         ).one()
         return _go_on(tx, lease, opened)
+
+
+def ready(now: datetime) -> list[tuple[str, Kind]]:
+    """Return the active runs that nobody works on and that may go on now, oldest first."""
+    found = select(Run.id, Run.kind).where(*_takeable(now)).order_by(Run.created_at)
+    return [(row.id, row.kind) for row in db.session.execute(found)]
 
 
 def _go_on(tx: Tx, lease: Lease, opened: Row[Any]) -> bool:
@@ -238,18 +231,14 @@ def _charge_the_dead(tx: Tx, lease: Lease) -> None:
     if item is None:
         return
     if item.tries + 1 >= TRIES:
-        settle(
-            tx, lease, item.ig_participant_id, Settled(ItemState.FAILED, reason="worker_died", code="worker", calls=0)
-        )
+        died = Settled(ItemState.FAILED, reason="worker_died", code="worker")
+        settle(tx, lease, item.ig_participant_id, died)
         return
     charged = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.ig_participant_id == item.ig_participant_id)
     tx.execute(charged.values(tries=RunItem.tries + 1))
 
 
-def ready(now: datetime) -> list[tuple[str, Kind]]:
-    """Return the active runs that nobody works on and that may go on now, oldest first."""
+def _takeable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    # A lease that runs far longer than any was given comes from a clock that was wrong (reliability.md F29).
     free = or_(Run.lease_until.is_(None), Run.lease_until < now, Run.lease_until > now + 2 * LEASE)
-    found = select(Run.id, Run.kind).where(
-        Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now)
-    )
-    return [(row.id, row.kind) for row in db.session.execute(found.order_by(Run.created_at))]
+    return Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now)

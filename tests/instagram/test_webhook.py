@@ -1,4 +1,4 @@
-"""A delivery of Meta's: signatures, envelopes, and what hostile bodies turn into."""
+"""A delivery of Meta's: envelopes, and what hostile bodies turn into."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,6 @@ from app.instagram.webhook import Item, UnreadableBodyError
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_echo_event
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-VECTORS: dict[str, Any] = json.loads((SAMPLES / "webhook-signature-vectors.json").read_text())
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
@@ -24,29 +23,6 @@ def parsed(*events: dict[str, Any]) -> list[Item]:
 def message(item: Item) -> MessageSent:
     assert isinstance(item.event, MessageSent)
     return item.event
-
-
-@pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
-def test_signatures_are_judged_as_in_the_vectors(vector: dict[str, Any]) -> None:
-    secrets = [VECTORS["app_secret"], VECTORS["instagram_app_secret"]]
-    header = vector["headers"].get("X-Hub-Signature-256")
-    assert webhook.is_signed(vector["raw_body"].encode(), header, secrets) is vector["expect"].startswith("accept")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [None, "", "sha256=", "sha256=" + "a" * 63, "sha256=" + "a" * 65, "sha1=" + "a" * 64, "sha256=é" + "a" * 63],
-)
-def test_a_malformed_signature_is_simply_wrong(header: str | None) -> None:
-    assert not webhook.is_signed(b"{}", header, ["secret"])
-
-
-def test_two_digests_joined_by_a_comma_are_refused() -> None:
-    good = VECTORS["vectors"][0]
-    header = good["headers"]["X-Hub-Signature-256"]
-    body = good["raw_body"].encode()
-    assert webhook.is_signed(body, header, [VECTORS["app_secret"]])
-    assert not webhook.is_signed(body, f"{header},{header}", [VECTORS["app_secret"]])
 
 
 @pytest.mark.parametrize(
@@ -155,12 +131,3 @@ def test_a_kept_item_is_a_delivery_that_parses_to_itself() -> None:
     for item in parsed(a_message_event(LEA, "un"), {"read": {"mid": "m"}}):
         [again] = webhook.parse(json.dumps(item.raw).encode(), received_at=NOW)
         assert (again.event, again.reason) == (item.event, item.reason)
-
-
-@pytest.mark.parametrize("case", json.loads((SAMPLES / "webhook-verification.json").read_text())["cases"][:3])
-def test_the_handshake_wants_mode_and_token(case: dict[str, Any]) -> None:
-    query = case["query"]
-    fits = webhook.is_handshake(
-        query["hub.mode"], query["hub.verify_token"], verify_token=case["configured_verify_token"]
-    )
-    assert fits is (case["expect"]["status"] == 200)
