@@ -116,10 +116,13 @@ def first_admin() -> tuple[str, str] | None:
         return None
     password = passwords.random()
     password_hash = passwords.hashed(password)
-    with transaction.write() as tx:
-        if tx.execute(select(User.id).limit(1)).first() is not None:
-            return None  # another process was first
-        _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
+    try:
+        with transaction.write() as tx:
+            if tx.execute(select(User.id).limit(1)).first() is not None:
+                return None
+            _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
+    except IntegrityError:
+        return None  # another process was first
     return FIRST_ADMIN, password
 
 

@@ -32,7 +32,7 @@ def test_a_stop_ends_a_part_with_status_0(migrated: Processes, command: str, num
     port = free_port()
     part = migrated.start(command, PORT=str(port))
     ready = {
-        "web": lambda: answers(f"http://127.0.0.1:{port}"),
+        "web": lambda: "SIGTERM" in caught(part.id) and answers(f"http://127.0.0.1:{port}"),
         "worker": lambda: "worker listens" in part.output(),
         "scheduler": lambda: "SIGTERM" in caught(part.id),
     }
