@@ -12,10 +12,12 @@ from datetime import timedelta
 from types import FrameType
 
 from app import clock, queue
+from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import resolve
+from app.ingest import effects, waiting
 from app.runs import ledger, plan
 
 logger = logging.getLogger(__name__)
@@ -62,7 +64,19 @@ def kick_due() -> None:
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
-DUTIES: dict[Callable[[], None], float] = {kick_writers: 1, kick_runs: 2, kick_due: 60}
+def forget() -> None:
+    """Forget what nobody needs any more: effects whose message never came."""
+    with transaction.write() as tx:
+        waiting.purge(tx, clock.now())
+
+
+DUTIES: dict[Callable[[], None], float] = {
+    kick_writers: 1,
+    kick_runs: 2,
+    kick_due: 60,
+    effects.settle_met: 60,
+    forget: 3600,
+}
 
 
 def _perform(duty: Callable[[], None]) -> None:

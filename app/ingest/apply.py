@@ -1,7 +1,4 @@
-"""What an event means for rows, one function an event kind; order and repetition do not matter.
-
-The only writer of messages.
-"""
+"""What an event means for rows; order and repetition do not matter. With effects.py the only writer of messages."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +11,12 @@ from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import sighting
-from app.instagram.events import Event, MessageSent
+from app.ingest import effects
+from app.ingest.effects import PREVIEW_CHARACTERS
+from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
 from app.models.inbox import Account, Conversation, Message
 from app.text import shorten
 
-PREVIEW_CHARACTERS = 160
 HEARD = timedelta(minutes=1)
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
@@ -62,32 +60,53 @@ def event(tx: Tx, account: Addressee, event: Event) -> bool:
 
     Raises MisaddressedError for an event that does not concern the account, RepeatedError for a lost race.
     """
-    return _message_sent(tx, account, event)
+    if isinstance(event, MessageSent):
+        return _message_sent(tx, account, event)
+    if isinstance(event, SelfTalk):
+        _learn_own_id(tx, account, event.ig_own_id)
+    elif isinstance(event, Passed):
+        passed = update(Account).where(Account.id == account.id)
+        tx.execute(passed.values(passed_events=Account.passed_events + 1))
+    elif not (isinstance(event, MessageSeen) and event.ig_sender_id in account.own_ids):
+        effects.happened(tx, account.id, event, at=clock.now())
+    return False
 
 
 def _message_sent(tx: Tx, account: Addressee, sent: MessageSent) -> bool:
     outgoing = sent.ig_sender_id in account.own_ids
     participant = sent.ig_recipient_id if outgoing else sent.ig_sender_id
-    if outgoing == (sent.ig_recipient_id in account.own_ids):
-        raise MisaddressedError("the event names its own account neither as sender nor as recipient, or as both")
+    if outgoing and sent.ig_recipient_id in account.own_ids:
+        return False  # the account wrote to itself
+    if not outgoing and sent.ig_recipient_id not in account.own_ids:
+        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     mid_digest = digest(sent.mid)
     if tx.execute(_KNOWN_MID, {"account_id": account.id, "mid_digest": mid_digest}).first():
         return False
-    conversation_id = _conversation(tx, account.id, participant, sent=sent, outgoing=outgoing)
+    said = sent.kind is not Kind.HANDOVER  # which no participant says
+    unread = said and not outgoing
+    conversation_id = _conversation(tx, account.id, participant, sent=sent, outgoing=outgoing, unread=unread)
     _store(tx, account.id, conversation_id, sent=sent, outgoing=outgoing, mid_digest=mid_digest)
-    tx.touch(account.id)
     now = clock.now()
-    live = not outgoing and sent.sent_at > now - LIVE
-    return sighting.met(tx, account.id, participant, wrote=not outgoing, live=live, at=now)
+    effects.catch_up(tx, account.id, mid_digest, at=now)
+    tx.touch(account.id)
+    live = unread and sent.sent_at > now - LIVE
+    return sighting.met(tx, account.id, participant, wrote=unread, live=live, at=now)
 
 
-def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSent, outgoing: bool) -> int:
+def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
+    if own_id in account.own_ids:
+        return
+    known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
+    tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
+
+
+def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSent, outgoing: bool, unread: bool) -> int:
     """Begin the conversation or bring its summary up to date; the event's own time decides, not its arrival."""
     insert = tx.insert(Conversation).values(
         account_id=account_id,
         ig_participant_id=participant,
         known=False,
-        unread_count=0 if outgoing else 1,
+        unread_count=int(unread),
         first_message_at=sent.sent_at,
         last_message_at=sent.sent_at,
         last_message_mid=sent.mid,
@@ -100,7 +119,7 @@ def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSen
         new.last_message_at > old.last_message_at,
         and_(new.last_message_at == old.last_message_at, new.last_message_mid > old.last_message_mid),
     )
-    unread = or_(old.read_until.is_(None), new.last_message_at > old.read_until)
+    after_reading = or_(old.read_until.is_(None), new.last_message_at > old.read_until)
     summary = (
         "last_message_at",
         "last_message_mid",
@@ -111,7 +130,7 @@ def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSen
     upsert = insert.on_conflict_do_update(
         index_elements=["account_id", "ig_participant_id"],
         set_={
-            "unread_count": old.unread_count + case((unread, new.unread_count), else_=literal(0)),
+            "unread_count": old.unread_count + case((after_reading, new.unread_count), else_=literal(0)),
             "first_message_at": case(
                 (new.first_message_at < old.first_message_at, new.first_message_at), else_=old.first_message_at
             ),

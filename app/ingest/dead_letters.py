@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.db.types import DIGEST_BYTES
+from app.db.types import DIGEST_BYTES, digest
 from app.errors import NotFound
 from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
@@ -20,8 +20,16 @@ BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what 
 def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> None:
     """Keep one item of a delivery; the same item again only counts up. `at` is aware UTC."""
     raw = json.dumps(item.raw, ensure_ascii=True, sort_keys=True).encode()
+    mid = item.event.mid if item.event else ""
     _keep(
-        tx, raw, account_id=account_id, ig_account_id=item.ig_account_id, reason=reason, explanation=explanation, at=at
+        tx,
+        raw,
+        account_id=account_id,
+        ig_account_id=item.ig_account_id,
+        mid_digest=digest(mid) if mid else None,
+        reason=reason,
+        explanation=explanation,
+        at=at,
     )
 
 
@@ -32,6 +40,7 @@ def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
         body[:BODY_BYTES],
         account_id=None,
         ig_account_id=None,
+        mid_digest=None,
         reason="unreadable",
         explanation=explanation,
         at=at,
@@ -62,6 +71,7 @@ def _keep(
     *,
     account_id: int | None,
     ig_account_id: str | None,
+    mid_digest: bytes | None,
     reason: str,
     explanation: str,
     at: datetime,
@@ -69,6 +79,7 @@ def _keep(
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,
         ig_account_id=ig_account_id,
+        mid_digest=mid_digest,
         reason=reason,
         explanation=explanation,
         raw=raw,

@@ -1,4 +1,7 @@
-"""What a delivery tells, one frozen dataclass an event kind; nothing here knows tables."""
+"""What a delivery tells, one frozen dataclass an event kind; nothing here knows tables.
+
+Every event has `ig_account_id`, its own time `sent_at` (aware UTC, never its arrival) and the `mid` it is about.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +23,12 @@ class Kind(StrEnum):
     STORY_MENTION = "story_mention"
     STORY_REPLY = "story_reply"
     TEMPLATE = "template"
+    EPHEMERAL = "ephemeral"
+    POSTBACK = "postback"
+    REFERRAL = "referral"
+    OPTIN = "optin"
+    HANDOVER = "handover"
+    UNSENT = "unsent"
     UNSUPPORTED = "unsupported"
 
 
@@ -36,7 +45,8 @@ class Attachment:
 class MessageSent:
     """Somebody wrote: a participant to the account, or the account to a participant (an echo).
 
-    `sent_at` is the event's own time, aware UTC. `context` holds reply_to, quick_reply and referral as Meta sent them.
+    Taps on buttons, referrals, opt-ins and handovers are messages of kinds of their own; those that Meta gives no mid
+    carry one made of their content. `context` holds what the message refers to, as Meta sent it.
     """
 
     ig_account_id: str
@@ -50,4 +60,75 @@ class MessageSent:
     context: dict[str, Any]
 
 
-Event = MessageSent
+@dataclass(frozen=True, slots=True)
+class MessageUnsent:
+    """Its sender took a message back: nothing of it may stay."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdited:
+    """A message has a new wording; `number` counts the edits from 1."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+    text: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAnnounced:
+    """There is a message of this mid, and no more is told: an edit number 0 (instagram-platform.md 5)."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionChanged:
+    """Somebody reacted to a message, or took the reaction back (`emoji` is None)."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+    ig_sender_id: str
+    emoji: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSeen:
+    """The participant saw this message and with it those before."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+    ig_sender_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTalk:
+    """The account wrote to itself: of interest only for the id under which it goes then (instagram-platform.md 2)."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+    ig_own_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Something that is no direct message, such as a comment: counted by `what`, and that is all."""
+
+    ig_account_id: str
+    sent_at: datetime
+    mid: str
+    what: str
+
+
+Effect = MessageUnsent | MessageEdited | MessageAnnounced | ReactionChanged | MessageSeen
+Event = MessageSent | Effect | SelfTalk | Passed

@@ -1,37 +1,23 @@
 """What a delivery of Meta's says: envelopes become events. Never raises for one bad item; knows no table."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from app import clock, text
-from app.instagram.events import Attachment, Event, Kind, MessageSent
+from app.instagram import messaging
+from app.instagram.events import Event, Passed
+from app.instagram.messaging import UnreadableItemError
 
 DEPTH = 32
-FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
-MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
-IG_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
-MID_CHARACTERS = 512
-URL_CHARACTERS = 4_000
-
-ATTACHMENT_KINDS = {
-    "image": Kind.IMAGE,
-    "video": Kind.VIDEO,
-    "audio": Kind.AUDIO,
-    "file": Kind.FILE,
-    "share": Kind.SHARE,
-    "ig_post": Kind.SHARE,
-    "ig_reel": Kind.REEL,
-    "reel": Kind.REEL,
-    "ig_story": Kind.STORY,
-    "story": Kind.STORY,
-    "story_mention": Kind.STORY_MENTION,
-    "template": Kind.TEMPLATE,
-}
-CONTEXT = ("reply_to", "quick_reply", "referral")
+MESSAGE_FIELDS = frozenset(
+    {
+        *("messages", "message_echoes", "message_edit", "message_reactions", "messaging_seen", "messaging_postbacks"),
+        *("messaging_referral", "messaging_optins", "messaging_handover", "standby"),
+    }
+)  # instagram-platform.md 3
+PASSED_FIELDS = frozenset({"comments", "live_comments", "mentions", "story_insights"})  # no direct messages
 
 
 class UnreadableBodyError(Exception):
@@ -115,7 +101,7 @@ def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[Item]:
 
 
 def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[Item]:
-    ig_account_id = _ig_id(entry.get("id"))
+    ig_account_id = messaging.ig_id(entry.get("id"))
     told = False
     for name in ("messaging", "standby", "changes"):
         values = entry.get(name)
@@ -126,6 +112,9 @@ def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetim
         for value in values if isinstance(values, list) else [values]:
             raw = alone | {"entry": [alone["entry"][0] | {name: [value]}]}
             yield _item(ig_account_id, name, value, raw, received_at)
+    if "field" in entry:
+        told = True
+        yield _item(ig_account_id, "changes", entry, envelope | {"entry": [entry]}, received_at)
     if not told:
         raw = envelope | {"entry": [entry]}
         yield Item(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
@@ -136,95 +125,24 @@ def _without_lists(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], received_at: datetime) -> Item:
-    if envelope == "changes":
-        if not isinstance(value, dict) or value.get("field") != "messages":
-            return Item(ig_account_id, None, "unknown_kind", "a change of another field than messages", raw)
-        value = value.get("value")
-    if not isinstance(value, dict):
-        return Item(ig_account_id, None, "unreadable", "the item is not an object", raw)
-    if envelope == "standby":
-        return Item(ig_account_id, None, "unknown_kind", "a copy of an event for another app (standby)", raw)
     if ig_account_id is None:
         return Item(None, None, "unreadable", "the entry has no account id", raw)
-    return _messaging(ig_account_id, value, raw, received_at)
-
-
-def _messaging(ig_account_id: str, value: dict[str, Any], raw: dict[str, Any], received_at: datetime) -> Item:
-    message = value.get("message")
-    if not isinstance(message, dict) or message.get("is_deleted"):
-        return Item(ig_account_id, None, "unknown_kind", "an event that is no message", raw)
-    sender, recipient = _party(value.get("sender")), _party(value.get("recipient"))
-    mid = message.get("mid")
-    if sender is None or recipient is None:
-        return Item(ig_account_id, None, "unreadable", "the message has no sender or no recipient", raw)
-    if not isinstance(mid, str) or not 0 < len(mid) <= MID_CHARACTERS:
-        return Item(ig_account_id, None, "unreadable", "the message has no id", raw)
-    if message.get("is_self") or sender == recipient:
-        return Item(ig_account_id, None, "unknown_kind", "a message of the account to itself", raw)
-    event = _message_sent(ig_account_id, sender, recipient, message, _sane(value.get("timestamp"), received_at))
+    try:
+        if envelope == "changes":
+            event = _change(ig_account_id, value, received_at)
+        else:  # standby: another app owns the thread and this is a copy, shown like any other event
+            event = messaging.event(ig_account_id, value, received_at=received_at)
+    except UnreadableItemError as error:
+        return Item(ig_account_id, None, error.reason, str(error), raw)
     return Item(ig_account_id, event, "", "", raw)
 
 
-def _message_sent(
-    ig_account_id: str, sender: str, recipient: str, message: dict[str, Any], sent_at: datetime
-) -> MessageSent:
-    body = message.get("text")
-    words = text.clean_message(body) if isinstance(body, str) and body else None
-    attachments = _attachments(message.get("attachments"))
-    context = {name: message[name] for name in CONTEXT if isinstance(message.get(name), dict)}
-    return MessageSent(
-        ig_account_id=ig_account_id,
-        ig_sender_id=sender,
-        ig_recipient_id=recipient,
-        sent_at=sent_at,
-        mid=text.storable(message["mid"]),
-        kind=_kind(words, attachments, context),
-        text=words,
-        attachments=attachments,
-        context=context,
-    )
-
-
-def _kind(words: str | None, attachments: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
-    if "story" in context.get("reply_to", {}):
-        return Kind.STORY_REPLY
-    if words is not None:
-        return Kind.TEXT
-    return attachments[0].kind if attachments else Kind.UNSUPPORTED
-
-
-def _attachments(found: object) -> tuple[Attachment, ...]:
-    kept = [_attachment(value) for value in found if isinstance(value, dict)] if isinstance(found, list) else []
-    # One post came twice in a message, as share and as ig_post (instagram-platform.md 5): equal ones are one.
-    return tuple(dict.fromkeys(kept))
-
-
-def _attachment(value: dict[str, Any]) -> Attachment:
-    payload = value.get("payload")
-    payload = payload if isinstance(payload, dict) else {}
-    kind = value.get("type")
-    url = payload.get("url") or payload.get("story_media_url")
-    return Attachment(
-        kind=ATTACHMENT_KINDS.get(kind, Kind.UNSUPPORTED) if isinstance(kind, str) else Kind.UNSUPPORTED,
-        url=text.storable(url) if isinstance(url, str) and len(url) <= URL_CHARACTERS else None,
-        title=text.clean_name(payload.get("title")),
-    )
-
-
-def _party(value: object) -> str | None:
-    return _ig_id(value.get("id")) if isinstance(value, dict) else None
-
-
-def _ig_id(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and IG_ID.fullmatch(value) else None
-
-
-def _sane(timestamp: object, received_at: datetime) -> datetime:
-    try:
-        number = int(timestamp) if isinstance(timestamp, int | str) else 0
-        at = clock.from_timestamp(number / 1000 if number >= MILLISECONDS_FROM else number)
-    except (ValueError, OverflowError, OSError):
-        return received_at
-    return at if number > 0 and at <= received_at + FUTURE else received_at
+def _change(ig_account_id: str, change: object, received_at: datetime) -> Event:
+    field = change.get("field") if isinstance(change, dict) else None
+    if not isinstance(change, dict) or not isinstance(field, str):
+        raise UnreadableItemError("unreadable", "a change names no field")
+    if field in MESSAGE_FIELDS:
+        return messaging.event(ig_account_id, change.get("value"), received_at=received_at)
+    if field in PASSED_FIELDS:
+        return Passed(ig_account_id, received_at, "", field)
+    raise UnreadableItemError("unknown_kind", "a change of a field that is not known here")

@@ -43,6 +43,7 @@ class Account(Model):
     state_reason: Mapped[str | None] = mapped_column(Text)
     connected_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_webhook_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    passed_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 
 class Conversation(Model):
@@ -83,12 +84,15 @@ class Conversation(Model):
     last_message_preview: Mapped[str | None] = mapped_column(String(160))
     last_message_outgoing: Mapped[bool]
     read_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class Message(Model):
     """One message of a conversation; `outgoing` is decided by ids alone (instagram-platform.md 2).
 
-    `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it.
+    `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
+    for each sender the newest reaction with its time, a taken-back one as null.
     """
 
     __tablename__ = "messages"
@@ -109,6 +113,28 @@ class Message(Model):
     attachments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     context: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    edit_number: Mapped[int | None]
+    edited_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class WaitingEffect(Model):
+    """Something that happened to a message before the message itself arrived."""
+
+    __tablename__ = "waiting_effects"
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        Index("ix_waiting_effects_message", "account_id", "mid_digest"),
+        Index("ix_waiting_effects_received_at", "received_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    mid_digest: Mapped[bytes] = mapped_column(Digest)
+    kind: Mapped[str] = mapped_column(String(32))
+    effect: Mapped[dict[str, Any]] = mapped_column(JSON)
+    digest: Mapped[bytes] = mapped_column(Digest)
+    received_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class DeadLetter(Model):
@@ -118,11 +144,13 @@ class DeadLetter(Model):
     __table_args__ = (
         UniqueConstraint("digest"),
         Index("ix_dead_letters_received_at", "received_at"),
+        Index("ix_dead_letters_message", "mid_digest"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     ig_account_id: Mapped[str | None] = mapped_column(IgId)
+    mid_digest: Mapped[bytes | None] = mapped_column(Digest)
     reason: Mapped[str] = mapped_column(String(32))
     explanation: Mapped[str] = mapped_column(Text)
     raw: Mapped[bytes] = mapped_column(LargeBinary)

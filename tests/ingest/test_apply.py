@@ -1,7 +1,7 @@
 """What one event does to rows, whatever the order and however often it comes."""
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -10,12 +10,15 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.ingest import apply
+from app.identities import sighting
+from app.identities.verdict import Verdict
+from app.ingest import apply, effects
 from app.ingest.apply import MisaddressedError
-from app.instagram.events import Kind, MessageSent
+from app.instagram.errors import Reason, Scope
+from app.instagram.events import Attachment, Kind, MessageSent
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, Conversation, Message
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, an_account
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
 
 NOON = clock.now().replace(microsecond=0) - timedelta(hours=3)
 
@@ -35,6 +38,11 @@ def applied(*events: MessageSent) -> list[bool]:
 def conversation() -> Conversation:
     db.session.expire_all()
     return db.session.scalars(select(Conversation)).one()
+
+
+def next_try_at() -> datetime | None:
+    db.session.expire_all()
+    return db.session.scalars(select(Identity.next_try_at)).one()
 
 
 def test_any_order_of_arrival_ends_in_the_same_rows(app: Flask) -> None:
@@ -71,19 +79,22 @@ def test_what_was_read_is_not_unread_again_by_an_older_message(app: Flask) -> No
     with transaction.write() as tx:
         row = tx.session.scalars(select(Conversation)).one()
         row.unread_count, row.read_until = 0, row.last_message_at
-    applied(a_message("early", minutes=5))
+    applied(a_message("early", minutes=5), a_message("same moment", minutes=10))
     assert conversation().unread_count == 0
     applied(a_message("later", minutes=11))
     assert conversation().unread_count == 1
 
 
-@pytest.mark.parametrize(
-    ("sender", "recipient"), [(LEA, CAMILLE), (MAISON_LUNE, MAISON_LUNE), (MAISON_LUNE, MAISON_LUNE_IGSID)]
-)
-def test_an_event_that_is_not_between_account_and_person_is_refused(app: Flask, sender: str, recipient: str) -> None:
+def test_an_event_that_does_not_concern_the_account_is_refused(app: Flask) -> None:
     an_account()
     with pytest.raises(MisaddressedError):
-        applied(a_message("a", sender, recipient))
+        applied(a_message("a", LEA, CAMILLE))
+    assert db.session.scalars(select(Message)).all() == []
+
+
+def test_what_the_account_writes_to_itself_is_no_conversation(app: Flask) -> None:
+    an_account()
+    applied(a_message("a", MAISON_LUNE, MAISON_LUNE_IGSID))
     assert db.session.scalars(select(Message)).all() == []
 
 
@@ -98,9 +109,42 @@ def test_only_who_writes_now_is_looked_up_at_once(app: Flask) -> None:
     an_account()
     fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", Kind.TEXT, "Hello", (), {})
     old = a_message("old", CAMILLE)
-    assert applied(old, fresh) == [False, True]
+    ours = MessageSent(MAISON_LUNE, MAISON_LUNE, RUI, clock.now(), "ours", Kind.TEXT, "Hello", (), {})
+    assert applied(old, fresh, ours) == [False, True, False]
     purposes = {row.ig_participant_id: row.next_purpose for row in db.session.scalars(select(Identity))}
-    assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL}
+    assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL, RUI: Purpose.BACKFILL}
+
+
+def test_only_a_message_of_their_own_restarts_the_lookup_of_who_had_not_consented(app: Flask) -> None:
+    account = an_account()
+    applied(a_message("a"))
+    refused = Verdict(Reason.CONSENT, Scope.PERSON, "230", "No consent yet")
+    with transaction.write() as tx:
+        sighting.failed(tx, account.id, LEA, refused, at=clock.now(), raw=None)
+    applied(a_message("b", MAISON_LUNE, LEA, minutes=1))
+    assert next_try_at() is None
+    applied(a_message("c", minutes=2))
+    assert next_try_at() is not None
+
+
+def test_attachments_and_context_are_kept_without_what_is_missing(app: Flask) -> None:
+    an_account()
+    photo = Attachment(Kind.IMAGE, url="https://cdn.example/1.jpg")
+    context = {"reply_to": {"mid": "before"}}
+    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "photo", Kind.IMAGE, None, (photo,), context))
+    kept = db.session.scalars(select(Message)).one()
+    assert (kept.attachments, kept.context) == ([{"kind": "image", "url": "https://cdn.example/1.jpg"}], context)
+    assert (conversation().last_message_kind, conversation().last_message_preview) == (Kind.IMAGE, None)
+
+
+def test_a_long_text_is_kept_whole_and_previewed_short(app: Flask) -> None:
+    an_account()
+    long = "Bonjour " * 100
+    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "long", Kind.TEXT, long, (), {}))
+    assert db.session.scalars(select(Message.text)).one() == long
+    preview = conversation().last_message_preview or ""
+    assert preview.startswith("Bonjour Bonjour")
+    assert len(preview) <= effects.PREVIEW_CHARACTERS
 
 
 def test_an_unknown_account_has_no_addressee(app: Flask) -> None:

@@ -1,6 +1,7 @@
 """What could not be placed is kept whole, once, for those who may read it."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -44,9 +45,10 @@ def test_the_same_item_again_counts_up(app: Flask) -> None:
 
 def test_the_newest_comes_first_and_only_so_many(app: Flask) -> None:
     with transaction.write() as tx:
-        for number in range(3):
-            dead_letters.keep_body(tx, str(number).encode(), explanation="no object", at=clock.now())
-    assert [letter.raw for letter in dead_letters.newest(OPERATOR, limit=2)] == [b"2", b"1"]
+        for number, minutes in enumerate((1, 3, 2)):
+            at = clock.now() + timedelta(minutes=minutes)
+            dead_letters.keep_body(tx, str(number).encode(), explanation="no object", at=at)
+    assert [letter.raw for letter in dead_letters.newest(OPERATOR, limit=2)] == [b"1", b"2"]
 
 
 def test_of_an_unreadable_body_the_beginning_is_kept(app: Flask) -> None:

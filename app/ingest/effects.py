@@ -1,0 +1,105 @@
+"""What happens to messages that are there: taken back, edited, reacted to, seen. Each may come twice and in any order.
+
+What comes before its message waits in waiting.py; after a message was taken back nothing else changes it.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, or_, select, update
+
+from app import clock
+from app.db import transaction
+from app.db.transaction import Tx
+from app.db.types import digest
+from app.ingest import waiting
+from app.instagram.events import Effect, Kind, MessageEdited, MessageSeen, MessageUnsent, ReactionChanged
+from app.models.inbox import Conversation, DeadLetter, Message
+from app.text import shorten
+
+PREVIEW_CHARACTERS = 160
+
+_COLUMNS = (
+    *(Message.id, Message.conversation_id, Message.mid, Message.kind, Message.outgoing, Message.sent_at),
+    *(Message.text, Message.edit_number, Message.edited_at, Message.reactions),
+)
+
+
+def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
+    """Apply an effect to its message, or keep it until the message comes; `at` is now, aware UTC."""
+    mid_digest = digest(effect.mid)
+    found = select(*_COLUMNS).where(Message.account_id == account_id, Message.mid_digest == mid_digest)
+    message = tx.execute(found.with_for_update()).first()
+    if isinstance(effect, MessageUnsent):
+        tx.execute(delete(DeadLetter).where(DeadLetter.mid_digest == mid_digest))  # they hold its text
+    if message is None:
+        waiting.park(tx, account_id, effect, at=at)
+    else:
+        _apply(tx, account_id, message, effect)
+
+
+def catch_up(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
+    """Apply what waited for a message that is there now."""
+    for effect in waiting.take(tx, account_id, mid_digest):
+        happened(tx, account_id, effect, at=at)
+
+
+def settle_met() -> None:
+    """Apply effects that still wait although their message is there, having come at the same moment."""
+    for account_id, mid_digest in waiting.met():
+        with transaction.write() as tx:
+            catch_up(tx, account_id, mid_digest, at=clock.now())
+
+
+def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
+    if isinstance(effect, MessageSeen):
+        _see(tx, message, effect)
+    elif message.kind == Kind.UNSENT:
+        return
+    elif isinstance(effect, MessageUnsent):
+        _unsend(tx, message)
+    elif isinstance(effect, MessageEdited):
+        _edit(tx, message, effect)
+    elif isinstance(effect, ReactionChanged):
+        _react(tx, message, effect)
+    tx.touch(account_id)
+
+
+def _unsend(tx: Tx, message: Any) -> None:
+    nothing = dict.fromkeys(("text", "attachments", "context", "reactions", "edit_number", "edited_at"))
+    tx.execute(update(Message).where(Message.id == message.id).values(kind=Kind.UNSENT, **nothing))
+    conversation = update(Conversation).where(Conversation.id == message.conversation_id)
+    newest = conversation.where(Conversation.last_message_mid == message.mid)
+    tx.execute(newest.values(last_message_kind=Kind.UNSENT, last_message_preview=None))
+    if not message.outgoing:
+        unread = or_(Conversation.read_until.is_(None), Conversation.read_until < message.sent_at)
+        counted = conversation.where(unread, Conversation.unread_count > 0)
+        tx.execute(counted.values(unread_count=Conversation.unread_count - 1))
+
+
+def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:
+    newer = (edit.number, edit.sent_at, edit.text)
+    if message.edit_number is not None and newer <= (message.edit_number, message.edited_at, message.text or ""):
+        return
+    wording = {"text": edit.text, "edit_number": edit.number, "edited_at": edit.sent_at}
+    tx.execute(update(Message).where(Message.id == message.id).values(**wording))
+    newest = and_(Conversation.id == message.conversation_id, Conversation.last_message_mid == message.mid)
+    preview = shorten(edit.text, PREVIEW_CHARACTERS) or None
+    tx.execute(update(Conversation).where(newest).values(last_message_preview=preview))
+
+
+def _react(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
+    present: dict[str, Any] = dict(message.reactions or {})
+    before = present.get(reaction.ig_sender_id, {"at": "", "emoji": None})
+    after = {"at": reaction.sent_at.isoformat(), "emoji": reaction.emoji}
+    if (after["at"], after["emoji"] or "") <= (before["at"], before["emoji"] or ""):
+        return
+    present[reaction.ig_sender_id] = after
+    tx.execute(update(Message).where(Message.id == message.id).values(reactions=present))
+
+
+def _see(tx: Tx, message: Any, seen: MessageSeen) -> None:
+    until, at = Conversation.seen_until, Conversation.seen_at
+    further = or_(until.is_(None), until < message.sent_at, and_(until == message.sent_at, at > seen.sent_at))
+    conversation = update(Conversation).where(Conversation.id == message.conversation_id, further)
+    tx.execute(conversation.values(seen_until=message.sent_at, seen_at=seen.sent_at))

@@ -1,0 +1,81 @@
+"""Effects that came before their message: kept until it comes, so that the order of arrival does not matter."""
+
+import json
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, exists, select
+
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.db.types import digest
+from app.instagram import events
+from app.instagram.events import Effect, MessageUnsent
+from app.models.inbox import Message, WaitingEffect
+
+KEPT = timedelta(days=30)  # a message that has not come by then will not come
+_CLASSES: dict[str, type[Effect]] = {
+    kind.__name__: kind
+    for kind in (
+        events.MessageUnsent,
+        events.MessageEdited,
+        events.MessageAnnounced,
+        events.ReactionChanged,
+        events.MessageSeen,
+    )
+}
+_UNSENT = MessageUnsent.__name__
+
+
+def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
+    """Keep an effect until its message comes; of a message that was taken back, nothing but that is kept."""
+    mid_digest = digest(effect.mid)
+    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
+    if isinstance(effect, MessageUnsent):
+        tx.execute(delete(WaitingEffect).where(*of_message, WaitingEffect.kind != _UNSENT))
+    elif tx.execute(select(WaitingEffect.id).where(*of_message, WaitingEffect.kind == _UNSENT)).first():
+        return
+    kept = _packed(effect)
+    told = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
+    insert = tx.insert(WaitingEffect).values(
+        account_id=account_id,
+        mid_digest=mid_digest,
+        kind=type(effect).__name__,
+        effect=kept,
+        digest=digest(told),
+        received_at=at,
+    )
+    tx.execute(insert.on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:
+    """Return the effects that waited for this message, oldest first; they wait no longer."""
+    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
+    rows = tx.execute(select(WaitingEffect.kind, WaitingEffect.effect).where(*of_message)).all()
+    if rows:
+        tx.execute(delete(WaitingEffect).where(*of_message))
+    return sorted((_unpacked(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
+
+
+def met() -> list[tuple[int, bytes]]:
+    """Return account and mid digest of effects whose message is there: the two came at once, in two transactions."""
+    arrived = exists().where(
+        Message.account_id == WaitingEffect.account_id, Message.mid_digest == WaitingEffect.mid_digest
+    )
+    found = select(WaitingEffect.account_id, WaitingEffect.mid_digest).where(arrived).distinct()
+    return [(row.account_id, row.mid_digest) for row in db.session.execute(found)]
+
+
+def purge(tx: Tx, now: datetime) -> int:
+    """Forget effects that have waited for 30 days; returns how many."""
+    return int(tx.execute(delete(WaitingEffect).where(WaitingEffect.received_at < now - KEPT)).rowcount)
+
+
+def _packed(effect: Effect) -> dict[str, Any]:
+    values = {each.name: getattr(effect, each.name) for each in fields(effect)}
+    return values | {"sent_at": effect.sent_at.isoformat()}
+
+
+def _unpacked(kind: str, kept: dict[str, Any]) -> Effect:
+    return _CLASSES[kind](**kept | {"sent_at": datetime.fromisoformat(kept["sent_at"])})

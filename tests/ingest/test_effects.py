@@ -1,0 +1,222 @@
+"""What happens to messages, in any order, any number of times, in any batches: the state is always the same."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+
+from app.db import transaction
+from app.db.engine import db
+from app.ingest import receive
+from app.instagram.events import Kind
+from app.models.inbox import Account, Conversation, DeadLetter, Message, WaitingEffect
+from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
+
+NOON_MS = 1773134400000
+Event = dict[str, Any]
+
+
+def about(name: str, told: Event, *, sender: str = LEA, minute: int = 0) -> Event:
+    parties = {"sender": {"id": sender}, "recipient": {"id": MAISON_LUNE}}
+    return parties | {"timestamp": NOON_MS + minute * 60_000, name: told}
+
+
+def message(mid: str = "m", text: str = "Bonjour", *, minute: int = 0, **more: Any) -> Event:
+    return a_message_event(LEA, text, mid=mid, at_ms=NOON_MS + minute * 60_000, **more)
+
+
+def echo(mid: str, text: str = "Avec plaisir", *, minute: int = 0) -> Event:
+    at_ms = NOON_MS + minute * 60_000
+    return a_message_event(MAISON_LUNE, text, recipient=LEA, mid=mid, at_ms=at_ms)
+
+
+def unsend(mid: str = "m", *, minute: int = 9) -> Event:
+    return about("message", {"mid": mid, "is_deleted": True}, minute=minute)
+
+
+def edit(text: str, number: int = 1, mid: str = "m", *, minute: int = 5) -> Event:
+    return about("message_edit", {"mid": mid, "text": text, "num_edit": number}, minute=minute)
+
+
+def react(emoji: str | None, mid: str = "m", *, sender: str = LEA, minute: int = 6) -> Event:
+    told = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
+    return about("reaction", told, sender=sender, minute=minute)
+
+
+def seen(mid: str, *, minute: int = 7) -> Event:
+    return about("read", {"mid": mid}, minute=minute)
+
+
+def deliver(*events: Event) -> None:
+    body = a_delivery(*events)
+    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    db.session.expire_all()
+
+
+def the_message(mid: str = "m") -> Message:
+    return db.session.scalars(select(Message).where(Message.mid == mid)).one()
+
+
+def the_conversation() -> Conversation:
+    return db.session.scalars(select(Conversation)).one()
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def both_orders(first: Event, second: Event) -> list[tuple[Event, ...]]:
+    return [(first, second), (second, first)]
+
+
+@pytest.mark.parametrize("events", both_orders(message(), unsend()))
+def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Event, ...]) -> None:
+    for event in events:
+        deliver(event)
+    unsent = the_message()
+    assert (unsent.kind, unsent.text, unsent.attachments, unsent.context) == (Kind.UNSENT, None, None, None)
+    conversation = the_conversation()
+    assert (conversation.last_message_kind, conversation.last_message_preview) == (Kind.UNSENT, None)
+    assert conversation.unread_count == 0
+
+
+def test_an_unsend_leaves_what_was_read_and_other_messages_alone(account: Account) -> None:
+    deliver(message("old"), message("new", minute=1))
+    with transaction.write() as tx:
+        row = tx.session.scalars(select(Conversation)).one()
+        row.unread_count, row.read_until = 0, row.last_message_at
+    deliver(message("newest", minute=2), unsend("old"))
+    conversation = the_conversation()
+    assert (conversation.unread_count, conversation.last_message_mid) == (1, "newest")
+    assert conversation.last_message_preview == "Bonjour"
+
+
+def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
+    deliver(message(text="misaddressed and secret") | {"recipient": {"id": ATELIER_NORD}})
+    assert db.session.scalars(select(DeadLetter)).one()
+    deliver(unsend())
+    assert db.session.scalars(select(DeadLetter)).all() == []
+
+
+def test_the_wording_of_an_edit_that_was_unsent_is_kept_nowhere(account: Account) -> None:
+    deliver(edit("a secret"), react("❤️"), unsend(), edit("another secret", 2))
+    assert [row.kind for row in db.session.scalars(select(WaitingEffect))] == ["MessageUnsent"]
+
+
+@pytest.mark.parametrize("events", both_orders(message(), edit("Bonsoir")))
+def test_an_edit_changes_text_and_preview(account: Account, events: tuple[Event, ...]) -> None:
+    for event in events:
+        deliver(event)
+    assert (the_message().text, the_message().edit_number) == ("Bonsoir", 1)
+    assert the_conversation().last_message_preview == "Bonsoir"
+
+
+def test_the_highest_edit_wins_whichever_comes_last(account: Account) -> None:
+    deliver(message(), edit("second", 2), edit("first", 1))
+    assert the_message().text == "second"
+
+
+@pytest.mark.parametrize("number", [0, "0", None, "x"])
+def test_an_edit_number_zero_makes_no_message_and_changes_none(account: Account, number: object) -> None:
+    announced = about("message_edit", {"mid": "m", "num_edit": number})
+    deliver(announced)
+    assert db.session.scalars(select(Message)).all() == []
+    deliver(message(), announced)
+    assert the_message().text == "Bonjour"
+    assert db.session.scalars(select(WaitingEffect)).all() == []
+
+
+@pytest.mark.parametrize("events", both_orders(message(), react("❤️")))
+def test_a_reaction_is_on_its_message(account: Account, events: tuple[Event, ...]) -> None:
+    for event in events:
+        deliver(event)
+    assert {who: each["emoji"] for who, each in (the_message().reactions or {}).items()} == {LEA: "❤️"}
+
+
+def test_the_newest_of_a_person_s_reactions_counts_and_can_be_taken_back(account: Account) -> None:
+    deliver(message(), react(None, minute=8), react("❤️", minute=6), react("👍", sender=CAMILLE))
+    assert {who: each["emoji"] for who, each in (the_message().reactions or {}).items()} == {LEA: None, CAMILLE: "👍"}
+
+
+@pytest.mark.parametrize(("told", "shown"), [({"reaction": "love"}, "❤️"), ({"reaction": "other"}, "•"), ({}, "•")])
+def test_a_reaction_without_its_character_is_shown_by_its_name(account: Account, told: Event, shown: str) -> None:
+    deliver(message(), about("reaction", {"mid": "m", "action": "react"} | told))
+    assert (the_message().reactions or {})[LEA]["emoji"] == shown
+
+
+@pytest.mark.parametrize("events", both_orders(echo("ours", minute=2), seen("ours")))
+def test_what_was_seen_is_seen_up_to_that_message(account: Account, events: tuple[Event, ...]) -> None:
+    deliver(echo("earlier"))
+    for event in events:
+        deliver(event)
+    deliver(seen("earlier", minute=8))
+    conversation = the_conversation()
+    assert conversation.seen_until == the_message("ours").sent_at
+    assert conversation.seen_at is not None
+    assert conversation.seen_at.timestamp() * 1000 == NOON_MS + 7 * 60_000
+
+
+def test_effects_of_one_account_never_reach_another(account: Account) -> None:
+    an_account(ATELIER_NORD)
+    deliver(message())
+    body = a_delivery(unsend(), ig_account_id=ATELIER_NORD)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    db.session.expire_all()
+    assert the_message().text == "Bonjour"
+
+
+EVERYTHING = (
+    *(message("m", minute=0), message("n", "Deuxième", minute=1), echo("o", minute=2), message("p", minute=3)),
+    *(unsend("n"), edit("Bonsoir", 1), edit("Bonne nuit", 2), edit("trop tard", 1, "n"), edit("perdu", 1, "never")),
+    *(react("❤️"), react(None, minute=8), react("👍", "o"), react("😂", "n"), react("😮", sender=CAMILLE)),
+    *(seen("o"), seen("m", minute=8), unsend("gone"), about("message_edit", {"mid": "p", "num_edit": 0})),
+    about("postback", {"mid": "q", "title": "Où est ma commande ?", "payload": "ORDER"}, minute=4),
+    about("referral", {"ref": "flyer", "source": "SHORTLINK", "type": "OPEN_THREAD"}, minute=4),
+    about("pass_thread_control", {"new_owner_app_id": "7"}, minute=11),
+)
+
+
+def state() -> str:
+    db.session.expire_all()
+    messages = db.session.scalars(select(Message).order_by(Message.mid))
+    rows: list[Any] = [
+        (row.mid, row.kind, row.text, row.outgoing, str(row.sent_at), row.edit_number, row.reactions)
+        for row in messages
+    ]
+    for each in db.session.scalars(select(Conversation)):
+        last = (each.last_message_mid, each.last_message_kind, each.last_message_preview, each.last_message_outgoing)
+        rows.append((last, each.unread_count, str(each.first_message_at), str(each.last_message_at)))
+        rows.append((str(each.seen_until), str(each.seen_at)))
+    parked = [json.dumps([row.kind, row.effect], sort_keys=True) for row in db.session.scalars(select(WaitingEffect))]
+    return json.dumps([rows, sorted(parked)], sort_keys=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations(EVERYTHING),
+    again=st.lists(st.sampled_from(EVERYTHING), max_size=6),
+    cuts=st.sets(st.integers(1, len(EVERYTHING) + 5)),
+)
+def test_any_order_any_repetition_any_batches_end_in_one_state(
+    app: Flask, order: list[Event], again: list[Event], cuts: set[int]
+) -> None:
+    def fresh() -> None:
+        with transaction.write() as tx:
+            tx.execute(delete(Account))
+        an_account()
+
+    fresh()
+    deliver(*EVERYTHING)
+    expected = state()
+    fresh()
+    events = [*order, *again]
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(events)), len(events)]
+    for begin, end in itertools.pairwise(bounds):
+        deliver(*events[begin:end])
+    assert state() == expected
