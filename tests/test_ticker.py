@@ -1,5 +1,8 @@
 """The scheduler's duties: what was lost on the way is found again."""
 
+import itertools
+import signal
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -7,7 +10,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select
 
-from app import queue, settings, ticker
+from app import clock, queue, settings, ticker
 from app.db.engine import db
 from app.identities.sighting import LATER
 from app.models.identity import Identity
@@ -82,6 +85,33 @@ def test_without_redis_a_tick_goes_on(app: Flask) -> None:
         for duty in ticker.DUTIES:
             duty()
     assert name_of_lea() is None
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, doing in zip(numbers, before, strict=True):
+        signal.signal(number, doing)
+
+
+@pytest.mark.usefixtures("app", "signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_each_duty_keeps_its_own_pace_until_a_signal_comes(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    seconds, done = itertools.count(), list[str]()
+
+    def often() -> None:
+        done.append("often")
+        if done.count("often") == 5:
+            signal.raise_signal(number)
+        raise RuntimeError  # which ends neither the loop nor the other duty
+
+    monkeypatch.setattr(clock, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(ticker, "TICK_SECONDS", 0)
+    monkeypatch.setattr(ticker, "DUTIES", {often: 1, lambda: done.append("seldom"): 1000})
+    ticker.run()
+    assert done == ["often", "seldom", "often", "often", "often", "often"]
 
 
 def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.LogCaptureFixture) -> None:

@@ -137,12 +137,17 @@ def _serve(account_id: int, people: list[str], *, purpose: Purpose) -> bool:
                 settle(tx, account_id, outcome)
             remember(account_id, outcome)
             left.discard(outcome.ig_participant_id)
+            if queue.stopping():
+                break
     except Exhausted as pause:
         logger.info("lookups pause", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
         with transaction.write() as tx:
             sighting.release(tx, account_id, sorted(left), next_try_at=pause.until)
         return False
-    return True
+    if left:
+        with transaction.write() as tx:
+            sighting.release(tx, account_id, sorted(left))
+    return not left
 
 
 def _claim_due(account_id: int) -> dict[str, Purpose]:

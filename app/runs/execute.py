@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from dataclasses import dataclass
 from datetime import timedelta
 
 from app import clock, logs, queue
@@ -25,6 +26,16 @@ SOON = timedelta(seconds=2)  # when to look again at people whom another process
 PURPOSE = {Kind.BACKFILL: Purpose.BACKFILL, Kind.REFRESH: Purpose.REFRESH}
 
 
+@dataclass(slots=True)
+class _Turn:
+    ends_at: float
+    calls: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.calls >= TURN_CALLS or clock.monotonic() >= self.ends_at or queue.stopping()
+
+
 def run_slice(run_id: str) -> None:
     """Work on a run for at most 20 seconds or 25 calls; may be called twice, late, or for a run that has ended."""
     lease = ledger.take(run_id, who=f"{socket.gethostname()}:{os.getpid()}")
@@ -44,16 +55,11 @@ def run_slice(run_id: str) -> None:
 
 
 def _work(lease: Lease) -> None:
-    deadline = clock.monotonic() + TURN_SECONDS
-    calls = 0
-    while not lease.canceling and calls < TURN_CALLS and clock.monotonic() < deadline and not queue.stopping():
+    turn = _Turn(ends_at=clock.monotonic() + TURN_SECONDS)
+    while not lease.canceling and not turn.is_over:
         people = _claimed(lease)
-        if not people:
+        if not people or not _serve(lease, people, turn):
             return
-        spent = _serve(lease, people)
-        if spent is None:
-            return
-        calls += spent
 
 
 def _claimed(lease: Lease) -> list[str]:
@@ -68,9 +74,8 @@ def _claimed(lease: Lease) -> list[str]:
     return []
 
 
-def _serve(lease: Lease, people: list[str]) -> int | None:
-    """Look up and settle one batch; returns the calls made, or None when the turn is to end (cancelled, stopping)."""
-    calls = 0
+def _serve(lease: Lease, people: list[str], turn: _Turn) -> bool:
+    """Look up and settle one batch, or what of it fits into the turn; returns whether the run is still wanted."""
     tries = ledger.tries_of(lease, people)
     left = dict.fromkeys(people)
     since = lease.created_at if lease.kind is Kind.REFRESH else clock.now() - FRESH
@@ -86,10 +91,10 @@ def _serve(lease: Lease, people: list[str]) -> int | None:
             resolve.remember(lease.account_id, outcome)
             progress.publish(lease.run_id)
             del left[outcome.ig_participant_id]
-            calls += outcome.calls
-            if not wanted or queue.stopping():
-                return None
-        return calls
+            turn.calls += outcome.calls
+            if not wanted or turn.is_over:
+                return wanted
+        return True
     finally:
         if left:
             with transaction.write() as tx:

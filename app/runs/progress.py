@@ -195,10 +195,11 @@ def _seconds_left(run: Run, people: int, speed: float | None) -> int | None:
 
 
 def _pauses(forecast: Forecast, calls: int) -> float:
-    """Seconds of waiting for the budget: what does not fit into this hour waits for its calls to leave it."""
-    left = max(0, forecast.background_limit - forecast.used)
+    """Seconds of waiting for the budget: what does not fit into this hour waits for calls to leave it, ours too."""
+    hour = max(1, forecast.background_limit)
+    left = max(0, hour - forecast.used)
     if calls <= left:
         return 0.0
+    whole_hours, rest = divmod(calls - 1, hour)
     first = max(0.0, ((forecast.resets_at or forecast.free_at) - clock.now()).total_seconds())
-    hours_after = (calls - left - 1) // max(1, forecast.background_limit)
-    return first + hours_after * budget.WINDOW_SECONDS
+    return whole_hours * budget.WINDOW_SECONDS + (first if rest >= left else 0.0)

@@ -7,7 +7,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select
 
-from app import clock, settings
+from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
@@ -135,6 +135,15 @@ def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
     assert resolve.due(clock.now(), live=True) == []
 
 
+def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(account: Account, hands: Hands) -> None:
+    people_wrote(LEA)
+    people_wrote(CAMILLE, at=hands.now() - timedelta(days=1))
+    hands.forward(minutes=61)
+    resolve.waiting(account.id)
+    asked_for = [(row.ig_participant_id, row.purpose) for row in noted()]
+    assert asked_for == [(LEA, Purpose.LIVE), (CAMILLE, Purpose.BACKFILL)]
+
+
 def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account) -> None:
     people_wrote(LEA)
     with settings.using(graph_calls_per_hour=5):
@@ -156,6 +165,53 @@ def test_five_failures_stop_the_tries_until_the_person_writes_again(account: Acc
     assert identity(GHOST).next_try_at is None
     people_wrote(GHOST)
     assert resolve.due(hands.now(), live=True) == [account.id]
+
+
+def test_who_has_not_consented_waits_for_the_next_message(account: Account, meta: Sandbox, hands: Hands) -> None:
+    people_wrote(SHY)
+    resolve.waiting(account.id)
+    assert (identity(SHY).last_error, identity(SHY).next_try_at) == (Reason.CONSENT, None)
+    hands.forward(days=30)
+    assert resolve.due(hands.now(), live=True) == resolve.due(hands.now(), live=False) == []
+    meta.pull("PATCH", f"people/{SHY}", error=None)
+    people_wrote(SHY)
+    resolve.waiting(account.id)
+    assert identity(SHY).username == "shy.person"
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "2"])
+def test_trouble_on_the_way_is_tried_again_and_never_counted(
+    account: Account, meta: Sandbox, hands: Hands, fault: str
+) -> None:
+    people_wrote(LEA)
+    meta.post("faults", mode=fault, count=1)
+    resolve.waiting(account.id)
+    row = identity()
+    assert (row.failure_count, row.username) == (0, None)
+    assert row.next_try_at is not None
+    hands.at = row.next_try_at
+    resolve.waiting(account.id)
+    assert identity().username == "lea.moreau"
+
+
+def test_a_worker_that_is_to_stop_ends_after_its_present_person(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people_wrote(CAMILLE, LEA)
+    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
+    remember = resolve.remember
+
+    def asked_to_stop(account_id: int, outcome: Outcome) -> None:
+        queue.stop()
+        remember(account_id, outcome)
+
+    monkeypatch.setattr(resolve, "remember", asked_to_stop)
+    resolve.waiting(account.id)
+    assert len(noted()) == 1
+    monkeypatch.undo()
+    resolve.waiting(account.id)
+    assert {row.ig_participant_id for row in noted()} == {CAMILLE, LEA}
+    assert len(noted()) == 2
 
 
 def test_two_workers_ask_for_a_person_once(account: Account) -> None:

@@ -1,19 +1,21 @@
 """Whole runs against the sandbox over HTTP: everyone is settled once, whatever happens on the way."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from redis import Redis
 from sqlalchemy import select
 
-from app import queue, settings
+from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
-from app.identities import resolve, sighting
+from app.identities import cache, resolve, sighting
 from app.identities.resolve import CLAIM, Outcome
-from app.models.identity import Purpose
+from app.identities.sighting import Sighting
+from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, Kind, RunItem, RunState
 from app.runs import execute, ledger, plan
@@ -21,9 +23,10 @@ from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import made, noted
-from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
 from tests.runs.test_plan import run_of
 
+BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
 
 
@@ -44,6 +47,17 @@ def items(run_id: str) -> dict[str, RunItem]:
     return {item.ig_participant_id: item for item in found}
 
 
+def after_one_person(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    remember = resolve.remember
+
+    def meanwhile(account_id: int, outcome: Outcome) -> None:
+        monkeypatch.setattr(resolve, "remember", remember)
+        happens()
+        remember(account_id, outcome)
+
+    monkeypatch.setattr(resolve, "remember", meanwhile)
+
+
 def test_a_backfill_settles_everyone_with_one_call_each(run_id: str) -> None:
     execute.run_slice(run_id)
     run = run_of(run_id)
@@ -60,16 +74,31 @@ def test_the_run_works_through_the_plan_newest_first(run_id: str) -> None:
     assert [row.ig_participant_id for row in noted()] == list(reversed(EVERYBODY))
 
 
-def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis) -> None:
+@pytest.mark.parametrize("batch_size", [10, 100])
+def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis, batch_size: int) -> None:
     people_wrote(*(str(10**15 + place) for place in range(40)))
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=batch_size)
     redis.flushall()
     execute.run_slice(run_id)
     run = run_of(run_id)
-    assert 25 <= run.calls < 40
-    assert (run.state, run.lease_until) == (RunState.RUNNING, None)
-    assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
+    assert (run.state, run.calls, run.lease_until) == (RunState.RUNNING, 25, None)
+    assert redis.llen(BACKFILL) == 1
     execute.run_slice(run_id)
+    assert (run_of(run_id).state, len(noted())) == (RunState.DONE, 40)
+
+
+def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monotonic, remember, slept = clock.monotonic, resolve.remember, [0]
+
+    def slowly(account_id: int, outcome: Outcome) -> None:
+        slept[0] += 21
+        remember(account_id, outcome)
+
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + slept[0])
+    monkeypatch.setattr(resolve, "remember", slowly)
+    for turns in range(1, len(EVERYBODY) + 1):
+        execute.run_slice(run_id)
+        assert len(noted()) == turns
     assert run_of(run_id).state is RunState.DONE
 
 
@@ -118,6 +147,18 @@ def test_a_used_up_budget_pauses_the_run_until_calls_come_back(run_id: str, acco
     assert ledger.ready(run.resume_at) == [(run_id, Kind.BACKFILL)]
 
 
+@pytest.mark.usefixtures("small_budget")
+def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, hands: Hands) -> None:
+    made(account.id, 6, ago_seconds=3000, purpose=Purpose.BACKFILL)
+    execute.run_slice(run_id)
+    hands.at = run_of(run_id).resume_at or hands.at
+    with settings.using(graph_calls_per_hour=200):
+        execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.calls, run.resume_at, run.reason) == (RunState.DONE, 6, None, None)
+    assert Counter(row.ig_participant_id for row in noted() if row.run_id) == Counter(EVERYBODY)
+
+
 def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     execute.run_slice(run_id)
@@ -127,19 +168,24 @@ def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> No
 
 
 def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    remember = resolve.remember
-
-    def cancel_meanwhile(account_id: int, outcome: Outcome) -> None:
-        plan.cancel(OPERATOR, run_id)
-        monkeypatch.undo()
-        remember(account_id, outcome)
-
-    monkeypatch.setattr(resolve, "remember", cancel_meanwhile)
+    after_one_person(monkeypatch, lambda: plan.cancel(OPERATOR, run_id))
     execute.run_slice(run_id)
     assert run_of(run_id).state is RunState.CANCELED
     assert {who for who, item in items(run_id).items() if item.state is not ItemState.TODO} == {RUI, UNKNOWN_PERSON}
     execute.run_slice(run_id)
     assert len(noted()) == 2
+
+
+def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account) -> None:
+    seen = Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    cache.write(MAISON_LUNE, replace(seen, ig_participant_id=RUI))
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert (items(run_id)[LEA].state, items(run_id)[RUI].state) == (ItemState.FRESH, ItemState.RESOLVED)
+    assert (run.fresh, run.cache_hits, run.calls) == (1, 2, 4)
+    assert {row.ig_participant_id for row in noted()} == set(EVERYBODY) - {LEA, RUI}
 
 
 def test_people_whom_somebody_else_looks_up_come_later(run_id: str, account: Account, hands: Hands) -> None:
@@ -161,6 +207,40 @@ def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hand
     execute.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert len(noted()) == len(EVERYBODY)
+
+
+def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
+    run_id: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stall() -> None:
+        hands.forward(seconds=31)
+        execute.run_slice(run_id)
+        assert run_of(run_id).state is RunState.DONE
+
+    after_one_person(monkeypatch, stall)
+    execute.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.failed, run.calls) == (RunState.DONE, 3, 3, 6)
+    repeated = Counter(row.ig_participant_id for row in noted()) - Counter(EVERYBODY)
+    assert repeated == {UNKNOWN_PERSON: 1}  # it was about to be asked; the second answer is nobody's
+    failures = select(Identity.failure_count).where(Identity.ig_participant_id == UNKNOWN_PERSON)
+    assert db.session.scalars(failures).one() == 1
+
+
+def test_a_worker_that_is_to_stop_ends_after_its_present_person_and_hands_on(
+    run_id: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.flushall()
+    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
+    after_one_person(monkeypatch, queue.stop)
+    execute.run_slice(run_id)
+    assert [row.ig_participant_id for row in noted()] == [RUI]
+    assert (run_of(run_id).state, run_of(run_id).lease_until) == (RunState.RUNNING, None)
+    assert redis.llen(BACKFILL) == 1
+    monkeypatch.setattr(queue, "_stopping", False)
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+    assert Counter(row.ig_participant_id for row in noted()) == Counter(EVERYBODY)
 
 
 def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: Account, meta: Sandbox) -> None:

@@ -8,6 +8,7 @@ from redis import Redis
 from sqlalchemy import update
 
 from app import settings
+from app.calls import budget
 from app.db import transaction
 from app.errors import NotFound
 from app.models.identity import Purpose
@@ -45,9 +46,9 @@ def test_a_queued_run_has_everyone_waiting(run_id: str) -> None:
 
 def test_a_run_at_work_says_who_is_looked_up_and_how_fast(run_id: str) -> None:
     ledger.take(run_id, who="here")
-    changed(run_id, resolved=1, failed=1, calls=1, cache_hits=1, worked_seconds=0.5)
+    changed(run_id, resolved=1, failed=1, skipped=1, calls=1, cache_hits=1, worked_seconds=0.5)
     seen = progress.of(OPERATOR, run_id)
-    assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 50, 50)
+    assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 75, 50)
     assert seen.seconds_left == 1
 
 
@@ -64,6 +65,24 @@ def test_the_time_left_counts_the_pauses_for_the_budget(run_id: str, account: Ac
     assert 580 < left < 700
 
 
+@pytest.mark.parametrize(("people", "hours"), [(4, 0), (5, 1), (8, 1), (9, 2), (17, 4)])
+def test_what_does_not_fit_into_an_hour_waits_for_the_next(run_id: str, people: int, hours: int) -> None:
+    changed(run_id, total=people)
+    with settings.using(graph_calls_per_hour=5):  # of which one is kept for live traffic
+        left = progress.of(OPERATOR, run_id).seconds_left
+    assert left is not None
+    assert 0 <= left - hours * budget.WINDOW_SECONDS < 60
+
+
+def test_a_run_waits_for_earlier_calls_and_then_for_its_own(run_id: str, account: Account) -> None:
+    changed(run_id, total=8)
+    with settings.using(graph_calls_per_hour=5):
+        made(account.id, 3, ago_seconds=3000, purpose=Purpose.BACKFILL)
+        left = progress.of(OPERATOR, run_id).seconds_left
+    assert left is not None
+    assert 580 < left - budget.WINDOW_SECONDS < 700
+
+
 def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         assert progress.of(OPERATOR, run_id).seconds_left is None
@@ -72,6 +91,8 @@ def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
 def test_a_run_that_no_worker_takes_says_so(run_id: str, hands: Hands) -> None:
     hands.forward(seconds=31)
     assert progress.of(OPERATOR, run_id).state == "worker_missing"
+    ledger.take(run_id, who="here")
+    assert progress.of(OPERATOR, run_id).state == "running"
 
 
 def test_a_done_run_with_failures_says_so(run_id: str) -> None:

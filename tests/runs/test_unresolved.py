@@ -1,15 +1,21 @@
 """The people a run could not name, and what can be done."""
 
 import pytest
+from sqlalchemy import update
 
+from app import clock
+from app.db import transaction
 from app.errors import NotFound
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.models.identity import Identity, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, Kind
 from app.runs import execute, ledger, plan, unresolved
 from app.runs.ledger import Settled
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.processes import Sandbox
-from tests.cast import GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.cast import ATELIER_NORD, GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, an_account, people_wrote
 from tests.runs.test_ledger import settle
 
 
@@ -42,6 +48,27 @@ def test_a_person_whose_lookup_ends_workers_is_explained_too(account: Account) -
     settle(lease, LEA, Settled(ItemState.FAILED, reason="worker_died", code="worker"))
     [found] = unresolved.of(OPERATOR, run_id)
     assert found.what_happened == "The lookup of this person ended a worker three times"
+
+
+def test_the_same_id_at_another_account_is_somebody_else(account: Account) -> None:
+    people_wrote(GHOST)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    named = Sighting(GHOST, "another.ghost", None, None, Source.PROFILE, clock.now())
+    elsewhere = an_account(ATELIER_NORD).id
+    with transaction.write() as tx:
+        sighting.record(tx, elsewhere, named)
+    [found] = unresolved.of(OPERATOR, run_id)
+    assert found.display.text == "@user_000404"
+
+
+def test_automatic_tries_are_five_at_most_whatever_was_counted(account: Account) -> None:
+    people_wrote(GHOST)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(failure_count=7))
+    assert [each.tries for each in unresolved.of(OPERATOR, run_id)] == [5]
 
 
 def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
