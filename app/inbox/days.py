@@ -1,6 +1,6 @@
 """Messages as a thread shows them: grouped by day and by sender. Who sent one is decided by ids alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import groupby
@@ -10,10 +10,12 @@ from app import clock, settings
 from app.identities import display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import media
+from app.text import clean_name, shorten
 
 GAP = timedelta(minutes=10)  # a longer silence begins a new run of messages (ui.md 6.3)
+QUOTE_CHARACTERS = 80
 OURS, THEIRS, UNKNOWN = "ours", "theirs", "unknown"
-SENT = "Sent"  # an echo received is all that Meta tells of our messages so far
+SENT, SEEN = "Sent", "Seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,23 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaction:
+    """One reaction on a message; `label` says in a sentence whose it is."""
+
+    emoji: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a message refers to: `what` in words, with the quoted text or the story's picture if there is one."""
+
+    what: str
+    quote: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message; `kind` chooses the template that shows it, `first_new` puts the "New" divider before it."""
 
@@ -33,13 +52,19 @@ class Message:
     kind: str
     text: str | None
     attachments: tuple[Attachment, ...]
+    references: tuple[Reference, ...]
+    reactions: tuple[Reaction, ...]
+    edited: bool
     sent_at: datetime
     first_new: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRun:
-    """Messages of one sender, at most ten minutes apart: `side` is "theirs", "ours" or "unknown"."""
+    """Messages of one sender, at most ten minutes apart: `side` is "theirs", "ours" or "unknown".
+
+    `state` stands under the last of ours: sent, or seen at `seen_at` (aware UTC).
+    """
 
     id: str
     side: str
@@ -48,6 +73,7 @@ class MessageRun:
     at: datetime
     messages: tuple[Message, ...]
     state: str | None
+    seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +87,27 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who may have sent a message: the person, and the account under all its ids."""
+    """Who may have sent a message: the person, and the account under all its ids; how far the person has seen."""
 
     ig_participant_id: str
     own_ids: frozenset[str]
     person: DisplayName
     person_avatar: Avatar
     account_avatar: Avatar
+    seen_until: datetime | None = None
+    seen_at: datetime | None = None
 
 
 def group(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int | None) -> tuple[Day, ...]:
     """Return message rows, oldest first, as days of runs; `zone` is the viewer's, `first_new` a message's id."""
     today = clock.now().astimezone(zone).date()
     last_ours = next((row.id for row in reversed(rows) if _sender(row, parties)[0] == OURS), None)
+    quotes = {row.mid: row for row in rows}
     days = []
     for day, of_day in groupby(rows, key=lambda row: row.sent_at.astimezone(zone).date()):
-        runs = tuple(_run(run, parties, first_new=first_new, last_ours=last_ours) for run in _runs(of_day, parties))
+        runs = tuple(
+            _run(run, parties, quotes, first_new=first_new, last_ours=last_ours) for run in _runs(of_day, parties)
+        )
         days.append(Day(day, _label(day, today), runs))
     return tuple(days)
 
@@ -92,7 +123,9 @@ def _runs(rows: Iterable[Any], parties: Parties) -> Iterator[list[Any]]:
         yield run
 
 
-def _run(rows: Sequence[Any], parties: Parties, *, first_new: int | None, last_ours: int | None) -> MessageRun:
+def _run(
+    rows: Sequence[Any], parties: Parties, quotes: Mapping[str, Any], *, first_new: int | None, last_ours: int | None
+) -> MessageRun:
     side, stranger = _sender(rows[0], parties)
     if side == OURS:
         sender, avatar = "You", parties.account_avatar
@@ -100,14 +133,17 @@ def _run(rows: Sequence[Any], parties: Parties, *, first_new: int | None, last_o
         sender, avatar = parties.person.text, parties.person_avatar
     else:
         sender, avatar = f"Unknown sender {stranger}", display.avatar(stranger, display.name_of(stranger, None, None))
+    last = rows[-1].id == last_ours
+    seen = last and parties.seen_until is not None and parties.seen_until >= rows[-1].sent_at
     return MessageRun(
         id=f"r-{rows[0].id}",
         side=side,
         sender=sender,
         avatar=avatar,
         at=rows[0].sent_at,
-        messages=tuple(_message(row, first_new) for row in rows),
-        state=SENT if rows[-1].id == last_ours else None,
+        messages=tuple(_message(row, parties, quotes, first_new) for row in rows),
+        state=SEEN if seen else SENT if last else None,
+        seen_at=parties.seen_at if seen else None,
     )
 
 
@@ -118,13 +154,51 @@ def _sender(row: Any, parties: Parties) -> tuple[str, str]:
     return (THEIRS, "") if row.ig_sender_id == parties.ig_participant_id else (UNKNOWN, row.ig_sender_id)
 
 
-def _message(row: Any, first_new: int | None) -> Message:
-    hosts = settings.current().media_hosts
+def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: int | None) -> Message:
     attachments = tuple(
-        Attachment(str(each.get("kind")), media.loadable(each.get("url"), hosts), each.get("title"))
+        Attachment(str(each.get("kind")), _loadable(each.get("url")), each.get("title"))
         for each in row.attachments or ()
     )
-    return Message(row.id, row.kind, row.text, attachments, row.sent_at, row.id == first_new)
+    return Message(
+        id=row.id,
+        kind=row.kind,
+        text=row.text,
+        attachments=attachments,
+        references=tuple(_references(row.context or {}, quotes)),
+        reactions=tuple(_reactions(row.reactions or {}, parties)),
+        edited=row.edit_number is not None,
+        sent_at=row.sent_at,
+        first_new=row.id == first_new,
+    )
+
+
+def _references(context: Mapping[str, Any], quotes: Mapping[str, Any]) -> Iterator[Reference]:
+    reply, referral = context.get("reply_to") or {}, context.get("referral") or {}
+    if isinstance(story := reply.get("story"), dict):
+        yield Reference("Replied to your story", url=_loadable(story.get("url")))
+    elif parent := quotes.get(str(reply.get("mid"))):
+        yield Reference("Replied to a message", quote=shorten(parent.text or "", QUOTE_CHARACTERS) or None)
+    elif reply:
+        yield Reference("Replied to an earlier message")
+    if isinstance(ad := referral.get("ads_context_data"), dict):
+        yield Reference("Came from an ad", quote=clean_name(ad.get("ad_title")))
+    elif isinstance(product := referral.get("product"), dict):
+        yield Reference("Asked about a product", quote=clean_name(product.get("id")))
+    elif referral:
+        yield Reference("Came through a link", quote=clean_name(referral.get("ref")))
+    if "quick_reply" in context:
+        yield Reference("Tapped a quick reply")
+
+
+def _reactions(reactions: Mapping[str, Any], parties: Parties) -> Iterator[Reaction]:
+    for sender, each in reactions.items():
+        if emoji := each.get("emoji"):
+            who = "You" if sender in parties.own_ids else parties.person.text
+            yield Reaction(emoji, f"{who} reacted with {emoji}")
+
+
+def _loadable(url: object) -> str | None:
+    return media.loadable(url, settings.current().media_hosts) if isinstance(url, str) else None
 
 
 def _label(day: date, today: date) -> str:

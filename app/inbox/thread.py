@@ -48,6 +48,7 @@ _PERSON = and_(
 )
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
+    *(Conversation.seen_until, Conversation.seen_at),
     *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
@@ -141,8 +142,8 @@ def _mark(viewer: Viewer, conversation_id: int, **values: Any) -> None:
 def _messages(conversation_id: int, before: str | None) -> Sequence[Row[*tuple[Any, ...]]]:
     found = (
         select(
-            *(Message.id, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
-            *(Message.attachments, Message.sent_at),
+            *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
+            *(Message.attachments, Message.context, Message.reactions, Message.edit_number, Message.sent_at),
         )
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.sent_at.desc(), Message.id.desc())
@@ -165,6 +166,8 @@ def _parties(known: Any, account: str) -> Parties:
         person=shown,
         person_avatar=display.avatar(known.ig_participant_id, shown),
         account_avatar=display.avatar(known.ig_account_id, DisplayName(account, account, None, known=True)),
+        seen_until=known.seen_until,
+        seen_at=known.seen_at,
     )
 
 

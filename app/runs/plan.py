@@ -200,7 +200,7 @@ def _reopen(tx: Tx, run_id: str, people: list[str]) -> None:
             state=RunState.QUEUED,
             failed=Run.failed - len(people),
             finished_at=None,
-            resume_at=None,
+            resume_at=clock.now(),
             reason=None,
             fence=Run.fence + 1,
         )

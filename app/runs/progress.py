@@ -172,7 +172,8 @@ def _state(run: Run) -> str:
     if run.state is RunState.DONE and run.failed:
         return "some_failed"
     untaken = run.state is RunState.QUEUED and run.lease_until is None
-    if untaken and run.created_at < clock.now() - PATIENCE:
+    due_since = max(run.created_at, run.resume_at or run.created_at)  # a retry is due since it was asked for
+    if untaken and due_since < clock.now() - PATIENCE:
         return "worker_missing"
     return run.state.value
 

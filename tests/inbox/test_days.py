@@ -1,6 +1,6 @@
 """Grouping messages: by the reader's day, by sender, by silence; who sent one is decided by ids alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from typing import Any
@@ -33,6 +33,10 @@ class Row:
     kind: str = "text"
     text: str | None = "Hello"
     attachments: list[dict[str, Any]] | None = None
+    context: dict[str, Any] | None = None
+    reactions: dict[str, Any] | None = None
+    edit_number: int | None = None
+    mid: str = "m"
     id: int = field(default_factory=lambda: next(_ids))
 
     @property
@@ -46,12 +50,12 @@ def now(monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOW)
 
 
-def grouped(*rows: Row, zone: Any = UTC, first_new: int | None = None) -> tuple[Day, ...]:
-    return days.group(rows, PARTIES, zone=zone, first_new=first_new)
+def grouped(*rows: Row, zone: Any = UTC, first_new: int | None = None, parties: Parties = PARTIES) -> tuple[Day, ...]:
+    return days.group(rows, parties, zone=zone, first_new=first_new)
 
 
-def runs(*rows: Row) -> list[MessageRun]:
-    return [run for day in grouped(*rows) for run in day.runs]
+def runs(*rows: Row, parties: Parties = PARTIES) -> list[MessageRun]:
+    return [run for day in grouped(*rows, parties=parties) for run in day.runs]
 
 
 def test_days_are_the_reader_s_and_say_how_near_they_are() -> None:
@@ -100,3 +104,40 @@ def test_media_of_foreign_hosts_have_no_address() -> None:
     ]
     [run] = runs(Row(kind="image", attachments=attachments))
     assert [each.url for each in run.messages[0].attachments] == ["https://scontent.cdninstagram.com/a", None]
+
+
+@pytest.mark.parametrize(("seen_minutes_ago", "state"), [(None, "Sent"), (20, "Sent"), (10, "Seen"), (0, "Seen")])
+def test_the_last_of_ours_was_seen_when_the_person_saw_that_far(seen_minutes_ago: int | None, state: str) -> None:
+    until = NOW - timedelta(minutes=seen_minutes_ago) if seen_minutes_ago is not None else None
+    parties = replace(PARTIES, seen_until=until, seen_at=NOW if until else None)
+    [run] = runs(Row(MAISON_LUNE, ago=timedelta(minutes=10)), parties=parties)
+    assert (run.state, run.seen_at) == (state, NOW if state == "Seen" else None)
+
+
+def test_reactions_say_whose_they_are_and_taken_back_ones_are_gone() -> None:
+    reactions = {LEA: {"emoji": "❤️"}, MAISON_LUNE: {"emoji": "👍"}, "1520000000000033": {"emoji": None}}
+    [run] = runs(Row(reactions=reactions))
+    assert [each.label for each in run.messages[0].reactions] == ["@lea.moreau reacted with ❤️", "You reacted with 👍"]
+
+
+@pytest.mark.parametrize(
+    ("context", "what", "quote"),
+    [
+        ({"reply_to": {"mid": "parent"}}, "Replied to a message", "The question"),
+        ({"reply_to": {"mid": "elsewhere"}}, "Replied to an earlier message", None),
+        ({"reply_to": {"story": {"url": "https://example.com/a"}}}, "Replied to your story", None),
+        ({"referral": {"ads_context_data": {"ad_title": "Linen week"}}}, "Came from an ad", "Linen week"),
+        ({"referral": {"product": {"id": "52"}}}, "Asked about a product", "52"),
+        ({"referral": {"ref": "flyer"}}, "Came through a link", "flyer"),
+        ({"quick_reply": {"payload": "SIZE"}}, "Tapped a quick reply", None),
+    ],
+)
+def test_a_message_says_what_it_refers_to(context: dict[str, Any], what: str, quote: str | None) -> None:
+    [run] = runs(Row(mid="parent", text="The question"), Row(context=context))
+    [reference] = run.messages[1].references
+    assert (reference.what, reference.quote, reference.url) == (what, quote, None)
+
+
+def test_an_edited_message_says_so() -> None:
+    [run] = runs(Row(edit_number=1), Row())
+    assert [message.edited for message in run.messages] == [True, False]

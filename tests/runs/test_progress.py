@@ -13,7 +13,7 @@ from app.db import transaction
 from app.errors import NotFound
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import Kind, Run, RunState
+from app.models.run import ItemState, Kind, Run, RunState
 from app.runs import ledger, plan, progress
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
@@ -93,6 +93,20 @@ def test_a_run_that_no_worker_takes_says_so(run_id: str, hands: Hands) -> None:
     assert progress.of(OPERATOR, run_id).state == "worker_missing"
     ledger.take(run_id, who="here")
     assert progress.of(OPERATOR, run_id).state == "running"
+
+
+def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, hands: Hands) -> None:
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    with transaction.write() as tx:
+        for person in ledger.due(lease):
+            ledger.settle(tx, lease, person, ledger.Settled(ItemState.FAILED, reason="no_name"))
+    ledger.give_back(lease)
+    hands.forward(hours=1)
+    plan.retry(OPERATOR, run_id)
+    assert progress.of(OPERATOR, run_id).state == "queued"
+    hands.forward(seconds=31)
+    assert progress.of(OPERATOR, run_id).state == "worker_missing"
 
 
 def test_a_done_run_with_failures_says_so(run_id: str) -> None:

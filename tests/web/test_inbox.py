@@ -1,6 +1,8 @@
 """The inbox as a browser sees it: who wrote, what is unread, what is never loaded."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ from tests.cast import (
     signed,
 )
 from tests.web.browsing import click, part, signed_in
+
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture
@@ -184,3 +188,58 @@ def test_older_conversations_follow_without_a_gap(agent: FlaskClient) -> None:
     second = part(agent, f"/inbox/list/more?{more}").text
     assert (first.count('<li class="row"'), second.count('<li class="row"')) == (40, 5)
     assert "list-more" not in second
+
+
+KINDS = {
+    "attachment-audio": "<audio src=",
+    "attachment-video": "<video src=",
+    "attachment-ephemeral": "disappears after it was seen",
+    "attachment-file": "File",
+    "attachment-ig-reel": "reel",
+    "attachment-ig-story": "Shared a story",
+    "attachment-share": "Shared a post",
+    "attachment-story-mention": "Mentioned you in their story",
+    "attachment-template-empty": "Shared a card",
+    "attachment-unsupported-type": "share this kind of",
+    "handover": "went over to another app",
+    "inline-reply": "Replied to",
+    "optin": "Asked to be notified",
+    "postback": "Where is my order?",
+    "quick-reply": "Tapped a quick reply",
+    "referral": "through a link",
+    "referral-ad": "Linen week",
+    "referral-product": "Asked about a product",
+    "standby": "another app owns the thread",
+    "story-reply": "Replied to your story",
+    "unsupported": "share this kind of message",
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_message_can_be_read(agent: FlaskClient, name: str) -> None:
+    body = (SAMPLES / f"webhook-{name}.json").read_bytes()
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    opened = part(agent, "/inbox/1").text
+    words = " ".join(re.sub(r"<[^>]+>", " ", opened).split())
+    assert KINDS[name] in (opened if KINDS[name].startswith("<") else words)
+    assert agent.get("/inbox").status_code == 200
+
+
+def test_what_happened_to_messages_shows(agent: FlaskClient) -> None:
+    deliver(a_message_event(LEA, "a secret", mid="m"), an_echo_event(LEA, "Bonsoir", mid="o"))
+    for event in (
+        {"message_edit": {"mid": "o", "text": "Bonne nuit", "num_edit": 1}},
+        {"reaction": {"mid": "o", "action": "react", "emoji": "❤️"}},
+        {"read": {"mid": "o"}},
+        {"message": {"mid": "m", "is_deleted": True}},
+    ):
+        parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134400000}
+        deliver(parties | event)
+    opened = part(agent, "/inbox/1").text
+    assert "Message deleted by the sender" in opened
+    assert "Bonne nuit" in opened
+    assert 'aria-label="@user_000011 reacted with ❤️"' in opened
+    assert ">Edited<" in opened
+    assert "Seen" in opened
+    for page in (opened, agent.get("/inbox").text):
+        assert "a secret" not in page
