@@ -1,15 +1,16 @@
 """The levers under /_sandbox/: what tests and the demo read and change. Only from this machine."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
 
-from app.sandbox import errors
+from app.sandbox import errors, kinds
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, VERIFY_TOKEN
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.people import Person, crowd
 from app.sandbox.sender import Sender
-from app.sandbox.world import Choices, World
+from app.sandbox.world import Choices, Sent, World
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CHANGEABLE = ("username", "name", "has_picture", "null_fields", "refused_field", "error")
@@ -86,17 +87,29 @@ class Control:
 
     def _send(self, _query: dict[str, str], body: Body) -> Body:
         person = self._person(str(body.get("person")))
-        account, kind = ACCOUNTS[person.account], body.get("kind", "text")
-        if kind not in ("text", "image", "echo"):
-            raise BadRequest("kind should be text, image or echo")
-        photo = f"{self.world.base_url}/media/photo/1.png" if kind == "image" else None
-        text = None if kind == "image" else str(body.get("text", "Hello"))
-        sent = [
-            self.world.add(account, person, text=text, photo=photo, outgoing=kind == "echo")
-            for _ in range(int(body.get("times", 1)))
-        ]
-        status = self.sender.deliver_now(sent, account)
+        account, kind, envelope = ACCOUNTS[person.account], body.get("kind", "text"), body.get("envelope", "messaging")
+        if kind not in kinds.KINDS:
+            raise BadRequest(f"kind should be one of {', '.join(sorted(kinds.KINDS))}")
+        if envelope not in ("messaging", "standby", "changes"):
+            raise BadRequest("envelope should be messaging, standby or changes")
+        if kind in kinds.EFFECTS:
+            sent = [self._affected(person, str(body.get("mid", "")), kind, body.get("text"))]
+        else:
+            sent = [self._said(person, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))]
+        status = self.sender.deliver_now(sent, account, kind=kind, envelope=envelope)
         return {"status": status, "mids": [each.mid for each in sent]}
+
+    def _said(self, person: Person, kind: str, text: object) -> Sent:
+        photo = kinds.photo(self.world.base_url, kind, 1)
+        words = None if kind == "image" else str(text)
+        return self.world.add(ACCOUNTS[person.account], person, text=words, photo=photo, outgoing=kind == "echo")
+
+    def _affected(self, person: Person, mid: str, kind: str, text: object) -> Sent:
+        now_ms = int(time.time() * 1000)
+        words = None if text is None else str(text)
+        if kind == "unsend":
+            self.world.take_back(ACCOUNTS[person.account], person, mid)
+        return Sent(mid, now_ms, person.id, person.account, words, None)
 
     def _reset(self, _query: dict[str, str], _body: Body) -> None:
         self.faults.switch_off()

@@ -9,11 +9,11 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.sandbox import media
+from app.sandbox import kinds, media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
 from app.sandbox.people import Person
 from app.sandbox.world import Sent, World
@@ -69,12 +69,22 @@ class Sender:
         """Have a message written now; it is delivered as soon as the line allows."""
         picture = media.photo_url(self.world.base_url, self.chance.randrange(40)) if photo else None
         sent = self.world.add(account, person, text=text, photo=picture, outgoing=outgoing)
-        self._line_up(delivery(account, [item(sent, account)]))
+        self._line_up(delivery(account, [kinds.item(sent, account)]))
         return sent
 
-    def deliver_now(self, sent: list[Sent], account: Account) -> int:
-        """Deliver these messages in one POST, once, and return the status (0: no answer)."""
-        return self._post(delivery(account, [item(each, account) for each in sent]))
+    def happen(self, account: Account, person: Person, kind: str) -> None:
+        """Have something happen to the newest message of a thread: theirs is edited or unsent, ours seen or liked."""
+        theirs = kind in ("edit", "edit_zero", "unsend")
+        sent = self.world.newest(account, person, outgoing=not theirs)
+        if sent is not None:
+            about = replace(sent, from_id=person.id, to_id=account.id, at_ms=int(time.time() * 1000))
+            self._line_up(delivery(account, [kinds.item(about, account, kind)]))
+
+    def deliver_now(
+        self, sent: list[Sent], account: Account, *, kind: str = "text", envelope: str = "messaging"
+    ) -> int:
+        """Deliver these in one POST, once, and return the status (0: no answer)."""
+        return self._post(delivery(account, [kinds.item(each, account, kind) for each in sent], envelope))
 
     def _live(self, backlog: int) -> None:
         while self._status("GET") == 0:
@@ -105,7 +115,7 @@ class Sender:
                 at_ms = now_ms - int(seconds * 1000)
                 text = self.chance.choice(TEXTS)
                 sent = self.world.add_at(at_ms, account, person, text=text, photo=None, outgoing=False)
-                items.append(item(sent, account))
+                items.append(kinds.item(sent, account))
             for begin in range(0, len(items), BATCH):
                 yield delivery(account, items[begin : begin + BATCH])
 
@@ -120,6 +130,8 @@ class Sender:
             self.say(account, person, text=self.chance.choice(REPLIES), outgoing=True)
         elif self.chance.random() < 0.12:
             self.say(account, person, photo=True)
+        elif again and self.chance.random() < 0.2:
+            self.happen(account, person, self.chance.choice(("reaction", "read", "read", "edit_zero")))
         else:
             self.say(account, person, text=self.chance.choice(TEXTS))
 
@@ -131,12 +143,23 @@ class Sender:
     def _deliver_all(self) -> None:
         while True:
             body = self.waiting.get()
+            if self.chance.random() < self.world.choices.losses:
+                self._settled()
+                continue
+            if self.chance.random() < self.world.choices.disorder and not self.waiting.empty():
+                self.waiting.put(body)
+                continue
+            if self.chance.random() < self.world.choices.duplicates:
+                self._post(body)
             tries = 0
             while self._post(body) != 200:
                 time.sleep(WAITS[min(tries, len(WAITS) - 1)])
                 tries += 1
-            with self.world.lock:
-                self.world.deliveries["waiting"] -= 1
+            self._settled()
+
+    def _settled(self) -> None:
+        with self.world.lock:
+            self.world.deliveries["waiting"] -= 1
 
     def _post(self, body: bytes) -> int:
         with self.world.lock:
@@ -159,26 +182,10 @@ class Sender:
             connection.close()
 
 
-def item(sent: Sent, account: Account) -> dict[str, Any]:
-    """Return the item of `messaging` that tells of a message; the echo flag is only sometimes there, as with Meta."""
-    message: dict[str, Any] = {"mid": sent.mid}
-    if sent.text is not None:
-        message["text"] = sent.text
-    if sent.photo:
-        message["attachments"] = [{"type": "image", "payload": {"url": sent.photo}}]
-    if sent.from_id == account.id and sent.at_ms % 2:
-        message["is_echo"] = True
-    return {
-        "sender": {"id": sent.from_id},
-        "recipient": {"id": sent.to_id},
-        "timestamp": sent.at_ms,
-        "message": message,
-    }
-
-
-def delivery(account: Account, items: list[dict[str, Any]]) -> bytes:
+def delivery(account: Account, items: list[dict[str, Any]], envelope: str = "messaging") -> bytes:
     """Return the raw body of one POST: non-ASCII characters escaped, as Meta signs and sends them."""
-    entry = {"time": int(time.time() * 1000), "id": account.id, "messaging": items}
+    told = [{"field": "messages", "value": each} for each in items] if envelope == "changes" else items
+    entry = {"time": int(time.time() * 1000), "id": account.id, envelope: told}
     return json.dumps({"object": "instagram", "entry": [entry]}, separators=(",", ":")).encode()
 
 

@@ -43,11 +43,14 @@ class Call:
 
 @dataclass(slots=True)
 class Choices:
-    """What may be changed while the sandbox runs."""
+    """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0."""
 
     latency_ms: int = 0
     calls_per_hour: int = 200
     pace: str = "off"
+    duplicates: float = 0.0
+    disorder: float = 0.0
+    losses: float = 0.0
 
 
 @dataclass(slots=True)
@@ -86,6 +89,18 @@ class World:
             self.threads.setdefault((account.id, person.id), []).append(sent)
             person.wrote = person.wrote or not outgoing
         return sent
+
+    def newest(self, account: Account, person: Person, *, outgoing: bool) -> Sent | None:
+        """Return the newest message of one side of a thread, or None."""
+        with self.lock:
+            thread = self.threads.get((account.id, person.id), [])
+            return next((sent for sent in reversed(thread) if (sent.from_id == account.id) == outgoing), None)
+
+    def take_back(self, account: Account, person: Person, mid: str) -> None:
+        """Forget a message that its sender unsent."""
+        with self.lock:
+            thread = self.threads.get((account.id, person.id), [])
+            thread[:] = [sent for sent in thread if sent.mid != mid]
 
     def within_limit(self, account: Account, kind: str) -> bool:
         """Take one call out of the account's rolling limit; False when it is over, and then it is not counted."""

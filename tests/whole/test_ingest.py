@@ -51,6 +51,16 @@ def test_a_web_server_that_ends_during_ingest_loses_nothing(install: Install, nu
     _assert_everything_arrived(nametag)
 
 
+@pytest.mark.usefixtures("redis")
+def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> None:
+    nametag = install("--pace", "30")
+    nametag.sandbox.pull("PATCH", "settings", duplicates=0.3, disorder=0.5)
+    _await_accepted(nametag, 120)
+    _assert_everything_arrived(nametag)
+    unread = nametag.value("SELECT sum(unread_count) FROM conversations")
+    assert unread == nametag.value("SELECT count(*) FROM messages WHERE NOT outgoing")
+
+
 def _await_accepted(nametag: Installation, more: int) -> None:
     before = nametag.sandbox.get("stats")["deliveries"]["accepted"]
     until(

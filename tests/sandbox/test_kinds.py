@@ -1,0 +1,63 @@
+"""The sandbox tells every kind of event, in every envelope that carries events."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.sandbox import kinds
+from tests.bed.processes import Processes
+from tests.bed.waiting import until
+from tests.cast import LEA
+from tests.sandbox.test_sender import Receiver, receiver
+
+__all__ = ["receiver"]
+
+DISCRIMINATORS = {"message", "message_edit", "reaction", "read", "postback", "referral", "optin", "pass_thread_control"}
+
+
+@pytest.fixture
+def sent(processes: Processes, receiver: Receiver) -> dict[str, dict[str, Any]]:
+    """One item of every kind, by kind."""
+    sandbox = processes.sandbox(webhook_url=receiver.url)
+    told = {}
+    for kind in sorted(kinds.KINDS):
+        sandbox.post("send", person=LEA, kind=kind, mid="some-mid", text="Bonjour")
+        told[kind] = receiver.items()[-1]
+    return told
+
+
+def test_every_kind_is_told_by_its_own_member(sent: dict[str, dict[str, Any]]) -> None:
+    for kind, item in sent.items():
+        assert len(DISCRIMINATORS & item.keys()) == 1, kind
+    bodies = [json.dumps(item[next(iter(DISCRIMINATORS & item.keys()))], sort_keys=True) for item in sent.values()]
+    assert len(set(bodies)) == len(bodies)
+
+
+def test_effects_name_the_message_they_are_about(sent: dict[str, dict[str, Any]]) -> None:
+    for kind in kinds.EFFECTS:
+        member = next(iter(DISCRIMINATORS & sent[kind].keys()))
+        assert sent[kind][member]["mid"] == "some-mid"
+
+
+@pytest.mark.parametrize("envelope", ["messaging", "standby", "changes"])
+def test_an_event_comes_in_the_envelope_asked_for(processes: Processes, receiver: Receiver, envelope: str) -> None:
+    sandbox = processes.sandbox(webhook_url=receiver.url)
+    sandbox.post("send", person=LEA, envelope=envelope)
+    [(body, _)] = receiver.posts
+    [told] = json.loads(body)["entry"][0][envelope]
+    assert (told["value"] if envelope == "changes" else told)["message"]["text"] == "Hello"
+
+
+def test_doubled_and_lost_deliveries_on_demand(processes: Processes, receiver: Receiver) -> None:
+    sandbox = processes.sandbox("--pace", "50", webhook_url=receiver.url)
+    sandbox.pull("PATCH", "settings", duplicates=1.0, disorder=0.5)
+    until(lambda: len(receiver.posts) > 20, "deliveries come twice")
+    bodies = [body for body, _ in receiver.posts]
+    assert len(set(bodies)) < len(bodies)
+    sandbox.pull("PATCH", "settings", duplicates=0.0, disorder=0.0, losses=1.0)
+    until(lambda: sandbox.get("stats")["deliveries"]["waiting"] == 0, "what was under way has arrived")
+    arrived = len(receiver.posts)
+    messages = sandbox.get("stats")["messages"]
+    until(lambda: sandbox.get("stats")["messages"] > messages + 5, "people go on writing")
+    assert len(receiver.posts) <= arrived + 1
