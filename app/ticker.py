@@ -17,7 +17,7 @@ from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import resolve
-from app.ingest import effects, waiting
+from app.ingest import dead_letters, effects, waiting
 from app.runs import ledger, plan
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,10 @@ def kick_due() -> None:
 
 
 def forget() -> None:
-    """Forget what nobody needs any more: effects whose message never came."""
+    """Forget what nobody needs any more: effects whose message never came, dead letters of over 30 days."""
     with transaction.write() as tx:
         waiting.purge(tx, clock.now())
+        dead_letters.purge(tx, clock.now())
 
 
 DUTIES: dict[Callable[[], None], float] = {

@@ -1,16 +1,18 @@
 """The door to what could not be placed: `nametag dead-letters …`. What is shown carries no token."""
 
+import sys
+
 import click
 
-from app import logs
 from app.cli import output
 from app.ingest import dead_letters as letters
+from app.ingest import replay as replaying
 from app.viewer import OPERATOR
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Read what Meta sent and Nametag could not place."""
+    """Read what Meta sent and Nametag could not place, and try it again."""
 
 
 @dead_letters.command("list")
@@ -37,12 +39,35 @@ def list_(limit: int, as_json: bool) -> None:
 def show(dead_letter_id: int, as_json: bool) -> None:
     """Show number ID whole."""
     facts = _facts(dead_letter_id)
-    raw = logs.redact(letters.one(OPERATOR, dead_letter_id).raw.decode("utf-8", "replace"))
+    raw = letters.readable(letters.one(OPERATOR, dead_letter_id))
     if as_json:
         output.show(facts | {"raw": raw})
         return
     output.facts(facts.items())
     output.say(raw)
+
+
+@dead_letters.command("replay")
+@click.argument("dead_letter_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
+@click.option("--all", "every", is_flag=True, help="Try all of them, the first received first.")
+@output.in_app
+def replay(dead_letter_id: int | None, every: bool) -> None:
+    """Try number ID, or all of them, again; exit 1 when one still cannot be placed."""
+    if (dead_letter_id is None) != every:
+        raise click.UsageError("Name one dead letter, or say --all.")
+    done = replaying.everything(OPERATOR) if dead_letter_id is None else replaying.one(OPERATOR, dead_letter_id)
+    output.say(f"{done.landed} landed, {done.stayed} still cannot be placed.")
+    if done.stayed:
+        sys.exit(output.FAILED)
+
+
+@dead_letters.command("discard")
+@click.argument("dead_letter_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@output.in_app
+def discard(dead_letter_id: int) -> None:
+    """Throw number ID away."""
+    letters.discard(OPERATOR, dead_letter_id)
+    output.say(f"Dead letter {dead_letter_id} is thrown away.")
 
 
 def _facts(dead_letter_id: int) -> dict[str, object]:

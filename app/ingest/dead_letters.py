@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 
+from app import logs
+from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, digest
@@ -14,6 +16,7 @@ from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
 from app.viewer import Role, Viewer
 
+KEPT = timedelta(days=30)
 BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what it was
 
 
@@ -56,6 +59,15 @@ def newest(viewer: Viewer, *, limit: int = 50) -> list[DeadLetter]:
     return list(db.session.scalars(found))
 
 
+def count(viewer: Viewer) -> int:
+    """Return how many dead letters the viewer may see."""
+    viewer.require(Role.OPS)
+    found = select(func.count()).select_from(DeadLetter)
+    if viewer.account_ids is not None:
+        found = found.where(DeadLetter.account_id.in_(viewer.account_ids))
+    return db.session.execute(found).scalar_one()
+
+
 def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
     """Return one dead letter; raises NotFound, also for what the viewer may not see."""
     viewer.require(Role.OPS)
@@ -63,6 +75,23 @@ def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
     if found is None or (viewer.account_ids is not None and found.account_id not in viewer.account_ids):
         raise NotFound("dead letter")
     return found
+
+
+def readable(letter: DeadLetter) -> str:
+    """Return what Meta sent, as text; whatever looks like a token is cut."""
+    return logs.redact(letter.raw.decode("utf-8", "replace"))
+
+
+def discard(viewer: Viewer, dead_letter_id: int) -> None:
+    """Throw one dead letter away; raises NotFound."""
+    letter = one(viewer, dead_letter_id)
+    with transaction.write() as tx:
+        tx.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
+
+
+def purge(tx: Tx, now: datetime) -> int:
+    """Forget dead letters older than 30 days; returns how many."""
+    return int(tx.execute(delete(DeadLetter).where(DeadLetter.received_at < now - KEPT)).rowcount)
 
 
 def _keep(
@@ -86,4 +115,9 @@ def _keep(
         digest=hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(),
         received_at=at,
     )
-    tx.execute(insert.on_conflict_do_update(index_elements=["digest"], set_={"times": DeadLetter.times + 1}))
+    tx.execute(
+        insert.on_conflict_do_update(
+            index_elements=["digest"],
+            set_={"times": DeadLetter.times + 1, "reason": reason, "explanation": explanation},
+        )
+    )

@@ -48,6 +48,15 @@ def delivery(body: bytes, signature: str | None) -> Receipt:
         with transaction.write() as tx:
             dead_letters.keep_body(tx, body, explanation=str(error), at=received_at)
         return Receipt(400, dead=1)
+    dead = land(items, received_at=received_at)
+    return Receipt(200, stored=len(items) - dead, dead=dead)
+
+
+def land(items: Sequence[Item], *, received_at: datetime) -> int:
+    """Apply items that were received at `received_at` (aware UTC) and have their people named; returns how many died.
+
+    Raises Unavailable when the database cannot take them.
+    """
     dead, waiting = 0, set[int]()
     for chunk in _chunks(sorted(items, key=_order)):
         landed = _land(chunk, received_at)
@@ -55,7 +64,7 @@ def delivery(body: bytes, signature: str | None) -> Receipt:
         waiting |= landed.waiting
     for account_id in sorted(waiting):
         queue.enqueue_once(queue.RESOLVE, account_id)
-    return Receipt(200, stored=len(items) - dead, dead=dead)
+    return dead
 
 
 @dataclass(slots=True)

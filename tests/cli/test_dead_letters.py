@@ -5,7 +5,7 @@ import json
 from flask import Flask
 
 from app.ingest import receive
-from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, signed
+from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 from tests.cli.commands import nametag, refused
 
 
@@ -39,3 +39,19 @@ def test_what_looks_like_a_token_is_not_shown(app: Flask) -> None:
 def test_an_unknown_letter_is_one_line(app: Flask) -> None:
     refused(nametag("dead-letters", "show", "7"), status=1)
     assert nametag("dead-letters", "show", "x").exit_code == 2
+
+
+def test_letters_are_replayed_and_thrown_away(app: Flask) -> None:
+    a_letter("first")
+    a_letter("second")
+    assert nametag("dead-letters", "discard", "1").stdout == "Dead letter 1 is thrown away.\n"
+    still = nametag("dead-letters", "replay", "2")
+    assert (still.exit_code, still.stdout) == (1, "0 landed, 1 still cannot be placed.\n")
+    an_account(ATELIER_NORD, own_ids=[MAISON_LUNE])
+    landed = nametag("dead-letters", "replay", "--all")
+    assert (landed.exit_code, landed.stdout) == (0, "1 landed, 0 still cannot be placed.\n")
+
+
+def test_replaying_wants_one_or_all(app: Flask) -> None:
+    assert nametag("dead-letters", "replay").exit_code == 2
+    assert nametag("dead-letters", "replay", "1", "--all").exit_code == 2

@@ -109,9 +109,8 @@ def test_writers_of_many_processes_lose_nothing(app: Flask, database: str) -> No
     assert name_of(account.id) == str(PROCESSES * ROUNDS)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # PostgreSQL's writers lock no whole database
 def test_a_database_held_by_somebody_else_is_unavailable_in_time(app: Flask, database: str) -> None:
-    if not database.startswith("sqlite"):
-        pytest.skip("PostgreSQL's writers do not lock the whole database")
     an_account()
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

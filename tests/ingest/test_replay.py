@@ -1,0 +1,62 @@
+"""Dead letters once more: what lands is gone from among them, in the order in which it was received."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app.db.engine import db
+from app.errors import NotFound
+from app.ingest import dead_letters, receive, replay
+from app.ingest.replay import Replayed
+from app.models.inbox import Conversation, Message
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+
+
+def deliver(body: bytes) -> None:
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def a_letter(text: str, mid: str) -> None:
+    deliver(a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD, mid=mid), ig_account_id=ATELIER_NORD))
+
+
+def letters() -> int:
+    db.session.expire_all()
+    return dead_letters.count(OPERATOR)
+
+
+def test_what_was_for_an_unknown_account_lands_once_it_is_connected(app: Flask) -> None:
+    a_letter("first", "a")
+    a_letter("second", "b")
+    an_account(ATELIER_NORD)
+    assert replay.everything(OPERATOR) == Replayed(landed=2, stayed=0)
+    assert letters() == 0
+    assert set(db.session.scalars(select(Message.text))) == {"first", "second"}
+    assert db.session.scalars(select(Conversation.unread_count)).one() == 2
+
+
+def test_what_still_cannot_be_placed_stays(app: Flask) -> None:
+    a_letter("first", "a")
+    deliver(b"not json")
+    assert replay.everything(OPERATOR) == Replayed(landed=0, stayed=2)
+    assert letters() == 2
+
+
+def test_one_is_replayed_alone(app: Flask) -> None:
+    a_letter("first", "a")
+    a_letter("second", "b")
+    an_account(ATELIER_NORD)
+    first = dead_letters.newest(OPERATOR)[1].id
+    assert replay.one(OPERATOR, first) == Replayed(landed=1, stayed=0)
+    assert db.session.scalars(select(Message.text)).all() == ["first"]
+    with pytest.raises(NotFound):
+        replay.one(OPERATOR, first)
+
+
+def test_letters_of_other_accounts_are_out_of_reach(app: Flask) -> None:
+    a_letter("first", "a")
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
+    assert replay.everything(elsewhere) == Replayed(landed=0, stayed=0)
+    with pytest.raises(NotFound):
+        replay.one(elsewhere, dead_letters.newest(OPERATOR)[0].id)
