@@ -12,7 +12,19 @@ from app import settings
 from app.db import engine, migrate, transaction
 from app.errors import Unavailable
 from app.models import identity, inbox, run, user
-from app.web import assets, dead_letters, filters, headers, health, jobs, page, queue_dashboard, session, webhooks
+from app.web import (
+    assets,
+    dead_letters,
+    deletions,
+    filters,
+    headers,
+    health,
+    jobs,
+    page,
+    queue_dashboard,
+    session,
+    webhooks,
+)
 from app.web import inbox as inbox_pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +63,6 @@ def _open_doors(app: Flask) -> None:
         app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
     session.connect(app)
     session.csrf.exempt(webhooks.blueprint)
-    for door in (health, webhooks, inbox_pages, jobs, dead_letters):
+    for door in (health, webhooks, inbox_pages, jobs, dead_letters, deletions):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)

@@ -17,7 +17,7 @@ from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import resolve
-from app.ingest import dead_letters, effects, waiting
+from app.ingest import dead_letters, effects, forget, waiting
 from app.runs import ledger, plan
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def kick_due() -> None:
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
-def forget() -> None:
+def purge() -> None:
     """Forget what nobody needs any more: effects whose message never came, dead letters of over 30 days."""
     with transaction.write() as tx:
         waiting.purge(tx, clock.now())
@@ -76,7 +76,8 @@ DUTIES: dict[Callable[[], None], float] = {
     kick_runs: 2,
     kick_due: 60,
     effects.settle_met: 60,
-    forget: 3600,
+    forget.accounts: 5,
+    purge: 3600,
 }
 
 

@@ -54,5 +54,5 @@ def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    found = select(*_COLUMNS)
+    found = select(*_COLUMNS).where(Account.state != AccountState.DELETING)
     return found if viewer.account_ids is None else found.where(Account.id.in_(viewer.account_ids))

@@ -13,6 +13,7 @@ from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
 from app.models.identity import Source
 from app.models.inbox import Message
+from app.viewer import Role, Viewer
 
 REPLY_WINDOW = timedelta(hours=24)
 ORIGINS = {
@@ -38,9 +39,10 @@ class Details:
     first_message_at: datetime
     messages: int
     window_ends_at: datetime | None
+    may_forget: bool
 
 
-def of(known: Any, *, account: str) -> Details:
+def of(viewer: Viewer, known: Any, *, account: str) -> Details:
     """Return the details of a conversation whose row `known` is, with its account and identity."""
     by_username = known.username is not None
     source = known.username_source if by_username else known.name_source
@@ -57,6 +59,7 @@ def of(known: Any, *, account: str) -> Details:
         first_message_at=known.first_message_at,
         messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),
         window_ends_at=_window(known.id),
+        may_forget=viewer.may(Role.ADMIN),
     )
 
 

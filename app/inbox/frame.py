@@ -11,7 +11,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.inbox import listing
-from app.models.inbox import Account
+from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, Run
 from app.viewer import Role, Viewer
 
@@ -79,6 +79,7 @@ def desk(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | 
     Raises NotFound for an account that does not exist or that the viewer may not see.
     """
     found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.id)
+    found = found.where(Account.state != AccountState.DELETING)
     if viewer.account_ids is not None:
         found = found.where(Account.id.in_(viewer.account_ids))
     rows = db.session.execute(found)

@@ -81,7 +81,7 @@ def open_(
         days=days.group(rows, parties, zone=zone, first_new=first_new),
         older=_older(known.id, rows[0]) if len(newest_first) > MESSAGES else None,
         new_from=first_new,
-        details=details.of(known, account=account),
+        details=details.of(viewer, known, account=account),
     )
 
 

@@ -14,14 +14,16 @@ from app.identities import sighting
 from app.ingest import effects
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
-from app.models.inbox import Account, Conversation, Message
+from app.models.inbox import Account, AccountState, Conversation, Message
 from app.text import shorten
 
 HEARD = timedelta(minutes=1)
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
 
-_ACCOUNT = select(Account.id, Account.own_ids).where(Account.ig_account_id == bindparam("ig_account_id"))
+_ACCOUNT = select(Account.id, Account.own_ids).where(
+    Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
+)
 _KNOWN_MID = select(Message.id).where(
     Message.account_id == bindparam("account_id"), Message.mid_digest == bindparam("mid_digest")
 )

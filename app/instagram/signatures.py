@@ -1,10 +1,17 @@
-"""Who sends: does a delivery carry a signature of Meta's, does a handshake carry our word."""
+"""Who sends: does a delivery or a request carry a signature of Meta's, does a handshake carry our word."""
 
+import base64
+import binascii
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Sequence
 
+from app.instagram import messaging
+
+SIGNED_CHARACTERS = 16_384
+SIGNED_REQUEST = re.compile(r"([\w-]{43})\.([\w-]+)", re.ASCII)
 SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})", re.ASCII)
 
 
@@ -27,3 +34,31 @@ def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> boo
 def is_handshake(mode: str | None, token: str | None, *, verify_token: str) -> bool:
     """Return whether a subscription handshake carries our verify token; compared in constant time."""
     return mode == "subscribe" and hmac.compare_digest((token or "").encode(), verify_token.encode())
+
+
+def holder_of(signed_request: str, secrets: Sequence[str]) -> str | None:
+    """Return the app-scoped id of the account holder whom a `signed_request` is about; None when it is not Meta's.
+
+    The signature is over the encoded payload as received (instagram-platform.md 13).
+    """
+    found = SIGNED_REQUEST.fullmatch(signed_request) if len(signed_request) <= SIGNED_CHARACTERS else None
+    if found is None:
+        return None
+    given, payload = _unpacked(found[1]), found[2].encode()
+    fits = [hmac.compare_digest(hmac.new(each.encode(), payload, hashlib.sha256).digest(), given) for each in secrets]
+    if not any(fits):
+        return None
+    try:
+        told = json.loads(_unpacked(found[2]))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict) or told.get("algorithm") != "HMAC-SHA256":
+        return None
+    return messaging.ig_id(told.get("user_id"))
+
+
+def _unpacked(encoded: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except (binascii.Error, ValueError):
+        return b""

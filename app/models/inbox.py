@@ -23,6 +23,7 @@ class AccountState(StrEnum):
 
     CONNECTED = "connected"
     RECONNECT = "reconnect"
+    DELETING = "deleting"
 
 
 class Account(Model):
@@ -157,3 +158,16 @@ class DeadLetter(Model):
     digest: Mapped[bytes] = mapped_column(Digest)
     times: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     received_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Deletion(Model):
+    """A request of Meta's to delete the data of an account's holder; names nobody, so that its status can be public."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (UniqueConstraint("digest"),)
+
+    code: Mapped[str] = mapped_column(String(32), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(Digest)
+    account_id: Mapped[int | None] = mapped_column(Id)
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -9,6 +9,7 @@ from app.errors import Invalid
 from app.inbox import frame, listing, thread
 from app.inbox.frame import Desk
 from app.inbox.listing import ListPage, Wanted
+from app.ingest import forget
 from app.web import filters, page, poll, session
 
 blueprint = Blueprint("inbox", __name__)
@@ -120,6 +121,13 @@ def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
     thread.ask(session.viewer(), conversation_id)
     return page.done(f"/inbox/{conversation_id}", events=page.toast("Looking this person up again."))
+
+
+@blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
+def forget_person(conversation_id: int) -> Response:
+    """Delete everything of this person."""
+    forget.person(session.viewer(), conversation_id)
+    return page.leave("/inbox")
 
 
 def _desk() -> Desk:

@@ -91,6 +91,15 @@ def done(home: str, *, events: Mapping[str, Any] | None = None) -> Response:
     return tell(Response(status=204) if _is_htmx() else to(home), events)
 
 
+def leave(home: str) -> Response:
+    """Return the answer to a click after which the page at hand is gone: `home` as a whole, for htmx too."""
+    if not _is_htmx():
+        return to(home)
+    response = Response(status=204)
+    response.headers["HX-Redirect"] = home
+    return response
+
+
 def to(address: str) -> Response:
     """Send the browser to another address of ours, with a GET."""
     return make_response(redirect(address, 303))

@@ -25,7 +25,12 @@ YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
 HOME = "/inbox"
-OPEN = frozenset({"static", "health.alive", "session.form", "session.enter", "webhooks.handshake", "webhooks.delivery"})
+OPEN = frozenset(
+    {
+        *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
+        *("webhooks.handshake", "webhooks.delivery", "webhooks.deauthorize", "webhooks.data_deletion"),
+    }
+)
 # What pages ask for on their own: it must not keep a forgotten session alive.
 TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"})
 WRONG = "That email and password do not fit."

@@ -1,13 +1,14 @@
-"""The door for Meta: the subscription handshake and deliveries. No session, no cookie, no page."""
+"""The door for Meta: the handshake, deliveries, and what an account's holder asks. No session, no cookie."""
 
 import re
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, make_response, request, url_for
 
 from app.errors import Unavailable
-from app.ingest import receive
+from app.ingest import callbacks, receive
 
 BODY_BYTES = 4 * 1024 * 1024  # product.md 4
+SIGNED_BYTES = 20_000  # the form around at most 16 KiB
 CHALLENGE = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)  # reliability.md S11
 SIGNATURE = "X-Hub-Signature-256"
 _WORDS = {200: "EVENT_RECEIVED", 400: "This is not a JSON object.", 401: "The signature does not fit."}
@@ -41,6 +42,26 @@ def delivery() -> Response:
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
         return answer
     return _text(_WORDS[receipt.status], receipt.status)
+
+
+@blueprint.post("/instagram/deauthorize")
+def deauthorize() -> Response:
+    """An account's holder withdrew our access (instagram-platform.md 13)."""
+    callbacks.deauthorized(_signed_request())
+    return _text("The account is disconnected.", 200)
+
+
+@blueprint.post("/instagram/data-deletion")
+def data_deletion() -> Response:
+    """An account's holder wants their data deleted; the answer says where to see how far that is."""
+    code = callbacks.deletion_asked(_signed_request())
+    where = url_for("deletions.status", code=code, _external=True)
+    return make_response({"url": where, "confirmation_code": code}, 200)
+
+
+def _signed_request() -> str:
+    request.max_form_memory_size = request.max_content_length = SIGNED_BYTES
+    return request.form.get("signed_request", "")
 
 
 def _body() -> bytes | None:

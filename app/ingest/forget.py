@@ -1,0 +1,86 @@
+"""Deleting for good: everything of a person, everything of an account; rows, cache and raw copies alike."""
+
+import logging
+
+from sqlalchemy import delete, select, update
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.errors import NotFound
+from app.identities import cache
+from app.models.identity import Identity, Lookup
+from app.models.inbox import Account, AccountState, Conversation, DeadLetter, Deletion, Message, WaitingEffect
+from app.models.run import Run, RunItem
+from app.viewer import Role, Viewer
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 5_000  # messages a transaction, so that other writers get their turn between
+
+
+def person(viewer: Viewer, conversation_id: int) -> None:
+    """Delete everything of the person of a conversation: messages, names, cache, raw copies, traces in jobs.
+
+    For admins. Raises NotFound, also for what the viewer may not see.
+    """
+    viewer.require(Role.ADMIN)
+    found = select(Conversation.account_id, Conversation.ig_participant_id, Account.ig_account_id)
+    row = db.session.execute(
+        found.join(Account, Account.id == Conversation.account_id).where(Conversation.id == conversation_id)
+    ).first()
+    if row is None or (viewer.account_ids is not None and row.account_id not in viewer.account_ids):
+        raise NotFound("conversation")
+    with transaction.write() as tx:
+        _traces(tx, row.account_id, row.ig_participant_id)
+        tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
+        tx.touch(row.account_id)
+    cache.forget(row.ig_account_id, row.ig_participant_id)
+    logger.info("a person's data was deleted", extra={"account": row.account_id, "by": viewer.user_id})
+
+
+def accounts() -> None:
+    """Delete the accounts whose holders asked for it, a chunk at a time, and note when nothing of them is left."""
+    waiting = select(Deletion.code, Deletion.account_id).where(Deletion.done_at.is_(None))
+    for code, account_id in db.session.execute(waiting).all():
+        if account_id is not None:
+            _account(account_id)
+        with transaction.write() as tx:
+            tx.execute(update(Deletion).where(Deletion.code == code).values(done_at=clock.now(), account_id=None))
+
+
+def _account(account_id: int) -> None:
+    row = db.session.execute(
+        select(Account.ig_account_id).where(Account.id == account_id, Account.state == AccountState.DELETING)
+    ).first()
+    if row is None:
+        return
+    people = db.session.scalars(select(Identity.ig_participant_id).where(Identity.account_id == account_id)).all()
+    for ig_participant_id in people:
+        cache.forget(row.ig_account_id, ig_participant_id)
+    oldest = select(Message.id).where(Message.account_id == account_id).limit(CHUNK)
+    deleted = CHUNK
+    while deleted == CHUNK:
+        with transaction.write() as tx:
+            deleted = tx.execute(delete(Message).where(Message.id.in_(oldest))).rowcount
+    with transaction.write() as tx:
+        tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
+        tx.execute(delete(Account).where(Account.id == account_id))
+        tx.touch(account_id)
+    logger.warning("an account was deleted because its holder asked for it", extra={"account": account_id})
+
+
+def _traces(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+    of_person = (Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
+    tx.execute(delete(Identity).where(*of_person))
+    looked_up = update(Lookup).where(Lookup.account_id == account_id, Lookup.ig_participant_id == ig_participant_id)
+    tx.execute(looked_up.values(ig_participant_id=None, answer=None))
+    runs = select(Run.id).where(Run.account_id == account_id)
+    tx.execute(delete(RunItem).where(RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id))
+    letters = tx.execute(select(DeadLetter.id, DeadLetter.raw).where(DeadLetter.account_id == account_id))
+    named = [row.id for row in letters if ig_participant_id.encode() in row.raw]
+    tx.execute(delete(DeadLetter).where(DeadLetter.id.in_(named)))
+    effects = tx.execute(select(WaitingEffect.id, WaitingEffect.effect).where(WaitingEffect.account_id == account_id))
+    theirs = [row.id for row in effects if row.effect.get("ig_sender_id") == ig_participant_id]
+    tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_(theirs)))

@@ -1,0 +1,15 @@
+"""How far a deletion is that Meta asked for: a public page that names nobody."""
+
+from flask import Blueprint, Response, make_response, render_template
+
+from app.ingest import callbacks
+from app.web import page
+
+blueprint = Blueprint("deletions", __name__, url_prefix="/deletion")
+
+
+@blueprint.get("/<code>")
+def status(code: str) -> Response:
+    """Whether everything is deleted, and since when."""
+    words = render_template("deletions/page.html", deletion=callbacks.deletion(code), theme=page.theme())
+    return make_response(words)

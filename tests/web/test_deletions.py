@@ -1,0 +1,54 @@
+"""Meta's callbacks at the door, and the public page that tells how far a deletion is."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.ingest import forget
+from app.models.inbox import Account
+from app.viewer import Role
+from tests.cast import LEA, an_account, people_wrote
+from tests.ingest.test_callbacks import a_request
+from tests.web.browsing import click, part, signed_in
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def test_a_deletion_is_answered_with_a_page_that_names_nobody(client: FlaskClient, account: Account) -> None:
+    answer = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
+    assert answer.status_code == 200
+    told = answer.get_json()
+    assert told["url"].endswith(f"/deletion/{told['confirmation_code']}")
+    waiting = client.get(f"/deletion/{told['confirmation_code']}")
+    assert "is being deleted" in waiting.text
+    assert "maison.lune" not in waiting.text
+    forget.accounts()
+    assert "Everything was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
+
+
+def test_a_withdrawal_is_taken(client: FlaskClient, account: Account) -> None:
+    answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request()})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["deauthorize", "data-deletion"])
+@pytest.mark.parametrize("form", [{}, {"signed_request": "guessed"}, {"signed_request": "x" * 30_000}])
+def test_whatever_is_not_signed_is_refused(client: FlaskClient, path: str, form: dict[str, str]) -> None:
+    assert client.post(f"/webhooks/instagram/{path}", data=form).status_code in (403, 413)
+    assert client.get(f"/webhooks/instagram/{path}").status_code == 405
+
+
+def test_an_unknown_code_is_not_found(client: FlaskClient) -> None:
+    assert client.get("/deletion/guessed").status_code == 404
+
+
+def test_an_admin_deletes_a_person_from_the_side_pane(app: Flask, account: Account) -> None:
+    people_wrote(LEA)
+    assert "/inbox/1/forget" not in part(signed_in(app, Role.OPS), "/inbox/1").text
+    admin = signed_in(app, Role.ADMIN)
+    assert "/inbox/1/forget" in part(admin, "/inbox/1").text
+    assert click(admin, "/inbox/1/forget").headers["HX-Redirect"] == "/inbox"
+    assert admin.get("/inbox/1").status_code == 404
