@@ -37,6 +37,7 @@ class Task:
 RESOLVE = "resolve"
 BACKFILL_SLICE = "backfill_slice"
 REFRESH_SLICE = "refresh_slice"
+SYNC = "sync"
 
 # The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
 TASKS = {
@@ -45,6 +46,7 @@ TASKS = {
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
     ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
+    SYNC: Task("refresh-identities", "app.tasks.sync", 600, "read conversations back", 86_400),
 }
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year

@@ -2,6 +2,7 @@
 
 from app import queue
 from app.identities import resolve as resolving
+from app.ingest import sync as syncing
 from app.runs import execute
 
 
@@ -21,3 +22,9 @@ def refresh_slice(run_id: str) -> None:
     """Work one turn on a refresh."""
     queue.started(queue.REFRESH_SLICE, run_id)
     execute.run_slice(run_id)
+
+
+def sync(account_id: int) -> None:
+    """Read an account's conversations back until nothing new comes."""
+    queue.started(queue.SYNC, account_id)
+    syncing.account(account_id, until_known=True)

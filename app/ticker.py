@@ -17,12 +17,13 @@ from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import resolve
-from app.ingest import dead_letters, effects, forget, waiting
+from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import ledger, plan
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+HOUR_SECONDS = 3600
 NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
 
 
@@ -35,7 +36,7 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    due_at = dict.fromkeys(DUTIES, clock.monotonic())
+    due_at = {duty: clock.monotonic() + (0 if every < HOUR_SECONDS else every) for duty, every in DUTIES.items()}
     while not stop.wait(TICK_SECONDS):
         for duty, every_seconds in DUTIES.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
@@ -64,6 +65,18 @@ def kick_due() -> None:
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
+def fetch_announced() -> None:
+    """Have conversations read back of which a message was announced but not delivered (an edit number 0)."""
+    for account_id in waiting.announced(clock.now()):
+        queue.enqueue_once(queue.SYNC, account_id)
+
+
+def reconcile() -> None:
+    """Have every connected account's newest conversations read back, for messages whose webhook was lost."""
+    for account_id in sync.connected():
+        queue.enqueue_once(queue.SYNC, account_id)
+
+
 def purge() -> None:
     """Forget what nobody needs any more: effects whose message never came, dead letters of over 30 days."""
     with transaction.write() as tx:
@@ -76,8 +89,10 @@ DUTIES: dict[Callable[[], None], float] = {
     kick_runs: 2,
     kick_due: 60,
     effects.settle_met: 60,
+    fetch_announced: 15,
     forget.accounts: 5,
-    purge: 3600,
+    purge: HOUR_SECONDS,
+    reconcile: HOUR_SECONDS,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import delete, select
 
-from app import clock, text
+from app import clock, queue, text
 from app.accounts import listing
 from app.accounts.listing import ListedAccount
 from app.calls import gate
@@ -36,11 +36,13 @@ def add(
     username: str | None = None,
     location_id: str | None = None,
     check: bool = True,
+    history: bool = True,
 ) -> ListedAccount:
     """Connect an account, or give a connected one a new token; what is known of it already stays.
 
     `check` asks Meta whose token it is: raises Invalid when it is another account's or does not work, and Unavailable
-    when Meta does not answer. `own_ids` are further ids under which Meta names the account (instagram-platform.md 2).
+    when Meta does not answer. `history` has its past conversations read. `own_ids` are further ids under which Meta
+    names the account (instagram-platform.md 2).
     """
     viewer.require(Role.ADMIN)
     own = [number for number in (*own_ids, page_id) if number]
@@ -62,6 +64,9 @@ def add(
             setattr(account, column, value or getattr(account, column))
         tx.session.flush()
         tx.touch(account.id)
+        account_id = account.id
+    if history and check:
+        queue.enqueue_once(queue.SYNC, account_id)
     return listing.by_ig_id(viewer, ig_account_id)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from app.models.inbox import Account, AccountState, Login
 logger = logging.getLogger(__name__)
 
 ME = "me"
+PAGE_SECONDS = 20.0  # large pages take their time (instagram-platform.md 8)
 UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
 NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
@@ -67,11 +68,25 @@ def profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id
 
 
 def conversations(
-    account_id: int, *, purpose: Purpose, limit: int, after: str | None = None, run_id: str | None = None
+    account_id: int,
+    *,
+    purpose: Purpose,
+    limit: int,
+    after: str | None = None,
+    messages: int = 0,
+    run_id: str | None = None,
 ) -> ConversationPage:
-    """Return one page of the account's conversations, newest first; raises as `profile` does."""
+    """Return one page of the account's conversations, newest first, each with its newest `messages`.
+
+    Raises as `profile` does.
+    """
     call = _Call(account_id, budget.CONVERSATIONS, purpose, run_id=run_id)
-    return _counted(call, lambda credential, node: client.conversations(credential, node, limit=limit, after=after))
+
+    def ask(credential: Credential, node: str) -> ConversationPage:
+        patient = replace(credential, timeout_seconds=PAGE_SECONDS)
+        return client.conversations(patient, node, limit=limit, after=after, messages=messages)
+
+    return _counted(call, ask)
 
 
 def me(account_id: int) -> Me:

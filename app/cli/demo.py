@@ -77,6 +77,7 @@ def _connect(url: str) -> None:
                     username=account["username"],
                     page_id=account["page_id"],
                     own_ids=[account["own_igsid"]],
+                    history=False,  # there is none yet: messages come from now on
                 )
 
 

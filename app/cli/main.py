@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from app.cli import accounts, database, dead_letters, jobs, output, processes, up, users
+from app.cli import accounts, database, dead_letters, jobs, output, processes, sync, up, users
 from app.errors import Invalid, NametagError, NotFound
 from app.settings import SettingsError
 
@@ -46,6 +46,7 @@ for command in (
     database.db,
     accounts.account,
     users.user,
+    sync.sync,
     jobs.backfill_profiles,
     jobs.refresh_identities,
     jobs.jobs,

@@ -21,10 +21,10 @@ HEARD = timedelta(minutes=1)
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
 
-_ACCOUNT = select(Account.id, Account.own_ids).where(
+_ACCOUNT = select(Account.id, Account.own_ids, Account.connected_at).where(
     Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
 )
-_KNOWN_MID = select(Message.id).where(
+_KNOWN_MID = select(Message.id, Message.kind, Message.conversation_id).where(
     Message.account_id == bindparam("account_id"), Message.mid_digest == bindparam("mid_digest")
 )
 
@@ -39,16 +39,20 @@ class RepeatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """The account an event belongs to: our row's id and every id under which Meta may name the account."""
+    """The account an event belongs to: our row's id and every id under which Meta may name the account.
+
+    What was sent before it was connected is history, and not to be read by anybody.
+    """
 
     id: int
     own_ids: frozenset[str]
+    connected_at: datetime
 
 
 def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
     """Return the connected account with this professional account id, or None."""
     row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
-    return None if row is None else Addressee(row.id, frozenset((ig_account_id, *row.own_ids)))
+    return None if row is None else Addressee(row.id, frozenset((ig_account_id, *row.own_ids)), row.connected_at)
 
 
 def heard(tx: Tx, account_ids: Sequence[int], *, at: datetime) -> None:
@@ -57,13 +61,14 @@ def heard(tx: Tx, account_ids: Sequence[int], *, at: datetime) -> None:
     tx.execute(update(Account).where(Account.id.in_(account_ids), silent).values(last_webhook_at=at))
 
 
-def event(tx: Tx, account: Addressee, event: Event) -> bool:
+def event(tx: Tx, account: Addressee, event: Event, *, read_back: bool = False) -> bool:
     """Apply one event; returns whether somebody's name should be looked up now.
 
-    Raises MisaddressedError for an event that does not concern the account, RepeatedError for a lost race.
+    `read_back` says that it was not delivered but read from the Conversations API, where it may be history. Raises
+    MisaddressedError for an event that does not concern the account, RepeatedError for a lost race.
     """
     if isinstance(event, MessageSent):
-        return _message_sent(tx, account, event)
+        return _message_sent(tx, account, event, read_back=read_back)
     if isinstance(event, SelfTalk):
         _learn_own_id(tx, account, event.ig_own_id)
     elif isinstance(event, Passed):
@@ -74,7 +79,7 @@ def event(tx: Tx, account: Addressee, event: Event) -> bool:
     return False
 
 
-def _message_sent(tx: Tx, account: Addressee, sent: MessageSent) -> bool:
+def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, *, read_back: bool) -> bool:
     outgoing = sent.ig_sender_id in account.own_ids
     participant = sent.ig_recipient_id if outgoing else sent.ig_sender_id
     if outgoing and sent.ig_recipient_id in account.own_ids:
@@ -82,17 +87,29 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent) -> bool:
     if not outgoing and sent.ig_recipient_id not in account.own_ids:
         raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     mid_digest = digest(sent.mid)
-    if tx.execute(_KNOWN_MID, {"account_id": account.id, "mid_digest": mid_digest}).first():
+    known = tx.execute(_KNOWN_MID, {"account_id": account.id, "mid_digest": mid_digest}).first()
+    if known is not None:
+        if known.kind == Kind.UNSUPPORTED and sent.kind is not Kind.UNSUPPORTED:
+            _complete(tx, account.id, known, sent)
         return False
     said = sent.kind is not Kind.HANDOVER  # which no participant says
-    unread = said and not outgoing
+    unread = said and not outgoing and not (read_back and sent.sent_at < account.connected_at)
     conversation_id = _conversation(tx, account.id, participant, sent=sent, outgoing=outgoing, unread=unread)
     _store(tx, account.id, conversation_id, sent=sent, outgoing=outgoing, mid_digest=mid_digest)
     now = clock.now()
     effects.catch_up(tx, account.id, mid_digest, at=now)
     tx.touch(account.id)
     live = unread and sent.sent_at > now - LIVE
-    return sighting.met(tx, account.id, participant, wrote=unread, live=live, at=now)
+    return sighting.met(tx, account.id, participant, wrote=said and not outgoing, live=live, at=now)
+
+
+def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent) -> None:
+    """Put the content where only a placeholder was: reading back tells less of a message than its delivery."""
+    tx.execute(update(Message).where(Message.id == known.id).values(kind=sent.kind, **_content(sent)))
+    newest = and_(Conversation.id == known.conversation_id, Conversation.last_message_mid == sent.mid)
+    summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(sent)}
+    tx.execute(update(Conversation).where(newest).values(**summary))
+    tx.touch(account_id)
 
 
 def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
@@ -155,16 +172,22 @@ def _store(
             ig_sender_id=sent.ig_sender_id,
             outgoing=outgoing,
             kind=sent.kind,
-            text=sent.text,
-            attachments=[_kept(attachment) for attachment in map(asdict, sent.attachments)] or None,
-            context=sent.context or None,
             sent_at=sent.sent_at,
+            **_content(sent),
         )
         .on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
         .returning(Message.id)
     )
     if tx.execute(insert).first() is None:
         raise RepeatedError
+
+
+def _content(sent: MessageSent) -> dict[str, Any]:
+    return {
+        "text": sent.text,
+        "attachments": [_kept(attachment) for attachment in map(asdict, sent.attachments)] or None,
+        "context": sent.context or None,
+    }
 
 
 def _preview(sent: MessageSent) -> str | None:

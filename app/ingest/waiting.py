@@ -14,6 +14,7 @@ from app.instagram import events
 from app.instagram.events import Effect, MessageUnsent
 from app.models.inbox import Message, WaitingEffect
 
+READ_BACK_AFTER, READ_BACK_UNTIL = timedelta(seconds=5), timedelta(seconds=65)
 KEPT = timedelta(days=30)  # a message that has not come by then will not come
 _CLASSES: dict[str, type[Effect]] = {
     kind.__name__: kind
@@ -25,7 +26,7 @@ _CLASSES: dict[str, type[Effect]] = {
         events.MessageSeen,
     )
 }
-_UNSENT = MessageUnsent.__name__
+_UNSENT, _ANNOUNCED = MessageUnsent.__name__, events.MessageAnnounced.__name__
 
 
 def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
@@ -65,6 +66,13 @@ def met() -> list[tuple[int, bytes]]:
     )
     found = select(WaitingEffect.account_id, WaitingEffect.mid_digest).where(arrived).distinct()
     return [(row.account_id, row.mid_digest) for row in db.session.execute(found)]
+
+
+def announced(now: datetime) -> list[int]:
+    """Return the accounts of which a message was announced that has not come within seconds: it is to be read back."""
+    recent = WaitingEffect.received_at.between(now - READ_BACK_UNTIL, now - READ_BACK_AFTER)
+    found = select(WaitingEffect.account_id).where(WaitingEffect.kind == _ANNOUNCED, recent).distinct()
+    return list(db.session.scalars(found))
 
 
 def purge(tx: Tx, now: datetime) -> int:

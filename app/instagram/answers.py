@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.instagram.events import Attachment
 from app.instagram.usage import Usage
 
 
@@ -20,12 +21,29 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """One message as the Conversations API tells it: no quick reply, no ad, and of shares nothing but that they are."""
+
+    mid: str
+    sent_at: datetime
+    ig_sender_id: str
+    ig_recipient_id: str
+    text: str | None
+    attachments: tuple[Attachment, ...]
+    reply_to_mid: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
-    """One conversation: `participants` are (id, username or None) in no order, the account itself among them."""
+    """One conversation: `participants` are (id, username or None) in no order, the account itself among them.
+
+    `messages` are the newest ones, newest first, if they were asked for; those without details are left out.
+    """
 
     ig_conversation_id: str
     updated_at: datetime | None
     participants: tuple[tuple[str, str | None], ...]
+    messages: tuple[ReadMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import clock
-from app.instagram import errors, strict, usage, wire
-from app.instagram.answers import ConversationPage, Me, Profile, Thread
+from app.instagram import errors, reading, strict, usage, wire
+from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.errors import CallFailed, Reason, Scope
 from app.instagram.wire import Answer
 from app.text import storable
 
 PROFILE_FIELDS = ("name", "username", "profile_pic")
 CONVERSATION_FIELDS = ("id", "updated_time", "participants")
+MESSAGE_FIELDS = "id,created_time,from,to,message,attachments,shares{link},story,reply_to,is_unsupported"
 ME_FIELDS = ("id", "user_id", "username", "account_type")
 PAGE_FIELDS = ("id", "instagram_business_account{id,username}")
 PROFILE_BYTES = 1024 * 1024  # after unpacking (reliability.md S38)
@@ -60,17 +61,19 @@ def conversations(
     *,
     limit: int,
     after: str | None = None,
-    fields: Sequence[str] = CONVERSATION_FIELDS,
+    messages: int = 0,
 ) -> ConversationPage:
-    """Return one page of an account's conversations (instagram-platform.md 8); raises CallFailed.
+    """Return one page of an account's conversations with their newest `messages` (instagram-platform.md 8).
 
     `node` is "me" for Instagram Login, the Page's id for Facebook Login. Meta's own `next` link is never followed: it
-    carries the token.
+    carries the token. Raises CallFailed.
     """
+    nested = (f"messages.limit({messages}){{{MESSAGE_FIELDS}}}",) if messages else ()
+    fields = (*CONVERSATION_FIELDS, *nested)
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
     return ConversationPage(
-        threads=tuple(_thread(each) for each in strict.items(body, "data")),
+        threads=tuple(reading.thread(each) for each in strict.items(body, "data")),
         after=_after(body),
         usage=usage.read(answer.headers, now=clock.now()),
     )
@@ -143,16 +146,6 @@ def _proof(credential: Credential) -> dict[str, str]:
         return {}
     digest = hmac.new(credential.app_secret.encode(), credential.token.encode(), hashlib.sha256)
     return {"appsecret_proof": digest.hexdigest()}
-
-
-def _thread(item: Mapping[str, Any]) -> Thread:
-    participants = strict.mapping(item, "participants")
-    people = strict.items(participants, "data") if participants else []
-    return Thread(
-        ig_conversation_id=strict.required(item, "id"),
-        updated_at=strict.time(item, "updated_time"),
-        participants=tuple((strict.required(each, "id"), strict.text(each, "username")) for each in people),
-    )
 
 
 def _after(body: Mapping[str, Any]) -> str | None:

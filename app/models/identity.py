@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     REFRESH = "refresh"
     ASKED = "asked"
     CHECK = "check"
+    SYNC = "sync"
 
 
 class Identity(Model):

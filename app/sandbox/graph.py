@@ -1,6 +1,7 @@
 """The Graph API as far as an inbox uses it: profiles, conversations, /me, tokens, sending; with budget and headers."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,19 +171,23 @@ def _summary(world: World, account: Account, who: str, sent: list[Sent], fields:
     found: dict[str, Any] = {"id": f"t_{account.id}_{who}", "updated_time": _time(sent[-1].at_ms)}
     if "participants" in fields:
         found["participants"] = {"data": [_party(world, account.id), _party(world, who)]}
-    if "messages" in fields:
-        found["messages"] = {"data": [_details(world, sent[-1])]}
+    if nested := re.search(r"messages(?:\.limit\((\d+)\))?", fields):
+        newest = sent[-int(nested[1] or 1) :][::-1]
+        found["messages"] = {"data": [_listed(world, each, place) for place, each in enumerate(newest)]}
     return found
 
 
 def _thread(world: World, account: Account, node: str) -> Answer:
     sent = world.threads.get((account.id, node.rpartition("_")[2]), [])
     newest = list(reversed(sent))
-    messages = [
-        _details(world, each) if place < READABLE_MESSAGES else {"id": each.mid, "created_time": _time(each.at_ms)}
-        for place, each in enumerate(newest)
-    ]
+    messages = [_listed(world, each, place) for place, each in enumerate(newest)]
     return 200, {"id": node, "messages": {"data": messages}}
+
+
+def _listed(world: World, sent: Sent, place: int) -> dict[str, Any]:
+    if place < READABLE_MESSAGES:
+        return _details(world, sent)
+    return {"id": sent.mid, "created_time": _time(sent.at_ms)}
 
 
 def _message(world: World, account: Account, mid: str) -> Answer:

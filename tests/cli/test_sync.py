@@ -1,0 +1,42 @@
+"""`nametag sync`."""
+
+import json
+
+import pytest
+from flask import Flask
+
+from tests.bed.processes import Sandbox
+from tests.cast import LEA, MAISON_LUNE, a_sandbox_account
+from tests.cli.commands import nametag, refused
+
+
+@pytest.fixture(autouse=True)
+def account(meta: Sandbox) -> None:
+    a_sandbox_account()
+    meta.post("send", person=LEA, text="Bonjour")
+
+
+def test_it_says_what_it_brought(app: Flask) -> None:
+    answer = nametag("sync", "--account-id", MAISON_LUNE)
+    assert (answer.exit_code, answer.stdout) == (
+        0,
+        "1 conversations read with 1 calls: 1 new messages, 1 new names.\n",
+    )
+    again = json.loads(nametag("sync", "--account-id", MAISON_LUNE, "--limit", "5", "--json").stdout)
+    assert (again["conversations"], again["messages"], again["complete"]) == (1, 0, True)
+
+
+def test_an_early_end_fails_and_says_why(meta: Sandbox) -> None:
+    meta.post("faults", mode="190")
+    answer = nametag("sync", "--account-id", MAISON_LUNE)
+    assert answer.exit_code == 1
+    assert "It ended early: " in answer.stdout
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x"])
+def test_a_limit_below_one_is_misuse(limit: str) -> None:
+    assert nametag("sync", "--account-id", MAISON_LUNE, "--limit", limit).exit_code == 2
+
+
+def test_an_unknown_account_is_misuse() -> None:
+    assert "account" in refused(nametag("sync", "--account-id", "1"), status=2)
