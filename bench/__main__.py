@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from app import settings
 from app.db import migrate
 from app.factory import create_app
-from bench import measures
+from bench import ingest, measures
 from bench.measures import Figure
-from tests.bed import installation
+from tests.bed import databases, installation, postgresql
+from tests.bed.installation import Installation
 from tests.bed.processes import Processes, answers, free_port
 from tests.bed.waiting import until
 
@@ -24,38 +25,54 @@ def main() -> int:
     kept = True
     with TemporaryDirectory(prefix="nt-bench-") as name:
         for figure in _figures(Path(name)):
-            limit = f"at most {figure.limit:g} {figure.unit}" if figure.limit else ""
+            bound = "at least" if figure.least else "at most"
+            limit = f"{bound} {figure.limit:g} {figure.unit}" if figure.limit else ""
             verdict = "" if figure.limit is None else "kept" if figure.kept else "MISSED"
-            print(f"{figure.what:<50} {figure.value:>8.1f} {figure.unit:<4} {limit:<16} {verdict}", flush=True)
+            print(f"{figure.what:<50} {figure.value:>8.2f} {figure.unit:<4} {limit:<16} {verdict}", flush=True)
             kept = kept and figure.kept
     return 0 if kept else 1
 
 
 def _figures(folder: Path) -> Iterator[Figure]:
     yield from measures.demo_start(folder)
+    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}") as (nametag, floor):
+        yield from measures.names(nametag)
+        yield from measures.webhooks(nametag, floor)
+        yield from measures.pages(nametag, floor)
+        yield from measures.memory(nametag)
+        yield from measures.reading_back(nametag)
+        yield from ingest.speed(nametag, floor, on="SQLite")
+        yield from ingest.size(nametag, on="SQLite", most_bytes=450)
+    with postgresql.server() as server:
+        address = databases.address(postgresql.create(server, "bench"))
+        with _installed(folder / "postgresql", address) as (nametag, floor):
+            yield from ingest.speed(nametag, floor, on="PostgreSQL")
+            yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
+
+
+@contextmanager
+def _installed(folder: Path, address: str) -> Iterator[tuple[Installation, str]]:
+    folder.mkdir()
     redis = installation.redis_of(folder)
-    address = f"sqlite:///{folder / 'nametag.sqlite3'}"
     try:
-        with Processes(folder) as processes, _floor(folder) as floor:
+        with Processes(folder) as processes:
             with settings.using(database_url=address, redis_url=redis.address, nametag_data_dir=folder) as chosen:
                 with create_app().app_context():
                     migrate.upgrade()
                 processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
                 options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
                 nametag = installation.started(processes, chosen, *options)
-            yield from measures.names(nametag)
-            yield from measures.webhooks(nametag, floor)
-            yield from measures.pages(nametag, floor)
-            yield from measures.memory(nametag)
+            with _floor(address) as floor:
+                yield nametag, floor
     finally:
         redis.stop()
 
 
 @contextmanager
-def _floor(folder: Path) -> Iterator[str]:
+def _floor(address: str) -> Iterator[str]:
     port = free_port()
     options = ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8", "--log-level", "error"]
-    command = [sys.executable, "-m", "gunicorn", *options, f"bench.floor:create_app({str(folder)!r})"]
+    command = [sys.executable, "-m", "gunicorn", *options, f"bench.floor:create_app({address!r})"]
     server = subprocess.Popen(command)
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/hello"), "the floor answers")

@@ -2,20 +2,27 @@
 
 import sqlite3
 import threading
-from pathlib import Path
+from typing import Any
 
+import psycopg
 from flask import Flask, request
+from sqlalchemy.engine import make_url
 
 _connections = threading.local()
 
 
-def create_app(folder: str) -> Flask:
-    """Return an app with `/hello` and `/insert`, which stores the body with one INSERT and commits it durably."""
+def create_app(address: str) -> Flask:
+    """Return an app with `/hello` and `/insert`, which stores the body with one INSERT and commits it durably.
+
+    `address` is that of a database of ours, SQLite or PostgreSQL; the floor has a table of its own there.
+    """
     app = Flask("floor")
-    path = Path(folder) / "floor.sqlite3"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, body BLOB)")
+    connection = _connection(address)
+    connection.execute("CREATE TABLE IF NOT EXISTS floor_bodies (body BYTEA)")
+    connection.commit()
+    del _connections.one  # each thread of a worker opens its own
+    connection.close()
+    mark = "?" if address.startswith("sqlite") else "%s"
 
     @app.get("/hello")
     def hello() -> str:
@@ -23,17 +30,25 @@ def create_app(folder: str) -> Flask:
 
     @app.post("/insert")
     def insert() -> str:
-        connection = _connection(path)
-        connection.execute("INSERT INTO bodies (body) VALUES (?)", (request.get_data(),))
+        connection = _connection(address)
+        connection.execute(f"INSERT INTO floor_bodies (body) VALUES ({mark})", (request.get_data(),))
         connection.commit()
         return ""
 
     return app
 
 
-def _connection(path: Path) -> sqlite3.Connection:
+def _connection(address: str) -> Any:
     if not hasattr(_connections, "one"):
-        _connections.one = sqlite3.connect(path, timeout=10)
-        _connections.one.execute("PRAGMA synchronous=FULL")
-    connection: sqlite3.Connection = _connections.one
+        _connections.one = _opened(address)
+    return _connections.one
+
+
+def _opened(address: str) -> Any:
+    if not address.startswith("sqlite"):
+        url = make_url(address).set(drivername="postgresql")
+        return psycopg.connect(url.render_as_string(hide_password=False))
+    connection = sqlite3.connect(address.removeprefix("sqlite:///") + ".floor", timeout=10)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
     return connection

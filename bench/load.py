@@ -66,6 +66,28 @@ def in_turn(url: str, request: Request, *, times: int) -> list[Answered]:
     return [_ask(connection, request, time.perf_counter()) for _ in range(times)]
 
 
+def at_full_speed(url: str, requests: Iterator[Request], *, seconds: float, clients: int) -> list[Answered]:
+    """Have `clients` send request after request, each over a connection of its own; requests are drawn in turn."""
+    answers: list[Answered] = []
+    drawing = threading.Lock()
+    until = time.perf_counter() + seconds
+
+    def serve() -> None:
+        connection = _connect(url)
+        while (moment := time.perf_counter()) < until:
+            with drawing:
+                request = next(requests)
+            answers.append(_ask(connection, request, moment))
+        connection.close()
+
+    threads = [threading.Thread(target=serve) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
 def times_of(answers: Sequence[Answered]) -> Times:
     """Return the percentiles of the answers' times."""
     ordered = sorted(answer.seconds * 1000 for answer in answers)

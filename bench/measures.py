@@ -30,6 +30,7 @@ PROFILE_MS = 150
 NEWCOMERS = 60
 RATE, SECONDS = 50.0, 20.0
 CONVERSATIONS = 10_000
+CONVERSATIONS_READ = 300
 ROUNDS = 5
 NAMED = "SELECT 1 FROM identities WHERE ig_participant_id = :person AND username IS NOT NULL"
 WAITING = "SELECT count(*) FROM identities WHERE username IS NULL AND last_error IS NULL"
@@ -47,17 +48,23 @@ _IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure: what, how much, how much at most (None: shown for comparison), in which unit."""
+    """One measured figure: what, how much, its limit (None: shown for comparison), in which unit.
+
+    The limit is the most it may be, or with `least` the least.
+    """
 
     what: str
     value: float
     limit: float | None
     unit: str
+    least: bool = False
 
     @property
     def kept(self) -> bool:
         """Whether the figure is within its limit."""
-        return self.limit is None or self.value <= self.limit
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.least else self.value <= self.limit
 
 
 def demo_start(folder: Path) -> Iterator[Figure]:
@@ -84,8 +91,8 @@ def names(nametag: Installation) -> Iterator[Figure]:
     ]
     waits = []
     for person in people[:NEWCOMERS]:
-        body = _delivery(person, "Hello")
-        request = Request("POST", "/webhooks/instagram", body, _signed(body, nametag))
+        body = delivery((person, "Hello"))
+        request = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         answered = load.in_turn(nametag.web.url, request, times=1)[0].at
         until(partial(nametag.value, NAMED, person=person), f"{person} is named", 10)
         waits.append(load.Answered(200, time.perf_counter() - answered, answered))
@@ -95,8 +102,8 @@ def names(nametag: Installation) -> Iterator[Figure]:
 
 def webhooks(nametag: Installation, floor: str) -> Iterator[Figure]:
     """Signed deliveries at 50 a second, 10 % of them doubled; beside one bare INSERT at the same rate."""
-    bare = load.at_rate(floor, _inserts(), per_second=RATE, seconds=SECONDS)
-    ours = load.at_rate(nametag.web.url, _deliveries(nametag), per_second=RATE, seconds=SECONDS)
+    bare = load.at_rate(floor, inserts(), per_second=RATE, seconds=SECONDS)
+    ours = load.at_rate(nametag.web.url, deliveries(nametag), per_second=RATE, seconds=SECONDS)
     assert {answer.status for answer in ours} == {200}
     yield Figure("webhook 200 at 50 events/s, p99", load.times_of(ours).p99, 50, "ms")
     yield Figure("webhook 200 at 50 events/s, p50", load.times_of(ours).p50, None, "ms")
@@ -123,6 +130,15 @@ def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
     yield Figure("  floor: hello on the same kind of server, p95", load.times_of(hello).p95, None, "ms")
 
 
+def reading_back(nametag: Installation) -> Iterator[Figure]:
+    """The calls that reading 1,000 conversations back takes."""
+    people = [person["id"] for person in nametag.sandbox.get(f"people?account={ACCOUNT}")][:CONVERSATIONS_READ]
+    for person in people:
+        nametag.sandbox.post("send", person=person)
+    synced = json.loads(nametag.command("sync", "--account-id", ACCOUNT, "--json"))
+    yield Figure("calls to read 1,000 conversations back", synced["calls"] * 1000 / synced["conversations"], 25, "")
+
+
 def memory(nametag: Installation) -> Iterator[Figure]:
     """Resident memory after the load: the largest web process, and the largest worker."""
     web = {nametag.web.id} | children(nametag.web.id)
@@ -144,28 +160,39 @@ def sign_in(url: str) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def _deliveries(nametag: Installation) -> Iterator[Request]:
+def deliveries(nametag: Installation) -> Iterator[Request]:
+    """Draw signed deliveries of one message each, every tenth one twice."""
     last: Request | None = None
     for number in count():
         if last is None or number % 10:
-            body = _delivery(f"15300000{number % 400:08d}", f"Message {number}")
-            last = Request("POST", "/webhooks/instagram", body, _signed(body, nametag))
+            body = delivery((f"15300000{number % 400:08d}", f"Message {number}"))
+            last = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         yield last
 
 
-def _inserts() -> Iterator[Request]:
+def inserts() -> Iterator[Request]:
+    """Draw the floor's requests, each as large as a delivery."""
     while True:
         yield Request("POST", "/insert", b"x" * 700)
 
 
-def _delivery(person: str, words: str) -> bytes:
+def delivery(*said: tuple[str, str]) -> bytes:
+    """Return the raw body of one POST in which these people said these words."""
     now_ms = time.time_ns() // 1_000_000
-    message = {"mid": f"aWdfZAG1faXRlbTo{now_ms}x{next(_numbers):0100d}", "text": words}
-    item = {"sender": {"id": person}, "recipient": {"id": ACCOUNT}, "timestamp": now_ms, "message": message}
-    return json.dumps({"object": "instagram", "entry": [{"id": ACCOUNT, "time": now_ms, "messaging": [item]}]}).encode()
+    items = [
+        {
+            "sender": {"id": person},
+            "recipient": {"id": ACCOUNT},
+            "timestamp": now_ms,
+            "message": {"mid": f"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEO{now_ms}x{next(_numbers):0110d}", "text": words},
+        }
+        for person, words in said
+    ]
+    return json.dumps({"object": "instagram", "entry": [{"id": ACCOUNT, "time": now_ms, "messaging": items}]}).encode()
 
 
-def _signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
+def signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
+    """Return the headers with which Meta would send a body."""
     key = nametag.processes.variables["META_APP_SECRETS"].split(",")[0].encode()
     digest = hmac.new(key, body, hashlib.sha256).hexdigest()
     return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))

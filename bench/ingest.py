@@ -1,0 +1,58 @@
+"""Ingest at full speed on one database: durable webhooks beside a bare INSERT, large deliveries, bytes a message."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import load, measures
+from bench.load import Request
+from bench.measures import Figure
+from tests.bed.installation import Installation
+
+SECONDS = 3.0
+ROUNDS = 3
+LARGE = 1000
+LEAST_RATIO = 0.45
+
+
+def speed(nametag: Installation, floor: str, *, on: str) -> Iterator[Figure]:
+    """Durable webhooks a second as a share of bare INSERTs, at 1 and 16 clients in turn, 10 % of them doubled."""
+    for clients in (1, 16):
+        ours, bare = [], []
+        for _ in range(ROUNDS):
+            bare.append(load.at_full_speed(floor, measures.inserts(), seconds=SECONDS, clients=clients))
+            ours.append(
+                load.at_full_speed(nametag.web.url, measures.deliveries(nametag), seconds=SECONDS, clients=clients)
+            )
+        assert {answer.status for round_ in ours for answer in round_} == {200}
+        ratios = sorted(len(mine) / len(theirs) for mine, theirs in zip(ours, bare, strict=True))
+        what = f"{on}: webhooks / bare INSERTs, {clients} client{'s' if clients > 1 else ''}"
+        yield Figure(what, ratios[ROUNDS // 2], LEAST_RATIO, "x", least=True)
+        if clients > 1:
+            times = load.times_of([answer for round_ in ours for answer in round_])
+            yield Figure(f"{on}: webhook at 16 clients, p99", times.p99, 50, "ms")
+
+
+def size(nametag: Installation, *, on: str, most_bytes: int) -> Iterator[Figure]:
+    """One POST of 1000 items, and what ten thousand messages take with their indexes."""
+    before, longest = _bytes(nametag), 0.0
+    for number in range(10):
+        body = measures.delivery(
+            *((f"1700000{place % 200:09d}", f"Message {number}/{place}") for place in range(LARGE))
+        )
+        request = Request("POST", "/webhooks/instagram", body, measures.signed(body, nametag))
+        [answer] = load.in_turn(nametag.web.url, request, times=1)
+        assert answer.status == 200
+        longest = max(longest, answer.seconds)
+    yield Figure(f"{on}: a POST of 1000 items, longest of 10", longest, 1, "s")
+    yield Figure(f"{on}: bytes a message with its indexes", (_bytes(nametag) - before) / (10 * LARGE), most_bytes, "B")
+
+
+def _bytes(nametag: Installation) -> int:
+    address = nametag.processes.variables["DATABASE_URL"]
+    if address.startswith("sqlite"):
+        nametag.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        time.sleep(0.2)
+        return Path(re.sub("^sqlite:///", "", address)).stat().st_size
+    return int(nametag.value("SELECT pg_total_relation_size('messages')"))
