@@ -45,8 +45,12 @@ class Tx:
 
     def insert(self, model: type[Model]) -> Any:
         """Return the dialect's INSERT for `model`, which knows ON CONFLICT on SQLite and PostgreSQL alike."""
-        dialect = sqlite if self.connection.dialect.name == "sqlite" else postgresql
-        return dialect.insert(model.__table__)
+        return insert_into(model, self.dialect)
+
+    @property
+    def dialect(self) -> str:
+        """The database's kind: "sqlite" or "postgresql"."""
+        return self.connection.dialect.name
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -54,6 +58,11 @@ class Tx:
         with self.session.begin_nested():
             self.session.connection()  # joins: without it SAVEPOINT is sent only with the session's first statement
             yield
+
+
+def insert_into(model: type[Model], dialect: str) -> Any:
+    """Return an INSERT for `model` that knows ON CONFLICT, for statements that are built once and kept."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(model.__table__)
 
 
 @contextmanager

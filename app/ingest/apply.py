@@ -1,17 +1,17 @@
 """What an event means for rows; order and repetition do not matter. With effects.py the only writer of messages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import and_, bindparam, select, update
 
 from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import sighting
-from app.ingest import effects
+from app.ingest import effects, rows
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
 from app.models.inbox import Account, AccountState, Conversation, Message
@@ -21,7 +21,7 @@ HEARD = timedelta(minutes=1)
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
 
-_ACCOUNT = select(Account.id, Account.own_ids, Account.connected_at).where(
+_ACCOUNT = select(Account.id, Account.own_ids, Account.connected_at, Account.last_webhook_at).where(
     Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
 )
 _KNOWN_MID = select(Message.id, Message.kind, Message.conversation_id).where(
@@ -47,18 +47,23 @@ class Addressee:
     id: int
     own_ids: frozenset[str]
     connected_at: datetime
+    last_webhook_at: datetime | None
 
 
 def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
     """Return the connected account with this professional account id, or None."""
     row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
-    return None if row is None else Addressee(row.id, frozenset((ig_account_id, *row.own_ids)), row.connected_at)
+    if row is None:
+        return None
+    own_ids = frozenset((ig_account_id, *row.own_ids))
+    return Addressee(row.id, own_ids, row.connected_at, row.last_webhook_at)
 
 
-def heard(tx: Tx, account_ids: Sequence[int], *, at: datetime) -> None:
+def heard(tx: Tx, accounts: Iterable[Addressee], *, at: datetime) -> None:
     """Note that webhooks of these accounts arrived; at most one write a minute and account."""
-    silent = or_(Account.last_webhook_at.is_(None), Account.last_webhook_at < at - HEARD)
-    tx.execute(update(Account).where(Account.id.in_(account_ids), silent).values(last_webhook_at=at))
+    silent = [each.id for each in accounts if each.last_webhook_at is None or each.last_webhook_at < at - HEARD]
+    if silent:
+        tx.execute(update(Account).where(Account.id.in_(silent)).values(last_webhook_at=at))
 
 
 def event(tx: Tx, account: Addressee, event: Event, *, read_back: bool = False) -> bool:
@@ -120,65 +125,35 @@ def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
 
 
 def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSent, outgoing: bool, unread: bool) -> int:
-    """Begin the conversation or bring its summary up to date; the event's own time decides, not its arrival."""
-    insert = tx.insert(Conversation).values(
-        account_id=account_id,
-        ig_participant_id=participant,
-        known=False,
-        unread_count=int(unread),
-        first_message_at=sent.sent_at,
-        last_message_at=sent.sent_at,
-        last_message_mid=sent.mid,
-        last_message_kind=sent.kind,
-        last_message_preview=_preview(sent),
-        last_message_outgoing=outgoing,
-    )
-    old, new = Conversation, insert.excluded
-    newest = or_(
-        new.last_message_at > old.last_message_at,
-        and_(new.last_message_at == old.last_message_at, new.last_message_mid > old.last_message_mid),
-    )
-    after_reading = or_(old.read_until.is_(None), new.last_message_at > old.read_until)
-    summary = (
-        "last_message_at",
-        "last_message_mid",
-        "last_message_kind",
-        "last_message_preview",
-        "last_message_outgoing",
-    )
-    upsert = insert.on_conflict_do_update(
-        index_elements=["account_id", "ig_participant_id"],
-        set_={
-            "unread_count": old.unread_count + case((after_reading, new.unread_count), else_=literal(0)),
-            "first_message_at": case(
-                (new.first_message_at < old.first_message_at, new.first_message_at), else_=old.first_message_at
-            ),
-        }
-        | {name: case((newest, new[name]), else_=getattr(old, name)) for name in summary},
-    ).returning(Conversation.id)
-    return int(tx.execute(upsert).scalar_one())
+    row = {
+        "account_id": account_id,
+        "ig_participant_id": participant,
+        "known": False,
+        "unread_count": int(unread),
+        "first_message_at": sent.sent_at,
+        "last_message_at": sent.sent_at,
+        "last_message_mid": sent.mid,
+        "last_message_kind": sent.kind,
+        "last_message_preview": _preview(sent),
+        "last_message_outgoing": outgoing,
+    }
+    return int(tx.execute(rows.conversation(tx.dialect), row).scalar_one())
 
 
 def _store(
     tx: Tx, account_id: int, conversation_id: int, *, sent: MessageSent, outgoing: bool, mid_digest: bytes
 ) -> None:
-    insert = (
-        tx.insert(Message)
-        .values(
-            account_id=account_id,
-            conversation_id=conversation_id,
-            mid_digest=mid_digest,
-            mid=sent.mid,
-            ig_sender_id=sent.ig_sender_id,
-            outgoing=outgoing,
-            kind=sent.kind,
-            sent_at=sent.sent_at,
-            **_content(sent),
-        )
-        .on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
-        .returning(Message.id)
-    )
-    if tx.execute(insert).first() is None:
+    row = {
+        "account_id": account_id,
+        "conversation_id": conversation_id,
+        "mid_digest": mid_digest,
+        "mid": sent.mid,
+        "ig_sender_id": sent.ig_sender_id,
+        "outgoing": outgoing,
+        "kind": sent.kind,
+        "sent_at": sent.sent_at,
+    }
+    if tx.execute(rows.message(tx.dialect), row | _content(sent)).first() is None:
         raise RepeatedError
 
 

@@ -97,7 +97,7 @@ def _commit(chunk: Sequence[Item], received_at: datetime, *, careful: bool) -> _
                 _settle_apart(tx, item, account, received_at, landed)
             else:
                 _settle(tx, item, account, received_at, landed)
-        apply.heard(tx, [account.id for account in addressees.values() if account is not None], at=received_at)
+        apply.heard(tx, filter(None, addressees.values()), at=received_at)
     return landed
 
 

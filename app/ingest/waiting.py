@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import bindparam, delete, exists, select
 
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -27,6 +27,10 @@ _CLASSES: dict[str, type[Effect]] = {
     )
 }
 _UNSENT, _ANNOUNCED = MessageUnsent.__name__, events.MessageAnnounced.__name__
+
+_OF_MESSAGE = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.effect).where(
+    WaitingEffect.account_id == bindparam("account_id"), WaitingEffect.mid_digest == bindparam("mid_digest")
+)
 
 
 def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
@@ -52,10 +56,9 @@ def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
 
 def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:
     """Return the effects that waited for this message, oldest first; they wait no longer."""
-    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
-    rows = tx.execute(select(WaitingEffect.kind, WaitingEffect.effect).where(*of_message)).all()
+    rows = tx.execute(_OF_MESSAGE, {"account_id": account_id, "mid_digest": mid_digest}).all()
     if rows:
-        tx.execute(delete(WaitingEffect).where(*of_message))
+        tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in rows])))
     return sorted((_unpacked(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
 
 

@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "models/identity.py": "tests/db/test_migrate.py",
     "models/run.py": "tests/db/test_migrate.py",
     "models/user.py": "tests/db/test_migrate.py",
+    "ingest/rows.py": "tests/ingest/test_apply.py",
     "instagram/events.py": "tests/instagram/test_webhook.py",
     "sandbox/accounts.py": "tests/sandbox/test_control.py",
     "sandbox/server.py": "tests/sandbox/test_control.py and test_graph.py",

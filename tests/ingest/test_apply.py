@@ -158,7 +158,9 @@ def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> N
     heard = []
     for at in moments:
         with transaction.write() as tx:
-            apply.heard(tx, [account.id], at=at)
+            found = apply.addressee(tx, MAISON_LUNE)
+            assert found is not None
+            apply.heard(tx, [found], at=at)
         db.session.expire_all()
         heard.append(db.session.get_one(Account, account.id).last_webhook_at)
     assert heard == [moments[0], moments[0], moments[2]]
