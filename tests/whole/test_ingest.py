@@ -1,17 +1,21 @@
 """Messages on their way while parts of Nametag go away and come back: none is lost, none doubled."""
 
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from redis import Redis
 
+from app import queue
 from tests.bed import installation
 from tests.bed.installation import Installation, RedisServer
 from tests.bed.waiting import until
 from tests.whole.conftest import Install
 
+RESOLVE = queue.TASKS[queue.RESOLVE].queue
 NAMELESS = (
     "SELECT i.ig_participant_id FROM identities i WHERE i.username IS NULL AND i.name IS NULL AND i.last_error IS NULL"
 )
@@ -59,6 +63,31 @@ def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> 
     _assert_everything_arrived(nametag)
     unread = nametag.value("SELECT sum(unread_count) FROM conversations")
     assert unread == nametag.value("SELECT count(*) FROM messages WHERE NOT outgoing")
+
+
+@pytest.mark.timeout(180)
+def test_nothing_is_lost_or_doubled_while_parts_are_killed_at_random(
+    install: Install, redis: Redis, redis_server: str
+) -> None:
+    nametag = install("--pace", "150", redis_url=redis_server)
+    nametag.sandbox.pull("PATCH", "settings", duplicates=0.2, disorder=0.4)
+    chance = random.Random(31)
+    port = int(nametag.web.url.rpartition(":")[2])
+    for _ in range(6):
+        _await_accepted(nametag, chance.randrange(40, 120))
+        what = chance.choice(("web", "worker", "redis"))
+        if what == "web":
+            nametag.web.end(signal.SIGKILL)
+            nametag.web = nametag.processes.web(port=port)
+        elif what == "worker":
+            nametag.workers[RESOLVE].end(signal.SIGKILL)
+            nametag.start_worker(RESOLVE)
+        else:
+            redis.flushall()
+    _assert_everything_arrived(nametag)
+    unread = "SELECT count(*) FROM messages m WHERE NOT outgoing AND m.conversation_id = c.id"
+    wrong = nametag.rows(f"SELECT c.id FROM conversations c WHERE c.unread_count <> ({unread})")
+    assert wrong == []
 
 
 def _await_accepted(nametag: Installation, more: int) -> None:
