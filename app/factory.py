@@ -13,6 +13,7 @@ from app.db import engine, migrate, transaction
 from app.errors import Unavailable
 from app.models import identity, inbox, run, user
 from app.web import (
+    accounts,
     assets,
     dead_letters,
     deletions,
@@ -63,6 +64,6 @@ def _open_doors(app: Flask) -> None:
         app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
     session.connect(app)
     session.csrf.exempt(webhooks.blueprint)
-    for door in (health, webhooks, inbox_pages, jobs, dead_letters, deletions):
+    for door in (health, webhooks, inbox_pages, jobs, accounts, dead_letters, deletions):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import FrameType
 
 from app import clock, queue
+from app.accounts import health
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
@@ -23,7 +24,7 @@ from app.runs import ledger, plan
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-HOUR_SECONDS = 3600
+HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
 NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
 
 
@@ -93,6 +94,7 @@ DUTIES: dict[Callable[[], None], float] = {
     forget.accounts: 5,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
+    health.mend_all: DAY_SECONDS,
 }
 
 

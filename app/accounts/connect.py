@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sqlalchemy import delete, select
 
 from app import clock, queue, text
-from app.accounts import listing
+from app.accounts import health, listing
 from app.accounts.listing import ListedAccount
 from app.calls import gate
 from app.db import transaction
@@ -65,7 +65,9 @@ def add(
         tx.session.flush()
         tx.touch(account.id)
         account_id = account.id
-    if history and check:
+    if check:
+        health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
+    if check and history:
         queue.enqueue_once(queue.SYNC, account_id)
     return listing.by_ig_id(viewer, ig_account_id)
 

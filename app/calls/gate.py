@@ -30,6 +30,11 @@ UNREADABLE = "The stored token cannot be read with the configured keys; restore 
 NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
 ANSWER_CHARACTERS = 200
+ACCOUNT_WEBHOOKS = (
+    *("messages", "message_reactions", "message_edit", "messaging_seen", "messaging_postbacks", "messaging_referral"),
+    "standby",
+)  # instagram-platform.md 3
+PAGE_WEBHOOKS = ("messages", "message_reactions", "messaging_postbacks", "standby")  # a Page refuses the others
 
 Answer = TypeVar("Answer", Profile, ConversationPage, Me)
 
@@ -107,6 +112,21 @@ def try_token(login: Login, token: str) -> Me:
     """Return whom a token belongs to that no account has yet; neither counted nor noted. Raises CallFailed."""
     _refuse_inside_transaction()
     return _whose(login, _with(login, token))
+
+
+def missing_subscriptions(account_id: int, *, mend: bool) -> tuple[str, ...]:
+    """Return the webhook fields that the account is not subscribed to, and subscribe it to them if `mend`.
+
+    Neither counted nor noted: without a subscription nothing arrives. Raises CallFailed; NotFound without an account.
+    """
+    account = _account(account_id)
+    credential = _credential(account)
+    wanted = PAGE_WEBHOOKS if account.login is Login.FACEBOOK else ACCOUNT_WEBHOOKS
+    present = client.subscribed_fields(credential, account.node)
+    missing = tuple(field for field in wanted if field not in present)
+    if missing and mend:
+        client.subscribe(credential, account.node, wanted)
+    return missing
 
 
 def _profile(call: _Call, fields: tuple[str, ...]) -> Profile:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,23 @@ def page(credential: Credential) -> Me:
     )
 
 
+def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
+    """Return the webhook fields that an account or Page is subscribed to (instagram-platform.md 3); raises CallFailed.
+
+    Empty when it is not subscribed at all.
+    """
+    _, body = _get(credential, node, "subscribed_apps", fields=("subscribed_fields",))
+    apps = strict.items(body, "data") if "data" in body else []
+    told = (app.get("subscribed_fields") for app in apps)
+    return frozenset(field for fields in told if isinstance(fields, list) for field in fields if isinstance(field, str))
+
+
+def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
+    """Subscribe an account or Page to webhook fields; raises CallFailed."""
+    wanted = {"subscribed_fields": ",".join(fields)}
+    _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+
+
 def _get(
     credential: Credential,
     *path: str,
@@ -122,13 +139,25 @@ def _get(
     most_bytes: int = PROFILE_BYTES,
     of_person: bool = False,
 ) -> tuple[Answer, dict[str, Any]]:
+    parameters = {**paging, "fields": ",".join(fields)}
+    return _asked(wire.get, credential, *path, parameters=parameters, most_bytes=most_bytes, of_person=of_person)
+
+
+def _asked(
+    send: Callable[..., Answer],
+    credential: Credential,
+    *path: str,
+    parameters: Mapping[str, str],
+    most_bytes: int = PROFILE_BYTES,
+    of_person: bool = False,
+) -> tuple[Answer, dict[str, Any]]:
     if not all(_NODE.fullmatch(part) for part in path):
         raise CallFailed(Scope.PERSON, Reason.REFUSED, "id", "This is not an id of Instagram's; it was not asked for")
     if not credential.token.isascii() or not credential.token.isprintable():
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "token", "This is not a token of Meta's; reconnect the account")
-    answer = wire.get(
+    answer = send(
         f"{credential.host_url}/{credential.version}/{'/'.join(path)}",
-        parameters={**paging, "fields": ",".join(fields), **_proof(credential)},
+        parameters={**parameters, **_proof(credential)},
         headers={"Authorization": f"Bearer {credential.token}"},
         seconds=credential.timeout_seconds,
         most_bytes=most_bytes,

@@ -1,4 +1,4 @@
-"""One GET under a deadline that is total: name lookup, connection, headers and body together. Knows nothing of Graph.
+"""One request under a deadline that is total: name lookup, connection, headers and body. Knows nothing of Graph.
 
 requests' own timeout is per read, and an answer that drips never reaches it (reliability.md M16). So the exchange runs
 in a thread of its own, is waited for until the deadline, and then loses its socket.
@@ -43,7 +43,17 @@ def get(
     Raises CallFailed: NETWORK when nothing whole came within `seconds`, CONTRACT when the answer is broken or unpacks
     to more than `most_bytes`. The libraries' own errors never get out: they quote addresses.
     """
-    exchange = _Exchange(url, parameters, headers, seconds, most_bytes)
+    return _exchanged(_Exchange("GET", url, parameters, headers, seconds, most_bytes), seconds)
+
+
+def post(
+    url: str, *, parameters: Mapping[str, str], headers: Mapping[str, str], seconds: float, most_bytes: int
+) -> Answer:
+    """Return the answer to one POST without a body; everything else is as with `get`."""
+    return _exchanged(_Exchange("POST", url, parameters, headers, seconds, most_bytes), seconds)
+
+
+def _exchanged(exchange: "_Exchange", seconds: float) -> Answer:
     exchange.start()
     try:
         exchange.join(seconds)
@@ -57,10 +67,16 @@ def get(
 
 class _Exchange(threading.Thread):
     def __init__(
-        self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str], seconds: float, most_bytes: int
+        self,
+        method: str,
+        url: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str],
+        seconds: float,
+        most_bytes: int,
     ) -> None:
         super().__init__(name="call", daemon=True)
-        self._request = (url, parameters, headers)
+        self._request = (method, url, parameters, headers)
         self._seconds = seconds
         self._most_bytes = most_bytes
         self._abandoned = False
@@ -70,9 +86,10 @@ class _Exchange(threading.Thread):
 
     def run(self) -> None:
         _HERE.exchange = self
-        url, parameters, headers = self._request
+        method, url, parameters, headers = self._request
         try:
-            with _session(os.getpid()).get(
+            with _session(os.getpid()).request(
+                method,
                 url,
                 params=parameters,
                 headers=headers,

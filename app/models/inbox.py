@@ -44,6 +44,8 @@ class Account(Model):
     state_reason: Mapped[str | None] = mapped_column(Text)
     connected_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_webhook_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    subscription_checked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    missing_subscriptions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     passed_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 

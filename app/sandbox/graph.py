@@ -58,7 +58,7 @@ def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sen
     if whole == ("conversations",):
         return Route("conversations", account, None, lambda: _conversations(world, account, asked))
     if whole == ("subscribed_apps",):
-        return Route("subscribed_apps", account, None, lambda: (200, {"success": True}))
+        return Route("subscribed_apps", account, None, lambda: _subscribed(world, account, asked))
     if whole == ("messages",) and asked.method == "POST":
         return Route("send", account, None, lambda: _sent(world, account, asked, send))
     if node in ("me", account.id):
@@ -179,8 +179,7 @@ def _summary(world: World, account: Account, who: str, sent: list[Sent], fields:
 
 def _thread(world: World, account: Account, node: str) -> Answer:
     sent = world.threads.get((account.id, node.rpartition("_")[2]), [])
-    newest = list(reversed(sent))
-    messages = [_listed(world, each, place) for place, each in enumerate(newest)]
+    messages = [_listed(world, each, place) for place, each in enumerate(reversed(sent))]
     return 200, {"id": node, "messages": {"data": messages}}
 
 
@@ -229,6 +228,14 @@ def _sent(world: World, account: Account, asked: Asked, send: Callable[[Account,
     if not isinstance(words, str) or not 0 < len(words.encode()) <= 1000:
         return error("100", "(#100) Invalid message data")
     return 200, {"recipient_id": recipient, "message_id": send(account, person, words).mid}
+
+
+def _subscribed(world: World, account: Account, asked: Asked) -> Answer:
+    if asked.method == "POST":
+        world.subscribed[account.id] = asked.query.get("subscribed_fields", "").split(",")
+        return 200, {"success": True}
+    fields = world.subscribed.get(account.id)
+    return 200, {"data": [{"id": "700000000000111", "subscribed_fields": fields}] if fields else []}
 
 
 def _refreshed(account: Account) -> Answer:

@@ -63,6 +63,7 @@ class World:
     threads: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
     accepted: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    subscribed: dict[str, list[str]] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=lambda: {"sent": 0, "accepted": 0, "waiting": 0})
     lock: threading.RLock = field(default_factory=threading.RLock)
 

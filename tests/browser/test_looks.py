@@ -18,13 +18,15 @@ def test_every_page_fits_every_width_and_is_accessible(chromium: Browser, nameta
     for person in (LEA, CAMILLE, GHOST):
         write(nametag, person, "https://example.com/" + "x" * 200)
     await_names(nametag, 3)
+    for kind in ("story_reply", "echo", "postback", "ephemeral", "reel", "audio", "ad", "handover", "unsupported"):
+        write(nametag, GHOST, "Where is my order?", kind=kind)
     context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     page = context.new_page()
     page.goto(f"{nametag.web.url}/login")
     problems = _problems(page, "/login")
     sign_in(page, nametag)
     thread = nametag.value("SELECT max(id) FROM conversations")
-    for path in ("/inbox", f"/inbox/{thread}", "/jobs", "/nowhere"):
+    for path in ("/inbox", f"/inbox/{thread}", "/jobs", "/accounts", "/dead-letters", "/nowhere"):
         page.goto(nametag.web.url + path)
         expect(page.locator("h1").first).to_be_attached()
         problems += _problems(page, path)

@@ -1,0 +1,93 @@
+"""Whether what is written to an account arrives: its subscription at Meta, and silence against its own rhythm."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from app.accounts import connect, health
+from app.accounts.health import Health
+from app.calls import gate
+from app.db import transaction
+from app.db.engine import db
+from app.models.inbox import Account, AccountState
+from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_sandbox_account, people_wrote
+
+TOKEN = "IGAAsandboxMaisonLune0123456789"
+
+
+def the_health() -> Health:
+    db.session.rollback()
+    [found] = health.of_all(OPERATOR)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ig_account_id", "fields"), [(MAISON_LUNE, gate.ACCOUNT_WEBHOOKS), (ATELIER_NORD, gate.PAGE_WEBHOOKS)]
+)
+def test_what_is_not_subscribed_is_subscribed(meta: Sandbox, ig_account_id: str, fields: tuple[str, ...]) -> None:
+    account = a_sandbox_account(ig_account_id)
+    assert gate.missing_subscriptions(account.id, mend=False) == fields
+    health.mend(account.id)
+    assert gate.missing_subscriptions(account.id, mend=False) == ()
+    assert the_health().missing == ()
+    assert the_health().checked_at is not None
+    assert the_health().well
+
+
+def test_connecting_subscribes(meta: Sandbox, app: Flask) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN)
+    assert the_health().checked_at is not None
+    assert the_health().well
+
+
+def test_a_check_that_fails_changes_nothing_but_the_log(meta: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    account = a_sandbox_account()
+    meta.post("faults", mode="500", call="subscribed_apps")
+    health.mend_all()
+    assert the_health().checked_at is None
+    assert "the subscription could not be checked" in caplog.text
+    assert account.id
+
+
+def wrote_every(hours: float, times: int, until: datetime) -> None:
+    for place in range(times):
+        people_wrote(LEA, at=until - timedelta(hours=hours * place))
+
+
+def test_silence_is_measured_against_the_account_s_own_rhythm(app: Flask, hands: Hands) -> None:
+    a_sandbox_account()
+    wrote_every(2, 25, hands.now())
+    hands.forward(hours=3.9)
+    assert not the_health().silent
+    hands.forward(hours=0.2)
+    assert the_health().silent
+    assert not the_health().well
+
+
+def test_a_busy_account_may_be_quiet_for_an_hour(app: Flask, hands: Hands) -> None:
+    a_sandbox_account()
+    wrote_every(0.02, 25, hands.now())
+    hands.forward(minutes=59)
+    assert not the_health().silent
+    hands.forward(minutes=2)
+    assert the_health().silent
+
+
+def test_few_messages_tell_no_rhythm(app: Flask, hands: Hands) -> None:
+    a_sandbox_account()
+    wrote_every(1, 5, hands.now())
+    hands.forward(days=3)
+    assert not the_health().silent
+
+
+def test_a_dead_token_is_not_well_and_foreign_accounts_are_not_shown(app: Flask) -> None:
+    account = a_sandbox_account()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(state=AccountState.RECONNECT))
+    assert not the_health().well
+    assert health.of_all(Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))) == []
