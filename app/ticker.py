@@ -37,7 +37,7 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    due_at = {duty: clock.monotonic() + (0 if every < HOUR_SECONDS else every) for duty, every in DUTIES.items()}
+    due_at = {duty: clock.monotonic() + (every if duty in NOT_AT_ONCE else 0) for duty, every in DUTIES.items()}
     while not stop.wait(TICK_SECONDS):
         for duty, every_seconds in DUTIES.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
@@ -96,6 +96,7 @@ DUTIES: dict[Callable[[], None], float] = {
     reconcile: HOUR_SECONDS,
     health.mend_all: DAY_SECONDS,
 }
+NOT_AT_ONCE = (purge, reconcile)  # or every restart would spend calls on them
 
 
 def _perform(duty: Callable[[], None]) -> None:
