@@ -84,13 +84,8 @@ def demo_start(folder: Path) -> Iterator[Figure]:
 
 def names(nametag: Installation) -> Iterator[Figure]:
     """New people write, one after another; from each 200 to the name in the database."""
-    people = [
-        person["id"]
-        for person in nametag.sandbox.get(f"people?account={ACCOUNT}")
-        if person["username"] and not person["error"]
-    ]
     waits = []
-    for person in people[:NEWCOMERS]:
+    for person in _nameable(nametag)[:NEWCOMERS]:
         body = delivery((person, "Hello"))
         request = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         answered = load.in_turn(nametag.web.url, request, times=1)[0].at
@@ -161,11 +156,12 @@ def sign_in(url: str) -> str:
 
 
 def deliveries(nametag: Installation) -> Iterator[Request]:
-    """Draw signed deliveries of one message each, every tenth one twice."""
+    """Draw signed deliveries of one message each, every tenth one twice, from people who have a name to be found."""
+    people = _nameable(nametag)
     last: Request | None = None
     for number in count():
         if last is None or number % 10:
-            body = delivery((f"15300000{number % 400:08d}", f"Message {number}"))
+            body = delivery((people[number % len(people)], f"Message {number}"))
             last = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         yield last
 
@@ -196,6 +192,11 @@ def signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
     key = nametag.processes.variables["META_APP_SECRETS"].split(",")[0].encode()
     digest = hmac.new(key, body, hashlib.sha256).hexdigest()
     return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
+
+
+def _nameable(nametag: Installation) -> list[str]:
+    people = nametag.sandbox.get(f"people?account={ACCOUNT}")
+    return [person["id"] for person in people if person["username"] and not person["error"]]
 
 
 def _fill(nametag: Installation) -> None:
