@@ -106,16 +106,18 @@ def group(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int
     days = []
     for day, of_day in groupby(rows, key=lambda row: row.sent_at.astimezone(zone).date()):
         runs = tuple(
-            _run(run, parties, quotes, first_new=first_new, last_ours=last_ours) for run in _runs(of_day, parties)
+            _run(run, parties, quotes, first_new=first_new, last_ours=last_ours)
+            for run in _runs(of_day, parties, first_new)
         )
         days.append(Day(day, _label(day, today), runs))
     return tuple(days)
 
 
-def _runs(rows: Iterable[Any], parties: Parties) -> Iterator[list[Any]]:
+def _runs(rows: Iterable[Any], parties: Parties, first_new: int | None) -> Iterator[list[Any]]:
     run: list[Any] = []
     for row in rows:
-        if run and (_sender(row, parties) != _sender(run[-1], parties) or row.sent_at - run[-1].sent_at > GAP):
+        silent = run and row.sent_at - run[-1].sent_at > GAP
+        if run and (silent or row.id == first_new or _sender(row, parties) != _sender(run[-1], parties)):
             yield run
             run = []
         run.append(row)

@@ -11,6 +11,7 @@ from app.db.engine import db
 from app.identities.sighting import FRESH
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
+from app.instagram.events import Kind
 from app.models.identity import Source
 from app.models.inbox import Message
 from app.viewer import Role, Viewer
@@ -70,7 +71,7 @@ def _sentence(last_error: str | None) -> str | None:
 def _window(conversation_id: int) -> datetime | None:
     incoming = (
         select(Message.sent_at)
-        .where(Message.conversation_id == conversation_id, Message.outgoing.is_(False))
+        .where(Message.conversation_id == conversation_id, Message.outgoing.is_(False), Message.kind != Kind.HANDOVER)
         .order_by(Message.sent_at.desc(), Message.id.desc())
     )
     last = db.session.execute(incoming.limit(1)).scalar()

@@ -16,11 +16,13 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
 from app.inbox.details import Details
+from app.instagram.events import Kind
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, Message
 from app.viewer import Viewer
 
 MESSAGES = 50
+_NEVER_UNREAD = frozenset({Kind.HANDOVER, Kind.UNSENT})  # as ingest counts: nobody said it, it is taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def open_(
     rows = newest_first[:MESSAGES][::-1]
     account = known.account or known.ig_account_id
     parties = _parties(known, account)
-    first_new = new_from or _first_new(rows, known.unread_count)
+    first_new = new_from or (None if before else _first_new(rows, known.unread_count))
     return Thread(
         id=known.id,
         ig_participant_id=known.ig_participant_id,
@@ -172,5 +174,5 @@ def _parties(known: Any, account: str) -> Parties:
 
 
 def _first_new(rows: Sequence[Any], unread_count: int) -> int | None:
-    incoming = [row.id for row in rows if not row.outgoing]
+    incoming = [row.id for row in rows if not row.outgoing and row.kind not in _NEVER_UNREAD]
     return incoming[-min(unread_count, len(incoming))] if unread_count and incoming else None

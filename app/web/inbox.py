@@ -79,7 +79,7 @@ def conversation(conversation_id: int) -> Response:
     version = poll.version(account_id)
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
-    unread = opened.unread_count > 0
+    unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
     if page.wants_part():
         return page.answer(None, "inbox/_thread.html", token=token, thread=opened, unread=unread)
     desk, want = frame.desk(viewer, account_id=account_id), _wanted()

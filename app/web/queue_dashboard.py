@@ -27,7 +27,7 @@ NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,4}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _CHECKED: dict[str, Callable[[str], object]] = {
     "queue_name": _WORD.fullmatch,
     "job_id": _WORD.fullmatch,
@@ -101,6 +101,7 @@ def _mended(template: str, source: str) -> str:
     source = re.sub(r"<%=\s*(?!\s*\$\()", "<%- ", source)
     source = re.sub(r"<script(?=[\s>])", '<script nonce="{{ csp_nonce() }}"', source)
     source = source.replace("'{{ queue.name }}'", "{{ queue.name|tojson }}")  # scripts are not escaped by themselves
+    source = source.replace("active_tab ==", "active_tab|default('') ==")  # the page of one job does not say
     source = source.replace("url_for('static', filename='favicon.ico')", f"url_for('{NAME}.favicon')")
     if template.endswith("inline_js.html"):
         source = "$.ajaxSetup({headers: {'X-CSRFToken': {{ csrf_token()|tojson }}}});\n" + source

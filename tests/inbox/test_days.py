@@ -91,10 +91,10 @@ def test_only_the_last_of_ours_says_that_it_was_sent() -> None:
     assert [run.state for run in found] == [None, None, "Sent", None]
 
 
-def test_the_first_new_message_is_marked() -> None:
-    rows = [Row(), Row()]
+def test_the_first_new_message_begins_a_run_so_that_the_divider_stands_before_it() -> None:
+    rows = [Row(), Row(), Row()]
     [day] = grouped(*rows, first_new=rows[1].id)
-    assert [message.first_new for message in day.runs[0].messages] == [False, True]
+    assert [[message.first_new for message in run.messages] for run in day.runs] == [[False], [True, False]]
 
 
 def test_media_of_foreign_hosts_have_no_address() -> None:

@@ -12,12 +12,13 @@ from app.identities.sighting import FRESH, Sighting
 from app.identities.verdict import Verdict
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, Details
+from app.ingest import receive
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
-from tests.cast import LEA, an_account, people_wrote
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote, signed
 
 
 @pytest.fixture
@@ -73,3 +74,21 @@ def test_a_reply_is_possible_for_a_day_after_their_last_message(account: Account
     ends_at = details().window_ends_at
     assert ends_at is not None
     assert abs(ends_at - clock.now() - REPLY_WINDOW) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("what", ["an answer of ours", "a handover"])
+def test_what_the_person_did_not_write_leaves_the_window_as_it_was(account: Account, hands: Hands, what: str) -> None:
+    before = details().window_ends_at
+    hands.forward(hours=3)
+    now_ms = int(clock.now().timestamp() * 1000)
+    parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms}
+    passed = parties | {"pass_thread_control": {"previous_owner_app_id": "1", "new_owner_app_id": "2"}}
+    body = a_delivery(passed if what == "a handover" else an_echo_event(LEA, at_ms=now_ms))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    assert details().messages == 2
+    assert details().window_ends_at == before
+
+
+def test_only_messages_of_this_conversation_are_counted(account: Account) -> None:
+    people_wrote(CAMILLE, CAMILLE, LEA)
+    assert details().messages == 2

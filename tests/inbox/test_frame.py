@@ -4,11 +4,12 @@ import pytest
 from flask import Flask
 
 from app import settings
+from app.db import transaction
 from app.errors import NotFound
 from app.inbox import frame
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import Kind
+from app.models.run import Kind, Run, RunState
 from app.runs import plan
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
@@ -57,6 +58,16 @@ def test_a_job_that_is_not_over_shows(account: Account) -> None:
     people_wrote(LEA)
     plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     assert frame.of(OPERATOR, frame.desk(OPERATOR)).running
+
+
+def test_neither_another_account_s_job_nor_one_that_is_over_shows(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    people_wrote(LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    assert not frame.of(OPERATOR, frame.desk(OPERATOR, account_id=other.id)).running
+    with transaction.write() as tx:
+        tx.session.get_one(Run, run_id).state = RunState.DONE
+    assert not frame.of(OPERATOR, frame.desk(OPERATOR)).running
 
 
 def test_the_budget_is_shown_as_long_as_it_can_be_known(account: Account) -> None:

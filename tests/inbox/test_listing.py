@@ -1,6 +1,8 @@
 """The list: newest first, no row lost or doubled between pages, filters, search and counts."""
 
 from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask
@@ -12,10 +14,23 @@ from app.identities import sighting
 from app.identities.sighting import Sighting
 from app.inbox import listing
 from app.inbox.listing import ListPage
+from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, UNKNOWN_PERSON, an_account, people_wrote
+from tests.cast import (
+    CAMILLE,
+    GHOST,
+    LEA,
+    MAISON_LUNE,
+    UNKNOWN_PERSON,
+    a_delivery,
+    a_message_event,
+    an_account,
+    an_echo_event,
+    people_wrote,
+    signed,
+)
 
 
 @pytest.fixture
@@ -32,6 +47,11 @@ def named(account: Account, who: str, username: str | None, name: str | None = N
 def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListPage:
     want = listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it
     return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
+
+
+def deliver(*events: dict[str, Any]) -> None:
+    body = a_delivery(*events)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def shown(found: ListPage) -> list[str]:
@@ -61,6 +81,31 @@ def test_pages_follow_each_other_while_messages_arrive(account: Account) -> None
     seen = [row.id for each in (first, second, third) for row in each.rows]
     assert len(seen) == len(set(seen)) == 99  # all but the one that jumped to the top meanwhile
     assert third.older is None
+
+
+def test_conversations_of_one_moment_are_neither_lost_nor_doubled_between_pages(account: Account) -> None:
+    now_ms = int(clock.now().timestamp() * 1000)
+    deliver(*(a_message_event(str(10**15 + place), at_ms=now_ms) for place in range(90)))
+    first = page(account)
+    second = page(account, after=cursor_of(first))
+    third = page(account, after=cursor_of(second))
+    seen = [row.id for each in (first, second, third) for row in each.rows]
+    assert len(seen) == len(set(seen)) == 90
+
+
+def test_what_follows_keeps_the_account_the_filter_and_the_search(account: Account) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(50)))
+    older = parse_qs((page(account, filter_="unknown", q="10000000").older or "").partition("?")[2])
+    assert (older["account"], older["filter"], older["q"]) == ([MAISON_LUNE], ["unknown"], ["10000000"])
+    assert older["limit"] == ["40"]
+
+
+def test_a_row_says_who_wrote_last_and_whether_it_is_the_open_one(account: Account) -> None:
+    people_wrote(CAMILLE, LEA)
+    deliver(an_echo_event(LEA, "Avec plaisir.", at_ms=int(clock.now().timestamp() * 1000) + 1000))
+    lea, camille = listing.page(OPERATOR, account.id, listing.wanted(), ig_account_id=MAISON_LUNE, selected=1).rows
+    assert (lea.outgoing, lea.preview, lea.unread_count) == (True, "Avec plaisir.", 1)
+    assert (camille.outgoing, camille.selected, lea.selected) == (False, True, False)
 
 
 def test_a_poll_renders_as_many_rows_as_were_loaded(account: Account) -> None:

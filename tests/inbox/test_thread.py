@@ -1,6 +1,7 @@
 """An open conversation: its messages in order, what is new, read and unread."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,7 +15,17 @@ from app.inbox.thread import Thread
 from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.cast import (
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    a_delivery,
+    a_message_event,
+    an_account,
+    an_echo_event,
+    people_wrote,
+    signed,
+)
 
 
 @pytest.fixture
@@ -22,11 +33,23 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-def wrote(number: int, *, minutes_ago: int = 60) -> None:
-    first_ms = int((clock.now() - timedelta(minutes=minutes_ago)).timestamp() * 1000)
-    events = [a_message_event(LEA, f"Message {place}", at_ms=first_ms + place) for place in range(number)]
+def at_ms(*, minutes_ago: int) -> int:
+    return int((clock.now() - timedelta(minutes=minutes_ago)).timestamp() * 1000)
+
+
+def wrote(number: int, *, minutes_ago: int = 60, apart_ms: int = 1) -> None:
+    first_ms = at_ms(minutes_ago=minutes_ago)
+    deliver(*(a_message_event(LEA, f"Message {place}", at_ms=first_ms + place * apart_ms) for place in range(number)))
+
+
+def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
     receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def event(minutes_ago: int, **happened: Any) -> dict[str, Any]:
+    parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}}
+    return parties | {"timestamp": at_ms(minutes_ago=minutes_ago)} | happened
 
 
 def texts(opened: Thread) -> list[str | None]:
@@ -49,6 +72,36 @@ def test_the_newest_fifty_are_shown_oldest_first_and_the_rest_follows(account: A
     assert (texts(first), first.older) == ([f"Message {place}" for place in range(20)], None)
 
 
+def test_messages_of_one_moment_are_neither_lost_nor_doubled_between_pages(account: Account) -> None:
+    wrote(60, apart_ms=0)
+    opened = thread.open_(OPERATOR, 1)
+    before = thread.open_(OPERATOR, 1, before=(opened.older or "").partition("before=")[2])
+    assert texts(before) + texts(opened) == [f"Message {place}" for place in range(60)]
+
+
+def test_the_divider_counts_only_what_the_person_said(account: Account) -> None:
+    wrote(1)
+    thread.mark_read(OPERATOR, 1)
+    deliver(
+        a_message_event(LEA, "new", at_ms=at_ms(minutes_ago=20)),
+        an_echo_event(LEA, "ours", at_ms=at_ms(minutes_ago=15)),
+        a_message_event(LEA, "taken back", mid="back", at_ms=at_ms(minutes_ago=10)),
+        event(9, message={"mid": "back", "is_deleted": True}),
+        event(5, pass_thread_control={"previous_owner_app_id": "1", "new_owner_app_id": "2"}),
+    )
+    opened = thread.open_(OPERATOR, 1)
+    new = [message for day in opened.days for run in day.runs for message in run.messages if message.first_new]
+    assert (opened.unread_count, [message.text for message in new]) == (1, ["new"])
+
+
+def test_older_messages_have_no_divider_while_something_newer_is_unread(account: Account) -> None:
+    wrote(60)
+    thread.mark_read(OPERATOR, 1)
+    wrote(1, minutes_ago=1)
+    older = thread.open_(OPERATOR, 1).older or ""
+    assert thread.open_(OPERATOR, 1, before=older.partition("before=")[2]).new_from is None
+
+
 def test_the_divider_stays_before_what_was_unread_on_opening(account: Account) -> None:
     wrote(3)
     thread.mark_read(OPERATOR, 1)
@@ -65,6 +118,8 @@ def test_the_divider_stays_before_what_was_unread_on_opening(account: Account) -
 def test_reading_covers_what_is_there_and_not_what_comes(account: Account) -> None:
     wrote(3)
     thread.mark_read(OPERATOR, 1)
+    assert conversation().unread_count == 0
+    wrote(1, minutes_ago=90)  # late, and sent before what was read
     assert conversation().unread_count == 0
     wrote(1, minutes_ago=1)
     assert conversation().unread_count == 1

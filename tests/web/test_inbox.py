@@ -89,6 +89,11 @@ def test_opening_marks_as_read_and_only_by_post(agent: FlaskClient) -> None:
     assert 'hx-post="/inbox/1/read"' not in part(agent, "/inbox/1").text
 
 
+def test_older_messages_alone_are_not_taken_for_all_of_them(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    assert 'hx-post="/inbox/1/read"' not in part(agent, "/inbox/1?before=1,1").text
+
+
 def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:
     people_wrote(LEA)
     click(agent, "/inbox/1/read")

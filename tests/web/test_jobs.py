@@ -7,17 +7,29 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from app import queue
 from app.db import transaction
+from app.db.engine import db
 from app.models.inbox import Account
 from app.models.run import Kind, Run, RunState
+from app.models.user import User
 from app.runs import execute, ledger, plan
 from app.viewer import OPERATOR, Role
 from tests.bed.processes import Sandbox
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
+from tests.cast import (
+    ATELIER_NORD,
+    CAMILLE,
+    GHOST,
+    LEA,
+    MAISON_LUNE,
+    SHY,
+    a_sandbox_account,
+    an_account,
+    people_wrote,
+)
 from tests.runs.test_plan import run_of
 from tests.web.browsing import click, part, signed_in
 
@@ -71,6 +83,30 @@ def test_agents_watch_only(app: Flask, account: Account, address: str) -> None:
     assert click(agent, address.format(run=run_id), account=MAISON_LUNE).status_code == 403
     assert "of 4 conversations" in agent.get("/jobs").text
     assert "<form" not in part(agent, "/jobs/live").text
+
+
+def test_a_job_is_started_for_the_account_that_is_chosen(ops: FlaskClient, account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    click(ops, "/jobs/refresh", account=ATELIER_NORD)
+    db.session.rollback()
+    assert db.session.scalars(select(Run.account_id)).all() == [other.id]
+    assert "No job has ended" in ops.get("/jobs").text
+    assert "No job has ended" not in ops.get(f"/jobs?account={ATELIER_NORD}").text
+
+
+def test_jobs_of_other_accounts_are_not_found(app: Flask, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    other = an_account(ATELIER_NORD)
+    elsewhere = signed_in(app)
+    with transaction.write() as tx:
+        tx.execute(update(User).values(account_ids=[other.id]))
+    for action in ("cancel", "retry"):
+        assert click(elsewhere, f"/jobs/{run_id}/{action}").status_code == 404
+    assert click(elsewhere, "/jobs/refresh", account=MAISON_LUNE).status_code == 404
+    for address in ("/jobs", "/jobs/live", "/jobs/unresolved", "/jobs/history"):
+        assert part(elsewhere, f"{address}?account={MAISON_LUNE}").status_code == 404
+        assert run_id not in part(elsewhere, address).text
+    assert run_of(run_id).state is RunState.QUEUED
 
 
 def test_the_panel_counts_what_became_of_people(ops: FlaskClient, account: Account) -> None:

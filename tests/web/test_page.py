@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.errors import Unavailable
-from app.inbox import listing
+from app.inbox import listing, thread
 from app.models.inbox import Account
 from app.viewer import Role
 from tests.cast import LEA, an_account, people_wrote
@@ -120,6 +120,16 @@ def test_a_database_that_is_away_is_a_503_with_a_time_to_come_back(
     assert (answer.status_code, answer.headers["Retry-After"].isdigit()) == (503, True)
     polled = part(ops, "/inbox/list")
     assert (polled.status_code, "HX-Trigger" in polled.headers) == (503, False)
+
+
+def test_a_click_while_the_database_is_away_is_told_so(ops: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("database")
+
+    monkeypatch.setattr(thread, "mark_unread", away)
+    clicked = click(ops, "/inbox/1/unread")
+    assert clicked.status_code == 503
+    assert json.loads(clicked.headers["HX-Trigger"])["toast"]["kind"] == "error"
 
 
 def test_an_account_s_name_is_escaped(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -15,9 +16,11 @@ from app.db.engine import db
 from app.models.inbox import Account
 from app.models.run import Kind, Run, RunState
 from app.runs import plan
-from app.viewer import OPERATOR
+from app.viewer import OPERATOR, Role, Viewer
+from app.web import poll
+from tests.bed.hands import Hands
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, an_account, people_wrote
-from tests.web.browsing import HTMX, part, poll_headers, signed_in
+from tests.web.browsing import HTMX, click, part, poll_headers, signed_in
 
 
 @pytest.fixture
@@ -85,6 +88,34 @@ def test_another_account_s_news_change_nothing_here(ops: FlaskClient) -> None:
     assert ops.get("/inbox/list", headers=headers).status_code == 304
 
 
+@pytest.mark.parametrize(("page", "element", "address"), POLLED[:2])
+def test_what_a_colleague_reads_ends_the_304s(
+    app: Flask, ops: FlaskClient, page: str, element: str, address: str
+) -> None:
+    headers = poll_headers(ops.get(page).text, element)
+    click(signed_in(app, email="colleague@example.com"), "/inbox/1/read")
+    assert ops.get(address, headers=headers).status_code == 200
+
+
+def test_opening_a_conversation_changes_what_the_list_shows(ops: FlaskClient) -> None:
+    headers = poll_headers(ops.get("/inbox").text, "conv-list") | {"HX-Current-URL": "http://localhost/inbox/1"}
+    answer = ops.get("/inbox/list", headers=headers)
+    assert answer.status_code == 200
+    assert 'aria-current="true"' in answer.text
+
+
+def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_days(app: Flask, hands: Hands) -> None:
+    hands.at = datetime(2026, 11, 20, 14, 59, tzinfo=UTC)
+    agent, ops = (Viewer(user_id=2, name="Nadia", role=role) for role in (Role.AGENT, Role.OPS))
+    someone_else = Viewer(user_id=3, name="Oskar", role=Role.AGENT)
+    with app.test_request_context(headers={"Cookie": "tz=Asia/Tokyo"}):
+        asked = [(agent, 1, 7), (agent, 2, 7), (ops, 1, 7), (someone_else, 1, 7), (agent, 1, 8)]
+        tokens = [poll.token(viewer, account_id, version) for viewer, account_id, version in asked]
+        assert tokens[0] == poll.token(agent, 1, 7)
+        hands.forward(minutes=2)  # midnight in Tokyo
+        assert len({*tokens, poll.token(agent, 1, 7)}) == len(asked) + 1
+
+
 @pytest.mark.parametrize("query", ["?filter=unread", "?q=lea", "?limit=80"])
 def test_another_question_has_another_answer(ops: FlaskClient, query: str) -> None:
     headers = poll_headers(ops.get("/inbox").text, "conv-list")
@@ -126,3 +157,16 @@ def test_a_poll_of_jobs_tells_once_what_has_ended(ops: FlaskClient, account: Acc
     assert "Backfill profiles: 1 resolved, 0 failed." in ended.headers["HX-Trigger"]
     again = ops.get("/jobs/live", headers=HTMX | {"If-None-Match": ended.headers["ETag"]})
     assert again.status_code == 304
+
+
+def test_a_running_job_s_panel_is_shown_anew_as_time_passes(ops: FlaskClient, account: Account, hands: Hands) -> None:
+    hands.at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    browser = signed_in(ops.application, email="second@example.com")
+    idle = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
+    hands.forward(seconds=11)
+    assert browser.get("/jobs/live", headers=idle).status_code == 304
+    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    running = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
+    assert browser.get("/jobs/live", headers=running).status_code == 304
+    hands.forward(seconds=11)
+    assert browser.get("/jobs/live", headers=running).status_code == 200

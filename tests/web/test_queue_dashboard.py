@@ -1,5 +1,6 @@
 """rq-dashboard behind our door: who may look, what may be changed, what cannot run there."""
 
+import json
 import re
 
 import pytest
@@ -9,9 +10,11 @@ from redis import Redis
 
 from app import queue, settings
 from app.viewer import Role
+from app.web import queue_dashboard
 from tests.web.browsing import signed_in
 
 QUEUE = queue.TASKS[queue.RESOLVE].queue
+RUN = "0123456789ab"
 EMPTY = f"/admin/queues/queue/{QUEUE}/queued/empty"
 CHANGES = [
     EMPTY,
@@ -24,13 +27,47 @@ CHANGES = [
 
 @pytest.fixture
 def ops(app: Flask) -> FlaskClient:
-    queue.enqueue(queue.RESOLVE, 1)
+    queue.enqueue(queue.RESOLVE, 1, job_id=RUN)
     return signed_in(app)
 
 
 def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
     assert app.test_client().get("/admin/queues/").status_code == 303
     assert signed_in(app, Role.AGENT).get("/admin/queues/").status_code == 403
+
+
+def test_agents_see_none_of_its_pages(app: Flask) -> None:
+    agent = signed_in(app, Role.AGENT)
+    views = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("rq_dashboard.")]
+    for rule in (rule for rule in views if not rule.endpoint.endswith(".static")):
+        _, address = rule.build(dict.fromkeys(rule.arguments, 0)) or ("", str(rule))
+        assert agent.get(address, follow_redirects=True).status_code in (403, 405), rule.endpoint
+    assert len(views) > 10
+
+
+def test_whatever_takes_a_post_is_known_to_change_something(app: Flask) -> None:
+    posted = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    ours = {name.removeprefix("rq_dashboard.") for name in posted if name.startswith("rq_dashboard.")}
+    assert ours == queue_dashboard.MUTATING
+
+
+@pytest.mark.parametrize(
+    "page", ["", "view/jobs", "view/workers", f"view/jobs/{QUEUE}/queued/8/dsc/1", "view/job/{id}"]
+)
+def test_what_comes_from_redis_is_escaped(ops: FlaskClient, page: str) -> None:
+    shown = ops.get(f"/admin/queues/0/{page}".format(id=RUN), follow_redirects=True)
+    assert shown.status_code == 200
+    assert "<%- " in shown.text
+    for raw in re.findall(r"<%=\s*(.*?)%>", shown.text):
+        assert raw.startswith("$('<div/>').text("), raw
+
+
+def test_a_job_is_shown_with_its_progress(ops: FlaskClient) -> None:
+    queue.report(RUN, {"resolved": 7}, final=True)
+    shown = ops.get(f"/admin/queues/0/data/job/{RUN}.json").get_json()
+    assert (shown["id"], shown["origin"], shown["status"]) == (RUN, QUEUE, "queued")
+    assert json.loads(shown["metadata"])["resolved"] == 7
+    assert ops.get(f"/admin/queues/0/view/job/{RUN}").status_code == 200
 
 
 def test_ops_see_the_queues_and_their_jobs(ops: FlaskClient) -> None:
@@ -74,6 +111,9 @@ def test_only_scripts_with_the_one_time_word_run(ops: FlaskClient) -> None:
     [
         "/admin/queues/0/data/jobs/x';alert(1)/queued/8/dsc/1.json",
         f"/admin/queues/0/data/jobs/{QUEUE}/odd/8/dsc/1.json",
+        f"/admin/queues/0/data/jobs/{QUEUE}/queued/0/dsc/1.json",
+        f"/admin/queues/0/data/jobs/{QUEUE}/queued/8/dsc/0.json",
+        f"/admin/queues/0/view/jobs/{QUEUE}/queued/x/dsc/1",
         "/admin/queues/7/data/queues.json",
         "/admin/queues/0/view/job/nothing",
     ],
