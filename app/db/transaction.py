@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from app import clock, versions
-from app.db.engine import WAIT_SECONDS, Model, db, is_sqlite
+from app.db.engine import WAIT_SECONDS, Model, db, is_sqlite, writing
 from app.errors import Unavailable
 
 DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
-_OPEN = "write transaction"
 _POLL_SECONDS = 0.0005
 
 
@@ -30,10 +29,14 @@ class WriteOutsideTransaction(RuntimeError):
 class Tx:
     """An open write transaction; functions that change rows take it as their first argument."""
 
-    def __init__(self, session: Session, connection: Connection) -> None:
-        self.session = session
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.touched: set[int] = set()
+
+    @property
+    def session(self) -> Session:
+        """The ORM's session, which joins this transaction; what is Core alone does without it."""
+        return db.session()
 
     def touch(self, account_id: int) -> None:
         """Say that this account looks different once the transaction is committed."""
@@ -55,8 +58,7 @@ class Tx:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Open a block whose changes are undone alone when it raises."""
-        with self.session.begin_nested():
-            self.session.connection()  # joins: without it SAVEPOINT is sent only with the session's first statement
+        with self.connection.begin_nested():
             yield
 
 
@@ -71,21 +73,14 @@ def write() -> Iterator[Tx]:
 
     Raises Unavailable when the database cannot be reached, is full, or another writer holds it for over two seconds.
     """
-    session = db.session()
-    if session.info.get(_OPEN):
+    if is_open():
         raise WriteOutsideTransaction("a write transaction is already open; pass its tx on instead of opening another")
-    session.rollback()  # ends a read, whose snapshot may be old
+    _leave_session(Session.rollback)  # ends a read, whose snapshot may be old
     try:
-        with _turn():
-            connection = session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
-            session.info[_OPEN] = True
-            tx = Tx(session, connection)
-            try:
-                yield tx
-                session.commit()
-            finally:
-                session.info.pop(_OPEN, None)
-                session.rollback()
+        with _turn(), _begun() as connection:
+            tx = Tx(connection)
+            yield tx
+            _leave_session(Session.commit)  # flushes; the connection's transaction is committed behind it
     except DatabaseAway as error:
         raise Unavailable("database") from error
     except DBAPIError as error:
@@ -98,7 +93,24 @@ def write() -> Iterator[Tx]:
 
 def is_open() -> bool:
     """Return whether this thread holds a write transaction; no call to Meta may be made while it does."""
-    return bool(db.session().info.get(_OPEN))
+    return writing.get() is not None
+
+
+@contextmanager
+def _begun() -> Iterator[Connection]:
+    with db.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+        token = writing.set(connection)
+        try:
+            yield connection
+        finally:
+            writing.reset(token)
+            _leave_session(Session.rollback)
+
+
+def _leave_session(leave: Callable[[Session], None]) -> None:
+    # A request that needs no session is spared one: making and closing it costs as much as a statement.
+    if db.session.registry.has() and db.session().in_transaction():
+        leave(db.session())
 
 
 _threads = threading.Lock()
@@ -143,12 +155,12 @@ def _locked(path: Path, deadline: float) -> int:
 
 
 @event.listens_for(Session, "before_flush")
-def _no_stray_flush(session: Session, _context: object, _instances: object) -> None:
-    if not session.info.get(_OPEN):
+def _no_stray_flush(_session: Session, _context: object, _instances: object) -> None:
+    if not is_open():
         raise WriteOutsideTransaction("rows change only inside transaction.write()")
 
 
 @event.listens_for(Session, "do_orm_execute")
 def _no_stray_statement(state: ORMExecuteState) -> None:
-    if (state.is_insert or state.is_update or state.is_delete) and not state.session.info.get(_OPEN):
+    if (state.is_insert or state.is_update or state.is_delete) and not is_open():
         raise WriteOutsideTransaction("rows change only inside transaction.write()")

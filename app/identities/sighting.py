@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, or_, select, update
+from sqlalchemy import Row, or_, select, update
 
 from app.db.transaction import Tx
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
@@ -17,17 +17,15 @@ FRESH = timedelta(days=7)  # product.md 2
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
-_STATE = select(
-    Identity.id,
+# What `met` has to know of a participant; whoever stores their message reads it in the same statement.
+STATE = (
+    Identity.id.label("identity_id"),
     Identity.last_success_at,
     Identity.last_failure_at,
     Identity.failure_count,
     Identity.last_error,
     Identity.next_try_at,
     Identity.next_purpose,
-).where(
-    Identity.account_id == bindparam("account_id"),
-    Identity.ig_participant_id == bindparam("ig_participant_id"),
 )
 
 
@@ -44,15 +42,17 @@ class Sighting:
     raw: dict[str, Any] | None = None
 
 
-def met(tx: Tx, account_id: int, ig_participant_id: str, *, wrote: bool, live: bool, at: datetime) -> bool:
+def met(
+    tx: Tx, account_id: int, ig_participant_id: str, state: Row[Any], *, wrote: bool, live: bool, at: datetime
+) -> bool:
     """State that a participant was met at `at`; returns whether their name should be looked up right now.
 
+    `state` holds the columns STATE of their identity, all of them None for somebody new.
     `wrote` says that the participant sent something themselves, `live` that they did so just now. Who writes is tried
     again where that can help: after a missing consent, which may have come with the message (instagram-platform.md 7),
     after automatic tries had stopped, and when the name is stale.
     """
-    state = tx.execute(_STATE, {"account_id": account_id, "ig_participant_id": ig_participant_id}).first()
-    if state is None:
+    if state.identity_id is None:
         _insert(tx, account_id, ig_participant_id, live=live, at=at)
         return live
     due_at = _due_at(state, at) if wrote else None
@@ -60,7 +60,7 @@ def met(tx: Tx, account_id: int, ig_participant_id: str, *, wrote: bool, live: b
         return False
     purpose = Purpose.LIVE if live or state.next_purpose is Purpose.LIVE else Purpose.BACKFILL
     change = {"next_try_at": due_at, "next_purpose": purpose, "failure_count": 0}
-    tx.execute(update(Identity).where(Identity.id == state.id).values(change))
+    tx.execute(update(Identity).where(Identity.id == state.identity_id).values(change))
     return live and due_at <= at
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 
 from app import clock
 from app.db.transaction import Tx
@@ -21,11 +21,8 @@ HEARD = timedelta(minutes=1)
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
 
-_ACCOUNT = select(Account.id, Account.own_ids, Account.connected_at, Account.last_webhook_at).where(
+_ACCOUNT = select(Account.id.label("account_id"), Account.own_ids, Account.connected_at, Account.last_webhook_at).where(
     Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
-)
-_KNOWN_MID = select(Message.id, Message.kind, Message.conversation_id).where(
-    Message.account_id == bindparam("account_id"), Message.mid_digest == bindparam("mid_digest")
 )
 
 
@@ -53,10 +50,13 @@ class Addressee:
 def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
     """Return the connected account with this professional account id, or None."""
     row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
-    if row is None:
-        return None
-    own_ids = frozenset((ig_account_id, *row.own_ids))
-    return Addressee(row.id, own_ids, row.connected_at, row.last_webhook_at)
+    return row and _addressee(ig_account_id, row)
+
+
+def first_message(tx: Tx, sent: MessageSent) -> tuple[Addressee | None, Row[Any] | None]:
+    """Return a message's connected account, and what `event` has to know of the message: one statement tells both."""
+    standing = _standing(tx, sent, _likely_participant(sent)).first()
+    return (standing and _addressee(sent.ig_account_id, standing)), standing
 
 
 def heard(tx: Tx, accounts: Iterable[Addressee], *, at: datetime) -> None:
@@ -66,14 +66,17 @@ def heard(tx: Tx, accounts: Iterable[Addressee], *, at: datetime) -> None:
         tx.execute(update(Account).where(Account.id.in_(silent)).values(last_webhook_at=at))
 
 
-def event(tx: Tx, account: Addressee, event: Event, *, read_back: bool = False) -> bool:
+def event(
+    tx: Tx, account: Addressee, event: Event, *, standing: Row[Any] | None = None, read_back: bool = False
+) -> bool:
     """Apply one event; returns whether somebody's name should be looked up now.
 
-    `read_back` says that it was not delivered but read from the Conversations API, where it may be history. Raises
-    MisaddressedError for an event that does not concern the account, RepeatedError for a lost race.
+    `standing` is what `first_message` found, when nothing was changed since. `read_back` says that it was not
+    delivered but read from the Conversations API, where it may be history. Raises MisaddressedError for an event that
+    does not concern the account, RepeatedError for a lost race.
     """
     if isinstance(event, MessageSent):
-        return _message_sent(tx, account, event, read_back=read_back)
+        return _message_sent(tx, account, event, standing, read_back=read_back)
     if isinstance(event, SelfTalk):
         _learn_own_id(tx, account, event.ig_own_id)
     elif isinstance(event, Passed):
@@ -84,28 +87,46 @@ def event(tx: Tx, account: Addressee, event: Event, *, read_back: bool = False) 
     return False
 
 
-def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, *, read_back: bool) -> bool:
+def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[Any] | None, *, read_back: bool) -> bool:
     outgoing = sent.ig_sender_id in account.own_ids
     participant = sent.ig_recipient_id if outgoing else sent.ig_sender_id
     if outgoing and sent.ig_recipient_id in account.own_ids:
         return False  # the account wrote to itself
     if not outgoing and sent.ig_recipient_id not in account.own_ids:
         raise MisaddressedError("the event names its own account neither as sender nor as recipient")
+    if standing is None or participant != _likely_participant(sent):
+        standing = _standing(tx, sent, participant).one()
     mid_digest = digest(sent.mid)
-    known = tx.execute(_KNOWN_MID, {"account_id": account.id, "mid_digest": mid_digest}).first()
-    if known is not None:
-        if known.kind == Kind.UNSUPPORTED and sent.kind is not Kind.UNSUPPORTED:
-            _complete(tx, account.id, known, sent)
+    if standing.id is not None:
+        if standing.kind == Kind.UNSUPPORTED and sent.kind is not Kind.UNSUPPORTED:
+            _complete(tx, account.id, standing, sent)
         return False
     said = sent.kind is not Kind.HANDOVER  # which no participant says
     unread = said and not outgoing and not (read_back and sent.sent_at < account.connected_at)
-    conversation_id = _conversation(tx, account.id, participant, sent=sent, outgoing=outgoing, unread=unread)
-    _store(tx, account.id, conversation_id, sent=sent, outgoing=outgoing, mid_digest=mid_digest)
+    message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest)
+    if not rows.store(tx, _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread), message):
+        raise RepeatedError
     now = clock.now()
-    effects.catch_up(tx, account.id, mid_digest, at=now)
+    if standing.effects_wait:
+        effects.catch_up(tx, account.id, mid_digest, at=now)
     tx.touch(account.id)
     live = unread and sent.sent_at > now - LIVE
-    return sighting.met(tx, account.id, participant, wrote=said and not outgoing, live=live, at=now)
+    return sighting.met(tx, account.id, participant, standing, wrote=said and not outgoing, live=live, at=now)
+
+
+def _addressee(ig_account_id: str, row: Row[Any]) -> Addressee:
+    own_ids = frozenset((ig_account_id, *row.own_ids))
+    return Addressee(row.account_id, own_ids, row.connected_at, row.last_webhook_at)
+
+
+def _likely_participant(sent: MessageSent) -> str:
+    # An account has more ids than the one that deliveries are addressed to, but they are seldom used.
+    return sent.ig_recipient_id if sent.ig_sender_id == sent.ig_account_id else sent.ig_sender_id
+
+
+def _standing(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
+    of_message = {"mid_digest": digest(sent.mid), "ig_participant_id": participant}
+    return tx.execute(rows.STANDING, of_message | {"ig_account_id": sent.ig_account_id})
 
 
 def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent) -> None:
@@ -124,8 +145,10 @@ def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
 
 
-def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSent, outgoing: bool, unread: bool) -> int:
-    row = {
+def _conversation(
+    account_id: int, participant: str, sent: MessageSent, *, outgoing: bool, unread: bool
+) -> dict[str, Any]:
+    return {
         "account_id": account_id,
         "ig_participant_id": participant,
         "known": False,
@@ -137,24 +160,19 @@ def _conversation(tx: Tx, account_id: int, participant: str, *, sent: MessageSen
         "last_message_preview": _preview(sent),
         "last_message_outgoing": outgoing,
     }
-    return int(tx.execute(rows.conversation(tx.dialect), row).scalar_one())
 
 
-def _store(
-    tx: Tx, account_id: int, conversation_id: int, *, sent: MessageSent, outgoing: bool, mid_digest: bytes
-) -> None:
-    row = {
+def _message(account_id: int, sent: MessageSent, *, outgoing: bool, mid_digest: bytes) -> dict[str, Any]:
+    return {
         "account_id": account_id,
-        "conversation_id": conversation_id,
         "mid_digest": mid_digest,
         "mid": sent.mid,
         "ig_sender_id": sent.ig_sender_id,
         "outgoing": outgoing,
         "kind": sent.kind,
         "sent_at": sent.sent_at,
+        **_content(sent),
     }
-    if tx.execute(rows.message(tx.dialect), row | _content(sent)).first() is None:
-        raise RepeatedError
 
 
 def _content(sent: MessageSent) -> dict[str, Any]:

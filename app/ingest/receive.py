@@ -4,19 +4,20 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from app import clock, queue, settings
 from app.db import transaction
 from app.db.transaction import Tx
 from app.errors import Unavailable
-from app.ingest import apply, dead_letters
+from app.ingest import apply, dead_letters, together
 from app.ingest.apply import Addressee, MisaddressedError
+from app.ingest.together import Share
 from app.instagram import signatures, webhook
+from app.instagram.events import MessageSent
 from app.instagram.webhook import Item, UnreadableBodyError
 
 logger = logging.getLogger(__name__)
-
-CHUNK = 200  # items a transaction, so that other writers get their turn between (reliability.md 3.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,80 +58,91 @@ def land(items: Sequence[Item], *, received_at: datetime) -> int:
 
     Raises Unavailable when the database cannot take them.
     """
-    dead, waiting = 0, set[int]()
-    for chunk in _chunks(sorted(items, key=_order)):
-        landed = _land(chunk, received_at)
-        dead += landed.dead
-        waiting |= landed.waiting
-    for account_id in sorted(waiting):
+    shares = [Share(chunk, received_at) for chunk in _chunks(sorted(items, key=_order))]
+    for share in shares:
+        together.land(share, _settle_shares)
+    for account_id in sorted(set[int]().union(*(share.waiting for share in shares))):
         queue.enqueue_once(queue.RESOLVE, account_id)
-    return dead
+    return sum(share.dead for share in shares)
 
 
-@dataclass(slots=True)
-class _Landed:
-    dead: int
-    waiting: set[int]
-
-
-def _land(chunk: Sequence[Item], received_at: datetime) -> _Landed:
+def _settle_shares(shares: Sequence[Share]) -> None:
     try:
-        return _commit(chunk, received_at, careful=False)
-    except Unavailable:
-        raise
+        _commit(shares, careful=False)
+    except Unavailable as error:
+        _give_up(shares, error)
     except Exception:
-        # Something in here breaks our code, or lost a race: once more with a savepoint an item, so that its
-        # neighbours land and it becomes a dead letter (reliability.md F36).
-        logger.exception("a delivery is taken item by item")
-        return _commit(chunk, received_at, careful=True)
+        # Something in here breaks our code, or lost a race: once more each delivery alone, with a savepoint an item,
+        # so that its neighbours land and it becomes a dead letter (reliability.md F36).
+        logger.exception("deliveries are taken item by item")
+        for share in shares:
+            try:
+                _commit([share], careful=True)
+            except Exception as error:  # told to whoever waits for this share
+                _give_up([share], error)
 
 
-def _commit(chunk: Sequence[Item], received_at: datetime, *, careful: bool) -> _Landed:
-    landed = _Landed(dead=0, waiting=set())
+def _give_up(shares: Sequence[Share], error: Exception) -> None:
+    for share in shares:
+        share.error, share.settled = error, True
+
+
+def _commit(shares: Sequence[Share], *, careful: bool) -> None:
+    settle = _settle_apart if careful else _settle
     addressees: dict[str, Addressee | None] = {}
+    for share in shares:
+        share.dead, share.waiting = 0, set()
     with transaction.write() as tx:
-        for item in chunk:
+        # In one order for all, so that two processes never wait for each other's rows in turn.
+        for item, share in sorted(((item, each) for each in shares for item in each.items), key=_first):
+            standing = None
             if item.ig_account_id is not None and item.ig_account_id not in addressees:
-                addressees[item.ig_account_id] = apply.addressee(tx, item.ig_account_id)
-            account = addressees.get(item.ig_account_id or "")
-            if careful:
-                _settle_apart(tx, item, account, received_at, landed)
-            else:
-                _settle(tx, item, account, received_at, landed)
-        apply.heard(tx, filter(None, addressees.values()), at=received_at)
-    return landed
+                addressees[item.ig_account_id], standing = _addressee(tx, item.ig_account_id, item)
+            settle(tx, item, addressees.get(item.ig_account_id or ""), share, standing)
+        apply.heard(tx, filter(None, addressees.values()), at=max(share.received_at for share in shares))
+    for share in shares:
+        share.settled = True
 
 
-def _settle_apart(tx: Tx, item: Item, account: Addressee | None, received_at: datetime, landed: _Landed) -> None:
+def _addressee(tx: Tx, ig_account_id: str, item: Item) -> tuple[Addressee | None, Any]:
+    if isinstance(item.event, MessageSent):
+        return apply.first_message(tx, item.event)
+    return apply.addressee(tx, ig_account_id), None
+
+
+def _settle_apart(tx: Tx, item: Item, account: Addressee | None, share: Share, standing: Any) -> None:
     try:
         with tx.savepoint():
-            _settle(tx, item, account, received_at, landed)
+            _settle(tx, item, account, share, standing)
     except transaction.DatabaseAway:
         raise
     except Exception as error:
         logger.exception("an item could not be applied")
-        _bury(tx, item, account, "fault", f"our code failed on it: {type(error).__name__}", received_at, landed)
+        _bury(tx, item, account, "fault", f"our code failed on it: {type(error).__name__}", share)
 
 
-def _settle(tx: Tx, item: Item, account: Addressee | None, received_at: datetime, landed: _Landed) -> None:
+def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, standing: Any) -> None:
     if item.event is None:
-        _bury(tx, item, account, item.reason, item.explanation, received_at, landed)
+        _bury(tx, item, account, item.reason, item.explanation, share)
     elif account is None:
-        _bury(tx, item, None, "unknown_account", "no connected account has this id", received_at, landed)
+        _bury(tx, item, None, "unknown_account", "no connected account has this id", share)
     else:
         try:
-            if apply.event(tx, account, item.event):
-                landed.waiting.add(account.id)
+            if apply.event(tx, account, item.event, standing=standing):
+                share.waiting.add(account.id)
         except MisaddressedError as error:
-            _bury(tx, item, account, "misaddressed", str(error), received_at, landed)
+            _bury(tx, item, account, "misaddressed", str(error), share)
 
 
-def _bury(
-    tx: Tx, item: Item, account: Addressee | None, reason: str, explanation: str, at: datetime, landed: _Landed
-) -> None:
+def _bury(tx: Tx, item: Item, account: Addressee | None, reason: str, explanation: str, share: Share) -> None:
     account_id = account.id if account else None
+    at = share.received_at
     dead_letters.keep(tx, item, account_id=account_id, reason=reason, explanation=explanation, at=at)
-    landed.dead += 1
+    share.dead += 1
+
+
+def _first(pair: tuple[Item, Share]) -> tuple[str, datetime, str]:
+    return _order(pair[0])
 
 
 def _order(item: Item) -> tuple[str, datetime, str]:
@@ -140,5 +152,5 @@ def _order(item: Item) -> tuple[str, datetime, str]:
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for begin in range(0, len(items), CHUNK):
-        yield items[begin : begin + CHUNK]
+    for begin in range(0, len(items), together.ITEMS):
+        yield items[begin : begin + together.ITEMS]

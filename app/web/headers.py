@@ -12,6 +12,7 @@ from app import logs, settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+VARY = ("HX-Request", "Cookie")
 YEAR_SECONDS = 31_536_000
 REQUEST_ID = "nametag.request_id"
 FIXED = {
@@ -27,17 +28,22 @@ _HOST_PORT = re.compile(r".+:\d{1,5}")
 
 def connect(app: Flask) -> None:
     """Dress every response of `app`, and give each request an id that its log lines and error page carry."""
-    fixed = FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}
+    fixed = (FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}).items()
     https_only = settings.current().production
 
     def dress(response: Response) -> Response:
-        for name, value in fixed.items():
-            response.headers.setdefault(name, value)
+        present = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - iterating gives pairs
+        for name, value in fixed:
+            if name.lower() not in present:
+                response.headers.add(name, value)
         if https_only or request.is_secure:
             response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
-        if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "private, no-store"
-            response.vary.update(("HX-Request", "Cookie"))
+        if "cache-control" not in present:
+            response.headers.add("Cache-Control", "private, no-store")
+            if "vary" in present:
+                response.vary.update(VARY)
+            else:
+                response.headers.add("Vary", ", ".join(VARY))
         response.headers["X-Request-Id"] = request_id()
         return response
 

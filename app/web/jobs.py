@@ -105,7 +105,7 @@ def _live(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _token(desk: Desk, version: int | None, *, watching: bool) -> str | None:
+def _token(desk: Desk, version: str | None, *, watching: bool) -> str | None:
     moment = int(clock.now().timestamp()) // RETIMED_SECONDS if watching else None
     return poll.token(session.viewer(), desk.account_id, version, "jobs", moment)
 

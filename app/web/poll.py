@@ -11,12 +11,12 @@ from app.web import assets, filters
 CARRIED = "."  # behind it a token may carry what the part showed, which takes no part in the comparison
 
 
-def version(account_id: int | None) -> int | None:
+def version(account_id: int | None) -> str | None:
     """Return the account's version, to be asked before its rows are read; None when Redis is away."""
-    return versions.current(account_id) if account_id is not None else 0
+    return versions.current(account_id) if account_id is not None else ""
 
 
-def token(viewer: Viewer, account_id: int | None, version: int | None, *parts: object) -> str | None:
+def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: object) -> str | None:
     """Return what a part's answer depends on, as a short word; None when that cannot be known (Redis is away).
 
     `parts` are what the address asks for. Everything visible bumps the account's version; the rest is who looks, on

@@ -4,8 +4,9 @@ import logging
 from datetime import timedelta
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Request, Response, request
 from flask import session as cookie
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf import CSRFProtect
 
@@ -39,6 +40,14 @@ blueprint = Blueprint("session", __name__)
 csrf = CSRFProtect()
 
 
+class _Cookies(SecureCookieSessionInterface):
+    """Cookies for people; a delivery has none, and is spared the making of an empty session."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the visitor's session, None for Meta."""
+        return None if request.path.startswith("/webhooks/") else super().open_session(app, request)
+
+
 class SignedIn:
     """The person behind a session, as Flask-Login wants to see them."""
 
@@ -57,6 +66,7 @@ class SignedIn:
 def connect(app: Flask) -> None:
     """Let `app` know its visitors: cookies, sign-in, protection against other sites."""
     production = settings.current().production
+    app.session_interface = _Cookies()
     app.config.update(
         SESSION_COOKIE_NAME="__Host-nametag" if production else "nametag",
         SESSION_COOKIE_SECURE=production,

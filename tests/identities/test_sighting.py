@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from app.db import transaction
 from app.db.engine import db
@@ -13,7 +13,7 @@ from app.identities.sighting import BREATH, FRESH, LATER, Sighting
 from app.identities.verdict import STOP_AFTER, Verdict
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Conversation
+from app.models.inbox import Account, Conversation
 from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -24,7 +24,9 @@ TIMEOUT = Verdict(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 
 
 def meet(account_id: int, who: str = LEA, *, wrote: bool = True, live: bool = True, at: datetime = NOW) -> bool:
     with transaction.write() as tx:
-        return sighting.met(tx, account_id, who, wrote=wrote, live=live, at=at)
+        of_person = and_(Identity.account_id == account_id, Identity.ig_participant_id == who)
+        state = tx.execute(select(*sighting.STATE).select_from(Account).outerjoin(Identity, of_person)).one()
+        return sighting.met(tx, account_id, who, state, wrote=wrote, live=live, at=at)
 
 
 def see(account_id: int, who: str = LEA, **fields: Any) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from app import queue, redis_client, settings
 from app.db.engine import db
 from app.errors import Unavailable
-from app.ingest import apply, receive
+from app.ingest import apply, receive, together
 from app.ingest.receive import Receipt
 from app.models.inbox import Conversation, DeadLetter, Message
 from tests.cast import (
@@ -143,7 +143,7 @@ def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:
 
 def test_more_items_than_a_chunk_all_land(app: Flask) -> None:
     an_account()
-    events = [a_message_event(LEA, f"message {number}") for number in range(receive.CHUNK * 2 + 1)]
+    events = [a_message_event(LEA, f"message {number}") for number in range(together.ITEMS * 2 + 1)]
     assert deliver(a_delivery(*events)) == Receipt(200, stored=len(events))
     assert conversations()[0].unread_count == len(events)
 
@@ -152,10 +152,10 @@ def test_an_event_that_breaks_our_code_becomes_a_dead_letter_alone(app: Flask, m
     an_account()
     real = apply.event
 
-    def breaking(tx: Any, account: Any, event: Any) -> bool:
+    def breaking(tx: Any, account: Any, event: Any, **known: Any) -> bool:
         if event.text == "poison":
             raise ZeroDivisionError
-        return real(tx, account, event)
+        return real(tx, account, event, **known)
 
     monkeypatch.setattr(apply, "event", breaking)
     body = a_delivery(a_message_event(LEA, "avant"), a_message_event(LEA, "poison"), a_message_event(CAMILLE, "après"))

@@ -109,11 +109,17 @@ def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_da
     agent, ops = (Viewer(user_id=2, name="Nadia", role=role) for role in (Role.AGENT, Role.OPS))
     someone_else = Viewer(user_id=3, name="Oskar", role=Role.AGENT)
     with app.test_request_context(headers={"Cookie": "tz=Asia/Tokyo"}):
-        asked = [(agent, 1, 7), (agent, 2, 7), (ops, 1, 7), (someone_else, 1, 7), (agent, 1, 8)]
+        asked = [
+            (agent, 1, "seven"),
+            (agent, 2, "seven"),
+            (ops, 1, "seven"),
+            (someone_else, 1, "seven"),
+            (agent, 1, "eight"),
+        ]
         tokens = [poll.token(viewer, account_id, version) for viewer, account_id, version in asked]
-        assert tokens[0] == poll.token(agent, 1, 7)
+        assert tokens[0] == poll.token(agent, 1, "seven")
         hands.forward(minutes=2)  # midnight in Tokyo
-        assert len({*tokens, poll.token(agent, 1, 7)}) == len(asked) + 1
+        assert len({*tokens, poll.token(agent, 1, "seven")}) == len(asked) + 1
 
 
 @pytest.mark.parametrize("query", ["?filter=unread", "?q=lea", "?limit=80"])
