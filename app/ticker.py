@@ -94,9 +94,10 @@ DUTIES: dict[Callable[[], None], float] = {
     forget.accounts: 5,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
+    plan.refresh_expiring: HOUR_SECONDS,
     health.mend_all: DAY_SECONDS,
 }
-NOT_AT_ONCE = (purge, reconcile)  # or every restart would spend calls on them
+NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring)  # or every restart would spend calls on them
 
 
 def _perform(duty: Callable[[], None]) -> None:

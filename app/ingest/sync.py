@@ -12,17 +12,17 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from app import clock
-from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Exhausted, NotFound
 from app.identities import sighting
+from app.identities.pages import Reader
 from app.identities.sighting import Sighting
 from app.ingest import apply
 from app.ingest.apply import Addressee, MisaddressedError
 from app.instagram.answers import ConversationPage, ReadMessage, Thread
-from app.instagram.errors import CallFailed, Scope
+from app.instagram.errors import CallFailed
 from app.instagram.events import Kind, MessageSent
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
@@ -30,7 +30,6 @@ from app.text import clean_message, clean_name
 
 logger = logging.getLogger(__name__)
 
-PAGE_SIZES = (50, 10, 3, 1)  # a page that Meta cannot give in one piece may be had in smaller ones
 MESSAGES = 20  # details of older ones are refused
 
 
@@ -54,8 +53,9 @@ def account(account_id: int, *, limit: int | None = None, until_known: bool = Fa
     ig_account_id = db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar()
     if ig_account_id is None:
         raise NotFound("account")
+    reader = Reader(account_id, Purpose.SYNC, messages=MESSAGES)
     try:
-        for page in _pages(account_id, synced, limit):
+        for page in _pages(reader, synced, limit):
             new = _merge(account_id, ig_account_id, page, synced)
             if until_known and not new:
                 break
@@ -63,6 +63,7 @@ def account(account_id: int, *, limit: int | None = None, until_known: bool = Fa
         synced.complete = False
         synced.reason = stop.sentence if isinstance(stop, CallFailed) else stop.reason
         logger.info("reading back ended early", extra={"account": account_id, "reason": synced.reason})
+    synced.calls = reader.calls
     return synced
 
 
@@ -71,25 +72,12 @@ def connected() -> list[int]:
     return list(db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)))
 
 
-def _pages(account_id: int, synced: Synced, limit: int | None) -> Iterator[ConversationPage]:
-    after: str | None = None
-    sizes = iter(PAGE_SIZES)
-    size = next(sizes)
+def _pages(reader: Reader, synced: Synced, limit: int | None) -> Iterator[ConversationPage]:
     while limit is None or synced.conversations < limit:
-        wanted = size if limit is None else min(size, limit - synced.conversations)
-        try:
-            synced.calls += 1
-            page = gate.conversations(account_id, purpose=Purpose.SYNC, limit=wanted, after=after, messages=MESSAGES)
-        except CallFailed as failure:
-            smaller = next(sizes, None) if failure.scope is Scope.NETWORK or failure.code in ("1", "timeout") else None
-            if smaller is None:
-                raise
-            size = smaller
-            continue
+        page = reader.next(most=None if limit is None else limit - synced.conversations)
         yield page
         synced.conversations += len(page.threads)
-        after = page.after
-        if after is None:
+        if page.after is None:
             return
 
 

@@ -44,7 +44,11 @@ class ItemState(StrEnum):
 
 
 class Run(Model):
-    """One backfill or refresh of one account; the partial unique index makes a second active one impossible."""
+    """One backfill or refresh of one account; the partial unique index makes a second active one impossible.
+
+    `sweep_…` is the plan of reading conversation pages, `swept_…` what was read of it; `worked_seconds` count the
+    people who were asked for alone.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -81,6 +85,12 @@ class Run(Model):
     skipped: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cache_hits: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    days: Mapped[int | None]
+    sweep_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    sweep_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    swept_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    swept_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    sweep_after: Mapped[str | None] = mapped_column(Text)
     worked_seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
 
 

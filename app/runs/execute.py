@@ -15,7 +15,7 @@ from app.identities.sighting import FRESH
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
 from app.models.run import ItemState, Kind
-from app.runs import ledger, plan, progress
+from app.runs import ledger, plan, progress, sweep
 from app.runs.ledger import BACKOFF, TRIES, Lease, LeaseLostError, Settled
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,10 @@ def run_slice(run_id: str) -> None:
 
 def _work(lease: Lease) -> None:
     turn = _Turn(ends_at=clock.monotonic() + TURN_SECONDS)
+    purpose = PURPOSE[lease.kind]
+    while not lease.canceling and not turn.is_over and (calls := sweep.next_page(lease, purpose=purpose)):
+        turn.calls += calls
+        progress.publish(lease.run_id)
     while not lease.canceling and not turn.is_over:
         people = _claimed(lease)
         if not people or not _serve(lease, people, turn):

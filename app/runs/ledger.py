@@ -84,7 +84,7 @@ def take(run_id: str, *, who: str) -> Lease | None:
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
         facts = (taken.account_id, taken.kind, taken.batch_size, taken.created_at, taken.fence)
         lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
-        if before.lease_until is not None:
+        if before.lease_until is not None and before.swept_pages >= before.sweep_pages:
             _charge_the_dead(tx, lease)
         tx.touch(lease.account_id)
     return lease
@@ -133,7 +133,7 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: Settled) -> bo
         raise LeaseLostError
     counters = {COUNTED[settled.state].key: COUNTED[settled.state] + 1} if final else {}
     tx.touch(lease.account_id)
-    state = _fenced(
+    state = fenced(
         tx,
         lease,
         calls=Run.calls + settled.calls,
@@ -159,6 +159,15 @@ def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: dat
     tx.execute(items.where(RunItem.ig_participant_id.in_(ig_participant_ids)).values(next_try_at=until))
 
 
+def fenced(tx: Tx, lease: Lease, **values: object) -> RunState:
+    """Change the run's row while it is ours; returns its state, and raises LeaseLostError when it is not."""
+    mine = update(Run).where(Run.id == lease.run_id, Run.fence == lease.fence, Run.state.in_(ACTIVE))
+    state: RunState | None = tx.execute(mine.values(**values).returning(Run.state)).scalar()
+    if state is None:
+        raise LeaseLostError
+    return state
+
+
 def pause(lease: Lease, *, until: datetime, reason: str) -> None:
     """Give the lease back until `until` (aware UTC), when the ticker brings the run to work again."""
     try:
@@ -166,7 +175,7 @@ def pause(lease: Lease, *, until: datetime, reason: str) -> None:
             if _give_back(tx, lease, resume_at=until, reason=reason) is RunState.CANCELING:
                 _finish(tx, lease, RunState.CANCELED)
             else:
-                _fenced(tx, lease, state=RunState.WAITING)
+                fenced(tx, lease, state=RunState.WAITING)
     except LeaseLostError:
         logger.info("the lease was lost before the pause")
 
@@ -209,15 +218,7 @@ def _finish(tx: Tx, lease: Lease, state: RunState) -> None:
 
 def _give_back(tx: Tx, lease: Lease, **values: object) -> RunState:
     tx.touch(lease.account_id)
-    return _fenced(tx, lease, **{"lease_by": None, "lease_until": None} | values)
-
-
-def _fenced(tx: Tx, lease: Lease, **values: object) -> RunState:
-    mine = update(Run).where(Run.id == lease.run_id, Run.fence == lease.fence, Run.state.in_(ACTIVE))
-    state: RunState | None = tx.execute(mine.values(**values).returning(Run.state)).scalar()
-    if state is None:
-        raise LeaseLostError
-    return state
+    return fenced(tx, lease, **{"lease_by": None, "lease_until": None} | values)
 
 
 def _charge_the_dead(tx: Tx, lease: Lease) -> None:

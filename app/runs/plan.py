@@ -1,38 +1,28 @@
 """Start, cancel and retry runs: who is in one, in which order, and that there is only one at a time."""
 
+import logging
 import secrets
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    literal,
-    null,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import clock, queue
+from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.identities import sighting
-from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import Reason
-from app.models.identity import Identity
-from app.models.inbox import Account, Conversation
+from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.runs import estimate, people
+from app.runs.estimate import Estimate
+from app.runs.people import Crowd, Sweep
 from app.viewer import Role, Viewer
 
+logger = logging.getLogger(__name__)
+
+SCHEDULE = "schedule"
+DAYS = range(1, 91)
 BATCH_SIZE = 10
 BATCH_SIZES = range(1, 101)
 _ACTIVE_RUN = select(Run.id).where(
@@ -41,27 +31,39 @@ _ACTIVE_RUN = select(Run.id).where(
 TASK = {Kind.BACKFILL: queue.BACKFILL_SLICE, Kind.REFRESH: queue.REFRESH_SLICE}
 
 
-def start(viewer: Viewer, account_id: int, *, kind: Kind, batch_size: int = BATCH_SIZE) -> str:
+def start(viewer: Viewer, account_id: int, *, kind: Kind, batch_size: int = BATCH_SIZE, days: int | None = None) -> str:
     """Plan a run of this account and hand it to the workers; returns its id.
 
-    Backfill takes everyone without a name, refresh everyone, the newest conversation first. Raises AlreadyRunning with
-    the active run's id, Invalid for a batch size outside 1-100, NotFound for an account the viewer may not see.
+    Backfill takes everyone without a name, or with `days` at most 50 who wrote or were written to since, refresh
+    everyone; the newest conversation first. Raises AlreadyRunning with the active run's id, Invalid for a batch size
+    outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
     """
     viewer.require(Role.OPS)
     if batch_size not in BATCH_SIZES:
         raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
-    _require_account(viewer, account_id)
-    run_id = secrets.token_hex(6)
-    try:
-        with transaction.write() as tx:
-            _refuse_second(tx, account_id, kind)
-            total = _plan_items(tx, run_id, account_id, kind, viewer, batch_size)
-            tx.touch(account_id)
-    except IntegrityError:
-        raise AlreadyRunning(_active(account_id, kind) or "") from None  # another process won the same moment
-    if total:
-        hint(run_id, kind, job_id=run_id)
-    return run_id
+    return _start(_crowd(viewer, account_id, kind, days), batch_size=batch_size, started_by=viewer.name)
+
+
+def estimate_of(viewer: Viewer, account_id: int, *, kind: Kind, days: int | None = None) -> Estimate:
+    """Return what such a run would cost if it were started now; raises Invalid and NotFound as `start` does."""
+    return estimate.before(_crowd(viewer, account_id, kind, days))
+
+
+def refresh_expiring() -> None:
+    """Start a refresh of the people whose names expire within a day, for every connected account that has some.
+
+    Together they spend at most half of an hour's calls (product.md 5: daily).
+    """
+    most = settings.current().graph_calls_per_hour // 2
+    accounts = select(Account.id).where(Account.state == AccountState.CONNECTED)
+    for account_id in list(db.session.scalars(accounts)):
+        crowd = Crowd(account_id, Kind.REFRESH, expiring=True, most=most)
+        if db.session.execute(people.chosen(crowd).limit(1)).first() is None:
+            continue
+        try:
+            _start(crowd, batch_size=BATCH_SIZE, started_by=SCHEDULE)
+        except AlreadyRunning:
+            logger.info("a refresh runs already", extra={"account": account_id})
 
 
 def hint(run_id: str, kind: Kind, *, job_id: str | None = None) -> bool:
@@ -99,16 +101,16 @@ def retry(viewer: Viewer, run_id: str) -> int:
     try:
         with transaction.write() as tx:
             _refuse_second(tx, run.account_id, run.kind)
-            people = list(tx.execute(failed).scalars())
-            if not people:
+            again = list(tx.execute(failed).scalars())
+            if not again:
                 raise Conflict("Nothing in this job failed.")
-            _reopen(tx, run_id, people)
-            sighting.retry(tx, run.account_id, people)
+            _reopen(tx, run_id, again)
+            sighting.retry(tx, run.account_id, again)
             tx.touch(run.account_id)
     except IntegrityError:
         raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
     hint(run_id, run.kind)
-    return len(people)
+    return len(again)
 
 
 def require(viewer: Viewer, run_id: str) -> Run:
@@ -117,6 +119,28 @@ def require(viewer: Viewer, run_id: str) -> Run:
     if run is None or (viewer.account_ids is not None and run.account_id not in viewer.account_ids):
         raise NotFound("job")
     return run
+
+
+def _crowd(viewer: Viewer, account_id: int, kind: Kind, days: int | None) -> Crowd:
+    if days is not None and (kind is not Kind.BACKFILL or days not in DAYS):
+        raise Invalid({"days": "The days should be a whole number from 1 to 90, for a backfill."})
+    _require_account(viewer, account_id)
+    return Crowd(account_id, kind, days)
+
+
+def _start(crowd: Crowd, *, batch_size: int, started_by: str) -> str:
+    run_id = secrets.token_hex(6)
+    swept = people.sweep(crowd)
+    try:
+        with transaction.write() as tx:
+            _refuse_second(tx, crowd.account_id, crowd.kind)
+            total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=started_by)
+            tx.touch(crowd.account_id)
+    except IntegrityError:
+        raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker
+    if total:
+        hint(run_id, crowd.kind, job_id=run_id)
+    return run_id
 
 
 def _require_account(viewer: Viewer, account_id: int) -> None:
@@ -135,22 +159,26 @@ def _active(account_id: int, kind: Kind) -> str | None:
     return db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).scalar()
 
 
-def _plan_items(tx: Tx, run_id: str, account_id: int, kind: Kind, viewer: Viewer, batch_size: int) -> int:
+def _plan_items(tx: Tx, run_id: str, crowd: Crowd, swept: Sweep, *, batch_size: int, started_by: str) -> int:
     now = clock.now()
     run = Run(
         id=run_id,
-        account_id=account_id,
-        kind=kind,
+        account_id=crowd.account_id,
+        kind=crowd.kind,
+        days=crowd.days,
         state=RunState.QUEUED,
         batch_size=batch_size,
-        started_by=viewer.name,
+        started_by=started_by,
         created_at=now,
         total=0,
+        sweep_pages=swept.pages,
+        sweep_people=swept.people,
     )
     tx.session.add(run)
     tx.session.flush()
-    planned = insert(RunItem).from_select(["run_id", "ig_participant_id", "position", "state", "reason"], _people(run))
-    tx.execute(planned)
+    chosen = people.chosen(crowd).add_columns(literal(run_id))
+    columns = ["ig_participant_id", "position", "state", "reason", "run_id"]
+    tx.execute(insert(RunItem).from_select(columns, chosen))
     is_skipped = case((RunItem.state == ItemState.SKIPPED, 1))
     counted = select(func.count().label("total"), func.count(is_skipped).label("skipped"))
     counts = tx.execute(counted.where(RunItem.run_id == run_id)).one()
@@ -158,37 +186,6 @@ def _plan_items(tx: Tx, run_id: str, account_id: int, kind: Kind, viewer: Viewer
     if run.skipped == run.total:
         run.state, run.started_at, run.finished_at = RunState.DONE, now, now
     return run.total - run.skipped
-
-
-def _people(run: Run) -> Select[Any]:
-    hopeless = and_(
-        Identity.next_try_at.is_(None),
-        or_(Identity.failure_count >= STOP_AFTER, Identity.last_error == Reason.CONSENT),
-    )
-    position = func.row_number().over(order_by=(Conversation.last_message_at.desc(), Conversation.id.desc()))
-    whose = and_(
-        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-    )
-    return (
-        select(
-            literal(run.id),
-            Conversation.ig_participant_id,
-            position,
-            case((hopeless, ItemState.SKIPPED.value), else_=ItemState.TODO.value),
-            case((hopeless, Identity.last_error), else_=null()),
-        )
-        .outerjoin(Identity, whose)
-        .where(Conversation.account_id == run.account_id, _belongs(run.kind), ~_is_placeholder())
-    )
-
-
-def _belongs(kind: Kind) -> ColumnElement[bool]:
-    return Conversation.known.is_(False) if kind is Kind.BACKFILL else true()
-
-
-def _is_placeholder() -> ColumnElement[bool]:
-    # Older systems wrote UNKNOWN_… where Meta's id was missing; nobody can be asked about such a person.
-    return Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)
 
 
 def _reopen(tx: Tx, run_id: str, people: list[str]) -> None:

@@ -1,24 +1,21 @@
 """How far a run is: one Progress for the page, the command line, the API and the meta of RQ's job."""
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row, Select, select
 
 from app import clock, queue
-from app.calls import budget
-from app.calls.budget import Forecast
 from app.db.engine import db
 from app.errors import NotFound
 from app.models.inbox import Account
 from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.runs import estimate
 from app.viewer import Viewer
 
 TITLES = {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"}
 PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
 HISTORY = timedelta(days=7)
-SECONDS_PER_PERSON = 0.5  # assumed until the run has a speed of its own
 
 _RUNS = select(Run, Account.username, Account.ig_account_id).join(Account, Account.id == Run.account_id)
 
@@ -164,7 +161,7 @@ def _progress(row: Row[Run, str | None, str]) -> Progress:
         worked_seconds=run.worked_seconds,
         now=_now(run.id) if run.state is RunState.RUNNING else None,
         per_second=speed,
-        seconds_left=_seconds_left(run, run.total - settled, speed) if at_work else None,
+        seconds_left=estimate.left(run) if at_work else None,
     )
 
 
@@ -182,25 +179,3 @@ def _now(run_id: str) -> str | None:
     """The person being looked up: the first open item of the plan."""
     first = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
     return db.session.execute(first.order_by(RunItem.position).limit(1)).scalar()
-
-
-def _seconds_left(run: Run, people: int, speed: float | None) -> int | None:
-    """How long the rest takes at the run's own speed and within the budget; None when the budget cannot be asked."""
-    forecast = budget.forecast(run.account_id)
-    if forecast is None:
-        return None
-    settled = run.resolved + run.fresh + run.failed
-    calls = math.ceil(people * (run.calls / settled if settled and run.calls else 1))
-    working = people / speed if speed else people * SECONDS_PER_PERSON
-    return math.ceil(working + _pauses(forecast, calls))
-
-
-def _pauses(forecast: Forecast, calls: int) -> float:
-    """Seconds of waiting for the budget: what does not fit into this hour waits for calls to leave it, ours too."""
-    hour = max(1, forecast.background_limit)
-    left = max(0, hour - forecast.used)
-    if calls <= left:
-        return 0.0
-    whole_hours, rest = divmod(calls - 1, hour)
-    first = max(0.0, ((forecast.resets_at or forecast.free_at) - clock.now()).total_seconds())
-    return whole_hours * budget.WINDOW_SECONDS + (first if rest >= left else 0.0)

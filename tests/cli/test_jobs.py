@@ -66,7 +66,7 @@ def test_waiting_shows_progress_and_ends_with_a_summary(account: Account) -> Non
     answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
     assert answer.exit_code == 0
     assert answer.stdout.splitlines()[-1] == (
-        "Backfill profiles: 1 resolved, 0 already fresh, 1 failed, 0 skipped of 2; 2 calls."
+        "Backfill profiles: 1 resolved, 0 already fresh, 1 failed, 0 skipped of 2; 3 calls."
     )
 
 

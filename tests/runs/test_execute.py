@@ -24,7 +24,7 @@ from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import made, noted
 from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
-from tests.runs.test_plan import run_of
+from tests.runs.test_plan import asked_alone, run_of
 
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
@@ -38,7 +38,7 @@ def account(meta: Sandbox) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(*EVERYBODY)
-    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=2)
+    return asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=2))
 
 
 def items(run_id: str) -> dict[str, RunItem]:
@@ -77,7 +77,7 @@ def test_the_run_works_through_the_plan_newest_first(run_id: str) -> None:
 @pytest.mark.parametrize("batch_size", [10, 100])
 def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis, batch_size: int) -> None:
     people_wrote(*(str(10**15 + place) for place in range(40)))
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=batch_size)
+    run_id = asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=batch_size))
     redis.flushall()
     execute.run_slice(run_id)
     run = run_of(run_id)
@@ -247,7 +247,7 @@ def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: A
     people_wrote(LEA, RUI)
     execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
     meta.pull("PATCH", f"people/{RUI}", username="rui.c")
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    run_id = asked_alone(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
     execute.run_slice(run_id)
     assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
     again = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)

@@ -15,7 +15,7 @@ from app.runs.ledger import LEASE, TRIES, Lease, LeaseLostError, Settled
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.cast import CAMILLE, GHOST, LEA, an_account, people_wrote
-from tests.runs.test_plan import run_of
+from tests.runs.test_plan import asked_alone, run_of
 
 PEOPLE = (LEA, CAMILLE, GHOST)
 
@@ -24,7 +24,7 @@ PEOPLE = (LEA, CAMILLE, GHOST)
 def run_id(app: Flask, hands: Hands) -> str:
     account = an_account()
     people_wrote(*PEOPLE)
-    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    return asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
 
 
 def taken(run_id: str, who: str = "here") -> Lease:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import clock, queue
 from app.db import transaction
@@ -31,6 +31,13 @@ def named(account_id: int, who: str) -> None:
     seen = Sighting(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     with transaction.write() as tx:
         sighting.record(tx, account_id, seen)
+
+
+def asked_alone(run_id: str) -> str:
+    """Leave the pages of conversations out of a run's plan, so that everybody costs a call."""
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(sweep_pages=0, sweep_people=0))
+    return run_id
 
 
 def run_of(run_id: str) -> Run:

@@ -19,6 +19,7 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
 from tests.calls.lookups import made
 from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
+from tests.runs.test_plan import asked_alone
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def account(app: Flask) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(LEA, CAMILLE, GHOST, SHY)
-    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    return asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
 
 
 def changed(run_id: str, **values: object) -> None:

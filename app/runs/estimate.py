@@ -1,0 +1,75 @@
+"""What a run costs and when it is done: counted from the call budget, not from hope (product.md 3)."""
+
+import math
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from app import clock
+from app.calls import budget
+from app.calls.budget import Forecast
+from app.db.engine import db
+from app.models.run import ItemState, Run
+from app.runs import people
+from app.runs.people import Crowd
+
+SECONDS_PER_PAGE = 0.6  # two conversation pages a second are allowed, and each is written down
+SECONDS_PER_PERSON = 0.5  # assumed until the run has a speed of its own
+NAMED_BY_PAGES = 0.85  # of those who stand on them, until the run knows better; some have no username
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many people a run would look up, with how many calls, in how many seconds (None when Redis is away)."""
+
+    people: int
+    calls: int
+    seconds: int | None
+
+
+def before(crowd: Crowd) -> Estimate:
+    """Return what a run of these people would cost if it were started now."""
+    wanted = people.chosen(crowd).subquery()
+    counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.TODO.value)
+    total = db.session.execute(counted).scalar_one()
+    swept = people.sweep(crowd)
+    alone = total - math.floor(swept.people * NAMED_BY_PAGES)
+    calls = swept.pages + alone
+    working = swept.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_PERSON
+    return Estimate(total, calls, _seconds(crowd.account_id, calls, working))
+
+
+def left(run: Run) -> int | None:
+    """Return the seconds a run still takes; None when the budget cannot be asked."""
+    settled = run.resolved + run.fresh + run.failed
+    open_ = run.total - run.skipped - settled
+    pages = max(0, run.sweep_pages - run.swept_pages)
+    ahead = run.sweep_people * pages / run.sweep_pages if run.sweep_pages else 0
+    alone = max(0.0, open_ - ahead * _named_by_pages(run))
+    asked = settled - run.swept_people
+    calls_each = (run.calls - run.swept_pages) / asked if asked else 1
+    seconds_each = run.worked_seconds / asked if asked and run.worked_seconds else SECONDS_PER_PERSON
+    calls = pages + math.ceil(alone * calls_each)
+    return _seconds(run.account_id, calls, pages * SECONDS_PER_PAGE + alone * seconds_each)
+
+
+def _named_by_pages(run: Run) -> float:
+    if not run.swept_pages or not run.sweep_people:
+        return NAMED_BY_PAGES
+    return min(1.0, run.swept_people / (run.sweep_people * run.swept_pages / run.sweep_pages))
+
+
+def _seconds(account_id: int, calls: int, working: float) -> int | None:
+    forecast = budget.forecast(account_id)
+    return None if forecast is None else math.ceil(working + _pauses(forecast, calls))
+
+
+def _pauses(forecast: Forecast, calls: int) -> float:
+    """Seconds of waiting for the budget: what does not fit into this hour waits for calls to leave it, ours too."""
+    hour = max(1, forecast.background_limit)
+    left = max(0, hour - forecast.used)
+    if calls <= left:
+        return 0.0
+    whole_hours, rest = divmod(calls - 1, hour)
+    first = max(0.0, ((forecast.resets_at or forecast.free_at) - clock.now()).total_seconds())
+    return whole_hours * budget.WINDOW_SECONDS + (first if rest >= left else 0.0)

@@ -1,0 +1,111 @@
+"""Who is in a run, in which order, and how many of them conversation pages would name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, null, or_, select
+
+from app import clock
+from app.db.engine import db
+from app.identities.sighting import FRESH
+from app.identities.verdict import STOP_AFTER
+from app.instagram.errors import Reason
+from app.models.identity import Identity
+from app.models.inbox import Account, Conversation
+from app.models.run import ItemState, Kind
+
+PAGE = 50  # conversations that one call lists (performance.md 3)
+MOST_RECENT = 50  # people at most, when only those of the last days are asked for (product.md 7)
+EXPIRES = timedelta(days=1)  # a name is due for its daily refresh so long before it is seven days old
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The people of a run: everyone of its kind; or of the last `days`; or a refresh's who expire, at most `most`."""
+
+    account_id: int
+    kind: Kind
+    days: int | None = None
+    expiring: bool = False
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How many conversation pages are worth reading, and how many of the people stand on them."""
+
+    pages: int = 0
+    people: int = 0
+
+
+def chosen(crowd: Crowd) -> Select[Any]:
+    """Select participant, position, state and reason of a run's items, the newest conversation first."""
+    hopeless = and_(
+        Identity.next_try_at.is_(None),
+        or_(Identity.failure_count >= STOP_AFTER, Identity.last_error == Reason.CONSENT),
+    )
+    found = select(
+        Conversation.ig_participant_id,
+        func.row_number().over(order_by=_newest()).label("position"),
+        case((hopeless, ItemState.SKIPPED.value), else_=ItemState.TODO.value).label("state"),
+        case((hopeless, Identity.last_error), else_=null()).label("reason"),
+    ).outerjoin(Identity, _whose())
+    found = found.where(Conversation.account_id == crowd.account_id, *_belong(crowd, clock.now()))
+    most = MOST_RECENT if crowd.days is not None else crowd.most
+    return found if most is None else found.order_by(*_newest()).limit(most)
+
+
+def sweep(crowd: Crowd) -> Sweep:
+    """Return how many pages to read first, so that together they save the most calls."""
+    place = func.row_number().over(order_by=_newest()) - 1
+    everyone = select(Conversation.ig_participant_id, place.label("place"))
+    ranked = everyone.where(Conversation.account_id == crowd.account_id).subquery()
+    wanted = chosen(crowd).subquery()
+    page = (ranked.c.place // PAGE).label("page")
+    counted = (
+        select(page, func.count().label("people"))
+        .join(wanted, wanted.c.ig_participant_id == ranked.c.ig_participant_id)
+        .where(wanted.c.state == ItemState.TODO.value)
+        .group_by(page)
+    )
+    return worthwhile({int(row.page): row.people for row in db.session.execute(counted)})
+
+
+def worthwhile(people: Mapping[int, int]) -> Sweep:
+    """Return the sweep that saves most; `people` says how many wanted ones stand on each page.
+
+    Pages come in turn: a page without anybody has to be read to come to the next. One call for each who is left over.
+    """
+    best, saved, most_saved, met = Sweep(), 0, 0, 0
+    for page in range(max(people, default=-1) + 1):
+        met += people.get(page, 0)
+        saved += people.get(page, 0) - 1
+        if saved > most_saved:
+            best, most_saved = Sweep(page + 1, met), saved
+    return best
+
+
+def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
+    # Older systems wrote UNKNOWN_… where Meta's id was missing; nobody can be asked about such a person.
+    belong = [~Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)]
+    own_ids = db.session.scalar(select(Account.own_ids).where(Account.id == crowd.account_id)) or []
+    belong.append(Conversation.ig_participant_id.not_in(own_ids))
+    if crowd.kind is Kind.BACKFILL:
+        belong.append(Conversation.known.is_(False))
+    if crowd.days is not None:
+        belong.append(Conversation.last_message_at >= now - timedelta(days=crowd.days))
+    if crowd.expiring:
+        belong.append(Identity.last_success_at < now - FRESH + EXPIRES)
+    return belong
+
+
+def _newest() -> tuple[ColumnElement[Any], ...]:
+    return Conversation.last_message_at.desc(), Conversation.id.desc()
+
+
+def _whose() -> ColumnElement[bool]:
+    return and_(
+        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
+    )

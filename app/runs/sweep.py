@@ -1,0 +1,102 @@
+"""Name many people at once: read the conversation pages that the plan found worth it, before asking for anybody alone.
+
+A page names up to fifty people with one call, a profile one (performance.md 3).
+"""
+
+import logging
+from collections.abc import Iterator
+
+from sqlalchemy import select
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Exhausted
+from app.identities import sighting
+from app.identities.pages import Reader
+from app.identities.resolve import PAUSE
+from app.identities.sighting import Sighting
+from app.instagram.answers import ConversationPage
+from app.instagram.errors import CallFailed, Scope
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account
+from app.models.run import ItemState, Run, RunItem
+from app.runs import ledger
+from app.runs.ledger import Lease, Settled
+from app.text import clean_name
+
+logger = logging.getLogger(__name__)
+
+TOGETHER = 10  # people a transaction, so that deliveries get their turn between
+_NAMED = Settled(ItemState.RESOLVED)
+_PLACE = select(Run.sweep_pages, Run.swept_pages, Run.sweep_after)
+
+
+def next_page(lease: Lease, *, purpose: Purpose) -> int:
+    """Read one more page of a run's sweep and settle whom it names; returns the calls made, 0 when the sweep is over.
+
+    Raises Exhausted when no call may be made now, LeaseLostError when the run is somebody else's.
+    """
+    run = db.session.execute(_PLACE.where(Run.id == lease.run_id)).one()
+    left = run.sweep_pages - run.swept_pages
+    if left <= 0:
+        return 0
+    reader = Reader(lease.account_id, purpose, run_id=lease.run_id, after=run.sweep_after)
+    try:
+        page = reader.next()
+    except CallFailed as failure:
+        if failure.scope in (Scope.APP, Scope.ACCOUNT):
+            raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
+        # Pages cannot be read, or the place is gone that was kept over a pause: the others are asked for alone.
+        logger.info("the sweep ends early", extra={"code": failure.code})
+        _move_on(lease, pages=left, calls=reader.calls, after=None)
+        return reader.calls
+    _settle(lease, list(_seen(lease.account_id, page)))
+    _move_on(lease, pages=1 if page.after else left, calls=reader.calls, after=page.after)
+    return reader.calls
+
+
+def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
+    account = db.session.execute(select(Account.ig_account_id, Account.own_ids).where(Account.id == account_id)).one()
+    own_ids = {account.ig_account_id, *account.own_ids}
+    for thread in page.threads:
+        others = [person for person in thread.participants if person[0] not in own_ids]
+        username = clean_name(others[0][1]) if len(others) == 1 else None
+        if username:
+            yield Sighting(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
+
+
+def _settle(lease: Lease, seen: list[Sighting]) -> None:
+    people = [each.ig_participant_id for each in seen]
+    known = select(Identity.ig_participant_id).where(
+        Identity.account_id == lease.account_id, Identity.ig_participant_id.in_(people)
+    )
+    wanted = select(RunItem.ig_participant_id).where(
+        RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO, RunItem.ig_participant_id.in_(people)
+    )
+    met, open_ = set(db.session.scalars(known)), set(db.session.scalars(wanted))
+    worth_noting = [each for each in seen if each.ig_participant_id in met | open_]
+    for begin in range(0, len(worth_noting), TOGETHER):
+        _settle_some(lease, worth_noting[begin : begin + TOGETHER], open_)
+
+
+def _settle_some(lease: Lease, seen: list[Sighting], open_: set[str]) -> None:
+    named = [each.ig_participant_id for each in seen if each.ig_participant_id in open_]
+    with transaction.write() as tx:
+        for each in seen:
+            sighting.record(tx, lease.account_id, each)
+        for ig_participant_id in named:
+            ledger.settle(tx, lease, ig_participant_id, _NAMED)
+        ledger.fenced(tx, lease, swept_people=Run.swept_people + len(named))
+
+
+def _move_on(lease: Lease, *, pages: int, calls: int, after: str | None) -> None:
+    with transaction.write() as tx:
+        ledger.fenced(
+            tx,
+            lease,
+            swept_pages=Run.swept_pages + pages,
+            calls=Run.calls + calls,
+            sweep_after=after,
+            lease_until=clock.now() + ledger.LEASE,
+        )

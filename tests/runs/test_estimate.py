@@ -1,0 +1,57 @@
+"""What a run will cost and how long it takes, before it begins and while it works."""
+
+import pytest
+from flask import Flask
+
+from app.models.identity import Purpose
+from app.models.inbox import Account
+from app.models.run import Kind, Run, RunState
+from app.runs import estimate
+from app.runs.people import Crowd
+from tests.calls.lookups import made
+from tests.cast import an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask, redis_server: str) -> Account:
+    return an_account()
+
+
+def a_run(account: Account, **values: int | float) -> Run:
+    counted = dict.fromkeys(
+        ("resolved", "fresh", "failed", "skipped", "calls", "sweep_pages", "sweep_people", "swept_pages"), 0
+    )
+    values = counted | {"swept_people": 0, "worked_seconds": 0.0, "total": 0} | values
+    return Run(id="r", account_id=account.id, kind=Kind.BACKFILL, state=RunState.RUNNING, **values)
+
+
+def test_nobody_costs_nothing(account: Account) -> None:
+    assert estimate.before(Crowd(account.id, Kind.BACKFILL)) == estimate.Estimate(0, 0, 0)
+
+
+def test_pages_are_counted_before_people(account: Account) -> None:
+    people_wrote(*(str(10**15 + place) for place in range(100)))
+    found = estimate.before(Crowd(account.id, Kind.BACKFILL))
+    assert (found.people, found.calls) == (100, 2 + 15)
+    assert found.seconds == pytest.approx(2 * 0.6 + 15 * 0.5, abs=1)
+
+
+def test_a_used_up_hour_is_part_of_the_time(account: Account) -> None:
+    made(account.id, 160, ago_seconds=1800, purpose=Purpose.BACKFILL)
+    people_wrote(*(str(10**15 + place) for place in range(4)))
+    found = estimate.before(Crowd(account.id, Kind.BACKFILL))
+    assert found.seconds is not None
+    assert 1790 < found.seconds < 1820
+
+
+def test_a_run_at_work_counts_its_own_speed_and_its_own_luck(account: Account) -> None:
+    """Half of the pages are read and named three quarters of their people; forty were asked for alone."""
+    swept = a_run(account, total=400, sweep_pages=4, sweep_people=200, swept_pages=2, swept_people=75, resolved=75)
+    alone = 325 - 100 * 0.75
+    assert estimate.left(swept) == pytest.approx(2 * 0.6 + alone * 0.5 + _pause(2 + alone), abs=2)
+    asked = a_run(account, total=100, resolved=30, failed=10, calls=60, worked_seconds=80.0)
+    assert estimate.left(asked) == pytest.approx(60 * 2.0, abs=2)
+
+
+def _pause(calls: float) -> float:
+    return 3605.0 if calls > 160 else 0.0

@@ -1,0 +1,97 @@
+"""Who is in a run, and which conversation pages are worth reading for them."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.identities import sighting
+from app.identities.sighting import FRESH, Sighting
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.models.run import Kind
+from app.runs import people
+from app.runs.people import MOST_RECENT, Crowd, Sweep
+from tests.cast import CAMILLE, GHOST, LEA, RUI, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def crowd_of(account: Account, **options: object) -> list[str]:
+    crowd = Crowd(account.id, **{"kind": Kind.BACKFILL} | options)  # type: ignore[arg-type]  # as each test chooses
+    return [row.ig_participant_id for row in db.session.execute(people.chosen(crowd))]
+
+
+def seen(account: Account, who: str, *, ago: timedelta = timedelta()) -> None:
+    sighted = Sighting(who, "somebody", None, None, Source.PROFILE, clock.now() - ago)
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, sighted)
+
+
+def test_a_backfill_is_of_the_nameless_and_a_refresh_of_everyone(account: Account) -> None:
+    people_wrote(LEA, CAMILLE, GHOST)
+    seen(account, LEA)
+    assert crowd_of(account) == [GHOST, CAMILLE]
+    assert crowd_of(account, kind=Kind.REFRESH) == [GHOST, CAMILLE, LEA]
+
+
+def test_placeholders_and_the_account_itself_are_in_no_run(account: Account) -> None:
+    people_wrote(LEA, "UNKNOWN_17", RUI)
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(own_ids=[RUI]))  # learnt later than the conversation began
+    assert crowd_of(account) == [LEA]
+    assert crowd_of(account, kind=Kind.REFRESH) == [LEA]
+
+
+def test_a_backfill_of_days_is_of_those_who_wrote_since(account: Account) -> None:
+    people_wrote(LEA, at=clock.now() - timedelta(days=8))
+    people_wrote(CAMILLE, at=clock.now() - timedelta(days=6))
+    assert crowd_of(account, days=7) == [CAMILLE]
+    assert crowd_of(account, days=90) == [CAMILLE, LEA]
+
+
+def test_a_backfill_of_days_is_of_the_fifty_newest_at_most(account: Account) -> None:
+    many = [str(10**15 + place) for place in range(MOST_RECENT + 5)]
+    people_wrote(*many)
+    assert crowd_of(account, days=1) == list(reversed(many))[:MOST_RECENT]
+
+
+def test_expiring_are_those_whose_name_is_seven_days_old_within_a_day(account: Account) -> None:
+    people_wrote(LEA, CAMILLE, RUI)
+    seen(account, LEA, ago=FRESH - timedelta(hours=23))
+    seen(account, CAMILLE, ago=FRESH - timedelta(hours=25))
+    assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
+
+
+@pytest.mark.parametrize(
+    ("on_pages", "worth"),
+    [
+        ({}, Sweep()),
+        ({0: 1}, Sweep()),
+        ({0: 2}, Sweep(1, 2)),
+        ({0: 50, 1: 50}, Sweep(2, 100)),
+        ({0: 50, 3: 1}, Sweep(1, 50)),
+        ({0: 50, 3: 4}, Sweep(4, 54)),
+        ({5: 6}, Sweep()),
+        ({5: 7}, Sweep(6, 7)),
+    ],
+)
+def test_pages_are_read_as_deep_as_they_save_calls(on_pages: dict[int, int], worth: Sweep) -> None:
+    assert people.worthwhile(on_pages) == worth
+
+
+def test_a_sweep_counts_the_pages_above_those_who_are_wanted(account: Account) -> None:
+    old = [str(10**15 + place) for place in range(60)]
+    people_wrote(*old, at=clock.now() - timedelta(hours=1))
+    assert people.sweep(Crowd(account.id, Kind.BACKFILL)) == Sweep(2, 60)
+    for who in old[-55:]:
+        seen(account, who)
+    assert people.sweep(Crowd(account.id, Kind.BACKFILL)) == Sweep(2, 5)
+    assert people.sweep(Crowd(account.id, Kind.REFRESH)) == Sweep(2, 60)

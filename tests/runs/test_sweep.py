@@ -1,0 +1,154 @@
+"""Naming many at once by reading conversation pages: who is named, what it costs, and what happens when it fails."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.db.engine import db
+from app.errors import Exhausted
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account
+from app.models.run import Kind, RunState
+from app.runs import execute, ledger, plan, sweep
+from app.runs.ledger import LEASE, Lease, LeaseLostError
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.runs.test_plan import run_of
+
+EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def everybody_wrote(meta: Sandbox, *people: str) -> None:
+    """Have people write, so that Meta lists their conversations and we know of them."""
+    for person in people:
+        meta.post("send", person=person, text="Bonjour")
+    people_wrote(*people)
+
+
+def a_crowd_wrote(meta: Sandbox, number: int) -> list[str]:
+    everyone = meta.get("people")
+    named = [each["id"] for each in everyone if each["account"] == MAISON_LUNE and each["username"]]
+    crowd = [who for who in named if who not in EVERYBODY][:number]
+    assert len(crowd) == number
+    everybody_wrote(meta, *crowd)
+    return crowd
+
+
+def started(account: Account) -> str:
+    return plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+
+
+def taken(run_id: str) -> Lease:
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    return lease
+
+
+def identities() -> dict[str, Identity]:
+    db.session.rollback()
+    return {each.ig_participant_id: each for each in db.session.scalars(select(Identity))}
+
+
+def test_a_page_names_everyone_who_has_a_username_and_the_others_are_asked_for_alone(
+    account: Account, meta: Sandbox
+) -> None:
+    everybody_wrote(meta, *EVERYBODY)
+    run_id = started(account)
+    execute.run_slice(run_id)
+    calls = Counter((row.call, row.ig_participant_id) for row in noted())
+    alone = (CAMILLE, GHOST, UNKNOWN_PERSON)
+    assert calls == Counter([("conversations", None), *(("profile", each) for each in alone)])
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.failed, run.calls) == (RunState.DONE, 4, 2, 4)
+    lea = identities()[LEA]
+    assert (lea.username, lea.username_source) == ("lea.moreau", Source.CONVERSATIONS)
+    assert {row.run_id for row in noted()} == {run_id}
+
+
+def test_a_hundred_people_cost_two_calls(account: Account, meta: Sandbox) -> None:
+    crowd = a_crowd_wrote(meta, 100)
+    run_id = started(account)
+    execute.run_slice(run_id)
+    assert [row.call for row in noted()] == ["conversations"] * 2
+    assert all(identities()[who].username for who in crowd)
+    run = run_of(run_id)
+    assert (run.swept_pages, run.swept_people, run.resolved, run.sweep_after) == (2, 100, 100, None)
+
+
+def test_a_sweep_goes_on_where_the_budget_stopped_it(account: Account, meta: Sandbox, hands: Hands) -> None:
+    a_crowd_wrote(meta, 60)
+    lease = taken(started(account))
+    assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 1
+    assert run_of(lease.run_id).swept_people == 50
+    ledger.pause(lease, until=hands.at, reason="this hour's call budget is used up")
+    lease = taken(lease.run_id)
+    assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 1
+    assert run_of(lease.run_id).swept_people == 60
+    assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 0
+
+
+def test_neither_the_account_nor_strangers_are_written_down(account: Account, meta: Sandbox) -> None:
+    everybody_wrote(meta, LEA, RUI)
+    meta.post("send", person=SHY, text="I am listed, but nobody here has heard of me")
+    execute.run_slice(started(account))
+    assert set(identities()) == {LEA, RUI}
+
+
+def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox) -> None:
+    everybody_wrote(meta, LEA)
+    execute.run_slice(started(account))
+    meta.pull("PATCH", f"people/{LEA}", username="lea.renamed")
+    a_crowd_wrote(meta, 2)
+    execute.run_slice(started(account))
+    assert identities()[LEA].username == "lea.renamed"
+
+
+@pytest.mark.parametrize("mode", ["500", "html", "1"])
+def test_pages_that_cannot_be_read_leave_everyone_to_be_asked_for_alone(
+    account: Account, meta: Sandbox, mode: str
+) -> None:
+    everybody_wrote(meta, LEA, RUI)
+    meta.post("faults", mode=mode, call="conversations")
+    run_id = started(account)
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+    assert {who for who, each in identities().items() if each.username} == {LEA, RUI}
+
+
+def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account, meta: Sandbox) -> None:
+    everybody_wrote(meta, LEA, RUI)
+    meta.post("faults", mode="190", call="conversations", count=1)
+    lease = taken(started(account))
+    with pytest.raises(Exhausted):
+        sweep.next_page(lease, purpose=Purpose.BACKFILL)
+    assert run_of(lease.run_id).swept_pages == 0
+
+
+def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sandbox, hands: Hands) -> None:
+    everybody_wrote(meta, LEA, RUI)
+    late = taken(started(account))
+    hands.at += LEASE + timedelta(seconds=1)
+    taken(late.run_id)
+    with pytest.raises(LeaseLostError):
+        sweep.next_page(late, purpose=Purpose.BACKFILL)
+    assert run_of(late.run_id).resolved == 0
+
+
+def test_a_worker_that_dies_over_a_page_is_charged_to_nobody(account: Account, meta: Sandbox, hands: Hands) -> None:
+    everybody_wrote(meta, LEA, RUI)
+    run_id = started(account)
+    for _ in range(4):
+        taken(run_id)
+        hands.at += LEASE + timedelta(seconds=1)
+    execute.run_slice(run_id)
+    assert (run_of(run_id).resolved, run_of(run_id).failed) == (2, 0)
