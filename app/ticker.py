@@ -19,7 +19,7 @@ from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import resolve
 from app.ingest import dead_letters, effects, forget, sync, waiting
-from app.runs import ledger, plan
+from app.runs import beats, ledger, plan
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,11 @@ def run() -> None:
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
                 due_at[duty] = clock.monotonic() + every_seconds
                 _perform(duty)
+
+
+def live() -> None:
+    """Say that the scheduler is alive."""
+    beats.beat(beats.SCHEDULER)
 
 
 def kick_writers() -> None:
@@ -86,6 +91,7 @@ def purge() -> None:
 
 
 DUTIES: dict[Callable[[], None], float] = {
+    live: beats.EVERY_SECONDS,
     kick_writers: 1,
     kick_runs: 2,
     kick_due: 60,

@@ -20,6 +20,7 @@ from rq.utils import import_attribute
 
 from app import clock, lifeline, logs, queue, redis_client
 from app.redis_client import RedisAway
+from app.runs import beats
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,10 @@ class TaskWorker(Worker):
         if pipeline is None and not self.is_horse and not self.connection.sismember(self.redis_workers_keys, self.key):
             self.connection.hset(self.key, mapping=self.serialize())
             worker_registration.register(self)
+        if not self.is_horse:
+            with self.app.app_context():
+                for name in self.queue_names():
+                    beats.beat(name)
 
     def perform_job(self, job: Job, origin: Queue) -> bool:
         """Run the job inside the app's context."""

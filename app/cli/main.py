@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from app.cli import accounts, database, dead_letters, jobs, output, processes, sync, up, users
+from app.cli import accounts, database, dead_letters, doctor, jobs, output, processes, sync, up, users
 from app.errors import Invalid, NametagError, NotFound
 from app.settings import SettingsError
 
@@ -47,6 +47,7 @@ for command in (
     accounts.account,
     users.user,
     sync.sync,
+    doctor.check,
     jobs.backfill_profiles,
     jobs.refresh_identities,
     jobs.jobs,

@@ -125,3 +125,12 @@ class RunItem(Model):
     code: Mapped[str | None] = mapped_column(String(32))
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Heartbeat(Model):
+    """When a part last said that it is alive: "scheduler", or the queue that a worker listens to."""
+
+    __tablename__ = "heartbeats"
+
+    part: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,168 @@
+"""Is every part well? Each finding says what is wrong and how to mend it; nothing is changed by looking."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from app import clock, queue, redis_client, settings
+from app.accounts import health
+from app.accounts.health import Health
+from app.db import migrate
+from app.db.engine import is_sqlite
+from app.db.transaction import DatabaseAway
+from app.identities import resolve
+from app.ingest import dead_letters
+from app.models.inbox import AccountState
+from app.redis_client import RedisAway
+from app.runs import beats
+from app.viewer import Viewer
+
+FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
+SILENT = timedelta(seconds=30)  # after which the scheduler counts as dead (reliability.md F46)
+WORKER_SILENT = timedelta(seconds=45)  # an idle worker gives a sign of life every fifteen seconds
+LONG_WAIT = timedelta(minutes=1)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Level(StrEnum):
+    """How a part is; WARNING leaves Nametag working."""
+
+    WELL = "well"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part: how it is, and for what is not well how to mend it."""
+
+    part: str
+    level: Level
+    says: str
+    mend: str | None = None
+
+
+def examine(viewer: Viewer) -> list[Finding]:
+    """Return what was found of every part that `viewer` may see; a part that cannot be asked is a finding too."""
+    found = list(_redis())
+    try:
+        schema = list(_database())
+        found = schema + found
+        if all(each.level is Level.WELL for each in schema):
+            for look in (_processes, lambda: _accounts(viewer), lambda: _dead_letters(viewer), _waiting):
+                found += look()
+    except DatabaseAway:
+        away = "It cannot be reached"
+        found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
+    return found
+
+
+def _database() -> Iterator[Finding]:
+    if not migrate.is_current():
+        yield Finding("database", Level.WRONG, "It is not migrated", "Run `nametag db upgrade`.")
+        return
+    kind = "SQLite" if is_sqlite() else "PostgreSQL"
+    yield Finding("database", Level.WELL, f"{kind}, reachable and migrated")
+    folder = settings.current().data_dir
+    free = shutil.disk_usage(folder if folder.exists() else folder.anchor or ".").free
+    if free < FREE_BYTES:
+        left = f"Only {free // 2**20} MiB are free in {folder}"
+        yield Finding("disk", Level.WRONG, left, "Free at least 200 MiB: without room, deliveries are refused.")
+    else:
+        yield Finding("disk", Level.WELL, f"{free // 2**30} GiB free")
+
+
+def _redis() -> Iterator[Finding]:
+    try:
+        redis_client.client().ping()
+    except RedisAway as error:
+        mend = "Start it, or check REDIS_URL. Messages are stored meanwhile; names and jobs wait for it."
+        yield Finding("redis", Level.WRONG, f"It does not answer ({type(error).__name__})", mend)
+        return
+    yield Finding("redis", Level.WELL, "It answers")
+    try:
+        told = redis_client.client().config_get("maxmemory-policy", "appendonly", "save", "requirepass")
+    except RedisAway:
+        yield Finding("redis", Level.WARNING, "Its configuration cannot be read", "See that it evicts nothing.")
+    else:
+        yield from _redis_configuration({str(name): str(value) for name, value in told.items()})
+
+
+def _redis_configuration(told: dict[str, str]) -> Iterator[Finding]:
+    if told["maxmemory-policy"] != "noeviction":
+        says = f"Its eviction policy is {told['maxmemory-policy']}, which drops waiting work without a word"
+        yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
+    if told["appendonly"] != "yes" and not told["save"]:
+        says = "It keeps nothing over a restart; queues and budgets are then found again from the database"
+        yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
+    if not told["requirepass"] and not _is_private(settings.current().redis_address):
+        says = "It can be reached over the network without a password"
+        yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
+
+
+def _is_private(address: str) -> bool:
+    url = urlsplit(address)
+    return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
+
+
+def _processes() -> Iterator[Finding]:
+    newest, now = beats.newest(), clock.now()
+    start = "Start it: `nametag up` runs every part, `nametag {}` this one alone."
+    parts = {beats.SCHEDULER: ("scheduler", SILENT)}
+    parts |= {task.queue: (f"worker --queue {task.queue}", WORKER_SILENT) for task in queue.TASKS.values()}
+    for part, (command, patience) in parts.items():
+        name = part if part == beats.SCHEDULER else f"worker {part}"
+        at = newest.get(part)
+        if at is None or at < now - patience:
+            yield Finding(name, Level.WRONG, f"No sign of life {_since(at, now)}", start.format(command))
+        else:
+            yield Finding(name, Level.WELL, "Alive")
+
+
+def _since(at: datetime | None, now: datetime) -> str:
+    return "yet" if at is None else f"for {round((now - at).total_seconds())} s"
+
+
+def _accounts(viewer: Viewer) -> Iterator[Finding]:
+    everyone = health.of_all(viewer)
+    if not everyone:
+        yield Finding("accounts", Level.WARNING, "No account is connected", "Connect one: `nametag account add`.")
+    for each in everyone:
+        yield from _account(each)
+
+
+def _account(found: Health) -> Iterator[Finding]:
+    account = found.account
+    part = f"account {account.ig_account_id}"
+    if account.state is AccountState.RECONNECT:
+        says = account.state_reason or "Its token is no longer accepted"
+        yield Finding(part, Level.WRONG, says, f"Reconnect it: `nametag account add --ig-account-id {part[8:]} …`.")
+    if found.missing:
+        says = f"Not subscribed to {', '.join(found.missing)}"
+        yield Finding(part, Level.WRONG, says, f"Run `nametag account check {account.ig_account_id}`.")
+    if found.silent:
+        says = "Nothing has arrived for far longer than is usual"
+        yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
+    if found.well:
+        yield Finding(part, Level.WELL, "Connected")
+
+
+def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
+    number = dead_letters.count(viewer)
+    if number:
+        says = f"{number} could not be placed"
+        yield Finding("dead letters", Level.WARNING, says, "See `nametag dead-letters list`, replay or discard them.")
+    else:
+        yield Finding("dead letters", Level.WELL, "None")
+
+
+def _waiting() -> Iterator[Finding]:
+    late = resolve.due(clock.now() - LONG_WAIT, live=True)
+    if late:
+        says = f"People have waited over a minute for their first lookup, in {len(late)} account(s)"
+        yield Finding("lookups", Level.WARNING, says, "Look at the budget and the workers above.")
+    else:
+        yield Finding("lookups", Level.WELL, "Nobody waits")

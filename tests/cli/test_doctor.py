@@ -1,0 +1,36 @@
+"""`nametag doctor`: lines for people, JSON for programs, and an exit status for both."""
+
+import json
+
+import pytest
+from flask import Flask
+
+from app import queue
+from app.runs import beats
+from tests.cast import an_account
+from tests.cli.commands import nametag
+
+
+def alive() -> None:
+    for part in (beats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
+        beats._beaten.clear()
+        beats.beat(part)
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_what_is_wrong_ends_with_one_and_says_how_to_mend_it(app: Flask) -> None:
+    an_account()
+    answer = nametag("doctor")
+    assert answer.exit_code == 1
+    assert "WRONG    scheduler: No sign of life yet\n         Start it: " in answer.stdout
+    alive()
+    answer = nametag("doctor")
+    assert (answer.exit_code, "WRONG" in answer.stdout) == (0, False)
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_programs_read_the_same_as_json(app: Flask) -> None:
+    answer = nametag("doctor", "--json")
+    found = {each["part"]: each for each in json.loads(answer.stdout)}
+    assert found["database"]["level"] == "well"
+    assert (found["scheduler"]["level"], answer.exit_code) == ("wrong", 1)

@@ -1,0 +1,129 @@
+"""What the doctor finds, and that it says how to mend it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import update
+
+from app import clock, doctor, queue, settings
+from app.db import migrate, transaction
+from app.doctor import Finding, Level
+from app.factory import create_app
+from app.ingest import receive
+from app.models.identity import Identity
+from app.models.inbox import Account, AccountState
+from app.models.run import Heartbeat
+from app.runs import beats
+from app.viewer import OPERATOR
+from tests.cast import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+
+
+@pytest.fixture
+def well(app: Flask, redis: Redis) -> None:
+    """Everything as it is on a machine where all is well."""
+    an_account()
+    for part in (beats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
+        beats._beaten.clear()
+        beats.beat(part)
+
+
+def wrong() -> list[Finding]:
+    return [each for each in doctor.examine(OPERATOR) if each.level is Level.WRONG]
+
+
+def of(part: str) -> list[Finding]:
+    return [each for each in doctor.examine(OPERATOR) if each.part == part]
+
+
+@pytest.mark.usefixtures("well")
+def test_where_all_is_well_nothing_is_wrong() -> None:
+    assert wrong() == []
+    parts = {each.part for each in doctor.examine(OPERATOR)}
+    assert {"database", "disk", "redis", "scheduler", f"account {MAISON_LUNE}", "dead letters", "lookups"} <= parts
+
+
+@pytest.mark.usefixtures("well")
+def test_a_part_without_a_sign_of_life_is_wrong_and_its_command_is_named() -> None:
+    with transaction.write() as tx:
+        tx.execute(update(Heartbeat).values(at=clock.now() - timedelta(minutes=2)))
+    found = {each.part: each for each in wrong()}
+    assert set(found) == {"scheduler", *(f"worker {task.queue}" for task in queue.TASKS.values())}
+    assert "`nametag scheduler`" in (found["scheduler"].mend or "")
+    assert found["scheduler"].says == "No sign of life for 120 s"
+
+
+@pytest.mark.usefixtures("well")
+def test_redis_away_is_wrong(tmp_path: Path) -> None:
+    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
+        assert [each.part for each in wrong()] == ["redis"]
+
+
+@pytest.mark.usefixtures("well")
+def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
+    before = str(redis.config_get("maxmemory-policy")["maxmemory-policy"])
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        [finding] = wrong()
+    finally:
+        redis.config_set("maxmemory-policy", before)
+    assert finding == Finding(
+        "redis",
+        Level.WRONG,
+        "Its eviction policy is allkeys-lru, which drops waiting work without a word",
+        "Set maxmemory-policy to noeviction.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("unix:///run/redis.sock", True),
+        ("redis://localhost:6379/0", True),
+        ("redis://:secret@redis.example:6379/0", True),
+        ("redis://redis.example:6379/0", False),
+    ],
+)
+def test_a_redis_for_everyone_is_told_from_a_private_one(address: str, private: bool) -> None:
+    assert doctor._is_private(address) is private
+
+
+@pytest.mark.usefixtures("well")
+def test_an_account_that_must_be_reconnected_says_why() -> None:
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(state=AccountState.RECONNECT, state_reason="The token has expired"))
+    [finding] = of(f"account {MAISON_LUNE}")
+    assert (finding.level, finding.says) == (Level.WRONG, "The token has expired")
+
+
+@pytest.mark.usefixtures("well")
+def test_an_account_that_is_not_subscribed_is_wrong() -> None:
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(missing_subscriptions=["messages"]))
+    assert of(f"account {MAISON_LUNE}")[0].says == "Not subscribed to messages"
+
+
+@pytest.mark.usefixtures("well")
+def test_dead_letters_and_long_waits_are_warnings() -> None:
+    body = a_delivery(a_message_event(LEA), ig_account_id="17841409999999999")
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(next_try_at=clock.now() - timedelta(minutes=2)))
+    assert (of("dead letters")[0].level, of("lookups")[0].level) == (Level.WARNING, Level.WARNING)
+    assert wrong() == []
+
+
+def test_a_schema_of_another_version_is_wrong_and_nothing_else_is_asked(app: Flask, redis: Redis) -> None:
+    migrate.downgrade("0004")
+    assert [each.mend for each in wrong()] == ["Run `nametag db upgrade`."]
+    migrate.upgrade()
+
+
+def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> None:
+    with settings.using(database_url=f"sqlite:///{tmp_path}/no/such/folder/file.sqlite3", redis_url=redis_server):
+        nowhere = create_app()
+        with nowhere.app_context():
+            assert [(each.part, each.says) for each in wrong()] == [("database", "It cannot be reached")]
