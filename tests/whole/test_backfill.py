@@ -51,7 +51,7 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 
 @pytest.mark.usefixtures("redis")
 def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
-    nametag = install("--backlog", "40", "--latency-ms", "200")
+    nametag = install("--backlog", "40", "--latency-ms", "1500")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
     second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
