@@ -13,6 +13,7 @@ _INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u20
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
 _MARKS_IN_A_ROW = 4
+_FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 
 
 def storable(value: str) -> str:
@@ -46,6 +47,12 @@ def for_terminal(value: str) -> str:
     return "".join(
         c if c.isprintable() and not _INVISIBLE.match(c) else c.encode("unicode_escape").decode() for c in value
     )
+
+
+def for_csv(value: str) -> str:
+    """Return `value` as a cell that no spreadsheet takes for a formula (reliability.md S33)."""
+    visible = _INVISIBLE.sub("", value).lstrip(" ")
+    return f"'{value}" if visible[:1] in _FORMULA else value
 
 
 def _few_marks(value: str) -> str:

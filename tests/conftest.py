@@ -24,6 +24,11 @@ from tests.bed.hands import Hands  # noqa: E402
 from tests.bed.processes import Processes, Sandbox  # noqa: E402
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make chaos` ask for more than the suite has time for."""
+    parser.addoption("--events", type=int, default=500, help="deliveries while parts are killed at random")
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a private Redis server of this test process."""

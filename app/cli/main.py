@@ -4,7 +4,20 @@ from typing import Any
 
 import click
 
-from app.cli import accounts, database, dead_letters, doctor, jobs, output, processes, sync, up, users
+from app.cli import (
+    accounts,
+    database,
+    dead_letters,
+    doctor,
+    identities,
+    jobs,
+    legacy,
+    output,
+    processes,
+    sync,
+    up,
+    users,
+)
 from app.errors import Invalid, NametagError, NotFound
 from app.settings import SettingsError
 
@@ -48,6 +61,8 @@ for command in (
     users.user,
     sync.sync,
     doctor.check,
+    identities.identities,
+    legacy.import_legacy,
     jobs.backfill_profiles,
     jobs.refresh_identities,
     jobs.jobs,

@@ -54,6 +54,11 @@ def name_of(ig_participant_id: str, username: str | None, name: str | None) -> D
     return DisplayName(f"@user_{ig_participant_id[-SHORT_DIGITS:]}", None, None, known=False)
 
 
+def is_name(words: str | None) -> bool:
+    """Return whether `words` name somebody: not blank, and no stand-in of an older system."""
+    return _present(words) is not None
+
+
 def avatar(ig_participant_id: str, shown: DisplayName, picture_url: str | None = None) -> Avatar:
     """Return what is drawn beside a person's name."""
     words = shown.name or shown.username

@@ -10,7 +10,7 @@ from sqlalchemy import Row, or_, select, update
 from app.db.transaction import Tx
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
 from app.instagram.errors import Reason
-from app.models.identity import Identity, Purpose, Source
+from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
 FRESH = timedelta(days=7)  # product.md 2
@@ -72,7 +72,10 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     if row is None:
         row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
         tx.session.add(row)
+    before = row.username
     changed = _merge(row, seen)
+    if before and row.username != before:
+        _renamed(tx, row, before, seen)
     row.last_success_at = max(row.last_success_at or seen.at, seen.at)
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
@@ -174,6 +177,12 @@ def _merge(row: Identity, seen: Sighting) -> bool:
         setattr(row, f"{field}_at", seen.at)
         setattr(row, f"{field}_source", seen.source)
     return changed
+
+
+def _renamed(tx: Tx, row: Identity, before: str, seen: Sighting) -> None:
+    change = {"old_username": before, "new_username": row.username, "source": seen.source, "at": seen.at}
+    person = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
+    tx.execute(tx.insert(IdentityChange).values(**person, **change))
 
 
 def _name_conversation(tx: Tx, account_id: int, ig_participant_id: str) -> None:

@@ -70,6 +70,21 @@ class Identity(Model):
     raw_answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class IdentityChange(Model):
+    """A participant had another username before; both are kept as they were seen."""
+
+    __tablename__ = "identity_changes"
+    __table_args__ = (Index("ix_identity_changes_person", "account_id", "ig_participant_id", "at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_participant_id: Mapped[str] = mapped_column(IgId)
+    old_username: Mapped[str] = mapped_column(String(80))
+    new_username: Mapped[str] = mapped_column(String(80))
+    source: Mapped[Source] = mapped_column(Word(Source))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class Lookup(Model):
     """One call to Meta, written before it is made: who, for whom, why, and what came back. The budget's truth."""
 

@@ -65,16 +65,19 @@ def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> 
     assert unread == nametag.value("SELECT count(*) FROM messages WHERE NOT outgoing")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_nothing_is_lost_or_doubled_while_parts_are_killed_at_random(
-    install: Install, redis: Redis, redis_server: str
+    install: Install, redis: Redis, redis_server: str, pytestconfig: pytest.Config
 ) -> None:
+    """As many deliveries as `--events` says, a part killed or Redis emptied after every few hundred (`make chaos`)."""
+    events = pytestconfig.getoption("--events")
+    kills = max(6, events // 450)
     nametag = install("--pace", "150", redis_url=redis_server)
     nametag.sandbox.pull("PATCH", "settings", duplicates=0.2, disorder=0.4)
     chance = random.Random(31)
     port = int(nametag.web.url.rpartition(":")[2])
-    for _ in range(6):
-        _await_accepted(nametag, chance.randrange(40, 120))
+    for _ in range(kills):
+        _await_accepted(nametag, events // kills)
         what = chance.choice(("web", "worker", "redis"))
         if what == "web":
             nametag.web.end(signal.SIGKILL)

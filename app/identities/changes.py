@@ -1,0 +1,38 @@
+"""What a participant was called before."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from app import clock
+from app.db.engine import db
+from app.models.identity import IdentityChange
+
+SHOWN = timedelta(days=30)  # how long "renamed from" is said beside the name
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a username, seen at `at` (aware UTC)."""
+
+    old_username: str
+    new_username: str
+    source: str
+    at: datetime
+
+
+def of(account_id: int, ig_participant_id: str) -> list[Change]:
+    """Return every change of a participant's username, newest first."""
+    columns = (IdentityChange.old_username, IdentityChange.new_username, IdentityChange.source, IdentityChange.at)
+    found = select(*columns).where(
+        IdentityChange.account_id == account_id, IdentityChange.ig_participant_id == ig_participant_id
+    )
+    newest = found.order_by(IdentityChange.at.desc(), IdentityChange.id.desc())
+    return [Change(*row) for row in db.session.execute(newest)]
+
+
+def renamed_from(account_id: int, ig_participant_id: str) -> str | None:
+    """Return the username that a participant had until at most thirty days ago, or None."""
+    newest = next(iter(of(account_id, ig_participant_id)), None)
+    return newest.old_username if newest and newest.at > clock.now() - SHOWN else None

@@ -1,0 +1,53 @@
+"""Identities as a file: CSV for spreadsheets, JSON lines for programs; a piece at a time, whatever their number."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from app.errors import Invalid
+from app.identities import listing
+from app.identities.listing import ListedIdentity, Wanted
+from app.text import for_csv
+from app.viewer import Role, Viewer
+
+FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8"}
+FIELDS = (
+    *("accountId", "participantPlatformId", "displayName", "username", "name", "identityState", "source"),
+    *("lastSuccessAt", "lastFailureAt", "failureCount", "reason", "nextTryAt"),
+)
+
+
+def lines(viewer: Viewer, want: Wanted, *, format_: str) -> Iterator[str]:
+    """Return the lines of an export, for ops and admins; raises Invalid for a format there is none of."""
+    viewer.require(Role.OPS)
+    if format_ not in FORMATS:
+        raise Invalid({"format": "The format should be csv or jsonl."})
+    rows = map(_facts, listing.every(viewer, want))
+    return _csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _csv(rows: Iterator[dict[str, str | int | None]]) -> Iterator[str]:
+    yield _line(FIELDS)
+    for row in rows:
+        yield _line(tuple(for_csv(str(value)) if value is not None else "" for value in row.values()))
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    written = io.StringIO()
+    csv.writer(written).writerow(cells)
+    return written.getvalue()
+
+
+def _facts(one: ListedIdentity) -> dict[str, str | int | None]:
+    values = (
+        *(one.ig_account_id, one.ig_participant_id, one.display.text, one.username, one.name, one.state.value),
+        *(one.source, _time(one.last_success_at), _time(one.last_failure_at), one.failure_count, one.reason),
+        _time(one.next_try_at),
+    )
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None

@@ -1,0 +1,63 @@
+"""What people were called before, and how long it is said."""
+
+from datetime import timedelta
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.identities import changes, sighting
+from app.identities.sighting import Sighting
+from app.ingest import forget
+from app.models.identity import IdentityChange, Source
+from app.models.inbox import Account, Conversation
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.cast import LEA, an_account, people_wrote
+
+
+def seen(account: Account, username: str | None, name: str | None = None) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+
+
+def test_a_rename_is_kept_with_its_time_and_source(app: Flask, hands: Hands) -> None:
+    account = an_account()
+    seen(account, "lea.moreau")
+    hands.forward(hours=1)
+    seen(account, "lea.m")
+    hands.forward(hours=1)
+    seen(account, "lea.paris")
+    kept = [(each.old_username, each.new_username, each.source) for each in changes.of(account.id, LEA)]
+    assert kept == [("lea.m", "lea.paris", Source.PROFILE), ("lea.moreau", "lea.m", Source.PROFILE)]
+    assert changes.of(account.id, LEA)[0].at == hands.at
+    assert changes.renamed_from(account.id, LEA) == "lea.m"
+
+
+def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
+    account = an_account()
+    seen(account, "lea.moreau")
+    seen(account, None, "Léa")
+    seen(account, "lea.moreau")
+    assert changes.of(account.id, LEA) == []
+    assert changes.renamed_from(account.id, LEA) is None
+
+
+def test_after_thirty_days_nobody_is_reminded(app: Flask, hands: Hands) -> None:
+    account = an_account()
+    seen(account, "lea.moreau")
+    seen(account, "lea.paris")
+    hands.at += timedelta(days=30)
+    assert changes.renamed_from(account.id, LEA) is None
+    assert len(changes.of(account.id, LEA)) == 1
+
+
+def test_who_is_forgotten_had_no_other_name_either(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    seen(account, "lea.moreau")
+    seen(account, "lea.paris")
+    forget.person(OPERATOR, db.session.scalars(select(Conversation.id)).one())
+    assert db.session.execute(select(func.count()).select_from(IdentityChange)).scalar_one() == 0

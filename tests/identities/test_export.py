@@ -1,0 +1,72 @@
+"""Exports: complete, harmless in spreadsheets, for ops and admins."""
+
+import csv
+import io
+import json
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.errors import Forbidden, Invalid
+from app.identities import export, listing, sighting
+from app.identities.sighting import Sighting
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+
+AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    account = an_account()
+    people_wrote(LEA, CAMILLE)
+    named(account, "lea.moreau", "Léa Moreau")
+    return account
+
+
+def named(account: Account, username: str | None, name: str | None) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+
+
+def exported(format_: str) -> str:
+    return "".join(export.lines(OPERATOR, listing.wanted(), format_=format_))
+
+
+def test_programs_get_a_line_of_json_for_each(account: Account) -> None:
+    lea, camille = map(json.loads, exported("jsonl").splitlines())
+    assert (lea["accountId"], lea["participantPlatformId"], lea["displayName"]) == (MAISON_LUNE, LEA, "@lea.moreau")
+    assert (lea["username"], lea["name"], lea["identityState"], lea["source"]) == (
+        *("lea.moreau", "Léa Moreau", "known", "profile"),
+    )
+    assert lea["lastSuccessAt"].endswith("Z")
+    assert (camille["identityState"], camille["reason"], camille["username"]) == ("unknown", "never_tried", None)
+
+
+def test_spreadsheets_get_a_row_for_each_under_the_same_heads(account: Account) -> None:
+    heads, lea, camille = csv.reader(io.StringIO(exported("csv")))
+    assert tuple(heads) == export.FIELDS
+    assert (lea[1], lea[3], lea[4], camille[3]) == (LEA, "lea.moreau", "Léa Moreau", "")
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "\uff1d1+1", "+1", "-2", "@SUM(1)", "  =1"])
+def test_no_cell_is_a_formula(account: Account, name: str) -> None:
+    named(account, None, name)
+    rows = list(csv.reader(io.StringIO(exported("csv"))))
+    assert rows[1][4] == f"'{name.strip()}"
+
+
+def test_quotes_and_commas_come_back_as_they_were(account: Account) -> None:
+    named(account, None, 'Léa "la lune", Moreau')
+    assert list(csv.reader(io.StringIO(exported("csv"))))[1][4] == 'Léa "la lune", Moreau'
+
+
+def test_agents_export_nothing_and_there_are_two_formats(account: Account) -> None:
+    with pytest.raises(Forbidden):
+        export.lines(AGENT, listing.wanted(), format_="csv")
+    with pytest.raises(Invalid):
+        export.lines(OPERATOR, listing.wanted(), format_="xlsx")

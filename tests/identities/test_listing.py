@@ -1,0 +1,106 @@
+"""The list of identities: states, reasons, search, pages, and whose it is."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.errors import Invalid, NotFound
+from app.identities import listing, sighting
+from app.identities.listing import State
+from app.identities.sighting import FRESH, Sighting
+from app.identities.verdict import STOP_AFTER, Verdict
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
+
+ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
+NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    """Léa is known, Rui's name is stale, Camille has only a name, Shy did not agree, Ghost's tries have stopped."""
+    account = an_account()
+    people_wrote(LEA, RUI, CAMILLE, SHY, GHOST)
+    now = clock.now()
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", "Léa Moreau", None, Source.PROFILE, now))
+        old = now - FRESH - timedelta(hours=1)
+        sighting.record(tx, account.id, Sighting(RUI, "rui.costa", None, None, Source.CONVERSATIONS, old))
+        sighting.record(tx, account.id, Sighting(CAMILLE, None, "Camille Roux", None, Source.PROFILE, now))
+        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=now, raw=None)
+        for _ in range(STOP_AFTER):
+            sighting.failed(tx, account.id, GHOST, GONE, at=now, raw=None)
+    return account
+
+
+def listed(**options: object) -> list[str]:
+    want = listing.wanted(**options)  # type: ignore[arg-type]  # as each test chooses
+    return [each.ig_participant_id for each in listing.page(OPERATOR, want).rows]
+
+
+def test_everyone_is_listed_whoever_was_met_last_first(account: Account) -> None:
+    assert listed() == [GHOST, SHY, CAMILLE, RUI, LEA]
+
+
+def test_states_part_everyone(account: Account) -> None:
+    assert listed(state="known") == [CAMILLE, LEA]
+    assert listed(state="stale") == [RUI]
+    assert listed(state="unknown") == [GHOST, SHY]
+    assert listing.counts(OPERATOR) == {State.KNOWN: 2, State.STALE: 1, State.UNKNOWN: 2}
+
+
+def test_reasons_find_their_people(account: Account) -> None:
+    people_wrote("1520000000000999")
+    assert (listed(reason="consent"), listed(reason="stopped")) == ([SHY], [GHOST])
+    assert listed(reason="never_tried") == ["1520000000000999"]
+
+
+def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
+    rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.wanted()).rows}
+    assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
+    assert rows[GHOST].sentence == "Five tries in a row failed, and automatic tries have stopped"
+    assert (rows[LEA].reason, rows[LEA].sentence) == (None, None)
+    assert (rows[RUI].source, rows[CAMILLE].source) == (Source.CONVERSATIONS, Source.PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [("MOREAU", [LEA]), ("@rui", [RUI]), ("roux", [CAMILLE]), (GHOST[-6:], [GHOST]), ("%", []), ("o_", [])],
+)
+def test_a_search_looks_at_names_and_ids_and_nothing_is_a_wildcard(account: Account, q: str, found: list[str]) -> None:
+    assert listed(q=q) == found
+
+
+def test_pages_follow_each_other_without_gaps(account: Account) -> None:
+    met, after = [], None
+    for _ in range(3):
+        page = listing.page(OPERATOR, listing.wanted(limit=2, after=after))
+        met += [each.ig_participant_id for each in page.rows]
+        after = page.after
+    assert (met, after) == ([GHOST, SHY, CAMILLE, RUI, LEA], None)
+
+
+def test_every_one_comes_once_however_many(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "AT_ONCE", 2)
+    assert [each.ig_participant_id for each in listing.every(OPERATOR, listing.wanted())] == listed()[::-1]
+
+
+def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
+    [first, *_] = listing.page(OPERATOR, listing.wanted()).rows
+    assert listing.page(ELSEWHERE, listing.wanted()).rows == ()
+    assert listing.of(OPERATOR, first.id) == first
+    with pytest.raises(NotFound):
+        listing.of(ELSEWHERE, first.id)
+
+
+@pytest.mark.parametrize("wrong", [{"state": "x"}, {"reason": "x"}, {"q": "x" * 201}, {"limit": 0}, {"limit": 201}])
+def test_what_no_address_says_is_invalid(wrong: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        listing.wanted(**wrong)  # type: ignore[arg-type]  # that is the point

@@ -1,0 +1,94 @@
+"""Reading dumps of older systems, in each of the four shapes, and refusing what is none."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.errors import Invalid
+from app.ingest import dump
+
+ROWS: list[dict[str, str | None]] = [
+    {"account_id": "178", "participant_id": "15", "username": "lea", "name": 'L\'éa, "la\nlune"'},
+    {"account_id": None, "participant_id": "16", "username": None, "name": "x"},
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "dump"
+
+
+def read(file: Path, content: str) -> list[dict[str, object]]:
+    file.write_text(content)
+    return list(dump.rows(file))
+
+
+def test_a_sqlite_file_is_read_table_by_table(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE instagram_user_cache (account_id, participant_id, username, name)")
+        connection.executemany(
+            "INSERT INTO instagram_user_cache VALUES (:account_id, :participant_id, :username, :name)", ROWS
+        )
+        connection.commit()
+    assert list(dump.rows(file)) == ROWS
+
+
+def test_json_is_read_as_a_list_and_as_lines(file: Path) -> None:
+    assert read(file, json.dumps(ROWS)) == ROWS
+    assert read(file, "\n".join(map(json.dumps, ROWS)) + "\n") == ROWS
+
+
+def test_csv_is_read_by_its_first_line(file: Path) -> None:
+    written = 'account_id,participant_id,username,name\n178,15,lea,"L\'éa, ""la\nlune"""\n,16,,x\n'
+    assert read(file, written) == ROWS
+
+
+def test_sql_is_read_from_inserts_of_the_tables_we_know(file: Path) -> None:
+    written = (
+        "-- a dump\nCREATE TABLE instagram_user_cache (account_id text);\n"
+        "INSERT INTO secrets (a, b) VALUES ('x', 'y');\n"
+        "INSERT INTO instagram_user_cache (account_id, participant_id, username, name) VALUES\n"
+        " ('178', '15', 'lea', 'L''éa, \"la\nlune\"'),\n (NULL, '16', NULL, 'x');\n"
+    )
+    assert read(file, written) == ROWS
+
+
+def test_sql_is_read_from_copies_of_postgresql(file: Path) -> None:
+    written = (
+        "SET client_encoding = 'UTF8';\n"
+        "COPY public.other (a) FROM stdin;\nx\n\\.\n"
+        "COPY public.instagram_user_cache (account_id, participant_id, username, name) FROM stdin;\n"
+        '178\t15\tlea\tL\'éa, "la\\nlune"\n\\N\t16\t\\N\tx\n\\.\n'
+    )
+    assert read(file, written) == ROWS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "hello",
+        "",
+        "[{",
+        "[1]",
+        '{"a": 1}\n[]\n',
+        '{"a": 1}\nnonsense\n',
+        "a,b\n1\n",
+        "INSERT INTO conversations (a, b) VALUES ('x');\n",
+        "INSERT INTO conversations (a, b) VALUES ('x', 'y)\n",
+        "COPY conversations (a, b) FROM stdin;\nx\n\\.\n",
+        "COPY conversations (a) FROM stdin;\nx\n",
+    ],
+)
+def test_what_is_no_dump_or_a_damaged_one_is_invalid(file: Path, content: str) -> None:
+    with pytest.raises(Invalid, match="The dump cannot be read"):
+        read(file, content)
+
+
+def test_bytes_that_are_nothing_are_invalid(file: Path) -> None:
+    for content in (b"\xff\xfe\x00", b"SQLite format 3\x00 and then nothing", b'{"a": "\xff"}'):
+        file.write_bytes(content)
+        with pytest.raises(Invalid):
+            list(dump.rows(file))
