@@ -6,9 +6,11 @@ from pathlib import Path
 
 from flask import Flask
 from flask_migrate import Migrate
+from flask_openapi3 import OpenAPI
 from jinja2 import StrictUndefined
 
 from app import settings
+from app.api import blueprint as api
 from app.db import engine, migrate, transaction
 from app.errors import Unavailable
 from app.models import identity, inbox, run, user
@@ -35,7 +37,7 @@ TABLES = (identity, inbox, run, user)  # imported, so that migrations and relati
 def create_app() -> Flask:
     """Return the app of the current settings; raises SettingsError when one of them is wrong."""
     chosen = settings.current()
-    app = Flask("nametag", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app = api.new_app("nametag", root_path=str(ROOT), static_folder="static", template_folder="templates")
     app.config["SECRET_KEY"] = chosen.secret_key
     app.jinja_env.undefined = StrictUndefined
     engine.connect(app)
@@ -55,7 +57,7 @@ def opened() -> Iterator[Flask]:
         raise Unavailable("database") from error
 
 
-def _open_doors(app: Flask) -> None:
+def _open_doors(app: OpenAPI) -> None:
     headers.connect(app)  # first in, last out: it dresses what all others answer
     assets.connect(app)
     filters.connect(app)
@@ -67,3 +69,4 @@ def _open_doors(app: Flask) -> None:
     for door in (health, webhooks, inbox_pages, jobs, accounts, dead_letters, deletions):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)
+    session.csrf.exempt(api.connect(app))  # it takes tokens, and no cookie

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from app.db.engine import db
 from app.errors import NotFound
@@ -48,6 +48,15 @@ def accounts(viewer: Viewer) -> list[ListedAccount]:
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
     """Return the account with this professional account id; raises NotFound, also for what the viewer may not see."""
     row = db.session.execute(_visible(viewer).where(Account.ig_account_id == ig_account_id)).first()
+    if row is None:
+        raise NotFound("account")
+    return ListedAccount(*row)
+
+
+def by_location(viewer: Viewer, location_id: str) -> ListedAccount:
+    """Return the account of a location, or with this professional account id; raises NotFound as `by_ig_id` does."""
+    found = _visible(viewer).where(or_(Account.location_id == location_id, Account.ig_account_id == location_id))
+    row = db.session.execute(found.order_by(Account.id)).first()
     if row is None:
         raise NotFound("account")
     return ListedAccount(*row)

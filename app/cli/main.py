@@ -15,6 +15,7 @@ from app.cli import (
     output,
     processes,
     sync,
+    tokens,
     up,
     users,
 )
@@ -59,6 +60,7 @@ for command in (
     database.db,
     accounts.account,
     users.user,
+    tokens.token,
     sync.sync,
     doctor.check,
     identities.identities,

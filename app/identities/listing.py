@@ -13,7 +13,7 @@ from app.db.engine import db
 from app.errors import Invalid, NotFound
 from app.identities import display
 from app.identities.display import Avatar, DisplayName
-from app.identities.sighting import FRESH
+from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
 from app.models.identity import Identity
@@ -137,7 +137,6 @@ def counts(viewer: Viewer, account_id: int | None = None) -> dict[State, int]:
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as people and programs see it."""
     shown = display.name_of(row.ig_participant_id, row.username, row.name)
-    fresh = row.last_success_at is not None and row.last_success_at > clock.now() - FRESH
     reason = None if shown.known and not row.last_error else _reason(row)
     return ListedIdentity(
         id=row.id,
@@ -146,7 +145,7 @@ def listed(row: Any) -> ListedIdentity:
         ig_participant_id=row.ig_participant_id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown),
-        state=State.UNKNOWN if not shown.known else State.KNOWN if fresh else State.STALE,
+        state=State.UNKNOWN if not shown.known else State.KNOWN if is_fresh(row.last_success_at) else State.STALE,
         username=shown.username,
         name=shown.name,
         source=(row.username_source or row.name_source) if shown.known else None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, or_, select, update
 
+from app import clock
 from app.db.transaction import Tx
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
 from app.instagram.errors import Reason
@@ -103,6 +104,11 @@ def failed(
     row.claimed_until = None
     row.raw_answer = raw or row.raw_answer
     tx.touch(account_id)
+
+
+def is_fresh(last_success_at: datetime | None) -> bool:
+    """Return whether what was learnt then (aware UTC) is fresh: within seven days."""
+    return last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
 def claim(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, now: datetime, until: datetime) -> set[str]:

@@ -108,14 +108,26 @@ def counts(account_id: int) -> Counts:
     """Return how many conversations wait to be read and how many have no name, each counted up to 100."""
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
     unread, unknown = (
-        select(func.count()).select_from(of_account.where(_FILTERED[name]).subquery()) for name in ("unread", "unknown")
+        select(func.count()).select_from(of_account.where(FILTERED[name]).subquery()) for name in ("unread", "unknown")
     )
     row = db.session.execute(select(unread.scalar_subquery(), unknown.scalar_subquery())).one()
     return Counts(*row)
 
 
+def matches(q: str) -> ColumnElement[bool]:
+    """Return the condition that a conversation's person, joined as Identity, is meant by a search."""
+    words = q.lower().removeprefix("@").removeprefix("user_")
+    return or_(
+        func.lower(Identity.username).startswith(words, autoescape=True),
+        func.lower(Identity.name).startswith(words, autoescape=True),
+        func.lower(Identity.name).contains(f" {words}", autoescape=True),
+        Conversation.ig_participant_id.startswith(words, autoescape=True),
+        Conversation.ig_participant_id.endswith(words, autoescape=True),
+    )
+
+
 # Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
-_FILTERED: dict[str, ColumnElement[bool]] = {
+FILTERED: dict[str, ColumnElement[bool]] = {
     "unread": Conversation.unread_count > literal_column("0"),
     "unknown": not_(Conversation.known),
 }
@@ -143,24 +155,13 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
     )
     if viewer.account_ids is not None:
         found = found.where(Conversation.account_id.in_(viewer.account_ids))
-    if want.filter in _FILTERED:
-        found = found.where(_FILTERED[want.filter])
+    if want.filter in FILTERED:
+        found = found.where(FILTERED[want.filter])
     if want.q:
-        found = found.where(_matches(want.q))
+        found = found.where(matches(want.q))
     if want.after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < want.after)
     return found
-
-
-def _matches(q: str) -> ColumnElement[bool]:
-    words = q.lower().removeprefix("@").removeprefix("user_")
-    return or_(
-        func.lower(Identity.username).startswith(words, autoescape=True),
-        func.lower(Identity.name).startswith(words, autoescape=True),
-        func.lower(Identity.name).contains(f" {words}", autoescape=True),
-        Conversation.ig_participant_id.startswith(words, autoescape=True),
-        Conversation.ig_participant_id.endswith(words, autoescape=True),
-    )
 
 
 def _row(row: Any, selected: int | None) -> Row:

@@ -79,6 +79,12 @@ def of(viewer: Viewer, run_id: str) -> Progress:
     return _progress(row)
 
 
+def anew(viewer: Viewer, run_id: str) -> Progress:
+    """Return the progress of a run as it is now, whatever this session saw of it before; raises NotFound."""
+    db.session.rollback()
+    return of(viewer, run_id)
+
+
 def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
     """Return the runs that are not over, those at work first, of one account or of all that the viewer may see."""
     found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)

@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.exceptions import HTTPException
 
 from app import errors
+from app import problem as documents
 from app.errors import NametagError
 from app.inbox import frame
 from app.inbox.frame import Desk, Frame
@@ -46,6 +47,8 @@ SENTENCES = {
 }
 BROKEN = "Something went wrong on our side. It is noted under the id below."
 PLAIN = "webhooks"  # Meta reads no pages
+PROGRAMS = "api"  # nor do programs
+PROGRAMS_PATHS = ("/api/", "/messaging/")
 
 
 def answer(
@@ -141,6 +144,8 @@ def ours(error: NametagError) -> Response:
 
 def problem(status: int, sentence: str) -> Response:
     """Return an error as a toast for htmx, as a page for navigation."""
+    if request.blueprint == PROGRAMS or request.path.startswith(PROGRAMS_PATHS):
+        return Response(json.dumps(documents.document(status, sentence)), status, content_type=documents.CONTENT_TYPE)
     if request.blueprint == PLAIN:
         return Response(sentence, status, content_type="text/plain; charset=utf-8")
     if _is_htmx():

@@ -178,7 +178,7 @@ def _load(session_key: str) -> SignedIn | None:
 
 
 def _refuse_other_sites() -> None:
-    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.blueprint == page.PLAIN:
+    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.blueprint in (page.PLAIN, page.PROGRAMS):
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin") or request.referrer
@@ -189,7 +189,9 @@ def _refuse_other_sites() -> None:
 
 
 def _require_sign_in() -> Response | None:
-    if request.endpoint is None or request.endpoint in OPEN or current_user.is_authenticated:
+    if request.endpoint is None or request.endpoint in OPEN or request.blueprint == page.PROGRAMS:
+        return None
+    if current_user.is_authenticated:
         return None
     cookie.clear()
     if request.headers.get("HX-Request") == "true":

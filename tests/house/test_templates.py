@@ -40,7 +40,7 @@ def test_vendored_files_are_what_was_released() -> None:
     vendor = TEMPLATES.parent / "static" / "vendor"
     lines = (line.split() for line in (vendor / "SHA256SUMS").read_text().splitlines())
     listed = {name: digest for digest, name in lines}
-    present = [path for path in vendor.rglob("*") if path.suffix in (".js", ".woff2")]
+    present = [path for path in vendor.rglob("*") if path.suffix in (".js", ".css", ".woff2")]
     assert {path.relative_to(vendor).as_posix() for path in present} == listed.keys()
     for path in present:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[path.relative_to(vendor).as_posix()]

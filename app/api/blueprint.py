@@ -1,0 +1,45 @@
+"""The API put together: its blueprint, its OpenAPI document, and a page to try it."""
+
+from importlib.metadata import version
+from typing import Any
+
+from flask import Response, current_app, render_template
+from flask_openapi3 import APIBlueprint, Info, OpenAPI
+
+from app.api import accounts, answers, conversations, door, identities, jobs
+
+SECURITY: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
+# Swagger UI styles itself in the page; everything comes from here all the same.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def new_app(name: str, **options: Any) -> OpenAPI:
+    """Return an empty app that can carry the API."""
+    info = Info(title="Nametag", version=version("nametag"), description="Who writes to your Instagram accounts.")
+    return OpenAPI(name, info=info, security_schemes=SECURITY, doc_ui=False, **options)
+
+
+def connect(app: OpenAPI) -> APIBlueprint:
+    """Add the API to `app`; returns its blueprint, which is exempt from what protects browsers."""
+    api = APIBlueprint("api", __name__, abp_security=[{"token": []}], abp_responses=answers.PROBLEMS)
+    door.connect(app, api)
+    for part in (conversations, jobs, identities, accounts):
+        part.connect(api)
+    api.add_url_rule("/api/openapi.json", "document", _document)
+    api.add_url_rule("/api/docs", "explorer", _explorer)
+    app.register_api(api)
+    return api
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = current_app.api_doc  # type: ignore[attr-defined]  # the app is an OpenAPI
+    return document
+
+
+def _explorer() -> Response:
+    page = Response(render_template("api/explorer.html"), content_type="text/html; charset=utf-8")
+    page.headers["Content-Security-Policy"] = POLICY
+    return page

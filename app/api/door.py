@@ -1,0 +1,130 @@
+"""Who may come in: bearer tokens, kinds of bodies, calls a minute; and every error as a problem document."""
+
+import json
+from typing import Any
+
+from flask import Flask, Response, g, make_response, request
+from flask_login import current_user
+from pydantic import ValidationError
+
+from app import errors, problem, settings
+from app.api.cursors import ForeignCursor
+from app.errors import NametagError
+from app.users import api_tokens, rates
+from app.users.api_tokens import Token
+from app.users.rates import Rate
+from app.viewer import Viewer
+
+READS, STARTS, FAILURES = 600, 10, 60  # a minute (reliability.md S30)
+BODY_BYTES = 64 * 1024
+STATUS = {
+    errors.NotFound: 404,
+    errors.Invalid: 422,
+    errors.Forbidden: 403,
+    errors.Conflict: 409,
+    errors.Exhausted: 429,
+    errors.Unavailable: 503,
+}
+OPEN = frozenset({"api.document", "api.explorer"})  # to people who are signed in, too
+
+
+def admit() -> Response | None:
+    """Let a program in that brings a token and a body we can read; else say what is wrong."""
+    if request.endpoint in OPEN and (not settings.current().production or current_user.is_authenticated):
+        return None
+    token = _token()
+    if token is None:
+        failed = rates.count(f"failures:{request.remote_addr}", FAILURES)
+        if failed.exceeded:
+            return _too_many(failed)
+        refused = answer(401, "Send a token: Authorization: Bearer nametag_…")
+        refused.headers["WWW-Authenticate"] = "Bearer"
+        return refused
+    g.token = token
+    g.rate = rates.count(f"{_kind()}:{token.id}", STARTS if _kind() == "starts" else READS)
+    return _too_many(g.rate) if g.rate.exceeded else _readable()
+
+
+def viewer() -> Viewer:
+    """Return who asks."""
+    token: Token = g.token
+    return token.viewer()
+
+
+def dress(response: Response) -> Response:
+    """Say how many calls are left in this minute."""
+    rate: Rate | None = g.get("rate")
+    if rate is not None:
+        response.headers["RateLimit-Limit"] = str(rate.limit)
+        response.headers["RateLimit-Remaining"] = str(rate.remaining)
+        response.headers["RateLimit-Reset"] = str(rate.seconds_left)
+    return response
+
+
+def answer(status: int, detail: str, **more: Any) -> Response:
+    """Return a problem document."""
+    response = make_response(problem.document(status, detail, **more), status)
+    response.content_type = problem.CONTENT_TYPE
+    return response
+
+
+def ours(error: NametagError) -> Response:
+    """Return what a program is told of an error of ours."""
+    if isinstance(error, ForeignCursor):
+        return answer(400, str(error))
+    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
+    if isinstance(error, errors.Invalid):
+        return answer(
+            status, str(error), errors=[{"field": name, "detail": each} for name, each in error.fields.items()]
+        )
+    more = {"jobId": error.run_id} if isinstance(error, errors.AlreadyRunning) else {}
+    response = answer(status, str(error), **more)
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def invalid(error: ValidationError) -> Response:
+    """Return one entry for every wrong field; what was sent is not repeated."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    fields = [{"field": ".".join(map(str, each["loc"])) or "body", "detail": each["msg"]} for each in found]
+    return answer(422, f"{len(fields)} field{'s are' if len(fields) > 1 else ' is'} wrong.", errors=fields)
+
+
+def connect(app: Flask, blueprint: Any) -> None:
+    """Guard every address of the API."""
+    blueprint.before_request(admit)
+    blueprint.after_request(dress)
+    for kind in STATUS:
+        blueprint.register_error_handler(kind, ours)
+    app.validation_error_callback = invalid  # type: ignore[attr-defined]  # flask-openapi3's own attribute
+
+
+def _token() -> Token | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return api_tokens.presented(secret.strip()) if scheme.lower() == "bearer" and secret.strip() else None
+
+
+def _kind() -> str:
+    return "reads" if request.method in ("GET", "HEAD") else "starts"
+
+
+def _too_many(rate: Rate) -> Response:
+    refused = answer(429, f"Too many calls. Go on in {rate.seconds_left} s.")
+    refused.headers["Retry-After"] = str(rate.seconds_left)
+    return refused
+
+
+def _readable() -> Response | None:
+    if request.method in ("GET", "HEAD") or not (request.content_length or request.headers.get("Transfer-Encoding")):
+        return None
+    request.max_content_length = BODY_BYTES
+    if (request.content_length or 0) > BODY_BYTES:
+        return answer(413, "A body should have at most 64 KiB.")
+    if request.mimetype != "application/json":
+        return answer(415, "A body should be application/json.")
+    try:
+        found = json.loads(request.get_data(cache=True))
+    except (ValueError, RecursionError):
+        return answer(400, "The body is not JSON.")
+    return None if isinstance(found, dict) else answer(400, "The body is not a JSON object.")

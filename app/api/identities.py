@@ -1,0 +1,76 @@
+"""Identities, for programs: who is known, who is not and why; look one up again; take all of them along."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint
+
+from app.accounts import listing as accounts
+from app.api import cursors, door
+from app.api.answers import Asked, Identities, Identity
+from app.api.schemas import ById, ExportAsked, IdentitiesAsked
+from app.api.words import number, time
+from app.identities import asking, export, listing
+from app.identities.listing import ListedIdentity
+
+_FILES: Any = {
+    200: {
+        "description": "The file",
+        "content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")},
+    }
+}
+
+
+def connect(api: APIBlueprint) -> None:
+    """Add the addresses of identities."""
+
+    @api.get("/api/identities", summary="List identities", responses={200: Identities})
+    def identities(query: IdentitiesAsked) -> dict[str, Any]:
+        viewer = door.viewer()
+        account = accounts.by_ig_id(viewer, query.accountId) if query.accountId else None
+        of = ("identities", account and account.id, query.state, query.reason, query.q)
+        want = listing.wanted(
+            account_id=account.id if account else None,
+            state=query.state,
+            reason=query.reason,
+            q=query.q,
+            limit=query.limit,
+            after=cursors.row(query.cursor, *of),
+        )
+        found = listing.page(viewer, want)
+        return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
+
+    @api.get("/api/identities/export", summary="Every identity as CSV or JSON lines", responses=_FILES)
+    def exported(query: ExportAsked) -> Response:
+        lines = export.lines(door.viewer(), listing.wanted(), format_=query.format)
+        response = Response("".join(lines), content_type=export.FORMATS[query.format])
+        response.headers["Content-Disposition"] = f'attachment; filename="identities.{query.format}"'
+        return response
+
+    @api.get("/api/identities/<id>", summary="One identity", responses={200: Identity})
+    def identity(path: ById) -> dict[str, Any]:
+        return _facts(listing.of(door.viewer(), number(path.id, "identity")))
+
+    @api.post("/api/identities/<id>/refresh", summary="Look this person up again", responses={202: Asked})
+    def look_up_again(path: ById) -> tuple[dict[str, Any], int]:
+        asking.refresh(door.viewer(), number(path.id, "identity"))
+        return {"status": "queued"}, 202
+
+
+def _facts(one: ListedIdentity) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "accountId": one.ig_account_id,
+        "participantPlatformId": one.ig_participant_id,
+        "displayName": one.display.text,
+        "username": one.username,
+        "name": one.name,
+        "identityState": one.state.value,
+        "source": one.source,
+        "lastSuccessAt": time(one.last_success_at),
+        "lastFailureAt": time(one.last_failure_at),
+        "failureCount": one.failure_count,
+        "reason": one.reason,
+        "explanation": one.sentence,
+        "nextTryAt": time(one.next_try_at),
+    }

@@ -1,0 +1,163 @@
+"""Conversations and messages as programs read them: keyset pages over every account that the viewer may see."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, select, tuple_
+
+from app.db.engine import db
+from app.errors import NotFound
+from app.identities import display
+from app.identities.listing import State
+from app.identities.sighting import is_fresh
+from app.inbox import listing
+from app.models.identity import Identity
+from app.models.inbox import Account, AccountState, Conversation, Message
+from app.viewer import Viewer
+
+Place = tuple[datetime, int]  # where a page ended: the last row's time (aware UTC) and id
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One conversation. Times are aware UTC; `preview` is the last message's text if it has one."""
+
+    id: int
+    ig_account_id: str
+    ig_participant_id: str
+    username: str | None
+    name: str | None
+    picture_url: str | None
+    display_name: str
+    state: State
+    last_message_at: datetime
+    kind: str
+    preview: str | None
+    unread_count: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message. Times are aware UTC; `text` is None for what has none, or was taken back."""
+
+    id: int
+    mid: str
+    ig_sender_id: str
+    outgoing: bool
+    kind: str
+    text: str | None
+    attachments: tuple[dict[str, Any], ...]
+    sent_at: datetime
+    edited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which conversations: of one account or all, with a status, unread or unknown ones only, matching a search."""
+
+    account_id: int | None = None
+    status: str | None = None
+    unread: bool = False
+    unknown: bool = False
+    q: str = ""
+
+
+def conversations(
+    viewer: Viewer, want: Wanted, *, limit: int, after: Place | None = None
+) -> tuple[list[Entry], Place | None]:
+    """Return at most `limit` conversations, newest first, that follow `after`, and where the next page begins."""
+    found = _conversations(viewer)
+    if want.account_id is not None:
+        found = found.where(Conversation.account_id == want.account_id)
+    if want.status:
+        found = found.where(Conversation.status == want.status)
+    for name in ("unread", "unknown"):
+        if getattr(want, name):
+            found = found.where(listing.FILTERED[name])
+    if want.q:
+        found = found.where(listing.matches(want.q))
+    if after:
+        found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
+    rows = db.session.execute(
+        found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()).limit(limit + 1)
+    ).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return [_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
+
+
+def conversation(viewer: Viewer, conversation_id: int) -> Entry:
+    """Return one conversation; raises NotFound, also for what the viewer may not see."""
+    row = db.session.execute(_conversations(viewer).where(Conversation.id == conversation_id)).first()
+    if row is None:
+        raise NotFound("conversation")
+    return _entry(row)
+
+
+def messages(
+    viewer: Viewer, conversation_id: int, *, limit: int, after: Place | None = None
+) -> tuple[list[Said], Place | None]:
+    """Return at most `limit` messages of a conversation, newest first, that follow `after`, and where the next page
+    begins; raises NotFound.
+    """
+    conversation(viewer, conversation_id)
+    columns = (Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text)
+    found = select(*columns, Message.attachments, Message.sent_at, Message.edited_at)
+    found = found.where(Message.conversation_id == conversation_id)
+    if after:
+        found = found.where(tuple_(Message.sent_at, Message.id) < after)
+    rows = db.session.execute(found.order_by(Message.sent_at.desc(), Message.id.desc()).limit(limit + 1)).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return [_said(row) for row in rows[:limit]], (last.sent_at, last.id) if last else None
+
+
+def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
+    person = and_(
+        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
+    )
+    columns = (
+        *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
+        *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.status),
+        *(Account.ig_account_id, Identity.username, Identity.name, Identity.picture_url, Identity.last_success_at),
+    )
+    found = (
+        select(*columns)
+        .join(Account, and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING))
+        .outerjoin(Identity, person)
+    )
+    return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+
+
+def _entry(row: Any) -> Entry:
+    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    known = State.KNOWN if is_fresh(row.last_success_at) else State.STALE
+    return Entry(
+        id=row.id,
+        ig_account_id=row.ig_account_id,
+        ig_participant_id=row.ig_participant_id,
+        username=shown.username,
+        name=shown.name,
+        picture_url=row.picture_url,
+        display_name=shown.text,
+        state=known if shown.known else State.UNKNOWN,
+        last_message_at=row.last_message_at,
+        kind=row.last_message_kind,
+        preview=row.last_message_preview,
+        unread_count=row.unread_count,
+        status=row.status,
+    )
+
+
+def _said(row: Any) -> Said:
+    return Said(
+        id=row.id,
+        mid=row.mid,
+        ig_sender_id=row.ig_sender_id,
+        outgoing=row.outgoing,
+        kind=row.kind,
+        text=row.text,
+        attachments=tuple(row.attachments or ()),
+        sent_at=row.sent_at,
+        edited_at=row.edited_at,
+    )

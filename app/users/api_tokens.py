@@ -1,0 +1,116 @@
+"""Tokens of programs: made once, shown once, kept as a digest; each with scopes and perhaps limited to accounts."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Invalid, NotFound, Unavailable
+from app.models.user import ApiToken
+from app.text import clean_name
+from app.viewer import Role, Viewer
+
+PREFIX = "nametag_"  # so that scanners find a token that was published by mistake
+TOKEN_BYTES = 32
+NOTED = timedelta(minutes=1)  # how exactly the last use is noted
+
+
+class Scope(StrEnum):
+    """What a token may do: read, or also start jobs and look people up."""
+
+    READ = "read"
+    JOBS = "jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as people may see it; never the secret. Times are aware UTC."""
+
+    id: int
+    name: str
+    scopes: tuple[Scope, ...]
+    account_ids: tuple[int, ...] | None
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def viewer(self) -> Viewer:
+        """Return who asks with this token."""
+        role = Role.OPS if Scope.JOBS in self.scopes else Role.AGENT
+        account_ids = None if self.account_ids is None else frozenset(self.account_ids)
+        return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids)
+
+
+def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequence[int] | None = None) -> str:
+    """Make a token, for admins; returns its secret, which nobody can be told again.
+
+    Raises Invalid for a name that is taken or empty, and for scopes there are none of.
+    """
+    viewer.require(Role.ADMIN)
+    if not scopes or not set(scopes) <= set(Scope):
+        raise Invalid({"scopes": "The scopes should be read, jobs or both, with a comma between."})
+    cleaned = clean_name(name)
+    if cleaned is None:
+        raise Invalid({"name": "A token needs a name, so that it can be told from others."})
+    secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    values = {"name": cleaned, "digest": _digest(secret), "scopes": sorted(set(scopes)), "created_at": clock.now()}
+    try:
+        with transaction.write() as tx:
+            tx.execute(tx.insert(ApiToken).values(account_ids=account_ids and list(account_ids), **values))
+    except IntegrityError:
+        raise Invalid({"name": "There is a token of this name already."}) from None
+    return secret
+
+
+def every(viewer: Viewer) -> list[Token]:
+    """Return every token, by name, for admins."""
+    viewer.require(Role.ADMIN)
+    return [_token(row) for row in db.session.scalars(select(ApiToken).order_by(ApiToken.name))]
+
+
+def revoke(viewer: Viewer, name: str) -> None:
+    """Make a token worthless from the next call on, for admins; raises NotFound."""
+    viewer.require(Role.ADMIN)
+    with transaction.write() as tx:
+        found = update(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
+        if not tx.execute(found.values(revoked_at=clock.now())).rowcount:
+            raise NotFound("token")
+
+
+def presented(secret: str) -> Token | None:
+    """Return the token with this secret, if there is one that was not revoked; its use is noted."""
+    row = db.session.scalars(select(ApiToken).where(ApiToken.digest == _digest(secret))).one_or_none()
+    if row is None or row.revoked_at is not None:
+        return None
+    token, now = _token(row), clock.now()
+    if token.last_used_at is None or token.last_used_at < now - NOTED:
+        try:
+            with transaction.write() as tx:
+                tx.execute(update(ApiToken).where(ApiToken.id == token.id).values(last_used_at=now))
+        except Unavailable:
+            return token  # reading goes on while nothing can be written
+    return token
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def _token(row: ApiToken) -> Token:
+    return Token(
+        id=row.id,
+        name=row.name,
+        scopes=tuple(Scope(scope) for scope in row.scopes),
+        account_ids=None if row.account_ids is None else tuple(row.account_ids),
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )

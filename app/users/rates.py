@@ -1,0 +1,67 @@
+"""How many calls a program may make a minute, counted in Redis for all processes, or here while Redis is away."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from app import clock, redis_client
+from app.redis_client import RedisAway
+
+logger = logging.getLogger(__name__)
+
+WINDOW_SECONDS = 60
+REMEMBERED = 10_000  # windows that one process keeps in mind while Redis is away
+
+_COUNT = """
+local used = redis.call('INCR', KEYS[1])
+if used == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return {used, math.max(redis.call('TTL', KEYS[1]), 1)}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Where a caller stands in the present minute."""
+
+    limit: int
+    used: int
+    seconds_left: int
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether this call was one too many."""
+        return self.used > self.limit
+
+    @property
+    def remaining(self) -> int:
+        """How many calls are left in this minute."""
+        return max(0, self.limit - self.used)
+
+
+def count(key: str, limit: int) -> Rate:
+    """Count one call under `key`, of which `limit` a minute are allowed."""
+    try:
+        used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", WINDOW_SECONDS)
+    except RedisAway:
+        used, left = _here.count(key)
+    return Rate(limit, int(used), int(left))
+
+
+@dataclass(slots=True)
+class _InProcess:
+    windows: dict[str, tuple[float, int]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, key: str) -> tuple[int, int]:
+        now = clock.monotonic()
+        with self.lock:
+            until, used = self.windows.get(key, (0.0, 0))
+            if until <= now:
+                until, used = now + WINDOW_SECONDS, 0
+                if key not in self.windows and len(self.windows) >= REMEMBERED:
+                    del self.windows[next(iter(self.windows))]
+            self.windows[key] = (until, used + 1)
+        return used + 1, max(1, round(until - now))
+
+
+_here = _InProcess()

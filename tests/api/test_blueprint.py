@@ -1,0 +1,74 @@
+"""The document and the page to try it; and every rule of OpenAPI, tried by a machine."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+
+from app import settings
+from app.api import door
+from tests.api.programs import a_program, problem
+from tests.cast import LEA, an_account, people_wrote
+from tests.web.browsing import signed_in
+
+DOCUMENT, EXPLORER = "/api/openapi.json", "/api/docs"
+
+
+def test_the_document_names_every_call(client: FlaskClient) -> None:
+    document = client.get(DOCUMENT).get_json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        *("/messaging/conversations", "/messaging/conversations/{id}", "/messaging/conversations/{id}/messages"),
+        *("/api/workers/backfill-profiles", "/api/social/instagram/inbox/refresh-identities"),
+        *("/api/social/instagram/messages/backfill", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/items"),
+        *("/api/jobs/{id}/cancel", "/api/jobs/{id}/retry", "/api/identities", "/api/identities/{id}"),
+        *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
+    }
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+
+
+def test_the_explorer_is_served_by_ourselves(client: FlaskClient) -> None:
+    page = client.get(EXPLORER)
+    assert page.status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+
+
+def test_in_production_strangers_see_no_map(app: Flask) -> None:
+    with settings.using(nametag_env="production"):
+        for address in (DOCUMENT, EXPLORER):
+            problem(app.test_client().get(address), 401)
+            assert a_program(app, name=address).get(address).status_code == 200
+
+
+def test_people_who_are_signed_in_see_the_map(app: Flask) -> None:
+    client = signed_in(app)
+    with settings.using(nametag_env="production"):
+        assert client.get(DOCUMENT).status_code == 200
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_no_call_breaks_the_rules_of_the_document(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "READS", 100_000)
+    monkeypatch.setattr(door, "STARTS", 100_000)
+    monkeypatch.setattr(door, "FAILURES", 100_000)
+    an_account()
+    people_wrote(LEA)
+    bearer = {"Authorization": f"Bearer {a_program(app).secret}"}
+    found: Any
+    for found in schemathesis.openapi.from_wsgi(DOCUMENT, app).get_all_operations():
+
+        @hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @hypothesis.given(case=found.ok().as_strategy())
+        def tried(case: Any) -> None:
+            if case.query:
+                case.query.pop("cursor", None)  # no schema can tell ours from made-up ones, which are refused
+            case.call_and_validate(headers=bearer)
+
+        tried()

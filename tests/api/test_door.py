@@ -1,0 +1,112 @@
+"""Who comes in: tokens, bodies, calls a minute, and errors as documents."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import settings
+from app.api import door
+from app.users import api_tokens, rates
+from app.viewer import OPERATOR
+from tests.api.programs import Program, a_program, problem
+from tests.cast import MAISON_LUNE, an_account
+from tests.web.browsing import signed_in
+
+ACCOUNTS = "/api/accounts"
+BACKFILL = "/api/workers/backfill-profiles"
+
+
+@pytest.fixture
+def crm(app: Flask) -> Program:
+    an_account()
+    return a_program(app)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer nametag_x", "Basic abc", "Bearer \xe9"])
+def test_without_a_token_that_works_nobody_comes_in(client: FlaskClient, header: str) -> None:
+    answer = client.get(ACCOUNTS, headers={"Authorization": header} if header else {})
+    problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_token_in_the_address_counts_for_nothing(crm: Program) -> None:
+    problem(crm.client.get(f"{ACCOUNTS}?access_token={crm.secret}"), 401)
+
+
+def test_a_session_is_no_token(app: Flask) -> None:
+    problem(signed_in(app).get(ACCOUNTS), 401)
+
+
+def test_a_revoked_token_ends_at_once(crm: Program) -> None:
+    assert crm.get(ACCOUNTS).status_code == 200
+    api_tokens.revoke(OPERATOR, "crm")
+    problem(crm.get(ACCOUNTS), 401)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_only_json_is_taken(crm: Program, kind: str) -> None:
+    body = f'{{"accountId": "{MAISON_LUNE}"}}'
+    problem(crm.post(BACKFILL, data=body, headers={"Content-Type": kind}), 415)
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", '{"accountId": NaN'])
+def test_what_is_no_json_object_is_malformed(crm: Program, body: str | bytes) -> None:
+    problem(crm.post(BACKFILL, data=body, headers={"Content-Type": "application/json"}), 400)
+
+
+def test_a_body_over_64_kib_is_too_large(crm: Program) -> None:
+    problem(crm.post(BACKFILL, json={"accountId": "x" * 70_000}), 413)
+
+
+def test_what_was_sent_is_never_repeated(crm: Program) -> None:
+    answer = crm.post(BACKFILL, json={"accountId": ["a-canary"], "batchSize": "another-canary"})
+    problem(answer, 422)
+    assert "canary" not in answer.text
+
+
+def test_reads_are_limited_by_the_minute(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "READS", 3)
+    last = [crm.get(ACCOUNTS) for _ in range(3)][-1]
+    assert (last.headers["RateLimit-Limit"], last.headers["RateLimit-Remaining"]) == ("3", "0")
+    refused = crm.get(ACCOUNTS)
+    problem(refused, 429)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).status_code == 202
+
+
+def test_starts_are_limited_to_ten_a_minute(crm: Program) -> None:
+    statuses = [crm.post(BACKFILL, json={"accountId": "x"}).status_code for _ in range(11)]
+    assert statuses == [404] * 10 + [429]
+
+
+def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(door, "READS", 2)
+    rates._here.windows.clear()
+    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
+        assert [crm.get(ACCOUNTS).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_guessing_is_limited_by_address(client: FlaskClient) -> None:
+    statuses = [client.get(ACCOUNTS).status_code for _ in range(door.FAILURES + 1)]
+    assert set(statuses[:-1]) == {401}
+    assert statuses[-1] == 429
+
+
+def test_addresses_that_are_not_there_are_problems_too(crm: Program) -> None:
+    for address in ("/api/nothing", "/messaging/nothing"):
+        problem(crm.get(address), 404)
+    problem(crm.call("DELETE", ACCOUNTS), 405)
+
+
+def test_a_fault_of_ours_tells_nothing(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.accounts import listing
+
+    def broken(_viewer: object) -> None:
+        raise RuntimeError("marker SELECT secret")
+
+    monkeypatch.setattr(listing, "accounts", broken)
+    answer = crm.get(ACCOUNTS)
+    problem(answer, 500)
+    assert "marker" not in answer.text
