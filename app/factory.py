@@ -22,8 +22,11 @@ from app.web import (
     filters,
     headers,
     health,
+    identities,
+    insights,
     jobs,
     page,
+    preferences,
     queue_dashboard,
     session,
     webhooks,
@@ -66,7 +69,18 @@ def _open_doors(app: OpenAPI) -> None:
         app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
     session.connect(app)
     session.csrf.exempt(webhooks.blueprint)
-    for door in (health, webhooks, inbox_pages, jobs, accounts, dead_letters, deletions):
+    for door in (
+        health,
+        webhooks,
+        inbox_pages,
+        jobs,
+        identities,
+        accounts,
+        insights,
+        preferences,
+        dead_letters,
+        deletions,
+    ):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)
     session.csrf.exempt(api.connect(app))  # it takes tokens, and no cookie

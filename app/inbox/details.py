@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.db.engine import db
+from app.identities import changes
 from app.identities.sighting import FRESH
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
@@ -28,6 +29,8 @@ ORIGINS = {
 class Details:
     """What the side pane says of the person and the conversation. Times are aware UTC."""
 
+    identity_id: int | None
+    renamed_from: str | None
     shown_as: str
     resolved_at: datetime | None
     source: str | None
@@ -48,6 +51,8 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
     by_username = known.username is not None
     source = known.username_source if by_username else known.name_source
     return Details(
+        identity_id=known.identity_id,
+        renamed_from=changes.renamed_from(known.account_id, known.ig_participant_id),
         shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=ORIGINS.get(source),

@@ -54,7 +54,7 @@ _KNOWN = (
     *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
-    Identity.next_try_at,
+    *(Identity.next_try_at, Identity.id.label("identity_id")),
 )
 
 

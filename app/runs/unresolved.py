@@ -26,6 +26,7 @@ class Unresolved:
 
     ig_participant_id: str
     conversation_id: int | None
+    identity_id: int | None
     display: DisplayName
     avatar: Avatar
     what_happened: str
@@ -47,6 +48,7 @@ def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
             Identity.name,
             Identity.failure_count,
             Conversation.id.label("conversation_id"),
+            Identity.id.label("identity_id"),
         )
         .outerjoin(Identity, _same_person(Identity, run))
         .outerjoin(Conversation, _same_person(Conversation, run))
@@ -62,6 +64,7 @@ def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:
     return Unresolved(
         ig_participant_id=row.ig_participant_id,
         conversation_id=row.conversation_id,
+        identity_id=row.identity_id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown),
         what_happened=_sentence(row.reason),

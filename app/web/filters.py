@@ -12,6 +12,7 @@ from app import clock
 from app.text import MESSAGE_CHARACTERS
 
 ZONE_COOKIE = "tz"
+CHOSEN_ZONE_COOKIE = "zone"
 _LINK = re.compile(r"https?://[^\s<>\"'\u0000-\u0020]+", re.IGNORECASE)
 _TRAILING = ".,;:!?)]}»”’"
 
@@ -23,11 +24,13 @@ def connect(app: Flask) -> None:
 
 
 def zone() -> ZoneInfo:
-    """Return the reader's time zone, as their browser told it in a cookie; UTC without one."""
-    try:
-        return ZoneInfo(unquote(request.cookies.get(ZONE_COOKIE, "UTC")))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+    """Return the reader's time zone: what they chose, else what their browser told in a cookie, else UTC."""
+    for cookie in (CHOSEN_ZONE_COOKIE, ZONE_COOKIE):
+        try:
+            return ZoneInfo(unquote(request.cookies[cookie]))
+        except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return ZoneInfo("UTC")
 
 
 def iso(at: datetime) -> str:

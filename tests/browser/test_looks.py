@@ -26,7 +26,9 @@ def test_every_page_fits_every_width_and_is_accessible(chromium: Browser, nameta
     problems = _problems(page, "/login")
     sign_in(page, nametag)
     thread = nametag.value("SELECT max(id) FROM conversations")
-    for path in ("/inbox", f"/inbox/{thread}", "/jobs", "/accounts", "/dead-letters", "/nowhere"):
+    nameless = nametag.value("SELECT max(id) FROM identities WHERE username IS NULL AND name IS NULL")
+    paths = ("/inbox", f"/inbox/{thread}", "/jobs", "/identities", "/identities?state=unknown&q=zzz", "/accounts")
+    for path in (*paths, f"/identities/{nameless}", "/insights", "/settings", "/dead-letters", "/nowhere"):
         page.goto(nametag.web.url + path)
         expect(page.locator("h1").first).to_be_attached()
         problems += _problems(page, path)

@@ -1,0 +1,84 @@
+"""Identities: who is known, who is not and why, and having people looked up again."""
+
+from flask import Blueprint, Response, request
+
+from app.identities import asking, export, listing, why
+from app.inbox import frame
+from app.viewer import Role
+from app.web import page, session
+from app.web.inbox import ID
+
+blueprint = Blueprint("identities", __name__, url_prefix="/identities")
+
+AT_ONCE = 200
+
+
+@blueprint.get("")
+def index() -> Response:
+    """The list, by state, reason and search."""
+    viewer = session.viewer()
+    desk = frame.desk(viewer, ig_account_id=request.args.get("account"))
+    after = request.args.get("after", "")
+    want = listing.wanted(
+        account_id=desk.account_id,
+        state=request.args.get("state"),
+        reason=request.args.get("reason"),
+        q=request.args.get("q", ""),
+        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None,
+    )
+    shown = listing.page(viewer, want)
+    return page.answer(
+        "identities/page.html",
+        "identities/_list.html",
+        desk=desk,
+        want=want,
+        shown=shown,
+        counts=listing.counts(viewer, desk.account_id),
+        reasons=why.VERDICTS,
+        account=desk.ig_account_id,
+        operates=viewer.may(Role.OPS),
+    )
+
+
+@blueprint.get(f"/<{ID}:identity_id>")
+def person(identity_id: int) -> Response:
+    """Why one person is called what they are."""
+    viewer = session.viewer()
+    found = why.of(viewer, identity_id)
+    desk = frame.desk(viewer, account_id=found.person.account_id)
+    return page.answer(
+        "identities/person.html",
+        None,
+        desk=desk,
+        why=found,
+        budget=frame.forecast(desk),
+        operates=viewer.may(Role.OPS),
+    )
+
+
+@blueprint.post(f"/<{ID}:identity_id>/refresh")
+def refresh(identity_id: int) -> Response:
+    """Look one person up now."""
+    asking.refresh(session.viewer(), identity_id)
+    return page.done(f"/identities/{identity_id}", events=page.toast("Looked up again in a moment."))
+
+
+@blueprint.post("/refresh")
+def refresh_listed() -> Response:
+    """Look the people up that the list shows."""
+    viewer = session.viewer()
+    viewer.require(Role.OPS)
+    chosen = [int(each) for each in request.form.getlist("id")[:AT_ONCE] if each.isascii() and each.isdigit()]
+    people = asking.refresh_all(viewer, chosen)
+    words = f"{people} {'person is' if people == 1 else 'people are'} looked up again in a moment."
+    return page.done("/identities", events=page.toast(words))
+
+
+@blueprint.get("/export")
+def export_() -> Response:
+    """Every identity as a file."""
+    format_ = request.args.get("format", "csv")
+    lines = export.lines(session.viewer(), listing.wanted(), format_=format_)
+    response = Response("".join(lines), content_type=export.FORMATS[format_])
+    response.headers["Content-Disposition"] = f'attachment; filename="identities.{format_}"'
+    return response

@@ -1,0 +1,88 @@
+"""Why somebody has no name, or has the one they have."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.errors import NotFound
+from app.identities import sighting, why
+from app.identities.sighting import Sighting
+from app.identities.verdict import STOP_AFTER, Verdict
+from app.instagram.errors import Reason, Scope
+from app.models.identity import Identity, Lookup, Purpose, Source
+from app.models.inbox import Account
+from app.viewer import OPERATOR, Role, Viewer
+from tests.cast import LEA, SHY, an_account, people_wrote
+
+NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    account = an_account()
+    people_wrote(LEA, SHY)
+    return account
+
+
+def about(account: Account, who: str) -> why.Why:
+    db.session.rollback()
+    identity_id = why.identity_of(OPERATOR, account.id, who)
+    assert identity_id is not None
+    return why.of(OPERATOR, identity_id)
+
+
+def asked(account: Account, who: str, **answer: object) -> None:
+    with transaction.write() as tx:
+        call = {"account_id": account.id, "call": "profile", "purpose": Purpose.BACKFILL, "ig_participant_id": who}
+        tx.execute(tx.insert(Lookup).values(at=clock.now(), **call, **answer))
+
+
+def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
+    asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
+    with transaction.write() as tx:
+        answer = {"error": {"code": 230, "access_token": "IGAAcanaryOfATest0123456789"}}
+        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
+    found = about(account, SHY)
+    assert found.verdict == "This person hasn’t agreed to share a profile"
+    assert found.can_do.startswith("Consent comes with their first message")
+    assert [(step.label, step.value, step.used) for step in found.steps] == [
+        ("Username", None, False),
+        ("Name", None, False),
+        ("Short ID", f"@user_{SHY[-6:]}", True),
+    ]
+    [call] = found.lookups
+    assert (call.asked_by, call.http_status, call.code, call.took_ms) == ("Backfill job", 403, "230", 312)
+    assert (found.tries, found.most_tries) == (1, STOP_AFTER)
+    assert found.conversation_id is not None
+    assert found.raw is not None
+    assert "canary" not in found.raw
+
+
+def test_a_username_says_where_it_came_from(account: Account) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now()))
+    found = about(account, LEA)
+    assert [(step.told, step.value, step.used) for step in found.steps[:2]] == [
+        ("Conversations API", "@lea.moreau", True),
+        ("Conversations API", "Léa", False),
+    ]
+    assert found.verdict == "Instagram told the username"
+
+
+def test_nobody_was_asked_yet_is_a_reason_too(account: Account) -> None:
+    assert about(account, LEA).verdict == "Nobody was asked for this person yet"
+
+
+def test_every_reason_has_its_words() -> None:
+    assert {reason.value for reason in Reason} <= set(why.VERDICTS)
+
+
+def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
+    identity_id = db.session.execute(select(Identity.id).limit(1)).scalar_one()
+    assert why.identity_of(ELSEWHERE, account.id, LEA) is None
+    with pytest.raises(NotFound):
+        why.of(ELSEWHERE, identity_id)
