@@ -63,6 +63,10 @@ class Secret:
         except InvalidToken:
             raise SecretUnreadable("the stored token cannot be read with the configured keys") from None
 
+    def renewed(self) -> "Secret":
+        """Return the credential encrypted with the first key; raises SecretUnreadable when no configured key fits."""
+        return Secret.hide(self.reveal())
+
     def __repr__(self) -> str:
         return "Secret(…)"
 

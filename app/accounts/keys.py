@@ -1,0 +1,35 @@
+"""Keys of stored tokens: encrypt all of them with the newest one."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select, update
+
+from app.db import transaction
+from app.db.types import SecretUnreadable
+from app.models.inbox import Account
+from app.viewer import Role, Viewer
+
+
+@dataclass(slots=True)
+class Rotated:
+    """How many tokens were encrypted anew, and the accounts whose token no configured key can read."""
+
+    rotated: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def rotate(viewer: Viewer) -> Rotated:
+    """Encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS, for admins; what is unreadable stays."""
+    viewer.require(Role.ADMIN)
+    done = Rotated()
+    with transaction.write() as tx:
+        stored = select(Account.id, Account.ig_account_id, Account.token).where(Account.token.is_not(None))
+        for row in tx.execute(stored.with_for_update()).all():
+            try:
+                renewed = row.token.renewed()
+            except SecretUnreadable:
+                done.unreadable.append(row.ig_account_id)
+            else:
+                tx.execute(update(Account).where(Account.id == row.id).values(token=renewed))
+                done.rotated += 1
+    return done
