@@ -17,6 +17,7 @@ from app.models import identity, inbox, run, user
 from app.web import (
     accounts,
     assets,
+    avatars,
     dead_letters,
     deletions,
     filters,
@@ -80,6 +81,7 @@ def _open_doors(app: OpenAPI) -> None:
         preferences,
         dead_letters,
         deletions,
+        avatars,
     ):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)

@@ -38,6 +38,7 @@ RESOLVE = "resolve"
 BACKFILL_SLICE = "backfill_slice"
 REFRESH_SLICE = "refresh_slice"
 SYNC = "sync"
+AVATARS = "avatars"
 
 # The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
 TASKS = {
@@ -46,6 +47,7 @@ TASKS = {
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
     ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
+    AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch people's pictures", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "read conversations back", 86_400),
 }
 

@@ -1,6 +1,7 @@
 """The complete list of background functions: each says that it began, then hands over to a room."""
 
 from app import queue
+from app.identities import avatars as picturing
 from app.identities import resolve as resolving
 from app.ingest import sync as syncing
 from app.runs import execute
@@ -10,6 +11,12 @@ def resolve(account_id: int) -> None:
     """Look up the people of one account who wait for a name."""
     queue.started(queue.RESOLVE, account_id)
     resolving.waiting(account_id)
+
+
+def avatars(account_id: int) -> None:
+    """Fetch the pictures of one account's people."""
+    queue.started(queue.AVATARS, account_id)
+    picturing.fetch(account_id)
 
 
 def backfill_slice(run_id: str) -> None:

@@ -17,7 +17,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
-from app.identities import resolve
+from app.identities import avatars, resolve
 from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import beats, ledger, plan
 
@@ -71,6 +71,12 @@ def kick_due() -> None:
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
+def fetch_pictures() -> None:
+    """Have the pictures fetched that profiles brought."""
+    for account_id in avatars.pending():
+        queue.enqueue_once(queue.AVATARS, account_id)
+
+
 def fetch_announced() -> None:
     """Have conversations read back of which a message was announced but not delivered (an edit number 0)."""
     for account_id in waiting.announced(clock.now()):
@@ -97,6 +103,7 @@ DUTIES: dict[Callable[[], None], float] = {
     kick_due: 60,
     effects.settle_met: 60,
     fetch_announced: 15,
+    fetch_pictures: 10,
     forget.accounts: 5,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,

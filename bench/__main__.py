@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from app import settings
 from app.db import migrate
 from app.factory import create_app
-from bench import ingest, measures
+from bench import ingest, measures, naming
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -43,6 +43,8 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from measures.reading_back(nametag)
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
+    with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
+        yield from naming.backfill(nametag)
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
         with _installed(folder / "postgresql", address) as (nametag, floor):
@@ -51,7 +53,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
 
 
 @contextmanager
-def _installed(folder: Path, address: str) -> Iterator[tuple[Installation, str]]:
+def _installed(folder: Path, address: str, *crowd: str) -> Iterator[tuple[Installation, str]]:
     folder.mkdir()
     redis = installation.redis_of(folder)
     try:
@@ -60,7 +62,7 @@ def _installed(folder: Path, address: str) -> Iterator[tuple[Installation, str]]
                 with create_app().app_context():
                     migrate.upgrade()
                 processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
-                options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
+                options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR, *crowd)
                 nametag = installation.started(processes, chosen, *options)
             with _floor(address) as floor:
                 yield nametag, floor

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from app import clock
 from app.db.engine import db
 from app.errors import Invalid, NotFound
-from app.identities import display
+from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
-from app.models.identity import Identity
+from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
 
@@ -144,7 +144,9 @@ def listed(row: Any) -> ListedIdentity:
         ig_account_id=row.ig_account_id,
         ig_participant_id=row.ig_participant_id,
         display=shown,
-        avatar=display.avatar(row.ig_participant_id, shown),
+        avatar=display.avatar(
+            row.ig_participant_id, shown, avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
+        ),
         state=State.UNKNOWN if not shown.known else State.KNOWN if is_fresh(row.last_success_at) else State.STALE,
         username=shown.username,
         name=shown.name,
@@ -163,13 +165,17 @@ _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
     *(Identity.username_source, Identity.name_source, Identity.last_success_at, Identity.last_failure_at),
     *(Identity.failure_count, Identity.last_error, Identity.next_try_at, Account.ig_account_id),
+    StoredAvatar.version.label("picture"),
 )
 _STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(None))
 _NAMED = or_(Identity.username.is_not(None), Identity.name.is_not(None))
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id)
+    same_face = and_(
+        StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
+    )
+    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_face)
     found = found.where(Account.state != AccountState.DELETING)
     return found if viewer.account_ids is None else found.where(Identity.account_id.in_(viewer.account_ids))
 

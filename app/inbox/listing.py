@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 
 from app.db.engine import db
 from app.errors import Invalid
-from app.identities import display
+from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor
-from app.models.identity import Identity
-from app.models.inbox import Conversation
+from app.models.identity import Identity, StoredAvatar
+from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
 
 FILTERS = ("all", "unread", "unknown")
@@ -137,6 +137,10 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
     same_person = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
+    same_face = and_(
+        StoredAvatar.account_id == Conversation.account_id,
+        StoredAvatar.ig_participant_id == Conversation.ig_participant_id,
+    )
     found = (
         select(
             Conversation.id,
@@ -148,8 +152,12 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
             Conversation.unread_count,
             Identity.username,
             Identity.name,
+            StoredAvatar.version.label("picture"),
+            Account.ig_account_id,
         )
+        .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, same_person)
+        .outerjoin(StoredAvatar, same_face)
         .where(Conversation.account_id == account_id)
         .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
     )
@@ -169,7 +177,7 @@ def _row(row: Any, selected: int | None) -> Row:
     return Row(
         id=row.id,
         display=shown,
-        avatar=display.avatar(row.ig_participant_id, shown),
+        avatar=display.avatar(row.ig_participant_id, shown, _picture(row)),
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
         preview=row.last_message_preview,
@@ -177,6 +185,10 @@ def _row(row: Any, selected: int | None) -> Row:
         unread_count=row.unread_count,
         selected=row.id == selected,
     )
+
+
+def _picture(row: Any) -> str | None:
+    return avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
 
 
 def _address(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:

@@ -11,13 +11,13 @@ from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import display, sighting
+from app.identities import avatars, display, sighting
 from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
 from app.inbox.details import Details
 from app.instagram.events import Kind
-from app.models.identity import Identity
+from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation, Message
 from app.viewer import Viewer
 
@@ -48,6 +48,9 @@ class Thread:
 _PERSON = and_(
     Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
 )
+_FACE = and_(
+    StoredAvatar.account_id == Conversation.account_id, StoredAvatar.ig_participant_id == Conversation.ig_participant_id
+)
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
     *(Conversation.seen_until, Conversation.seen_at),
@@ -55,6 +58,7 @@ _KNOWN = (
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
     *(Identity.next_try_at, Identity.id.label("identity_id")),
+    StoredAvatar.version.label("picture"),
 )
 
 
@@ -93,6 +97,7 @@ def require(viewer: Viewer, conversation_id: int) -> Any:
         select(*_KNOWN)
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, _PERSON)
+        .outerjoin(StoredAvatar, _FACE)
         .where(Conversation.id == conversation_id)
     )
     if viewer.account_ids is not None:
@@ -166,7 +171,11 @@ def _parties(known: Any, account: str) -> Parties:
         ig_participant_id=known.ig_participant_id,
         own_ids=frozenset((known.ig_account_id, *known.own_ids)),
         person=shown,
-        person_avatar=display.avatar(known.ig_participant_id, shown),
+        person_avatar=display.avatar(
+            known.ig_participant_id,
+            shown,
+            avatars.address(known.ig_account_id, known.ig_participant_id, known.picture),
+        ),
         account_avatar=display.avatar(known.ig_account_id, DisplayName(account, account, None, known=True)),
         seen_until=known.seen_until,
         seen_at=known.seen_at,

@@ -10,7 +10,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import cache
-from app.models.identity import Identity, IdentityChange, Lookup
+from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, DeadLetter, Deletion, Message, WaitingEffect
 from app.models.run import Run, RunItem
 from app.viewer import Role, Viewer
@@ -74,6 +74,8 @@ def _account(account_id: int) -> None:
 def _traces(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     of_person = (Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     tx.execute(delete(Identity).where(*of_person))
+    pictured = (StoredAvatar.account_id == account_id, StoredAvatar.ig_participant_id == ig_participant_id)
+    tx.execute(delete(StoredAvatar).where(*pictured))
     renamed = (IdentityChange.account_id == account_id, IdentityChange.ig_participant_id == ig_participant_id)
     tx.execute(delete(IdentityChange).where(*renamed))
     looked_up = update(Lookup).where(Lookup.account_id == account_id, Lookup.ig_participant_id == ig_participant_id)

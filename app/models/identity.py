@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -83,6 +83,20 @@ class IdentityChange(Model):
     new_username: Mapped[str] = mapped_column(String(80))
     source: Mapped[Source] = mapped_column(Word(Source))
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class StoredAvatar(Model):
+    """A person's small picture; without `content` where it could not be fetched when that was last tried."""
+
+    __tablename__ = "avatars"
+    __table_args__ = (UniqueConstraint("account_id", "ig_participant_id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_participant_id: Mapped[str] = mapped_column(IgId)
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    version: Mapped[str | None] = mapped_column(String(16))
+    tried_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Lookup(Model):

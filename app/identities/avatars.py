@@ -1,0 +1,155 @@
+"""People's pictures: fetched by a worker, made small, kept beside the identity and gone with it."""
+
+import hashlib
+import io
+import logging
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from PIL import Image, ImageOps
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from app import clock, queue, settings
+from app.db import transaction
+from app.db.engine import db
+from app.errors import NotFound
+from app.instagram import pictures
+from app.instagram.addresses import RefusedAddress
+from app.instagram.pictures import NoPicture
+from app.models.identity import Identity, StoredAvatar
+from app.models.inbox import Account
+from app.viewer import Viewer
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP")  # by content; never SVG
+MOST_PIXELS = 4_096  # a side
+SIDE, MOST_BYTES = 96, 64 * 1024
+AGAIN = timedelta(hours=24)  # after a failure
+TURN = 50  # pictures
+_HEX = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small WebP picture and the version that names it."""
+
+    content: bytes
+    version: str
+
+
+def pending() -> list[int]:
+    """Return the accounts that have pictures to fetch."""
+    return list(
+        db.session.scalars(select(Identity.account_id).outerjoin(StoredAvatar, _SAME).where(*_wanted()).distinct())
+    )
+
+
+def fetch(account_id: int) -> int:
+    """Fetch the pictures of an account that are new, or failed a day ago, for one turn; returns how many came."""
+    columns = (Identity.ig_participant_id, Identity.picture_url)
+    found = select(*columns).outerjoin(StoredAvatar, _SAME).where(Identity.account_id == account_id, *_wanted())
+    people = db.session.execute(found.order_by(Identity.picture_at.desc()).limit(TURN)).all()
+    db.session.rollback()
+    brought = 0
+    for ig_participant_id, url in people:
+        picture = _fetched(account_id, url or "")
+        brought += picture is not None
+        _keep(account_id, ig_participant_id, picture)
+        if queue.stopping():
+            break
+    return brought
+
+
+def of(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> Picture:
+    """Return a person's picture; raises NotFound where there is none, also for whom the viewer may not see."""
+    found = (
+        select(StoredAvatar.content, StoredAvatar.version)
+        .join(Account, Account.id == StoredAvatar.account_id)
+        .where(
+            Account.ig_account_id == ig_account_id,
+            StoredAvatar.ig_participant_id == ig_participant_id,
+            StoredAvatar.content.is_not(None),
+        )
+    )
+    if viewer.account_ids is not None:
+        found = found.where(Account.id.in_(viewer.account_ids))
+    row = db.session.execute(found).first()
+    if row is None:
+        raise NotFound("picture")
+    return Picture(row.content, row.version)
+
+
+def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
+    """Return where a page finds a picture, None where there is none."""
+    return f"/avatars/{ig_account_id}/{ig_participant_id}?v={version}" if version else None
+
+
+def small(content: bytes) -> bytes:
+    """Return a picture as a WebP of 96 by 96 without anything but its pixels.
+
+    Raises NoPicture for what is no JPEG, PNG or WebP, or is too large to be decoded safely.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            if max(opened.size) > MOST_PIXELS:
+                raise NoPicture("it has too many pixels")
+            opened.draft("RGB", (SIDE * 2, SIDE * 2))
+            fitted = ImageOps.fit(opened.convert("RGB"), (SIDE, SIDE))
+    except NoPicture:
+        raise
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        raise NoPicture(f"it is no picture ({type(error).__name__})") from None
+    written = io.BytesIO()
+    fitted.save(written, "WEBP", quality=80)
+    return written.getvalue()
+
+
+def expires_at(url: str) -> datetime | None:
+    """Return when a picture's address ends (aware UTC), as `oe` says in hexadecimal (instagram-platform.md 7)."""
+    told = parse_qs(urlsplit(url).query).get("oe", [""])[0]
+    return clock.from_timestamp(int(told, 16)) if _HEX.fullmatch(told) else None
+
+
+_SAME = and_(
+    StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
+)
+
+
+def _wanted() -> tuple[ColumnElement[bool], ...]:
+    never = StoredAvatar.tried_at.is_(None)
+    newer = StoredAvatar.tried_at < Identity.picture_at
+    failed = and_(StoredAvatar.content.is_(None), StoredAvatar.tried_at < clock.now() - AGAIN)
+    return Identity.picture_url.is_not(None), or_(never, newer, failed)
+
+
+def _fetched(account_id: int, url: str) -> bytes | None:
+    ends = expires_at(url)
+    if ends is not None and ends < clock.now():
+        return None
+    try:
+        picture = small(pictures.fetch(url, settings.current().media_hosts))
+    except (NoPicture, RefusedAddress) as reason:
+        logger.info("a picture was not kept", extra={"account": account_id, "reason": str(reason)})
+        return None
+    return picture if len(picture) <= MOST_BYTES else None
+
+
+def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> None:
+    version = hashlib.blake2s(content, digest_size=8).hexdigest() if content else None
+    values = {"tried_at": clock.now(), "content": content, "version": version}
+    with transaction.write() as tx:
+        if tx.execute(select(Identity.id).where(*_is(account_id, ig_participant_id))).first() is None:
+            return  # forgotten meanwhile
+        row = tx.insert(StoredAvatar).values(account_id=account_id, ig_participant_id=ig_participant_id, **values)
+        # A picture that cannot be fetched again is better than none.
+        changed = values if content else {"tried_at": values["tried_at"]}
+        tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
+        if content:
+            tx.touch(account_id)
+
+
+def _is(account_id: int, ig_participant_id: str) -> tuple[ColumnElement[bool], ...]:
+    return Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id

@@ -1,0 +1,90 @@
+"""Which addresses of pictures may be fetched, and from which machine: decided once, before anything is sent.
+
+What a stranger controls is never resolved twice: the connection goes to the very address that was checked.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+URL_CHARACTERS = 4_000
+# What two parsers could read differently is refused before it is parsed (reliability.md M17).
+_PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
+_HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
+# Our own list: Python 3.11 calls several of these public (reliability.md M17, S35).
+_CLOSED = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/3", "::/96", "::ffff:0:0/96", "64:ff9b::/32", "2002::/16", "2001::/23"),
+        *("2001:db8::/32", "fc00::/7", "fe80::/9", "ff00::/8"),
+    )
+)
+Resolve = Callable[[str, int], Sequence[str]]
+
+
+class RefusedAddress(Exception):
+    """An address from which no picture is fetched; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a picture is fetched: the machine's address, the name it must answer to, and what to ask for."""
+
+    tls: bool
+    host: str
+    address: str
+    port: int
+    path: str
+
+
+def target(url: str, media_hosts: Iterable[str], *, resolve: Resolve | None = None) -> Target:
+    """Return where `url` may be fetched; an entry of `media_hosts` with a port allows plain HTTP to exactly it.
+
+    Raises RefusedAddress for every other scheme, host, port or form, and for a name that leads to a closed network.
+    """
+    if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
+        raise RefusedAddress("it has characters that no address needs")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise RefusedAddress("it cannot be read") from None
+    if "@" in parts.netloc or not _HOST.fullmatch(host):
+        raise RefusedAddress("its host is not plain")
+    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+    allowed = tuple(entry.lower() for entry in media_hosts)
+    if parts.scheme == "http" and port and f"{host}:{port}" in allowed:
+        return Target(False, host, host, port, path)
+    if parts.scheme != "https" or port not in (None, 443):
+        raise RefusedAddress("it is neither https nor one of the exact addresses that are allowed")
+    if not any(host == entry or host.endswith(f".{entry}") for entry in allowed):
+        raise RefusedAddress("its host is not one of MEDIA_HOSTS")
+    return Target(True, host, _open_address((resolve or _resolved)(host, 443)), 443, path)
+
+
+def is_open(address: str) -> bool:
+    """Return whether an IP address belongs to the public internet."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return not any(parsed.version == closed.version and parsed in closed for closed in _CLOSED)
+
+
+def _open_address(addresses: Sequence[str]) -> str:
+    if not addresses or not all(map(is_open, addresses)):
+        raise RefusedAddress("its name does not lead to the public internet alone")
+    return addresses[0]
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise RefusedAddress("its name leads nowhere") from None
+    return [str(each[4][0]) for each in found]

@@ -1,0 +1,27 @@
+"""A backfill of a large crowd: what it costs and how long it takes until everyone with a username has a name."""
+
+import time
+from collections.abc import Iterator
+
+from bench.measures import ACCOUNT, Figure
+from tests.bed.installation import Installation
+from tests.bed.waiting import until
+
+CROWD = ("--people", "2200", "--backlog", "6000")
+SWEPT = "SELECT swept_people FROM runs WHERE swept_pages >= sweep_pages"
+
+
+def backfill(nametag: Installation) -> Iterator[Figure]:
+    """Over a thousand people of one account wrote long ago; nobody was looked up yet."""
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 120)
+    began = time.perf_counter()
+    run_id = nametag.command("backfill-profiles", "--account-id", ACCOUNT).strip()
+    until(lambda: nametag.value(SWEPT) is not None, "the pages are read", 120)
+    seconds = time.perf_counter() - began
+    [run] = nametag.rows("SELECT total, swept_pages, swept_people FROM runs WHERE id = :id", id=run_id)
+    nametag.command("jobs", "cancel", run_id)
+    assert run.swept_people > 900
+    yield Figure("calls to name 1,000 people who have usernames", run.swept_pages * 1000 / run.swept_people, 25, "")
+    yield Figure("seconds until 1,000 people are named", seconds * 1000 / run.swept_people, 60, "s")
+    over = [call for call in nametag.sandbox.get("calls") if call["over_limit"]]
+    yield Figure("calls over Meta's limit of 2 pages a second", len(over), 0, "")
