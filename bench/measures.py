@@ -33,6 +33,11 @@ CONVERSATIONS = 10_000
 CONVERSATIONS_READ = 300
 ROUNDS = 5
 NAMED = "SELECT 1 FROM identities WHERE ig_participant_id = :person AND username IS NOT NULL"
+FACELESS = (
+    "SELECT count(*) FROM identities i LEFT JOIN avatars a"
+    " ON a.account_id = i.account_id AND a.ig_participant_id = i.ig_participant_id"
+    " WHERE i.picture_url IS NOT NULL AND a.tried_at IS NULL"
+)
 WAITING = "SELECT count(*) FROM identities WHERE username IS NULL AND last_error IS NULL"
 _numbers = count(1)
 _CONVERSATION = (
@@ -108,6 +113,7 @@ def webhooks(nametag: Installation, floor: str) -> Iterator[Figure]:
 def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
     """The list page with 10,000 conversations, and a poll that finds nothing new; each beside hello in its round."""
     until(lambda: nametag.value(WAITING) == 0, "everyone who wrote was looked up", 120)
+    until(lambda: nametag.value(FACELESS) == 0, "every picture was fetched", 180)
     _fill(nametag)
     url, cookie = nametag.web.url, sign_in(nametag.web.url)
     page = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", cookie),))

@@ -1,10 +1,10 @@
 """The engine per dialect, the declarative base, and what makes both safe over a fork."""
 
 import os
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
@@ -97,7 +97,7 @@ def _watch(engine: Engine) -> None:
         event.listen(engine, "begin", _sqlite_begin)
     else:
         event.listen(engine, "checkin", _used)
-        event.listen(engine, "checkout", _tried)
+        event.listen(engine, "checkout", _trying(engine))
     # A forked child must not talk through its parent's connections (dependencies.md 4).
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
 
@@ -127,14 +127,19 @@ def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> N
     record.info["used_at"] = clock.monotonic()
 
 
-def _tried(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-    # pool_pre_ping asks before every use, which is a round trip in each delivery; who was just used is there.
-    if clock.monotonic() - record.info.get("used_at", 0.0) < IDLE_SECONDS:
-        return
-    try:
-        cursor = connection.cursor()
-        cursor.execute("SELECT 1")
-        cursor.close()
-        connection.rollback()
-    except psycopg.Error as error:
-        raise DisconnectionError from error
+def _trying(engine: Engine) -> Callable[[DBAPIConnection, ConnectionPoolEntry, object], None]:
+    driver_error = engine.dialect.loaded_dbapi.Error  # not imported: with SQLite the driver is never loaded
+
+    def tried(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        # pool_pre_ping asks before every use, which is a round trip in each delivery; who was just used is there.
+        if clock.monotonic() - record.info.get("used_at", 0.0) < IDLE_SECONDS:
+            return
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.close()
+            connection.rollback()
+        except driver_error as error:
+            raise DisconnectionError from error
+
+    return tried

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text, update
+from sqlalchemy import NullPool, create_engine, select, text, update
 
 from app import settings, versions
-from app.db import transaction
+from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import WriteOutsideTransaction
 from app.errors import Unavailable
@@ -129,6 +129,31 @@ def test_a_folder_that_is_gone_is_unavailable_rather_than_a_crash(app: Flask, tm
         nowhere = create_app()
     with nowhere.app_context(), pytest.raises(Unavailable), transaction.write():
         pass
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_connection_that_died_unused_is_replaced_and_one_that_died_just_now_costs_one_try(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = an_account().id
+    db.session.remove()
+    _end_every_connection()
+    with pytest.raises(Unavailable), transaction.write() as tx:
+        tx.execute(update(Account).values(username="lost"))
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="the next try"))
+    monkeypatch.setattr(engine, "IDLE_SECONDS", 0)
+    _end_every_connection()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="after a pause"))
+    assert name_of(account_id) == "after a pause"
+
+
+def _end_every_connection() -> None:
+    apart = create_engine(db.engine.url, poolclass=NullPool)
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    with apart.connect() as connection:
+        connection.execute(text(ended + "pg_backend_pid()"))
 
 
 def _add_one() -> None:
