@@ -34,6 +34,31 @@ def server() -> Iterator[URL]:
         yield from _own(Path(folder), _binaries())
 
 
+@contextmanager
+def own_server() -> Iterator[URL]:
+    """Run a server that the test may `halt` and `resume`; never the given one."""
+    with tempfile.TemporaryDirectory(prefix="nt-pg-", ignore_cleanup_errors=True) as folder:
+        yield from _own(Path(folder), _binaries())
+        _control(URL.create("postgresql+psycopg", query={"host": folder}), "-m", "immediate", "stop")
+
+
+def halt(server_url: URL) -> None:
+    """Stop an own server under whoever uses it; what was committed is flushed, which ours is not set to do at once."""
+    _control(server_url, "-m", "fast", "stop")
+
+
+def resume(server_url: URL) -> None:
+    """Start an own server again, on what it had committed."""
+    folder = str(server_url.query["host"])
+    _control(server_url, "-l", f"{folder}/resumed.log", "-o", f"-k {folder} {FAST}", "start")
+
+
+def _control(server_url: URL, *arguments: str) -> None:
+    account, data = _account(), f"{server_url.query['host']}/data"
+    command: list[str | Path] = [_binaries() / "pg_ctl", "-D", data, "-w", *arguments]
+    subprocess.run(command, capture_output=True, check=False, **_as(account))
+
+
 def create(server_url: URL, name: str, template: str | None = None) -> URL:
     """Create the database `name`, as a copy of `template` if there is one; return its URL."""
     copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""

@@ -1,0 +1,140 @@
+"""What an installation does when a part under it fails: answers in time, loses nothing, is whole again by itself."""
+
+import hashlib
+import hmac
+import resource
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app import settings
+from app.db import migrate
+from app.factory import create_app
+from tests.bed import databases, installation, postgresql
+from tests.bed.installation import Installation
+from tests.bed.processes import Processes
+from tests.bed.waiting import until
+from tests.cast import LEA, a_delivery, a_message_event
+from tests.whole.conftest import Install
+
+LONGEST_SECONDS = 4.0  # reliability.md R11
+MESSAGES = "SELECT count(*) FROM messages"
+POSTS = 20
+
+
+def post(nametag: Installation, text: str = "Bonjour") -> tuple[int, float]:
+    """Deliver one message; returns the status, and how long the answer took."""
+    body = a_delivery(a_message_event(LEA, text))
+    began = time.monotonic()
+    try:
+        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body))
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        status = refused.code
+    return status, time.monotonic() - began
+
+
+def posts(nametag: Installation) -> list[tuple[int, float]]:
+    """Deliver twenty messages, four at a time."""
+    answers: list[tuple[int, float]] = []
+
+    def some() -> None:
+        answers.extend(post(nametag) for _ in range(POSTS // 4))
+
+    threads = [threading.Thread(target=some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: Install, database: str) -> None:
+    """F1."""
+    nametag = install()
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answers = posts(nametag)
+    other.rollback()
+    other.close()
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS + 1
+    assert nametag.value(MESSAGES) == 0
+    assert post(nametag)[0] == 200
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Install, database: str) -> None:
+    """F2, with a limit of the file's size as a stand-in for a full disk."""
+    nametag = install()
+    assert post(nametag)[0] == 200
+    with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
+        answers = posts(nametag)
+        assert _send(nametag, "/login") == 200
+    kept = sum(status == 200 for status, _ in answers)
+    assert {status for status, _ in answers} <= {200, 503}
+    assert kept < POSTS
+    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
+    until(lambda: post(nametag)[0] == 200, "there is room again", 10)
+    assert nametag.value(MESSAGES) == kept + 2
+
+
+@pytest.mark.timeout(120)
+def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
+    processes: Processes, redis_server: str, tmp_path: Path
+) -> None:
+    """F3."""
+    with postgresql.own_server() as server:
+        address = databases.address(postgresql.create(server, "faults"))
+        with settings.using(database_url=address, redis_url=redis_server) as chosen:
+            with create_app().app_context():
+                migrate.upgrade()
+            nametag = installation.started(processes, chosen)
+        assert post(nametag)[0] == 200
+        postgresql.halt(server)
+        answers = posts(nametag)
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
+        postgresql.resume(server)
+        until(lambda: post(nametag)[0] == 200, "the database is used again", 10)
+        assert nametag.value(MESSAGES) >= 2
+
+
+@contextmanager
+def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
+    """Let the web process make no file larger than the write-ahead log is now."""
+    log = database.with_name(database.name + "-wal")
+    allowed = max(file.stat().st_size for file in (log, database) if file.exists())
+    workers = _children(nametag.web.id)
+    for worker in workers:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (allowed, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        for worker in workers:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _children(process_id: int) -> list[int]:
+    told = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(child) for child in told.split()]
+
+
+def _send(nametag: Installation, path: str, body: bytes | None = None, signature: str = "") -> int:
+    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
+    asked = urllib.request.Request(nametag.web.url + path, data=body, headers=headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return int(answer.status)
+
+
+def _signature(nametag: Installation, body: bytes) -> str:
+    secret = nametag.processes.variables["META_APP_SECRETS"].partition(",")[0]
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
