@@ -44,12 +44,15 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
-        yield from naming.backfill(nametag)
+        yield from naming.backfill(nametag, on="SQLite")
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
         with _installed(folder / "postgresql", address) as (nametag, floor):
             yield from ingest.speed(nametag, floor, on="PostgreSQL")
             yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
+        crowded = databases.address(postgresql.create(server, "crowd"))
+        with _installed(folder / "crowd-on-postgresql", crowded, *naming.CROWD) as (nametag, _):
+            yield from naming.backfill(nametag, on="PostgreSQL")
 
 
 @contextmanager

@@ -161,9 +161,9 @@ def sign_in(url: str) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def deliveries(nametag: Installation) -> Iterator[Request]:
+def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[Request]:
     """Draw signed deliveries of one message each, every tenth one twice, from people who have a name to be found."""
-    people = _nameable(nametag)
+    people = _nameable(nametag)[:among]
     last: Request | None = None
     for number in count():
         if last is None or number % 10:

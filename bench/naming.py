@@ -3,24 +3,35 @@
 import time
 from collections.abc import Iterator
 
+from bench import load, measures
 from bench.measures import ACCOUNT, Figure
 from tests.bed.installation import Installation
 from tests.bed.waiting import until
 
 CROWD = ("--people", "2200", "--backlog", "6000")
+SECONDS = 5.0
+WRITERS = 150  # who write now; all others wrote long ago
+WRITING = "SELECT count(*) FROM identities WHERE next_purpose = 'live'"
 SWEPT = "SELECT swept_people FROM runs WHERE swept_pages >= sweep_pages"
 
 
-def backfill(nametag: Installation) -> Iterator[Figure]:
-    """Over a thousand people of one account wrote long ago; nobody was looked up yet."""
+def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
+    """Over a thousand people of one account wrote long ago, nobody was looked up yet; meanwhile others write."""
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 120)
+    met = measures.deliveries(nametag, among=WRITERS)
+    load.at_full_speed(nametag.web.url, met, seconds=SECONDS, clients=16)
+    until(lambda: nametag.value(WRITING) == 0, "who writes meanwhile is known", 120)
     began = time.perf_counter()
     run_id = nametag.command("backfill-profiles", "--account-id", ACCOUNT).strip()
+    writing = measures.deliveries(nametag, among=WRITERS)
+    meanwhile = load.at_full_speed(nametag.web.url, writing, seconds=SECONDS, clients=16)
     until(lambda: nametag.value(SWEPT) is not None, "the pages are read", 120)
     seconds = time.perf_counter() - began
     [run] = nametag.rows("SELECT total, swept_pages, swept_people FROM runs WHERE id = :id", id=run_id)
     nametag.command("jobs", "cancel", run_id)
-    assert run.swept_people > 900
+    assert run.swept_people > 800
+    assert {answer.status for answer in meanwhile} == {200}
+    yield Figure(f"{on}: webhook at 16 clients while a backfill runs, p99", load.times_of(meanwhile).p99, 50, "ms")
     yield Figure("calls to name 1,000 people who have usernames", run.swept_pages * 1000 / run.swept_people, 25, "")
     yield Figure("seconds until 1,000 people are named", seconds * 1000 / run.swept_people, 60, "s")
     over = [call for call in nametag.sandbox.get("calls") if call["over_limit"]]

@@ -27,7 +27,8 @@ from app.text import clean_name
 
 logger = logging.getLogger(__name__)
 
-TOGETHER = 10  # people a transaction, so that deliveries get their turn between
+BREATH_SECONDS = 0.002  # in which a delivery that waits for SQLite's lock finds it free
+TOGETHER = 3  # people a transaction: deliveries wait for it, and are to be answered within 50 ms
 _NAMED = Settled(ItemState.RESOLVED)
 _PLACE = select(Run.sweep_pages, Run.swept_pages, Run.sweep_after)
 
@@ -78,6 +79,7 @@ def _settle(lease: Lease, seen: list[Sighting]) -> None:
     worth_noting = [each for each in seen if each.ig_participant_id in met | open_]
     for begin in range(0, len(worth_noting), TOGETHER):
         _settle_some(lease, worth_noting[begin : begin + TOGETHER], open_)
+        clock.sleep(BREATH_SECONDS)
 
 
 def _settle_some(lease: Lease, seen: list[Sighting], open_: set[str]) -> None:
