@@ -38,8 +38,10 @@ def server() -> Iterator[URL]:
 def own_server() -> Iterator[URL]:
     """Run a server that the test may `halt` and `resume`; never the given one."""
     with tempfile.TemporaryDirectory(prefix="nt-pg-", ignore_cleanup_errors=True) as folder:
-        yield from _own(Path(folder), _binaries())
-        _control(URL.create("postgresql+psycopg", query={"host": folder}), "-m", "immediate", "stop")
+        try:
+            yield from _own(Path(folder), _binaries())
+        finally:
+            _control(URL.create("postgresql+psycopg", query={"host": folder}), "-m", "immediate", "stop")
 
 
 def halt(server_url: URL) -> None:
