@@ -5,7 +5,7 @@ their state (calls/breaker) and the time of their last webhook (ingest/apply).
 import re
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from app import clock, queue, text
 from app.accounts import health, listing
@@ -18,6 +18,7 @@ from app.errors import Invalid, Unavailable
 from app.instagram.answers import Me
 from app.instagram.errors import CallFailed, Reason
 from app.models.inbox import Account, AccountState, Login
+from app.models.user import ApiToken, User
 from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
@@ -119,6 +120,18 @@ def _whose(ig_account_id: str, login: Login, token: str) -> Me:
 def _row(tx: Tx, ig_account_id: str) -> Account:
     account = tx.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one_or_none()
     if account is None:
-        account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now())
+        account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=Login.INSTAGRAM)
         tx.session.add(account)
+        tx.session.flush()
+        _withdraw(tx, account.id)
     return account
+
+
+def _withdraw(tx: Tx, account_id: int) -> None:
+    # SQLite gives the id of a removed account again: whoever was limited to that one must not see this one.
+    for holder in (User, ApiToken):
+        limited = tx.execute(select(holder.id, holder.account_ids).where(holder.account_ids.is_not(None)))
+        for row in limited.all():
+            if account_id in row.account_ids:
+                left = [each for each in row.account_ids if each != account_id]
+                tx.execute(update(holder).where(holder.id == row.id).values(account_ids=left))

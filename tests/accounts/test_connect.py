@@ -13,6 +13,7 @@ from app.db.engine import db
 from app.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.ingest import receive
 from app.models.inbox import Account, AccountState, Conversation, Login
+from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import (
     ATELIER_NORD,
@@ -167,3 +168,13 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     assert db.session.scalars(select(Conversation.account_id)).all() == [other.id]
     with pytest.raises(NotFound):
         connect.remove(OPERATOR, MAISON_LUNE)
+
+
+def test_who_was_limited_to_a_removed_account_does_not_see_the_next(app: Flask) -> None:
+    first = connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="IGAAone", check=False)
+    secret = api_tokens.create(OPERATOR, "crm", ["read"], [first.id])
+    connect.remove(OPERATOR, MAISON_LUNE)
+    connect.add(OPERATOR, ATELIER_NORD, login="facebook", token="EAAtwo", check=False)
+    token = api_tokens.presented(secret)
+    assert token is not None
+    assert listing.accounts(token.viewer()) == []
