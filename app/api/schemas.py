@@ -1,9 +1,10 @@
 """What programs send, as product.md 7 names it; anything more is refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from app import text
 from app.identities import listing
 from app.identities.listing import State
 from app.models.run import ItemState
@@ -23,6 +24,11 @@ class Sent(BaseModel):
     """Base of everything that is sent."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return text.storable(value) if isinstance(value, str) else value
 
 
 class ById(Sent):

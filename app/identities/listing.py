@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
-from app import clock
+from app import clock, text
 from app.db.engine import db
 from app.errors import Invalid, NotFound
 from app.identities import avatars, display
@@ -96,7 +96,8 @@ def wanted(
         raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
     if not 1 <= limit <= MOST_ROWS:
         raise Invalid({"limit": f"The limit should be a whole number from 1 to {MOST_ROWS}."})
-    return Wanted(account_id, State(state) if state else None, reason or None, q.strip(), limit, after)
+    search = text.storable(q.strip())
+    return Wanted(account_id, State(state) if state else None, reason or None, search, limit, after)
 
 
 def page(viewer: Viewer, want: Wanted) -> IdentityPage:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, or_, select, tuple_
 
+from app import text
 from app.db.engine import db
 from app.errors import Invalid
 from app.identities import avatars, display
@@ -79,7 +80,7 @@ def wanted(*, filter_: str = "all", q: str = "", limit: int | None = None, after
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit should be a whole number from 1."})
-    return Wanted(filter_, q.strip(), min(limit, MOST_ROWS), cursor.parse(after) if after else None)
+    return Wanted(filter_, text.storable(q.strip()), min(limit, MOST_ROWS), cursor.parse(after) if after else None)
 
 
 def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, selected: int | None = None) -> ListPage:

@@ -1,9 +1,21 @@
 """What programs may send."""
 
 import pytest
+from flask import Flask
 from pydantic import ValidationError
 
 from app.api.schemas import BackfillAsked, ConversationsAsked, IdentitiesAsked
+from tests.api.programs import a_program, problem
+from tests.cast import LEA, an_account, people_wrote
+
+NAMING = [
+    *("GET /messaging/conversations?q=%00", "GET /messaging/conversations?accountId=%00"),
+    *("GET /messaging/conversations?status=%00", "GET /messaging/conversations/%00"),
+    *("GET /api/identities?q=%00", "GET /api/identities?accountId=%00", "GET /api/identities/%00"),
+    *("GET /api/jobs/%00", "GET /api/jobs/%00/items", "POST /api/jobs/%00/cancel", "POST /api/jobs/%00/retry"),
+    "POST /api/social/instagram/inbox/refresh-identities?locationId=%00",
+    "POST /api/social/instagram/messages/backfill?locationId=%00",
+]
 
 
 def test_what_nobody_asked_for_is_refused() -> None:
@@ -22,3 +34,16 @@ def test_a_search_has_at_most_two_hundred_characters() -> None:
 def test_reasons_are_in_the_document() -> None:
     reason = IdentitiesAsked.model_json_schema()["properties"]["reason"]
     assert "never_tried" in str(reason)
+
+
+@pytest.mark.parametrize("address", NAMING)
+def test_what_no_database_can_keep_is_looked_for_in_vain(app: Flask, address: str) -> None:
+    an_account()
+    people_wrote(LEA)
+    method, _, path = address.partition(" ")
+    answer = a_program(app).call(method, path)
+    assert answer.status_code == 404 or answer.get_json()["data"] == [], answer.text
+
+
+def test_a_body_cannot_carry_what_no_database_can_keep(app: Flask) -> None:
+    problem(a_program(app).post("/api/workers/backfill-profiles", json={"accountId": "a\0\ud800"}), 404)
