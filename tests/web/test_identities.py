@@ -97,6 +97,11 @@ def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
     assert "1 person is looked up again" in answer.headers["HX-Trigger"]
 
 
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1"])
+def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> None:
+    assert "0 people are looked up" in click(ops, "/identities/refresh", id=number).headers["HX-Trigger"]
+
+
 def test_exports_are_for_ops(app: Flask, ops: FlaskClient) -> None:
     answer = ops.get("/identities/export?format=csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="identities.csv"'
