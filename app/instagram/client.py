@@ -1,15 +1,13 @@
 """One function a Graph call: credential and ids in, frozen dataclass or CallFailed out. Knows no budget, no row."""
 
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app import clock
 from app.instagram import errors, reading, strict, usage, wire
 from app.instagram.answers import ConversationPage, Me, Profile
+from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
 from app.instagram.wire import Answer
 from app.text import storable
@@ -24,20 +22,6 @@ PAGE_BYTES = 8 * 1024 * 1024
 RAW_CHARACTERS = 4000
 NO_PAGING: Mapping[str, str] = {}
 _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be bent with
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What a call is made with; `app_secret` is given for Facebook Login, whose calls are then proved to be ours."""
-
-    host_url: str
-    version: str
-    token: str
-    timeout_seconds: float
-    app_secret: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Credential({self.host_url})"
 
 
 def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str] = PROFILE_FIELDS) -> Profile:
@@ -157,7 +141,7 @@ def _asked(
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "token", "This is not a token of Meta's; reconnect the account")
     answer = send(
         f"{credential.host_url}/{credential.version}/{'/'.join(path)}",
-        parameters={**parameters, **_proof(credential)},
+        parameters={**parameters, **credential.proof},
         headers={"Authorization": f"Bearer {credential.token}"},
         seconds=credential.timeout_seconds,
         most_bytes=most_bytes,
@@ -168,13 +152,6 @@ def _asked(
     if answer.http_status == 200 and body is not None and "error" not in body:
         return answer, body
     raise errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
-
-
-def _proof(credential: Credential) -> dict[str, str]:
-    if not credential.app_secret:
-        return {}
-    digest = hmac.new(credential.app_secret.encode(), credential.token.encode(), hashlib.sha256)
-    return {"appsecret_proof": digest.hexdigest()}
 
 
 def _after(body: Mapping[str, Any]) -> str | None:

@@ -287,21 +287,6 @@ def test_an_account_that_does_not_exist_is_not_found(app: Flask) -> None:
         gate.profile(4711, LEA, purpose=Purpose.LIVE)
 
 
-def test_an_unreadable_token_asks_nobody_and_says_so(account: Account, instagram: Graph) -> None:
-    other_key = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
-    with settings.using(token_encryption_keys=other_key):
-        failure = failure_of(lambda: look(account))
-    assert (failure.scope, failure.reason, failure.code) == (Scope.ACCOUNT, Reason.TOKEN, "unreadable")
-    assert row_of(account).state_reason == gate.UNREADABLE
-    assert (instagram.requests, noted()) == ([], [])
-
-
-def test_an_account_without_a_token_asks_nobody(app: Flask, instagram: Graph) -> None:
-    failure = failure_of(lambda: look(an_account(token=None)))
-    assert (failure.scope, failure.code) == (Scope.ACCOUNT, "no_token")
-    assert instagram.requests == []
-
-
 def test_a_check_goes_through_an_open_breaker_and_closes_it(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
@@ -352,3 +337,28 @@ def test_both_logins_work_against_the_sandbox(sandbox: Sandbox, ig_account_id: s
             assert failure_of(lambda: gate.profile(account_id, GHOST, purpose=Purpose.LIVE)).code == "9010"
             assert failure_of(lambda: gate.profile(account_id, SHY, purpose=Purpose.LIVE)).reason is Reason.CONSENT
     assert not any(call["token_in_query"] for call in sandbox.get("calls"))
+
+
+@pytest.mark.parametrize("ig_account_id", [MAISON_LUNE, ATELIER_NORD])
+def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sandbox, ig_account_id: str) -> None:
+    tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
+    account = an_account(ig_account_id, token=tokens[ig_account_id])
+    hosts = {"graph_facebook_url": f"{sandbox.url}/facebook", "graph_instagram_url": f"{sandbox.url}/instagram"}
+    with settings.using(**hosts):
+        gate.missing_subscriptions(account.id, mend=True)
+    rows = [(row.call, row.purpose, row.http_status, row.answer) for row in noted()]
+    assert rows == [
+        ("subscribed_apps", Purpose.CHECK, 200, "What is subscribed"),
+        ("subscribed_apps", Purpose.CHECK, 200, "Subscribed"),
+    ]
+    assert used(account) == 0
+
+
+def test_only_a_dead_token_stops_more_than_the_call_about_webhooks(account: Account, instagram: Graph) -> None:
+    instagram.say = always(sampled("profile-error-4"))
+    assert failure_of(lambda: gate.missing_subscriptions(account.id, mend=True)).code == "4"
+    instagram.say = always(sampled("profile"))
+    look(account)
+    instagram.say = always(sampled("profile-error-190"))
+    assert failure_of(lambda: gate.missing_subscriptions(account.id, mend=True)).code.startswith("190")
+    assert row_of(account).state is AccountState.RECONNECT

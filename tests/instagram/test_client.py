@@ -13,7 +13,7 @@ import pytest
 
 from app.instagram import client
 from app.instagram.answers import Thread
-from app.instagram.client import Credential
+from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
 from tests.instagram.graph import Graph, always, answer, bomb, sampled, silent
 

@@ -1,0 +1,82 @@
+"""What a call is made with: the account's row, its token brought to light, the host that reads it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app import settings
+from app.calls import breaker
+from app.db import transaction
+from app.db.engine import db
+from app.db.types import Secret, SecretUnreadable
+from app.errors import NotFound
+from app.instagram.credential import Credential
+from app.instagram.errors import CallFailed, Reason, Scope
+from app.models.inbox import Account, AccountState, Login
+
+ME = "me"
+UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
+NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The row of the account that is asked about."""
+
+    id: int
+    ig_account_id: str
+    login: Login
+    ig_page_id: str | None
+    token: Secret | None
+    state: AccountState
+    state_reason: str | None
+
+    @property
+    def node(self) -> str:
+        """Whose conversations are read (instagram-platform.md 1)."""
+        return self.ig_page_id or ME if self.login is Login.FACEBOOK else ME
+
+
+def account(account_id: int) -> Called:
+    """Return the account as it is now; raises NotFound, and RuntimeError inside a transaction."""
+    refuse_inside_transaction()
+    db.session.rollback()  # a read that began earlier might not see a new token
+    columns = (Account.id, Account.ig_account_id, Account.login, Account.ig_page_id, Account.token)
+    found = select(*columns, Account.state, Account.state_reason).where(Account.id == account_id)
+    row = db.session.execute(found).one_or_none()
+    if row is None:
+        raise NotFound("account")
+    return Called(*row)
+
+
+def of(called: Called) -> Credential:
+    """Return what the account's calls are made with; raises CallFailed, and stops the account, without a token."""
+    try:
+        token = called.token.reveal() if called.token else ""
+    except SecretUnreadable:
+        failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "unreadable", UNREADABLE)
+    else:
+        if token:
+            return with_token(called.login, token)
+        failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
+    breaker.failed(called.id, failure, token=called.token)
+    raise failure
+
+
+def with_token(login: Login, token: str) -> Credential:
+    """Return what calls with this token are made with; Facebook Login proves that they are ours."""
+    chosen = settings.current()
+    facebook = login is Login.FACEBOOK
+    return Credential(
+        host_url=chosen.graph_facebook_url if facebook else chosen.graph_instagram_url,
+        version=chosen.graph_api_version,
+        token=token,
+        timeout_seconds=chosen.graph_timeout_seconds,
+        app_secret=chosen.meta_app_secrets[0] if facebook else None,
+    )
+
+
+def refuse_inside_transaction() -> None:
+    """Raise RuntimeError when a transaction is open: a call to Meta may take seconds."""
+    if transaction.is_open():
+        raise RuntimeError("a call to Meta may take seconds; it must not be made while a transaction is open")

@@ -1,0 +1,72 @@
+"""Rows of calls: one before each call to Meta, completed by its answer. The only writer of `lookups`."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import update
+
+from app import clock
+from app.db import transaction
+from app.errors import Unavailable
+from app.instagram.answers import ConversationPage, Me, Profile
+from app.models.identity import Lookup, Purpose
+
+logger = logging.getLogger(__name__)
+
+ANSWER_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked: of which account, by which name, why, about whom and for which run."""
+
+    account_id: int
+    name: str
+    purpose: Purpose
+    ig_participant_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A call that has its row; `began` is by the monotonic clock."""
+
+    row_id: int
+    began: float
+
+
+def begin(call: Call, *, at: datetime) -> Noted:
+    """Write down that a call is about to be made at `at` (aware UTC); raises Unavailable."""
+    with transaction.write() as tx:
+        row = tx.insert(Lookup).values(
+            account_id=call.account_id,
+            call=call.name,
+            purpose=call.purpose,
+            ig_participant_id=call.ig_participant_id,
+            run_id=call.run_id,
+            at=at,
+        )
+        row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
+    return Noted(row_id, clock.monotonic())
+
+
+def settle(noted: Noted, *, http_status: int | None, code: str | None, answer: str) -> None:
+    """Write down what came back; never raises: a row without an answer counts as spent all the same."""
+    values = {"http_status": http_status, "code": code, "answer": answer[:ANSWER_CHARACTERS]}
+    took_ms = round((clock.monotonic() - noted.began) * 1000)
+    try:
+        with transaction.write() as tx:
+            tx.execute(update(Lookup).where(Lookup.id == noted.row_id).values(took_ms=took_ms, **values))
+    except Unavailable:
+        logger.warning("the answer to lookup %s could not be noted", noted.row_id)
+
+
+def summary(answer: Profile | ConversationPage | Me) -> str:
+    """Return in a few words what an answer brought, without any name."""
+    if isinstance(answer, ConversationPage):
+        return f"{len(answer.threads)} conversations"
+    if isinstance(answer, Me):
+        return "The token works"
+    known = {"username": answer.username, "name": answer.name, "picture": answer.picture_url}
+    return ", ".join(field for field, value in known.items() if value) or "nothing but the id"

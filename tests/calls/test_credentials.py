@@ -1,0 +1,72 @@
+"""What an account's calls are made with, and what is said when its token cannot be brought to light."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from app import settings
+from app.calls import credentials, gate
+from app.db import transaction
+from app.db.engine import db
+from app.errors import NotFound
+from app.instagram.errors import CallFailed, Reason, Scope
+from app.models.identity import Purpose
+from app.models.inbox import Account, AccountState, Login
+from tests.calls.lookups import noted
+from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, an_account
+
+OTHER_KEY = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
+
+
+def failure_of(call: Callable[[], object]) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        call()
+    return caught.value
+
+
+def row_of(account: Account) -> Account:
+    return db.session.get_one(Account, account.id, populate_existing=True)
+
+
+def test_each_login_has_its_host_and_only_facebook_its_proof(app: Flask) -> None:
+    instagram = credentials.with_token(Login.INSTAGRAM, "IGAA")
+    assert (instagram.host_url, instagram.app_secret) == ("https://graph.instagram.com", None)
+    facebook = credentials.with_token(Login.FACEBOOK, "EAA")
+    assert (facebook.host_url, facebook.app_secret) == (
+        "https://graph.facebook.com",
+        settings.current().meta_app_secrets[0],
+    )
+
+
+def test_conversations_are_those_of_the_page_or_of_me(app: Flask) -> None:
+    assert credentials.account(an_account().id).node == "me"
+    assert credentials.account(an_account(ATELIER_NORD).id).node == ATELIER_NORD_PAGE
+
+
+@pytest.mark.row("S41", "F47")
+def test_an_unreadable_token_asks_nobody_and_says_so(app: Flask) -> None:
+    account = an_account()
+    with settings.using(token_encryption_keys=OTHER_KEY):
+        failure = failure_of(lambda: gate.profile(account.id, LEA, purpose=Purpose.LIVE))
+    assert (failure.scope, failure.reason, failure.code) == (Scope.ACCOUNT, Reason.TOKEN, "unreadable")
+    assert row_of(account).state is AccountState.RECONNECT
+    assert row_of(account).state_reason == credentials.UNREADABLE
+    assert noted() == []
+
+
+def test_an_account_without_a_token_asks_nobody(app: Flask) -> None:
+    account = an_account(token=None)
+    failure = failure_of(lambda: credentials.of(credentials.account(account.id)))
+    assert (failure.scope, failure.code) == (Scope.ACCOUNT, "no_token")
+
+
+def test_an_account_that_does_not_exist_is_not_found(app: Flask) -> None:
+    with pytest.raises(NotFound):
+        credentials.account(4711)
+
+
+def test_no_account_is_called_inside_a_transaction(app: Flask) -> None:
+    account = an_account()
+    with transaction.write(), pytest.raises(RuntimeError, match="transaction"):
+        credentials.account(account.id)
