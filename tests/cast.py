@@ -97,6 +97,6 @@ def a_delivery(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> byt
 
 def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
     """Return the headers that Meta would send with `body`, signed with `secret` or the first configured one."""
-    key = (secret or settings.current().meta_app_secrets[0]).encode()
+    key = (settings.current().meta_app_secrets[0] if secret is None else secret).encode()
     digest = hmac.new(key, body, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}

@@ -10,7 +10,7 @@ from app import clock, queue, settings
 from app.db import transaction
 from app.db.transaction import Tx
 from app.errors import Unavailable
-from app.ingest import apply, dead_letters, together
+from app.ingest import apply, dead_letters, refusals, together
 from app.ingest.apply import Addressee, MisaddressedError
 from app.ingest.together import Share
 from app.instagram import signatures, webhook
@@ -40,7 +40,7 @@ def delivery(body: bytes, signature: str | None) -> Receipt:
     Raises Unavailable when the database cannot take it; then Meta is to deliver again.
     """
     if not signatures.is_signed(body, signature, settings.current().meta_app_secrets):
-        logger.warning("a delivery was refused: its signature is missing or wrong")
+        refusals.one_more()
         return Receipt(401)
     received_at = clock.now()
     try:

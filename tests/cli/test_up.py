@@ -68,6 +68,7 @@ def test_a_taken_port_is_passed_over_with_a_line(processes: Processes) -> None:
     assert answers(url)
 
 
+@pytest.mark.row("S52")
 def test_everything_it_writes_is_the_owners_alone(processes: Processes, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     started, _ = up(processes, NAMETAG_DATA_DIR=str(data_dir))
@@ -113,11 +114,17 @@ def test_production_refuses_the_demo(processes: Processes) -> None:
     assert "--demo is refused when NAMETAG_ENV=production." in refused.stderr
 
 
-def test_a_wrong_setting_is_one_line_and_starts_nothing(processes: Processes, tmp_path: Path) -> None:
-    refused = processes.nametag("up", WORKERS="many")
+@pytest.mark.row("S2")
+@pytest.mark.parametrize(
+    ("name", "value"), [("WORKERS", "many"), ("META_APP_SECRETS", ","), ("META_APP_SECRETS", "a,,b")]
+)
+def test_a_wrong_setting_is_one_line_and_starts_nothing(
+    processes: Processes, tmp_path: Path, name: str, value: str
+) -> None:
+    refused = processes.nametag("up", **{name: value})
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
-    assert "WORKERS" in refused.stderr
+    assert name in refused.stderr
     assert not (tmp_path / "up.lock").exists()
 
 

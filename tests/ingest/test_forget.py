@@ -3,10 +3,8 @@
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import inspect, text
 
 from app.db import transaction
-from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.identities import resolve
 from app.ingest import dead_letters, forget, receive, replay
@@ -14,6 +12,7 @@ from app.models.inbox import Account, AccountState
 from app.models.run import Kind
 from app.runs import execute, plan
 from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.contents import places_of
 from tests.bed.processes import Sandbox
 from tests.cast import (
     ATELIER_NORD,
@@ -39,20 +38,6 @@ def account(meta: Sandbox) -> Account:
     for body in (misaddressed, a_delivery(early)):
         receive.delivery(body, signed(body)["X-Hub-Signature-256"])
     return account
-
-
-def places_of(*words: str) -> set[str]:
-    """Return the tables and Redis keys in which any of the words stands."""
-    db.session.rollback()
-    found = set()
-    for table in inspect(db.engine).get_table_names():
-        for row in db.session.execute(text(f"SELECT * FROM {table}")):
-            cells = " ".join(
-                bytes(cell).decode(errors="replace") if isinstance(cell, bytes) else str(cell) for cell in row
-            )
-            if any(word in cells for word in words):
-                found.add(table)
-    return found
 
 
 def cached(redis: Redis) -> list[bytes | str]:

@@ -10,9 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from app import clock
 from app.db.engine import db
-from app.models.inbox import Message
+from app.models.identity import Identity
+from app.models.inbox import Conversation, DeadLetter, Message
 from tests.cast import CAMILLE, a_delivery, a_message_event, an_account, signed
+from tests.web.browsing import signed_in
 
 SAMPLES = [path.read_bytes() for path in (Path(__file__).parents[1] / "samples").glob("webhook-*.json")]
 BODIES = 25_000
@@ -77,6 +80,7 @@ def door(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.mark.row("R7")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the door that is tried, not the database
 def test_no_body_makes_the_door_fail_and_no_neighbour_is_lost(door: FlaskClient) -> None:
@@ -93,6 +97,58 @@ def test_no_body_makes_the_door_fail_and_no_neighbour_is_lost(door: FlaskClient)
         assert answer.status_code < 500, body
     landed = select(func.count()).select_from(Message).where(Message.mid.startswith("neighbour-"))
     assert db.session.execute(landed).scalar_one() == sent
+
+
+HOSTILE = {
+    "100,000 levels": b'{"object": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "33 levels": b'{"object": ' + b"[" * 33 + b"]" * 33 + b"}",
+    "5,000 digits": b'{"object": "instagram", "entry": ' + b"9" * 5_000 + b"}",
+    "infinity": b'{"object": "instagram", "entry": [1e400]}',
+    "NaN": b'{"object": "instagram", "entry": [NaN]}',
+    "UTF-16": a_delivery(a_message_event()).decode().encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf" + a_delivery(a_message_event()),
+    "a byte that is no UTF-8": a_delivery(a_message_event()).replace(b"Bonjour", b"\xff\xfe"),
+}
+CLEANED = {
+    "doubled keys": a_delivery(a_message_event(text="first")).replace(b'"text"', b'"text": 7, "text"'),
+    "half a surrogate pair": a_delivery(a_message_event(text="half")).replace(b"half", b"\\ud83d half"),
+    "a NUL in a text": a_delivery(a_message_event(text="nul")).replace(b"nul", b"\\u0000 nul"),
+    "a NUL and a half in a key": a_delivery(a_message_event(**{"a_key": 1})).replace(b"a_key", b"\\u0000\\ud83d"),
+    "a NUL in a mid": a_delivery(a_message_event(mid="mid-x")).replace(b"mid-x", b"mid-\\u0000\\ud83d"),
+    "a NUL in an id": a_delivery(a_message_event("1520000000000099")).replace(b"0000099", b"000\\u0000\\ud83d"),
+    "a NUL in a title": a_delivery(
+        a_message_event(attachments=[{"type": "share", "payload": {"url": "https://x.fbcdn.net/", "title": "TITLE"}}])
+    ).replace(b"TITLE", b"\\u0000\\ud83d"),
+    "2 to the 63rd as a time": a_delivery(a_message_event(at_ms=2**63)),
+}
+
+
+@pytest.mark.row("S7", "F45")
+def test_hostile_json_is_kept_or_cleaned_and_every_page_still_shows(app: Flask) -> None:
+    an_account()
+    door, ops = app.test_client(), signed_in(app)
+    for name, body in (HOSTILE | CLEANED).items():
+        began = clock.monotonic()
+        answer = door.post("/webhooks/instagram", data=body, headers=signed(body))
+        assert clock.monotonic() - began < 0.25, name
+        assert answer.status_code == (400 if name in HOSTILE else 200), name
+    db.session.rollback()
+    whole = list(db.session.scalars(select(DeadLetter.explanation).where(DeadLetter.ig_account_id.is_(None))))
+    assert len(whole) == len(HOSTILE)
+    assert all(explanation.startswith("the body") for explanation in whole)
+    texts = set(db.session.scalars(select(Message.text)))
+    assert {"first", "\ufffd half", "\ufffd nul"} <= texts
+    for address in _readable(app):
+        assert ops.get(address, follow_redirects=True).status_code == 200, address
+
+
+def _readable(app: Flask) -> list[str]:
+    plain = [rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ()) and not rule.arguments]
+    ours = [path for path in plain if not path.startswith(("/api", "/messaging", "/webhooks", "/admin"))]
+    conversations = [f"/inbox/{number}" for number in db.session.scalars(select(Conversation.id))]
+    people = [f"/identities/{number}" for number in db.session.scalars(select(Identity.id))]
+    assert conversations
+    return [*ours, *conversations, *people, "/identities/export?format=jsonl"]
 
 
 def test_a_thousand_items_land_at_once(app: Flask) -> None:

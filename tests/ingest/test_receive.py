@@ -16,6 +16,7 @@ from app.errors import Unavailable
 from app.ingest import apply, receive, together
 from app.ingest.receive import Receipt
 from app.models.inbox import Conversation, DeadLetter, Message
+from tests.bed import contents
 from tests.cast import (
     ATELIER_NORD,
     CAMILLE,
@@ -65,7 +66,31 @@ def test_a_wrong_signature_stores_nothing(app: Flask) -> None:
     assert (count(Message), count(DeadLetter)) == (0, 0)
 
 
+@pytest.mark.row("S3", "F31")
 def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
+    an_account()
+    body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
+    answers = [deliver(body).status]
+    before = contents.tables()
+
+    def post() -> None:
+        with app.app_context():
+            answers.append(deliver(body).status)
+
+    threads = [threading.Thread(target=post) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers += [deliver(body).status for _ in range(100)]
+    assert answers == [200] * 121
+    assert contents.tables() == before
+    assert count(Message) == 3
+    assert conversations()[0].unread_count == 2
+
+
+@pytest.mark.row("S3", "F31")
+def test_the_same_first_bytes_at_once_are_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
     answers: list[int] = []
@@ -74,13 +99,13 @@ def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
         with app.app_context():
             answers.append(deliver(body).status)
 
-    threads = [threading.Thread(target=post) for _ in range(12)]
+    threads = [threading.Thread(target=post) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [200] * 12
-    assert count(Message) == 3
+    assert answers == [200] * 20
+    assert (count(Message), count(DeadLetter)) == (3, 0)
     assert conversations()[0].unread_count == 2
 
 
@@ -122,12 +147,24 @@ def test_the_same_dead_letter_twice_only_counts_up(app: Flask) -> None:
     assert db.session.scalars(select(DeadLetter)).one().times == 2
 
 
+@pytest.mark.row("S4")
 def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None:
     an_account()
     an_account(ATELIER_NORD)
-    deliver(a_delivery(a_message_event(LEA, "pour un autre", recipient=ATELIER_NORD)))
-    assert conversations() == []
-    assert db.session.scalars(select(DeadLetter)).one().reason == "misaddressed"
+    deliver(a_delivery(a_message_event(LEA, "à eux", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD))
+    before = contents.tables(but=("dead_letters",))
+    foreign = (
+        a_message_event(LEA, "pour un autre", recipient=ATELIER_NORD),
+        a_message_event(ATELIER_NORD, "de leur part", recipient=LEA),
+        an_echo_event(LEA, "de leur part", sender=ATELIER_NORD),
+        {"sender": {"id": LEA}, "recipient": {"id": ATELIER_NORD}, "read": {"mid": "never"}, "timestamp": 1},
+    )
+    assert deliver(a_delivery(*foreign[:3])).dead == 3
+    deliver(a_delivery(foreign[3]))
+    assert contents.tables(but=("dead_letters", "waiting_effects", "accounts")) == {
+        name: rows for name, rows in before.items() if name not in ("waiting_effects", "accounts")
+    }
+    assert set(db.session.scalars(select(DeadLetter.reason))) == {"misaddressed"}
 
 
 def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:

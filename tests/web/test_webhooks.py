@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from typing import NoReturn
 
 import pytest
@@ -11,8 +12,9 @@ from sqlalchemy import func, select
 from app import settings
 from app.db.engine import db
 from app.errors import Unavailable
-from app.ingest import receive
+from app.ingest import receive, refusals
 from app.models.inbox import DeadLetter, Message
+from tests.bed import contents
 from tests.cast import LEA, a_delivery, a_message_event, an_account, signed
 
 MIB = 1024 * 1024
@@ -30,30 +32,38 @@ def handshake(client: FlaskClient, **changes: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
+@pytest.mark.row("S11")
 def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) -> None:
     assert handshake(client) == (200, "1158201444")
-    answer = client.get(ADDRESS)
+    token = settings.current().meta_verify_token
+    answer = client.get(f"{ADDRESS}?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=Az_-9")
+    assert answer.text == "Az_-9"
     assert answer.content_type == "text/plain; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.row("S11")
 @pytest.mark.parametrize("changes", [{"verify_token": "guessed"}, {"verify_token": "é"}, {"mode": "unsubscribe"}])
 def test_a_handshake_without_our_token_is_refused(client: FlaskClient, changes: dict[str, str]) -> None:
     assert handshake(client, **changes)[0] == 403
 
 
-@pytest.mark.parametrize("challenge", ["<script>alert(1)</script>", "", "a b", "x" * 129])
+@pytest.mark.row("S11")
+@pytest.mark.parametrize("challenge", ["<script>alert(1)</script>", "", "a b", "x" * 129, "é", "1\n"])
 def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -> None:
     status, text = handshake(client, challenge=challenge)
     assert status == 400
     assert "<" not in text
 
 
+@pytest.mark.row("S11")
 def test_missing_or_doubled_parameters_are_refused(client: FlaskClient) -> None:
-    assert client.get(ADDRESS).status_code == 400
-    token = settings.current().meta_verify_token
-    doubled = f"{ADDRESS}?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1&hub.challenge=2"
-    assert client.get(doubled).status_code == 400
+    parameters = ["hub.mode=subscribe", f"hub.verify_token={settings.current().meta_verify_token}", "hub.challenge=1"]
+    assert client.get(f"{ADDRESS}?{'&'.join(parameters)}").status_code == 200
+    for each in parameters:
+        missing = "&".join(other for other in parameters if other != each)
+        assert client.get(f"{ADDRESS}?{missing}").status_code == 400
+        assert client.get(f"{ADDRESS}?{'&'.join([*parameters, each])}").status_code == 400
 
 
 def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: FlaskClient) -> None:
@@ -65,19 +75,43 @@ def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: Fl
     assert "Set-Cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("signature", [None, "", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 64, "sha256=é"])
-def test_an_unsigned_delivery_is_refused(client: FlaskClient, signature: str | None) -> None:
+BODY = a_delivery(a_message_event(LEA))
+OTHERWISE_WRITTEN = json.dumps(json.loads(BODY), indent=1).encode()  # says the same
+RIGHT = signed(BODY)["X-Hub-Signature-256"]
+FORGED = {
+    "none": None,
+    "empty": "",
+    "no digest": "sha256=",
+    "63 digits": RIGHT[:-1],
+    "65 digits": RIGHT + "0",
+    "upper case": RIGHT.upper(),
+    "right digest of the wrong kind": RIGHT.replace("sha256=", "sha1="),
+    "two joined by a comma": f"{RIGHT},{RIGHT}",
+    "the digest of what the body says, written otherwise": signed(OTHERWISE_WRITTEN)["X-Hub-Signature-256"],
+    "a digest under the empty key": signed(BODY, secret="")["X-Hub-Signature-256"],
+    "bytes C3 A9": "sha256=\u00c3\u00a9",
+    "another digest": "sha256=" + "0" * 64,
+}
+
+
+@pytest.mark.row("S1", "S2")
+def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
     an_account()
-    headers = {} if signature is None else {"X-Hub-Signature-256": signature}
-    answer = client.post(ADDRESS, data=a_delivery(a_message_event(LEA)), headers=headers)
-    assert answer.status_code == 401
-    assert stored() == 0
+    before, refused = contents.tables(), refusals.one_more()
+    for forgery, signature in FORGED.items():
+        headers = {} if signature is None else {"X-Hub-Signature-256": signature}
+        assert client.post(ADDRESS, data=BODY, headers=headers).status_code == 401, forgery
+    assert contents.tables() == before
+    assert refusals.one_more() == refused + len(FORGED) + 1
+    assert not [record for record in caplog.records if record.exc_info]
+    assert client.post(ADDRESS, data=BODY, headers=signed(BODY)).status_code == 200
 
 
+@pytest.mark.row("S1")
 def test_two_signatures_are_no_signature(client: FlaskClient) -> None:
-    body = a_delivery(a_message_event(LEA))
-    right = signed(body)["X-Hub-Signature-256"]
-    assert client.post(ADDRESS, data=body, headers=[("X-Hub-Signature-256", right)] * 2).status_code == 401
+    assert client.post(ADDRESS, data=BODY, headers=[("X-Hub-Signature-256", RIGHT)] * 2).status_code == 401
 
 
 def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
@@ -86,6 +120,7 @@ def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
     assert db.session.execute(select(func.count()).select_from(DeadLetter)).scalar_one() == 1
 
 
+@pytest.mark.row("S5")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked: bool) -> None:
     body = b"x" * (4 * MIB + 1)
@@ -109,6 +144,7 @@ def test_a_chunked_body_of_4_mib_is_read_whole(client: FlaskClient) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.row("S6")
 def test_packed_bodies_are_not_unpacked(client: FlaskClient) -> None:
     body = gzip.compress(a_delivery(a_message_event(LEA)))
     answer = client.post(ADDRESS, data=body, headers=signed(body) | {"Content-Encoding": "gzip"})
