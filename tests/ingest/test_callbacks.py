@@ -146,7 +146,7 @@ def test_a_deletion_has_one_effect_and_one_code(app: Flask) -> None:
 def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of one account as it is stored, by table."""
     db.session.rollback()
-    found = {}
+    found: dict[str, list[tuple[Any, ...]]] = {}
     for table in db.metadata.sorted_tables:
         column = "id" if table.name == "accounts" else "account_id"
         if column in table.c:

@@ -113,7 +113,7 @@ CLEANED = {
     "doubled keys": a_delivery(a_message_event(text="first")).replace(b'"text"', b'"text": 7, "text"'),
     "half a surrogate pair": a_delivery(a_message_event(text="half")).replace(b"half", b"\\ud83d half"),
     "a NUL in a text": a_delivery(a_message_event(text="nul")).replace(b"nul", b"\\u0000 nul"),
-    "a NUL and a half in a key": a_delivery(a_message_event(**{"a_key": 1})).replace(b"a_key", b"\\u0000\\ud83d"),
+    "a NUL and a half in a key": a_delivery(a_message_event(a_key=1)).replace(b"a_key", b"\\u0000\\ud83d"),
     "a NUL in a mid": a_delivery(a_message_event(mid="mid-x")).replace(b"mid-x", b"mid-\\u0000\\ud83d"),
     "a NUL in an id": a_delivery(a_message_event("1520000000000099")).replace(b"0000099", b"000\\u0000\\ud83d"),
     "a NUL in a title": a_delivery(

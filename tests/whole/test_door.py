@@ -1,24 +1,43 @@
-"""The web server as it is started: what it refuses on the wire, and what a flood of strangers does to it."""
+"""The web server as it is started: what it refuses on the wire, and what strangers do to it, many, large or slow."""
 
+import gzip
 import http.client
+import re
 import socket
 import statistics
 import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from app import settings
+from bench.measures import sign_in
+from tests.bed import databases, installation, proxy, slow
 from tests.bed.installation import Installation
-from tests.whole.conftest import Install
-from tests.whole.test_faults import MESSAGES, post
+from tests.bed.processes import Processes, children
+from tests.cast import a_delivery, a_message_event
+from tests.whole.test_faults import MESSAGES, _signature, post
 
 HEAD = "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\n"
 FLOOD = 2_000
+MIB = 1024 * 1024
+MOST_GROWTH = 32 * MIB
+SLOW_SECONDS = 5.0
+HOOK_SECONDS, PAGE_SECONDS = 1.0, 2.0
 
 
-@pytest.fixture
-def nametag(install: Install) -> Installation:
-    return install()
+@pytest.fixture(scope="module")
+def nametag(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: str
+) -> Iterator[Installation]:
+    """One installation for all who knock here."""
+    folder = tmp_path_factory.mktemp("door")
+    address = databases.copy_of(sqlite_template, folder)
+    with Processes(folder) as processes, settings.using(database_url=address, redis_url=redis_server) as chosen:
+        yield installation.started(processes, chosen)
 
 
 def said(nametag: Installation, request: str) -> tuple[bytes, bool]:
@@ -35,9 +54,8 @@ def said(nametag: Installation, request: str) -> tuple[bytes, bool]:
     return answer.partition(b"\r\n")[0], True
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.row("S10")
 def test_requests_that_two_servers_could_read_differently_are_refused(nametag: Installation) -> None:
-    """S10."""
     for request in (
         HEAD + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
@@ -51,10 +69,10 @@ def test_requests_that_two_servers_could_read_differently_are_refused(nametag: I
         assert said(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.row("S8")
 def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: Installation) -> None:
-    """S8."""
     refused: list[int] = []
+    messages, letters = nametag.value(MESSAGES), nametag.value("SELECT count(*) FROM dead_letters")
 
     def strangers() -> None:
         connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
@@ -74,5 +92,80 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
     assert (len(refused), set(refused)) == (FLOOD, {401})
     assert {status for status, _ in signed} == {200}
     assert statistics.quantiles([seconds for _, seconds in signed], n=20)[-1] < 1.0
-    assert nametag.value(MESSAGES) == len(signed)
-    assert nametag.value("SELECT count(*) FROM dead_letters") == 0
+    assert nametag.value(MESSAGES) == messages + len(signed)
+    assert nametag.value("SELECT count(*) FROM dead_letters") == letters
+
+
+@pytest.mark.row("S5", "S6")
+def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
+    [worker] = children(nametag.web.id)
+    inside = b" " * (4 * MIB)
+    large, bomb = inside + b"x", gzip.compress(b" " * (64 * MIB))
+    before = _resident(worker)
+    for _ in range(3):
+        for signature_of in (large, inside):  # a signature over what fits must not let the rest in
+            declared = {"Content-Length": str(len(large))}
+            assert _send(nametag, [], _signature(nametag, signature_of), **declared) == 413  # before it is sent
+            assert _send(nametag, [inside, b"x"], _signature(nametag, signature_of)) == 413
+        packed = {"Content-Encoding": "gzip", "Content-Length": str(len(bomb))}
+        assert _send(nametag, [bomb], _signature(nametag, bomb), **packed) == 415
+    assert _peak(worker) - before < MOST_GROWTH
+    assert post(nametag)[0] == 200
+
+
+@pytest.mark.row("S9", "R10")
+def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Installation, tmp_path: Path) -> None:
+    session = sign_in(nametag.web.url)
+    port = urlsplit(nametag.web.url).port or 0
+    with proxy.in_front_of(port, tmp_path / "nginx") as front, slow.clients(front, headers=200, bodies=200):
+        hooks, pages = [], []
+        until = time.monotonic() + SLOW_SECONDS
+        while time.monotonic() < until:
+            body = a_delivery(a_message_event())
+            hooks.append(_through(front, "POST", "/webhooks/instagram", body, _signature(nametag, body)))
+            pages.append(_through(front, "GET", "/inbox", b"", cookie=session))
+    assert {status for status, _ in hooks + pages} == {200}
+    assert statistics.quantiles([seconds for _, seconds in hooks], n=20)[-1] <= HOOK_SECONDS
+    assert max(seconds for _, seconds in pages) <= PAGE_SECONDS
+
+
+def _through(
+    front: int, method: str, path: str, body: bytes, signature: str = "", cookie: str = ""
+) -> tuple[int, float]:
+    began = time.monotonic()
+    connection = http.client.HTTPSConnection("127.0.0.1", front, timeout=10, context=slow.trusting())
+    headers = {"X-Hub-Signature-256": signature} if signature else {"Cookie": cookie}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, time.monotonic() - began
+
+
+def _send(nametag: Installation, pieces: list[bytes], signature: str, **more: str) -> int:
+    """Post the pieces, in chunks unless a length is declared; returns the status."""
+    connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
+    chunked = "Content-Length" not in more
+    framing = {"Transfer-Encoding": "chunked"} if chunked else {}
+    headers = {"X-Hub-Signature-256": signature} | framing | more
+    try:
+        connection.request("POST", "/webhooks/instagram", iter(pieces), headers, encode_chunked=chunked)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _resident(process_id: int) -> int:
+    return _memory(process_id, "VmRSS")
+
+
+def _peak(process_id: int) -> int:
+    return _memory(process_id, "VmHWM")
+
+
+def _memory(process_id: int, which: str) -> int:
+    found = re.search(rf"{which}:\s+(\d+) kB", Path(f"/proc/{process_id}/status").read_text())
+    assert found
+    return int(found[1]) * 1024

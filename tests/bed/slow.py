@@ -1,0 +1,48 @@
+"""Slow clients: connections over TLS whose requests never become whole, a byte a second each."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+DRIP_SECONDS = 1.0
+ADDRESS = "127.0.0.1"
+HEADER = b"GET /inbox HTTP/1.1\r\nHost: nametag.example\r\nX-Slow: "
+BODY = b"POST /webhooks/instagram HTTP/1.1\r\nHost: nametag.example\r\nContent-Length: 4000\r\n\r\n{"
+
+
+def trusting() -> ssl.SSLContext:
+    """Return what a client needs that does not ask who signed a certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+@contextmanager
+def clients(port: int, *, headers: int, bodies: int) -> Iterator[None]:
+    """Hold so many connections whose header, and whose body, comes byte by byte while the block runs."""
+    with ExitStack() as open_ones:
+        context, held = trusting(), []
+        for beginning in [HEADER] * headers + [BODY] * bodies:
+            plain = socket.create_connection((ADDRESS, port), timeout=10)
+            connection = open_ones.enter_context(context.wrap_socket(plain))
+            connection.sendall(beginning)
+            held.append(connection)
+        over = threading.Event()
+        dripping = threading.Thread(target=_drip, args=(held, over))
+        dripping.start()
+        try:
+            yield
+        finally:
+            over.set()
+            dripping.join()
+
+
+def _drip(held: list[ssl.SSLSocket], over: threading.Event) -> None:
+    while not over.wait(DRIP_SECONDS):
+        for connection in list(held):
+            try:
+                connection.sendall(b"x")
+            except OSError:  # shut by the server, as it should once its patience is over
+                held.remove(connection)
