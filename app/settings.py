@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 DOTENV = Path(".env")
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
+_MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
 
@@ -43,6 +45,12 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _media_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_MEDIA_HOST.fullmatch(entry) for entry in entries):
+        raise ValueError("should be host names, or address:port of a sandbox (an IPv4 address or localhost)")
+    return entries
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
@@ -63,7 +71,7 @@ class Settings(BaseSettings):
     graph_api_version: str = Field("v26.0", pattern=r"^v\d{1,3}\.\d{1,2}$")
     graph_timeout_seconds: float = Field(2.0, gt=0, le=60)
     graph_calls_per_hour: int = Field(200, ge=5, le=1_000_000)
-    media_hosts: Listed = META_CDN
+    media_hosts: Annotated[Listed, AfterValidator(_media_hosts)] = META_CDN
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     port: int = Field(8000, ge=0, le=65535)
@@ -74,8 +82,7 @@ class Settings(BaseSettings):
     @classmethod
     def _fernet_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            for key in keys:
-                Fernet(key)
+            list(map(Fernet, keys))
         except ValueError as error:
             raise ValueError("should be comma-separated Fernet keys (32 url-safe base64 bytes each)") from error
         return keys
@@ -146,8 +153,7 @@ def write_embedded(data_dir: Path, values: dict[str, str]) -> None:
     with (data_dir / "embedded.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         merged = _read_env_file(path) | values
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
+        (fresh := path.with_suffix(".new")).touch(mode=0o600)
         fresh.write_text("".join(f"{name}={value}\n" for name, value in sorted(merged.items())))
         fresh.replace(path)
 
@@ -201,9 +207,8 @@ def _read_env_file(path: Path) -> dict[str, str]:
 
 
 def _refuse_unknown(values: dict[str, str]) -> None:
-    known = {name.upper() for name in Settings.model_fields}
     for name in sorted(values):
-        if name.startswith(OUR_PREFIXES) and name not in known:
+        if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields:
             raise SettingsError(f"{name} is not a setting of Nametag; see the table in README.md.")
 
 
@@ -228,6 +233,8 @@ def _refuse_sandbox(values: dict[str, str]) -> None:
     for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
         if urlsplit(values.get(name, "")).hostname in ("127.0.0.1", "::1", "localhost"):
             raise SettingsError(f"{name} should be Meta's address in production, not a sandbox on this machine.")
+    if ":" in values.get("MEDIA_HOSTS", ""):
+        raise SettingsError("MEDIA_HOSTS should be host names alone in production; a port is for a sandbox.")
 
 
 def _one_line(error: ValidationError) -> str:

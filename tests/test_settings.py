@@ -65,6 +65,9 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("META_APP_SECRETS", ","),
         ("META_APP_SECRETS", "a,,b"),
         ("MEDIA_HOSTS", " , "),
+        ("MEDIA_HOSTS", "https://fbcdn.net"),
+        ("MEDIA_HOSTS", "cdn.example:8080"),
+        ("MEDIA_HOSTS", "127.0.0.1:x"),
         ("TOKEN_ENCRYPTION_KEYS", "not-a-key"),
         ("DATABASE_URL", "mysql://localhost/nametag"),
         ("REDIS_URL", "http://localhost"),
@@ -107,6 +110,8 @@ def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.Monkey
     )
     assert line.startswith("GRAPH_FACEBOOK_URL")
     monkeypatch.delenv("GRAPH_FACEBOOK_URL")
+    assert refusal(monkeypatch, MEDIA_HOSTS="fbcdn.net,127.0.0.1:5061").startswith("MEDIA_HOSTS")
+    monkeypatch.delenv("MEDIA_HOSTS")
     assert settings.load().meta_app_secrets == ("one", "two")
 
 

@@ -11,12 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 from PIL import Image, ImageOps
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from app import clock, queue, settings
+from app import apart, clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
 from app.instagram import pictures
-from app.instagram.addresses import RefusedAddress
 from app.instagram.pictures import NoPicture
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account
@@ -27,6 +26,7 @@ logger = logging.getLogger(__name__)
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content; never SVG
 MOST_PIXELS = 4_096  # a side
 SIDE, MOST_BYTES = 96, 64 * 1024
+DECODE_SECONDS, DECODE_MEMORY = 8.0, 140 * 1024 * 1024  # of a child of its own (reliability.md S36)
 AGAIN = timedelta(hours=24)  # after a failure
 TURN = 50  # pictures
 _HEX = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
@@ -55,9 +55,10 @@ def fetch(account_id: int) -> int:
     db.session.rollback()
     brought = 0
     for ig_participant_id, url in people:
+        if not _keep(account_id, ig_participant_id, None):  # tried, whatever it does to us
+            continue
         picture = _fetched(account_id, url or "")
-        brought += picture is not None
-        _keep(account_id, ig_participant_id, picture)
+        brought += picture is not None and _keep(account_id, ig_participant_id, picture)
         if queue.stopping():
             break
     return brought
@@ -90,21 +91,12 @@ def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> 
 def small(content: bytes) -> bytes:
     """Return a picture as a WebP of 96 by 96 without anything but its pixels.
 
-    Raises NoPicture for what is no JPEG, PNG or WebP, or is too large to be decoded safely.
+    Raises NoPicture for what is no JPEG, PNG or WebP, or cannot be decoded within DECODE_SECONDS and DECODE_MEMORY.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            if max(opened.size) > MOST_PIXELS:
-                raise NoPicture("it has too many pixels")
-            opened.draft("RGB", (SIDE * 2, SIDE * 2))
-            fitted = ImageOps.fit(opened.convert("RGB"), (SIDE, SIDE))
-    except NoPicture:
-        raise
-    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        raise NoPicture(f"it is no picture ({type(error).__name__})") from None
-    written = io.BytesIO()
-    fitted.save(written, "WEBP", quality=80)
-    return written.getvalue()
+        return apart.run(lambda: _shrunk(content), seconds=DECODE_SECONDS, most_memory=DECODE_MEMORY)
+    except apart.Failed as reason:
+        raise NoPicture(str(reason)) from None
 
 
 def expires_at(url: str) -> datetime | None:
@@ -131,24 +123,45 @@ def _fetched(account_id: int, url: str) -> bytes | None:
         return None
     try:
         picture = small(pictures.fetch(url, settings.current().media_hosts))
-    except (NoPicture, RefusedAddress) as reason:
+    except NoPicture as reason:
         logger.info("a picture was not kept", extra={"account": account_id, "reason": str(reason)})
         return None
     return picture if len(picture) <= MOST_BYTES else None
 
 
-def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> None:
+def _shrunk(content: bytes) -> bytes:
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            if max(opened.size) > MOST_PIXELS:
+                raise apart.Failed("it has too many pixels")
+            opened.draft("RGB", (SIDE * 2, SIDE * 2))
+            fitted = ImageOps.fit(_fewer(opened).convert("RGB"), (SIDE, SIDE))
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        raise apart.Failed(f"it is no picture ({type(error).__name__})") from None
+    written = io.BytesIO()
+    fitted.save(written, "WEBP", quality=80)
+    return written.getvalue()
+
+
+def _fewer(picture: Image.Image) -> Image.Image:
+    # A second copy of all its pixels would not fit beside the first.
+    times = min(picture.size) // (SIDE * 2)
+    return picture.reduce(times) if times > 1 and picture.mode in ("L", "RGB", "RGBA", "CMYK") else picture
+
+
+def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> bool:
     version = hashlib.blake2s(content, digest_size=8).hexdigest() if content else None
     values = {"tried_at": clock.now(), "content": content, "version": version}
     with transaction.write() as tx:
         if tx.execute(select(Identity.id).where(*_is(account_id, ig_participant_id))).first() is None:
-            return  # forgotten meanwhile
+            return False  # forgotten meanwhile
         row = tx.insert(StoredAvatar).values(account_id=account_id, ig_participant_id=ig_participant_id, **values)
         # A picture that cannot be fetched again is better than none.
         changed = values if content else {"tried_at": values["tried_at"]}
         tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
         if content:
             tx.touch(account_id)
+    return True
 
 
 def _is(account_id: int, ig_participant_id: str) -> tuple[ColumnElement[bool], ...]:

@@ -1,4 +1,4 @@
-"""Which addresses of pictures may be fetched, and from which machine: decided once, before anything is sent.
+"""Which addresses of pictures may be loaded or fetched, and from which machine: decided before anything is sent.
 
 What a stranger controls is never resolved twice: the connection goes to the very address that was checked.
 """
@@ -14,6 +14,8 @@ URL_CHARACTERS = 4_000
 # What two parsers could read differently is refused before it is parsed (reliability.md M17).
 _PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
 _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
+# Plain HTTP goes to a machine that no name server chooses: a literal address or this one (reliability.md S35).
+OF_A_SANDBOX = re.compile(r"localhost|\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 # Our own list: Python 3.11 calls several of these public (reliability.md M17, S35).
 _CLOSED = tuple(
     ipaddress.ip_network(network)
@@ -32,20 +34,19 @@ class RefusedAddress(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a picture is fetched: the machine's address, the name it must answer to, and what to ask for."""
+class Place:
+    """What a picture's URL says, read once: the scheme, the machine's name and port, and what to ask it for."""
 
     tls: bool
     host: str
-    address: str
     port: int
     path: str
 
 
-def target(url: str, media_hosts: Iterable[str], *, resolve: Resolve | None = None) -> Target:
-    """Return where `url` may be fetched; an entry of `media_hosts` with a port allows plain HTTP to exactly it.
+def place(url: str, media_hosts: Iterable[str]) -> Place:
+    """Return what an allowed `url` says: https and a host of `media_hosts`, or plain HTTP to one of its `host:port`.
 
-    Raises RefusedAddress for every other scheme, host, port or form, and for a name that leads to a closed network.
+    Raises RefusedAddress for every other scheme, host, port or form; nothing is looked up.
     """
     if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
         raise RefusedAddress("it has characters that no address needs")
@@ -58,13 +59,26 @@ def target(url: str, media_hosts: Iterable[str], *, resolve: Resolve | None = No
         raise RefusedAddress("its host is not plain")
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     allowed = tuple(entry.lower() for entry in media_hosts)
-    if parts.scheme == "http" and port and f"{host}:{port}" in allowed:
-        return Target(False, host, host, port, path)
+    if parts.scheme == "http" and port and f"{host}:{port}" in allowed and OF_A_SANDBOX.fullmatch(host):
+        return Place(False, host, port, path)
     if parts.scheme != "https" or port not in (None, 443):
         raise RefusedAddress("it is neither https nor one of the exact addresses that are allowed")
     if not any(host == entry or host.endswith(f".{entry}") for entry in allowed):
         raise RefusedAddress("its host is not one of MEDIA_HOSTS")
-    return Target(True, host, _open_address((resolve or _resolved)(host, 443)), 443, path)
+    return Place(True, host, 443, path)
+
+
+def checked(place: Place, *, resolve: Resolve | None = None) -> str:
+    """Return the address to connect to for a place; raises RefusedAddress for a name that leads to a closed network.
+
+    Only the sandbox's own literal address, or localhost, may be closed (reliability.md S35).
+    """
+    if not place.tls:
+        return place.host
+    found = (resolve or _resolved)(place.host, place.port)
+    if not found or not all(map(is_open, found)):
+        raise RefusedAddress("its name does not lead to the public internet alone")
+    return found[0]
 
 
 def is_open(address: str) -> bool:
@@ -74,12 +88,6 @@ def is_open(address: str) -> bool:
     except ValueError:
         return False
     return not any(parsed.version == closed.version and parsed in closed for closed in _CLOSED)
-
-
-def _open_address(addresses: Sequence[str]) -> str:
-    if not addresses or not all(map(is_open, addresses)):
-        raise RefusedAddress("its name does not lead to the public internet alone")
-    return addresses[0]
 
 
 def _resolved(host: str, port: int) -> list[str]:

@@ -1,16 +1,22 @@
-"""Fetching a picture: from a checked address, without redirects, within five seconds and 2 MiB (reliability.md S35)."""
+"""Fetching a picture: from a checked address, without redirects, within five seconds in all and 2 MiB.
+
+The exchange runs in a child, because only the kernel can end a name lookup, a TLS handshake or a header that drips
+(reliability.md S35).
+"""
 
 from collections.abc import Iterable
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from app import clock
+from app import apart
 from app.instagram import addresses
-from app.instagram.addresses import Resolve, Target
+from app.instagram.addresses import Place, RefusedAddress, Resolve
 
 MOST_BYTES = 2 * 1024 * 1024
-SECONDS, CONNECT_SECONDS = 5.0, 2.0
+SECONDS = 5.0  # name lookup, connection, TLS, headers and body together
+STEP_SECONDS = 2.0  # connecting, and each wait for more
+MOST_MEMORY = 64 * 1024 * 1024
 _PIECE = 16 * 1024
 
 
@@ -19,43 +25,50 @@ class NoPicture(Exception):
 
 
 def fetch(url: str, media_hosts: Iterable[str], *, resolve: Resolve | None = None) -> bytes:
-    """Return what stands at `url`; raises NoPicture, and RefusedAddress before anything is sent."""
-    target = addresses.target(url, media_hosts, resolve=resolve)
-    deadline = clock.monotonic() + SECONDS
-    pool = _pool(target)
+    """Return what stands at `url`, at most MOST_BYTES within SECONDS; raises NoPicture.
+
+    An address that is not allowed is refused before a name is looked up, and before anything is sent.
+    """
     try:
+        place = addresses.place(url, media_hosts)
+        return apart.run(lambda: _brought(place, resolve), seconds=SECONDS, most_memory=MOST_MEMORY)
+    except (RefusedAddress, apart.Failed) as reason:
+        raise NoPicture(str(reason)) from None
+
+
+def _brought(place: Place, resolve: Resolve | None) -> bytes:
+    try:
+        pool = _pool(place, addresses.checked(place, resolve=resolve))
         answer = pool.urlopen(
             "GET",
-            target.path,
-            headers={"Host": target.host if target.tls else f"{target.host}:{target.port}", "Accept": "image/*"},
+            place.path,
+            headers={"Host": place.host if place.tls else f"{place.host}:{place.port}", "Accept": "image/*"},
             redirect=False,
             preload_content=False,
             decode_content=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=CONNECT_SECONDS),
+            timeout=urllib3.Timeout(connect=STEP_SECONDS, read=STEP_SECONDS),
         )
         if answer.status != 200:
-            raise NoPicture(f"the answer was {answer.status}")
-        return _read(answer, deadline)
+            raise apart.Failed(f"the answer was {answer.status}")
+        return _read(answer)
+    except RefusedAddress as reason:
+        raise apart.Failed(str(reason)) from None
     except (HTTPError, OSError) as error:
-        raise NoPicture(f"it could not be fetched ({type(error).__name__})") from None
-    finally:
-        pool.close()
+        raise apart.Failed(f"it could not be fetched ({type(error).__name__})") from None
 
 
-def _pool(target: Target) -> urllib3.HTTPConnectionPool:
-    if not target.tls:
-        return urllib3.HTTPConnectionPool(target.address, target.port, retries=False)
+def _pool(place: Place, address: str) -> urllib3.HTTPConnectionPool:
+    if not place.tls:
+        return urllib3.HTTPConnectionPool(address, place.port, retries=False)
     return urllib3.HTTPSConnectionPool(
-        target.address, target.port, retries=False, server_hostname=target.host, assert_hostname=target.host
+        address, place.port, retries=False, server_hostname=place.host, assert_hostname=place.host
     )
 
 
-def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
     body = bytearray()
     while piece := answer.read1(_PIECE):
         body += piece
         if len(body) > MOST_BYTES:
-            raise NoPicture("it is larger than 2 MiB")
-        if clock.monotonic() > deadline:
-            raise NoPicture("it took longer than five seconds")
+            raise apart.Failed("it is larger than 2 MiB")
     return bytes(body)

@@ -1,9 +1,15 @@
 """People's pictures: fetched once, made small, refused where they are none, gone with the person."""
 
 import io
+import json
 import struct
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,7 +22,6 @@ from app.errors import NotFound
 from app.identities import avatars, sighting
 from app.identities.sighting import Sighting
 from app.ingest import forget
-from app.instagram.pictures import NoPicture
 from app.models.identity import Source, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -86,6 +91,7 @@ def test_a_newer_answer_brings_a_newer_picture(account: Account, meta: Sandbox, 
     assert avatars.of(OPERATOR, MAISON_LUNE, LEA).version != before
 
 
+@pytest.mark.row("S36")
 def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, hands: Hands) -> None:
     pictured(account, "https://evil.example/a.jpg")
     assert fetched(account, meta) == 0
@@ -93,6 +99,20 @@ def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, hand
     assert avatars.pending() == []
     hands.at += timedelta(hours=2)
     assert avatars.pending() == [account.id]
+
+
+@pytest.mark.row("S36")
+def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
+    account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_content: bytes) -> bytes:
+        raise SystemExit
+
+    monkeypatch.setattr(avatars, "small", die)
+    pictured(account, url_of(meta))
+    with pytest.raises(SystemExit):
+        fetched(account, meta)
+    assert avatars.pending() == []
 
 
 def test_an_address_that_has_expired_is_not_asked(account: Account, meta: Sandbox) -> None:
@@ -126,18 +146,80 @@ def test_who_may_not_see_the_account_sees_no_face(account: Account, meta: Sandbo
             avatars.of(viewer, MAISON_LUNE, who)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"GIF89a" + b"\x00" * 100, a_png(9_000, 9_000)],
-)
-def test_what_is_no_picture_or_a_bomb_is_refused(content: bytes) -> None:
-    with pytest.raises(NoPicture):
-        avatars.small(content)
+def encoded(kind: str, mode: str, side: int, **options: Any) -> bytes:
+    written = io.BytesIO()
+    Image.effect_noise((8, 8), 90).resize((side, side)).convert(mode).save(written, kind, **options)
+    return written.getvalue()
 
 
-def test_a_picture_of_any_shape_becomes_square() -> None:
-    for kind, size in (("PNG", (10, 400)), ("JPEG", (4_000, 30)), ("WEBP", (96, 96))):
-        written = io.BytesIO()
-        Image.new("RGB", size, "navy").save(written, kind)
-        with Image.open(io.BytesIO(avatars.small(written.getvalue()))) as small:
-            assert small.size == (96, 96)
+def a_gif(frames: int) -> bytes:
+    frame = b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
+    return b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" + frame * frames + b";"
+
+
+CLEAN: dict[str, Callable[[], bytes]] = {
+    "tall.png": lambda: encoded("PNG", "L", 200),
+    "huge.png": lambda: encoded("PNG", "RGB", 4_096, compress_level=1),
+    "huge-1-bit.png": lambda: a_png(4_096, 4_096),
+    "huge.jpg": lambda: encoded("JPEG", "RGB", 4_096, quality=30),
+    "progressive.jpg": lambda: encoded("JPEG", "RGB", 2_048, quality=30, progressive=True),
+    "large.webp": lambda: encoded("WEBP", "RGB", 1_024),
+}
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "empty.jpg": lambda: b"",
+    "drawing.jpg": lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "page.jpg": lambda: b"<!doctype html><html>",
+    "frames.gif": lambda: a_gif(10_000),
+    "frames.jpg": lambda: a_gif(10_000),
+    "half.png": lambda: encoded("PNG", "RGB", 200)[:400],
+    "9000.png": lambda: a_png(9_000, 9_000),
+    "20000.png": lambda: a_png(20_000, 20_000),
+    "wide.png": lambda: a_png(65_535, 1),
+    "16-bit-colour.tiff": lambda: encoded("TIFF", "RGB", 64),
+}
+
+# In a process of its own, whose memory nobody else has made large before.
+ZOO_KEEPER = """
+import json, pathlib, resource, sys, time
+from app.identities import avatars
+from app.instagram.pictures import NoPicture
+
+def most(who):
+    return resource.getrusage(who).ru_maxrss // 1024
+
+before = most(resource.RUSAGE_SELF)
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    began = time.monotonic()
+    try:
+        size = len(avatars.small(path.read_bytes()))
+    except NoPicture:
+        size = None
+    grown = most(resource.RUSAGE_SELF) + most(resource.RUSAGE_CHILDREN) - 2 * before
+    print(json.dumps([path.name, size, time.monotonic() - began, grown]))
+"""
+
+
+@pytest.mark.row("S36", "R15")
+def test_a_zoo_of_pictures_costs_little_memory_and_time(tmp_path: Path) -> None:
+    for name, made in (CLEAN | BOMBS).items():
+        (tmp_path / name).write_bytes(made())
+    told = subprocess.run(
+        [sys.executable, "-c", ZOO_KEEPER, str(tmp_path)], capture_output=True, text=True, check=True, timeout=50
+    ).stdout
+    met = {name: (size, seconds, grown) for name, size, seconds, grown in map(json.loads, told.splitlines())}
+    assert {name for name, (size, _, _) in met.items() if size is not None} == set(CLEAN)
+    assert all((size or 0) <= avatars.MOST_BYTES and seconds <= 10 for size, seconds, _ in met.values())
+    assert max(grown for _, _, grown in met.values()) < 150  # MiB, of worker and child together
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_of_any_shape_becomes_square_and_loses_what_it_told(kind: str) -> None:
+    told = Image.Exif()
+    told[0x010E] = "taken at home"
+    written = io.BytesIO()
+    Image.new("RGB", (10, 400), "navy").save(written, kind, exif=told)
+    assert b"taken at home" in written.getvalue()
+    content = avatars.small(written.getvalue())
+    with Image.open(io.BytesIO(content)) as small:
+        assert (small.size, small.format) == ((96, 96), "WEBP")
+    assert b"taken at home" not in content

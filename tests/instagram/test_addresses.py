@@ -3,31 +3,35 @@
 import pytest
 
 from app.instagram import addresses
-from app.instagram.addresses import RefusedAddress, Target
+from app.instagram.addresses import Place, RefusedAddress
 
 HOSTS = ("fbcdn.net", "cdninstagram.com", "127.0.0.1:5061")
 PUBLIC = "157.240.0.1"
 
 
-def public(_host: str, _port: int) -> list[str]:
-    return [PUBLIC]
+def test_a_picture_of_metas_is_asked_of_the_address_that_was_checked() -> None:
+    found = addresses.place("https://scontent.cdninstagram.com/v/a.jpg?oe=6924&x=1", HOSTS)
+    assert found == Place(True, "scontent.cdninstagram.com", 443, "/v/a.jpg?oe=6924&x=1")
+    assert addresses.place("HTTPS://FBCDN.NET:443#top", HOSTS) == Place(True, "fbcdn.net", 443, "/")
+    assert addresses.checked(found, resolve=lambda *_: [PUBLIC, "8.8.8.8"]) == PUBLIC
 
 
-def test_a_picture_of_metas_is_fetched_from_the_address_that_was_checked() -> None:
-    found = addresses.target("https://scontent.cdninstagram.com/v/a.jpg?oe=6924&x=1", HOSTS, resolve=public)
-    assert found == Target(True, "scontent.cdninstagram.com", PUBLIC, 443, "/v/a.jpg?oe=6924&x=1")
-    assert addresses.target("https://fbcdn.net:443", HOSTS, resolve=public).path == "/"
-
-
-def test_plain_http_goes_to_an_exact_address_alone() -> None:
-    assert addresses.target("http://127.0.0.1:5061/a.png", HOSTS) == Target(
-        False, "127.0.0.1", "127.0.0.1", 5061, "/a.png"
-    )
+def test_plain_http_goes_to_the_exact_address_of_a_sandbox_alone() -> None:
+    found = addresses.place("http://127.0.0.1:5061/a.png", HOSTS)
+    assert found == Place(False, "127.0.0.1", 5061, "/a.png")
+    assert addresses.checked(found) == "127.0.0.1"
+    assert addresses.place("http://localhost:5061/a.png", ("localhost:5061",)).host == "localhost"
     for other in ("http://127.0.0.1:5062/a.png", "http://127.0.0.1/a.png", "https://127.0.0.1:5061/a.png"):
         with pytest.raises(RefusedAddress):
-            addresses.target(other, HOSTS, resolve=public)
+            addresses.place(other, HOSTS)
 
 
+def test_plain_http_never_goes_where_a_name_server_points() -> None:
+    with pytest.raises(RefusedAddress):
+        addresses.place("http://cdn.example:5061/a.png", ("cdn.example:5061",))
+
+
+@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "url",
     [
@@ -76,14 +80,12 @@ def test_plain_http_goes_to_an_exact_address_alone() -> None:
         "https://scontent.fbcdn.net/" + "a" * 4_000,
     ],
 )
-def test_every_other_address_is_refused_before_a_name_is_looked_up(url: str) -> None:
-    def never(host: str, _port: int) -> list[str]:
-        raise AssertionError(f"{host} was looked up")
-
+def test_every_other_address_is_refused_and_no_name_is_looked_up(url: str) -> None:
     with pytest.raises(RefusedAddress):
-        addresses.target(url, HOSTS, resolve=never)
+        addresses.place(url, HOSTS)
 
 
+@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "found",
     [
@@ -93,7 +95,19 @@ def test_every_other_address_is_refused_before_a_name_is_looked_up(url: str) -> 
         ["100.64.0.1"],
         ["169.254.169.254"],
         ["192.168.1.1"],
+        ["0.1.2.3"],
+        ["10.1.2.3"],
+        ["172.16.0.1"],
+        ["192.0.0.8"],
+        ["192.88.99.1"],
+        ["198.18.0.1"],
+        ["255.255.255.255"],
+        ["::"],
         ["::1"],
+        ["2001::1"],
+        ["2001:db8::1"],
+        ["fc00::1"],
+        ["ff02::1"],
         ["::127.0.0.1"],
         ["::ffff:10.0.0.1"],
         ["64:ff9b::7f00:1"],
@@ -107,7 +121,7 @@ def test_every_other_address_is_refused_before_a_name_is_looked_up(url: str) -> 
 )
 def test_a_name_that_leads_elsewhere_than_to_the_internet_is_refused(found: list[str]) -> None:
     with pytest.raises(RefusedAddress):
-        addresses.target("https://scontent.fbcdn.net/a.jpg", HOSTS, resolve=lambda *_: found)
+        addresses.checked(addresses.place("https://scontent.fbcdn.net/a.jpg", HOSTS), resolve=lambda *_: found)
 
 
 def test_the_open_internet_is_open() -> None:
