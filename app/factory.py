@@ -17,6 +17,7 @@ from app.models import identity, inbox, run, user
 from app.web import (
     accounts,
     assets,
+    audit,
     avatars,
     dead_letters,
     deletions,
@@ -82,6 +83,7 @@ def _open_doors(app: OpenAPI) -> None:
         dead_letters,
         deletions,
         avatars,
+        audit,
     ):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 
-from app import clock, queue
+from app import audit, clock, queue
 from app.accounts import health
 from app.db import transaction
 from app.db.engine import db
@@ -90,10 +90,11 @@ def reconcile() -> None:
 
 
 def purge() -> None:
-    """Forget what nobody needs any more: effects whose message never came, dead letters of over 30 days."""
+    """Forget what nobody needs any more: effects whose message never came, old dead letters, old audit entries."""
     with transaction.write() as tx:
         waiting.purge(tx, clock.now())
         dead_letters.purge(tx, clock.now())
+        audit.purge(tx, clock.now())
 
 
 DUTIES: dict[Callable[[], None], float] = {

@@ -22,6 +22,14 @@ class Viewer:
     name: str
     role: Role
     account_ids: frozenset[int] | None = None
+    token_id: int | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who this is in the audit log, without a name: user 3, token 2, command line, schedule, stranger, meta."""
+        if self.user_id is not None:
+            return f"user {self.user_id}"
+        return self.name.lower() if self.token_id is None else f"token {self.token_id}"
 
     def may(self, role: Role) -> bool:
         """Return whether the viewer holds at least `role`."""
@@ -36,3 +44,5 @@ class Viewer:
 
 OPERATOR = Viewer(user_id=None, name="Command line", role=Role.ADMIN)
 SCHEDULE = Viewer(user_id=None, name="Schedule", role=Role.ADMIN)
+META = Viewer(user_id=None, name="Meta", role=Role.AGENT, account_ids=frozenset())  # its signed callbacks
+STRANGER = Viewer(user_id=None, name="Stranger", role=Role.AGENT, account_ids=frozenset())  # nobody signed in

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import delete, select, update
 
-from app import clock, queue, text
+from app import audit, clock, queue, text
 from app.accounts import health, listing
 from app.accounts.listing import ListedAccount
 from app.calls import gate
@@ -18,7 +18,7 @@ from app.errors import Invalid, Unavailable
 from app.instagram.answers import Me
 from app.instagram.errors import CallFailed, Reason
 from app.models.inbox import Account, AccountState, Login
-from app.models.user import ApiToken, User
+from app.models.user import Action, ApiToken, User
 from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
@@ -65,6 +65,7 @@ def add(
             setattr(account, column, value or getattr(account, column))
         tx.session.flush()
         tx.touch(account.id)
+        audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
         account_id = account.id
     if check:
         health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
@@ -89,6 +90,7 @@ def remove(viewer: Viewer, ig_account_id: str) -> None:
     viewer.require(Role.ADMIN)
     account = listing.by_ig_id(viewer, ig_account_id)
     with transaction.write() as tx:
+        audit.note(tx, viewer, Action.ACCOUNT_REMOVED, account_id=account.id)
         tx.execute(delete(Account).where(Account.id == account.id))
         tx.touch(account.id)
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
 
+from app import audit
 from app.db import transaction
 from app.db.types import SecretUnreadable
 from app.models.inbox import Account
+from app.models.user import Action
 from app.viewer import Role, Viewer
 
 
@@ -32,4 +34,5 @@ def rotate(viewer: Viewer) -> Rotated:
             else:
                 tx.execute(update(Account).where(Account.id == row.id).values(token=renewed))
                 done.rotated += 1
+        audit.note(tx, viewer, Action.KEYS_ROTATED)
     return done

@@ -102,7 +102,9 @@ def connect(app: Flask, blueprint: Any) -> None:
 
 def _token() -> Token | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return api_tokens.presented(secret.strip()) if scheme.lower() == "bearer" and secret.strip() else None
+    if scheme.lower() != "bearer" or not secret.strip():
+        return None
+    return api_tokens.presented(secret.strip(), address=request.remote_addr or "")
 
 
 def _kind() -> str:

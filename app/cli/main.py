@@ -6,6 +6,7 @@ import click
 
 from app.cli import (
     accounts,
+    audit,
     database,
     dead_letters,
     doctor,
@@ -71,6 +72,7 @@ for command in (
     jobs.refresh_identities,
     jobs.jobs,
     dead_letters.dead_letters,
+    audit.audit,
 ):
     main.add_command(command)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from app import clock, queue
+from app import audit, clock, queue
 from app.db import transaction
 from app.identities import listing, sighting
+from app.models.user import Action
 from app.viewer import Role, Viewer
 
 
@@ -20,6 +21,7 @@ def refresh_all(viewer: Viewer, identity_ids: Sequence[int]) -> int:
     with transaction.write() as tx:
         for person in people:
             sighting.ask(tx, person.account_id, person.ig_participant_id, at=clock.now())
+            audit.note(tx, viewer, Action.IDENTITY_REFRESHED, f"identity {person.id}", account_id=person.account_id)
             tx.touch(person.account_id)
     for account_id in sorted({person.account_id for person in people}):
         queue.enqueue_once(queue.RESOLVE, account_id)

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
+from app import audit
 from app.errors import Invalid
 from app.identities import listing
 from app.identities.listing import ListedIdentity, Wanted
+from app.models.user import Action
 from app.text import for_csv
 from app.viewer import Role, Viewer
 
@@ -24,6 +26,7 @@ def lines(viewer: Viewer, want: Wanted, *, format_: str) -> Iterator[str]:
     viewer.require(Role.OPS)
     if format_ not in FORMATS:
         raise Invalid({"format": "The format should be csv or jsonl."})
+    audit.record(viewer, Action.IDENTITIES_EXPORTED)
     rows = map(_facts, listing.every(viewer, want))
     return _csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

@@ -5,7 +5,7 @@ import secrets
 
 from sqlalchemy import select, update
 
-from app import clock, settings
+from app import audit, clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -14,6 +14,8 @@ from app.errors import Forbidden, NotFound
 from app.instagram import signatures
 from app.models.inbox import Account, AccountState, Deletion
 from app.models.run import ACTIVE, Run, RunState
+from app.models.user import Action
+from app.viewer import META
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def deauthorized(signed_request: str) -> None:
     with transaction.write() as tx:
         for account_id in _accounts_of(tx, holder):
             _disconnect(tx, account_id, AccountState.RECONNECT)
+            audit.note(tx, META, Action.ACCOUNT_WITHDRAWN, account_id=account_id)
             logger.warning("an account's holder withdrew our access", extra={"account": account_id})
 
 
@@ -47,6 +50,7 @@ def deletion_asked(signed_request: str) -> str:
         account_ids = _accounts_of(tx, holder)
         for account_id in account_ids:
             _disconnect(tx, account_id, AccountState.DELETING)
+            audit.note(tx, META, Action.ACCOUNT_DELETION_ASKED, account_id=account_id)
         asked = {"code": code, "digest": digest(signed_request), "asked_at": now}
         done = {"account_id": account_ids[0]} if account_ids else {"done_at": now}
         tx.execute(tx.insert(Deletion).values(**asked, **done))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
-from app import logs
+from app import audit, logs
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -14,6 +14,7 @@ from app.db.types import DIGEST_BYTES, digest
 from app.errors import NotFound
 from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
+from app.models.user import Action
 from app.viewer import Role, Viewer
 
 KEPT = timedelta(days=30)
@@ -87,6 +88,7 @@ def discard(viewer: Viewer, dead_letter_id: int) -> None:
     letter = one(viewer, dead_letter_id)
     with transaction.write() as tx:
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
+        audit.note(tx, viewer, Action.LETTER_DISCARDED, f"letter {letter.id}", account_id=letter.account_id)
 
 
 def purge(tx: Tx, now: datetime) -> int:

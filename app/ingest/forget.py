@@ -4,7 +4,7 @@ import logging
 
 from sqlalchemy import delete, select, update
 
-from app import clock
+from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -13,6 +13,7 @@ from app.identities import cache
 from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, DeadLetter, Deletion, Message, WaitingEffect
 from app.models.run import Run, RunItem
+from app.models.user import Action
 from app.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ def person(viewer: Viewer, conversation_id: int) -> None:
     with transaction.write() as tx:
         _traces(tx, row.account_id, row.ig_participant_id)
         tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
+        forgotten = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
+        audit.note(tx, viewer, Action.PERSON_DELETED, forgotten, account_id=row.account_id)
         tx.touch(row.account_id)
     cache.forget(row.ig_account_id, row.ig_participant_id)
     logger.info("a person's data was deleted", extra={"account": row.account_id, "by": viewer.user_id})

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete
 
+from app import audit
 from app.db import transaction
 from app.ingest import dead_letters, receive
 from app.instagram import webhook
 from app.instagram.webhook import UnreadableBodyError
 from app.models.inbox import DeadLetter
+from app.models.user import Action
 from app.viewer import Viewer
 
 BATCH = 500
@@ -25,18 +27,18 @@ class Replayed:
 
 def one(viewer: Viewer, dead_letter_id: int) -> Replayed:
     """Try one dead letter again; raises NotFound, also for what the viewer may not see."""
-    return _replay([dead_letters.one(viewer, dead_letter_id)])
+    return _replay(viewer, [dead_letters.one(viewer, dead_letter_id)])
 
 
 def everything(viewer: Viewer) -> Replayed:
     """Try the dead letters that the viewer may see again, those received first before the others; 500 at most."""
-    return _replay(reversed(dead_letters.newest(viewer, limit=BATCH)))
+    return _replay(viewer, reversed(dead_letters.newest(viewer, limit=BATCH)))
 
 
-def _replay(letters: Iterable[DeadLetter]) -> Replayed:
-    kept = [(letter.id, letter.raw, letter.received_at) for letter in letters]
+def _replay(viewer: Viewer, letters: Iterable[DeadLetter]) -> Replayed:
+    kept = [(letter.id, letter.account_id, letter.raw, letter.received_at) for letter in letters]
     landed = 0
-    for letter_id, raw, received_at in kept:
+    for letter_id, account_id, raw, received_at in kept:
         try:
             items = webhook.parse(raw, received_at=received_at)
         except UnreadableBodyError:
@@ -44,5 +46,6 @@ def _replay(letters: Iterable[DeadLetter]) -> Replayed:
         if receive.land(items, received_at=received_at) == 0:
             with transaction.write() as tx:
                 tx.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
+                audit.note(tx, viewer, Action.LETTER_REPLAYED, f"letter {letter_id}", account_id=account_id)
             landed += 1
     return Replayed(landed, len(kept) - landed)

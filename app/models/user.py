@@ -1,13 +1,45 @@
 """Tables of people who sign in."""
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import JSON, LargeBinary, String, Text
+from sqlalchemy import JSON, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
-from app.db.types import Id, UTCDateTime, Word
+from app.db.types import Id, IgId, UTCDateTime, Word
 from app.viewer import Role
+
+
+class Action(StrEnum):
+    """What the audit log knows of, as people read it."""
+
+    SIGNED_IN = "signed in"
+    SIGN_IN_FAILED = "failed to sign in"
+    SIGN_IN_THROTTLED = "was kept waiting"
+    SIGNED_OUT = "signed out everywhere"
+    PASSWORD_CHANGED = "changed a password"
+    USER_ADDED = "added a person"
+    USER_CHANGED = "changed a person's rights"
+    USER_DISABLED = "disabled a person"
+    USER_ENABLED = "enabled a person"
+    TOKEN_CREATED = "created a token"
+    TOKEN_REVOKED = "revoked a token"
+    TOKEN_USED = "used a token from a new address"
+    JOB_STARTED = "started a job"
+    JOB_CANCELED = "canceled a job"
+    JOB_RETRIED = "retried a job"
+    IDENTITY_REFRESHED = "had a person looked up"
+    IDENTITIES_EXPORTED = "exported identities"
+    PERSON_DELETED = "deleted a person's data"
+    ACCOUNT_CONNECTED = "connected an account"
+    ACCOUNT_REMOVED = "removed an account"
+    ACCOUNT_WITHDRAWN = "withdrew access to an account"
+    ACCOUNT_DELETION_ASKED = "asked to delete an account"
+    LETTER_REPLAYED = "replayed a dead letter"
+    LETTER_DISCARDED = "discarded a dead letter"
+    QUEUE_CHANGED = "changed a queue by hand"
+    KEYS_ROTATED = "rotated keys"
 
 
 class User(Model):
@@ -40,3 +72,18 @@ class ApiToken(Model):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AuditEntry(Model):
+    """One thing that somebody did; nothing in it points to a row, since it outlives what it tells of."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_actor_id", "actor", "id"), Index("ix_audit_log_action_id", "action", "id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    actor: Mapped[str] = mapped_column(String(32))
+    action: Mapped[Action] = mapped_column(Word(Action))
+    subject: Mapped[str | None] = mapped_column(String(80))
+    ig_account_id: Mapped[str | None] = mapped_column(IgId)
+    address: Mapped[str | None] = mapped_column(String(45))

@@ -6,7 +6,7 @@ import secrets
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import clock, queue, settings
+from app import audit, clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -14,14 +14,14 @@ from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.identities import sighting
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.models.user import Action
 from app.runs import estimate, people
 from app.runs.estimate import Estimate
 from app.runs.people import Crowd, Sweep
-from app.viewer import Role, Viewer
+from app.viewer import SCHEDULE, Role, Viewer
 
 logger = logging.getLogger(__name__)
 
-SCHEDULE = "schedule"
 DAYS = range(1, 91)
 BATCH_SIZE = 10
 BATCH_SIZES = range(1, 101)
@@ -41,7 +41,7 @@ def start(viewer: Viewer, account_id: int, *, kind: Kind, batch_size: int = BATC
     viewer.require(Role.OPS)
     if batch_size not in BATCH_SIZES:
         raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
-    return _start(_crowd(viewer, account_id, kind, days), batch_size=batch_size, started_by=viewer.name)
+    return _start(viewer, _crowd(viewer, account_id, kind, days), batch_size=batch_size)
 
 
 def estimate_of(viewer: Viewer, account_id: int, *, kind: Kind, days: int | None = None) -> Estimate:
@@ -61,7 +61,7 @@ def refresh_expiring() -> None:
         if db.session.execute(people.chosen(crowd).limit(1)).first() is None:
             continue
         try:
-            _start(crowd, batch_size=BATCH_SIZE, started_by=SCHEDULE)
+            _start(SCHEDULE, crowd, batch_size=BATCH_SIZE)
         except AlreadyRunning:
             logger.info("a refresh runs already", extra={"account": account_id})
 
@@ -88,6 +88,7 @@ def cancel(viewer: Viewer, run_id: str) -> None:
         )
         if not ended.rowcount and not asked.rowcount:
             raise Conflict("This job has already ended.")
+        audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
         tx.touch(run.account_id)
 
 
@@ -106,6 +107,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
                 raise Conflict("Nothing in this job failed.")
             _reopen(tx, run_id, again)
             sighting.retry(tx, run.account_id, again)
+            audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
             tx.touch(run.account_id)
     except IntegrityError:
         raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
@@ -128,13 +130,14 @@ def _crowd(viewer: Viewer, account_id: int, kind: Kind, days: int | None) -> Cro
     return Crowd(account_id, kind, days)
 
 
-def _start(crowd: Crowd, *, batch_size: int, started_by: str) -> str:
+def _start(viewer: Viewer, crowd: Crowd, *, batch_size: int) -> str:
     run_id = secrets.token_hex(6)
     swept = people.sweep(crowd)
     try:
         with transaction.write() as tx:
             _refuse_second(tx, crowd.account_id, crowd.kind)
-            total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=started_by)
+            total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=viewer.name)
+            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
             tx.touch(crowd.account_id)
     except IntegrityError:
         raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker

@@ -10,17 +10,20 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import clock
+from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Invalid, NotFound, Unavailable
-from app.models.user import ApiToken
+from app.models.user import Action, ApiToken
 from app.text import clean_name
 from app.viewer import Role, Viewer
 
 PREFIX = "nametag_"  # so that scanners find a token that was published by mistake
 TOKEN_BYTES = 32
 NOTED = timedelta(minutes=1)  # how exactly the last use is noted
+REMEMBERED = 10_000
+
+_seen: set[tuple[bytes, str]] = set()  # tokens and addresses whose use this process knows to be in the audit log
 
 
 class Scope(StrEnum):
@@ -46,7 +49,7 @@ class Token:
         """Return who asks with this token."""
         role = Role.OPS if Scope.JOBS in self.scopes else Role.AGENT
         account_ids = None if self.account_ids is None else frozenset(self.account_ids)
-        return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids)
+        return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids, token_id=self.id)
 
 
 def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequence[int] | None = None) -> str:
@@ -64,7 +67,9 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
     values = {"name": cleaned, "digest": _digest(secret), "scopes": sorted(set(scopes)), "created_at": clock.now()}
     try:
         with transaction.write() as tx:
-            tx.execute(tx.insert(ApiToken).values(account_ids=account_ids and list(account_ids), **values))
+            made = tx.insert(ApiToken).values(account_ids=account_ids and list(account_ids), **values)
+            token_id = tx.execute(made.returning(ApiToken.id)).scalar_one()
+            audit.note(tx, viewer, Action.TOKEN_CREATED, f"token {token_id}")
     except IntegrityError:
         raise Invalid({"name": "There is a token of this name already."}) from None
     return secret
@@ -81,23 +86,41 @@ def revoke(viewer: Viewer, name: str) -> None:
     viewer.require(Role.ADMIN)
     with transaction.write() as tx:
         found = update(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
-        if not tx.execute(found.values(revoked_at=clock.now())).rowcount:
+        revoked = tx.execute(found.values(revoked_at=clock.now()).returning(ApiToken.id)).scalar()
+        if revoked is None:
             raise NotFound("token")
+        audit.note(tx, viewer, Action.TOKEN_REVOKED, f"token {revoked}")
 
 
-def presented(secret: str) -> Token | None:
-    """Return the token with this secret, if there is one that was not revoked; its use is noted."""
-    row = db.session.scalars(select(ApiToken).where(ApiToken.digest == _digest(secret))).one_or_none()
+def presented(secret: str, *, address: str = "") -> Token | None:
+    """Return the token with this secret, if there is one that was not revoked; its use from `address` is noted."""
+    digest = _digest(secret)
+    row = db.session.scalars(select(ApiToken).where(ApiToken.digest == digest)).one_or_none()
     if row is None or row.revoked_at is not None:
         return None
-    token, now = _token(row), clock.now()
-    if token.last_used_at is None or token.last_used_at < now - NOTED:
+    token = _token(row)
+    noted = token.last_used_at is not None and token.last_used_at > clock.now() - NOTED
+    if not noted or (digest, address) not in _seen:
         try:
-            with transaction.write() as tx:
-                tx.execute(update(ApiToken).where(ApiToken.id == token.id).values(last_used_at=now))
+            _note_use(token, address)
+            _remember(digest, address)
         except Unavailable:
             return token  # reading goes on while nothing can be written
     return token
+
+
+def _note_use(token: Token, address: str) -> None:
+    viewer = token.viewer()
+    with transaction.write() as tx:
+        tx.execute(update(ApiToken).where(ApiToken.id == token.id).values(last_used_at=clock.now()))
+        if not audit.noted(tx, viewer, Action.TOKEN_USED, address=address):
+            audit.note(tx, viewer, Action.TOKEN_USED, f"token {token.id}", address=address)
+
+
+def _remember(digest: bytes, address: str) -> None:
+    if len(_seen) >= REMEMBERED:
+        _seen.clear()
+    _seen.add((digest, address))
 
 
 def _digest(secret: str) -> bytes:

@@ -1,22 +1,26 @@
-"""Who may sign in: adding people, their passwords, switching them off. The only writer of users, but for sign-ins."""
+"""Who may sign in: adding people, their passwords and rights, switching them off and on.
+
+Every change ends the sessions of whom it is about. The only writer of users, but for sign-ins.
+"""
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import clock, text
+from app import audit, clock, text
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, Invalid, NotFound
-from app.models.user import User
+from app.models.user import Action, User
 from app.users import passwords
-from app.viewer import Role, Viewer
+from app.viewer import OPERATOR, Role, Viewer
 
 FIRST_ADMIN = "admin@nametag.local"
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}", re.ASCII)
@@ -56,15 +60,20 @@ class Person:
         return Viewer(self.id, self.email, self.role, self.account_ids)
 
 
-def add(viewer: Viewer, email: str, *, role: Role, password: str) -> Person:
-    """Let someone sign in from now on; raises Invalid for a malformed or known address or a weak password."""
+def add(viewer: Viewer, email: str, *, role: Role, password: str, account_ids: Collection[int] | None = None) -> Person:
+    """Let someone sign in from now on, limited to `account_ids` unless None.
+
+    Raises Invalid for a malformed or known address, a weak password, and for an admin who is to be limited.
+    """
     viewer.require(Role.ADMIN)
     address = _address(email)
+    limited = _limited(role, account_ids)
     passwords.require_good(password)
     password_hash = passwords.hashed(password)
     try:
         with transaction.write() as tx:
-            _insert(tx, address, role, password_hash)
+            person_id = _insert(tx, address, role, password_hash, limited)
+            audit.note(tx, viewer, Action.USER_ADDED, f"user {person_id}")
     except IntegrityError:
         raise Invalid({"email": f"{address} may sign in already."}) from None
     return by_email(viewer, address)
@@ -78,48 +87,67 @@ def everyone(viewer: Viewer) -> list[Person]:
 
 def by_email(viewer: Viewer, email: str) -> Person:
     """Return one person; raises NotFound."""
-    viewer.require(Role.ADMIN)
-    row = db.session.execute(select(*COLUMNS).where(User.email == normal(email))).first()
-    if row is None:
-        raise NotFound("user")
-    return person(row)
+    return _one(viewer, User.email == normal(email))
+
+
+def by_id(viewer: Viewer, person_id: int) -> Person:
+    """Return one person; raises NotFound."""
+    return _one(viewer, User.id == person_id)
 
 
 def change_password(viewer: Viewer, email: str, *, password: str) -> None:
-    """Set a new password and end every session of this person; raises NotFound and Invalid."""
+    """Set a new password; raises NotFound and Invalid."""
     someone = by_email(viewer, email)
     passwords.require_good(password)
     password_hash = passwords.hashed(password)
     with transaction.write() as tx:
-        _change(tx, someone.id, password_hash=password_hash)
+        _change(tx, viewer, someone.id, Action.PASSWORD_CHANGED, password_hash=password_hash)
 
 
-def change_own_password(email: str, *, present: str, password: str) -> None:
-    """Set somebody's own password and end every session of theirs; raises Invalid when `present` is not right."""
-    row = db.session.execute(select(User.id, User.password_hash).where(User.email == normal(email))).one()
+def change_own_password(viewer: Viewer, *, present: str, password: str) -> None:
+    """Set one's own password; raises Invalid when `present` is not right."""
+    own_hash = db.session.execute(select(User.password_hash).where(User.id == viewer.user_id)).scalar_one()
     db.session.rollback()  # hashing takes long; no snapshot is kept open over it
-    if not passwords.fits(present, row.password_hash):
+    if not passwords.fits(present, own_hash):
         raise Invalid({"present": "That is not your present password."})
     passwords.require_good(password)
     password_hash = passwords.hashed(password)
     with transaction.write() as tx:
-        _change(tx, row.id, password_hash=password_hash)
+        _change(tx, viewer, viewer.user_id, Action.PASSWORD_CHANGED, password_hash=password_hash)
+
+
+def change_rights(viewer: Viewer, email: str, *, role: Role, account_ids: Collection[int] | None = None) -> None:
+    """Set someone's role, and the accounts they are limited to unless None.
+
+    Raises NotFound, Conflict for the last admin, and Invalid for an admin who is to be limited.
+    """
+    someone = by_email(viewer, email)
+    limited = _limited(role, account_ids)
+    with transaction.write() as tx:
+        if role is not Role.ADMIN:
+            _require_another_admin(tx, someone)
+        _change(tx, viewer, someone.id, Action.USER_CHANGED, role=role, account_ids=limited)
 
 
 def disable(viewer: Viewer, email: str) -> None:
-    """Keep someone out from now on and end every session; raises NotFound, Conflict for the last admin."""
+    """Keep someone out from now on; raises NotFound, Conflict for the last admin."""
     someone = by_email(viewer, email)
-    admins = select(func.count()).where(User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != someone.id)
     with transaction.write() as tx:
-        if someone.role is Role.ADMIN and not tx.execute(admins).scalar_one():
-            raise Conflict("This is the last admin; add another one first.")
-        _change(tx, someone.id, disabled_at=clock.now())
+        _require_another_admin(tx, someone)
+        _change(tx, viewer, someone.id, Action.USER_DISABLED, disabled_at=clock.now())
 
 
-def end_sessions(person_id: int) -> None:
-    """End every session of this person, on every device."""
+def enable(viewer: Viewer, email: str) -> None:
+    """Let someone sign in again who was disabled; raises NotFound."""
+    someone = by_email(viewer, email)
     with transaction.write() as tx:
-        _change(tx, person_id)
+        _change(tx, viewer, someone.id, Action.USER_ENABLED, disabled_at=None)
+
+
+def sign_out(viewer: Viewer) -> None:
+    """End every session of whoever asks, on every device."""
+    with transaction.write() as tx:
+        _change(tx, viewer, viewer.user_id, Action.SIGNED_OUT)
 
 
 def first_admin() -> tuple[str, str] | None:
@@ -132,7 +160,8 @@ def first_admin() -> tuple[str, str] | None:
         with transaction.write() as tx:
             if tx.execute(select(User.id).limit(1)).first() is not None:
                 return None
-            _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
+            person_id = _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
+            audit.note(tx, OPERATOR, Action.USER_ADDED, f"user {person_id}")
     except IntegrityError:
         return None  # another process was first
     return FIRST_ADMIN, password
@@ -149,6 +178,14 @@ def person(row: Row[*tuple[Any, ...]]) -> Person:
     return Person(**{**row._asdict(), "account_ids": account_ids})
 
 
+def _one(viewer: Viewer, which: ColumnElement[bool]) -> Person:
+    viewer.require(Role.ADMIN)
+    row = db.session.execute(select(*COLUMNS).where(which)).first()
+    if row is None:
+        raise NotFound("user")
+    return person(row)
+
+
 def _address(email: str) -> str:
     address = normal(email)
     if not EMAIL.fullmatch(address):
@@ -156,22 +193,27 @@ def _address(email: str) -> str:
     return address
 
 
-def _insert(tx: Tx, address: str, role: Role, password_hash: str) -> None:
-    tx.session.add(
-        User(
-            email=address,
-            name=address.partition("@")[0],
-            role=role,
-            password_hash=password_hash,
-            session_key=_session_key(),
-            created_at=clock.now(),
-        )
-    )
-    tx.session.flush()
+def _limited(role: Role, account_ids: Collection[int] | None) -> list[int] | None:
+    if account_ids is not None and role is Role.ADMIN:
+        raise Invalid({"accounts": "An admin sees every account; choose another role, or no accounts."})
+    return None if account_ids is None else sorted(account_ids)
 
 
-def _change(tx: Tx, person_id: int, **values: object) -> None:
+def _require_another_admin(tx: Tx, someone: Person) -> None:
+    others = select(func.count()).where(User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != someone.id)
+    if someone.role is Role.ADMIN and not tx.execute(others).scalar_one():
+        raise Conflict("This is the last admin; add another one first.")
+
+
+def _insert(tx: Tx, address: str, role: Role, password_hash: str, account_ids: list[int] | None = None) -> int:
+    known = {"email": address, "name": address.partition("@")[0], "role": role, "account_ids": account_ids}
+    fresh = {"password_hash": password_hash, "session_key": _session_key(), "created_at": clock.now()}
+    return int(tx.execute(tx.insert(User).values(**known, **fresh).returning(User.id)).scalar_one())
+
+
+def _change(tx: Tx, viewer: Viewer, person_id: int | None, action: Action, **values: object) -> None:
     tx.execute(update(User).where(User.id == person_id).values(session_key=_session_key(), **values))
+    audit.note(tx, viewer, action, f"user {person_id}")
 
 
 def _session_key() -> str:

@@ -1,24 +1,23 @@
 """Signing in and staying signed in: a name and a password, or the key that a session carries."""
 
-import logging
+from dataclasses import replace
 
 from sqlalchemy import select, update
 
-from app import clock
+from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.user import User
-from app.users import passwords, people
+from app.models.user import Action, User
+from app.users import passwords, people, rates
 from app.users.people import Person
-
-logger = logging.getLogger(__name__)
+from app.viewer import STRANGER
 
 _BY_KEY = select(*people.COLUMNS).where(User.disabled_at.is_(None))
 _BY_EMAIL = select(*people.COLUMNS, User.password_hash)
 
 
-def check(email: str, password: str) -> Person | None:
-    """Return who signs in, or None; an unknown or disabled name costs exactly as much work as a wrong password.
+def check(email: str, password: str, *, address: str = "") -> Person | None:
+    """Return who signs in from `address`, or None; an unknown or disabled name costs as much as a wrong password.
 
     Raises Invalid for a password over 1,024 bytes, Unavailable when too many wait or the database is away.
     """
@@ -26,11 +25,22 @@ def check(email: str, password: str) -> Person | None:
     db.session.rollback()  # hashing takes long; no snapshot is kept open over it
     fits = passwords.fits(password, row.password_hash if row and row.disabled_at is None else None)
     if row is None or not fits:
+        tried = f"user {row.id}" if row else None  # what else was typed may be anything, a password for instance
+        audit.record(STRANGER, Action.SIGN_IN_FAILED, tried, address=address)
         return None
+    someone, now = by_session_key(row.session_key), clock.now()
+    if someone is None:
+        return None  # switched off while the password was compared
     with transaction.write() as tx:
-        tx.execute(update(User).where(User.id == row.id).values(last_sign_in_at=clock.now()))
-    logger.info("somebody signed in", extra={"user": row.id})
-    return by_session_key(row.session_key)
+        tx.execute(update(User).where(User.id == row.id).values(last_sign_in_at=now))
+        audit.note(tx, someone.viewer(), Action.SIGNED_IN, address=address)
+    return replace(someone, last_sign_in_at=now)
+
+
+def throttled(address: str) -> None:
+    """Note that someone at `address` has to wait, once a minute: a flood of tries is no flood of rows."""
+    if not rates.count(f"throttled:{address}", 1).exceeded:
+        audit.record(STRANGER, Action.SIGN_IN_THROTTLED, address=address)
 
 
 def by_session_key(session_key: str) -> Person | None:

@@ -3,7 +3,6 @@
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, request
-from flask_login import current_user
 
 from app import settings
 from app.errors import Invalid
@@ -42,7 +41,7 @@ def password() -> Response:
     """Change one's own password; every session ends, this one too."""
     present, wanted = request.form.get("present", ""), request.form.get("password", "")
     try:
-        people.change_own_password(current_user.person.email, present=present, password=wanted)
+        people.change_own_password(session.viewer(), present=present, password=wanted)
     except Invalid as error:
         return _page(status=422, error=str(error))
     return page.leave("/login")

@@ -3,7 +3,6 @@
 Whatever reaches Redis may be shown there, so its fields are escaped and its scripts run by a one-time word alone.
 """
 
-import logging
 import re
 from collections.abc import Callable
 
@@ -14,18 +13,17 @@ from jinja2 import BaseLoader, Environment
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 
-from app import redis_client
+from app import audit, redis_client
 from app.errors import NotFound, Unavailable
 from app.redis_client import RedisAway
 from app.viewer import Role
 from app.web import headers, page, session
 
-logger = logging.getLogger(__name__)
-
 ADDRESS = "/admin/queues"
 NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
+SUBJECT_CHARACTERS = 80
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _CHECKED: dict[str, Callable[[str], object]] = {
@@ -76,13 +74,14 @@ def _guard() -> None:
         return
     viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
     viewer.require(Role.OPS)
-    if view in MUTATING:
-        if request.method != "POST":
-            abort(405)
-        logger.info("queues changed by hand", extra={"user": viewer.user_id, "action": view})
+    if view in MUTATING and request.method != "POST":
+        abort(405)
     for name, value in (request.view_args or {}).items():
         if name in _CHECKED and value is not None and not _CHECKED[name](str(value)):
             abort(404)
+    if view in MUTATING:
+        changed = " ".join([view, *map(str, (request.view_args or {}).values())])
+        audit.record(viewer, audit.Action.QUEUE_CHANGED, changed[:SUBJECT_CHARACTERS])
     redis_client.client().ping()  # away: our page of 503, not its own ones
     current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # where rq-dashboard looks for it
 

@@ -118,11 +118,12 @@ def enter() -> Response:
     address = request.remote_addr or ""
     wait = throttle.wait_seconds(email, address)
     if wait:
+        sign_in.throttled(address)
         response = _form(429, f"Too many tries. Try again in {wait} s.", email)
         response.headers["Retry-After"] = str(wait)
         return response
     try:
-        person = sign_in.check(email, password)
+        person = sign_in.check(email, password, address=address)
     except Invalid as error:
         return _form(422, str(error), email)
     if person is None:
@@ -138,7 +139,7 @@ def enter() -> Response:
 @blueprint.post("/logout")
 def leave() -> Response:
     """Sign out on every device, so that a copied cookie is worth nothing."""
-    people.end_sessions(current_user.person.id)
+    people.sign_out(viewer())
     logout_user()
     cookie.clear()
     response = page.to("/login")

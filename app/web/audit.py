@@ -1,0 +1,34 @@
+"""The audit log, for admins: who did what, by actor and action, newest first."""
+
+from flask import Blueprint, Response, request
+
+from app import audit
+from app.inbox import frame
+from app.web import page, session
+
+DIGITS = 18  # of the largest id
+
+blueprint = Blueprint("audit", __name__, url_prefix="/audit")
+
+
+@blueprint.get("")
+def index() -> Response:
+    """The newest entries, or those behind an older one."""
+    viewer = session.viewer()
+    before = request.args.get("before", "")
+    want = audit.wanted(
+        actor=request.args.get("actor"),
+        action=request.args.get("action"),
+        before=int(before) if before.isascii() and before.isdigit() and len(before) <= DIGITS else None,
+    )
+    entries, older = audit.page(viewer, want)
+    return page.answer(
+        "audit/page.html",
+        None,
+        desk=frame.desk(viewer),
+        want=want,
+        entries=entries,
+        older=older,
+        names=audit.names(viewer),
+        actions=audit.Action,
+    )

@@ -1,0 +1,180 @@
+"""The audit log: each kind of deed, from every door, in ids alone."""
+
+import json
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import audit
+from app.accounts import connect, keys
+from app.audit import Action
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Conflict, Forbidden, Invalid
+from app.identities import asking, export, listing
+from app.ingest import dead_letters, forget, receive, replay
+from app.models.identity import Identity
+from app.models.run import Kind
+from app.models.user import AuditEntry
+from app.runs import plan
+from app.ticker import purge
+from app.users import api_tokens, people, sign_in
+from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
+from tests.bed.hands import Hands
+from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+
+NADIA, PASSWORD = "nadia@example.com", "a moonlit correct horse"
+ADMIN = Viewer(user_id=7, name="ada@example.com", role=Role.ADMIN)
+PROGRAM = Viewer(user_id=None, name="token crm", role=Role.OPS, token_id=4)
+
+
+def told() -> list[tuple[str, str, str | None, str | None]]:
+    """Return the log, oldest first, as (actor, action, subject, account)."""
+    entries, _ = audit.page(OPERATOR, audit.Wanted(), limit=1_000)
+    return [(each.actor, each.action.value, each.subject, each.ig_account_id) for each in reversed(entries)]
+
+
+def test_signing_in_and_out_is_noted_with_the_place_it_came_from(app: Flask) -> None:
+    nadia = people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    sign_in.check(NADIA, "something else", address="192.0.2.1")
+    sign_in.check("my own password by mistake", PASSWORD, address="192.0.2.1")
+    sign_in.check(NADIA, PASSWORD, address="192.0.2.2")
+    for _ in range(3):
+        sign_in.throttled("192.0.2.3")
+    people.sign_out(nadia.viewer())
+    entries, _ = audit.page(OPERATOR, audit.Wanted())
+    assert [(each.actor, each.action, each.subject, each.address) for each in reversed(entries)] == [
+        ("user 7", Action.USER_ADDED, "user 1", None),
+        ("stranger", Action.SIGN_IN_FAILED, "user 1", "192.0.2.1"),
+        ("stranger", Action.SIGN_IN_FAILED, None, "192.0.2.1"),
+        ("user 1", Action.SIGNED_IN, None, "192.0.2.2"),
+        ("stranger", Action.SIGN_IN_THROTTLED, None, "192.0.2.3"),
+        ("user 1", Action.SIGNED_OUT, "user 1", None),
+    ]
+
+
+def test_what_admins_do_with_people_and_tokens_is_noted(app: Flask) -> None:
+    nadia = people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    people.change_password(ADMIN, NADIA, password=PASSWORD + "!")
+    people.change_own_password(nadia.viewer(), present=PASSWORD + "!", password=PASSWORD)
+    people.change_rights(ADMIN, NADIA, role=Role.AGENT)
+    people.disable(ADMIN, NADIA)
+    people.enable(ADMIN, NADIA)
+    api_tokens.create(ADMIN, "crm", ["read"])
+    api_tokens.revoke(ADMIN, "crm")
+    assert [(actor, action, subject) for actor, action, subject, _ in told()] == [
+        ("user 7", "added a person", "user 1"),
+        ("user 7", "changed a password", "user 1"),
+        ("user 1", "changed a password", "user 1"),
+        ("user 7", "changed a person's rights", "user 1"),
+        ("user 7", "disabled a person", "user 1"),
+        ("user 7", "enabled a person", "user 1"),
+        ("user 7", "created a token", "token 1"),
+        ("user 7", "revoked a token", "token 1"),
+    ]
+
+
+def test_a_tokens_first_use_and_each_new_address_is_noted_once(app: Flask) -> None:
+    secret = api_tokens.create(OPERATOR, "crm", ["read"])
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.9", "192.0.2.1"):
+        assert api_tokens.presented(secret, address=address)
+    entries, _ = audit.page(OPERATOR, audit.wanted(action="used a token from a new address"))
+    assert [(each.actor, each.address) for each in entries] == [("token 1", "192.0.2.9"), ("token 1", "192.0.2.1")]
+
+
+def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    [identity_id] = db.session.scalars(select(Identity.id))
+    run_id = plan.start(PROGRAM, account.id, kind=Kind.BACKFILL)
+    plan.cancel(OPERATOR, run_id)
+    asking.refresh(ADMIN, identity_id)
+    "".join(export.lines(PROGRAM, listing.wanted(), format_="csv"))
+    forget.person(ADMIN, 1)
+    keys.rotate(OPERATOR)
+    connect.remove(OPERATOR, MAISON_LUNE)
+    assert told() == [
+        ("token 4", "started a job", f"job {run_id}", MAISON_LUNE),
+        ("command line", "canceled a job", f"job {run_id}", MAISON_LUNE),
+        ("user 7", "had a person looked up", f"identity {identity_id}", MAISON_LUNE),
+        ("token 4", "exported identities", None, None),
+        ("user 7", "deleted a person's data", audit.pseudonym(MAISON_LUNE, LEA), MAISON_LUNE),
+        ("command line", "rotated keys", None, None),
+        ("command line", "removed an account", None, MAISON_LUNE),
+    ]
+
+
+def test_dead_letters_are_noted_when_they_land_or_are_thrown_away(app: Flask) -> None:
+    for text in ("one", "two"):
+        body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    dead_letters.discard(ADMIN, 1)
+    an_account(ATELIER_NORD)
+    replay.everything(OPERATOR)
+    noted = [(actor, action, subject) for actor, action, subject, _ in told()]
+    assert noted == [
+        ("user 7", "discarded a dead letter", "letter 1"),
+        ("command line", "replayed a dead letter", "letter 2"),
+    ]
+
+
+def test_what_did_not_happen_is_not_noted(app: Flask) -> None:
+    account = an_account()
+    run_id = plan.start(SCHEDULE, account.id, kind=Kind.BACKFILL)
+    with pytest.raises(Conflict):
+        plan.cancel(OPERATOR, run_id)  # nobody to name: it ended at once
+    assert [action for _, action, _, _ in told()] == ["started a job"]
+
+
+def test_the_log_holds_no_name_no_text_and_no_secret(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    sign_in.check(NADIA, "canary of a password", address="192.0.2.1")
+    secret = api_tokens.create(OPERATOR, "canary of a name", ["read"])
+    api_tokens.presented(secret, address="192.0.2.1")
+    plan.start(ADMIN, account.id, kind=Kind.BACKFILL)
+    forget.person(ADMIN, 1)
+    rows = [dict(row._mapping) for row in db.session.execute(select(AuditEntry.__table__))]
+    written = json.dumps(rows, default=str)
+    for canary in ("canary", "nadia", "ada@", "Bonjour", LEA, secret):
+        assert canary not in written
+
+
+def test_pages_follow_each_other_and_keep_to_what_was_wanted(app: Flask) -> None:
+    with transaction.write() as tx:
+        for number in range(7):
+            audit.note(tx, ADMIN if number % 2 else PROGRAM, Action.JOB_STARTED, f"job {number}")
+    want = audit.wanted(actor="token 4", action="started a job")
+    first, older = audit.page(OPERATOR, want, limit=3)
+    rest, end = audit.page(OPERATOR, audit.wanted(actor="token 4", before=older), limit=3)
+    assert [each.subject for each in [*first, *rest]] == ["job 6", "job 4", "job 2", "job 0"]
+    assert end is None
+    assert audit.page(OPERATOR, audit.wanted(action="rotated keys")) == ([], None)
+    with pytest.raises(Invalid):
+        audit.wanted(action="whatever")
+
+
+def test_only_admins_read_it(app: Flask) -> None:
+    with pytest.raises(Forbidden):
+        audit.page(PROGRAM, audit.Wanted())
+    with pytest.raises(Forbidden):
+        audit.names(PROGRAM)
+
+
+def test_people_and_programs_are_called_what_they_are_called_today(app: Flask) -> None:
+    people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    api_tokens.create(ADMIN, "crm", ["read"])
+    assert audit.names(OPERATOR) == {"user 1": NADIA, "token 1": "crm"}
+
+
+@pytest.mark.row("S55")
+def test_entries_are_kept_for_four_hundred_days(app: Flask, hands: Hands) -> None:
+    keys.rotate(OPERATOR)
+    hands.forward(days=399)
+    purge()
+    assert len(told()) == 1
+    hands.forward(days=2)
+    purge()
+    assert told() == []

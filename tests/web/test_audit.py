@@ -1,0 +1,44 @@
+"""The page of the audit log."""
+
+from flask import Flask
+
+from app import audit
+from app.audit import Action
+from app.db import transaction
+from app.viewer import OPERATOR, Role
+from tests.web.browsing import signed_in
+
+
+def test_admins_read_who_did_what_under_their_names_of_today(app: Flask) -> None:
+    admin = signed_in(app, Role.ADMIN)
+    page = admin.get("/audit").text
+    assert "admin@example.com" in page
+    assert "signed in" in page
+    assert "127.0.0.1" in page
+    assert 'href="/audit" aria-current="page"' in page
+
+
+def test_older_entries_are_a_link_away_with_the_same_filter(app: Flask) -> None:
+    with transaction.write() as tx:
+        for number in range(audit.PAGE + 1):
+            audit.note(tx, OPERATOR, Action.JOB_STARTED, f"job {number:03d}")
+    admin = signed_in(app, Role.ADMIN)
+    page = admin.get("/audit?actor=command+line&action=started+a+job").text
+    assert "job 000" not in page
+    assert "/audit?before=2&amp;actor=command%20line&amp;action=started%20a%20job" in page
+    older = admin.get("/audit?before=2&actor=command%20line").text
+    assert "job 000" in older
+    assert "job 001" not in older
+
+
+def test_an_unknown_action_is_refused_and_a_strange_cursor_is_none(app: Flask) -> None:
+    admin = signed_in(app, Role.ADMIN)
+    assert admin.get("/audit?action=anything").status_code == 422
+    for before in ("x", "-1", "٣", "9" * 5000):
+        assert admin.get("/audit", query_string={"before": before}).status_code == 200
+
+
+def test_others_do_not_see_it_and_have_no_link_to_it(app: Flask) -> None:
+    ops = signed_in(app, Role.OPS)
+    assert ops.get("/audit").status_code == 403
+    assert 'href="/audit"' not in ops.get("/inbox").text
