@@ -18,6 +18,7 @@ from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import avatars, resolve
+from app.inbox import search
 from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import beats, ledger, plan
 
@@ -110,8 +111,9 @@ DUTIES: dict[Callable[[], None], float] = {
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,
     health.mend_all: DAY_SECONDS,
+    search.tidy: DAY_SECONDS,
 }
-NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring)  # or every restart would spend calls on them
+NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring, search.tidy)  # or every restart would spend calls on them
 
 
 def _perform(duty: Callable[[], None]) -> None:

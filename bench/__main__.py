@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from app import settings
 from app.db import migrate
 from app.factory import create_app
-from bench import ingest, measures, naming
+from bench import ingest, measures, naming, search
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -43,6 +43,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from measures.reading_back(nametag)
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
+        yield from search.speed(nametag, on="SQLite")
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
         yield from naming.backfill(nametag, on="SQLite")
     with postgresql.server() as server:

@@ -40,12 +40,12 @@ FACELESS = (
 )
 WAITING = "SELECT count(*) FROM identities WHERE username IS NULL AND last_error IS NULL"
 _numbers = count(1)
-_CONVERSATION = (
+CONVERSATION = (
     "INSERT INTO conversations (account_id, ig_participant_id, known, unread_count, first_message_at, last_message_at,"
     " last_message_mid, last_message_kind, last_message_preview, last_message_outgoing)"
     " VALUES (:account_id, :who, true, 0, :at, :at, 'm', 'text', 'Thank you very much', false)"
 )
-_IDENTITY = (
+IDENTITY = (
     "INSERT INTO identities (account_id, ig_participant_id, username, met_at)"
     " VALUES (:account_id, :who, :username, :at)"
 )
@@ -217,7 +217,7 @@ def _fill(nametag: Installation) -> None:
         for number in range(CONVERSATIONS)
     ]
     with nametag.database.begin() as connection:
-        for statement in (_CONVERSATION, _IDENTITY):
+        for statement in (CONVERSATION, IDENTITY):
             connection.execute(text(statement), rows)
 
 

@@ -6,6 +6,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON, text
 
+from app.db import migrate
 from app.db.engine import db
 from app.db.types import SecretText, UTCDateTime, Word
 
@@ -40,6 +41,7 @@ def run() -> None:
             target_metadata=db.metadata,
             render_as_batch=True,
             render_item=render_item,
+            include_object=migrate.of_models,
             compare_type=True,
             transactional_ddl=True,
         )

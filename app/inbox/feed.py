@@ -1,17 +1,19 @@
 """Conversations and messages as programs read them: keyset pages over every account that the viewer may see."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, select, tuple_
 
+from app import text
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.identities.listing import State
 from app.identities.sighting import is_fresh
-from app.inbox import listing
+from app.inbox import listing, search
 from app.models.identity import Identity
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
@@ -77,7 +79,7 @@ def conversations(
         if getattr(want, name):
             found = found.where(listing.FILTERED[name])
     if want.q:
-        found = found.where(listing.matches(want.q))
+        found = found.where(search.matches(text.storable(want.q), _accounts(viewer, want)))
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
     rows = db.session.execute(
@@ -127,6 +129,10 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
         .outerjoin(Identity, person)
     )
     return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+
+
+def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
+    return viewer.account_ids if want.account_id is None else (want.account_id,)
 
 
 def _entry(row: Any) -> Entry:

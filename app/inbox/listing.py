@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, select, tuple_
 
 from app import text
 from app.db.engine import db
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import cursor
+from app.inbox import cursor, search
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
@@ -115,18 +115,6 @@ def counts(account_id: int) -> Counts:
     return Counts(*row)
 
 
-def matches(q: str) -> ColumnElement[bool]:
-    """Return the condition that a conversation's person, joined as Identity, is meant by a search."""
-    words = q.lower().removeprefix("@").removeprefix("user_")
-    return or_(
-        func.lower(Identity.username).startswith(words, autoescape=True),
-        func.lower(Identity.name).startswith(words, autoescape=True),
-        func.lower(Identity.name).contains(f" {words}", autoescape=True),
-        Conversation.ig_participant_id.startswith(words, autoescape=True),
-        Conversation.ig_participant_id.endswith(words, autoescape=True),
-    )
-
-
 # Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
 FILTERED: dict[str, ColumnElement[bool]] = {
     "unread": Conversation.unread_count > literal_column("0"),
@@ -167,7 +155,7 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
     if want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
     if want.q:
-        found = found.where(matches(want.q))
+        found = found.where(search.matches(want.q, (account_id,)))
     if want.after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < want.after)
     return found
