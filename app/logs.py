@@ -21,6 +21,7 @@ _SECRETS = re.compile(
     r"(?i)\b(?:IGAA|EAA)[\w-]{6,}"
     r"|(?<=bearer )[\w.~+/=-]+"
     r"|(?<=access_token[=:])[^&\s\"']+"
+    r"|(?<=client_secret=)[^&\s\"']+"
     r"|(?<=appsecret_proof=)[^&\s\"']+"
     r"|(?<=signed_request=)[^&\s\"']+"
     r"|(?<=sha256=)[0-9a-f]{64}"
@@ -76,4 +77,5 @@ class JsonFormatter(logging.Formatter):
 
 def _own_secrets() -> tuple[str, ...]:
     chosen = settings.current()
-    return (chosen.secret_key, chosen.meta_verify_token, *chosen.meta_app_secrets, *chosen.token_encryption_keys)
+    kept = (chosen.secret_key, chosen.meta_verify_token, chosen.meta_instagram_app_secret)
+    return tuple(each for each in (*kept, *chosen.meta_app_secrets, *chosen.token_encryption_keys) if each)

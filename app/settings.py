@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     token_encryption_keys: Listed
     meta_app_secrets: Listed
     meta_verify_token: str = Field(min_length=1)
+    meta_app_id: str = Field("", pattern=r"^\d{0,32}$")
+    meta_instagram_app_id: str = Field("", pattern=r"^\d{0,32}$")
+    meta_instagram_app_secret: str = ""
     graph_facebook_url: HttpUrl = "https://graph.facebook.com"
     graph_instagram_url: HttpUrl = "https://graph.instagram.com"
     graph_api_version: str = Field("v26.0", pattern=r"^v\d{1,3}\.\d{1,2}$")

@@ -136,5 +136,5 @@ def sandbox(processes: Processes) -> Sandbox:
 @pytest.fixture
 def meta(sandbox: Sandbox, app: Flask) -> Iterator[Sandbox]:
     """The sandbox, whom the app of this test takes for Meta."""
-    with settings.using(graph_facebook_url=f"{sandbox.url}/facebook", graph_instagram_url=f"{sandbox.url}/instagram"):
+    with settings.using(**sandbox.settings):
         yield sandbox

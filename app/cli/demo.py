@@ -16,29 +16,32 @@ from app.viewer import OPERATOR
 
 BACKLOG = 90  # older messages in a new inbox, so that it does not begin empty
 SANDBOX_STAGE = 3  # stopped first: it keeps sending until then
-_ADDRESSES = ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL", "MEDIA_HOSTS")
+_META = ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL", "MEDIA_HOSTS", "META_APP_ID", "META_INSTAGRAM_APP_ID")
 
 
 def start(keeper: Keeper, data_dir: Path, web_url: str) -> dict[str, str]:
     """Run a sandbox and connect its accounts; return the settings that make it Meta for every process of ours.
 
-    Its addresses are also kept for commands in other terminals. Its secret is not: everybody knows it.
+    They are also kept for commands in other terminals. The sandbox signs with our own secret: its usual one is known to
+    everybody.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     keeper.start(_sandbox(port, url, web_url, backlog=0 if listing.accounts(OPERATOR) else BACKLOG))
-    addresses = dict(zip(_ADDRESSES, (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}"), strict=True))
-    settings.write_embedded(data_dir, addresses)
     keeper.await_ready("sandbox")
+    app_id = _read(url, "secrets")["app_id"]
+    addresses = (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}", app_id, app_id)
+    found = dict(zip(_META, addresses, strict=True))
+    settings.write_embedded(data_dir, found)
     _connect(url)
-    return addresses | {"META_APP_SECRETS": ",".join(_read(url, "secrets")["app_secrets"])}
+    return found
 
 
 def forget(data_dir: Path) -> None:
     """Call Meta again, not the sandbox of an earlier demo."""
     kept = settings.embedded_file(data_dir)
-    if kept.is_file() and f"{_ADDRESSES[0]}=http" in kept.read_text():
-        settings.write_embedded(data_dir, dict.fromkeys(_ADDRESSES, ""))
+    if kept.is_file() and f"{_META[0]}=http" in kept.read_text():
+        settings.write_embedded(data_dir, dict.fromkeys(_META, ""))
 
 
 def remembered(data_dir: Path, first: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -59,6 +62,7 @@ def _sandbox(port: int, url: str, web_url: str, *, backlog: int) -> Program:
     return Program(
         name="sandbox",
         argv=(sys.executable, "-m", "app.sandbox", *options, "--backlog", str(backlog)),
+        environment=settings.environment(SANDBOX_APP_SECRET=settings.current().meta_app_secrets[0]),
         ready=lambda: _answers(url),
         stage=SANDBOX_STAGE,
     )

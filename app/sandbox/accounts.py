@@ -1,11 +1,13 @@
 """The two accounts of the sandbox and its secrets: known to the world, for development on this machine only."""
 
+import os
 from dataclasses import dataclass
 
 MAISON_LUNE = "17841400000000101"
 ATELIER_NORD = "17841400000000202"
-APP_SECRET = "sandbox-app-secret-for-development"  # noqa: S105 - known to the world on purpose
-VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - as above
+APP_ID = "700000000000111"
+APP_SECRET = os.environ.get("SANDBOX_APP_SECRET") or "sandbox-app-secret-for-development"  # the demo has one of its own
+VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - known to the world on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,4 @@ ACCOUNTS = {
     ),
 }
 BY_TOKEN = {account.token: account for account in ACCOUNTS.values()}
+BY_LOGIN = {account.login: account for account in ACCOUNTS.values()}

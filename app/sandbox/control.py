@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from app.sandbox import errors, kinds
-from app.sandbox.accounts import ACCOUNTS, APP_SECRET, VERIFY_TOKEN
+from app.sandbox.accounts import ACCOUNTS, APP_ID, APP_SECRET, VERIFY_TOKEN
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.people import Person, crowd
 from app.sandbox.sender import Sender
@@ -14,6 +14,7 @@ from app.sandbox.world import Choices, Sent, World
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CHANGEABLE = ("username", "name", "has_picture", "null_fields", "refused_field", "error")
+SECRETS = {"app_id": APP_ID, "app_secrets": [APP_SECRET], "verify_token": VERIFY_TOKEN}
 Body = dict[str, Any]
 
 
@@ -34,7 +35,7 @@ class Control:
         self.people, self.seed = people, seed
         self._levers: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
             ("GET", "accounts"): lambda _query, _body: [asdict(account) for account in ACCOUNTS.values()],
-            ("GET", "secrets"): lambda _query, _body: {"app_secrets": [APP_SECRET], "verify_token": VERIFY_TOKEN},
+            ("GET", "secrets"): lambda _query, _body: SECRETS,
             ("GET", "people"): self._list_people,
             ("GET", "calls"): lambda _query, _body: [asdict(call) for call in list(world.calls)],
             ("DELETE", "calls"): lambda _query, _body: world.calls.clear(),
@@ -45,6 +46,7 @@ class Control:
             ("GET", "settings"): lambda _query, _body: asdict(world.choices),
             ("PATCH", "settings"): self._change_settings,
             ("POST", "send"): self._send,
+            ("POST", "age"): self._age,
             ("POST", "reset"): self._reset,
         }
 
@@ -110,6 +112,11 @@ class Control:
         if kind == "unsend":
             self.world.take_back(ACCOUNTS[person.account], person, mid)
         return Sent(mid, now_ms, person.id, person.account, words, None)
+
+    def _age(self, _query: dict[str, str], body: Body) -> None:
+        with self.world.lock:
+            for name, token in self.world.tokens.items():
+                self.world.tokens[name] = replace(token, at=token.at - float(body.get("hours", 24)) * 3600)
 
     def _reset(self, _query: dict[str, str], _body: Body) -> None:
         self.faults.switch_off()

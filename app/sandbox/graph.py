@@ -1,23 +1,23 @@
 """The Graph API as far as an inbox uses it: profiles, conversations, /me, tokens, sending; with budget and headers."""
 
-import json
+import hashlib
+import hmac
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app.sandbox import errors, media
-from app.sandbox.accounts import ACCOUNTS, BY_TOKEN, Account
+from app.sandbox import media
+from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
 from app.sandbox.errors import error
 from app.sandbox.people import Person
-from app.sandbox.world import Call, Sent, World
+from app.sandbox.world import Sent, Token, World
 
 READABLE_MESSAGES = 20  # details of older ones are refused
 HOSTS = ("instagram", "facebook")
 PAGE_LIMIT = 25
-USAGE_AFTER_CALLS = 3
+NO_PAGE = "(#100) Tried accessing nonexisting field (instagram_business_account) on node type (User)"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -46,15 +46,12 @@ class Route:
 
 def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sent]) -> Route:
     """Return how this call is answered; a token that does not fit answers 190, as with Meta."""
-    account = BY_TOKEN.get(asked.token or "")
-    if account is None:
-        return Route("refused", None, None, lambda: error("190-wrong-host" if asked.token else "190"))
-    if account.login != asked.host and asked.path != ("refresh_access_token",):
-        return Route("refused", account, None, lambda: error("190-wrong-host"))
+    known = world.tokens.get(asked.token or "")
+    account = known.account if known and not known.of_person else None
+    if account is None or account.login != asked.host or not is_proved(asked):
+        return Route("refused", account, None, lambda: _refusal(asked, known))
     node = asked.path[0] if asked.path else "me"
     whole = asked.path[1:]
-    if node == "refresh_access_token":
-        return Route("refresh", account, None, lambda: _refreshed(account))
     if whole == ("conversations",):
         return Route("conversations", account, None, lambda: _conversations(world, account, asked))
     if whole == ("subscribed_apps",):
@@ -66,35 +63,18 @@ def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sen
     return _node(world, account, node, asked)
 
 
-def limited(world: World, route: Route) -> Answer | None:
-    """Return the refusal for a call over the account's limit, or None."""
-    if route.account is None or route.kind not in ("profile", "conversations"):
-        return None
-    if world.within_limit(route.account, route.kind):
-        return None
-    return error("613" if route.kind == "conversations" else "80002")
+def is_proved(asked: Asked) -> bool:
+    """Return whether a call to Facebook's host carries the right proof; the app demands one, Instagram knows none."""
+    if asked.host == "instagram":
+        return True
+    proof = hmac.new(APP_SECRET.encode(), (asked.token or "").encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(proof, asked.query.get("appsecret_proof", ""))
 
 
-def usage_headers(world: World, account: Account | None, *, over: bool) -> dict[str, str]:
-    """Return the usage headers that go with an answer; none before the account has made a few calls."""
-    if account is None or len(world.calls) < USAGE_AFTER_CALLS:
-        return {}
-    percent = 100 if over else world.used_percent(account)
-    regain = world.minutes_to_regain(account) if over else 0
-    usage = {"call_count": percent, "total_cputime": percent // 3, "total_time": percent // 2}
-    entry = {"type": "instagram", **usage, "estimated_time_to_regain_access": regain}
-    business = account.page_id or account.id
-    return {
-        "X-App-Usage": json.dumps(dict.fromkeys(usage, min(percent // 4, 70))),
-        "X-Business-Use-Case-Usage": json.dumps({business: [entry]}),
-    }
-
-
-def note(world: World, asked: Asked, route: Route, status: int, body: dict[str, Any] | None, *, over: bool) -> None:
-    """Write one answered call into the log."""
-    account = route.account.id if route.account else None
-    code = errors.code_of(body)
-    world.calls.append(Call(time.time(), account, route.kind, route.id, status, code, over, asked.token_in_query))
+def _refusal(asked: Asked, known: Token | None) -> Answer:
+    if known is None or (known.account and known.account.login != asked.host):
+        return error("190-wrong-host" if asked.token else "190")
+    return error("100-proof") if not is_proved(asked) else error("100", NO_PAGE)
 
 
 def _node(world: World, account: Account, node: str, asked: Asked) -> Route:
@@ -141,7 +121,7 @@ def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
     }
     fields = asked.query.get("fields", "id,username").split(",")
     found = {name: known[name] for name in ["id", *fields] if name in known}
-    return {"data": [found]} if asked.path == ("me",) else found  # documented so; integrators read it bare
+    return {"data": [found]} if asked.path == ("me",) and world.choices.wrapped else found
 
 
 def _conversations(world: World, account: Account, asked: Asked) -> Answer:
@@ -236,10 +216,6 @@ def _subscribed(world: World, account: Account, asked: Asked) -> Answer:
         return 200, {"success": True}
     fields = world.subscribed.get(account.id)
     return 200, {"data": [{"id": "700000000000111", "subscribed_fields": fields}] if fields else []}
-
-
-def _refreshed(account: Account) -> Answer:
-    return 200, {"access_token": account.token, "token_type": "bearer", "expires_in": 5_183_944}
 
 
 def _time(at_ms: int) -> str:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from app.sandbox import faults, graph, media
+from app.sandbox import faults, graph, media, meter, oauth
 from app.sandbox.control import BadRequest, Control, is_local
 from app.sandbox.errors import error
 from app.sandbox.faults import Faults
@@ -68,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
             self._pull(method, "/".join(parts[1:]), query, body)
         elif parts[0] == "media" and len(parts) == 3:
             self._picture(parts[1], parts[2])
+        elif parts[0] in graph.HOSTS and parts[-2:] in oauth.PAGES:
+            self._consent(parts[0], query)
         elif parts[0] in graph.HOSTS:
             self._graph(method, parts, query, body)
         else:
@@ -88,23 +90,27 @@ class Handler(BaseHTTPRequestHandler):
         body = media.picture(kind, name.removesuffix(".png"))
         self._write(200, body, {"Content-Type": "image/png", "Cache-Control": "public, max-age=86400"})
 
+    def _consent(self, host: str, query: dict[str, str]) -> None:
+        status, body, headers = oauth.consent(self.server.world, host, query)
+        self._write(status, body.encode(), headers)
+
     def _graph(self, method: str, parts: tuple[str, ...], query: dict[str, str], body: dict[str, Any]) -> None:
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         path = parts[2:] if len(parts) > 1 and parts[1].startswith("v") else parts[1:]
         token = bearer or query.get("access_token")
         asked = Asked(parts[0], path, query, token, "access_token" in query, method, body)
         world = self.server.world
-        route = graph.route(world, asked, lambda account, person, words: self._echo(account, person, words))
+        route = oauth.route(world, asked) or graph.route(world, asked, self._echo)
         mode = self.server.faults.strike(route.account.id if route.account else None, route.kind)
         time.sleep(world.choices.latency_ms / 1000)
-        refused = graph.limited(world, route)
+        refused = meter.limited(world, route)
         status, answer = refused or (error(mode) if mode and faults.is_error(mode) else route.answer())
         if mode and not faults.is_error(mode) and not refused:
-            graph.note(world, asked, route, 0, None, over=False)
+            meter.note(world, asked, route, 0, None, over=False)
             faults.play(mode, self, answer)
             return
-        graph.note(world, asked, route, status, answer, over=bool(refused))
-        self._answer(status, answer, graph.usage_headers(world, route.account, over=bool(refused)))
+        meter.note(world, asked, route, status, answer, over=bool(refused))
+        self._answer(status, answer, meter.usage_headers(world, route.account, over=bool(refused)))
 
     def _echo(self, account: Any, person: Any, words: str) -> Any:
         return self.server.sender.say(account, person, text=words, outgoing=True)
@@ -115,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             found = json.loads(raw) if raw else {}
         except ValueError:
-            found = {}
+            found = dict(parse_qsl(raw.decode("latin-1")))
         return found if isinstance(found, dict) else {}
 
     def _answer(self, status: int, found: Any, headers: dict[str, str] | None = None) -> None:

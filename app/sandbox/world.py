@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.sandbox.accounts import ACCOUNTS, Account
+from app.sandbox.accounts import ACCOUNTS, BY_TOKEN, Account
 from app.sandbox.people import Person, crowd
 
 HOUR_SECONDS = 3600
@@ -41,9 +41,22 @@ class Call:
     token_in_query: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that was given out at `at` (Unix time): an account's, or a person's at Facebook who has its Page."""
+
+    account: Account | None
+    at: float
+    permissions: tuple[str, ...] = ()
+    of_person: bool = False
+
+
 @dataclass(slots=True)
 class Choices:
-    """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0."""
+    """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0.
+
+    `wrapped` says whether answers about a token come in `data[]`, as documented, or bare, as integrators see them.
+    """
 
     latency_ms: int = 0
     calls_per_hour: int = 200
@@ -51,6 +64,7 @@ class Choices:
     duplicates: float = 0.0
     disorder: float = 0.0
     losses: float = 0.0
+    wrapped: bool = True
 
 
 @dataclass(slots=True)
@@ -64,6 +78,8 @@ class World:
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
     accepted: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     subscribed: dict[str, list[str]] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=lambda: {each: Token(BY_TOKEN[each], 0) for each in BY_TOKEN})
+    codes: dict[str, Token] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=lambda: {"sent": 0, "accepted": 0, "waiting": 0})
     lock: threading.RLock = field(default_factory=threading.RLock)
 

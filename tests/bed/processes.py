@@ -73,6 +73,16 @@ class Sandbox(Process):
 
     url: str = ""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings under which this process takes the sandbox for Meta."""
+        secrets = self.get("secrets")
+        return {
+            "graph_facebook_url": f"{self.url}/facebook",
+            "graph_instagram_url": f"{self.url}/instagram",
+            "meta_app_secrets": tuple(secrets["app_secrets"]),
+        }
+
     def get(self, lever: str) -> Any:
         """Return the JSON of `/_sandbox/<lever>`."""
         return self.pull("GET", lever)

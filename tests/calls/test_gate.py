@@ -327,8 +327,7 @@ def test_a_token_may_be_tried_before_there_is_an_account(app: Flask, instagram: 
 def test_both_logins_work_against_the_sandbox(sandbox: Sandbox, ig_account_id: str) -> None:
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account_id = an_account(ig_account_id, token=tokens[ig_account_id]).id
-    hosts = {"graph_facebook_url": f"{sandbox.url}/facebook", "graph_instagram_url": f"{sandbox.url}/instagram"}
-    with settings.using(**hosts):
+    with settings.using(**sandbox.settings):
         assert gate.me(account_id).ig_account_id == ig_account_id
         page = gate.conversations(account_id, purpose=Purpose.BACKFILL, limit=5)
         assert all(ig_account_id in dict(thread.participants) for thread in page.threads)
@@ -343,8 +342,7 @@ def test_both_logins_work_against_the_sandbox(sandbox: Sandbox, ig_account_id: s
 def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sandbox, ig_account_id: str) -> None:
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account = an_account(ig_account_id, token=tokens[ig_account_id])
-    hosts = {"graph_facebook_url": f"{sandbox.url}/facebook", "graph_instagram_url": f"{sandbox.url}/instagram"}
-    with settings.using(**hosts):
+    with settings.using(**sandbox.settings):
         gate.missing_subscriptions(account.id, mend=True)
     rows = [(row.call, row.purpose, row.http_status, row.answer) for row in noted()]
     assert rows == [

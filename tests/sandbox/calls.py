@@ -1,11 +1,14 @@
 """Calls to a sandbox as a client of Meta's would make them, with nothing of our client in between."""
 
+import hashlib
+import hmac
 import json
 import urllib.request
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
+from app.sandbox.accounts import APP_SECRET
 from tests.bed.processes import Sandbox
 
 INSTAGRAM_TOKEN = "IGAAsandboxMaisonLune0123456789"
@@ -17,6 +20,8 @@ def get(
 ) -> tuple[int, Any, dict[str, str]]:
     """Return status, JSON and headers (lower-case names) of one Graph call."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if token and host == "facebook" and "appsecret_proof" not in query:
+        query["appsecret_proof"] = hmac.new(APP_SECRET.encode(), token.encode(), hashlib.sha256).hexdigest()
     address = f"{sandbox.url}/{host}/v26.0/{path}?{urlencode(query)}"
     try:
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as answer:

@@ -1,10 +1,8 @@
 """The sandbox's Graph API answers as Meta's does."""
 
-import json
-
 import pytest
 
-from tests.bed.processes import Processes, Sandbox
+from tests.bed.processes import Sandbox
 from tests.cast import ATELIER_NORD_PAGE, CAMILLE, GHOST, LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, SHY, UNKNOWN_PERSON
 from tests.sandbox.calls import FACEBOOK_TOKEN, get
 
@@ -64,27 +62,8 @@ def test_only_the_twenty_newest_messages_can_be_read(sandbox: Sandbox) -> None:
     assert get(sandbox, mids[0], fields="message")[1]["error"]["code"] == 9000001
 
 
-def test_the_hourly_limit_refuses_with_headers_and_counts(processes: Processes) -> None:
-    sandbox = processes.sandbox("--calls-per-hour", "5")
-    statuses = [get(sandbox, LEA, fields="name")[0] for _ in range(5)]
-    status, body, headers = get(sandbox, LEA, fields="name")
-    assert statuses == [200] * 5
-    assert (status, body["error"]["code"]) == (400, 80002)
-    [usage] = json.loads(headers["x-business-use-case-usage"])[MAISON_LUNE]
-    assert usage["call_count"] == 100
-    assert usage["estimated_time_to_regain_access"] > 0
-    assert sandbox.get("stats")["over_limit"] == 1
-
-
-def test_conversations_may_be_read_twice_a_second(sandbox: Sandbox) -> None:
-    codes = [get(sandbox, "me/conversations", platform="instagram")[1].get("error", {}).get("code") for _ in range(6)]
-    assert codes[:2] == [None, None]
-    assert 613 in codes
-
-
-def test_the_log_of_calls_knows_where_the_token_stood_but_not_the_token(sandbox: Sandbox) -> None:
-    get(sandbox, LEA, fields="name")
-    get(sandbox, LEA, token=None, access_token="IGAAsandboxMaisonLune0123456789")
-    calls = sandbox.get("calls")
-    assert [call["token_in_query"] for call in calls] == [False, True]
-    assert "IGAA" not in json.dumps(calls)
+def test_facebook_wants_its_calls_proved(sandbox: Sandbox) -> None:
+    refused = get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook", appsecret_proof="0" * 64)
+    assert (refused[0], refused[1]["error"]["code"]) == (400, 100)
+    assert "appsecret_proof" in refused[1]["error"]["message"]
+    assert get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook")[0] == 200

@@ -1,0 +1,146 @@
+"""Signing in with Meta: the page of consent, codes for tokens, longer lives for tokens, and whose Pages there are."""
+
+import secrets
+import time
+from dataclasses import replace
+from html import escape
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from app.sandbox import graph
+from app.sandbox.accounts import APP_ID, APP_SECRET, BY_LOGIN, Account
+from app.sandbox.errors import error
+from app.sandbox.graph import Answer, Asked, Route
+from app.sandbox.world import Token, World
+
+PAGES = (("oauth", "authorize"), ("dialog", "oauth"))
+LIFE_SECONDS = 5_183_944
+YOUNG_SECONDS = 24 * 3600  # a token must be this old to be refreshed
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+WORDS = {"instagram": "Instagram", "facebook": "Facebook"}
+NO_PAGE_OF_ITS_OWN = {"id": "104000000000999", "name": "A Page without Instagram", "access_token": "EAAsandboxBarePage"}
+
+
+def consent(world: World, host: str, query: dict[str, str]) -> tuple[int, str, dict[str, str]]:
+    """Return status, body and headers of the page that asks for consent, or the way back once somebody chose."""
+    back, html = query.get("redirect_uri", ""), {"Content-Type": "text/html; charset=utf-8"}
+    if query.get("client_id") != APP_ID or urlsplit(back).hostname not in LOOPBACK:
+        return 400, "<!doctype html><title>Sandbox</title><p>Invalid client_id or redirect_uri.", html
+    choice = query.get("choice")
+    if choice is None:
+        return 200, _page(host, query), html
+    if choice == "deny":
+        refused = {"error": "access_denied", "error_reason": "user_denied", "error_description": "The user denied."}
+        return 302, "", {"Location": f"{back}?{urlencode(refused | {'state': query.get('state', '')})}"}
+    code = secrets.token_urlsafe(24)
+    asked = tuple(query.get("scope", "").split(","))
+    permissions = asked[:-1] if choice == "less" else asked
+    of_person = host == "facebook"
+    world.codes[code] = Token(
+        None if choice == "bare" else BY_LOGIN[host], time.time(), permissions, of_person=of_person
+    )
+    found = urlencode({"code": code, "state": query.get("state", "")})
+    return 302, "", {"Location": f"{back}?{found}#_"}
+
+
+def route(world: World, asked: Asked) -> Route | None:
+    """Return how a call about tokens is answered, None for every other."""
+    known = world.tokens.get(asked.token or "")
+    account = known.account if known else None
+    given = asked.query | {name: str(value) for name, value in asked.body.items()}
+    match asked.host, asked.path:
+        case ("instagram", ("oauth", "access_token")):
+            return Route("exchange", None, None, lambda: _short(world, given))
+        case ("instagram", ("access_token",)):
+            return Route("exchange", account, None, lambda: _long(world, asked.token or "", given))
+        case ("instagram", ("refresh_access_token",)):
+            return Route("refresh", account, None, lambda: _refreshed(world, asked.token or "", known))
+        case ("facebook", ("oauth", "access_token")):
+            return Route("exchange", None, None, lambda: _facebook(world, given))
+        case ("facebook", ("me", "accounts" | "permissions" as what)) if known:
+            return Route(what, None, None, lambda: _of_somebody(known, what, asked))
+    return None
+
+
+def _short(world: World, given: dict[str, str]) -> Answer:
+    token = world.codes.pop(given.get("code", ""), None) if _is_app(given) else None
+    if token is None or token.account is None:
+        sentence = "Matching code was not found or was already used"
+        return 400, {"error_type": "OAuthException", "code": 400, "error_message": sentence}
+    short, holder = _minted(world, "IGAAsandboxShort", token), token.account.app_scoped_id
+    if not world.choices.wrapped:
+        return 200, {"access_token": short, "user_id": int(holder), "permissions": list(token.permissions)}
+    found = {"access_token": short, "user_id": holder, "permissions": ",".join(token.permissions)}
+    return 200, {"data": [found]}
+
+
+def _long(world: World, short: str, given: dict[str, str]) -> Answer:
+    token = world.tokens.get(short)
+    if token is None or given.get("client_secret") != APP_SECRET or given.get("grant_type") != "ig_exchange_token":
+        return error("190-wrong-host")
+    return _given(world, "IGAAsandboxLong", token)
+
+
+def _refreshed(world: World, old: str, token: Token | None) -> Answer:
+    if token is None or token.account is None or token.account.login != "instagram":
+        return error("190-wrong-host" if old else "190")
+    if time.time() - token.at < YOUNG_SECONDS:
+        return error("100", "(#100) The access token must be at least 24 hours old")
+    return _given(world, "IGAAsandboxFresh", token)
+
+
+def _facebook(world: World, given: dict[str, str]) -> Answer:
+    if given.get("grant_type") == "fb_exchange_token":
+        token = world.tokens.get(given.get("fb_exchange_token", ""))
+    else:
+        token = world.codes.pop(given.get("code", ""), None)
+    if token is None or not _is_app(given):
+        return error("100", "This authorization code has been used.")
+    return _given(world, "EAAsandboxUser", token)
+
+
+def _of_somebody(token: Token, what: str, asked: Asked) -> Answer:
+    if not graph.is_proved(asked):
+        return error("100-proof")
+    if what == "permissions":
+        return 200, {"data": [{"permission": each, "status": "granted"} for each in token.permissions]}
+    pages = [NO_PAGE_OF_ITS_OWN, *([_owned(token.account)] if token.account else [])]
+    return 200, {"data": pages, "paging": {"cursors": {"before": "a", "after": "b"}}}
+
+
+def _owned(account: Account) -> dict[str, Any]:
+    business = {"id": account.id, "username": account.username}
+    page = {"id": account.page_id, "name": account.username, "access_token": account.token}
+    return page | {"instagram_business_account": business}
+
+
+def _given(world: World, prefix: str, token: Token) -> Answer:
+    return 200, {"access_token": _minted(world, prefix, token), "token_type": "bearer", "expires_in": LIFE_SECONDS}
+
+
+def _minted(world: World, prefix: str, token: Token) -> str:
+    fresh = prefix + secrets.token_hex(12)
+    world.tokens[fresh] = replace(token, at=time.time())
+    return fresh
+
+
+def _is_app(given: dict[str, str]) -> bool:
+    return given.get("client_id") == APP_ID and given.get("client_secret") == APP_SECRET
+
+
+def _page(host: str, query: dict[str, str]) -> str:
+    choices = {"allow": f"Continue as {BY_LOGIN[host].username}", "less": "Continue, but give one permission less"}
+    if host == "facebook":
+        choices["bare"] = "Continue with a Page that has no Instagram account"
+    choices["deny"] = "Cancel"
+    links = "".join(
+        f'<p><a href="?{escape(urlencode(query | {"choice": choice}))}">{words}</a></p>'
+        for choice, words in choices.items()
+    )
+    scopes = "".join(f"<li>{escape(each)}</li>" for each in query.get("scope", "").split(","))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{WORDS[host]} in the sandbox</title>'
+        "<style>body{font:16px/1.5 system-ui;max-width:28rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}"
+        "</style>"
+        f"<h1>{WORDS[host]}, played by the sandbox</h1><p>An app wants to:</p><ul>{scopes}</ul>{links}</html>"
+    )

@@ -1,0 +1,105 @@
+"""Signing in with the sandbox: consent, codes, tokens, Pages, as Meta's two logins have them."""
+
+import http.client
+import json
+import urllib.request
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from app.sandbox.accounts import APP_ID, APP_SECRET
+from tests.bed.processes import Sandbox
+from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
+from tests.sandbox.calls import INSTAGRAM_TOKEN, get
+
+BACK = "http://127.0.0.1:8000/accounts/connected/instagram"
+PAGES = {"instagram": "oauth/authorize", "facebook": "v26.0/dialog/oauth"}
+SCOPES = "instagram_business_basic,instagram_business_manage_messages"
+
+
+def ask(sandbox: Sandbox, host: str = "instagram", **query: str) -> tuple[int, str, str]:
+    known = {"client_id": APP_ID, "redirect_uri": BACK, "state": "s", "scope": SCOPES} | query
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)
+    connection.request("GET", f"/{host}/{PAGES[host]}?{urlencode(known)}")
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode(), answer.headers.get("Location", "")
+    connection.close()
+    return found
+
+
+def code(sandbox: Sandbox, host: str = "instagram", choice: str = "allow") -> str:
+    return parse_qs(urlsplit(ask(sandbox, host, choice=choice)[2]).query)["code"][0]
+
+
+def exchange(sandbox: Sandbox, path: str = "instagram/oauth/access_token", **form: str) -> tuple[int, Any]:
+    known = {"client_id": APP_ID, "client_secret": APP_SECRET} | form
+    try:
+        with urllib.request.urlopen(f"{sandbox.url}/{path}", urlencode(known).encode(), timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+@pytest.mark.parametrize("host", ["instagram", "facebook"])
+def test_consent_is_asked_for_and_leads_back(sandbox: Sandbox, host: str) -> None:
+    status, words, _ = ask(sandbox, host)
+    assert (status, "Cancel" in words, "<li>instagram_business_basic" in words) == (200, True, True)
+    _, _, back = ask(sandbox, host, choice="allow")
+    assert back.startswith(f"{BACK}?code=")
+    assert back.endswith("&state=s#_")
+    denied = parse_qs(urlsplit(ask(sandbox, host, choice="deny")[2]).query)
+    assert (denied["error"], denied["state"]) == (["access_denied"], ["s"])
+
+
+def test_strangers_are_led_nowhere(sandbox: Sandbox) -> None:
+    assert ask(sandbox, client_id="1")[0] == 400
+    assert ask(sandbox, redirect_uri="https://evil.example/", choice="allow")[::2] == (400, "")
+    assert "<script>" not in ask(sandbox, state='"><script>')[1]
+
+
+def test_a_code_is_worth_one_token_in_either_shape(sandbox: Sandbox) -> None:
+    first = code(sandbox)
+    _, wrapped = exchange(sandbox, code=first)
+    assert wrapped["data"][0]["user_id"] == MAISON_LUNE_APP_SCOPED
+    assert wrapped["data"][0]["permissions"] == SCOPES
+    status, refused = exchange(sandbox, code=first)
+    assert (status, sorted(refused)) == (400, ["code", "error_message", "error_type"])
+    sandbox.pull("PATCH", "settings", wrapped=False)
+    _, bare = exchange(sandbox, code=code(sandbox, choice="less"))
+    assert (bare["user_id"], bare["permissions"]) == (int(MAISON_LUNE_APP_SCOPED), ["instagram_business_basic"])
+    assert exchange(sandbox, code=code(sandbox), client_secret="wrong")[0] == 400
+
+
+def test_a_short_life_becomes_a_long_one_and_then_another(sandbox: Sandbox) -> None:
+    short = exchange(sandbox, code=code(sandbox))[1]["data"][0]["access_token"]
+    query = {"grant_type": "ig_exchange_token", "client_secret": APP_SECRET, "access_token": short}
+    with urllib.request.urlopen(f"{sandbox.url}/instagram/access_token?{urlencode(query)}") as answer:
+        long = json.load(answer)
+    assert (long["expires_in"], long["token_type"]) == (5_183_944, "bearer")
+    assert get(sandbox, "me", token=long["access_token"], fields="user_id")[1]["data"][0]["user_id"] == MAISON_LUNE
+    young = get(sandbox, "refresh_access_token", token=long["access_token"], grant_type="ig_refresh_token")
+    assert young[1]["error"]["code"] == 100
+    sandbox.post("age", hours=25)
+    old = get(sandbox, "refresh_access_token", token=long["access_token"], grant_type="ig_refresh_token")
+    assert old[1]["access_token"] != long["access_token"]
+    assert get(sandbox, "refresh_access_token", token=INSTAGRAM_TOKEN, grant_type="ig_refresh_token")[0] == 200
+
+
+def test_a_person_at_facebook_has_pages_with_tokens_of_their_own(sandbox: Sandbox) -> None:
+    path = "facebook/v26.0/oauth/access_token"
+    person = exchange(sandbox, path, code=code(sandbox, "facebook"))[1]["access_token"]
+    lasting = exchange(sandbox, path, grant_type="fb_exchange_token", fb_exchange_token=person)[1]["access_token"]
+    bare, page = get(sandbox, "me/accounts", token=lasting, host="facebook")[1]["data"]
+    assert "instagram_business_account" not in bare
+    assert (page["id"], page["instagram_business_account"]["id"]) == (ATELIER_NORD_PAGE, ATELIER_NORD)
+    assert get(sandbox, "me", token=page["access_token"], host="facebook")[1]["id"] == ATELIER_NORD_PAGE
+    permissions = get(sandbox, "me/permissions", token=lasting, host="facebook")[1]["data"]
+    assert permissions[0] == {"permission": "instagram_business_basic", "status": "granted"}
+    assert "nonexisting field" in get(sandbox, "me", token=lasting, host="facebook")[1]["error"]["message"]
+    unproved = get(sandbox, "me/accounts", token=lasting, host="facebook", appsecret_proof="")
+    assert unproved[1]["error"]["code"] == 100
+    alone = exchange(sandbox, path, code=code(sandbox, "facebook", "bare"))[1]["access_token"]
+    assert len(get(sandbox, "me/accounts", token=alone, host="facebook")[1]["data"]) == 1
