@@ -1,10 +1,8 @@
 """Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
 
-import fcntl
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -13,9 +11,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app import embedded
 
 DOTENV = Path(".env")
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
@@ -144,32 +143,15 @@ def redis_socket_path(data_dir: Path) -> Path:
     return Path("/tmp") / f"nametag-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - made with mode 0700 by the launcher
 
 
-def embedded_file(data_dir: Path) -> Path:
-    """Return the file that keeps generated secrets and, in the demo, the sandbox's addresses."""
-    return data_dir / "embedded.env"
-
-
-def write_embedded(data_dir: Path, values: dict[str, str]) -> None:
-    """Merge `values` into the embedded defaults, readable by the owner alone; two processes may do so at once."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = embedded_file(data_dir)
-    with (data_dir / "embedded.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        merged = _read_env_file(path) | values
-        (fresh := path.with_suffix(".new")).touch(mode=0o600)
-        fresh.write_text("".join(f"{name}={value}\n" for name, value in sorted(merged.items())))
-        fresh.replace(path)
-
-
 def load() -> Settings:
     """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
-    values = _read_env_file(DOTENV) | dict(os.environ)
+    values = embedded.read(DOTENV) | dict(os.environ)
     _refuse_unknown(values)
     files = [DOTENV]
     if values.get("NAMETAG_ENV") == "production":
         _refuse_sandbox(values)
     else:
-        files.insert(0, _with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
+        files.insert(0, embedded.with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
     try:
         return Settings(_env_file=tuple(files))
     except ValidationError as error:
@@ -205,31 +187,10 @@ def _loaded() -> Settings:
     return load()
 
 
-def _read_env_file(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None} if path.is_file() else {}
-
-
 def _refuse_unknown(values: dict[str, str]) -> None:
     for name in sorted(values):
         if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields:
             raise SettingsError(f"{name} is not a setting of Nametag; see the table in README.md.")
-
-
-def _with_secrets(data_dir: Path) -> Path:
-    path = embedded_file(data_dir)
-    present = _read_env_file(path)
-    if "SECRET_KEY" not in present:
-        write_embedded(data_dir, _generated() | present)
-    return path
-
-
-def _generated() -> dict[str, str]:
-    return {
-        "SECRET_KEY": secrets.token_urlsafe(32),
-        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "META_APP_SECRETS": secrets.token_hex(16),
-        "META_VERIFY_TOKEN": secrets.token_urlsafe(16),
-    }
 
 
 def _refuse_sandbox(values: dict[str, str]) -> None:

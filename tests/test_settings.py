@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from app import settings
+from app import embedded, settings
 from app.settings import SettingsError
 
 
@@ -33,14 +33,14 @@ def test_nothing_configured_works_and_keeps_its_secrets(folder: Path) -> None:
     assert first.secret_key == second.secret_key
     assert first.database_address == f"sqlite:///{folder / 'instance' / 'nametag.sqlite3'}"
     assert first.private_redis
-    assert settings.embedded_file(first.data_dir).stat().st_mode & 0o777 == 0o600
+    assert embedded.file(first.data_dir).stat().st_mode & 0o777 == 0o600
     assert first.data_dir.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_embedded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.write_embedded(folder / "instance", {"PORT": "1001", "WORKERS": "3", "WEB_THREADS": "4"})
+    embedded.write(folder / "instance", {"PORT": "1001", "WORKERS": "3", "WEB_THREADS": "4"})
     (folder / ".env").write_text("PORT=1002\nWORKERS=5\n")
     monkeypatch.setenv("PORT", "1003")
     chosen = settings.load()
@@ -64,6 +64,8 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("GRAPH_CALLS_PER_HOUR", "many"),
         ("META_APP_SECRETS", ","),
         ("META_APP_SECRETS", "a,,b"),
+        ("META_APP_ID", "my-app"),
+        ("META_INSTAGRAM_APP_ID", "12 34"),
         ("MEDIA_HOSTS", " , "),
         ("MEDIA_HOSTS", "https://fbcdn.net"),
         ("MEDIA_HOSTS", "cdn.example:8080"),
