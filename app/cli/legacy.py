@@ -24,6 +24,7 @@ def import_legacy(file: Path, as_json: bool) -> None:
             ("null accounts", imported.null_accounts),
             ("unique pairs", imported.unique_pairs),
             ("accounts not connected here", imported.unknown_accounts),
+            ("without a usable person", imported.unusable),
             ("without a name", imported.nameless),
             ("names new or newer", imported.names),
         )

@@ -1,8 +1,8 @@
 """Somebody saw a participant or a name: the only writer of identity rows, whatever the source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, or_, select, update
@@ -15,7 +15,10 @@ from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
 FRESH = timedelta(days=7)  # product.md 2
+FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # when an older system learnt a name is not known: before everything else
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
@@ -67,24 +70,29 @@ def met(
 
 def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     """Merge a sighting into the participant's row and their conversation; returns whether what is shown changed."""
-    row = tx.session.scalars(
-        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
-    ).one_or_none()
-    if row is None:
-        row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
-        tx.session.add(row)
-    before = row.username
-    changed = _merge(row, seen)
-    if before and row.username != before:
-        _renamed(tx, row, before, seen)
+    row = _row(tx, account_id, seen)
+    changed = _merge(tx, row, seen)
     row.last_success_at = max(row.last_success_at or seen.at, seen.at)
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
     row.raw_answer = seen.raw or row.raw_answer
-    if changed:
-        tx.session.flush()
-        _name_conversation(tx, account_id, seen.ig_participant_id)
-        tx.touch(account_id)
+    return changed
+
+
+def recall(tx: Tx, account_id: int, seen: Sighting) -> bool:
+    """Merge what an older system knew, perhaps with the time UNDATED; returns whether what is shown changed.
+
+    It fills in what is missing, and with a date also replaces what is older. Failures and plans stay as they are, and
+    doing it again changes nothing.
+    """
+    dated = seen.at > UNDATED
+    seen = seen if dated else replace(seen, at=clock.now() - FRESH)  # shown, and asked for again in its turn
+    row = _row(tx, account_id, seen)
+    if not dated:
+        stays: dict[str, Any] = {field: None for field in FIELDS if getattr(row, field) is not None}
+        seen = replace(seen, **stays)
+    changed = _merge(tx, row, seen)
+    row.last_success_at = max(row.last_success_at or seen.at, seen.at) if dated else row.last_success_at or seen.at
     return changed
 
 
@@ -171,17 +179,33 @@ def _due_at(state: Row[Any], at: datetime) -> datetime | None:
     return None
 
 
-def _merge(row: Identity, seen: Sighting) -> bool:
-    changed = False
-    for field, value in (("username", seen.username), ("name", seen.name), ("picture", seen.picture_url)):
-        column = "picture_url" if field == "picture" else field
-        known_at = getattr(row, f"{field}_at")
+def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity:
+    row = tx.session.scalars(
+        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
+    ).one_or_none()
+    if row is None:
+        row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
+        tx.session.add(row)
+    return row
+
+
+def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
+    changed, before = False, row.username
+    for field in FIELDS:
+        value, prefix = getattr(seen, field), field.removesuffix("_url")
+        known_at = getattr(row, f"{prefix}_at")
         if value is None or (known_at is not None and known_at > seen.at):
             continue
-        changed = changed or getattr(row, column) != value
-        setattr(row, column, value)
-        setattr(row, f"{field}_at", seen.at)
-        setattr(row, f"{field}_source", seen.source)
+        changed = changed or getattr(row, field) != value
+        setattr(row, field, value)
+        setattr(row, f"{prefix}_at", seen.at)
+        setattr(row, f"{prefix}_source", seen.source)
+    if before and row.username != before:
+        _renamed(tx, row, before, seen)
+    if changed:
+        tx.session.flush()
+        _name_conversation(tx, row.account_id, row.ig_participant_id)
+        tx.touch(row.account_id)
     return changed
 
 

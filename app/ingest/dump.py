@@ -4,22 +4,19 @@ import csv
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-from app.errors import Invalid
+from app.ingest import sql
+from app.ingest.sql import Rows, wrong
 
 TABLES = ("instagram_user_cache", "conversations")
-Rows = Iterator[dict[str, Any]]
 
-_COPY = re.compile(r"COPY\s+(?:\w+\.)?\"?(\w+)\"?\s*\(([^)]*)\)\s+FROM\s+stdin;", re.IGNORECASE)
-_INSERT = re.compile(r"INSERT\s+INTO\s+(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*VALUES\s*", re.IGNORECASE)
-_VALUE = re.compile(
-    r"\s*(?:(?P<text>E?'(?:[^'\\]|''|\\.)*')|(?P<word>[^,()'\s]+))(?:::\w+)?\s*(?P<end>[,)])", re.DOTALL
-)
-_ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\\\": "\\"}
+BEGIN_BYTES = 4096  # enough to tell what a file is
+_SQL = re.compile(r"\b(COPY|INSERT|REPLACE|CREATE|DROP|BEGIN|START|PRAGMA|SET)\b", re.IGNORECASE)
+_MYSQL = re.compile(r"MySQL|MariaDB|phpMyAdmin|(INTO|TABLE|EXISTS) `")
 
 
 def rows(path: Path) -> Rows:
@@ -29,15 +26,14 @@ def rows(path: Path) -> Rows:
     """
     try:
         with path.open("rb") as file:
-            begin = file.read(4096)
-        read = _reader(begin)
-        yield from read(path)
+            begin = file.read(BEGIN_BYTES)
+        yield from _reader(begin)(path)
     except OSError as error:
-        raise _wrong(f"it cannot be read ({error.strerror})") from error
+        raise wrong(f"it cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise _wrong("it is not UTF-8") from error
+        raise wrong("it is not UTF-8") from error
     except (sqlite3.DatabaseError, csv.Error) as error:
-        raise _wrong(str(error)) from error
+        raise wrong(str(error)) from error
 
 
 def _reader(begin: bytes) -> Callable[[Path], Rows]:
@@ -48,20 +44,20 @@ def _reader(begin: bytes) -> Callable[[Path], Rows]:
         return _json
     if text.startswith("{"):
         return _json_lines
-    if text.startswith(("--", "/*")) or re.search(r"\b(COPY|INSERT INTO|CREATE TABLE|BEGIN|PRAGMA|SET)\b", text):
+    if text.startswith(("--", "/*", "#")) or _SQL.match(text):
         return _sql
     if "," in text.partition("\n")[0]:
         return _csv
-    raise _wrong("it is neither a SQLite file nor SQL, JSON or CSV")
+    raise wrong("it is neither a SQLite file nor SQL, JSON or CSV")
 
 
 def _sqlite(path: Path) -> Rows:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         present = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found = [name for name in TABLES if name in present]
         if not found:
-            raise _wrong(f"it has none of the tables {', '.join(TABLES)}")
+            raise wrong(f"it has none of the tables {', '.join(TABLES)}")
         for name in found:
             yield from map(dict, connection.execute(f"SELECT * FROM {name}"))  # noqa: S608 - one of TABLES
 
@@ -69,11 +65,11 @@ def _sqlite(path: Path) -> Rows:
 def _json(path: Path) -> Rows:
     try:
         found = json.loads(path.read_text("utf-8-sig"))
-    except ValueError as error:
-        raise _wrong(f"it is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise wrong(f"it is not JSON: {error}") from error
     for place, row in enumerate(found, 1):
         if not isinstance(row, dict):
-            raise _wrong(f"its entry {place} is not an object")
+            raise wrong(f"its entry {place} is not an object")
         yield row
 
 
@@ -84,10 +80,10 @@ def _json_lines(path: Path) -> Rows:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
-                raise _wrong(f"its line {number} is not JSON") from error
+            except (ValueError, RecursionError) as error:
+                raise wrong(f"its line {number} is not JSON") from error
             if not isinstance(row, dict):
-                raise _wrong(f"its line {number} is not an object")
+                raise wrong(f"its line {number} is not an object")
             yield row
 
 
@@ -95,78 +91,13 @@ def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file, strict=True):
             if None in row or None in row.values():
-                raise _wrong("a line has more or fewer cells than the first")
+                raise wrong("a line has more or fewer cells than the first")
             yield {name: value or None for name, value in row.items()}
 
 
 def _sql(path: Path) -> Rows:
+    with path.open("rb") as file:
+        begin = file.read(BEGIN_BYTES).decode("utf-8", "ignore")
+    mysql = _MYSQL.search(begin) is not None and "PRAGMA" not in begin
     with path.open(encoding="utf-8-sig") as file:
-        lines = enumerate(file, 1)
-        for number, line in lines:
-            if copied := _COPY.match(line):
-                yield from _copied(copied[1], _names(copied[2]), lines)
-            elif begun := _INSERT.match(line):
-                statement = line
-                while not statement.rstrip().endswith(";"):
-                    follows = next(lines, None)
-                    if follows is None:
-                        raise _wrong(f"the statement of line {number} has no end")
-                    statement += follows[1]
-                yield from _inserted(begun[1], _names(begun[2]), statement[begun.end() :], number)
-
-
-def _copied(table: str, names: list[str], lines: Iterator[tuple[int, str]]) -> Rows:
-    for number, line in lines:
-        if line.rstrip("\n") == "\\.":
-            return
-        cells = line.rstrip("\n").split("\t")
-        if len(cells) != len(names):
-            raise _wrong(f"its line {number} has {len(cells)} cells instead of {len(names)}")
-        if table in TABLES:
-            yield dict(zip(names, map(_copied_cell, cells), strict=True))
-    raise _wrong("a COPY has no end")
-
-
-def _copied_cell(cell: str) -> str | None:
-    if cell == "\\N":
-        return None
-    return re.sub(r"\\[tnr\\]", lambda found: _ESCAPES[found[0]], cell)
-
-
-def _inserted(table: str, names: list[str], values: str, number: int) -> Rows:
-    if table not in TABLES:
-        return
-    place = values.find("(")
-    while place >= 0:
-        row, place = _tuple(values, place + 1, number)
-        if len(row) != len(names):
-            raise _wrong(f"the statement of line {number} has {len(row)} values instead of {len(names)}")
-        yield dict(zip(names, row, strict=True))
-        place = values.find("(", place) if values[place:].lstrip().startswith(",") else -1
-
-
-def _tuple(values: str, place: int, number: int) -> tuple[list[str | None], int]:
-    row: list[str | None] = []
-    while found := _VALUE.match(values, place):
-        row.append(_literal(found))
-        place = found.end()
-        if found["end"] == ")":
-            return row, place
-    raise _wrong(f"the statement of line {number} cannot be read")
-
-
-def _literal(found: re.Match[str]) -> str | None:
-    if found["text"] is None:
-        return None if found["word"].upper() == "NULL" else found["word"]
-    inner = found["text"].removeprefix("E")[1:-1].replace("''", "'")
-    if found["text"].startswith("E"):
-        inner = re.sub(r"\\[tnr\\]", lambda escape: _ESCAPES[escape[0]], inner)
-    return inner
-
-
-def _names(columns: str) -> list[str]:
-    return [name.strip().strip('"`') for name in columns.split(",")]
-
-
-def _wrong(what: str) -> Invalid:
-    return Invalid({"file": f"The dump cannot be read: {what}."})
+        yield from sql.rows(enumerate(file, 1), TABLES, sql.MYSQL if mysql else sql.STANDARD)

@@ -1,5 +1,6 @@
 """Names of an older system: its dump becomes sightings, merged like any other."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +13,17 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.identities import display, sighting
-from app.identities.sighting import FRESH, Sighting
+from app.identities.sighting import UNDATED, Sighting
 from app.ingest import dump
 from app.models.identity import Source
 from app.models.inbox import Account, AccountState
 from app.text import clean_name, storable
 
+SINCE = datetime(2010, 10, 6, tzinfo=UTC)  # Instagram's first day: nobody was seen there before
 CHUNK = 100  # people a transaction, so that deliveries get their turn between
 URL_CHARACTERS = 4_000
+_ID = re.compile(r"[0-9]{1,64}", re.ASCII)
+_EPOCH = re.compile(r"[0-9]{10}(?:[0-9]{3})?", re.ASCII)  # in seconds, or in milliseconds
 # What older systems called the columns we know.
 ACCOUNT = ("account_id", "accountId", "ig_account_id", "instagram_account_id", "business_account_id", "location_id")
 PERSON = (
@@ -40,6 +44,7 @@ class Imported:
     null_accounts: int = 0
     unique_pairs: int = 0
     unknown_accounts: int = 0
+    unusable: int = 0
     nameless: int = 0
     names: int = 0
 
@@ -47,8 +52,9 @@ class Imported:
 def load(path: Path) -> Imported:
     """Read a dump and merge the names in it; what is known better or newer stays. Doing it twice changes nothing.
 
-    Rows without an account are dropped and counted, so are those of accounts that are not connected here; of several
-    rows for one person the newest counts. Raises Invalid before anything is changed when the file cannot be read.
+    Rows without an account are dropped and counted, so are those of accounts that are not connected here and those
+    without a person's id; of several rows for one person the newest counts, and one without a date is the oldest.
+    Raises Invalid before anything is changed when the file cannot be read.
     """
     imported, newest = Imported(), dict[tuple[int, str], Sighting]()
     accounts, pairs = _accounts(), set[tuple[str, str]]()
@@ -57,13 +63,15 @@ def load(path: Path) -> Imported:
         account, person = _told(row, ACCOUNT), _told(row, PERSON)
         if account is None:
             imported.null_accounts += 1
-        elif person is not None:
+        elif person is None:
+            imported.unusable += 1
+        else:
             pairs.add((account, person))
             _sort_in(row, accounts.get(account), person, newest, imported)
     imported.unique_pairs = len(pairs)
     for account_id, some in _chunks(newest):
         with transaction.write() as tx:
-            imported.names += sum(sighting.record(tx, account_id, each) for each in some)
+            imported.names += sum(sighting.recall(tx, account_id, each) for each in some)
     return imported
 
 
@@ -81,6 +89,9 @@ def _sort_in(
     seen = _sighting(row, person)
     if person in own_ids or person.upper().startswith("UNKNOWN") or not (seen.username or seen.name):
         imported.nameless += 1
+        return
+    if not _ID.fullmatch(person):
+        imported.unusable += 1
         return
     before = newest.get((account_id, person))
     if before is None or before.at <= seen.at:
@@ -105,19 +116,21 @@ def _name(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
 
 
 def _told(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
-    words = next((str(row[name]).strip() for name in columns if row.get(name) is not None), "")
+    words = next((str(row[name]).strip() for name in columns if isinstance(row.get(name), str | int | float)), "")
     return words if words and words.lower() not in ("null", "none") else None
 
 
 def _seen_at(told: str | None) -> datetime:
-    # A name of unknown age is shown, and asked for again in its turn.
-    stale = clock.now() - FRESH
+    """When a row says it was learnt; UNDATED where it says nothing, or what cannot be."""
     try:
-        at = datetime.fromisoformat(told) if told else stale
-    except ValueError:
-        return stale
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return min(at, clock.now())
+        if told and _EPOCH.fullmatch(told):
+            at = clock.from_timestamp(int(told[:10]))
+        else:
+            at = datetime.fromisoformat((told or "").removesuffix(" UTC"))
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return UNDATED
+    return at if SINCE <= at <= clock.now() else UNDATED
 
 
 def _accounts() -> dict[str, tuple[int, frozenset[str]]]:

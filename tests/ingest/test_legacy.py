@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import sighting
 from app.identities.sighting import Sighting
+from app.identities.verdict import NOTHING_KNOWN
 from app.ingest import legacy
-from app.models.identity import Identity, Source
-from app.models.inbox import Account
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
+from app.models.identity import Identity, IdentityChange, Source
+from app.models.inbox import Account, Conversation
+from tests.bed.hands import Hands
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account, people_wrote
 from tests.cli.commands import nametag, refused
 
 
@@ -58,6 +60,7 @@ def test_rows_become_identities_and_are_counted(account: Account, tmp_path: Path
         "null_accounts": 1,
         "unique_pairs": 5,
         "unknown_accounts": 1,
+        "unusable": 0,
         "nameless": 2,
         "names": 2,
     }
@@ -68,9 +71,78 @@ def test_rows_become_identities_and_are_counted(account: Account, tmp_path: Path
     )
 
 
-def test_importing_twice_changes_nothing(account: Account, tmp_path: Path) -> None:
-    file = dumped(tmp_path, a_row(updated_at="2026-05-01 10:00:00"))
-    assert (legacy.load(file).names, legacy.load(file).names) == (1, 0)
+def test_rows_without_a_usable_person_are_dropped_and_counted(account: Account, tmp_path: Path) -> None:
+    people = ("1" * 65, "15\x0020", "15200\ud800", "lea", "-1", 1.5e21, None, True, [LEA], "\u0661\u0662")
+    rows = [a_row(f"1520000000{number:06d}") for number in range(150)]
+    rows[101:101] = [a_row(person) for person in people]  # type: ignore[arg-type]  # that is the point
+    counted = legacy.load(dumped(tmp_path, *rows))
+    assert (counted.total, counted.unusable, counted.names) == (160, len(people), 150)
+    assert len(identities()) == 150
+
+
+def snapshot() -> list[dict[str, Any]]:
+    db.session.rollback()
+    tables = (Identity.__table__, IdentityChange.__table__, Conversation.__table__)
+    return [dict(row) for table in tables for row in db.session.execute(select(table)).mappings()]
+
+
+def test_importing_twice_changes_nothing_however_many_days_later(
+    account: Account, tmp_path: Path, hands: Hands
+) -> None:
+    people_wrote(LEA, RUI)
+    file = dumped(
+        tmp_path,
+        a_row(updated_at="2026-05-01 10:00:00"),
+        a_row(username="older", updated_at="2026-01-01"),
+        a_row(username="undated"),
+        a_row(RUI, username="rui.costa", updated_at="not a date"),
+        a_row(RUI, username="rui.c", updated_at="9999-12-31T23:59:59-14:00"),
+        a_row(CAMILLE, username="camille", updated_at="0001-01-01T00:00:00+14:00"),
+    )
+    assert legacy.load(file).names == 3
+    before = snapshot()
+    hands.at += timedelta(days=40)
+    assert legacy.load(file).names == 0
+    assert snapshot() == before
+    assert identities()[LEA].username == "lea.moreau"
+
+
+def test_a_row_without_a_date_never_wins_over_what_was_learnt(account: Account, tmp_path: Path, hands: Hands) -> None:
+    with transaction.write() as tx:
+        seen = Sighting(LEA, "lea.paris", None, None, Source.PROFILE, clock.now())
+        sighting.record(tx, account.id, seen)
+    hands.at += timedelta(days=90)
+    legacy.load(dumped(tmp_path, a_row(name="Léa Moreau")))
+    lea = identities()[LEA]
+    assert (lea.username, lea.name, lea.last_success_at) == ("lea.paris", "Léa Moreau", seen.at)
+    assert db.session.scalars(select(IdentityChange)).all() == []
+
+
+def test_an_import_leaves_failures_and_plans_alone(account: Account, tmp_path: Path) -> None:
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        sighting.failed(tx, account.id, LEA, NOTHING_KNOWN, at=clock.now(), raw=None)
+    planned = identities()[LEA].next_try_at
+    legacy.load(dumped(tmp_path, a_row(updated_at="2026-05-01")))
+    lea = identities()[LEA]
+    assert (lea.username, lea.failure_count, lea.next_try_at) == ("lea.moreau", 1, planned)
+
+
+@pytest.mark.parametrize(
+    ("told", "learnt"),
+    [
+        ("2026-05-01 10:00:00+02", datetime(2026, 5, 1, 8, tzinfo=UTC)),
+        ("2026-05-01T10:00:00.5Z", datetime(2026, 5, 1, 10, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-05-01 10:00:00 UTC", datetime(2026, 5, 1, 10, tzinfo=UTC)),
+        (1_777_629_600, datetime(2026, 5, 1, 10, tzinfo=UTC)),
+        ("1777629600000", datetime(2026, 5, 1, 10, tzinfo=UTC)),
+    ],
+)
+def test_dates_are_read_as_older_systems_wrote_them(
+    account: Account, tmp_path: Path, told: object, learnt: datetime
+) -> None:
+    legacy.load(dumped(tmp_path, a_row(updated_at=told)))
+    assert identities()[LEA].username_at == learnt
 
 
 def test_what_is_known_better_stays(account: Account, tmp_path: Path) -> None:
