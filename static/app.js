@@ -22,15 +22,19 @@
   const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
+  const past = (at, now, rest) => {
+    const days = Math.round((midnight(now) - midnight(at)) / 864e5);
+    return days && (days === 1 ? "Yesterday" : days > 1 && days < 7 ? weekday.format(at) : day.format(at)) + rest;
+  };
   const words = {
-    clock: (at, now) => midnight(at) - midnight(now) ? `${day.format(at)}, ${clock.format(at)}` : clock.format(at),
+    clock: (at, now) => past(at, now, `, ${clock.format(at)}`) || clock.format(at),
     date: (at) => `${day.format(at)} ${at.getFullYear()}`,
     ago: (at, now) => ago((now - at) / 1000),
     short: (at, now) => {
-      const seconds = (now - at) / 1000, days = Math.round((midnight(now) - midnight(at)) / 864e5);
+      const seconds = (now - at) / 1000;
       if (seconds < 60) return "now";
       if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-      return days < 1 ? clock.format(at) : days < 2 ? "Yesterday" : days < 7 ? weekday.format(at) : day.format(at);
+      return past(at, now, "") || clock.format(at);
     },
   };
   const tick = () => {
@@ -131,8 +135,7 @@
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open-dialog]");
     if (opener) $(opener.dataset.openDialog).showModal();
-    const menu = document.querySelector(".rail-account[open]");
-    if (menu && !menu.contains(event.target)) menu.open = false;
+    for (const menu of all(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 
   // A picture that no longer loads becomes words, or a neutral disc.

@@ -5,15 +5,26 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from app import clock
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.inbox import listing
+from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, Run
 from app.viewer import Role, Viewer
+
+SPENDERS = {
+    Purpose.LIVE: "People who write now",
+    Purpose.ASKED: "Asked for here",
+    Purpose.BACKFILL: "Backfill",
+    Purpose.REFRESH: "Refresh",
+    Purpose.SYNC: "Reading back",
+    Purpose.CHECK: "Checks",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +40,21 @@ class AccountChoice:
 
 @dataclass(frozen=True, slots=True)
 class BudgetMeter:
-    """The current account's calls of this hour; `resets_at` is when the oldest of them leaves it (aware UTC)."""
+    """The current account's calls of this hour, and who made them (most first). Times are aware UTC.
+
+    `resets_at` is when the oldest of the calls leaves the hour, `free_at` when a job may make its next one.
+    """
 
     used: int
     limit: int
     resets_at: datetime | None
+    free_at: datetime
+    spenders: tuple[tuple[str, int], ...]
+
+    @property
+    def waits(self) -> bool:
+        """Whether jobs have to wait for the budget."""
+        return self.free_at > clock.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +128,13 @@ def of(viewer: Viewer, at: Desk) -> Frame:
         unread_count=counts.unread,
         unknown_count=counts.unknown,
         running=_running(at.account_id),
-        budget=_budget(forecast(at)),
+        budget=_budget(forecast(at.account_id)),
     )
 
 
-def forecast(at: Desk) -> Forecast | None:
-    """Return what is left of the chosen account's budget, None when that cannot be known."""
-    return budget.forecast(at.account_id) if at.account_id is not None else None
+def forecast(account_id: int | None) -> Forecast | None:
+    """Return what is left of an account's budget, None without an account or when that cannot be known."""
+    return budget.forecast(account_id) if account_id is not None else None
 
 
 def _choice(account: tuple[int, str, str], *, current: bool) -> AccountChoice:
@@ -127,4 +148,8 @@ def _running(account_id: int | None) -> bool:
 
 
 def _budget(left: Forecast | None) -> BudgetMeter | None:
-    return BudgetMeter(left.used, left.limit, left.resets_at) if left else None
+    if left is None:
+        return None
+    most_first = sorted(left.by_purpose.items(), key=lambda spent: -spent[1])
+    spenders = tuple((SPENDERS[purpose], calls) for purpose, calls in most_first)
+    return BudgetMeter(left.used, left.limit, left.resets_at, left.free_at, spenders)

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Collection
 
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
@@ -39,8 +40,7 @@ def start(viewer: Viewer, account_id: int, *, kind: Kind, batch_size: int = BATC
     outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
     """
     viewer.require(Role.OPS)
-    if batch_size not in BATCH_SIZES:
-        raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
+    require_batch_size(batch_size)
     return _start(viewer, _crowd(viewer, account_id, kind, days), batch_size=batch_size)
 
 
@@ -92,20 +92,26 @@ def cancel(viewer: Viewer, run_id: str) -> None:
         tx.touch(run.account_id)
 
 
-def retry(viewer: Viewer, run_id: str) -> int:
-    """Put a finished run's failed items back to work; returns how many. Raises NotFound, Conflict, AlreadyRunning."""
+def retry(viewer: Viewer, run_id: str, *, spare: Collection[str] = ()) -> int:
+    """Put a finished run's failed items back to work, but for those who failed for a reason to `spare`.
+
+    Returns how many; raises NotFound, Conflict, AlreadyRunning.
+    """
     viewer.require(Role.OPS)
     run = require(viewer, run_id)
     if run.state in ACTIVE:
         raise AlreadyRunning(run_id)
-    failed = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
+    failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(spare))
     try:
         with transaction.write() as tx:
             _refuse_second(tx, run.account_id, run.kind)
-            again = list(tx.execute(failed).scalars())
+            again = list(tx.execute(select(RunItem.ig_participant_id).where(*failed)).scalars())
             if not again:
                 raise Conflict("Nothing in this job failed.")
-            _reopen(tx, run_id, again)
+            tx.execute(
+                update(RunItem).where(*failed).values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None)
+            )
+            _reopen(tx, run_id, len(again))
             sighting.retry(tx, run.account_id, again)
             audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
             tx.touch(run.account_id)
@@ -113,6 +119,12 @@ def retry(viewer: Viewer, run_id: str) -> int:
         raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
     hint(run_id, run.kind)
     return len(again)
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Raise Invalid for a batch size outside 1-100."""
+    if batch_size not in BATCH_SIZES:
+        raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
 
 
 def require(viewer: Viewer, run_id: str) -> Run:
@@ -191,14 +203,12 @@ def _plan_items(tx: Tx, run_id: str, crowd: Crowd, swept: Sweep, *, batch_size: 
     return run.total - run.skipped
 
 
-def _reopen(tx: Tx, run_id: str, people: list[str]) -> None:
-    items = update(RunItem).where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
-    tx.execute(items.values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None))
+def _reopen(tx: Tx, run_id: str, people: int) -> None:
     run = update(Run).where(Run.id == run_id)
     tx.execute(
         run.values(
             state=RunState.QUEUED,
-            failed=Run.failed - len(people),
+            failed=Run.failed - people,
             finished_at=None,
             resume_at=clock.now(),
             reason=None,

@@ -1,6 +1,6 @@
 """How far a run is: one Progress for the page, the command line, the API and the meta of RQ's job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row, Select, select
@@ -16,13 +16,17 @@ from app.viewer import Viewer
 TITLES = {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"}
 PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
 HISTORY = timedelta(days=7)
+JUST_NOW = timedelta(minutes=15)  # so long the panel shows what a run that ended has come to
 
 _RUNS = select(Run, Account.username, Account.ig_account_id).join(Account, Account.id == Run.account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run as everybody sees it. Times are aware UTC; `state` is the run's, or "some_failed" and "worker_missing"."""
+    """A run as everybody sees it. Times are aware UTC; `state` is the run's, or "some_failed" and "worker_missing".
+
+    `place` is a waiting run's place in the line, 1 for the next.
+    """
 
     run_id: str
     kind: Kind
@@ -48,6 +52,8 @@ class Progress:
     now: str | None
     per_second: float | None
     seconds_left: int | None
+    days: int | None
+    place: int | None = None
 
     @property
     def settled(self) -> int:
@@ -63,6 +69,16 @@ class Progress:
     def percent(self) -> int:
         """How much is settled; 100 only when all is."""
         return 100 * self.settled // self.total if self.total else 100
+
+    @property
+    def quarters(self) -> int:
+        """How many quarters are settled, as they are announced."""
+        return self.percent // 25
+
+    @property
+    def took_seconds(self) -> float | None:
+        """How long it took from being asked for to its end."""
+        return (self.finished_at - self.created_at).total_seconds() if self.finished_at else None
 
     @property
     def cache_percent(self) -> int | None:
@@ -91,7 +107,22 @@ def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
     if account_id is not None:
         found = found.where(Run.account_id == account_id)
     progresses = [_progress(row) for row in db.session.execute(found)]
-    return sorted(progresses, key=lambda progress: progress.state == RunState.QUEUED)
+    queued = [progress for progress in progresses if progress.state == RunState.QUEUED]
+    at_work = [progress for progress in progresses if progress.state != RunState.QUEUED]
+    return at_work + [replace(progress, place=place) for place, progress in enumerate(queued, start=1)]
+
+
+def latest(viewer: Viewer) -> Progress | None:
+    """Return the run at work, or else the one that ended last in the last seven days, None without any."""
+    at_work = [run for run in active(viewer) if run.place is None]
+    return next(iter(at_work or history(viewer, limit=1)), None)
+
+
+def just_ended(viewer: Viewer) -> Progress | None:
+    """Return the run that ended last, if that was within a quarter of an hour."""
+    last = next(iter(history(viewer, limit=1)), None)
+    ended_at = last.finished_at if last else None
+    return last if ended_at and ended_at > clock.now() - JUST_NOW else None
 
 
 def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -> list[Progress]:
@@ -168,6 +199,7 @@ def _progress(row: Row[Run, str | None, str]) -> Progress:
         now=_now(run.id) if run.state is RunState.RUNNING else None,
         per_second=speed,
         seconds_left=estimate.left(run) if at_work else None,
+        days=run.days,
     )
 
 

@@ -6,15 +6,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, select
 
 from app.db.engine import db
-from app.identities import display
+from app.errors import Conflict
+from app.identities import asking, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
 from app.models.identity import Identity
 from app.models.inbox import Conversation
-from app.models.run import ItemState, Run, RunItem
+from app.models.run import ACTIVE, ItemState, Run, RunItem
 from app.runs import plan
-from app.viewer import Viewer
+from app.viewer import Role, Viewer
 
 OURS = {"worker_died": "The lookup of this person ended a worker three times"}
 LASTING = frozenset({Reason.CONSENT, Reason.REFUSED})  # trying again changes nothing until the person writes
@@ -34,6 +35,11 @@ class Unresolved:
     tries: int
     most_tries: int
     can_recover: bool
+
+    @property
+    def code_words(self) -> str:
+        """The code as people read it: Meta's numbers are the API's, ours are words."""
+        return f"API {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
 
 
 def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
@@ -57,6 +63,21 @@ def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
         .limit(limit)
     )
     return [_unresolved(row) for row in db.session.execute(found)]
+
+
+def again(viewer: Viewer, run_id: str) -> int:
+    """Try those again whom trying can help, for ops; returns how many.
+
+    A run that has ended takes them up once more; beside one at work they are asked for one by one. Raises NotFound,
+    and Conflict when there is nobody to try.
+    """
+    viewer.require(Role.OPS)
+    if plan.require(viewer, run_id).state not in ACTIVE:
+        return plan.retry(viewer, run_id, spare=LASTING)
+    hopeful = [each.identity_id for each in of(viewer, run_id) if each.can_recover and each.identity_id]
+    if not hopeful:
+        raise Conflict("Nobody in this job can be tried again yet.")
+    return asking.refresh_all(viewer, hopeful)
 
 
 def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:

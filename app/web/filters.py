@@ -19,7 +19,7 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    for filter_ in (iso, exact, short, wall_clock, duration, linkify):
+    for filter_ in (iso, exact, short, wall_clock, duration, person, linkify):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 
 
@@ -44,18 +44,15 @@ def exact(at: datetime) -> str:
 
 
 def wall_clock(at: datetime) -> str:
-    """Return hour and minute, with the day in front when that is not today."""
+    """Return hour and minute, with the day in front when that is not today: 09:29, Wed, 09:42, 12 Sep, 09:42."""
     local = at.astimezone(zone())
-    return f"{local:%H:%M}" if _days_ago(local) == 0 else f"{local:%-d %b, %H:%M}"
+    return f"{local:%H:%M}" if _days_ago(local) == 0 else f"{_day(local)}, {local:%H:%M}"
 
 
 def short(at: datetime) -> str:
     """Return as little as tells when it was: 09:29, Yesterday, Tue, 12 Sep."""
     local = at.astimezone(zone())
-    days = _days_ago(local)
-    if days <= 0:
-        return f"{local:%H:%M}"
-    return "Yesterday" if days == 1 else f"{local:%a}" if days < 7 else f"{local:%-d %b}"
+    return f"{local:%H:%M}" if _days_ago(local) <= 0 else _day(local)
 
 
 def duration(seconds: float) -> str:
@@ -66,6 +63,13 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes_rest = divmod(minutes, 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{hours} h {minutes_rest:02d} min"
+
+
+def person(email: str, *, short: bool = False) -> str:
+    """Return how somebody who signs in is called, made of their address: Nadia Kessler, or in short Nadia K."""
+    parts = [part for part in re.split(r"[._+-]+", email.partition("@")[0]) if part] or [email]
+    names = [part[0].upper() + part[1:] for part in parts]
+    return f"{names[0]} {names[-1][:1]}." if short and len(names) > 1 and "@" in email else " ".join(names)
 
 
 def linkify(words: str) -> Markup:
@@ -82,6 +86,11 @@ def linkify(words: str) -> Markup:
 
 def _link(address: str) -> Markup:
     return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{0}</a>').format(address)
+
+
+def _day(local: datetime) -> str:
+    days = _days_ago(local)
+    return "Yesterday" if days == 1 else f"{local:%a}" if 1 < days < 7 else f"{local:%-d %b}"
 
 
 def _days_ago(local: datetime) -> int:

@@ -54,7 +54,7 @@ def person(identity_id: int) -> Response:
         None,
         desk=desk,
         why=found,
-        budget=frame.forecast(desk),
+        budget=frame.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
     )
 

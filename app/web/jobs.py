@@ -5,11 +5,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from app import clock
-from app.errors import NotFound
+from app.errors import Invalid
 from app.inbox import frame
 from app.inbox.frame import Desk
-from app.runs import plan, progress, unresolved
-from app.runs.progress import Progress
+from app.runs import news, order, plan, progress, unresolved
+from app.runs.news import News
 from app.viewer import Role
 from app.web import page, poll, session
 
@@ -17,51 +17,59 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
 CHANGED = {"jobs:changed": True}
 RETIMED_SECONDS = 10  # a running job's panel shows times and the budget, which change on their own
+FEW = 5  # people not resolved that are shown until somebody asks for all
 
 
 @blueprint.get("")
 def index() -> Response:
     """What runs, who was not resolved, what has ended."""
     desk = _desk()
-    shown = _live(desk) | _unresolved(desk) | _history(desk)
+    shown = _live(desk) | _unresolved() | _history()
     return page.answer("jobs/page.html", None, desk=desk, **shown)
 
 
 @blueprint.get("/live")
 def live() -> Response:
-    """What runs, alone: polled every 1.5 s while there is something, and telling once what has ended."""
+    """What runs, alone: polled every 1.5 s while there is something, and telling once what has changed."""
     desk, watched = _desk(), poll.carried()
-    unchanged = poll.unchanged(_token(desk, poll.version(desk.account_id), watching=bool(watched)))
+    unchanged = poll.unchanged(_token(desk, _version(desk), watching=bool(watched)))
     if unchanged:
         return unchanged
     shown = _live(desk)
-    events = _news(watched, still={run.run_id for run in shown["jobs"]})
+    told = news.since(session.viewer(), watched, shown["jobs"])
+    events = _told(told, idle=not shown["jobs"])
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 
 
 @blueprint.get("/unresolved")
 def unresolved_() -> Response:
     """The people whom the newest job could not name."""
-    desk = _desk()
-    return page.answer(None, "jobs/_unresolved.html", home=_home(desk), **_unresolved(desk))
+    return page.answer(None, "jobs/_unresolved.html", home=_home(_desk()), **_unresolved())
 
 
 @blueprint.get("/history")
 def history() -> Response:
     """The jobs that have ended."""
-    desk = _desk()
-    return page.answer(None, "jobs/_history.html", home=_home(desk), **_history(desk))
+    return page.answer(None, "jobs/_history.html", home=_home(_desk()), **_history())
+
+
+@blueprint.get("/new")
+def new() -> Response:
+    """What may be chosen before a start, and what it would cost."""
+    desk, chosen = _desk(), order.read(request.args)
+    try:
+        cost = order.cost(session.viewer(), desk.account_id, chosen)
+    except Invalid as error:
+        return _options(desk, status=422, chosen=chosen, cost=None, errors=error.fields)
+    return _options(desk, chosen=chosen, cost=cost, errors={})
 
 
 @blueprint.post("/<any(backfill, refresh):kind>")
 def start(kind: str) -> Response:
     """Start a job for the account."""
-    desk = _desk()
-    if desk.account_id is None:
-        raise NotFound("account")
-    wanted, title = next((each, title) for each, title in progress.TITLES.items() if each.value == kind)
-    plan.start(session.viewer(), desk.account_id, kind=wanted)
-    return _changed(desk, f"{title} has started.")
+    desk, chosen = _desk(), order.read(request.form, kind)
+    order.start(session.viewer(), desk.account_id, chosen)
+    return _changed(desk, f"{progress.TITLES[chosen.kind]} has started.")
 
 
 @blueprint.post("/<run_id>/cancel")
@@ -74,10 +82,15 @@ def cancel(run_id: str) -> Response:
 
 @blueprint.post("/<run_id>/retry")
 def retry(run_id: str) -> Response:
-    """Put a job's failed people back to work."""
+    """Try a job's failed people again, as far as that can help."""
     run = progress.of(session.viewer(), run_id)
-    people = plan.retry(session.viewer(), run_id)
+    people = unresolved.again(session.viewer(), run_id)
     return _changed(_desk(run.ig_account_id), f"Trying {people} {'person' if people == 1 else 'people'} again.")
+
+
+def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:
+    shown |= {"account": desk.ig_account_id, "operates": session.viewer().may(Role.OPS)}
+    return page.answer("jobs/new.html", "jobs/_cost.html", desk=desk, status=status, **shown)
 
 
 def _desk(ig_account_id: str | None = None) -> Desk:
@@ -94,15 +107,22 @@ def _changed(desk: Desk, words: str) -> Response:
 
 
 def _live(desk: Desk) -> dict[str, Any]:
-    version = poll.version(desk.account_id)  # first: what changes while the rows are read is shown by the next poll
-    jobs = progress.active(session.viewer(), desk.account_id) if desk.account_id else []
+    version = _version(desk)  # first: what changes while the rows are read is shown by the next poll
+    viewer = session.viewer()
+    jobs = progress.active(viewer)
     return {
         "jobs": jobs,
-        "forecast": frame.forecast(desk),
+        "ended": None if jobs else progress.just_ended(viewer),
+        "hours": {run.account_id: frame.forecast(run.account_id) for run in jobs},
         "account": desk.ig_account_id,
-        "operates": session.viewer().may(Role.OPS),
-        "token": poll.carrying(_token(desk, version, watching=bool(jobs)), [run.run_id for run in jobs]),
+        "operates": viewer.may(Role.OPS),
+        "token": poll.carrying(_token(desk, version, watching=bool(jobs)), [news.seen(run) for run in jobs]),
     }
+
+
+def _version(desk: Desk) -> str | None:
+    versions = [poll.version(account_id) for account_id, _, _ in desk.accounts]
+    return None if None in versions else "".join(map(str, versions))
 
 
 def _token(desk: Desk, version: str | None, *, watching: bool) -> str | None:
@@ -110,29 +130,27 @@ def _token(desk: Desk, version: str | None, *, watching: bool) -> str | None:
     return poll.token(session.viewer(), desk.account_id, version, "jobs", moment)
 
 
-def _news(watched: list[str], *, still: set[str]) -> dict[str, Any]:
-    ended = [run for run in map(_progress, watched) if run and run.run_id not in still]
-    if not ended:
-        return {} if still else CHANGED
-    words = " ".join(f"{run.title}: {run.resolved} resolved, {run.failed} failed." for run in ended)
-    return CHANGED | page.toast(words, bad=any(run.failed or run.state == "failed" for run in ended))
+def _told(told: News, *, idle: bool) -> dict[str, Any]:
+    if told.ended:
+        return CHANGED | page.toast(told.ended, bad=told.bad)
+    events: dict[str, Any] = {"announce": {"text": told.heard}} if told.heard else {}
+    return events | ({"jobs:failed": True} if told.failed else {}) | (CHANGED if idle else {})
 
 
-def _progress(run_id: str) -> Progress | None:
-    try:
-        return progress.of(session.viewer(), run_id)
-    except NotFound:
-        return None  # an ETag is only what the browser says
-
-
-def _unresolved(desk: Desk) -> dict[str, Any]:
+def _unresolved() -> dict[str, Any]:
     viewer = session.viewer()
-    ended = progress.history(viewer, account_id=desk.account_id, limit=1) if desk.account_id else []
-    last = ended[0] if ended else None
+    last = progress.latest(viewer)
     people = unresolved.of(viewer, last.run_id) if last else []
-    return {"last": last, "unresolved": people, "account": desk.ig_account_id, "operates": viewer.may(Role.OPS)}
+    everyone = request.args.get("show") == "all"
+    return {
+        "last": last,
+        "unresolved": people if everyone else people[:FEW],
+        "people": len(people),
+        "hopeful": sum(person.can_recover for person in people),
+        "everyone": everyone,
+        "operates": viewer.may(Role.OPS),
+    }
 
 
-def _history(desk: Desk) -> dict[str, Any]:
-    ended = progress.history(session.viewer(), account_id=desk.account_id) if desk.account_id else []
-    return {"history": ended, "account": desk.ig_account_id}
+def _history() -> dict[str, Any]:
+    return {"history": progress.history(session.viewer())}

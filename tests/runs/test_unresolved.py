@@ -1,14 +1,16 @@
 """The people a run could not name, and what can be done."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app import clock
 from app.db import transaction
-from app.errors import NotFound
+from app.db.engine import db
+from app.errors import Conflict, NotFound
 from app.identities import sighting
 from app.identities.sighting import Sighting
-from app.models.identity import Identity, Source
+from app.instagram.errors import Reason
+from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, Kind
 from app.runs import execute, ledger, plan, unresolved
@@ -77,3 +79,23 @@ def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))
     with pytest.raises(NotFound):
         unresolved.of(elsewhere, run_id)
+
+
+def test_beside_a_run_at_work_the_hopeful_are_asked_for_one_by_one(account: Account) -> None:
+    people_wrote(SHY, GHOST, LEA)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lease = ledger.take(run_id, who="here")
+    assert lease is not None
+    settle(lease, GHOST, Settled(ItemState.FAILED, reason=Reason.NOT_VISIBLE, code="9010", calls=1))
+    settle(lease, SHY, Settled(ItemState.FAILED, reason=Reason.CONSENT, code="230", calls=1))
+    assert unresolved.again(OPERATOR, run_id) == 1
+    asked = db.session.scalars(select(Identity.ig_participant_id).where(Identity.next_purpose == Purpose.ASKED))
+    assert list(asked) == [GHOST]
+
+
+def test_those_whom_trying_cannot_help_are_left_alone(account: Account) -> None:
+    people_wrote(SHY)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    with pytest.raises(Conflict):
+        unresolved.again(OPERATOR, run_id)

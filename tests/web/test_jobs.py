@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app import queue
+from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Account
@@ -31,7 +31,7 @@ from tests.cast import (
     people_wrote,
 )
 from tests.runs.test_plan import run_of
-from tests.web.browsing import click, part, signed_in
+from tests.web.browsing import click, part, poll_headers, signed_in
 
 
 @pytest.fixture
@@ -85,13 +85,15 @@ def test_agents_watch_only(app: Flask, account: Account, address: str) -> None:
     assert "<form" not in part(agent, "/jobs/live").text
 
 
-def test_a_job_is_started_for_the_account_that_is_chosen(ops: FlaskClient, account: Account) -> None:
+def test_a_job_is_started_for_the_account_that_is_chosen_and_shown_at_every_one(
+    ops: FlaskClient, account: Account
+) -> None:
     other = an_account(ATELIER_NORD)
     click(ops, "/jobs/refresh", account=ATELIER_NORD)
     db.session.rollback()
     assert db.session.scalars(select(Run.account_id)).all() == [other.id]
-    assert "No job has ended" in ops.get("/jobs").text
-    assert "No job has ended" not in ops.get(f"/jobs?account={ATELIER_NORD}").text
+    for address in ("/jobs", f"/jobs?account={ATELIER_NORD}"):
+        assert "Refresh identities</strong> <bdi>atelier.nord" in ops.get(address).text
 
 
 def test_jobs_of_other_accounts_are_not_found(app: Flask, account: Account) -> None:
@@ -143,8 +145,59 @@ def test_who_was_not_resolved_is_listed_and_tried_again(ops: FlaskClient, accoun
     assert "@user_000230" in page
     assert "Retry 1 that can recover" in page
     assert "Some failed" in page
+    assert page.count('class="table-link">Retry') == 1
     answer = click(ops, f"/jobs/{run_id}/retry")
-    assert toast(answer) == "Trying 2 people again."
+    assert toast(answer) == "Trying 1 person again."
+    assert run_of(run_id).failed == 1
+
+
+def test_more_than_a_few_who_were_not_resolved_are_shown_on_demand(ops: FlaskClient, account: Account) -> None:
+    people_wrote(*(str(1520000000009000 + number) for number in range(7)))
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    few = part(ops, "/jobs/unresolved").text
+    assert few.count("<tr>") == 1 + 5
+    assert "Show 4 more" in few
+    assert part(ops, "/jobs/unresolved?show=all").text.count("<tr>") == 1 + 9
+
+
+def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Account) -> None:
+    shown = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=recent&days=3&batchSize=5").text
+    assert "Start for 4 people" in shown
+    assert re.search(r"API calls, about</dt><dd>[1-4]<", shown)
+    for name, value in (("days", "3"), ("batchSize", "5"), ("account", MAISON_LUNE)):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in shown
+    answer = click(ops, "/jobs/backfill", htmx=False, account=MAISON_LUNE, days="3", batchSize="5")
+    assert answer.headers["Location"] == f"/jobs?account={MAISON_LUNE}"
+    started = db.session.execute(select(Run.days, Run.batch_size)).one()
+    assert tuple(started) == (3, 5)
+
+
+@pytest.mark.parametrize(("query", "sentence"), [("scope=recent&days=91", "from 1 to 90"), ("batchSize=x", "1 to 100")])
+def test_impossible_options_are_refused_in_their_form(ops: FlaskClient, query: str, sentence: str) -> None:
+    answer = ops.get(f"/jobs/new?{query}")
+    assert answer.status_code == 422
+    assert answer.text.count(sentence) > 1
+    assert "Start for" not in answer.text
+
+
+def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    first = part(ops, "/jobs/live")
+    with transaction.write() as tx:
+        values = {"state": RunState.RUNNING, "resolved": 1, "failed": 1}
+        tx.execute(update(Run).where(Run.id == run_id).values(**values))
+        tx.touch(account.id)
+    half = ops.get("/jobs/live", headers=poll_headers(first.text, "job-live"))
+    told = json.loads(half.headers["HX-Trigger"])
+    assert told == {"announce": {"text": "Backfill profiles: 50 % done, 2 of 4."}, "jobs:failed": True}
+    with transaction.write() as tx:
+        ended = {"state": RunState.DONE, "resolved": 3, "finished_at": clock.now()}
+        tx.execute(update(Run).where(Run.id == run_id).values(**ended))
+        tx.touch(account.id)
+    last = ops.get("/jobs/live", headers=poll_headers(half.text, "job-live"))
+    assert toast(last) == "Backfill profiles finished: 3 resolved, 1 failed."
+    assert "Some failed" in last.text
+    assert 'hx-trigger="every 15s' in last.text
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry"])
