@@ -69,8 +69,8 @@ def _open_doors(app: OpenAPI) -> None:
     page.connect(app)
     for kind in transaction.DatabaseAway:
         app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
-    session.connect(app)
-    session.csrf.exempt(webhooks.blueprint)
+    csrf = session.connect(app)
+    csrf.exempt(webhooks.blueprint)
     for door in (
         health,
         webhooks,
@@ -87,4 +87,4 @@ def _open_doors(app: OpenAPI) -> None:
     ):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)
-    session.csrf.exempt(api.connect(app))  # it takes tokens, and no cookie
+    csrf.exempt(api.connect(app))  # it takes tokens, and no cookie

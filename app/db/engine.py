@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -98,8 +99,19 @@ def _watch(engine: Engine) -> None:
     else:
         event.listen(engine, "checkin", _used)
         event.listen(engine, "checkout", _trying(engine))
+    _engines.add(engine)
+
+
+_engines: WeakSet[Engine] = WeakSet()
+
+
+def _part_from_parent() -> None:
     # A forked child must not talk through its parent's connections (dependencies.md 4).
-    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    for engine in _engines:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_part_from_parent)
 
 
 def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:

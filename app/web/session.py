@@ -37,7 +37,6 @@ TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "
 WRONG = "That email and password do not fit."
 
 blueprint = Blueprint("session", __name__)
-csrf = CSRFProtect()
 
 
 class _Cookies(SecureCookieSessionInterface):
@@ -63,8 +62,11 @@ class SignedIn:
         return self.person.session_key
 
 
-def connect(app: Flask) -> None:
-    """Let `app` know its visitors: cookies, sign-in, protection against other sites."""
+def connect(app: Flask) -> CSRFProtect:
+    """Let `app` know its visitors: cookies, sign-in, protection against other sites.
+
+    Returns that protection, from which doors without cookies are to be exempted.
+    """
     production = settings.current().production
     app.session_interface = _Cookies()
     app.config.update(
@@ -84,8 +86,9 @@ def connect(app: Flask) -> None:
     manager.user_loader(_load)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
-    csrf.init_app(app)
+    csrf = CSRFProtect(app)
     app.register_blueprint(blueprint)
+    return csrf
 
 
 def viewer() -> Viewer:
