@@ -18,7 +18,7 @@ from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Keeper  # noqa: E402
-from tests.bed import databases, postgresql  # noqa: E402
+from tests.bed import databases, postgresql, templates  # noqa: E402
 from tests.bed.browser import Browser  # noqa: E402
 from tests.bed.hands import Hands  # noqa: E402
 from tests.bed.processes import Processes, Sandbox  # noqa: E402
@@ -103,6 +103,7 @@ def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     """The app on real parts, its context pushed."""
     with settings.using(database_url=database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
         app.test_client_class = Browser
+        app.jinja_env.bytecode_cache = templates.COMPILED
         yield app
 
 

@@ -1,5 +1,6 @@
 """The API put together: its blueprint, its OpenAPI document, and a page to try it."""
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -24,13 +25,19 @@ def new_app(name: str, **options: Any) -> OpenAPI:
 
 def connect(app: OpenAPI) -> APIBlueprint:
     """Add the API to `app`; returns its blueprint, which is exempt from what protects browsers."""
+    app.validation_error_callback = door.invalid
+    app.register_api(_api())
+    return _api()
+
+
+@cache  # most of what making an app takes; nothing in it depends on the app
+def _api() -> APIBlueprint:
     api = APIBlueprint("api", __name__, abp_security=[{"token": []}], abp_responses=answers.PROBLEMS)
-    door.connect(app, api)
+    door.connect(api)
     for part in (conversations, jobs, identities, accounts):
         part.connect(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)
-    app.register_api(api)
     return api
 
 

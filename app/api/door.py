@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Flask, Response, g, make_response, request
+from flask import Response, g, make_response, request
 from flask_login import current_user
 from pydantic import ValidationError
 
@@ -91,13 +91,12 @@ def invalid(error: ValidationError) -> Response:
     return answer(422, f"{len(fields)} field{'s are' if len(fields) > 1 else ' is'} wrong.", errors=fields)
 
 
-def connect(app: Flask, blueprint: Any) -> None:
+def connect(blueprint: Any) -> None:
     """Guard every address of the API."""
     blueprint.before_request(admit)
     blueprint.after_request(dress)
     for kind in STATUS:
         blueprint.register_error_handler(kind, ours)
-    app.validation_error_callback = invalid  # type: ignore[attr-defined]  # flask-openapi3's own attribute
 
 
 def _token() -> Token | None:
