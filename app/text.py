@@ -7,11 +7,22 @@ MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 80
 
 # Characters that turn, hide or imitate text (reliability.md S49): C0 and C1 controls but for tab and line feed,
-# bidirectional controls, zero-width and invisible format characters, tags, and what UTF-8 cannot carry.
+# bidirectional controls, zero-width, filling and invisible format characters, tags, and what UTF-8 cannot carry.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_JOINERS = "\u200c\u200d"
+# Scripts whose letters are drawn in another way beside a joiner, as the names of their characters begin.
+_JOINED_SCRIPTS = frozenset(
+    (
+        *("ARABIC", "SYRIAC", "MANDAIC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA"),
+        *("TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR", "TIBETAN", "BALINESE", "JAVANESE"),
+    )
+)
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"[\s\u2800]+")  # the last one is a Braille letter without a dot
 _MARKS_IN_A_ROW = 4
 _FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 
@@ -33,7 +44,7 @@ def clean_name(value: object) -> str | None:
         return None
     name = _INVISIBLE.sub("", _CONTROLS.sub("", storable(value)))
     name = unicodedata.normalize("NFC", _SPACES.sub(" ", name)).strip()
-    return _few_marks(name)[:NAME_CHARACTERS].strip() or None
+    return _joined_where_needed(_few_marks(name)[:NAME_CHARACTERS]).strip() or None
 
 
 def shorten(value: str, characters: int) -> str:
@@ -59,7 +70,25 @@ def _few_marks(value: str) -> str:
     kept: list[str] = []
     marks = 0
     for character in value:
-        marks = marks + 1 if unicodedata.combining(character) else 0
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         if marks <= _MARKS_IN_A_ROW:
             kept.append(character)
     return "".join(kept)
+
+
+def _joined_where_needed(value: str) -> str:
+    if not any(joiner in value for joiner in _JOINERS):
+        return value
+    around = zip(f" {value}", value, f"{value[1:]} ", strict=False)
+    return "".join(c for before, c, after in around if c not in _JOINERS or _joins(before, c, after))
+
+
+def _joins(before: str, joiner: str, after: str) -> bool:
+    if _script(before) in _JOINED_SCRIPTS:
+        return _script(after) == _script(before)
+    pictures = unicodedata.category(after) == "So" and unicodedata.category(before) in ("So", "Sk", "Mn")
+    return joiner == "\u200d" and pictures  # an emoji made of several; Sk are skin tones, Mn asks for colour
+
+
+def _script(character: str) -> str:
+    return unicodedata.name(character, "").partition(" ")[0]

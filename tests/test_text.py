@@ -5,6 +5,7 @@ import pytest
 from app import text
 
 
+@pytest.mark.row("S49")
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -14,7 +15,14 @@ from app import text
         ("zero\u200bwidth\ufeff", "zerowidth"),
         ("e\u0301", "é"),
         ("q" + "\u0301" * 60, "q\u0301\u0301\u0301\u0301"),
+        ("q" + "\u0489" * 60, "q" + "\u0489" * 4),
         ("family 👩‍👩‍👧", "family 👩‍👩‍👧"),
+        ("👩🏽‍⚕️ and 🏳️‍🌈", "👩🏽‍⚕️ and 🏳️‍🌈"),
+        ("می‌خواهم", "می‌خواهم"),
+        ("क्‍ष", "क्‍ष"),
+        ("l\u200de\u200ca \u200d👩\u200d", "lea 👩"),
+        ("\u2067lea\u2069\u200e\u061c\U000e0041\u2060\u00ad", "lea"),
+        ("\u3164\u2800\u115f", None),
         ("\u202e\u200b \x00", "\ufffd"),
         ("", None),
         ("   ", None),
@@ -40,5 +48,6 @@ def test_a_short_preview_is_one_line_with_a_marked_cut() -> None:
     assert text.shorten("abcdefgh", 5) == "abcd…"
 
 
+@pytest.mark.row("S44")
 def test_a_terminal_gets_no_control_characters() -> None:
     assert text.for_terminal("a\x1b[2J\u202eb\nc") == "a\\x1b[2J\\u202eb\\nc"

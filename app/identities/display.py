@@ -39,19 +39,24 @@ class Avatar:
     pattern: str | None
 
 
-def name_of(ig_participant_id: str, username: str | None, name: str | None) -> DisplayName:
+def name_of(
+    ig_participant_id: str, username: str | None, name: str | None, *, alike: bool | None = False
+) -> DisplayName:
     """Return how a person is called: @username, else the name, else @user_ and the last six digits (product.md 2).
 
     Blank values and stand-ins of older systems count as missing; a username that cannot be one is shown as a name.
+    Who looks like somebody else of the account (`alike`) is called with the last six digits too (reliability.md S49).
     """
+    digits = ig_participant_id[-SHORT_DIGITS:]
+    apart = f" · {digits}" if alike else ""
     handle, words = _present(username), _present(name)
     if handle and not _HANDLE.fullmatch(handle):
         handle, words = None, words or handle
     if handle:
-        return DisplayName(f"@{handle}", handle, words, known=True)
+        return DisplayName(f"@{handle}{apart}", handle, words, known=True)
     if words:
-        return DisplayName(words, None, words, known=True)
-    return DisplayName(f"@user_{ig_participant_id[-SHORT_DIGITS:]}", None, None, known=False)
+        return DisplayName(f"{words}{apart}", None, words, known=True)
+    return DisplayName(f"@user_{digits}", None, None, known=False)
 
 
 def is_name(words: str | None) -> bool:

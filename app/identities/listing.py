@@ -137,7 +137,7 @@ def counts(viewer: Viewer, account_id: int | None = None) -> dict[State, int]:
 
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as people and programs see it."""
-    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
     reason = None if shown.known and not row.last_error else _reason(row)
     return ListedIdentity(
         id=row.id,
@@ -164,6 +164,7 @@ def listed(row: Any) -> ListedIdentity:
 REASONS = (_NEVER, "stopped", *(reason.value for reason in Reason))
 _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
+    Identity.alike,
     *(Identity.username_source, Identity.name_source, Identity.last_success_at, Identity.last_failure_at),
     *(Identity.failure_count, Identity.last_error, Identity.next_try_at, Account.ig_account_id),
     StoredAvatar.version.label("picture"),

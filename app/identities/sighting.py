@@ -1,4 +1,4 @@
-"""Somebody saw a participant or a name: the only writer of identity rows, whatever the source."""
+"""Somebody saw a participant or a name: with looks.py the only writer of identity rows, whatever the source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from sqlalchemy import Row, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
+from app.identities import looks
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
 from app.instagram.errors import Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
@@ -18,7 +19,6 @@ FRESH = timedelta(days=7)  # product.md 2
 FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
-UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # when an older system learnt a name is not known: before everything else
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
@@ -202,8 +202,9 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
         setattr(row, f"{prefix}_source", seen.source)
     if before and row.username != before:
         _renamed(tx, row, before, seen)
+    if changed or row.look is None:
+        looks.settle(tx, row)
     if changed:
-        tx.session.flush()
         _name_conversation(tx, row.account_id, row.ig_participant_id)
         tx.touch(row.account_id)
     return changed

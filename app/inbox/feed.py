@@ -121,7 +121,14 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
         *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.status),
-        *(Account.ig_account_id, Identity.username, Identity.name, Identity.picture_url, Identity.last_success_at),
+        *(
+            Account.ig_account_id,
+            Identity.username,
+            Identity.name,
+            Identity.alike,
+            Identity.picture_url,
+            Identity.last_success_at,
+        ),
     )
     found = (
         select(*columns)
@@ -136,7 +143,7 @@ def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
 
 
 def _entry(row: Any) -> Entry:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
     known = State.KNOWN if is_fresh(row.last_success_at) else State.STALE
     return Entry(
         id=row.id,

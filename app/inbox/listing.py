@@ -141,6 +141,7 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
             Conversation.unread_count,
             Identity.username,
             Identity.name,
+            Identity.alike,
             StoredAvatar.version.label("picture"),
             Account.ig_account_id,
         )
@@ -162,7 +163,7 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
 
 
 def _row(row: Any, selected: int | None) -> Row:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return Row(
         id=row.id,
         display=shown,

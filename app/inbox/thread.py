@@ -57,7 +57,7 @@ _KNOWN = (
     *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
-    *(Identity.next_try_at, Identity.id.label("identity_id")),
+    *(Identity.next_try_at, Identity.alike, Identity.id.label("identity_id")),
     StoredAvatar.version.label("picture"),
 )
 
@@ -166,7 +166,7 @@ def _older(conversation_id: int, first: Any) -> str:
 
 
 def _parties(known: Any, account: str) -> Parties:
-    shown = display.name_of(known.ig_participant_id, known.username, known.name)
+    shown = display.name_of(known.ig_participant_id, known.username, known.name, alike=known.alike)
     return Parties(
         ig_participant_id=known.ig_participant_id,
         own_ids=frozenset((known.ig_account_id, *known.own_ids)),

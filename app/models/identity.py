@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -33,7 +33,10 @@ class Purpose(StrEnum):
 
 
 class Identity(Model):
-    """What we know of one participant of one account, and why something is missing."""
+    """What we know of one participant of one account, and why something is missing.
+
+    `look` is what their name looks like; `alike` says that others look the same, or that it looks like ours.
+    """
 
     __tablename__ = "identities"
     __table_args__ = (
@@ -43,6 +46,13 @@ class Identity(Model):
             "next_try_at",
             sqlite_where=text("next_try_at IS NOT NULL"),
             postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_identities_look",
+            "account_id",
+            "look",
+            sqlite_where=text("look IS NOT NULL"),
+            postgresql_where=text("look IS NOT NULL"),
         ),
     )
 
@@ -58,6 +68,8 @@ class Identity(Model):
     picture_url: Mapped[str | None] = mapped_column(Text)
     picture_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     picture_source: Mapped[Source | None] = mapped_column(Word(Source))
+    look: Mapped[str | None] = mapped_column(String(80))
+    alike: Mapped[bool] = mapped_column(default=False, server_default=false())
     met_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_success_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -52,6 +52,7 @@ def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
             RunItem.code,
             Identity.username,
             Identity.name,
+            Identity.alike,
             Identity.failure_count,
             Conversation.id.label("conversation_id"),
             Identity.id.label("identity_id"),
@@ -81,7 +82,7 @@ def again(viewer: Viewer, run_id: str) -> int:
 
 
 def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name)
+    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return Unresolved(
         ig_participant_id=row.ig_participant_id,
         conversation_id=row.conversation_id,

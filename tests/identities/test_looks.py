@@ -1,0 +1,42 @@
+"""Names that look the same are known as such, whatever they are written with."""
+
+import pytest
+
+from app.identities import looks
+
+
+@pytest.mark.row("S49")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("lea.moreau", "l\u0435a.m\u043er\u0435au"),
+        ("L\u00e9a Moreau", "L\u00c9A  MOREAU"),
+        ("Al", "AI"),
+        ("lea", "\uff2c\uff45\uff41"),
+        ("lea", "@lea"),
+        ("mom", "morn"),
+        ("paypal", "\u0440\u0430\u0443\u0440\u0430\u04cf"),
+        ("L\u00e9a", "L\u00e9a \u00b7 000011"),
+        ("user_0110", "user_oII0"),
+    ],
+)
+def test_what_looks_the_same_has_one_look(one: str, other: str) -> None:
+    assert looks.of(one) == looks.of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("lea", "leo"), ("L\u00e9a", "Lea"), ("lea.m", "lea_m"), ("lea 123456", "lea")]
+)
+def test_what_a_reader_can_tell_apart_has_two(one: str, other: str) -> None:
+    assert looks.of(one) != looks.of(other)
+
+
+@pytest.mark.row("S49")
+@pytest.mark.parametrize("words", ["You", "y\u043eu", "Unknown sender", "Maison.Lune", "@user_883201", "user_000000"])
+def test_words_of_our_own_are_known(words: str) -> None:
+    assert looks.is_ours(looks.of(words), "maison.lune")
+
+
+def test_a_look_is_never_longer_than_its_column() -> None:
+    assert len(looks.of("\ufdfa" * 80)) == looks.CHARACTERS
+    assert not looks.is_ours(looks.of("lea.moreau"), None)
