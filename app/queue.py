@@ -35,6 +35,7 @@ class Task:
 
 
 RESOLVE = "resolve"
+OPENED = "opened"
 BACKFILL_SLICE = "backfill_slice"
 REFRESH_SLICE = "refresh_slice"
 SYNC = "sync"
@@ -43,6 +44,7 @@ AVATARS = "avatars"
 # The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
 TASKS = {
     RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "find out who is writing", 300),
+    OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh whose conversation was opened", 300),
     BACKFILL_SLICE: Task(
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
     ),

@@ -2,6 +2,7 @@
 
 from app import queue
 from app.identities import avatars as picturing
+from app.identities import opening
 from app.identities import resolve as resolving
 from app.ingest import sync as syncing
 from app.runs import execute
@@ -11,6 +12,12 @@ def resolve(account_id: int) -> None:
     """Look up the people of one account who wait for a name."""
     queue.started(queue.RESOLVE, account_id)
     resolving.waiting(account_id)
+
+
+def opened(identity_id: int) -> None:
+    """Refresh the person whose conversation was opened, if they are stale."""
+    queue.started(queue.OPENED, identity_id)
+    opening.refresh(identity_id)
 
 
 def avatars(account_id: int) -> None:

@@ -1,6 +1,6 @@
 -- May one call be made? KEYS: grants (zset: member kind + nonce, score ms), generation, usage.
 -- ARGV: window ms, limit, reserve, slow percent, slow calls, slow ms, pace calls, pace ms,
---       kind ("live|rest:purpose:call:"), nonce ('' only asks).
+--       kind ("live|rest:purpose:call:"), nonce ('' only asks), most of the daily refresh.
 -- Returns {state, wait ms, generation, seconds, microseconds}; the clock is Redis's own, so that every process agrees.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -32,6 +32,10 @@ local used = redis.call('ZCARD', KEYS[1])
 if used >= allowed then
   local leaves = redis.call('ZRANGE', KEYS[1], used - allowed, used - allowed, 'WITHSCORES')[2]
   return answer('spent', (leaves and tonumber(leaves) + window or now + window) - now)
+end
+if string.find(kind, ':daily:') then
+  local wait = crowded(tonumber(ARGV[11]), window, ':daily:')
+  if wait > 0 then return answer('half', wait) end
 end
 if not live and (tonumber(redis.call('GET', KEYS[3])) or 0) >= tonumber(ARGV[4]) then
   local wait = crowded(tonumber(ARGV[5]), tonumber(ARGV[6]), '^rest:')

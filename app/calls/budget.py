@@ -33,6 +33,7 @@ URGENT = (Purpose.LIVE, Purpose.ASKED)  # somebody writes or waits now: these ma
 # later (reliability.md F1, F16). The margin keeps a late old call and a quick new one out of one hour of Meta's.
 WINDOW_SECONDS = 3600 + 5
 RESERVE_PART = 5  # one fifth is kept for live traffic (product.md 3)
+DAILY_PART = 2  # the daily refresh spends half of the hour at most (product.md 5)
 SLOW_PERCENT = 80  # of Meta's own figures; from here on background work slows
 SLOW_CALLS, SLOW_SECONDS = 2, 60
 USAGE_SECONDS = 600  # how long an observed figure counts
@@ -44,6 +45,7 @@ _LOOK_AGAIN_SECONDS = 0.02
 
 _REASONS = {
     "spent": "this hour's call budget is used up",
+    "half": "the daily refresh has used its half of this hour's call budget",
     "slow": "Meta's limits are nearly reached, background work slows down",
     "pace": "conversations may be read twice a second",
     "unknown": "the call budget is being counted anew",
@@ -171,6 +173,7 @@ def _ask(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Answer
         int(PACE_SECONDS * 1000),
         _kind(call, purpose),
         nonce,
+        limit // DAILY_PART,
     )
     at = clock.from_timestamp(int(seconds)) + timedelta(microseconds=int(microseconds))
     return _Answer(state.decode(), wait_ms / 1000, generation, at)

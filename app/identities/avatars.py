@@ -3,10 +3,8 @@
 import hashlib
 import io
 import logging
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from datetime import timedelta
 
 from PIL import Image, ImageOps
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -15,7 +13,7 @@ from app import apart, clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.instagram import pictures
+from app.instagram import addresses, pictures
 from app.instagram.pictures import NoPicture
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account
@@ -29,7 +27,6 @@ SIDE, MOST_BYTES = 96, 64 * 1024
 DECODE_SECONDS, DECODE_MEMORY = 8.0, 140 * 1024 * 1024  # of a child of its own (reliability.md S36)
 AGAIN = timedelta(hours=24)  # after a failure
 TURN = 50  # pictures
-_HEX = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +96,6 @@ def small(content: bytes) -> bytes:
         raise NoPicture(str(reason)) from None
 
 
-def expires_at(url: str) -> datetime | None:
-    """Return when a picture's address ends (aware UTC), as `oe` says in hexadecimal (instagram-platform.md 7)."""
-    told = parse_qs(urlsplit(url).query).get("oe", [""])[0]
-    return clock.from_timestamp(int(told, 16)) if _HEX.fullmatch(told) else None
-
-
 _SAME = and_(
     StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
 )
@@ -118,7 +109,7 @@ def _wanted() -> tuple[ColumnElement[bool], ...]:
 
 
 def _fetched(account_id: int, url: str) -> bytes | None:
-    ends = expires_at(url)
+    ends = addresses.expires_at(url)
     if ends is not None and ends < clock.now():
         return None
     try:

@@ -6,7 +6,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +16,8 @@ from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
-from app.identities import cache, sighting, verdict
+from app.identities import cache, claims, sighting, verdict
+from app.identities.claims import CLAIM
 from app.identities.sighting import FRESH, Sighting
 from app.identities.verdict import NOTHING_KNOWN, Verdict
 from app.instagram.errors import CallFailed, Scope
@@ -26,10 +27,12 @@ from app.text import clean_name
 
 logger = logging.getLogger(__name__)
 
-CLAIM = timedelta(seconds=30)
 BATCH = 10
-TURN_SECONDS = 20  # a turn of work; whoever is left gets the next one
+TURN_SECONDS = 20  # a turn of work, well within a claim; whoever is left gets the next one
 PAUSE = timedelta(seconds=5)  # after a failure of the account or app that names no time; the breaker then knows more
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class Outcome:
         return self.sighting is None and self.verdict is None
 
 
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    people: list[str]
+    purpose: Purpose
+    until: datetime
+
+
 def names(
     account_id: int,
     ig_participant_ids: Sequence[str],
@@ -61,10 +71,10 @@ def names(
     What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises Exhausted when the budget, the
     account or the app allows no further call; what was yielded before stands.
     """
-    rows = _rows(account_id, ig_participant_ids)
-    cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in rows])
+    learnt_at = _learnt_at(account_id, ig_participant_ids)
+    cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in learnt_at])
     for each in ig_participant_ids:
-        if rows.get(each, fresh_since - FRESH) >= fresh_since:
+        if (learnt_at.get(each) or _NEVER) >= fresh_since:
             yield Outcome(each)
         elif each in cached and cached[each].at >= fresh_since:
             yield Outcome(each, sighting=cached[each])
@@ -72,15 +82,19 @@ def names(
             yield _ask(account_id, each, purpose=purpose, run_id=run_id)
 
 
-def settle(tx: transaction.Tx, account_id: int, outcome: Outcome) -> None:
-    """Write what an outcome says into the participant's row, inside the caller's transaction."""
+def settle(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
+    """Write what an outcome says into the participant's row, inside the caller's transaction.
+
+    A name is written whoever brings it; the rest only while the participant's `claim` is still the caller's.
+    """
     if outcome.sighting is not None:
         sighting.record(tx, account_id, outcome.sighting)
     elif outcome.verdict is not None:
-        at = clock.now()
-        sighting.failed(tx, account_id, outcome.ig_participant_id, outcome.verdict, at=at, raw=outcome.raw)
+        if claims.release(tx, account_id, [outcome.ig_participant_id], claim=claim):
+            failed = (account_id, outcome.ig_participant_id, outcome.verdict)
+            sighting.failed(tx, *failed, at=clock.now(), raw=outcome.raw)
     else:
-        sighting.release(tx, account_id, [outcome.ig_participant_id])
+        claims.spare(tx, account_id, outcome.ig_participant_id, claim=claim)
 
 
 def remember(account_id: int, outcome: Outcome) -> None:
@@ -91,12 +105,9 @@ def remember(account_id: int, outcome: Outcome) -> None:
 
 def waiting(account_id: int) -> None:
     """Look up the people of one account who are due, those who are writing now first, for one turn of work."""
-    deadline = clock.monotonic() + TURN_SECONDS
-    while people := _claim_due(account_id):
-        purpose = next(iter(people.values()))
-        if not _serve(account_id, list(people), purpose=purpose) or queue.stopping():
-            return
-        if clock.monotonic() > deadline:
+    ends_at = clock.monotonic() + TURN_SECONDS
+    while (claimed := _claim_due(account_id)) and _serve(account_id, claimed, ends_at=ends_at):
+        if clock.monotonic() >= ends_at:
             queue.enqueue_once(queue.RESOLVE, account_id)
             return
 
@@ -104,8 +115,8 @@ def waiting(account_id: int) -> None:
 def due(now: datetime, *, live: bool) -> list[int]:
     """Return the accounts that have people due for a lookup whom nobody is looking up."""
     purposes = (Purpose.LIVE, Purpose.ASKED) if live else (Purpose.BACKFILL, Purpose.REFRESH)
-    waiting = select(Identity.account_id).where(*_is_due(now), Identity.next_purpose.in_(purposes)).distinct()
-    return list(db.session.scalars(waiting))
+    theirs = (Identity.next_try_at <= now, claims.free(now), Identity.next_purpose.in_(purposes))
+    return list(db.session.scalars(select(Identity.account_id).where(*theirs).distinct()))
 
 
 def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
@@ -129,56 +140,57 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
     return Outcome(ig_participant_id, sighting=seen, calls=1)
 
 
-def _serve(account_id: int, people: list[str], *, purpose: Purpose) -> bool:
-    left = set(people)
+def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
+    """Look these people up until the turn is over; returns whether there may be more to do."""
+    left, go_on_at = dict.fromkeys(claimed.people), None
+    # Whom somebody asked for is looked up even when fresh.
+    fresh_since = clock.now() - (FRESH if claimed.purpose is not Purpose.ASKED else timedelta())
     try:
-        for outcome in names(account_id, people, purpose=purpose, fresh_since=clock.now() - FRESH):
+        for outcome in names(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
             with transaction.write() as tx:
-                settle(tx, account_id, outcome)
+                settle(tx, account_id, outcome, claim=claimed.until)
             remember(account_id, outcome)
-            left.discard(outcome.ig_participant_id)
-            if queue.stopping():
+            del left[outcome.ig_participant_id]
+            if queue.stopping() or clock.monotonic() >= ends_at:
                 break
     except Exhausted as pause:
         logger.info("lookups pause", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
-        with transaction.write() as tx:
-            sighting.release(tx, account_id, sorted(left), next_try_at=pause.until)
-        return False
+        go_on_at = pause.until
     if left:
         with transaction.write() as tx:
-            sighting.release(tx, account_id, sorted(left))
-    return not left
+            claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=go_on_at)
+    return go_on_at is None and not queue.stopping()
 
 
-def _claim_due(account_id: int) -> dict[str, Purpose]:
+def _claim_due(account_id: int) -> _Claimed | None:
     now = clock.now()
     urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
     order = (urgent.desc(), Identity.next_try_at.desc())
     found = select(Identity.ig_participant_id, Identity.next_purpose).where(
-        Identity.account_id == account_id, *_is_due(now)
+        Identity.account_id == account_id, Identity.next_try_at <= now, claims.free(now)
     )
     with transaction.write() as tx:
         rows = tx.execute(found.order_by(*order).limit(BATCH)).all()
-        first = rows[0].next_purpose if rows else None
-        wanted = [row.ig_participant_id for row in rows if row.next_purpose is first]
-        taken = sighting.claim(tx, account_id, wanted, now=now, until=now + CLAIM) if wanted else set()
-    return {each: first for each in wanted if each in taken and first is not None}
+        if not rows:
+            return None
+        purpose, until = rows[0].next_purpose, now + CLAIM
+        wanted = [row.ig_participant_id for row in rows if row.next_purpose is purpose]
+        taken = claims.take(tx, account_id, wanted, now=now, until=until)
+    return _Claimed([each for each in wanted if each in taken], purpose, until)
 
 
-def _is_due(now: datetime) -> tuple[Any, ...]:
-    return (
-        Identity.next_try_at <= now,
-        (Identity.claimed_until.is_(None)) | (Identity.claimed_until < now),
-    )
-
-
-def _rows(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime]:
-    found = select(Identity.ig_participant_id, Identity.last_success_at).where(
+def _learnt_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:
+    """When those who were found before were last found; None where the picture's address has ended since."""
+    found = select(Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id.in_(ig_participant_ids),
         Identity.last_success_at.is_not(None),
     )
-    return {row.ig_participant_id: row.last_success_at for row in db.session.execute(found)}
+    now = clock.now()
+    return {
+        row.ig_participant_id: row.last_success_at if (row.picture_expires_at or now) >= now else None
+        for row in db.session.execute(found)
+    }
 
 
 def _ig_account_id(account_id: int) -> str:

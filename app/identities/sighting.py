@@ -1,16 +1,17 @@
-"""Somebody saw a participant or a name: with looks.py the only writer of identity rows, whatever the source."""
+"""Somebody saw a participant or a name: with looks and claims the only writer of identity rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
 from app.identities import looks
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
+from app.instagram import addresses
 from app.instagram.errors import Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
@@ -25,6 +26,7 @@ LATER = timedelta(hours=1)  # when people get their turn who are not writing rig
 STATE = (
     Identity.id.label("identity_id"),
     Identity.last_success_at,
+    Identity.picture_expires_at,
     Identity.last_failure_at,
     Identity.failure_count,
     Identity.last_error,
@@ -73,6 +75,8 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     row = _row(tx, account_id, seen)
     changed = _merge(tx, row, seen)
     row.last_success_at = max(row.last_success_at or seen.at, seen.at)
+    if seen.source is Source.PROFILE:
+        row.picture_expires_at = _picture_expires_at(seen)
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
     row.raw_answer = seen.raw or row.raw_answer
@@ -109,35 +113,22 @@ def failed(
     row.last_failure_at = at
     row.last_error, row.last_error_code = verdict.reason, verdict.code
     row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
-    row.claimed_until = None
     row.raw_answer = raw or row.raw_answer
     tx.touch(account_id)
+
+
+def stale(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Select the participants whose name is over seven days old or was never found, or whose picture's address ended.
+
+    Not those whose last lookup failed: they have a plan of their own.
+    """
+    named_long_ago = or_(Identity.last_success_at.is_(None), Identity.last_success_at < now - FRESH)
+    return Identity.last_error.is_(None), or_(named_long_ago, Identity.picture_expires_at < now)
 
 
 def is_fresh(last_success_at: datetime | None) -> bool:
     """Return whether what was learnt then (aware UTC) is fresh: within seven days."""
     return last_success_at is not None and last_success_at > clock.now() - FRESH
-
-
-def claim(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, now: datetime, until: datetime) -> set[str]:
-    """Take these participants for lookup until `until`; returns those that nobody else is looking up."""
-    free = or_(Identity.claimed_until.is_(None), Identity.claimed_until < now)
-    taken = (
-        update(Identity)
-        .where(Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids), free)
-        .values(claimed_until=until)
-        .returning(Identity.ig_participant_id)
-    )
-    return set(tx.execute(taken).scalars())
-
-
-def release(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, next_try_at: datetime | None = None) -> None:
-    """Give claimed participants back unasked; those who are due again wait at least until `next_try_at`."""
-    people = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
-    tx.execute(update(Identity).where(*people).values(claimed_until=None))
-    if next_try_at is not None:
-        later = update(Identity).where(*people, Identity.next_try_at.is_not(None))
-        tx.execute(later.values(next_try_at=next_try_at))
 
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
@@ -151,6 +142,14 @@ def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime) -> Non
     retry(tx, account_id, [ig_participant_id])
     one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED))
+
+
+def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
+    """Make a stale participant due at once whose conversation was opened; returns the account, None for the fresh."""
+    later = or_(Identity.next_try_at.is_(None), Identity.next_try_at > at)
+    row = update(Identity).where(Identity.id == identity_id, later, *stale(at))
+    due = row.values(next_try_at=at, next_purpose=Purpose.ASKED).returning(Identity.account_id)
+    return tx.execute(due).scalar()
 
 
 def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: datetime) -> None:
@@ -169,14 +168,24 @@ def _due_at(state: Row[Any], at: datetime) -> datetime | None:
     waiting = state.next_try_at is not None and state.next_purpose is Purpose.LIVE
     if waiting:
         return None
-    if state.last_failure_at is None:
-        stale = state.last_success_at is None or state.last_success_at < at - FRESH
-        return at if stale else None
+    if state.last_error is None:
+        return at if _is_stale(state, at) else None
     stopped = state.next_try_at is None and state.failure_count >= STOP_AFTER
     if state.last_error == Reason.CONSENT or stopped:
         earliest: datetime = state.last_failure_at + BREATH
         return max(at, earliest)
     return None
+
+
+def _is_stale(state: Row[Any], at: datetime) -> bool:
+    named_at, picture_ends_at = state.last_success_at, state.picture_expires_at
+    return named_at is None or named_at < at - FRESH or (picture_ends_at is not None and picture_ends_at < at)
+
+
+def _picture_expires_at(seen: Sighting) -> datetime | None:
+    """When the address ends that a profile told; one that had ended already would only be told again."""
+    ends_at = addresses.expires_at(seen.picture_url) if seen.picture_url else None
+    return ends_at if ends_at is not None and ends_at > seen.at else None
 
 
 def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity:

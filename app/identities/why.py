@@ -23,6 +23,7 @@ ASKED_BY = {
     Purpose.ASKED: "Somebody here",
     Purpose.BACKFILL: "Backfill job",
     Purpose.REFRESH: "Refresh identities",
+    Purpose.DAILY: "Daily refresh",
     Purpose.CHECK: "A check",
     Purpose.SYNC: "Reading back",
 }

@@ -8,11 +8,15 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
+
+from app import clock
 
 URL_CHARACTERS = 4_000
 # What two parsers could read differently is refused before it is parsed (reliability.md M17).
 _PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
+_TIME = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
 # Plain HTTP goes to a machine that no name server chooses: a literal address or this one (reliability.md S35).
 OF_A_SANDBOX = re.compile(r"localhost|\d{1,3}(\.\d{1,3}){3}", re.ASCII)
@@ -79,6 +83,15 @@ def checked(place: Place, *, resolve: Resolve | None = None) -> str:
     if not found or not all(map(is_open, found)):
         raise RefusedAddress("its name does not lead to the public internet alone")
     return found[0]
+
+
+def expires_at(url: str) -> datetime | None:
+    """Return when a picture's address ends (aware UTC), as `oe` says in hexadecimal (instagram-platform.md 7)."""
+    try:
+        told = parse_qs(urlsplit(url).query).get("oe", [""])[0]
+    except ValueError:
+        return None
+    return clock.from_timestamp(int(told, 16)) if _TIME.fullmatch(told) else None
 
 
 def is_open(address: str) -> bool:

@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     LIVE = "live"
     BACKFILL = "backfill"
     REFRESH = "refresh"
+    DAILY = "daily"
     ASKED = "asked"
     CHECK = "check"
     SYNC = "sync"
@@ -70,6 +71,7 @@ class Identity(Model):
     picture_source: Mapped[Source | None] = mapped_column(Word(Source))
     look: Mapped[str | None] = mapped_column(String(80))
     alike: Mapped[bool] = mapped_column(default=False, server_default=false())
+    picture_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     met_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_success_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -90,7 +90,6 @@ class Run(Model):
     sweep_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     swept_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     swept_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    sweep_after: Mapped[str | None] = mapped_column(Text)
     worked_seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
 
 

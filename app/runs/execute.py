@@ -4,26 +4,33 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app import clock, logs, queue
 from app.db import transaction
 from app.errors import Exhausted
-from app.identities import resolve, sighting
-from app.identities.resolve import CLAIM, Outcome
+from app.identities import claims, resolve
+from app.identities.claims import CLAIM
+from app.identities.resolve import Outcome
 from app.identities.sighting import FRESH
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
 from app.models.run import ItemState, Kind
 from app.runs import ledger, plan, progress, sweep
 from app.runs.ledger import BACKOFF, TRIES, Lease, LeaseLostError, Settled
+from app.viewer import SCHEDULE
 
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 20
 TURN_CALLS = 25
 SOON = timedelta(seconds=2)  # when to look again at people whom another process is looking up
-PURPOSE = {Kind.BACKFILL: Purpose.BACKFILL, Kind.REFRESH: Purpose.REFRESH}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    people: list[str]
+    claim: datetime
 
 
 @dataclass(slots=True)
@@ -56,40 +63,46 @@ def run_slice(run_id: str) -> None:
 
 def _work(lease: Lease) -> None:
     turn = _Turn(ends_at=clock.monotonic() + TURN_SECONDS)
-    purpose = PURPOSE[lease.kind]
+    purpose = _purpose(lease)
     while not lease.canceling and not turn.is_over and (calls := sweep.next_page(lease, purpose=purpose)):
         turn.calls += calls
         progress.publish(lease.run_id)
     while not lease.canceling and not turn.is_over:
-        people = _claimed(lease)
-        if not people or not _serve(lease, people, turn):
+        batch = _claimed(lease)
+        if batch is None or not _serve(lease, batch, turn):
             return
 
 
-def _claimed(lease: Lease) -> list[str]:
+def _purpose(lease: Lease) -> Purpose:
+    if lease.kind is Kind.BACKFILL:
+        return Purpose.BACKFILL
+    return Purpose.DAILY if lease.started_by == SCHEDULE.name else Purpose.REFRESH
+
+
+def _claimed(lease: Lease) -> _Batch | None:
     """The next batch without those whom another process is looking up at this moment; they come a little later."""
     now = clock.now()
     while people := ledger.due(lease):
         with transaction.write() as tx:
-            mine = sighting.claim(tx, lease.account_id, people, now=now, until=now + CLAIM)
+            mine = claims.take(tx, lease.account_id, people, now=now, until=now + CLAIM)
             ledger.postpone(tx, lease, [each for each in people if each not in mine], now + SOON)
         if mine:
-            return [each for each in people if each in mine]
-    return []
+            return _Batch([each for each in people if each in mine], now + CLAIM)
+    return None
 
 
-def _serve(lease: Lease, people: list[str], turn: _Turn) -> bool:
+def _serve(lease: Lease, batch: _Batch, turn: _Turn) -> bool:
     """Look up and settle one batch, or what of it fits into the turn; returns whether the run is still wanted."""
+    people, left = batch.people, dict.fromkeys(batch.people)
     tries = ledger.tries_of(lease, people)
-    left = dict.fromkeys(people)
     since = lease.created_at if lease.kind is Kind.REFRESH else clock.now() - FRESH
-    asked = resolve.names(lease.account_id, people, purpose=PURPOSE[lease.kind], fresh_since=since, run_id=lease.run_id)
+    asked = resolve.names(lease.account_id, people, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id)
     began = clock.monotonic()
     try:
         for outcome in asked:
             settled = _settled(outcome, tries[outcome.ig_participant_id], clock.monotonic() - began)
             with transaction.write() as tx:
-                resolve.settle(tx, lease.account_id, outcome)
+                resolve.settle(tx, lease.account_id, outcome, claim=batch.claim)
                 wanted = ledger.settle(tx, lease, outcome.ig_participant_id, settled)
             began = clock.monotonic()
             resolve.remember(lease.account_id, outcome)
@@ -102,7 +115,7 @@ def _serve(lease: Lease, people: list[str], turn: _Turn) -> bool:
     finally:
         if left:
             with transaction.write() as tx:
-                sighting.release(tx, lease.account_id, list(left))
+                claims.release(tx, lease.account_id, list(left), claim=batch.claim)
 
 
 def _settled(outcome: Outcome, tries: int, worked_seconds: float) -> Settled:

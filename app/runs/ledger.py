@@ -27,6 +27,9 @@ COUNTED = {
 }
 
 
+_LEASED = (Run.account_id, Run.kind, Run.started_by, Run.batch_size, Run.created_at, Run.fence, Run.state)
+
+
 class LeaseLostError(Exception):
     """The run is somebody else's now, or was cancelled and ended: stop, write nothing."""
 
@@ -38,6 +41,7 @@ class Lease:
     run_id: str
     account_id: int
     kind: Kind
+    started_by: str
     batch_size: int
     created_at: datetime
     fence: int
@@ -76,13 +80,13 @@ def take(run_id: str, *, who: str) -> Lease | None:
                 resume_at=None,
                 started_at=func.coalesce(Run.started_at, now),
             )
-            .returning(Run.account_id, Run.kind, Run.batch_size, Run.created_at, Run.fence, Run.state)
+            .returning(*_LEASED)
         ).first()
         if taken is None or before is None:
             return None
         running = update(Run).where(Run.id == run_id, Run.state.in_((RunState.QUEUED, RunState.WAITING)))
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
-        facts = (taken.account_id, taken.kind, taken.batch_size, taken.created_at, taken.fence)
+        facts = (taken.account_id, taken.kind, taken.started_by, taken.batch_size, taken.created_at, taken.fence)
         lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
         if before.lease_until is not None and before.swept_pages >= before.sweep_pages:
             _charge_the_dead(tx, lease)

@@ -14,11 +14,12 @@ from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import Reason
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation
-from app.models.run import ItemState, Kind
+from app.models.run import ItemState, Kind, RunItem
 
 PAGE = 50  # conversations that one call lists (performance.md 3)
 MOST_RECENT = 50  # people at most, when only those of the last days are asked for (product.md 7)
-EXPIRES = timedelta(days=1)  # a name is due for its daily refresh so long before it is seven days old
+EXPIRES = timedelta(days=1)  # a name is due for its daily refresh so long before it is seven days old; a picture's
+# address only when it has ended: before that, Instagram may tell the same one again
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,20 @@ def chosen(crowd: Crowd) -> Select[Any]:
 
 def sweep(crowd: Crowd) -> Sweep:
     """Return how many pages to read first, so that together they save the most calls."""
-    place = func.row_number().over(order_by=_newest()) - 1
-    everyone = select(Conversation.ig_participant_id, place.label("place"))
-    ranked = everyone.where(Conversation.account_id == crowd.account_id).subquery()
     wanted = chosen(crowd).subquery()
-    page = (ranked.c.place // PAGE).label("page")
-    counted = (
-        select(page, func.count().label("people"))
-        .join(wanted, wanted.c.ig_participant_id == ranked.c.ig_participant_id)
-        .where(wanted.c.state == ItemState.TODO.value)
-        .group_by(page)
-    )
-    return worthwhile({int(row.page): row.people for row in db.session.execute(counted)})
+    return _sweep(crowd.account_id, select(wanted.c.ig_participant_id).where(wanted.c.state == ItemState.TODO.value))
+
+
+def sweep_again(run_id: str, account_id: int) -> Sweep:
+    """Return the same for those of a run who are still open: pages count from the first, most of which helps nobody."""
+    still = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+    return _sweep(account_id, still)
+
+
+def faceless(account_id: int) -> Select[str]:
+    """Select the people whose picture's address has ended: pages bring none, so each of them is asked for alone."""
+    ended = Identity.picture_expires_at < clock.now()
+    return select(Identity.ig_participant_id).where(Identity.account_id == account_id, ended)
 
 
 def worthwhile(people: Mapping[int, int]) -> Sweep:
@@ -87,6 +90,21 @@ def worthwhile(people: Mapping[int, int]) -> Sweep:
     return best
 
 
+def _sweep(account_id: int, wanted: Select[str]) -> Sweep:
+    place = func.row_number().over(order_by=_newest()) - 1
+    everyone = select(Conversation.ig_participant_id, place.label("place"))
+    ranked = everyone.where(Conversation.account_id == account_id).subquery()
+    page = (ranked.c.place // PAGE).label("page")
+    people = wanted.subquery()
+    counted = (
+        select(page, func.count().label("people"))
+        .join(people, people.c.ig_participant_id == ranked.c.ig_participant_id)
+        .where(people.c.ig_participant_id.not_in(faceless(account_id)))
+        .group_by(page)
+    )
+    return worthwhile({int(row.page): row.people for row in db.session.execute(counted)})
+
+
 def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
     # Older systems wrote UNKNOWN_… where Meta's id was missing; nobody can be asked about such a person.
     belong = [~Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)]
@@ -97,7 +115,9 @@ def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
     if crowd.days is not None:
         belong.append(Conversation.last_message_at >= now - timedelta(days=crowd.days))
     if crowd.expiring:
-        belong.append(Identity.last_success_at < now - FRESH + EXPIRES)
+        named_long_ago = Identity.last_success_at < now - FRESH + EXPIRES
+        # Whose last lookup failed has a plan of their own, or none any more.
+        belong += [Identity.last_error.is_(None), or_(named_long_ago, Identity.picture_expires_at < now)]
     return belong
 
 

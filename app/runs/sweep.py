@@ -6,7 +6,7 @@ A page names up to fifty people with one call, a profile one (performance.md 3).
 import logging
 from collections.abc import Iterator
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from app import clock
 from app.db import transaction
@@ -21,7 +21,7 @@ from app.instagram.errors import CallFailed, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, Run, RunItem
-from app.runs import ledger
+from app.runs import ledger, people, place
 from app.runs.ledger import Lease, Settled
 from app.text import clean_name
 
@@ -30,31 +30,43 @@ logger = logging.getLogger(__name__)
 BREATH_SECONDS = 0.002  # in which a delivery that waits for SQLite's lock finds it free
 TOGETHER = 3  # people a transaction: deliveries wait for it, and are to be answered within 50 ms
 _NAMED = Settled(ItemState.RESOLVED)
-_PLACE = select(Run.sweep_pages, Run.swept_pages, Run.sweep_after)
+_PLAN = select(Run.sweep_pages, Run.swept_pages, Run.sweep_people)
 
 
 def next_page(lease: Lease, *, purpose: Purpose) -> int:
     """Read one more page of a run's sweep and settle whom it names; returns the calls made, 0 when the sweep is over.
 
-    Raises Exhausted when no call may be made now, LeaseLostError when the run is somebody else's.
+    A run whose place was forgotten begins again at the first page, as deep as that still saves calls. Raises Exhausted
+    when no call may be made now, LeaseLostError when the run is somebody else's.
     """
-    run = db.session.execute(_PLACE.where(Run.id == lease.run_id)).one()
-    left = run.sweep_pages - run.swept_pages
+    run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
+    left, after = run.sweep_pages - run.swept_pages, place.of(lease.run_id)
+    if left > 0 and run.swept_pages and after is None:
+        left = _planned_anew(lease, run)
     if left <= 0:
         return 0
-    reader = Reader(lease.account_id, purpose, run_id=lease.run_id, after=run.sweep_after)
+    reader = Reader(lease.account_id, purpose, run_id=lease.run_id, after=after)
     try:
         page = reader.next()
     except CallFailed as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        # Pages cannot be read, or the place is gone that was kept over a pause: the others are asked for alone.
+        # Pages cannot be read, or the place is gone: the others are asked for alone.
         logger.info("the sweep ends early", extra={"code": failure.code})
         _move_on(lease, pages=left, calls=reader.calls, after=None)
         return reader.calls
     _settle(lease, list(_seen(lease.account_id, page)))
     _move_on(lease, pages=1 if page.after else left, calls=reader.calls, after=page.after)
     return reader.calls
+
+
+def _planned_anew(lease: Lease, run: Row[int, int, int]) -> int:
+    again = people.sweep_again(lease.run_id, lease.account_id)
+    met = run.sweep_people * run.swept_pages // run.sweep_pages
+    with transaction.write() as tx:
+        ledger.fenced(tx, lease, sweep_pages=run.swept_pages + again.pages, sweep_people=met + again.people)
+    logger.info("the sweep begins again", extra={"pages": again.pages})
+    return again.pages
 
 
 def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
@@ -68,12 +80,15 @@ def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
 
 
 def _settle(lease: Lease, seen: list[Sighting]) -> None:
-    people = [each.ig_participant_id for each in seen]
+    listed = [each.ig_participant_id for each in seen]
     known = select(Identity.ig_participant_id).where(
-        Identity.account_id == lease.account_id, Identity.ig_participant_id.in_(people)
+        Identity.account_id == lease.account_id, Identity.ig_participant_id.in_(listed)
     )
     wanted = select(RunItem.ig_participant_id).where(
-        RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO, RunItem.ig_participant_id.in_(people)
+        RunItem.run_id == lease.run_id,
+        RunItem.state == ItemState.TODO,
+        RunItem.ig_participant_id.in_(listed),
+        RunItem.ig_participant_id.not_in(people.faceless(lease.account_id)),
     )
     met, open_ = set(db.session.scalars(known)), set(db.session.scalars(wanted))
     worth_noting = [each for each in seen if each.ig_participant_id in met | open_]
@@ -99,6 +114,6 @@ def _move_on(lease: Lease, *, pages: int, calls: int, after: str | None) -> None
             lease,
             swept_pages=Run.swept_pages + pages,
             calls=Run.calls + calls,
-            sweep_after=after,
             lease_until=clock.now() + ledger.LEASE,
         )
+    place.keep(lease.run_id, after)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from flask import Blueprint, Response, request
 
 from app.errors import Invalid
+from app.identities import opening
 from app.inbox import frame, listing, thread
 from app.inbox.frame import Desk
 from app.inbox.listing import ListPage, Wanted
@@ -80,6 +81,8 @@ def conversation(conversation_id: int) -> Response:
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
+    if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
+        opening.hint(opened.details.identity_id)
     if page.wants_part():
         return page.answer(None, "inbox/_thread.html", token=token, thread=opened, unread=unread)
     desk, want = frame.desk(viewer, account_id=account_id), _wanted()

@@ -76,6 +76,12 @@ def test_background_work_leaves_one_fifth_for_who_writes_now(account: int, purpo
     assert spend_all(account, Purpose.LIVE) == LIMIT - BACKGROUND_LIMIT
 
 
+def test_the_daily_refresh_spends_half_of_the_hour_at_most(account: int) -> None:
+    assert spend_all(account, Purpose.DAILY) == LIMIT // 2
+    assert refused(account, Purpose.DAILY).until - clock.now() > timedelta(seconds=WINDOW_SECONDS - 10)
+    assert spend_all(account, Purpose.BACKFILL) == BACKGROUND_LIMIT - LIMIT // 2
+
+
 def test_a_person_who_waits_for_an_answer_may_use_the_reserve(account: int) -> None:
     spend_all(account, Purpose.BACKFILL)
     assert spend_all(account, Purpose.ASKED) == LIMIT - BACKGROUND_LIMIT

@@ -1,17 +1,20 @@
 """Finding out names against the sandbox over HTTP: the sources in order, and whose fault it is when there is none."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import clock, queue, settings
+from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
-from app.identities import cache, resolve, sighting
+from app.identities import cache, claims, resolve, sighting
+from app.identities.claims import CLAIM
 from app.identities.resolve import Outcome
 from app.identities.sighting import FRESH, Sighting
 from app.identities.verdict import STOP_AFTER
@@ -218,15 +221,53 @@ def test_two_workers_ask_for_a_person_once(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
         now = clock.now()
-        assert sighting.claim(tx, account.id, [LEA], now=now, until=now + resolve.CLAIM) == {LEA}
+        assert claims.take(tx, account.id, [LEA], now=now, until=now + CLAIM) == {LEA}
     resolve.waiting(account.id)
     assert noted() == []
+
+
+def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) -> None:
+    people_wrote(LEA)
+    resolve.waiting(account.id)
+    with transaction.write() as tx:
+        sighting.ask(tx, account.id, LEA, at=clock.now())
+    resolve.waiting(account.id)
+    assert [row.purpose for row in noted()] == [LIVE, Purpose.ASKED]
+    assert identity().next_try_at is None
+
+
+def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -> None:
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen())
+        tx.execute(update(Identity).values(next_try_at=clock.now(), next_purpose=LIVE))
+    resolve.waiting(account.id)
+    assert (noted(), identity().next_try_at, identity().claimed_until) == ([], None, None)
+
+
+@pytest.mark.row("F11")
+def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobody(
+    account: Account, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people_wrote(GHOST)
+    ask = gate.profile
+
+    def stalled(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(gate, "profile", ask)
+        hands.forward(seconds=31)
+        with transaction.write() as tx:  # another worker takes the person over
+            claims.take(tx, account.id, [GHOST], now=hands.now(), until=hands.now() + CLAIM)
+        return ask(*arguments, **options)
+
+    monkeypatch.setattr(gate, "profile", stalled)
+    resolve.waiting(account.id)
+    assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, hands.now() + CLAIM)
 
 
 def test_the_claim_of_a_killed_worker_lapses(account: Account, hands: Hands) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.claim(tx, account.id, [LEA], now=hands.now(), until=hands.now() + resolve.CLAIM)
+        claims.take(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
     hands.forward(seconds=31)
     resolve.waiting(account.id)
     assert identity().username == "lea.moreau"

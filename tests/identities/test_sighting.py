@@ -35,6 +35,10 @@ def see(account_id: int, who: str = LEA, **fields: Any) -> bool:
         return sighting.record(tx, account_id, Sighting(who, **seen))
 
 
+def a_picture(ends_at: datetime) -> str:
+    return f"https://scontent.cdninstagram.com/a.jpg?oe={int(ends_at.timestamp()):08X}"
+
+
 def fail(account_id: int, verdict: Verdict, who: str = LEA, *, at: datetime = NOW) -> None:
     with transaction.write() as tx:
         sighting.failed(tx, account_id, who, verdict, at=at, raw=None)
@@ -68,6 +72,33 @@ def test_a_stale_person_who_writes_is_looked_up_again(app: Flask) -> None:
     meet(account.id)
     see(account.id, username="lea.moreau")
     assert meet(account.id, at=NOW + FRESH + timedelta(seconds=1))
+
+
+def test_a_stale_person_who_writes_is_looked_up_again_whatever_failed_before(app: Flask) -> None:
+    account = an_account()
+    meet(account.id)
+    fail(account.id, TIMEOUT)
+    see(account.id, username="lea.moreau", at=NOW + timedelta(minutes=1))
+    assert not meet(account.id, at=NOW + timedelta(days=6))
+    assert meet(account.id, at=NOW + timedelta(days=8))
+
+
+def test_a_person_whose_pictures_address_has_ended_is_stale_earlier(app: Flask) -> None:
+    account = an_account()
+    ends_at = NOW + timedelta(days=2)
+    see(account.id, username="lea.moreau", picture_url=a_picture(ends_at))
+    see(account.id, username="lea.moreau", source=Source.CONVERSATIONS)
+    assert identity().picture_expires_at == ends_at
+    assert not meet(account.id, at=ends_at - timedelta(minutes=1))
+    assert meet(account.id, at=ends_at + timedelta(minutes=1))
+
+
+def test_a_picture_that_comes_back_with_an_old_address_or_not_at_all_is_not_asked_for_again(app: Flask) -> None:
+    account = an_account()
+    for url in (a_picture(NOW - timedelta(minutes=1)), None, "https://[", "https://x/?oe=soon", "https://x/a.jpg"):
+        see(account.id, username="lea.moreau", picture_url=a_picture(NOW + timedelta(days=2)))
+        see(account.id, username="lea.moreau", picture_url=url)
+        assert identity().picture_expires_at is None
 
 
 def test_a_message_restarts_a_lookup_that_lacked_consent(app: Flask) -> None:
@@ -171,31 +202,6 @@ def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, clie
     assert known == {LEA: False, CAMILLE: True}
     assert identity(CAMILLE).next_try_at is None
     assert identity(LEA).next_try_at is not None
-
-
-def test_one_claim_at_a_time(app: Flask) -> None:
-    account = an_account()
-    meet(account.id)
-    meet(account.id, CAMILLE)
-    until = NOW + timedelta(seconds=30)
-
-    def claim(*who: str, now: datetime = NOW) -> set[str]:
-        with transaction.write() as tx:
-            return sighting.claim(tx, account.id, who, now=now, until=until)
-
-    assert claim(LEA) == {LEA}
-    assert claim(LEA, CAMILLE) == {CAMILLE}
-    assert claim(LEA, now=until + timedelta(seconds=1)) == {LEA}
-
-
-def test_people_given_back_during_a_pause_wait_for_its_end(app: Flask) -> None:
-    account = an_account()
-    meet(account.id)
-    until = NOW + timedelta(minutes=19)
-    with transaction.write() as tx:
-        sighting.claim(tx, account.id, [LEA], now=NOW, until=until)
-        sighting.release(tx, account.id, [LEA], next_try_at=until)
-    assert (identity().claimed_until, identity().next_try_at) == (None, until)
 
 
 def test_asking_for_a_person_forgets_their_failures(app: Flask) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
-from app.identities import cache, resolve, sighting
-from app.identities.resolve import CLAIM, Outcome
+from app.identities import cache, claims, resolve, sighting
+from app.identities.claims import CLAIM
+from app.identities.resolve import Outcome
 from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
@@ -190,7 +191,7 @@ def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account
 
 def test_people_whom_somebody_else_looks_up_come_later(run_id: str, account: Account, hands: Hands) -> None:
     with transaction.write() as tx:
-        sighting.claim(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
+        claims.take(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
     execute.run_slice(run_id)
     assert items(run_id)[LEA].state is ItemState.TODO
     assert run_of(run_id).state is RunState.RUNNING
@@ -252,6 +253,17 @@ def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: A
     assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
     again = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     assert run_of(again).total == 0
+
+
+def test_the_scheduled_refresh_spends_as_such(account: Account, hands: Hands) -> None:
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, "lea", None, None, Source.PROFILE, hands.now()))
+    hands.forward(days=7)
+    plan.refresh_expiring()
+    [run_id] = [run_id for run_id, _ in ledger.ready(hands.now())]
+    execute.run_slice(run_id)
+    assert [row.purpose for row in noted()] == [Purpose.DAILY]
 
 
 def test_a_run_that_has_ended_is_not_begun_again(run_id: str) -> None:

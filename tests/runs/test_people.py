@@ -11,11 +11,14 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import sighting
 from app.identities.sighting import FRESH, Sighting
+from app.identities.verdict import Verdict
+from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.models.run import Kind
 from app.runs import people
 from app.runs.people import MOST_RECENT, Crowd, Sweep
+from tests.bed.hands import Hands
 from tests.cast import CAMILLE, GHOST, LEA, RUI, an_account, people_wrote
 
 
@@ -67,6 +70,26 @@ def test_expiring_are_those_whose_name_is_seven_days_old_within_a_day(account: A
     people_wrote(LEA, CAMILLE, RUI)
     seen(account, LEA, ago=FRESH - timedelta(hours=23))
     seen(account, CAMILLE, ago=FRESH - timedelta(hours=25))
+    assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
+
+
+def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Account, hands: Hands) -> None:
+    people_wrote(LEA, CAMILLE)
+    for who, seconds in ((LEA, 60), (CAMILLE, 7200)):
+        url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(hands.now().timestamp()) + seconds:08X}"
+        with transaction.write() as tx:
+            sighting.record(tx, account.id, Sighting(who, "somebody", None, url, Source.PROFILE, hands.now()))
+    hands.forward(hours=1)
+    assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
+
+
+def test_whoever_failed_has_a_plan_and_does_not_expire(account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    seen(account, LEA, ago=FRESH)
+    seen(account, CAMILLE, ago=FRESH)
+    with transaction.write() as tx:
+        gone = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+        sighting.failed(tx, account.id, CAMILLE, gone, at=clock.now(), raw=None)
     assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
 
 

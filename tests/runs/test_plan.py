@@ -8,7 +8,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select, update
 
-from app import clock, queue
+from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
@@ -17,18 +17,20 @@ from app.identities.sighting import Sighting
 from app.identities.verdict import Verdict
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
+from app.models.inbox import AccountState
 from app.models.run import ItemState, Kind, Run, RunItem, RunState
 from app.runs import ledger, plan
 from app.runs.ledger import Settled
-from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
+from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
+from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
 
-def named(account_id: int, who: str) -> None:
-    seen = Sighting(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+def named(account_id: int, who: str, *, ago: timedelta = timedelta()) -> None:
+    at = clock.now() - ago
+    seen = Sighting(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=at)
     with transaction.write() as tx:
         sighting.record(tx, account_id, seen)
 
@@ -115,7 +117,8 @@ def test_a_second_start_names_the_run_that_is_active(app: Flask) -> None:
     assert plan.start(OPERATOR, account.id, kind=Kind.REFRESH) != run_id
 
 
-def test_of_many_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
+@pytest.mark.row("F39")
+def test_of_fifty_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
     account_id = an_account().id
     people_wrote(LEA)
     db.session.remove()
@@ -128,12 +131,12 @@ def test_of_many_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
             except AlreadyRunning as running:
                 answers.append(f"running {running.run_id}")
 
-    threads = [threading.Thread(target=press) for _ in range(20)]
+    threads = [threading.Thread(target=press) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(answers) == 20
+    assert len(answers) == 50
     [started] = [answer for answer in answers if answer.startswith("started")]
     assert {answer.split()[1] for answer in answers} == {started.split()[1]}
 
@@ -190,3 +193,27 @@ def test_a_retry_of_a_run_in_which_nothing_failed_is_refused(app: Flask) -> None
     with pytest.raises(Conflict):
         plan.retry(OPERATOR, run_id)
     assert run_of(run_id).created_at <= clock.now() + timedelta(seconds=1)
+
+
+def test_the_hourly_refresh_is_of_what_expires_at_connected_accounts_and_of_half_an_hour_at_most(
+    app: Flask, redis: Redis
+) -> None:
+    account, lost = an_account(), an_account(ATELIER_NORD, state=AccountState.RECONNECT)
+    people_wrote(LEA, CAMILLE, GHOST)
+    for who, ago in ((LEA, timedelta(days=8)), (CAMILLE, timedelta(days=6, hours=1)), (GHOST, timedelta(days=1))):
+        named(account.id, who, ago=ago)
+    named(lost.id, LEA, ago=timedelta(days=8))
+    with settings.using(graph_calls_per_hour=2):
+        plan.refresh_expiring()
+        plan.refresh_expiring()  # the first one still runs
+    [run] = db.session.scalars(select(Run))
+    assert (run.account_id, run.kind, run.started_by, run.total) == (account.id, Kind.REFRESH, SCHEDULE.name, 1)
+    assert items(run.id) == [(CAMILLE, ItemState.TODO)]
+
+
+def test_where_nothing_expires_no_refresh_is_begun(app: Flask, redis: Redis) -> None:
+    account = an_account()
+    people_wrote(LEA, GHOST)
+    named(account.id, LEA)
+    plan.refresh_expiring()
+    assert db.session.scalars(select(Run)).all() == []

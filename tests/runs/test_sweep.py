@@ -4,14 +4,18 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from redis import Redis
 from sqlalchemy import select
 
+from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
+from app.identities import sighting
+from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import Kind, RunState
-from app.runs import execute, ledger, plan, sweep
+from app.runs import execute, ledger, place, plan, sweep
 from app.runs.ledger import LEASE, Lease, LeaseLostError
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
@@ -82,7 +86,7 @@ def test_a_hundred_people_cost_two_calls(account: Account, meta: Sandbox) -> Non
     assert [row.call for row in noted()] == ["conversations"] * 2
     assert all(identities()[who].username for who in crowd)
     run = run_of(run_id)
-    assert (run.swept_pages, run.swept_people, run.resolved, run.sweep_after) == (2, 100, 100, None)
+    assert (run.swept_pages, run.swept_people, run.resolved, place.of(run_id)) == (2, 100, 100, None)
 
 
 def test_a_sweep_goes_on_where_the_budget_stopped_it(account: Account, meta: Sandbox, hands: Hands) -> None:
@@ -95,6 +99,51 @@ def test_a_sweep_goes_on_where_the_budget_stopped_it(account: Account, meta: San
     assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).swept_people == 60
     assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 0
+
+
+def test_a_sweep_whose_place_was_forgotten_begins_again_where_that_saves_calls(
+    account: Account, meta: Sandbox, redis: Redis
+) -> None:
+    crowd = a_crowd_wrote(meta, 130)
+    lease = taken(started(account))
+    assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 1
+    redis.delete(f"nametag:place:{lease.run_id}")
+    pages = 1
+    while calls := sweep.next_page(lease, purpose=Purpose.BACKFILL):
+        pages += calls
+    run = run_of(lease.run_id)
+    assert (pages, run.swept_pages, run.sweep_pages) == (4, 4, 4)  # one more than planned, for eighty people
+    assert run.calls == len(noted()) == 4
+    assert all(identities()[who].username for who in crowd)
+
+
+def test_a_sweep_whose_place_was_forgotten_ends_where_asking_is_cheaper(
+    account: Account, meta: Sandbox, redis: Redis
+) -> None:
+    a_crowd_wrote(meta, 52)
+    lease = taken(started(account))
+    assert run_of(lease.run_id).sweep_pages == 2
+    sweep.next_page(lease, purpose=Purpose.BACKFILL)
+    redis.flushall()
+    assert sweep.next_page(lease, purpose=Purpose.BACKFILL) == 0  # two pages would name two people
+    assert run_of(lease.run_id).sweep_pages == 1
+
+
+def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sandbox, hands: Hands) -> None:
+    everybody_wrote(meta, LEA, RUI, CAMILLE)
+    url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(hands.now().timestamp()) + 60:08X}"
+    with transaction.write() as tx:
+        for who in (LEA, RUI, CAMILLE):
+            picture = url if who == LEA else None
+            sighting.record(tx, account.id, Sighting(who, who, None, picture, Source.PROFILE, hands.now()))
+    hands.forward(hours=1)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    assert run_of(run_id).sweep_people == 2
+    execute.run_slice(run_id)
+    calls = Counter((row.call, row.ig_participant_id) for row in noted())
+    assert calls == Counter([("conversations", None), ("profile", CAMILLE), ("profile", LEA)])
+    assert run_of(run_id).state is RunState.DONE
+    assert identities()[LEA].picture_url != url
 
 
 def test_neither_the_account_nor_strangers_are_written_down(account: Account, meta: Sandbox) -> None:

@@ -1,0 +1,82 @@
+"""One lookup at a time for each person, also when a process stalls or a clock is wrong."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.identities import claims
+from app.identities.claims import CLAIM
+from app.models.identity import Identity, Purpose
+from app.models.inbox import Account
+from tests.cast import CAMILLE, LEA, an_account, people_wrote
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    account = an_account()
+    people_wrote(LEA, CAMILLE)
+    return account
+
+
+def take(account: Account, *who: str, now: datetime) -> set[str]:
+    with transaction.write() as tx:
+        return claims.take(tx, account.id, who, now=now, until=now + CLAIM)
+
+
+def give_back(account: Account, who: str, *, claim: datetime, next_try_at: datetime | None = None) -> bool:
+    with transaction.write() as tx:
+        return claims.release(tx, account.id, [who], claim=claim, next_try_at=next_try_at)
+
+
+def lea() -> Identity:
+    db.session.rollback()
+    return db.session.scalars(select(Identity).where(Identity.ig_participant_id == LEA)).one()
+
+
+def test_one_claim_at_a_time(account: Account) -> None:
+    now = clock.now()
+    assert take(account, LEA, now=now) == {LEA}
+    assert take(account, LEA, CAMILLE, now=now) == {CAMILLE}
+    assert take(account, LEA, now=now + CLAIM + timedelta(seconds=1)) == {LEA}
+
+
+@pytest.mark.row("F11")
+def test_whoever_was_overtaken_gives_nothing_back(account: Account) -> None:
+    early = clock.now()
+    late = early + CLAIM + timedelta(seconds=1)
+    take(account, LEA, now=early)
+    take(account, LEA, now=late)
+    assert not give_back(account, LEA, claim=early + CLAIM, next_try_at=late + timedelta(hours=1))
+    assert lea().claimed_until == late + CLAIM
+    assert take(account, LEA, now=late) == set()
+    assert give_back(account, LEA, claim=late + CLAIM)
+    assert take(account, LEA, now=late) == {LEA}
+
+
+@pytest.mark.row("F29")
+def test_a_claim_from_a_clock_that_ran_ahead_counts_as_lapsed(account: Account) -> None:
+    now = clock.now()
+    take(account, LEA, now=now + timedelta(hours=1))
+    assert take(account, LEA, now=now) == {LEA}
+
+
+def test_people_given_back_during_a_pause_wait_for_its_end(account: Account) -> None:
+    now = clock.now()
+    take(account, LEA, now=now)
+    give_back(account, LEA, claim=now + CLAIM, next_try_at=now + timedelta(minutes=19))
+    assert (lea().claimed_until, lea().next_try_at) == (None, now + timedelta(minutes=19))
+
+
+def test_who_is_fresh_waits_no_longer_unless_somebody_asked(account: Account) -> None:
+    for purpose, waits in ((Purpose.LIVE, False), (Purpose.ASKED, True)):
+        now = clock.now()
+        take(account, LEA, now=now)
+        with transaction.write() as tx:
+            tx.execute(update(Identity).values(next_try_at=now, next_purpose=purpose))
+            claims.spare(tx, account.id, LEA, claim=now + CLAIM)
+        assert ((lea().next_try_at is not None), lea().claimed_until) == (waits, None)
