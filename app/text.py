@@ -24,7 +24,7 @@ _JOINED_SCRIPTS = frozenset(
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"[\s\u2800]+")  # the last one is a Braille letter without a dot
 _MARKS_IN_A_ROW = 4
-_FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
+_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 
 
 def storable(value: str) -> str:
@@ -62,8 +62,10 @@ def for_terminal(value: str) -> str:
 
 def for_csv(value: str) -> str:
     """Return `value` as a cell that no spreadsheet takes for a formula (reliability.md S33)."""
-    visible = _INVISIBLE.sub("", value).lstrip(" ")
-    return f"'{value}" if visible[:1] in _FORMULA else value
+    cell = value.replace("\x00", "")
+    visible = _INVISIBLE.sub("", cell).lstrip(" ")
+    begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
+    return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
 
 
 def _few_marks(value: str) -> str:

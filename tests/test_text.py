@@ -51,3 +51,21 @@ def test_a_short_preview_is_one_line_with_a_marked_cut() -> None:
 @pytest.mark.row("S44")
 def test_a_terminal_gets_no_control_characters() -> None:
     assert text.for_terminal("a\x1b[2J\u202eb\nc") == "a\\x1b[2J\\u202eb\\nc"
+
+
+@pytest.mark.row("S33")
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("=1+1", "+1", "-2", "@SUM(1)", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff201", "=cmd|' /C calc'!A0"),
+        *("\t=1", "\t1", "\r=1", "\n1", "  =1", "\u00a0=1", "\u3000\uff1d1", "\u200b=1", "\u202e@x", "\x00=1", " \t1"),
+    ],
+)
+def test_no_cell_begins_a_formula_whatever_stands_before_it(value: str) -> None:
+    cell = text.for_csv(value)
+    assert cell == "'" + value.replace("\x00", "")
+
+
+@pytest.mark.parametrize("value", ["", " ", "lea", "1-2", "a=b", 'Léa, "l\'une"\nici', "'=1"])
+def test_other_cells_stay_as_they_are(value: str) -> None:
+    assert text.for_csv(value) == value

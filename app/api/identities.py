@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response
+from flask import Response, stream_with_context
 from flask_openapi3 import APIBlueprint
 
 from app.accounts import listing as accounts
@@ -43,7 +43,7 @@ def connect(api: APIBlueprint) -> None:
     @api.get("/api/identities/export", summary="Every identity as CSV or JSON lines", responses=_FILES)
     def exported(query: ExportAsked) -> Response:
         lines = export.lines(door.viewer(), listing.wanted(), format_=query.format)
-        response = Response("".join(lines), content_type=export.FORMATS[query.format])
+        response = Response(stream_with_context(lines), content_type=export.FORMATS[query.format])
         response.headers["Content-Disposition"] = f'attachment; filename="identities.{query.format}"'
         return response
 

@@ -114,6 +114,7 @@ def every(viewer: Viewer, want: Wanted) -> Iterator[ListedIdentity]:
     """Yield every identity that is wanted, oldest first, whatever their number."""
     found, last = _found(viewer, want).order_by(Identity.id).limit(AT_ONCE), 0
     while rows := db.session.execute(found.where(Identity.id > last)).all():
+        db.session.rollback()  # no snapshot is held while a slow reader takes these
         yield from map(listed, rows)
         last = rows[-1].id
 

@@ -1,11 +1,14 @@
 """Identities: who is known, who is not and why, and having people looked up again."""
 
 import re
+from dataclasses import replace
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, stream_with_context
 
 from app.identities import asking, export, listing, why
+from app.identities.listing import Wanted
 from app.inbox import frame
+from app.inbox.frame import Desk
 from app.viewer import Role
 from app.web import page, session
 from app.web.inbox import ID
@@ -21,14 +24,7 @@ def index() -> Response:
     """The list, by state, reason and search."""
     viewer = session.viewer()
     desk = frame.desk(viewer, ig_account_id=request.args.get("account"))
-    after = request.args.get("after", "")
-    want = listing.wanted(
-        account_id=desk.account_id,
-        state=request.args.get("state"),
-        reason=request.args.get("reason"),
-        q=request.args.get("q", ""),
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None,
-    )
+    want = _wanted(desk)
     shown = listing.page(viewer, want)
     return page.answer(
         "identities/page.html",
@@ -79,9 +75,22 @@ def refresh_listed() -> Response:
 
 @blueprint.get("/export")
 def export_() -> Response:
-    """Every identity as a file."""
+    """The identities of the list as a file: all that its state, reason and search let through."""
+    viewer = session.viewer()
     format_ = request.args.get("format", "csv")
-    lines = export.lines(session.viewer(), listing.wanted(), format_=format_)
-    response = Response("".join(lines), content_type=export.FORMATS[format_])
+    desk = frame.desk(viewer, ig_account_id=request.args.get("account"))
+    lines = export.lines(viewer, replace(_wanted(desk), after=None), format_=format_)
+    response = Response(stream_with_context(lines), content_type=export.FORMATS[format_])
     response.headers["Content-Disposition"] = f'attachment; filename="identities.{format_}"'
     return response
+
+
+def _wanted(desk: Desk) -> Wanted:
+    after = request.args.get("after", "")
+    return listing.wanted(
+        account_id=desk.account_id,
+        state=request.args.get("state"),
+        reason=request.args.get("reason"),
+        q=request.args.get("q", ""),
+        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None,
+    )

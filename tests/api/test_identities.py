@@ -62,9 +62,11 @@ def test_a_person_can_be_asked_for_again(crm: Program, redis: Redis) -> None:
     assert crm.get(f"{LIST}/{lea['id']}").get_json()["nextTryAt"] is not None
 
 
+@pytest.mark.row("S33")
 def test_everyone_can_be_taken_along(app: Flask, crm: Program) -> None:
     csv = crm.get(f"{LIST}/export")
     assert csv.content_type == "text/csv; charset=utf-8"
+    assert "Content-Length" not in csv.headers  # it is sent while it is read
     assert csv.headers["Content-Disposition"] == 'attachment; filename="identities.csv"'
     assert len(csv.text.splitlines()) == 3
     lines = crm.get(f"{LIST}/export?format=jsonl").text.splitlines()

@@ -15,7 +15,9 @@ class Browser(FlaskClient):
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Make one request; afterwards the test's own reads see what it committed."""
-        response: TestResponse = Context().run(super().open, *args, **kwargs)
+        context = Context()
+        response: TestResponse = context.run(super().open, *args, **kwargs)
+        context.run(response.get_data)  # what is streamed is made while it is read
         if has_app_context():
             db.session.rollback()
         return response

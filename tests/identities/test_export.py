@@ -15,7 +15,7 @@ from app.identities.sighting import Sighting
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 
@@ -53,13 +53,24 @@ def test_spreadsheets_get_a_row_for_each_under_the_same_heads(account: Account) 
     assert (lea[1], lea[3], lea[4], camille[3]) == (LEA, "lea.moreau", "Léa Moreau", "")
 
 
-@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "\uff1d1+1", "+1", "-2", "@SUM(1)", "  =1"])
+@pytest.mark.row("S33")
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "\uff1d1+1", "+1", "-2", "@SUM(1)", "  =1", "\t=1", "\r\n@x"])
 def test_no_cell_is_a_formula(account: Account, name: str) -> None:
     named(account, None, name)
     rows = list(csv.reader(io.StringIO(exported("csv"))))
     assert rows[1][4] == f"'{name.strip()}"
 
 
+def test_rows_are_read_as_they_are_taken(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "AT_ONCE", 1)
+    monkeypatch.setattr(export, "LINES", 1)
+    pieces = export.lines(OPERATOR, listing.wanted(), format_="csv")
+    taken = [next(pieces), next(pieces)]
+    people_wrote(RUI)
+    assert [RUI in piece for piece in (*taken, *pieces)] == [False, False, False, True]
+
+
+@pytest.mark.row("S33")
 def test_quotes_and_commas_come_back_as_they_were(account: Account) -> None:
     named(account, None, 'Léa "la lune", Moreau')
     assert list(csv.reader(io.StringIO(exported("csv"))))[1][4] == 'Léa "la lune", Moreau'

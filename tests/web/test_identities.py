@@ -1,5 +1,9 @@
 """The pages of identities: list, person, refresh, export."""
 
+import json
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -14,8 +18,25 @@ from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
-from tests.cast import CAMILLE, LEA, an_account, people_wrote
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import click, signed_in
+
+
+class Shown(HTMLParser):
+    """A page, of which only what its form for exports would send along is kept."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.inside, self.fields = False, dict[str, str]()
+        self.feed(page)
+        self.hidden = urlencode(self.fields)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.inside = told.get("action") == "/identities/export"
+        if self.inside and told.get("type") == "hidden":
+            self.fields[told["name"]] = told["value"]
 
 
 @pytest.fixture
@@ -102,14 +123,30 @@ def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> 
     assert "0 people are looked up" in click(ops, "/identities/refresh", id=number).headers["HX-Trigger"]
 
 
+@pytest.mark.row("S33")
 def test_exports_are_for_ops(app: Flask, ops: FlaskClient) -> None:
     answer = ops.get("/identities/export?format=csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="identities.csv"'
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert "Content-Length" not in answer.headers  # it is sent while it is read
     assert LEA in answer.text
     agent = signed_in(app, Role.AGENT)
     assert agent.get("/identities/export").status_code == 403
     assert click(agent, f"/identities/{ids()[LEA]}/refresh").status_code == 403
     assert "Refresh now" not in agent.get(f"/identities/{ids()[LEA]}").text
+
+
+def test_an_export_holds_what_the_list_above_it_shows(ops: FlaskClient) -> None:
+    for query, people in (
+        ("state=unknown", [CAMILLE]),
+        ("q=lea", [LEA]),
+        ("state=known&q=x", []),
+        ("", [LEA, CAMILLE]),
+    ):
+        shown = Shown(ops.get(f"/identities?account={MAISON_LUNE}&{query}").text)
+        told = ops.get(f"/identities/export?format=jsonl&{shown.hidden}").text.splitlines()
+        assert [json.loads(line)["participantPlatformId"] for line in told] == people
+    assert ops.get("/identities/export?state=asleep").status_code == 422
 
 
 def test_the_thread_leads_to_why(ops: FlaskClient) -> None:
