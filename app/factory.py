@@ -28,6 +28,7 @@ from app.web import (
     insights,
     jobs,
     page,
+    people,
     preferences,
     queue_dashboard,
     session,
@@ -84,6 +85,7 @@ def _open_doors(app: OpenAPI) -> None:
         deletions,
         avatars,
         audit,
+        people,
     ):
         app.register_blueprint(door.blueprint)
     queue_dashboard.connect(app)

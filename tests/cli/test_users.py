@@ -5,7 +5,10 @@ import json
 import pytest
 from flask import Flask
 
-from app.users import sign_in
+from app.db.engine import db
+from app.users import people, sign_in
+from app.viewer import OPERATOR, Role
+from tests.cast import MAISON_LUNE, an_account
 from tests.cli.commands import nametag, refused
 
 NADIA, PASSWORD = "nadia@example.com", "a moonlit correct horse"
@@ -55,3 +58,30 @@ def test_who_is_disabled_stays_out(app: Flask) -> None:
 @pytest.mark.parametrize("arguments", [("passwd", "--password-stdin"), ("disable",)])
 def test_somebody_unknown_is_one_line(app: Flask, arguments: tuple[str, ...]) -> None:
     refused(nametag("user", arguments[0], NADIA, *arguments[1:], answer=PASSWORD), status=1)
+
+
+def test_somebody_may_be_limited_to_accounts(app: Flask) -> None:
+    an_account()
+    nametag(*ADD, "--account-id", MAISON_LUNE, answer=PASSWORD)
+    assert MAISON_LUNE in nametag("user", "list").stdout
+    assert people.by_email(OPERATOR, NADIA).account_ids == frozenset({1})
+    refused(nametag(*ADD, "--account-id", "1", answer=PASSWORD), status=2)
+
+
+def test_rights_are_changed_and_an_admin_is_never_limited(app: Flask) -> None:
+    an_account()
+    nametag(*ADD, answer=PASSWORD)
+    assert nametag("user", "role", NADIA, "--role", "agent", "--account-id", MAISON_LUNE).exit_code == 0
+    assert people.by_email(OPERATOR, NADIA).role is Role.AGENT
+    refused(nametag("user", "role", NADIA, "--role", "admin", "--account-id", MAISON_LUNE), status=2)
+    assert nametag("user", "role", NADIA, "--role", "ops").exit_code == 0
+    db.session.rollback()  # reads anew, as another command would
+    assert people.by_email(OPERATOR, NADIA).account_ids is None
+
+
+def test_who_was_disabled_may_come_back(app: Flask) -> None:
+    nametag(*ADD, answer=PASSWORD)
+    nametag("user", "disable", NADIA)
+    assert "disabled" in nametag("user", "list").stdout
+    assert nametag("user", "enable", NADIA).exit_code == 0
+    assert sign_in.check(NADIA, PASSWORD)

@@ -1,0 +1,126 @@
+"""People, for admins: who may sign in, with which rights; a password made here is shown once."""
+
+from collections.abc import Mapping
+
+from flask import Blueprint, Response, request
+
+from app.accounts import listing
+from app.errors import Invalid
+from app.inbox import frame
+from app.users import passwords, people
+from app.users.people import Person
+from app.viewer import Role
+from app.web import page, session
+from app.web.inbox import ID
+
+HOME = "/people"
+
+blueprint = Blueprint("people", __name__, url_prefix=HOME)
+
+
+@blueprint.get("")
+def index() -> Response:
+    """Everyone, and the form that adds someone."""
+    return _everyone()
+
+
+@blueprint.post("")
+def add() -> Response:
+    """Let someone sign in, with a password that is shown once."""
+    email, password = request.form.get("email", ""), passwords.random()
+    try:
+        role, account_ids = _rights()
+        someone = people.add(session.viewer(), email, role=role, password=password, account_ids=account_ids)
+    except Invalid as error:
+        return _everyone(errors=error.fields, email=email[:254])
+    return _everyone(made=(someone.email, password))
+
+
+@blueprint.get(f"/<{ID}:person_id>")
+def person(person_id: int) -> Response:
+    """One person, and what can be changed about them."""
+    return _one(people.by_id(session.viewer(), person_id))
+
+
+@blueprint.post(f"/<{ID}:person_id>/rights")
+def rights(person_id: int) -> Response:
+    """Change someone's role and accounts; their sessions end."""
+    viewer = session.viewer()
+    someone = people.by_id(viewer, person_id)
+    try:
+        role, account_ids = _rights()
+        people.change_rights(viewer, someone.email, role=role, account_ids=account_ids)
+    except Invalid as error:
+        return _one(someone, errors=error.fields)
+    return page.to(f"{HOME}/{person_id}")
+
+
+@blueprint.post(f"/<{ID}:person_id>/password")
+def password(person_id: int) -> Response:
+    """Give someone a new password, which is shown once; their sessions end."""
+    viewer, fresh = session.viewer(), passwords.random()
+    someone = people.by_id(viewer, person_id)
+    people.change_password(viewer, someone.email, password=fresh)
+    return _one(someone, made=(someone.email, fresh))
+
+
+@blueprint.post(f"/<{ID}:person_id>/disable")
+def disable(person_id: int) -> Response:
+    """Keep someone out; their sessions end."""
+    viewer = session.viewer()
+    people.disable(viewer, people.by_id(viewer, person_id).email)
+    return page.to(f"{HOME}/{person_id}")
+
+
+@blueprint.post(f"/<{ID}:person_id>/enable")
+def enable(person_id: int) -> Response:
+    """Let someone sign in again."""
+    viewer = session.viewer()
+    people.enable(viewer, people.by_id(viewer, person_id).email)
+    return page.to(f"{HOME}/{person_id}")
+
+
+def _rights() -> tuple[Role, list[int] | None]:
+    role, chosen = request.form.get("role", ""), request.form.getlist("account")
+    if role not in set(Role):
+        raise Invalid({"role": "The role should be agent, ops or admin."})
+    if "every" in request.form:
+        return Role(role), None
+    # An account of Meta's digits that is none of ours limits to nothing, and is no reason to see more.
+    known = {each.ig_account_id: each.id for each in listing.accounts(session.viewer())}
+    if not set(chosen) <= known.keys():
+        raise Invalid({"accounts": "The accounts should be of the list."})
+    return Role(role), [known[each] for each in chosen]
+
+
+def _everyone(
+    *, errors: Mapping[str, str] | None = None, email: str = "", made: tuple[str, str] | None = None
+) -> Response:
+    viewer = session.viewer()
+    return page.answer(
+        "people/page.html",
+        None,
+        desk=frame.desk(viewer),
+        status=422 if errors else 200,
+        people=people.everyone(viewer),
+        accounts=listing.accounts(viewer),
+        roles=Role,
+        errors=errors or {},
+        email=email,
+        made=made,
+    )
+
+
+def _one(someone: Person, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None) -> Response:
+    viewer = session.viewer()
+    return page.answer(
+        "people/person.html",
+        None,
+        desk=frame.desk(viewer),
+        status=422 if errors else 200,
+        someone=someone,
+        accounts=listing.accounts(viewer),
+        roles=Role,
+        errors=errors or {},
+        made=made,
+    )
