@@ -24,6 +24,7 @@ from app.web import (
     filters,
     headers,
     health,
+    hosts,
     identities,
     insights,
     jobs,
@@ -65,6 +66,7 @@ def opened() -> Iterator[Flask]:
 
 def _open_doors(app: OpenAPI) -> None:
     headers.connect(app)  # first in, last out: it dresses what all others answer
+    hosts.connect(app)
     assets.connect(app)
     filters.connect(app)
     page.connect(app)

@@ -20,6 +20,7 @@ DOTENV = Path(".env")
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
+HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
 
@@ -50,7 +51,14 @@ def _media_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(HOST_NAME.fullmatch(each) for each in value):
+        raise ValueError("should be host names without scheme and port, such as inbox.example.com")
+    return value
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -76,6 +84,8 @@ class Settings(BaseSettings):
     media_hosts: Annotated[Listed, AfterValidator(_media_hosts)] = META_CDN
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
+    trusted_hosts: HostNames = ()
+    proxy_hops: int = Field(0, ge=0, le=8)
     port: int = Field(8000, ge=0, le=65535)
     web_threads: int = Field(8, ge=1, le=64)
     workers: int = Field(2, ge=1, le=32)

@@ -81,6 +81,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "graceful_timeout": DRAIN_SECONDS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # web/hosts.py alone decides whom to believe
             "errorlog": None,
             "logger_class": _JsonLog,
             "post_fork": _begin,

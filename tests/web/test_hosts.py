@@ -1,0 +1,90 @@
+"""Names that Nametag answers to, and proxies that it believes."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import settings
+from app.factory import create_app
+from app.users import people
+from app.viewer import OPERATOR, Role
+from tests.bed import databases
+from tests.web.browsing import PASSWORD, click, sign_in, signed_in
+
+pytestmark = pytest.mark.row("S25")
+NADIA = "nadia@example.com"
+
+
+def a_visitor(url: str, redis: str, **chosen: object) -> FlaskClient:
+    with settings.using(database_url=url, redis_url=redis, **chosen):
+        return create_app().test_client()
+
+
+def test_production_answers_to_its_names_alone(sqlite_database: str, redis_server: str) -> None:
+    chosen = {"nametag_env": "production", "trusted_hosts": ("inbox.example.com",)}
+    visitor = a_visitor(sqlite_database, redis_server, **chosen)
+    for host in ("inbox.example.com", "inbox.example.com:443", "127.0.0.1:8000", "localhost"):
+        assert visitor.get("/login", headers={"Host": host}).status_code == 200, host
+    for host in ("evil.example", "inbox.example.com.evil.example", "evil.example:8000", "a b", "inbox.example.com@e"):
+        for method, address in (("GET", "/login"), ("POST", "/login"), ("GET", "/static/app.css"), ("GET", "/x")):
+            answer = visitor.open(address, method=method, headers={"Host": host})
+            assert answer.status_code == 400, (host, address)
+            assert host not in answer.text
+            assert "Content-Security-Policy" in answer.headers
+
+
+def test_without_a_list_production_answers_to_this_machine_alone(sqlite_database: str, redis_server: str) -> None:
+    visitor = a_visitor(sqlite_database, redis_server, nametag_env="production")
+    assert visitor.get("/login", headers={"Host": "127.0.0.1:8000"}).status_code == 200
+    assert visitor.get("/login", headers={"Host": "inbox.example.com"}).status_code == 400
+
+
+def test_what_a_stranger_forwards_is_ignored_unless_there_are_proxies(sqlite_database: str, redis_server: str) -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+    direct = a_visitor(sqlite_database, redis_server).get("/inbox", headers=forwarded)
+    assert "Strict-Transport-Security" not in direct.headers
+    behind = a_visitor(sqlite_database, redis_server, proxy_hops=1).get("/inbox", headers=forwarded)
+    assert "Strict-Transport-Security" in behind.headers
+    for answer in (direct, behind):
+        assert answer.location == "/login"
+        assert "evil" not in str(answer.headers)
+
+
+@pytest.mark.row("S20")
+@pytest.mark.parametrize("hops", [0, 1])
+def test_rotating_addresses_does_not_escape_the_throttle(
+    sqlite_database: str, redis_server: str, hops: int, redis: object
+) -> None:
+    chosen = {"database_url": sqlite_database, "redis_url": redis_server, "proxy_hops": hops}
+    with settings.using(**chosen), databases.opened(create_app()) as app:
+        people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+        visitor, seen = app.test_client(), set()
+        for number in range(7):
+            rotating = {"X-Forwarded-For": f"198.51.100.{number}, 192.0.2.9"}
+            seen.add(sign_in(visitor, NADIA, "not the password", headers=rotating).status_code)
+    assert seen == {401, 429}
+
+
+OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+
+
+@pytest.mark.parametrize("header", OVERRIDES)
+def test_no_header_overrides_the_method(app: Flask, header: str) -> None:
+    client = signed_in(app)
+    click(client, "/settings/theme", htmx=False, theme="dark", _method="DELETE")
+    assert client.get("/logout", headers={header: "POST"}).status_code == 405
+    assert client.get("/inbox", headers={header: "DELETE"}).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Script-Name"])
+def test_no_header_overrides_the_address(app: Flask, header: str) -> None:
+    client = signed_in(app, Role.AGENT)
+    assert client.get("/inbox", headers={header: "/audit"}).status_code == 200
+    assert client.get("/audit", headers={header: "/inbox"}).status_code == 403
+
+
+def test_trace_is_not_answered(app: Flask) -> None:
+    client = signed_in(app)
+    for rule in app.url_map.iter_rules():
+        assert "TRACE" not in (rule.methods or ())
+    assert client.open("/inbox", method="TRACE").status_code == 405
