@@ -13,7 +13,7 @@ from types import FrameType
 
 from app import audit, clock, queue
 from app.accounts import health
-from app.db import transaction
+from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
@@ -98,6 +98,14 @@ def purge() -> None:
         audit.purge(tx, clock.now())
 
 
+def scrub() -> None:
+    """Clear SQLite's files of what was just deleted (reliability.md S53); PostgreSQL vacuums by itself."""
+    if forget.lately():
+        db.session.rollback()
+        search.tidy()
+        engine.empty_log()
+
+
 DUTIES: dict[Callable[[], None], float] = {
     live: beats.EVERY_SECONDS,
     kick_writers: 1,
@@ -107,6 +115,7 @@ DUTIES: dict[Callable[[], None], float] = {
     fetch_announced: 15,
     fetch_pictures: 10,
     forget.accounts: 5,
+    scrub: 20,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,

@@ -75,6 +75,18 @@ def is_sqlite() -> bool:
     return db.engine.dialect.name == "sqlite"
 
 
+def empty_log() -> None:
+    """Write SQLite's log into the database file and cut it, so that no deleted text stays in it; a reader may prevent
+    that for now.
+    """
+    if is_sqlite():
+        connection = db.engine.raw_connection()  # a checkpoint cannot be had inside a transaction
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            connection.close()
+
+
 def _sqlite_options() -> dict[str, Any]:
     return {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS}
 

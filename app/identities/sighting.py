@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
-from app.identities import looks
+from app.identities import forgotten, looks
 from app.identities.verdict import STOP_AFTER, Verdict, next_try
 from app.instagram import addresses
 from app.instagram.errors import Reason
@@ -73,6 +73,8 @@ def met(
 def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     """Merge a sighting into the participant's row and their conversation; returns whether what is shown changed."""
     row = _row(tx, account_id, seen)
+    if row is None:
+        return False
     changed = _merge(tx, row, seen)
     row.last_success_at = max(row.last_success_at or seen.at, seen.at)
     if seen.source is Source.PROFILE:
@@ -92,6 +94,8 @@ def recall(tx: Tx, account_id: int, seen: Sighting) -> bool:
     dated = seen.at > UNDATED
     seen = seen if dated else replace(seen, at=clock.now() - FRESH)  # shown, and asked for again in its turn
     row = _row(tx, account_id, seen)
+    if row is None:
+        return False
     if not dated:
         stays: dict[str, Any] = {field: None for field in FIELDS if getattr(row, field) is not None}
         seen = replace(seen, **stays)
@@ -188,11 +192,12 @@ def _picture_expires_at(seen: Sighting) -> datetime | None:
     return ends_at if ends_at is not None and ends_at > seen.at else None
 
 
-def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity:
+def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity | None:
     row = tx.session.scalars(
         select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
     ).one_or_none()
-    if row is None:
+    # Nobody comes back by being seen: not by a lookup that was under way, nor by reading back (reliability.md S53).
+    if row is None and not forgotten.is_(tx, account_id, seen.ig_participant_id):
         row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
         tx.session.add(row)
     return row

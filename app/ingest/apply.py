@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import sighting
+from app.identities import forgotten, sighting
 from app.ingest import effects, rows
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
@@ -87,19 +87,24 @@ def event(
     return False
 
 
+def is_forgotten(tx: Tx, account: Addressee, event: Event) -> bool:
+    """Return whether an event is older than the deletion of whoever sent it, and so leaves nothing behind."""
+    return forgotten.covers(tx, account.id, getattr(event, "ig_sender_id", None), event.sent_at)
+
+
 def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[Any] | None, *, read_back: bool) -> bool:
     outgoing = sent.ig_sender_id in account.own_ids
-    participant = sent.ig_recipient_id if outgoing else sent.ig_sender_id
-    if outgoing and sent.ig_recipient_id in account.own_ids:
+    participant = _participant(account, sent, outgoing=outgoing)
+    if participant is None:
         return False  # the account wrote to itself
-    if not outgoing and sent.ig_recipient_id not in account.own_ids:
-        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     if standing is None or participant != _likely_participant(sent):
         standing = _standing(tx, sent, participant).one()
     mid_digest = digest(sent.mid)
     if standing.id is not None:
         if standing.kind == Kind.UNSUPPORTED and sent.kind is not Kind.UNSUPPORTED:
             _complete(tx, account.id, standing, sent)
+        return False
+    if standing.forgotten_at is not None and sent.sent_at <= standing.forgotten_at:
         return False
     said = sent.kind is not Kind.HANDOVER  # which no participant says
     unread = said and not outgoing and not (read_back and sent.sent_at < account.connected_at)
@@ -114,6 +119,14 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     return sighting.met(tx, account.id, participant, standing, wrote=said and not outgoing, live=live, at=now)
 
 
+def _participant(account: Addressee, sent: MessageSent, *, outgoing: bool) -> str | None:
+    if not outgoing and sent.ig_recipient_id not in account.own_ids:
+        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
+    if outgoing:
+        return None if sent.ig_recipient_id in account.own_ids else sent.ig_recipient_id
+    return sent.ig_sender_id
+
+
 def _addressee(ig_account_id: str, row: Row[Any]) -> Addressee:
     own_ids = frozenset((ig_account_id, *row.own_ids))
     return Addressee(row.account_id, own_ids, row.connected_at, row.last_webhook_at)
@@ -125,7 +138,7 @@ def _likely_participant(sent: MessageSent) -> str:
 
 
 def _standing(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
-    of_message = {"mid_digest": digest(sent.mid), "ig_participant_id": participant}
+    of_message = {"mid_digest": digest(sent.mid), "ig_participant_id": participant, "person": digest(participant)}
     return tx.execute(rows.STANDING, of_message | {"ig_account_id": sent.ig_account_id})
 
 

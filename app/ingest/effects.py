@@ -12,6 +12,7 @@ from app import clock
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
+from app.identities import forgotten
 from app.ingest import waiting
 from app.instagram.events import Effect, Kind, MessageEdited, MessageSeen, MessageUnsent, ReactionChanged
 from app.models.inbox import Conversation, DeadLetter, Message
@@ -33,7 +34,8 @@ def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
     if isinstance(effect, MessageUnsent):
         tx.execute(delete(DeadLetter).where(DeadLetter.mid_digest == mid_digest))  # they hold its text
     if message is None:
-        waiting.park(tx, account_id, effect, at=at)
+        if not forgotten.covers(tx, account_id, getattr(effect, "ig_sender_id", None), effect.sent_at):
+            waiting.park(tx, account_id, effect, at=at)
     else:
         _apply(tx, account_id, message, effect)
 

@@ -1,15 +1,16 @@
 """Deleting for good: everything of a person, everything of an account; rows, cache and raw copies alike."""
 
 import logging
+from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import NotFound
-from app.identities import cache
+from app.identities import cache, forgotten
 from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, DeadLetter, Deletion, Message, WaitingEffect
 from app.models.run import Run, RunItem
@@ -18,12 +19,14 @@ from app.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
 
+LATELY = timedelta(minutes=2)
 CHUNK = 5_000  # messages a transaction, so that other writers get their turn between
 
 
 def person(viewer: Viewer, conversation_id: int) -> None:
     """Delete everything of the person of a conversation: messages, names, cache, raw copies, traces in jobs.
 
+    What is older than now stays away, whoever delivers it again; what they write later begins a new conversation.
     For admins. Raises NotFound, also for what the viewer may not see.
     """
     viewer.require(Role.ADMIN)
@@ -35,9 +38,10 @@ def person(viewer: Viewer, conversation_id: int) -> None:
         raise NotFound("conversation")
     with transaction.write() as tx:
         _traces(tx, row.account_id, row.ig_participant_id)
+        forgotten.bury(tx, row.account_id, row.ig_participant_id, at=clock.now())
         tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
-        forgotten = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
-        audit.note(tx, viewer, Action.PERSON_DELETED, forgotten, account_id=row.account_id)
+        pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
+        audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
         tx.touch(row.account_id)
     cache.forget(row.ig_account_id, row.ig_participant_id)
     logger.info("a person's data was deleted", extra={"account": row.account_id, "by": viewer.user_id})
@@ -51,6 +55,12 @@ def accounts() -> None:
             _account(account_id)
         with transaction.write() as tx:
             tx.execute(update(Deletion).where(Deletion.code == code).values(done_at=clock.now(), account_id=None))
+
+
+def lately() -> bool:
+    """Return whether somebody, or an account, was deleted in the last two minutes."""
+    last = (forgotten.last(), db.session.execute(select(func.max(Deletion.done_at))).scalar())
+    return any(at is not None and at > clock.now() - LATELY for at in last)
 
 
 def _account(account_id: int) -> None:
@@ -85,7 +95,8 @@ def _traces(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
     runs = select(Run.id).where(Run.account_id == account_id)
     tx.execute(delete(RunItem).where(RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id))
-    letters = tx.execute(select(DeadLetter.id, DeadLetter.raw).where(DeadLetter.account_id == account_id))
+    placed = or_(DeadLetter.account_id == account_id, DeadLetter.account_id.is_(None))
+    letters = tx.execute(select(DeadLetter.id, DeadLetter.raw).where(placed))
     named = [row.id for row in letters if ig_participant_id.encode() in row.raw]
     tx.execute(delete(DeadLetter).where(DeadLetter.id.in_(named)))
     effects = tx.execute(select(WaitingEffect.id, WaitingEffect.effect).where(WaitingEffect.account_id == account_id))

@@ -131,7 +131,8 @@ def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, standin
             if apply.event(tx, account, item.event, standing=standing):
                 share.waiting.add(account.id)
         except MisaddressedError as error:
-            _bury(tx, item, account, "misaddressed", str(error), share)
+            if not apply.is_forgotten(tx, account, item.event):
+                _bury(tx, item, account, "misaddressed", str(error), share)
 
 
 def _bury(tx: Tx, item: Item, account: Addressee | None, reason: str, explanation: str, share: Share) -> None:

@@ -71,13 +71,14 @@ class MessageUnsent:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message has a new wording; `number` counts the edits from 1."""
+    """A message has a new wording; `number` counts the edits from 1. Not every edit names its sender."""
 
     ig_account_id: str
     sent_at: datetime
     mid: str
     text: str
     number: int
+    ig_sender_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

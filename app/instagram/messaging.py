@@ -98,7 +98,9 @@ def _edit(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     counted = int(number) if isinstance(number, int | str) and re.fullmatch(r"[0-9]{1,6}", str(number)) else 0
     if not isinstance(words, str) or counted < 1:
         return MessageAnnounced(ig_account_id, at, mid)
-    return MessageEdited(ig_account_id, at, mid, text.clean_message(words), counted)
+    sender = value.get("sender")
+    named = ig_id(sender.get("id")) if isinstance(sender, dict) else None
+    return MessageEdited(ig_account_id, at, mid, text.clean_message(words), counted, named)
 
 
 def _reaction(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:

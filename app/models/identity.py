@@ -8,7 +8,7 @@ from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, Uniqu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
-from app.db.types import Id, IgId, UTCDateTime, Word
+from app.db.types import Digest, Id, IgId, UTCDateTime, Word
 
 
 class Source(StrEnum):
@@ -96,6 +96,18 @@ class IdentityChange(Model):
     old_username: Mapped[str] = mapped_column(String(80))
     new_username: Mapped[str] = mapped_column(String(80))
     source: Mapped[Source] = mapped_column(Word(Source))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Tombstone(Model):
+    """A person of an account was deleted at this time; `person` is a digest, so that nobody can read who it was."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (UniqueConstraint("account_id", "person"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    person: Mapped[bytes] = mapped_column(Digest)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 

@@ -1,17 +1,25 @@
 """Deleting a person leaves no trace of them, anywhere; others stay as they were."""
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from redis import Redis
+from sqlalchemy import func, select
 
+from app import clock, ticker
 from app.db import transaction
+from app.db.engine import db, is_sqlite
 from app.errors import Forbidden, NotFound
-from app.identities import resolve
+from app.identities import resolve, sighting
+from app.identities.sighting import Sighting
 from app.ingest import dead_letters, forget, receive, replay
-from app.models.inbox import Account, AccountState
+from app.models.identity import Source
+from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.run import Kind
 from app.runs import execute, plan
 from app.viewer import OPERATOR, Role, Viewer
+from tests.bed import canaries
 from tests.bed.contents import places_of
 from tests.bed.processes import Sandbox
 from tests.cast import (
@@ -44,6 +52,7 @@ def cached(redis: Redis) -> list[bytes | str]:
     return list(redis.scan_iter(f"*{LEA}*"))
 
 
+@pytest.mark.row("S53")
 def test_nothing_of_the_person_is_left(account: Account, redis: Redis) -> None:
     written = places_of(LEA, "lea.moreau")
     assert {"conversations", "identities", "messages", "dead_letters", "waiting_effects"} <= written
@@ -53,6 +62,54 @@ def test_nothing_of_the_person_is_left(account: Account, redis: Redis) -> None:
     assert not cached(redis)
     assert replay.everything(OPERATOR).landed == 0
     assert places_of(LEA) == set()
+
+
+@pytest.mark.row("S53", "R18")
+def test_a_thousand_messages_leave_no_word_in_any_file(
+    account: Account, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ("canarywort", "zitronenfalter", "lea.moreau", "Léa Moreau")
+    said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(1000)]
+    receive.delivery(*both(old := a_delivery(*said)))
+    edited = {"mid": "never", "text": "canarywort, edited", "num_edit": 1}
+    early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
+    receive.delivery(*both(early))
+    resolve.waiting(account.id)
+    kept = canaries.in_files(tmp_path, *words) if is_sqlite() else places_of(*words)
+    assert kept
+    assert canaries.in_redis(redis, *words)
+
+    forget.person(OPERATOR, 1)
+    ticker.scrub()
+
+    def traces() -> set[str]:
+        return places_of(*words, LEA) | canaries.in_redis(redis, *words, LEA) | canaries.in_files(tmp_path, *words)
+
+    assert traces() == set()
+    misaddressed = a_delivery(a_message_event(LEA, "canarywort", recipient=ATELIER_NORD, at_ms=now_ms() - 60_000))
+    for again in (old, early, misaddressed):
+        assert receive.delivery(*both(again)).status == 200
+    with transaction.write() as tx:  # a lookup that was under way
+        late = Sighting(LEA, username="lea.moreau", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+        assert not sighting.record(tx, account.id, late)
+    assert traces() == set()
+    assert not any(word in caplog.text for word in words)
+
+    people_wrote(LEA)
+    db.session.rollback()
+    fresh = db.session.scalars(select(Conversation).where(Conversation.ig_participant_id == LEA)).one()
+    assert (fresh.unread_count, fresh.last_message_preview) == (1, "Bonjour !")
+    assert receive.delivery(*both(old)).status == 200
+    db.session.rollback()
+    assert db.session.execute(select(func.count()).where(Message.conversation_id == fresh.id)).scalar_one() == 1
+
+
+def both(body: bytes) -> tuple[bytes, str]:
+    return body, signed(body)["X-Hub-Signature-256"]
+
+
+def now_ms() -> int:
+    return int(clock.now().timestamp() * 1000)
 
 
 def test_others_stay_as_they_were(account: Account) -> None:

@@ -1,0 +1,45 @@
+"""Words that must not stand somewhere, looked for in Redis whatever it is packed in, and in files."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+
+def in_redis(redis: Redis, *words: str) -> set[str]:
+    """Return the keys whose name or value holds one of the words; what RQ packs is unpacked first."""
+    wanted = [word.encode() for word in words]
+    found = set()
+    for key in redis.scan_iter("*"):
+        name = bytes(key) if isinstance(key, bytes) else str(key).encode()
+        if any(word in each for each in (name, *_values(redis, name)) for word in wanted):
+            found.add(name.decode(errors="replace"))
+    return found
+
+
+def in_files(folder: Path, *words: str) -> set[str]:
+    """Return the files under a folder, logs and databases alike, that hold one of the words."""
+    wanted = [word.encode() for word in words]
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix() for path, held in files.items() if any(word in held for word in wanted)}
+
+
+def _values(redis: Redis, key: bytes) -> Iterator[bytes]:
+    client: Any = redis
+    read: dict[bytes, Any] = {
+        b"string": lambda: [client.get(key)],
+        b"hash": lambda: [cell for pair in client.hgetall(key).items() for cell in pair],
+        b"list": lambda: client.lrange(key, 0, -1),
+        b"set": lambda: client.smembers(key),
+        b"zset": lambda: client.zrange(key, 0, -1),
+        b"stream": lambda: [cell for _, fields in client.xrange(key) for pair in fields.items() for cell in pair],
+    }
+    for value in read[client.type(key)]():
+        held = value if isinstance(value, bytes) else str(value).encode()
+        yield held
+        try:
+            yield zlib.decompress(held)
+        except zlib.error:
+            continue
