@@ -133,8 +133,9 @@
     dialog.showModal();
   });
   document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-open-dialog]");
+    const opener = event.target.closest("[data-open-dialog]"), copy = event.target.closest("[data-copy]");
     if (opener) $(opener.dataset.openDialog).showModal();
+    if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { toast({ text: "Copied." }); announce("Copied."); });
     for (const menu of all(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 

@@ -31,6 +31,14 @@ def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Sig
     return {each: sighting for each, sighting in found.items() if sighting is not None}
 
 
+def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
+    """Return how long the cache still knows this participant, 0 when it does not, None when Redis is away."""
+    try:
+        return max(0, int(redis_client.client().ttl(_key(ig_account_id, ig_participant_id))))
+    except RedisAway:
+        return None
+
+
 def write(ig_account_id: str, sighting: Sighting) -> None:
     """Keep a sighting for 24 hours; a failure is logged and passed over."""
     value = {

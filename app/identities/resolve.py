@@ -125,7 +125,7 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
     except CallFailed as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1)
+        return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
     seen = Sighting(
         ig_participant_id,
         username=clean_name(profile.username),

@@ -4,15 +4,16 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import select
 
 from app import logs
 from app.db.engine import db
-from app.identities import changes, listing
+from app.identities import changes, listing, places, reasons
 from app.identities.changes import Change
 from app.identities.listing import ListedIdentity
+from app.identities.places import Place
+from app.identities.reasons import Meaning
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import Reason
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
@@ -33,33 +34,6 @@ SOURCES = {
     Source.LEGACY: "An earlier inbox",
     Source.REDIS: "Redis",
     Source.ROW: "Database",
-}
-WAIT = "Tried again on its own."
-# What each reason means, and what can be done (ui.md 6.6).
-VERDICTS: dict[str, tuple[str, str]] = {
-    "never_tried": ("Nobody was asked for this person yet", "Refresh now, or wait for the next backfill."),
-    Reason.CONSENT: (
-        "This person hasn’t agreed to share a profile",
-        "Consent comes with their first message: when they write, the name is looked up again on its own.",
-    ),
-    Reason.NOT_VISIBLE: (
-        "They blocked the account, or no longer exist",
-        "Keep the short ID. A retry may help if they unblocked the account.",
-    ),
-    Reason.NO_NAME: ("Instagram answered without a username and without a name", WAIT),
-    Reason.RATE_LIMITED: ("This hour’s API budget is used up", WAIT),
-    Reason.TIMEOUT: ("Instagram didn’t answer in time", WAIT),
-    Reason.NETWORK: ("Instagram could not be reached", WAIT),
-    Reason.TEMPORARY: ("Instagram had a temporary problem", WAIT),
-    Reason.TOKEN: ("The account’s token is expired", "Reconnect the account."),
-    Reason.PERMISSION: ("A permission is missing at Meta", "Reconnect the account with every permission."),
-    Reason.FIELD: ("Instagram refused a field that was asked for", WAIT),
-    Reason.REFUSED: ("Instagram refused the request", "Repeating it would not help until they write."),
-    Reason.BAD_ANSWER: ("Instagram’s answer could not be understood", WAIT),
-    "stopped": (
-        f"{STOP_AFTER} tries in a row failed, and automatic tries have stopped",
-        "Clear the failures and retry, or wait until they write.",
-    ),
 }
 
 
@@ -86,21 +60,37 @@ class LookedUp:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenIn:
+    """The person's conversation and its last message: when (aware UTC), its kind, and its text if it has one."""
+
+    conversation_id: int
+    at: datetime
+    kind: str
+    preview: str | None
+    outgoing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """Everything about one person's name."""
 
     person: ListedIdentity
     account: str
-    verdict: str
-    can_do: str
+    meaning: Meaning
     steps: tuple[Step, ...]
     lookups: tuple[LookedUp, ...]
     raw: str | None
     tries: int
     most_tries: int
     changes: tuple[Change, ...]
-    conversation_id: int | None
-    last_message_at: datetime | None
+    places: tuple[Place, ...]
+    seen_in: SeenIn | None
+
+    @property
+    def refusals(self) -> int:
+        """How many of the lookups were answered as the last one was, if that brought no name."""
+        last = self.lookups[0].code if self.lookups else None
+        return sum(each.code == last for each in self.lookups) if last else 0
 
 
 def of(viewer: Viewer, identity_id: int) -> Why:
@@ -108,21 +98,18 @@ def of(viewer: Viewer, identity_id: int) -> Why:
     person = listing.of(viewer, identity_id)
     row = db.session.get_one(Identity, identity_id)
     account = db.session.get_one(Account, person.account_id)
-    conversation = _conversation(person)
-    verdict, can_do = _verdict(person)
     return Why(
         person=person,
         account=account.username or account.ig_account_id,
-        verdict=verdict,
-        can_do=can_do,
+        meaning=_meaning(person, row.last_error),
         steps=_steps(person, row),
         lookups=tuple(_lookups(person)),
         raw=_readable(row),
         tries=min(person.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
         changes=tuple(changes.of(person.account_id, person.ig_participant_id)),
-        conversation_id=conversation.id if conversation else None,
-        last_message_at=conversation.last_message_at if conversation else None,
+        places=places.of(person, sources=(row.username_source, row.name_source), met_at=row.met_at),
+        seen_in=_seen_in(person),
     )
 
 
@@ -136,12 +123,12 @@ def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int 
     return db.session.execute(found).scalar()
 
 
-def _verdict(person: ListedIdentity) -> tuple[str, str]:
+def _meaning(person: ListedIdentity, last_error: str | None) -> Meaning:
     if person.reason is not None:
-        return VERDICTS.get(person.reason, VERDICTS["never_tried"])
+        return reasons.meaning(person.reason, last_error)
     if person.username:
-        return "Instagram told the username", "Nothing is needed; it is looked up again every seven days."
-    return "Instagram sent a name but no username", "Nothing is needed; the name is shown."
+        return Meaning("Instagram told the username", "", "Nothing is needed; it is looked up again every seven days.")
+    return Meaning("Instagram sent a name but no username", "", "Nothing is needed; the name is shown.")
 
 
 def _steps(person: ListedIdentity, row: Identity) -> tuple[Step, ...]:
@@ -173,12 +160,10 @@ def _readable(row: Identity) -> str | None:
     return logs.redact(json.dumps(row.raw_answer, ensure_ascii=False, indent=2)) if row.raw_answer else None
 
 
-def _conversation(person: ListedIdentity) -> Row[int, datetime] | None:
-    return db.session.execute(
-        select(Conversation.id, func.max(Conversation.last_message_at).label("last_message_at"))
-        .where(
-            Conversation.account_id == person.account_id,
-            Conversation.ig_participant_id == person.ig_participant_id,
-        )
-        .group_by(Conversation.id)
-    ).first()
+def _seen_in(person: ListedIdentity) -> SeenIn | None:
+    last = (Conversation.last_message_at, Conversation.last_message_kind, Conversation.last_message_preview)
+    found = select(Conversation.id, *last, Conversation.last_message_outgoing).where(
+        Conversation.account_id == person.account_id, Conversation.ig_participant_id == person.ig_participant_id
+    )
+    row = db.session.execute(found).first()
+    return SeenIn(*row) if row else None

@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.identities.why import VERDICTS
+from app.identities.reasons import MEANINGS
 from app.models.identity import Identity, Lookup
 from app.models.run import Run
 
@@ -130,7 +130,7 @@ def _reasons(account_id: int) -> tuple[tuple[str, int], ...]:
     failed = Identity.last_error.is_not(None)
     counted = select(Identity.last_error, func.count()).where(Identity.account_id == account_id, failed)
     found = Counter({str(row[0]): row[1] for row in db.session.execute(counted.group_by(Identity.last_error))})
-    return tuple((VERDICTS[key][0] if key in VERDICTS else key, number) for key, number in found.most_common())
+    return tuple((MEANINGS[key].verdict if key in MEANINGS else key, number) for key, number in found.most_common())
 
 
 def _cache_percent(account_id: int) -> int | None:

@@ -21,6 +21,7 @@ PROFILE_BYTES = 1024 * 1024  # after unpacking (reliability.md S38)
 PAGE_BYTES = 8 * 1024 * 1024
 RAW_CHARACTERS = 4000
 NO_PAGING: Mapping[str, str] = {}
+_UNKEPT = re.compile("(?i)token|trace")  # secrets, and what names one request at Meta
 _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be bent with
 
 
@@ -151,7 +152,10 @@ def _asked(
     body = strict.parse(answer.body)
     if answer.http_status == 200 and body is not None and "error" not in body:
         return answer, body
-    raise errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
+    failure = errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
+    error = body.get("error") if body else None
+    failure.raw = {"error": _raw(error, credential.token)} if isinstance(error, Mapping) else None
+    raise failure
 
 
 def _after(body: Mapping[str, Any]) -> str | None:
@@ -164,7 +168,7 @@ def _raw(body: Mapping[str, Any], token: str) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     room = RAW_CHARACTERS
     for name, value in body.items():
-        if not isinstance(value, str | int | float | None) or "token" in name.lower():
+        if not isinstance(value, str | int | float | None) or _UNKEPT.search(name):
             continue
         plain = storable(value) if isinstance(value, str) else value
         room -= len(name) + len(str(plain))

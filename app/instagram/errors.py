@@ -72,8 +72,11 @@ SENTENCES = {
 
 class CallFailed(Exception):
     """A call brought nothing. `code` is a word of at most 32 characters ("230", "100/33", "timeout"), `sentence` is
-    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is set in scope FIELD.
+    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is set in scope FIELD. `raw` is what
+    may be kept of the answer, where there was one.
     """
+
+    raw: dict[str, Any] | None = None
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
 
-from app.identities import asking, export, listing, why
+from app.identities import asking, export, listing, reasons, why
 from app.identities.listing import Wanted
 from app.inbox import frame
 from app.inbox.frame import Desk
@@ -33,7 +33,7 @@ def index() -> Response:
         want=want,
         shown=shown,
         counts=listing.counts(viewer, desk.account_id),
-        reasons=why.VERDICTS,
+        reasons=reasons.MEANINGS,
         account=desk.ig_account_id,
         operates=viewer.may(Role.OPS),
     )

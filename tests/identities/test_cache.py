@@ -27,6 +27,14 @@ def test_a_name_is_kept_for_a_day_under_account_and_participant(redis: Redis) ->
     assert 86_390 < int(redis.ttl(KEY)) <= 86_400
 
 
+def test_how_long_a_name_is_still_kept_is_known(redis: Redis) -> None:
+    assert cache.seconds_left(MAISON_LUNE, LEA) == 0
+    cache.write(MAISON_LUNE, SEEN)
+    assert cache.seconds_left(MAISON_LUNE, LEA) == pytest.approx(86_400, abs=5)
+    with settings.using(redis_url="redis://127.0.0.1:1/0"):
+        assert cache.seconds_left(MAISON_LUNE, LEA) is None
+
+
 def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
     cache.write(MAISON_LUNE, SEEN)
     redis.set(f"instagram:profile:{ATELIER_NORD}:{LEA}", redis.get(KEY) or b"")

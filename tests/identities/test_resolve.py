@@ -278,3 +278,12 @@ def test_a_redis_that_loses_the_cache_costs_a_call_and_no_name(account: Account,
     redis.flushall()
     assert asked(account, LEA)[0].sighting is not None
     assert len(noted()) == 2
+
+
+def test_a_refused_call_keeps_its_answer_without_secrets_and_traces(account: Account) -> None:
+    people_wrote(SHY)
+    resolve.waiting(account.id)
+    kept = identity(SHY).raw_answer
+    assert kept is not None
+    assert kept["error"]["code"] == 230
+    assert "trace" not in str(kept)

@@ -1,0 +1,66 @@
+"""Where a name was looked for, and what was found there."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import update
+
+from app import clock, settings
+from app.db import transaction
+from app.identities import cache, sighting
+from app.identities.places import Place
+from app.identities.sighting import Sighting
+from app.models.identity import Identity, Lookup, Purpose, Source
+from app.models.inbox import Account
+from tests.cast import LEA, MAISON_LUNE, SHY, an_account, people_wrote
+from tests.identities.test_why import about, asked
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    account = an_account()
+    people_wrote(LEA, SHY)
+    return account
+
+
+def places(account: Account, who: str) -> dict[str, Place]:
+    return {place.label: place for place in about(account, who).places}
+
+
+def findings(account: Account, who: str) -> list[str]:
+    return [place.finding for place in places(account, who).values()]
+
+
+def test_nothing_was_asked_yet(account: Account) -> None:
+    assert findings(account, SHY) == ["Not read", "Empty", "Empty", "Not asked"]
+
+
+def test_a_refused_profile_and_a_page_without_the_name_are_told_apart(account: Account) -> None:
+    asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
+    with transaction.write() as tx:
+        read = {"call": "conversations", "purpose": Purpose.SYNC, "http_status": 200, "at": clock.now()}
+        asked_of = {"account_id": account.id, **read}
+        tx.execute(tx.insert(Lookup).values(**asked_of))
+    assert findings(account, SHY) == ["Empty", "Empty", "Empty", "Refused"]
+    assert places(account, SHY)["Profile API"].told == "1 call, last one refused."
+
+
+def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account, redis: Redis) -> None:
+    seen = Sighting(LEA, "lea.moreau", "Léa", None, Source.PROFILE, clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    cache.write(MAISON_LUNE, seen)
+    asked(account, LEA, http_status=200, code=None, answer="username, name", took_ms=312)
+    found = places(account, LEA)
+    assert [place.finding for place in found.values()] == ["Not read", "Hit", "Fresh", "Found"]
+    assert found["Redis"].seconds_left == pytest.approx(86_400, abs=5)
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(last_success_at=clock.now() - timedelta(days=8)))
+    assert findings(account, LEA)[2] == "Stale"
+
+
+def test_a_redis_that_is_away_is_said(account: Account) -> None:
+    with settings.using(redis_url="redis://127.0.0.1:1/0"):
+        assert places(account, LEA)["Redis"].finding == "Away"
