@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 T ?= tests
 .DEFAULT_GOAL := help
-.PHONY: chaos help run test lint fix bench migration reset
+.PHONY: audit chaos help run test lint fix bench migration reset
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,7 +16,11 @@ test: .venv/dev.stamp ## Run the tests, all of them or those under T=path
 	@$(BIN)/python -m pytest $(T)
 
 lint: .venv/dev.stamp ## Check style, types, layers and templates
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
+	  && $(BIN)/python .ci/audit.py
+
+audit: .venv/dev.stamp ## Ask whether anything is known against a dependency; a release must pass this
+	@$(BIN)/python .ci/audit.py --release
 
 fix: .venv/dev.stamp ## Mend what the style checks can mend by themselves
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from app import clock, queue, redis_client, settings
 from app.accounts import health
@@ -24,7 +23,6 @@ FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
 SILENT = timedelta(seconds=30)  # after which the scheduler counts as dead (reliability.md F46)
 WORKER_SILENT = timedelta(seconds=45)  # an idle worker gives a sign of life every fifteen seconds
 LONG_WAIT = timedelta(minutes=1)
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Level(StrEnum):
@@ -98,14 +96,9 @@ def _redis_configuration(told: dict[str, str]) -> Iterator[Finding]:
     if told["appendonly"] != "yes" and not told["save"]:
         says = "It keeps nothing over a restart; queues and budgets are then found again from the database"
         yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
-    if not told["requirepass"] and not _is_private(settings.current().redis_address):
+    if not told["requirepass"] and not settings.is_private(settings.current().redis_address):
         says = "It can be reached over the network without a password"
         yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
-
-
-def _is_private(address: str) -> bool:
-    url = urlsplit(address)
-    return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
 
 
 def _processes() -> Iterator[Finding]:

@@ -21,6 +21,7 @@ OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
 
@@ -153,6 +154,12 @@ def redis_socket_path(data_dir: Path) -> Path:
     return Path("/tmp") / f"nametag-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - made with mode 0700 by the launcher
 
 
+def is_private(redis_address: str) -> bool:
+    """Return whether nobody but this machine, or who knows a password, reaches the Redis at this URL."""
+    url = urlsplit(redis_address)
+    return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
+
+
 def load() -> Settings:
     """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
     values = embedded.read(DOTENV) | dict(os.environ)
@@ -163,9 +170,12 @@ def load() -> Settings:
     else:
         files.insert(0, embedded.with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
     try:
-        return Settings(_env_file=tuple(files))
+        chosen = Settings(_env_file=tuple(files))
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
+    if chosen.production and not is_private(chosen.redis_address):
+        raise SettingsError("REDIS_URL should carry a password in production, or lead to this machine alone.")
+    return chosen
 
 
 _override: list[Settings] = []
@@ -205,8 +215,9 @@ def _refuse_unknown(values: dict[str, str]) -> None:
 
 def _refuse_sandbox(values: dict[str, str]) -> None:
     for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
-        if urlsplit(values.get(name, "")).hostname in ("127.0.0.1", "::1", "localhost"):
-            raise SettingsError(f"{name} should be Meta's address in production, not a sandbox on this machine.")
+        url = urlsplit(values.get(name) or "https://")
+        if url.scheme != "https" or url.hostname in LOOPBACK:
+            raise SettingsError(f"{name} should be Meta's https address in production, not a sandbox on this machine.")
     if ":" in values.get("MEDIA_HOSTS", ""):
         raise SettingsError("MEDIA_HOSTS should be host names alone in production; a port is for a sandbox.")
 

@@ -61,6 +61,7 @@ def test_redis_away_is_wrong(tmp_path: Path) -> None:
         assert [each.part for each in wrong()] == ["redis"]
 
 
+@pytest.mark.row("S45", "F8")
 @pytest.mark.usefixtures("well")
 def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     before = str(redis.config_get("maxmemory-policy")["maxmemory-policy"])
@@ -77,17 +78,23 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("address", "private"),
-    [
-        ("unix:///run/redis.sock", True),
-        ("redis://localhost:6379/0", True),
-        ("redis://:secret@redis.example:6379/0", True),
-        ("redis://redis.example:6379/0", False),
-    ],
-)
-def test_a_redis_for_everyone_is_told_from_a_private_one(address: str, private: bool) -> None:
-    assert doctor._is_private(address) is private
+@pytest.mark.row("S45")
+@pytest.mark.usefixtures("well")
+def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very server of the tests, as if its address led over the network."""
+    monkeypatch.setattr(settings, "is_private", lambda _address: False)
+    before = str(redis.config_get("appendonly")["appendonly"])
+    redis.config_set("appendonly", "no")
+    try:
+        found = [each for each in of("redis") if each.level is Level.WARNING]
+    finally:
+        redis.config_set("appendonly", before)
+    assert [each.says for each in found] == [
+        "It keeps nothing over a restart; queues and budgets are then found again from the database",
+        "It can be reached over the network without a password",
+    ]
+    assert all(each.mend for each in found)
+    assert wrong() == []
 
 
 @pytest.mark.usefixtures("well")

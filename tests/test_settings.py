@@ -103,21 +103,56 @@ def test_production_wants_secrets_of_its_own(folder: Path, monkeypatch: pytest.M
     assert "SECRET_KEY is required" in refusal(monkeypatch, NAMETAG_ENV="production")
 
 
-def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = {
-        "SECRET_KEY": "0123456789abcdef0123",
-        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "META_APP_SECRETS": "one,two",
-        "META_VERIFY_TOKEN": "verify",
-    }
-    line = refusal(
-        monkeypatch, NAMETAG_ENV="production", GRAPH_FACEBOOK_URL="http://127.0.0.1:8010/facebook", **secrets
-    )
-    assert line.startswith("GRAPH_FACEBOOK_URL")
-    monkeypatch.delenv("GRAPH_FACEBOOK_URL")
-    assert refusal(monkeypatch, MEDIA_HOSTS="fbcdn.net,127.0.0.1:5061").startswith("MEDIA_HOSTS")
-    monkeypatch.delenv("MEDIA_HOSTS")
+PRODUCTION = {
+    "NAMETAG_ENV": "production",
+    "SECRET_KEY": "0123456789abcdef0123",
+    "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+    "META_APP_SECRETS": "one,two",
+    "META_VERIFY_TOKEN": "verify",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRAPH_FACEBOOK_URL", "http://127.0.0.1:8010/facebook"),
+        ("GRAPH_INSTAGRAM_URL", "https://localhost:8010"),
+        ("GRAPH_INSTAGRAM_URL", "http://graph.instagram.com"),
+        ("MEDIA_HOSTS", "fbcdn.net,127.0.0.1:5061"),
+    ],
+)
+def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert refusal(monkeypatch, **PRODUCTION | {name: value}).startswith(name)
+    monkeypatch.delenv(name)
     assert settings.load().meta_app_secrets == ("one", "two")
+
+
+@pytest.mark.row("S45")
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("unix:///run/redis.sock", True),
+        ("redis://localhost:6379/0", True),
+        ("redis://[::1]:6379/0", True),
+        ("rediss://:secret@redis.example:6379/0", True),
+        ("redis://redis.example:6379/0", False),
+        ("redis://user@redis.example:6379/0", False),
+        ("redis://10.0.0.4:6379/0", False),
+    ],
+)
+def test_production_refuses_a_redis_that_anybody_on_the_network_reaches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, private: bool
+) -> None:
+    assert settings.is_private(address) is private
+    if private:
+        monkeypatch.setenv("REDIS_URL", address)
+        for name, value in PRODUCTION.items():
+            monkeypatch.setenv(name, value)
+        assert settings.load().redis_address == address
+    else:
+        assert refusal(monkeypatch, **PRODUCTION, REDIS_URL=address).startswith("REDIS_URL")
+        monkeypatch.setenv("NAMETAG_ENV", "development")
+        assert settings.load().redis_address == address
 
 
 def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_each_part_says_first_what_it_needs(path: Path) -> None:
     assert path.read_text().startswith("{#")
 
 
+@pytest.mark.row("S56")
 def test_vendored_files_are_what_was_released() -> None:
     vendor = TEMPLATES.parent / "static" / "vendor"
     lines = (line.split() for line in (vendor / "SHA256SUMS").read_text().splitlines())
