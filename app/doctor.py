@@ -14,7 +14,6 @@ from app.db.engine import is_sqlite
 from app.db.transaction import DatabaseAway
 from app.identities import resolve
 from app.ingest import dead_letters
-from app.models.inbox import AccountState
 from app.redis_client import RedisAway
 from app.runs import beats
 from app.viewer import Viewer
@@ -130,9 +129,13 @@ def _accounts(viewer: Viewer) -> Iterator[Finding]:
 def _account(found: Health) -> Iterator[Finding]:
     account = found.account
     part = f"account {account.ig_account_id}"
-    if account.state is AccountState.RECONNECT:
-        says = account.state_reason or "Its token is no longer accepted"
-        yield Finding(part, Level.WRONG, says, f"Reconnect it: `nametag account add --ig-account-id {part[8:]} …`.")
+    if not found.token.well:
+        level = Level.WARNING if found.token.works else Level.WRONG
+        mend = f"Reconnect it: `nametag account add --ig-account-id {account.ig_account_id} …`."
+        yield Finding(part, level, found.token.says, mend)
+    if found.refused:
+        says = f"Its owner did not give {', '.join(found.refused)}"
+        yield Finding(part, Level.WRONG, says, "Connect it again and allow everything that is asked for.")
     if found.missing:
         says = f"Not subscribed to {', '.join(found.missing)}"
         yield Finding(part, Level.WRONG, says, f"Run `nametag account check {account.ig_account_id}`.")

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import FrameType
 
 from app import audit, clock, queue
-from app.accounts import health
+from app.accounts import health, tokens
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
@@ -120,6 +120,7 @@ DUTIES: dict[Callable[[], None], float] = {
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,
     health.mend_all: DAY_SECONDS,
+    tokens.refresh_due: HOUR_SECONDS,
     search.tidy: DAY_SECONDS,
 }
 NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring, search.tidy)  # or every restart would spend calls on them

@@ -1,20 +1,22 @@
 """Connecting accounts: whose token is it, keep it hidden, forget it again. The only writer of account rows but for
-their state (calls/breaker) and the time of their last webhook (ingest/apply).
+their state (calls/breaker), the life of their token (tokens) and the time of their last webhook (ingest/apply).
 """
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from app import audit, clock, queue, text
 from app.accounts import health, listing
 from app.accounts.listing import ListedAccount
 from app.calls import gate
+from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import Secret
-from app.errors import Invalid, Unavailable
+from app.errors import Conflict, Forbidden, Invalid, Unavailable
 from app.instagram.answers import Me
 from app.instagram.errors import CallFailed, Reason
 from app.models.inbox import Account, AccountState, Login
@@ -28,7 +30,7 @@ _TOKENS_FAULT = (Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, 
 
 def add(
     viewer: Viewer,
-    ig_account_id: str,
+    ig_account_id: str | None,
     *,
     login: str,
     token: str,
@@ -41,91 +43,135 @@ def add(
 ) -> ListedAccount:
     """Connect an account, or give a connected one a new token; what is known of it already stays.
 
-    `check` asks Meta whose token it is: raises Invalid when it is another account's or does not work, and Unavailable
-    when Meta does not answer. `history` has its past conversations read. `own_ids` are further ids under which Meta
-    names the account (instagram-platform.md 2).
+    `check` asks Meta whose token it is, and may leave out the id: raises Invalid when it is another account's or does
+    not work, and Unavailable when Meta does not answer. `history` has its past conversations read. `own_ids` are
+    further ids under which Meta names the account (instagram-platform.md 2).
     """
     viewer.require(Role.ADMIN)
     own = [number for number in (*own_ids, page_id) if number]
-    _require_valid(ig_account_id, own, token, login)
-    answer = _whose(ig_account_id, Login(login), token) if check else None
-    own += [number for number in (answer.ig_app_scoped_id, answer.ig_page_id) if number] if answer else []
-    known = {
-        "username": text.clean_name(username) or (text.clean_name(answer.username) if answer else None),
-        "ig_page_id": page_id or (answer.ig_page_id if answer else None),
-        "ig_app_scoped_id": answer.ig_app_scoped_id if answer else None,
-        "location_id": text.clean_name(location_id),
-    }
-    with transaction.write() as tx:
-        account = _row(tx, ig_account_id)
-        account.login, account.token = Login(login), Secret.hide(token)
-        account.state, account.state_reason = AccountState.CONNECTED, None
-        account.own_ids = sorted({*account.own_ids, *own} - {ig_account_id})
-        for column, value in known.items():
-            setattr(account, column, value or getattr(account, column))
-        tx.session.flush()
-        tx.touch(account.id)
-        audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
-        account_id = account.id
-    if check:
-        health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
-    if check and history:
-        queue.enqueue_once(queue.SYNC, account_id)
-    return listing.by_ig_id(viewer, ig_account_id)
+    _require_valid(ig_account_id, own, token, login, check=check)
+    me = _whose(ig_account_id, Login(login), token) if check else None
+    known = _known(me) | _said(username=text.clean_name(username), ig_page_id=page_id)
+    known |= _said(location_id=text.clean_name(location_id))
+    fresh = {"token": Secret.hide(token), "token_expires_at": None, "permissions": None}
+    named = ig_account_id or (me.ig_account_id if me else "")
+    account_id = _keep(viewer, named, Login(login), fresh, known, own)
+    return _begin(viewer, account_id, named, subscribe=check, history=check and history)
+
+
+def consented(viewer: Viewer, login: Login, found: Consented) -> ListedAccount:
+    """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
+    viewer.require(Role.ADMIN)
+    token = found.token
+    granted = None if token.permissions is None else list(token.permissions)
+    fresh = {"token": Secret.hide(token.value), "token_expires_at": token.expires_at, "permissions": granted}
+    account_id = _keep(viewer, found.me.ig_account_id, login, fresh, _known(found.me), ())
+    return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
 def check(viewer: Viewer, ig_account_id: str) -> str | None:
-    """Ask Meta whether the account's token works; returns None when it does, else what is wrong. Raises NotFound."""
+    """Ask Meta whether the account's token works and its webhooks are subscribed, and subscribe what is missing.
+
+    Returns None when all is well, else what is wrong. Raises NotFound.
+    """
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
         gate.me(account.id)
     except CallFailed as failure:
         return failure.sentence
-    return None
+    missing = health.mend(account.id)
+    return f"Meta does not deliver {', '.join(missing)}; see to the app's webhooks" if missing else None
 
 
 def remove(viewer: Viewer, ig_account_id: str) -> None:
-    """Forget an account with everything that belongs to it: token, conversations, identities, runs. Raises NotFound."""
+    """Forget an account: its token and its place in every list now, the rest soon, in chunks. Raises NotFound."""
     viewer.require(Role.ADMIN)
     account = listing.by_ig_id(viewer, ig_account_id)
     with transaction.write() as tx:
         audit.note(tx, viewer, Action.ACCOUNT_REMOVED, account_id=account.id)
-        tx.execute(delete(Account).where(Account.id == account.id))
+        gone = {"state": AccountState.DELETING, "token": None, "location_id": None}
+        tx.execute(update(Account).where(Account.id == account.id).values(**gone))
         tx.touch(account.id)
 
 
-def _require_valid(ig_account_id: str, own: Iterable[str], token: str, login: str) -> None:
-    if not IG_ID.fullmatch(ig_account_id):
-        raise Invalid({"ig_account_id": "The account id should be the digits of a professional account id."})
+def sentence(failure: CallFailed) -> str:
+    """Return what to tell somebody whose token or consent Meta refused; raises Unavailable when Meta was away."""
+    if failure.reason not in _TOKENS_FAULT:
+        raise Unavailable("Graph API") from failure
+    return f"{failure.sentence}."
+
+
+def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, login: str, *, check: bool) -> None:
+    wrong = {}
+    if not check and ig_account_id is None:
+        wrong["ig_account_id"] = "The account id is needed when Meta is not asked."
+    if ig_account_id is not None and not IG_ID.fullmatch(ig_account_id):
+        wrong["ig_account_id"] = "The account id should be the digits of a professional account id."
     if not all(IG_ID.fullmatch(number) for number in own):
-        raise Invalid({"own_ids": "Every further id of the account should be digits."})
+        wrong["own_ids"] = "Every further id of the account should be digits."
     if not TOKEN.fullmatch(token):
-        raise Invalid({"token": "The token should be one word without spaces, read from standard input."})
+        wrong["token"] = "The token should be one word without spaces."  # noqa: S105 - a sentence
     if login not in set(Login):
-        raise Invalid({"login": "The login should be instagram or facebook."})
+        wrong["login"] = "The login should be instagram or facebook."
+    if wrong:
+        raise Invalid(wrong)
 
 
-def _whose(ig_account_id: str, login: Login, token: str) -> Me:
+def _whose(ig_account_id: str | None, login: Login, token: str) -> Me:
     try:
         answer = gate.try_token(login, token)
     except CallFailed as failure:
-        if failure.reason in _TOKENS_FAULT:
-            raise Invalid({"token": f"{failure.sentence}."}) from failure
-        raise Unavailable("Graph API") from failure
-    if answer.ig_account_id != ig_account_id:
-        sentence = f"The token belongs to account {answer.ig_account_id}, not to {ig_account_id}."
-        raise Invalid({"token": sentence})
+        raise Invalid({"token": sentence(failure)}) from failure
+    if ig_account_id is not None and answer.ig_account_id != ig_account_id:
+        other = f"The token belongs to account {answer.ig_account_id}, not to {ig_account_id}."
+        raise Invalid({"token": other})
     return answer
 
 
-def _row(tx: Tx, ig_account_id: str) -> Account:
+def _known(me: Me | None) -> dict[str, Any]:
+    if me is None:
+        return {}
+    return _said(username=text.clean_name(me.username), ig_page_id=me.ig_page_id, ig_app_scoped_id=me.ig_app_scoped_id)
+
+
+def _said(**columns: str | None) -> dict[str, Any]:
+    return {column: value for column, value in columns.items() if value}
+
+
+def _keep(
+    viewer: Viewer,
+    ig_account_id: str,
+    login: Login,
+    fresh: dict[str, Any],
+    known: dict[str, Any],
+    own: Iterable[str],
+) -> int:
+    with transaction.write() as tx:
+        account = _row(tx, viewer, ig_account_id, login)
+        named = {*account.own_ids, *own, known.get("ig_app_scoped_id"), known.get("ig_page_id")}
+        account.own_ids = sorted(number for number in named - {ig_account_id} if number)
+        connected = {"login": login, "state": AccountState.CONNECTED, "state_reason": None, "token_at": clock.now()}
+        tried = {"token_tried_at": None, "token_problem": None}
+        for column, value in (known | fresh | connected | tried).items():
+            setattr(account, column, value)
+        tx.session.flush()
+        audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
+        tx.touch(account.id)
+        return account.id
+
+
+def _row(tx: Tx, viewer: Viewer, ig_account_id: str, login: Login) -> Account:
     account = tx.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one_or_none()
+    if viewer.account_ids is not None and (account is None or account.id not in viewer.account_ids):
+        raise Forbidden("Your own accounts are chosen by others; ask an admin of all accounts to connect this one.")
     if account is None:
-        account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=Login.INSTAGRAM)
+        account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=login)
         tx.session.add(account)
         tx.session.flush()
         _withdraw(tx, account.id)
+    elif account.state is AccountState.DELETING:
+        raise Conflict("This account is being deleted right now. Connect it again in a minute.")
     return account
 
 
@@ -137,3 +183,11 @@ def _withdraw(tx: Tx, account_id: int) -> None:
             if account_id in row.account_ids:
                 left = [each for each in row.account_ids if each != account_id]
                 tx.execute(update(holder).where(holder.id == row.id).values(account_ids=left))
+
+
+def _begin(viewer: Viewer, account_id: int, ig_account_id: str, *, subscribe: bool, history: bool) -> ListedAccount:
+    if subscribe:
+        health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
+    if history:
+        queue.enqueue_once(queue.SYNC, account_id)
+    return listing.by_ig_id(viewer, ig_account_id)

@@ -9,9 +9,10 @@ from itertools import pairwise
 from sqlalchemy import select, update
 
 from app import clock
-from app.accounts import listing
+from app.accounts import listing, tokens
 from app.accounts.listing import ListedAccount
-from app.calls import gate
+from app.accounts.tokens import Life
+from app.calls import consent, gate
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
@@ -32,23 +33,33 @@ PATIENCE = 2  # times the longest pause of the rhythm
 class Health:
     """How an account is. `silent` says that nothing has come for far longer than is usual with it.
 
-    `missing` are webhook fields that it was not subscribed to when Meta was last asked, at `checked_at`.
+    `missing` are webhook fields that it was not subscribed to when Meta was last asked, at `checked_at`; `permissions`
+    are those of the `needed` ones that its owner gave, None where nobody has said.
     """
 
     account: ListedAccount
     silent: bool
     missing: tuple[str, ...]
     checked_at: datetime | None
+    token: Life
+    permissions: tuple[str, ...] | None
+    needed: tuple[str, ...]
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The permissions that the owner is known not to have given."""
+        return () if self.permissions is None else tuple(each for each in self.needed if each not in self.permissions)
 
     @property
     def well(self) -> bool:
         """Whether nothing needs to be mended."""
-        return self.account.state is AccountState.CONNECTED and not self.silent and not self.missing
+        return self.token.well and not (self.silent or self.missing or self.refused)
 
 
 def of_all(viewer: Viewer) -> list[Health]:
     """Return how the accounts are that the viewer may see; asks nobody but the database."""
-    found = select(Account.id, Account.subscription_checked_at, Account.missing_subscriptions)
+    columns = (Account.id, Account.subscription_checked_at, Account.missing_subscriptions, Account.permissions)
+    found = select(*columns, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
     return [
         Health(
@@ -56,13 +67,19 @@ def of_all(viewer: Viewer) -> list[Health]:
             silent=_silent(account),
             missing=tuple(known[account.id].missing_subscriptions or ()),
             checked_at=known[account.id].subscription_checked_at,
+            token=tokens.life(known[account.id]),
+            permissions=_given(known[account.id].permissions),
+            needed=consent.PERMISSIONS[account.login],
         )
         for account in listing.accounts(viewer)
     ]
 
 
-def mend(account_id: int) -> None:
-    """Ask Meta whether the account's webhooks are subscribed, subscribe what is missing, and note what was found."""
+def mend(account_id: int) -> tuple[str, ...]:
+    """Ask Meta whether the account's webhooks are subscribed, subscribe what is missing, and note what was found.
+
+    Returns what is missing all the same; nothing, when that could not be found out.
+    """
     try:
         missing = gate.missing_subscriptions(account_id, mend=True)
         if missing:
@@ -70,17 +87,22 @@ def mend(account_id: int) -> None:
             missing = gate.missing_subscriptions(account_id, mend=False)
     except (CallFailed, Exhausted) as failure:
         logger.warning("the subscription could not be checked", extra={"account": account_id, "reason": str(failure)})
-        return
+        return ()
     with transaction.write() as tx:
         found = {"subscription_checked_at": clock.now(), "missing_subscriptions": list(missing) or None}
         tx.execute(update(Account).where(Account.id == account_id).values(**found))
         tx.touch(account_id)
+    return missing
 
 
 def mend_all() -> None:
     """Check the subscription of every connected account."""
     for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)).all():
         mend(account_id)
+
+
+def _given(permissions: list[str] | None) -> tuple[str, ...] | None:
+    return None if permissions is None else tuple(permissions)
 
 
 def _silent(account: ListedAccount) -> bool:

@@ -21,12 +21,16 @@ _COLUMNS = (
     Account.state_reason,
     Account.connected_at,
     Account.last_webhook_at,
+    Account.token_expires_at,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ListedAccount:
-    """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC."""
+    """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
+
+    `token_expires_at` is None for a token that does not expire, and while it is not known.
+    """
 
     id: int
     ig_account_id: str
@@ -37,6 +41,7 @@ class ListedAccount:
     state_reason: str | None
     connected_at: datetime
     last_webhook_at: datetime | None
+    token_expires_at: datetime | None
 
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:

@@ -9,16 +9,18 @@ from app.calls import breaker, budget, credentials, record
 from app.calls.budget import Grant
 from app.calls.credentials import Called
 from app.calls.record import Call
-from app.instagram import client
+from app.instagram import client, oauth
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.client import PROFILE_FIELDS
 from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.oauth import GivenToken
 from app.models.identity import Purpose
 from app.models.inbox import Login
 
 ME = "me"
 SUBSCRIBED_APPS = "subscribed_apps"
+REFRESH = "refresh"
 PAGE_SECONDS = 20.0  # large pages take their time (instagram-platform.md 8)
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
 ACCOUNT_WEBHOOKS = (
@@ -95,6 +97,16 @@ def missing_subscriptions(account_id: int, *, mend: bool) -> tuple[str, ...]:
     if missing and mend:
         _aside(call, account, lambda: client.subscribe(credential, account.node, wanted), "Subscribed")
     return missing
+
+
+def refreshed(account_id: int) -> GivenToken:
+    """Return a token of 60 more days for an Instagram Login account, noted but not counted.
+
+    Raises CallFailed; NotFound without such an account.
+    """
+    account = credentials.account(account_id)
+    credential = credentials.of(account)
+    return _aside(Call(account_id, REFRESH, Purpose.CHECK), account, lambda: oauth.refreshed(credential), "A new token")
 
 
 def _profile(call: Call, fields: tuple[str, ...]) -> Profile:

@@ -4,8 +4,10 @@ import sys
 
 import click
 
-from app.accounts import connect, listing
+from app.accounts import connect, health, listing
+from app.accounts.listing import ListedAccount
 from app.cli import output
+from app.ingest import forget
 from app.viewer import OPERATOR
 
 
@@ -54,15 +56,11 @@ def add(
 @output.in_app
 def list_(as_json: bool) -> None:
     """List connected accounts."""
-    found = listing.accounts(OPERATOR)
     if as_json:
-        output.show(found)
+        output.show(listing.accounts(OPERATOR))
         return
-    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK")
-    rows = (
-        (each.ig_account_id, each.username, each.login, each.state, each.location_id, each.last_webhook_at)
-        for each in found
-    )
+    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN")
+    rows = ((*_row(found.account), found.token.says) for found in health.of_all(OPERATOR))
     output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
 
 
@@ -71,7 +69,7 @@ def list_(as_json: bool) -> None:
 @output.as_json
 @output.in_app
 def check(ig_account_id: str, as_json: bool) -> None:
-    """Ask Meta whether the token of account ID works; exit 1 when it does not."""
+    """Ask Meta whether the token of account ID works and its webhooks are subscribed; exit 1 when not."""
     problem = connect.check(OPERATOR, ig_account_id)
     if as_json:
         output.show({"igAccountId": ig_account_id, "works": problem is None, "problem": problem})
@@ -91,4 +89,9 @@ def remove(ig_account_id: str, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm(f"Forget {found.username or ig_account_id} with everything that belongs to it?", abort=True)
     connect.remove(OPERATOR, ig_account_id)
+    forget.accounts()
     output.say(f"{found.username or ig_account_id} is forgotten.")
+
+
+def _row(each: ListedAccount) -> tuple[object, ...]:
+    return each.ig_account_id, each.username, each.login, each.state, each.location_id, each.last_webhook_at

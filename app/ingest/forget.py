@@ -48,11 +48,11 @@ def person(viewer: Viewer, conversation_id: int) -> None:
 
 
 def accounts() -> None:
-    """Delete the accounts whose holders asked for it, a chunk at a time, and note when nothing of them is left."""
-    waiting = select(Deletion.code, Deletion.account_id).where(Deletion.done_at.is_(None))
-    for code, account_id in db.session.execute(waiting).all():
-        if account_id is not None:
-            _account(account_id)
+    """Delete the accounts that were removed or whose holders asked for it, a chunk at a time, and note it."""
+    asked = db.session.scalars(select(Deletion.code).where(Deletion.done_at.is_(None))).all()
+    for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.DELETING)).all():
+        _account(account_id)
+    for code in asked:
         with transaction.write() as tx:
             tx.execute(update(Deletion).where(Deletion.code == code).values(done_at=clock.now(), account_id=None))
 
@@ -81,7 +81,7 @@ def _account(account_id: int) -> None:
         tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
         tx.execute(delete(Account).where(Account.id == account_id))
         tx.touch(account_id)
-    logger.warning("an account was deleted because its holder asked for it", extra={"account": account_id})
+    logger.warning("an account was deleted", extra={"account": account_id})
 
 
 def _traces(tx: Tx, account_id: int, ig_participant_id: str) -> None:

@@ -9,6 +9,7 @@ from app.instagram import errors, reading, strict, usage, wire
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.usage import Usage
 from app.instagram.wire import Answer
 from app.text import storable
 
@@ -17,6 +18,8 @@ CONVERSATION_FIELDS = ("id", "updated_time", "participants")
 MESSAGE_FIELDS = "id,created_time,from,to,message,attachments,shares{link},story,reply_to,is_unsupported"
 ME_FIELDS = ("id", "user_id", "username", "account_type")
 PAGE_FIELDS = ("id", "instagram_business_account{id,username}")
+MOST_PAGES = "100"  # of one person; more would need paging
+PERSONS_TOKEN = "This is the token of a person; connect with the token of the Page"  # noqa: S105 - a sentence
 PROFILE_BYTES = 1024 * 1024  # after unpacking (reliability.md S38)
 PAGE_BYTES = 8 * 1024 * 1024
 RAW_CHARACTERS = 4000
@@ -84,19 +87,36 @@ def page(credential: Credential) -> Me:
     For a Page token `/me` is the Page, which knows its account under `instagram_business_account` (Meta's reference of
     the Page; instagram-platform.md has no word on it).
     """
-    answer, body = _get(credential, "me", fields=PAGE_FIELDS)
-    account = strict.mapping(body, "instagram_business_account")
-    if not account:
+    try:
+        answer, body = _get(credential, "me", fields=PAGE_FIELDS)
+    except CallFailed as failure:
+        if failure.reason is not Reason.FIELD:
+            raise
+        status = failure.http_status
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "person", PERSONS_TOKEN, http_status=status) from None
+    found = _linked(body, usage.read(answer.headers, now=clock.now()))
+    if found is None:
         sentence = "The Page has no Instagram account; reconnect the account"
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
-    return Me(
-        ig_account_id=strict.required(account, "id"),
-        ig_app_scoped_id=None,
-        username=strict.text(account, "username"),
-        account_type=None,
-        ig_page_id=strict.required(body, "id"),
-        usage=usage.read(answer.headers, now=clock.now()),
+    return found
+
+
+def pages(credential: Credential) -> list[tuple[Me, str]]:
+    """Return the Instagram accounts of a person's Pages, each with the token of its Page; raises CallFailed."""
+    fields = (*PAGE_FIELDS, "access_token")
+    answer, body = _get(
+        credential, "me", "accounts", fields=fields, paging={"limit": MOST_PAGES}, most_bytes=PAGE_BYTES
     )
+    said = usage.read(answer.headers, now=clock.now())
+    found = ((_linked(each, said), strict.text(each, "access_token")) for each in strict.items(body, "data"))
+    return [(account, token) for account, token in found if account and token]
+
+
+def permissions(credential: Credential) -> frozenset[str]:
+    """Return the permissions that a person gave the app; raises CallFailed."""
+    _, body = _get(credential, "me", "permissions", fields=("permission", "status"))
+    given = (each for each in strict.items(body, "data") if each.get("status") == "granted")
+    return frozenset(strict.required(each, "permission") for each in given)
 
 
 def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
@@ -114,6 +134,20 @@ def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
     """Subscribe an account or Page to webhook fields; raises CallFailed."""
     wanted = {"subscribed_fields": ",".join(fields)}
     _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+
+
+def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
+    account = strict.mapping(page, "instagram_business_account")
+    if not account:
+        return None
+    return Me(
+        ig_account_id=strict.required(account, "id"),
+        ig_app_scoped_id=None,
+        username=strict.text(account, "username"),
+        account_type=None,
+        ig_page_id=strict.required(page, "id"),
+        usage=said,
+    )
 
 
 def _get(

@@ -146,6 +146,7 @@ _BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
 }
 _BUSINESS_LIMITS = range(80000, 80100)  # 80001 Pages, 80002 Instagram, 80006 Messenger, others alike
 _REFUSED_FIELD = re.compile(r"nonexisting field \((\w{1,64})\)")
+_OTHER_APP = "The token is another app's than the first of META_APP_SECRETS belongs to, or that secret is wrong"
 _TOKEN_TEXTS = (
     ("cannot access the app till you log in", _LOG_IN_FIRST),
     ("Session key is malformed", _LOG_IN_FIRST),
@@ -173,6 +174,8 @@ def judge(
     scope, reason, sentence = _verdict(http_status, code, subcode, transient=transient)
     if field:
         scope, reason, sentence = Scope.FIELD, Reason.FIELD, f"Instagram refused the field {field}"
+    elif code == 100 and "appsecret_proof" in message:
+        sentence = _OTHER_APP
     elif code == 190:
         sentence = next((ours for theirs, ours in _TOKEN_TEXTS if theirs in message), sentence)
     elif scope is Scope.PERSON and not of_person:

@@ -47,10 +47,16 @@ def get(
 
 
 def post(
-    url: str, *, parameters: Mapping[str, str], headers: Mapping[str, str], seconds: float, most_bytes: int
+    url: str,
+    *,
+    parameters: Mapping[str, str],
+    headers: Mapping[str, str],
+    seconds: float,
+    most_bytes: int,
+    form: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Return the answer to one POST without a body; everything else is as with `get`."""
-    return _exchanged(_Exchange("POST", url, parameters, headers, seconds, most_bytes), seconds)
+    """Return the answer to one POST, its body a form or empty; everything else is as with `get`."""
+    return _exchanged(_Exchange("POST", url, parameters, headers, seconds, most_bytes, form), seconds)
 
 
 def _exchanged(exchange: "_Exchange", seconds: float) -> Answer:
@@ -74,9 +80,10 @@ class _Exchange(threading.Thread):
         headers: Mapping[str, str],
         seconds: float,
         most_bytes: int,
+        form: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(name="call", daemon=True)
-        self._request = (method, url, parameters, headers)
+        self._request = (method, url, parameters, headers, form)
         self._seconds = seconds
         self._most_bytes = most_bytes
         self._abandoned = False
@@ -86,12 +93,13 @@ class _Exchange(threading.Thread):
 
     def run(self) -> None:
         _HERE.exchange = self
-        method, url, parameters, headers = self._request
+        method, url, parameters, headers, form = self._request
         try:
             with _session(os.getpid()).request(
                 method,
                 url,
                 params=parameters,
+                data=form,
                 headers=headers,
                 timeout=self._seconds,
                 stream=True,

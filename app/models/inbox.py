@@ -27,7 +27,10 @@ class AccountState(StrEnum):
 
 
 class Account(Model):
-    """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type."""
+    """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type.
+
+    `token_at` is when its token came, `token_tried_at` and `token_problem` tell of the last try to refresh it.
+    """
 
     __tablename__ = "accounts"
 
@@ -40,6 +43,11 @@ class Account(Model):
     ig_app_scoped_id: Mapped[str | None] = mapped_column(IgId)
     own_ids: Mapped[list[str]] = mapped_column(JSON, default=list)
     token: Mapped[Secret | None] = mapped_column(SecretText)
+    token_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    token_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    token_tried_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    token_problem: Mapped[str | None] = mapped_column(Text)
+    permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     state: Mapped[AccountState] = mapped_column(Word(AccountState), default=AccountState.CONNECTED)
     state_reason: Mapped[str | None] = mapped_column(Text)
     connected_at: Mapped[datetime] = mapped_column(UTCDateTime)

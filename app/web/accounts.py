@@ -1,24 +1,72 @@
-"""Accounts: how each is, and reading its conversations back."""
+"""Accounts: how each is, and connecting, checking and removing them."""
 
-from flask import Blueprint, Response
+from collections import defaultdict
 
-from app import queue
-from app.accounts import health, listing
+from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
+from flask import session as cookie
+
+from app import queue, settings
+from app.accounts import cards, connect, consent, listing
+from app.accounts.consent import Attempt
+from app.errors import Invalid
 from app.inbox import frame
 from app.viewer import Role
 from app.web import page, session
 
-blueprint = Blueprint("accounts", __name__, url_prefix="/accounts")
+HOME = "/accounts"
+ATTEMPT = "consent"  # in the cookie: what must come back from Meta
+
+blueprint = Blueprint("accounts", __name__, url_prefix=HOME)
 
 
 @blueprint.get("")
 def index() -> Response:
     """Every account the viewer may see."""
-    viewer = session.viewer()
-    found = health.of_all(viewer)
-    return page.answer(
-        "accounts/page.html", None, desk=frame.desk(viewer), accounts=found, operates=viewer.may(Role.OPS)
-    )
+    return _page()
+
+
+@blueprint.post("")
+def add() -> Response:
+    """Connect an account with a token that was pasted; its id is found out when it was left empty."""
+    form = {name: request.form.get(name, "").strip() for name in ("login", "ig_account_id", "token")}
+    try:
+        added = connect.add(
+            session.viewer(), form["ig_account_id"] or None, login=form["login"], token=form.pop("token")
+        )
+    except Invalid as error:
+        return _page(status=422, wrong=error.fields, form=form)
+    flash(f"{added.username or added.ig_account_id} is connected.")
+    return page.to(HOME)
+
+
+@blueprint.get("/connect/<login>")
+def begin(login: str) -> Response:
+    """Lead an admin to Meta, where an account's owner agrees; nothing is changed but the cookie."""
+    address, attempt = consent.begin(session.viewer(), login, back_url=_back(login))
+    cookie[ATTEMPT] = [attempt.login, attempt.state, attempt.began]
+    return make_response(redirect(address, 303))
+
+
+@blueprint.get("/connected/<login>")
+def finish(login: str) -> Response:
+    """Where Meta sends the owner back: the one GET that changes rows, for the word in the cookie, once."""
+    kept = cookie.pop(ATTEMPT, None)
+    asked = {"state": request.args.get("state", ""), "code": request.args.get("code", "")}
+    attempt = Attempt(*kept) if kept else None
+    try:
+        added = consent.finish(session.viewer(), attempt, login=login, back_url=_back(login), **asked)
+    except Invalid as error:
+        return _page(status=422, wrong=error.fields)
+    flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
+    return page.to(HOME)
+
+
+@blueprint.post("/<ig_account_id>/check")
+def check(ig_account_id: str) -> Response:
+    """Ask Meta whether the token works and the webhooks are subscribed."""
+    problem = connect.check(session.viewer(), ig_account_id)
+    flash(f"{problem}." if problem else "The token works, and webhooks are subscribed.", "bad" if problem else "done")
+    return page.leave(HOME)
 
 
 @blueprint.post("/<ig_account_id>/sync")
@@ -29,4 +77,33 @@ def sync(ig_account_id: str) -> Response:
     account = listing.by_ig_id(viewer, ig_account_id)
     asked = queue.enqueue_once(queue.SYNC, account.id)
     words = "Reading conversations back." if asked else "Redis is away; try again in a minute."
-    return page.done("/accounts", events=page.toast(words, bad=not asked))
+    return page.done(HOME, events=page.toast(words, bad=not asked))
+
+
+@blueprint.post("/<ig_account_id>/remove")
+def remove(ig_account_id: str) -> Response:
+    """Forget an account with everything that belongs to it."""
+    connect.remove(session.viewer(), ig_account_id)
+    flash("The account is removed; what belongs to it is deleted within minutes.")
+    return page.leave(HOME)
+
+
+def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[str, str] | None = None) -> Response:
+    viewer = session.viewer()
+    return page.answer(
+        "accounts/page.html",
+        None,
+        desk=frame.desk(viewer),
+        status=status,
+        cards=cards.of_all(viewer),
+        operates=viewer.may(Role.OPS),
+        administers=viewer.may(Role.ADMIN),
+        offered=consent.offered(),
+        wrong=defaultdict(str, wrong or {}),
+        form=defaultdict(str, form or {}),
+    )
+
+
+def _back(login: str) -> str:
+    scheme = "https" if settings.current().production else request.scheme
+    return url_for("accounts.finish", login=login, _external=True, _scheme=scheme)

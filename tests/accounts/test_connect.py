@@ -10,11 +10,12 @@ from sqlalchemy import select
 from app import settings
 from app.accounts import connect, listing
 from app.db.engine import db
-from app.errors import Forbidden, Invalid, NotFound, Unavailable
-from app.ingest import receive
+from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from app.ingest import forget, receive
 from app.models.inbox import Account, AccountState, Conversation, Login
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.processes import Sandbox
 from tests.cast import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
@@ -24,6 +25,7 @@ from tests.cast import (
     MAISON_LUNE_IGSID,
     a_delivery,
     a_message_event,
+    a_sandbox_account,
     an_account,
     signed,
 )
@@ -32,6 +34,16 @@ from tests.instagram.graph import Graph, always, answer, sampled
 TOKEN = "IGAAcanaryTokenOfATest"
 ME = {"user_id": MAISON_LUNE, "id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune", "account_type": "BUSINESS"}
 PAGE = {"id": ATELIER_NORD_PAGE, "instagram_business_account": {"id": ATELIER_NORD, "username": "atelier.nord"}}
+
+PERSON = (
+    {"code": 100, "message": "(#100) Tried accessing nonexisting field (instagram_business_account)"},
+    "the token of a person",
+)
+UNPROVED = ({"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}, "another app's")
+OTHER_HOST = (
+    {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"},
+    "the other kind of login",
+)
 
 
 @pytest.fixture
@@ -137,6 +149,30 @@ def test_malformed_input_connects_nothing(graph: Graph, changes: dict[str, Any],
     assert graph.requests == []
 
 
+def test_the_id_is_found_out_when_it_is_left_out(graph: Graph) -> None:
+    assert connect.add(OPERATOR, None, login="instagram", token=TOKEN).ig_account_id == MAISON_LUNE
+    with pytest.raises(Invalid, match="needed when Meta is not asked"):
+        connect.add(OPERATOR, None, login="instagram", token=TOKEN, check=False)
+
+
+@pytest.mark.parametrize(("known", "login"), [(PERSON, "facebook"), (UNPROVED, "facebook"), (OTHER_HOST, "instagram")])
+def test_a_token_that_cannot_do_says_why(graph: Graph, known: tuple[dict[str, Any], str], login: str) -> None:
+    error, says = known
+    graph.say = always(answer({"error": error}, status=400))
+    with pytest.raises(Invalid, match=says):
+        connect.add(OPERATOR, None, login=login, token=TOKEN)
+    assert listing.accounts(OPERATOR) == []
+
+
+def test_an_admin_of_some_accounts_connects_no_other(graph: Graph) -> None:
+    own = an_account(ATELIER_NORD)
+    limited = Viewer(user_id=1, name="Ada", role=Role.ADMIN, account_ids=frozenset({own.id}))
+    with pytest.raises(Forbidden):
+        connect.add(limited, MAISON_LUNE, login="instagram", token=TOKEN)
+    assert [account.ig_account_id for account in listing.accounts(OPERATOR)] == [ATELIER_NORD]
+    connect.add(limited, ATELIER_NORD, login="facebook", token=TOKEN, check=False)
+
+
 def test_only_admins_connect_and_remove(graph: Graph) -> None:
     ops = Viewer(user_id=1, name="Oskar", role=Role.OPS)
     with pytest.raises(Forbidden):
@@ -146,10 +182,11 @@ def test_only_admins_connect_and_remove(graph: Graph) -> None:
         connect.remove(ops, MAISON_LUNE)
 
 
-def test_a_check_says_whether_the_token_works(graph: Graph) -> None:
-    an_account()
+def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
+    a_sandbox_account()
     assert connect.check(OPERATOR, MAISON_LUNE) is None
-    graph.say = always(sampled("profile-error-190"))
+    assert row().subscription_checked_at is not None
+    meta.post("faults", mode="190")
     problem = connect.check(OPERATOR, MAISON_LUNE)
     assert problem
     assert listing.by_ig_id(OPERATOR, MAISON_LUNE).state is AccountState.RECONNECT
@@ -164,6 +201,10 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
         body = a_delivery(a_message_event(LEA, recipient=ig_account_id), ig_account_id=ig_account_id)
         receive.delivery(body, signed(body)["X-Hub-Signature-256"])
     connect.remove(OPERATOR, MAISON_LUNE)
+    assert row().token is None
+    with pytest.raises(Conflict, match="being deleted"):
+        connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN, check=False)
+    forget.accounts()
     assert [account.ig_account_id for account in listing.accounts(OPERATOR)] == [ATELIER_NORD]
     assert db.session.scalars(select(Conversation.account_id)).all() == [other.id]
     with pytest.raises(NotFound):
@@ -174,6 +215,7 @@ def test_who_was_limited_to_a_removed_account_does_not_see_the_next(app: Flask) 
     first = connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="IGAAone", check=False)
     secret = api_tokens.create(OPERATOR, "crm", ["read"], [first.id])
     connect.remove(OPERATOR, MAISON_LUNE)
+    forget.accounts()
     connect.add(OPERATOR, ATELIER_NORD, login="facebook", token="EAAtwo", check=False)
     token = api_tokens.presented(secret)
     assert token is not None

@@ -1,23 +1,56 @@
 """The page of accounts."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urlencode
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from app import queue
+from app import clock, queue, settings
 from app.db import transaction
+from app.db.engine import db
 from app.models.inbox import Account
+from app.sandbox.accounts import APP_ID
 from app.viewer import Role
-from tests.cast import MAISON_LUNE, an_account
+from tests.accounts.consents import chosen
+from tests.bed.processes import Sandbox
+from tests.cast import MAISON_LUNE, a_sandbox_account, an_account
+from tests.sandbox.calls import INSTAGRAM_TOKEN
 from tests.web.browsing import click, signed_in
+
+
+@pytest.fixture
+def database(sqlite_database: str) -> str:
+    """One kind is enough for a page: the rooms behind it are tested on both."""
+    return sqlite_database
 
 
 @pytest.fixture
 def ops(app: Flask) -> FlaskClient:
     an_account()
     return signed_in(app)
+
+
+@pytest.fixture
+def admin(meta: Sandbox, app: Flask) -> Iterator[FlaskClient]:
+    with settings.using(meta_app_id=APP_ID, meta_instagram_app_id=APP_ID):
+        yield signed_in(app, Role.ADMIN)
+
+
+def accounts() -> list[Account]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Account).order_by(Account.id)))
+
+
+def led_back(admin: FlaskClient, login: str = "instagram", choice: str = "allow") -> str:
+    """Go to Meta and choose there; return the address that Meta sends the browser to."""
+    away = admin.get(f"/accounts/connect/{login}")
+    assert away.status_code == 303
+    return f"/accounts/connected/{login}?{urlencode(chosen(away.headers['Location'], choice))}"
 
 
 def test_a_healthy_account_is_shown_as_such_and_never_its_token(ops: FlaskClient) -> None:
@@ -49,4 +82,97 @@ def test_agents_look_only(app: Flask) -> None:
 
 
 def test_without_an_account_the_page_says_what_to_do(app: Flask) -> None:
-    assert "nametag account add" in signed_in(app).get("/accounts").text
+    page = signed_in(app, Role.ADMIN).get("/accounts").text
+    assert "No account connected" in page
+    assert 'id="connect"' in page
+    assert "Connect with Instagram" not in page  # there is no app
+    assert "An admin connects one" in signed_in(app, Role.OPS).get("/accounts").text
+
+
+def test_a_token_is_pasted_and_never_shown_again(admin: FlaskClient) -> None:
+    wrong = click(admin, "/accounts", htmx=False, login="instagram", token="IGAAwrong", ig_account_id="12ab")
+    assert wrong.status_code == 422
+    assert "digits of a professional account id" in wrong.text
+    assert 'value="12ab"' in wrong.text
+    refused = click(admin, "/accounts", htmx=False, login="instagram", token="IGAAwrong")
+    assert refused.status_code == 422
+    assert "IGAAwrong" not in wrong.text + refused.text
+    assert accounts() == []
+    connected = click(admin, "/accounts", htmx=False, login="instagram", token=INSTAGRAM_TOKEN)
+    assert (connected.status_code, connected.headers["Location"]) == (303, "/accounts")
+    assert [account.ig_account_id for account in accounts()] == [MAISON_LUNE]
+    page = admin.get("/accounts").text
+    assert "maison.lune is connected." in page
+    assert INSTAGRAM_TOKEN not in page
+    assert "is connected." not in admin.get("/accounts").text
+
+
+@pytest.mark.parametrize("login", ["instagram", "facebook"])
+def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClient, login: str) -> None:
+    assert f"/accounts/connect/{login}" in admin.get("/accounts").text
+    assert accounts() == []
+    back = led_back(admin, login)
+    assert accounts() == []
+    assert admin.get(back).headers["Location"] == "/accounts"
+    page = admin.get("/accounts").text
+    assert "Connected: " in page
+    assert "Healthy" in page
+    assert ("5 of 5" if login == "facebook" else "2 of 2") in page
+
+
+def test_what_did_not_begin_in_this_browser_connects_nothing(admin: FlaskClient, app: Flask) -> None:
+    back = led_back(admin)
+    other = signed_in(app, Role.ADMIN, email="eve@example.com")
+    for browser, address in ((other, back), (admin, back.replace("state=", "state=x"))):
+        answer = browser.get(address)
+        assert answer.status_code == 422
+        assert "did not begin here" in answer.text
+    assert "did not begin here" in admin.get(back).text  # the word is gone with the first answer
+    back = led_back(admin)
+    assert admin.get(back).status_code == 303
+    assert admin.get(back).status_code == 422
+    declined = admin.get(led_back(admin, choice="deny"))
+    assert (declined.status_code, "declined at Meta" in declined.text) == (422, True)
+    assert len(accounts()) == 1
+
+
+def test_only_admins_connect_and_remove(ops: FlaskClient) -> None:
+    page = ops.get("/accounts").text
+    assert 'id="connect"' not in page
+    assert "Remove" not in page
+    assert ops.get("/accounts/connect/instagram").status_code == 403
+    assert ops.get("/accounts/connected/instagram?code=c&state=s").status_code == 403
+    assert click(ops, "/accounts", login="instagram", token="IGAA").status_code == 403
+    assert click(ops, f"/accounts/{MAISON_LUNE}/remove").status_code == 403
+
+
+def test_an_account_is_checked_and_removed_with_a_click(admin: FlaskClient, meta: Sandbox) -> None:
+    a_sandbox_account()
+    assert click(admin, f"/accounts/{MAISON_LUNE}/check").headers["HX-Redirect"] == "/accounts"
+    assert "The token works, and webhooks are subscribed." in admin.get("/accounts").text
+    meta.post("faults", mode="190")
+    click(admin, f"/accounts/{MAISON_LUNE}/check")
+    page = admin.get("/accounts").text
+    assert "no longer accepts" in page
+    assert 'href="/accounts/connect/instagram">' in page
+    click(admin, f"/accounts/{MAISON_LUNE}/remove")
+    assert "maison.lune" not in admin.get("/accounts").text
+    assert [account.token for account in accounts()] == [None]
+    assert click(admin, f"/accounts/{MAISON_LUNE}/remove").status_code == 404
+
+
+def test_little_life_and_a_refused_permission_are_said(ops: FlaskClient) -> None:
+    with transaction.write() as tx:
+        soon = clock.now() + timedelta(days=3, hours=1)
+        tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
+    page = ops.get("/accounts").text
+    assert "Reconnect</span>" in page
+    assert "Works for 3 days more; reconnect the account" in page
+    assert "1 of 2 · missing: instagram_business_manage_messages" in page
+
+
+@pytest.mark.row("S41", "F47")
+def test_an_account_whose_key_is_lost_says_so_and_the_rest_goes_on(ops: FlaskClient) -> None:
+    with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
+        assert "It cannot be read with the configured keys" in ops.get("/accounts").text
+        assert ops.get("/inbox").status_code == 200

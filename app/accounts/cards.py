@@ -1,0 +1,49 @@
+"""What the page of accounts shows: how each is, its face, and who spent its calls of this hour."""
+
+from dataclasses import dataclass
+
+from app.accounts import health
+from app.accounts.health import Health
+from app.calls import budget
+from app.calls.budget import Forecast
+from app.identities import display
+from app.models.identity import Purpose
+from app.viewer import Viewer
+
+SPENDERS = {
+    Purpose.LIVE: "people who write",
+    Purpose.BACKFILL: "backfills",
+    Purpose.REFRESH: "refreshes",
+    Purpose.ASKED: "people asked for",
+    Purpose.CHECK: "checks",
+    Purpose.SYNC: "reading back",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One account. `budget` is None while Redis is away; `spent` are (who, calls) of this hour, most first."""
+
+    health: Health
+    initials: str
+    hue: int
+    budget: Forecast | None
+    spent: tuple[tuple[str, int], ...]
+
+
+def of_all(viewer: Viewer) -> list[Card]:
+    """Return a card for every account the viewer may see; asks the database and Redis, never Meta."""
+    return [_card(each) for each in health.of_all(viewer)]
+
+
+def _card(found: Health) -> Card:
+    account = found.account
+    left = budget.forecast(account.id)
+    spent = sorted(left.by_purpose.items(), key=lambda each: -each[1]) if left else []
+    return Card(
+        found,
+        display.initials(account.username or account.ig_account_id),
+        display.hue(account.ig_account_id),
+        left,
+        tuple((SPENDERS[purpose], calls) for purpose, calls in spent),
+    )

@@ -1,0 +1,157 @@
+"""How long tokens live: refreshed weekly against the sandbox, and said early when they are not."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import settings
+from app.accounts import health, tokens
+from app.accounts.tokens import Life
+from app.calls import gate
+from app.db import transaction
+from app.db.engine import db
+from app.db.types import Secret
+from app.models.inbox import Account, AccountState
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import ATELIER_NORD, MAISON_LUNE, a_sandbox_account
+
+OTHER_KEY = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
+
+
+@pytest.fixture
+def database(sqlite_database: str) -> str:
+    """One kind is enough: what is told apart here is Meta's answers."""
+    return sqlite_database
+
+
+def row(ig_account_id: str = MAISON_LUNE) -> Account:
+    db.session.rollback()
+    return db.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one()
+
+
+def token_of(account: Account) -> str:
+    assert account.token is not None
+    return account.token.reveal()
+
+
+def life(ig_account_id: str = MAISON_LUNE) -> Life:
+    db.session.rollback()
+    return next(each.token for each in health.of_all(OPERATOR) if each.account.ig_account_id == ig_account_id)
+
+
+def aged(hands: Hands, *, days: float, left: float | None, ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
+    """Store an account whose token came `days` ago and has `left` more."""
+    now = hands.now()
+    expires_at = None if left is None else now + timedelta(days=left)
+    return a_sandbox_account(ig_account_id, token_at=now - timedelta(days=days), token_expires_at=expires_at, **fields)
+
+
+def test_a_token_is_refreshed_once_a_week(meta: Sandbox, hands: Hands) -> None:
+    aged(hands, days=6.9, left=53)
+    tokens.refresh_due()
+    assert noted() == []
+    hands.forward(hours=3)
+    tokens.refresh_due()
+    account = row()
+    assert token_of(account).startswith("IGAAsandboxFresh")
+    assert account.token_at == hands.now()
+    assert account.token_expires_at is not None
+    assert account.token_expires_at - hands.now() > timedelta(days=59)
+    assert [(each.call, each.answer) for each in noted()] == [("refresh", "A new token")]
+    tokens.refresh_due()
+    assert len(noted()) == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "left", "ig_account_id", "state", "asked"),
+    [
+        (0.9, None, MAISON_LUNE, AccountState.CONNECTED, False),  # younger than 24 hours
+        (1.1, None, MAISON_LUNE, AccountState.CONNECTED, True),  # pasted: its life is found out
+        (1.1, 6, MAISON_LUNE, AccountState.CONNECTED, True),  # little is left
+        (1.1, 50, MAISON_LUNE, AccountState.CONNECTED, False),
+        (61, -1, MAISON_LUNE, AccountState.CONNECTED, False),  # dead for good
+        (8, 50, MAISON_LUNE, AccountState.RECONNECT, False),
+        (8, None, ATELIER_NORD, AccountState.CONNECTED, False),  # a Page's does not end
+    ],
+)
+def test_only_tokens_whose_time_has_come_are_refreshed(
+    meta: Sandbox, hands: Hands, days: float, left: float | None, ig_account_id: str, state: AccountState, asked: bool
+) -> None:
+    aged(hands, days=days, left=left, ig_account_id=ig_account_id, state=state)
+    tokens.refresh_due()
+    assert bool(noted()) is asked
+
+
+def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox, hands: Hands) -> None:
+    aged(hands, days=8, left=50)
+    meta.post("faults", mode="500", call="refresh")
+    tokens.refresh_due()
+    tokens.refresh_due()
+    assert [each.call for each in noted()] == ["refresh"]
+    assert life() == Life(
+        "Works for 50 days more, but was not refreshed: Instagram has a temporary problem", well=False
+    )
+    meta.pull("DELETE", "faults")
+    hands.forward(days=1)
+    tokens.refresh_due()
+    assert life() == Life("Works for 59 days more, and is refreshed every week")
+
+
+def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, hands: Hands) -> None:
+    aged(hands, days=8, left=50)
+    meta.post("faults", mode="190", call="refresh")
+    tokens.refresh_due()
+    assert row().state is AccountState.RECONNECT
+    assert life().reconnect
+
+
+def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = aged(hands, days=8, left=50)
+    refreshed = gate.refreshed
+
+    def meanwhile(account_id: int) -> Any:
+        given = refreshed(account_id)
+        with transaction.write() as tx:
+            tx.session.get_one(Account, account_id).token = Secret.hide("IGAAnewer")
+        return given
+
+    monkeypatch.setattr(gate, "refreshed", meanwhile)
+    tokens.refresh_due()
+    assert token_of(row()) == "IGAAnewer"
+    assert account.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "says", "reconnect"),
+    [
+        ({"left": 53}, "Works for 53 days more, and is refreshed every week", False),
+        ({"left": 1.5}, "Works for 1 day more; reconnect the account", True),
+        ({"left": 6.9}, "Works for 6 days more; reconnect the account", True),
+        ({"left": -1}, "It has expired; reconnect the account", True),
+        ({"left": None}, "Works; how long is known after a day, by its first refresh", False),
+        ({"left": None, "ig_account_id": ATELIER_NORD}, "Works, and does not expire", False),
+        ({"left": 9, "state": AccountState.RECONNECT, "state_reason": "It is dead"}, "It is dead", True),
+    ],
+)
+def test_the_life_of_a_token_is_told_in_words(
+    app: Flask, hands: Hands, fields: dict[str, Any], says: str, reconnect: bool
+) -> None:
+    aged(hands, days=1, **fields)
+    told = life(fields.get("ig_account_id", MAISON_LUNE))
+    assert (told.says, told.reconnect) == (says, reconnect)
+
+
+@pytest.mark.row("S41", "F47")
+def test_a_token_whose_key_is_lost_is_said_to_be_unreadable_and_nothing_else_stops(app: Flask, hands: Hands) -> None:
+    aged(hands, days=1, left=50)
+    with settings.using(token_encryption_keys=OTHER_KEY):
+        a_sandbox_account(ATELIER_NORD)
+        assert "cannot be read" in life().says
+        assert life().reconnect
+        assert life(ATELIER_NORD).well
