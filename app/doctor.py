@@ -12,6 +12,7 @@ from app.accounts.health import Health
 from app.db import migrate
 from app.db.engine import is_sqlite
 from app.db.transaction import DatabaseAway
+from app.errors import Conflict
 from app.identities import resolve
 from app.ingest import dead_letters
 from app.redis_client import RedisAway
@@ -79,6 +80,10 @@ def _redis() -> Iterator[Finding]:
         mend = "Start it, or check REDIS_URL. Messages are stored meanwhile; names and jobs wait for it."
         yield Finding("redis", Level.WRONG, f"It does not answer ({type(error).__name__})", mend)
         return
+    try:
+        redis_client.require_ours()
+    except Conflict as wrong:
+        yield Finding("redis", Level.WRONG, str(wrong), "Check REDIS_URL: every process refuses to start on it.")
     yield Finding("redis", Level.WELL, "It answers")
     try:
         told = redis_client.client().config_get("maxmemory-policy", "appendonly", "save", "requirepass")

@@ -1,19 +1,61 @@
-"""The fail-fast Redis client, one per process; says once what "Redis is away" means."""
+"""The fail-fast Redis client, one per process; says once what "Redis is away" means, and which Redis is not ours."""
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.client import Pipeline
+from redis.exceptions import RedisError, TimeoutError
 from redis.retry import Retry
 
-from app import settings
+from app import clock, settings
+from app.errors import Conflict
+from app.text import for_terminal, shorten
 
 CONNECT_SECONDS = 0.3
-ANSWER_SECONDS = 0.5  # nothing waits longer for Redis than this (reliability.md M4, F6)
+ANSWER_SECONDS = 0.5  # no command waits longer for Redis than this (reliability.md M4, F6)
+SILENT_SECONDS = 1.0
+
+OLDEST = (6, 2)  # a job that is being taken from its queue is lost by older ones (dependencies.md 1)
+OUR_KEYS = (b"nametag:", b"rq:", b"instagram:profile:")
+LOOKED_AT = 1_000  # keys
 
 RedisAway = RedisError  # connection refused, timed out, loading, read-only, out of memory: all the same to callers
+
+
+class _Client(Redis):
+    """Where one command waited in vain, the next ones fail at once for a second: a request makes several of them."""
+
+    _silent_until = 0.0
+
+    def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        ask: Callable[..., Any] = super().execute_command
+        return self.heard(lambda: ask(*arguments, **options))
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
+        made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.asker = self
+        return made
+
+    def heard(self, ask: Callable[[], Any]) -> Any:
+        if clock.monotonic() < self._silent_until:
+            raise TimeoutError("Redis did not answer a moment ago")
+        try:
+            return ask()
+        except TimeoutError:
+            self._silent_until = clock.monotonic() + SILENT_SECONDS
+            raise
+
+
+class _Pipeline(Pipeline):
+    asker: _Client
+
+    def execute(self, raise_on_error: bool = True) -> Any:
+        ask: Callable[..., Any] = super().execute
+        return self.asker.heard(lambda: ask(raise_on_error))
 
 
 def client() -> Redis:
@@ -26,9 +68,29 @@ def waiting_client() -> Redis:
     return Redis.from_url(settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS)
 
 
+def require_ours() -> None:
+    """Raise Conflict, with one line, for a Redis that is too old or that holds somebody else's data.
+
+    One that is away is no reason not to start: whoever needs it waits for it.
+    """
+    try:
+        version = str(client().info("server")["redis_version"])
+        keys: list[Any] = client().scan(count=LOOKED_AT)[1]
+    except RedisAway:
+        return
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
+        raise Conflict(f"REDIS_URL leads to Redis {version}; it should be at least {OLDEST[0]}.{OLDEST[1]}.")
+    foreign = next((key for key in keys if not key.startswith(OUR_KEYS)), None)
+    if foreign is not None:
+        named = shorten(for_terminal(foreign.decode(errors="replace")), 40)
+        raise Conflict(
+            f"REDIS_URL leads to data of others (such as {named}); it should be a database of Nametag's own."
+        )
+
+
 @lru_cache(maxsize=4)
 def _client(_pid: int, url: str) -> Redis:
-    return Redis.from_url(
+    return _Client.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_SECONDS,

@@ -63,6 +63,7 @@ def test_redis_away_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.row("S45", "F8")
 @pytest.mark.usefixtures("well")
+@pytest.mark.row("F8")
 def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     before = str(redis.config_get("maxmemory-policy")["maxmemory-policy"])
     redis.config_set("maxmemory-policy", "allkeys-lru")

@@ -36,6 +36,7 @@ def name_of_lea() -> str | None:
     return db.session.scalars(select(Identity.username).where(Identity.ig_participant_id == LEA)).one()
 
 
+@pytest.mark.row("F7", "F38")
 def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, redis: Redis) -> None:
     people_wrote(LEA)
     redis.flushall()
@@ -63,6 +64,7 @@ def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis:
     assert redis.llen(RESOLVE) == 1
 
 
+@pytest.mark.row("F7", "F10")
 def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Account, redis: Redis, hands: Hands) -> None:
     people_wrote(LEA)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
@@ -78,6 +80,7 @@ def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Accou
     assert redis.llen(BACKFILL) == 1
 
 
+@pytest.mark.row("F5")
 def test_without_redis_a_tick_goes_on(app: Flask) -> None:
     a_sandbox_account()
     people_wrote(LEA)

@@ -116,6 +116,7 @@ def test_a_killed_fork_fails_its_job_and_the_worker_works_on(errand: Process, re
     assert job(redis, "held").is_failed
 
 
+@pytest.mark.row("F7")
 def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, redis: Redis) -> None:
     redis.flushall()
     assert registered(redis) == []
@@ -123,6 +124,7 @@ def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, r
     until(lambda: [worker.queue_names() for worker in registered(redis)] == [[errands.QUEUE]], "it is known again")
 
 
+@pytest.mark.row("F5")
 def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     processes: Processes, sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +189,7 @@ PLANTED: dict[str, tuple[bytes, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.row("S46")
 def test_a_planted_job_is_refused_before_anything_is_imported(
     errand: Process, redis: Redis, processes: Processes, what: str
 ) -> None:
@@ -204,6 +207,7 @@ def test_a_planted_job_is_refused_before_anything_is_imported(
     until(lambda: listed(redis, "ran") == ["2 in nametag"], "the worker lives and works on")
 
 
+@pytest.mark.row("S46")
 def test_a_command_over_redis_does_not_stop_a_worker(errand: Process, redis: Redis) -> None:
     (worker,) = registered(redis)
     assert redis.publish(worker.pubsub_channel_name, json.dumps({"command": "shutdown"})) == 0

@@ -11,7 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from app import lifeline, logs, queue, settings, ticker, versions
+from app import lifeline, logs, queue, redis_client, settings, ticker, versions
 from app import worker as working
 from app.cli import database
 from app.factory import create_app
@@ -59,6 +59,7 @@ def _ready_app() -> Flask:
     logs.configure()
     app = create_app()
     database.require_current(app)
+    redis_client.require_ours()
     return app
 
 

@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 
 import click
 
-from app import factory, settings
+from app import factory, redis_client, settings
 from app.cli import database, demo, processes
 from app.settings import Settings
 from app.supervisor import redis_server
@@ -51,6 +51,7 @@ def up(with_demo: bool) -> None:
 def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
     if chosen.private_redis:
         keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
+    redis_client.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
     with factory.opened() as app:
         database.upgrade(app)

@@ -5,6 +5,7 @@ import signal
 import socket
 
 import pytest
+from redis import Redis
 
 from app import settings
 from app.cli.processes import QUEUES
@@ -24,6 +25,16 @@ def test_an_unmigrated_database_is_refused_with_a_remedy(processes: Processes, c
     refused = processes.nametag(command, PORT=str(free_port()))
     assert refused.returncode == 1
     assert refused.stderr == "Error: The database is not migrated: run `nametag db upgrade`.\n"
+
+
+@pytest.mark.row("F9")
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler", "up"])
+def test_a_redis_of_others_is_refused_with_one_line(migrated: Processes, redis: Redis, command: str) -> None:
+    redis.set("celery-task-meta", "somebody else's")
+    refused = migrated.nametag(command, PORT=str(free_port()))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: REDIS_URL leads to data of others (such as celery-task-meta)")
+    assert refused.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler"])

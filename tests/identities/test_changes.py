@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -11,11 +12,11 @@ from app.db.engine import db
 from app.identities import changes, sighting
 from app.identities.sighting import Sighting
 from app.ingest import forget
-from app.models.identity import IdentityChange, Source
+from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
-from tests.cast import LEA, an_account, people_wrote
+from tests.cast import LEA, RUI, an_account, people_wrote
 
 
 def seen(account: Account, username: str | None, name: str | None = None) -> None:
@@ -34,6 +35,21 @@ def test_a_rename_is_kept_with_its_time_and_source(app: Flask, hands: Hands) -> 
     assert kept == [("lea.m", "lea.paris", Source.PROFILE), ("lea.moreau", "lea.m", Source.PROFILE)]
     assert changes.of(account.id, LEA)[0].at == hands.at
     assert changes.renamed_from(account.id, LEA) == "lea.m"
+
+
+@pytest.mark.row("F28")
+def test_a_handle_that_passes_to_somebody_else_makes_no_two_people_one(app: Flask, hands: Hands) -> None:
+    account = an_account()
+    people_wrote(LEA, RUI)
+    seen(account, "lea.moreau")
+    hands.forward(hours=1)
+    seen(account, "lea.paris")
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(RUI, "lea.moreau", None, None, Source.PROFILE, clock.now()))
+    named = select(Identity.ig_participant_id, Identity.username)
+    assert dict(db.session.execute(named).all()) == {LEA: "lea.paris", RUI: "lea.moreau"}
+    assert changes.renamed_from(account.id, LEA) == "lea.moreau"
+    assert changes.of(account.id, RUI) == []
 
 
 def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:

@@ -160,6 +160,7 @@ def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, ha
     assert Counter(row.ig_participant_id for row in noted() if row.run_id) == Counter(EVERYBODY)
 
 
+@pytest.mark.row("F20")
 def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     execute.run_slice(run_id)
@@ -200,6 +201,7 @@ def test_people_whom_somebody_else_looks_up_come_later(run_id: str, account: Acc
     assert items(run_id)[LEA].state is ItemState.RESOLVED
 
 
+@pytest.mark.row("F10")
 def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hands) -> None:
     assert ledger.take(run_id, who="a worker that is killed now") is not None
     execute.run_slice(run_id)
@@ -210,6 +212,7 @@ def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hand
     assert len(noted()) == len(EVERYBODY)
 
 
+@pytest.mark.row("F11")
 def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
     run_id: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

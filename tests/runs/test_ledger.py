@@ -45,12 +45,14 @@ def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:
     return item.state, item.tries, item.reason
 
 
+@pytest.mark.row("F38")
 def test_one_works_and_the_second_goes_away(run_id: str) -> None:
     taken(run_id)
     assert ledger.take(run_id, who="there") is None
     assert run_of(run_id).state is RunState.RUNNING
 
 
+@pytest.mark.row("F10", "F11")
 def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(run_id: str, hands: Hands) -> None:
     late = taken(run_id)
     hands.at += LEASE + timedelta(seconds=1)
@@ -62,6 +64,7 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(run
         ledger.give_back(late)
 
 
+@pytest.mark.row("F29")
 def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, hands: Hands) -> None:
     hands.at += timedelta(hours=1)
     taken(run_id)
@@ -119,6 +122,7 @@ def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, hand
     assert run_of(run_id).state is RunState.CANCELED
 
 
+@pytest.mark.row("F10")
 def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(run_id: str, hands: Hands) -> None:
     for death in range(TRIES):
         lease = taken(run_id)

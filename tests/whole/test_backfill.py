@@ -20,6 +20,7 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
+@pytest.mark.row("F10", "R5")
 def test_a_backfill_outlives_its_killed_worker_and_settles_everyone_once(install: Install) -> None:
     nametag = install("--backlog", "70", "--latency-ms", "100")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
@@ -50,6 +51,7 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 
 
 @pytest.mark.usefixtures("redis")
+@pytest.mark.row("F39")
 def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "40", "--latency-ms", "1500")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")

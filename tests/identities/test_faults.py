@@ -1,0 +1,186 @@
+"""Everything that a call to Meta may bring instead of a profile: who is blamed, what stays, and what is asked again."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import ConnectionError as Gone
+from redis.exceptions import RedisError
+from sqlalchemy import delete, select, update
+
+from app import clock, settings
+from app.db import transaction
+from app.db.engine import db
+from app.identities import resolve, sighting
+from app.identities.sighting import FRESH, Sighting
+from app.instagram.errors import Reason
+from app.models.identity import Identity, Lookup, Purpose, Source
+from app.models.inbox import Account, AccountState
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import LEA, a_sandbox_account, people_wrote
+
+OLD = "lea.old"  # what is known of Léa, eight days ago
+SECONDS = 0.4  # instead of two, for what never answers
+
+
+@dataclass(frozen=True)
+class Became:
+    """What a lookup of a stale person made of row and account; `again` is how many calls the next turn makes."""
+
+    username: str | None = OLD
+    error: Reason | None = None
+    counted: int = 0
+    calls: int = 1
+    again: int = 0
+    state: AccountState = AccountState.CONNECTED
+
+
+NETWORK = Became(error=Reason.NETWORK)
+TIMEOUT = Became(error=Reason.TIMEOUT)
+TEMPORARY = Became(error=Reason.TEMPORARY)
+BAD = Became(error=Reason.BAD_ANSWER, counted=1)
+STOPPED = Became()
+RECONNECT = Became(state=AccountState.RECONNECT)
+GONE = Became(error=Reason.NOT_VISIBLE, counted=1)
+NAMED = Became(username="lea.moreau")
+
+MODES = {
+    **dict.fromkeys(("reset",), NETWORK),
+    **dict.fromkeys(("hang", "drip"), TIMEOUT),
+    **dict.fromkeys(("500", "1", "2"), TEMPORARY),
+    **dict.fromkeys(("html", "malformed", "empty", "array", "types", "truncated"), BAD),
+    **dict.fromkeys(("huge", "gzip-bomb", "redirect", "swapped"), BAD),
+    **dict.fromkeys(("429", "17", "613", "80002", "80006", "4", "3", "200"), STOPPED),
+    **dict.fromkeys(("190", "190-460", "190-checkpoint", "190-wrong-host", "10"), RECONNECT),
+    "230": Became(error=Reason.CONSENT, counted=1),
+    **dict.fromkeys(("9010", "100-33"), GONE),
+    "100": Became(error=Reason.FIELD, counted=1, calls=2),  # refused again without the field
+    "null": Became(error=Reason.NO_NAME, counted=1),
+    "headers-malformed": NAMED,
+}
+
+
+@pytest.fixture
+def database(sqlite_database: str) -> str:
+    """On SQLite alone: what an answer means does not depend on the database."""
+    return sqlite_database
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    account = a_sandbox_account()
+    people_wrote(LEA)
+    return account
+
+
+def stale_and_due(account: Account, redis: Redis) -> None:
+    redis.flushall()
+    long_ago = clock.now() - FRESH - timedelta(days=1)
+    with transaction.write() as tx:
+        tx.execute(delete(Lookup))
+        tx.execute(delete(Identity))
+        tx.execute(update(Account).values(state=AccountState.CONNECTED))
+        sighting.record(tx, account.id, Sighting(LEA, OLD, "Léa", "https://x/a.jpg", Source.PROFILE, long_ago))
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(next_try_at=clock.now(), next_purpose=Purpose.LIVE))
+
+
+def lea() -> Identity:
+    db.session.rollback()
+    return db.session.scalars(select(Identity)).one()
+
+
+def became(account: Account) -> Became:
+    resolve.waiting(account.id)
+    row, calls = lea(), len(noted())
+    assert (row.name is None, row.picture_url is None, row.claimed_until) == (False, False, None)
+    reason = Reason(row.last_error) if row.last_error else None
+    username, counted = row.username, row.failure_count
+    if username == OLD and reason is None:  # nobody is blamed, all wait
+        with transaction.write() as tx:
+            sighting.ask(tx, account.id, LEA, at=clock.now())
+        resolve.waiting(account.id)
+    again, state = len(noted()) - calls, db.session.execute(select(Account.state)).scalar_one()
+    return Became(username, reason, counted, calls, again, state)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.row("F15", "F16", "F17", "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "S38")
+def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right_one(
+    account: Account, meta: Sandbox, redis: Redis
+) -> None:
+    found = {}
+    for mode in MODES:
+        stale_and_due(account, redis)
+        meta.pull("DELETE", "faults")
+        meta.post("faults", mode=mode)
+        with settings.using(graph_timeout_seconds=SECONDS):
+            began = clock.monotonic()
+            found[mode] = became(account)
+            assert clock.monotonic() - began < SECONDS + 5, mode
+        assert all((row.took_ms or 0) < SECONDS * 1000 + 500 for row in noted()), mode
+    assert found == MODES
+
+
+@pytest.mark.row("F15")
+def test_nobody_there_or_no_such_name_is_nobodys_fault(account: Account, redis: Redis) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}", "http://nobody.invalid"):
+        stale_and_due(account, redis)
+        with settings.using(graph_instagram_url=url):
+            assert became(account) == NETWORK
+
+
+@contextmanager
+def redis_from_step(step: int, error: type[RedisError] = Gone) -> Iterator[list[int]]:
+    """Let Redis answer `step` commands and then no more; the list holds how many reached it."""
+    given = [0]
+    execute: Any = Redis.execute_command
+    execute_all: Any = Pipeline.execute
+
+    def one(self: Any, *arguments: Any, **options: Any) -> Any:
+        given[0] += 1
+        if given[0] > step:
+            raise error("away")
+        return execute(self, *arguments, **options)
+
+    def all_(self: Any, *arguments: Any, **options: Any) -> Any:
+        given[0] += 1
+        if given[0] > step:
+            raise error("away")
+        return execute_all(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Redis, "execute_command", one)
+        patch.setattr(Pipeline, "execute", all_)
+        yield given
+
+
+@pytest.mark.row("F5", "F7")
+def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) -> None:
+    step, away = 0, True
+    while away:
+        stale_and_due(account, redis)
+        with redis_from_step(step) as given:
+            resolve.waiting(account.id)
+            away = given[0] > step
+        asked = len(noted())
+        assert asked <= 1
+        assert lea().claimed_until is None
+        assert lea().last_error is None
+        assert lea().username == ("lea.moreau" if asked and lea().next_try_at is None else OLD)
+        redis.flushall()  # it comes back empty
+        with transaction.write() as tx:
+            tx.execute(update(Identity).where(Identity.next_try_at.is_not(None)).values(next_try_at=clock.now()))
+        resolve.waiting(account.id)
+        assert lea().username == "lea.moreau"
+        step += 1
+    assert step > 5
