@@ -95,14 +95,10 @@ def _sweep(account_id: int, wanted: Select[str]) -> Sweep:
     everyone = select(Conversation.ig_participant_id, place.label("place"))
     ranked = everyone.where(Conversation.account_id == account_id).subquery()
     page = (ranked.c.place // PAGE).label("page")
-    people = wanted.subquery()
-    counted = (
-        select(page, func.count().label("people"))
-        .join(people, people.c.ig_participant_id == ranked.c.ig_participant_id)
-        .where(people.c.ig_participant_id.not_in(faceless(account_id)))
-        .group_by(page)
-    )
-    return worthwhile({int(row.page): row.people for row in db.session.execute(counted)})
+    person = ranked.c.ig_participant_id
+    # Not a join: SQLite would compare each row of one subquery with each of the other.
+    counted = select(page, func.count().label("people")).where(person.in_(wanted), person.not_in(faceless(account_id)))
+    return worthwhile({int(row.page): row.people for row in db.session.execute(counted.group_by(page))})
 
 
 def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
