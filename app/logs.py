@@ -15,17 +15,20 @@ from app import settings
 _place: ContextVar[Mapping[str, str]] = ContextVar("place", default=MappingProxyType({}))
 _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
-# Anything that looks like a credential, wherever it stands: Meta's tokens by their prefixes, bearer headers,
-# and values of parameters that carry secrets (reliability.md M7, M16, S42).
+# Anything that looks like a credential, wherever it stands: tokens by their prefixes, what follows "Bearer", the
+# password in an address, and values of parameters that carry secrets, as a query or JSON (reliability.md M7, M16, S42).
 _SECRETS = re.compile(
-    r"(?i)\b(?:IGAA|EAA)[\w-]{6,}"
-    r"|(?<=bearer )[\w.~+/=-]+"
-    r"|(?<=access_token[=:])[^&\s\"']+"
-    r"|(?<=client_secret=)[^&\s\"']+"
-    r"|(?<=appsecret_proof=)[^&\s\"']+"
-    r"|(?<=signed_request=)[^&\s\"']+"
+    r"\b(?:IGAA|IGQ[VW]|EAA)[\w-]{6,}"
+    r"|\bnametag_[\w-]{20,}"
+    r"|(?i:(?<=bearer ))[\w.~+/=-]+"
+    r"|(?<=://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"
     r"|(?<=sha256=)[0-9a-f]{64}"
 )
+_NAMED = re.compile(
+    r"(?i)((?:access_token|client_secret|appsecret_proof|signed_request|verify_token|password)"
+    r"\\*[\"']?\s*[=:]\s*\\*[\"']?)[^&\s\"'\\,;]+"
+)
+TELLING = 6  # a shorter secret of ours, say a verify token "ok", stands in too many words to be cut from them
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -51,7 +54,7 @@ def place(**ids: str) -> Iterator[None]:
 
 def redact(text: str) -> str:
     """Return `text` with everything that looks like a token or is one of our own secrets replaced by [secret]."""
-    text = _SECRETS.sub("[secret]", text)
+    text = _NAMED.sub(r"\1[secret]", _SECRETS.sub("[secret]", text))
     for secret in _own_secrets():
         text = text.replace(secret, "[secret]")
     return text
@@ -77,5 +80,6 @@ class JsonFormatter(logging.Formatter):
 
 def _own_secrets() -> tuple[str, ...]:
     chosen = settings.current()
-    kept = (chosen.secret_key, chosen.meta_verify_token, chosen.meta_instagram_app_secret)
-    return tuple(each for each in (*kept, *chosen.meta_app_secrets, *chosen.token_encryption_keys) if each)
+    plain = (chosen.secret_key, chosen.meta_verify_token, *chosen.meta_app_secrets, *chosen.token_encryption_keys)
+    telling = [secret for secret in plain if len(secret) >= TELLING]
+    return (*telling, *(json.dumps(secret)[1:-1] for secret in telling))

@@ -104,6 +104,12 @@ class TaskWorker(Worker):
         with self.app.app_context(), logs.place(job=job.id):
             return super().perform_job(job, origin)
 
+    def handle_job_failure(
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = ""
+    ) -> None:
+        """Note a failure in Redis, without the secrets that its traceback may repeat (reliability.md S42)."""
+        super().handle_job_failure(job, queue, started_job_registry, logs.redact(exc_string))
+
     def setup_work_horse_signals(self) -> None:
         """Tie the fork to this worker, so that it does not outlive it."""
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped

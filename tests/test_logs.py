@@ -31,6 +31,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+@pytest.mark.row("S44")
 def test_a_record_is_one_line_of_json_whatever_is_in_it(written: io.StringIO) -> None:
     log().info("first\nsecond\x1b[2J\u2028\u202e", extra={"account": 7})
     [line] = lines(written)
@@ -49,6 +50,7 @@ def test_the_place_is_on_every_line_inside_it(written: io.StringIO) -> None:
     assert "request" not in outside
 
 
+@pytest.mark.row("S42")
 @pytest.mark.parametrize(
     "leak",
     [
@@ -57,6 +59,11 @@ def test_the_place_is_on_every_line_inside_it(written: io.StringIO) -> None:
         "https://graph.instagram.com/me?access_token=canary-token&x=1",
         "Authorization: Bearer canary-token",
         "X-Hub-Signature-256: sha256=" + "ca" * 32,
+        "redis://:canary-password@redis.example:6379/0",
+        "postgresql://nametag:canary-password@db.example/nametag",
+        "nametag_canary-token-of-a-program-0123456789",
+        '{"access_token": "canary", "client_secret": "canary", "password":"canary"}',
+        "hub.verify_token=canary&hub.challenge=1",
     ],
 )
 def test_tokens_are_cut_from_messages_arguments_and_tracebacks(written: io.StringIO, leak: str) -> None:
@@ -70,8 +77,25 @@ def test_tokens_are_cut_from_messages_arguments_and_tracebacks(written: io.Strin
     assert all(line["level"] in ("warning", "error") for line in lines(written))
 
 
+@pytest.mark.row("S42")
 def test_our_own_secrets_are_cut_wherever_they_stand(written: io.StringIO) -> None:
     chosen = settings.current()
     for secret in (chosen.secret_key, *chosen.meta_app_secrets, *chosen.token_encryption_keys):
         log().info("secret %s in a text", secret)
         assert secret not in written.getvalue()
+
+
+@pytest.mark.row("S42")
+def test_a_secret_with_quotes_is_cut_and_a_short_one_leaves_words_whole(written: io.StringIO) -> None:
+    with settings.using(secret_key='one "quoted" sécret', meta_verify_token="ok"):
+        log().info('it is one "quoted" sécret, ok?')
+    assert lines(written)[0]["message"] == "it is [secret], ok?"
+
+
+@pytest.mark.row("S44")
+def test_as_many_lines_as_events_whatever_a_name_is_made_of(written: io.StringIO) -> None:
+    for name in ("a\nb", "a\rb", "\x1b[2J", "\u202emoreau", "\u2028", "\x00\x07\x9b"):
+        log().info("met %s", name, extra={"person": name})
+    assert len(lines(written)) == written.getvalue().count("\n") == 6
+    assert all(ord(character) >= 0x20 or character == "\n" for character in written.getvalue())
+    assert written.getvalue().isascii()

@@ -19,7 +19,7 @@ from rq.worker import BaseWorker
 from app import queue, settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Keeper
-from tests.bed import errands
+from tests.bed import canaries, errands
 from tests.bed.processes import Process, Processes, alive, children
 from tests.bed.waiting import until
 
@@ -75,6 +75,17 @@ def test_a_failing_task_is_logged_as_one_json_line_and_the_next_one_runs(errand:
     assert job(redis, "fails").is_failed
     lines = [json.loads(line) for line in errand.output().splitlines()]
     assert any("errand 3 failed" in line["message"] for line in lines)
+
+
+@pytest.mark.row("S42")
+def test_no_secret_stands_in_what_a_failing_task_leaves_behind(errand: Process, redis: Redis) -> None:
+    queue.enqueue("fail", 3, job_id="fails")
+    failed = ended(redis, "fails")
+    assert canaries.in_redis(redis, "errand 3 failed")
+    assert canaries.in_redis(redis, "canary-token") == set()
+    assert "canary-token" not in errand.output()
+    assert (failed.failure_ttl, redis.ttl(failed.key) <= queue.FAILURE_SECONDS) == (queue.FAILURE_SECONDS, True)
+    assert redis.ttl(failed.key) > 0
 
 
 def test_a_task_reports_into_its_own_meta(errand: Process, redis: Redis) -> None:

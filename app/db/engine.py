@@ -21,6 +21,8 @@ WAIT_SECONDS = 2  # how long a writer waits for another before the answer is 503
 STATEMENT_SECONDS = 5
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
+# Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
+POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS, "hide_parameters": True}
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -88,7 +90,7 @@ def empty_log() -> None:
 
 
 def _sqlite_options() -> dict[str, Any]:
-    return {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS}
+    return POOL
 
 
 def _postgresql_options() -> dict[str, Any]:
@@ -96,12 +98,7 @@ def _postgresql_options() -> dict[str, Any]:
     limits += (
         " -c plan_cache_mode=force_generic_plan"  # planning a look-up by key anew each time costs more than it does
     )
-    return {
-        "pool_size": 10,
-        "max_overflow": 10,
-        "pool_timeout": WAIT_SECONDS,
-        "connect_args": {"connect_timeout": WAIT_SECONDS, "options": limits},
-    }
+    return POOL | {"connect_args": {"connect_timeout": WAIT_SECONDS, "options": limits}}
 
 
 def _watch(engine: Engine) -> None:

@@ -1,7 +1,10 @@
 """Words that must not stand somewhere, looked for in Redis whatever it is packed in, and in files."""
 
+import base64
+import binascii
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,11 @@ def _values(redis: Redis, key: bytes) -> Iterator[bytes]:
     for value in read[client.type(key)]():
         held = value if isinstance(value, bytes) else str(value).encode()
         yield held
-        try:
-            yield zlib.decompress(held)
-        except zlib.error:
-            continue
+        yield from _unpacked(held)
+        with suppress(binascii.Error):
+            yield from _unpacked(base64.b64decode(held, validate=True))
+
+
+def _unpacked(held: bytes) -> Iterator[bytes]:
+    with suppress(zlib.error):
+        yield zlib.decompress(held)

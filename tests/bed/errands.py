@@ -31,8 +31,8 @@ def hold(name: str) -> None:
 
 
 def fail(number: int) -> None:
-    """Fail."""
-    raise ValueError(f"errand {number} failed")
+    """Fail, with a token in the error's text."""
+    raise ValueError(f"errand {number} failed at /me?access_token=canary-token-{number}")
 
 
 def progress(run_id: str) -> None:
