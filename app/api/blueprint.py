@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
-from app.api import accounts, answers, conversations, door, identities, jobs
+from app.api import accounts, answers, avatars, conversations, door, identities, jobs
 
 SECURITY: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
 # Swagger UI styles itself in the page; everything comes from here all the same.
@@ -34,7 +34,7 @@ def connect(app: OpenAPI) -> APIBlueprint:
 def _api() -> APIBlueprint:
     api = APIBlueprint("api", __name__, abp_security=[{"token": []}], abp_responses=answers.PROBLEMS)
     door.connect(api)
-    for part in (conversations, jobs, identities, accounts):
+    for part in (conversations, jobs, identities, accounts, avatars):
         part.connect(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)

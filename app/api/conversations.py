@@ -5,7 +5,7 @@ from typing import Any
 from flask_openapi3 import APIBlueprint
 
 from app.accounts import listing
-from app.api import cursors, door
+from app.api import avatars, cursors, door
 from app.api.answers import Conversation, Conversations, Messages
 from app.api.schemas import ById, ConversationsAsked, Paged
 from app.api.words import number, time
@@ -45,7 +45,7 @@ def _entry(one: Entry) -> dict[str, Any]:
         "participantPlatformId": one.ig_participant_id,
         "participantUsername": one.username,
         "participantName": one.name,
-        "participantProfilePic": one.picture_url,
+        "participantProfilePic": avatars.address(one.ig_account_id, one.ig_participant_id, one.picture_version),
         "displayName": one.display_name,
         "identityState": one.state.value,
         "lastMessageAt": time(one.last_message_at),

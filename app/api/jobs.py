@@ -115,7 +115,7 @@ def _wait_seconds() -> int:
 @cache
 def _seats() -> threading.BoundedSemaphore:
     # Whoever waits holds a thread: at most a quarter of them may, the others are told to look again.
-    return threading.BoundedSemaphore(max(1, settings.current().web_threads // 4))
+    return threading.BoundedSemaphore(settings.current().web_threads // 4)
 
 
 def _awaited(viewer: Viewer, run: Progress, seconds: int) -> Progress:

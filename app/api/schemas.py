@@ -37,6 +37,19 @@ class ById(Sent):
     id: str = Field(max_length=64)
 
 
+class PictureOf(Sent):
+    """Whose picture."""
+
+    accountId: IgAccountId
+    participantId: str = Field(max_length=64, description="The participantPlatformId.")
+
+
+class PictureAsked(Sent):
+    """Which version, as participantProfilePic says."""
+
+    v: str | None = Field(None, max_length=16)
+
+
 class Paged(Sent):
     """A page of a list."""
 

@@ -14,7 +14,7 @@ from app.identities import display
 from app.identities.listing import State
 from app.identities.sighting import is_fresh
 from app.inbox import listing, search
-from app.models.identity import Identity
+from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
 
@@ -30,7 +30,7 @@ class Entry:
     ig_participant_id: str
     username: str | None
     name: str | None
-    picture_url: str | None
+    picture_version: str | None
     display_name: str
     state: State
     last_message_at: datetime
@@ -118,6 +118,10 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     person = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
+    picture = and_(
+        StoredAvatar.account_id == Conversation.account_id,
+        StoredAvatar.ig_participant_id == Conversation.ig_participant_id,
+    )
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
         *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.status),
@@ -126,7 +130,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.username,
             Identity.name,
             Identity.alike,
-            Identity.picture_url,
+            StoredAvatar.version.label("picture_version"),
             Identity.last_success_at,
         ),
     )
@@ -134,6 +138,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
         select(*columns)
         .join(Account, and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING))
         .outerjoin(Identity, person)
+        .outerjoin(StoredAvatar, picture)
     )
     return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
 
@@ -151,7 +156,7 @@ def _entry(row: Any) -> Entry:
         ig_participant_id=row.ig_participant_id,
         username=shown.username,
         name=shown.name,
-        picture_url=row.picture_url,
+        picture_version=row.picture_version,
         display_name=shown.text,
         state=known if shown.known else State.UNKNOWN,
         last_message_at=row.last_message_at,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, select, tuple_, update
 
-from app import clock, queue
+from app import audit, clock, queue
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
@@ -19,6 +19,7 @@ from app.inbox.details import Details
 from app.instagram.events import Kind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation, Message
+from app.models.user import Action
 from app.viewer import Viewer
 
 MESSAGES = 50
@@ -135,6 +136,7 @@ def ask(viewer: Viewer, conversation_id: int) -> None:
     known = require(viewer, conversation_id)
     with transaction.write() as tx:
         sighting.ask(tx, known.account_id, known.ig_participant_id, at=clock.now())
+        audit.note(tx, viewer, Action.IDENTITY_REFRESHED, f"conversation {known.id}", account_id=known.account_id)
         tx.touch(known.account_id)
     queue.enqueue_once(queue.RESOLVE, known.account_id)
 

@@ -10,11 +10,11 @@ import rq_dashboard
 import rq_dashboard.web
 from flask import Flask, Response, abort, current_app, request
 from jinja2 import BaseLoader, Environment
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from app import audit, redis_client
-from app.errors import NotFound, Unavailable
+from app.errors import Conflict, NotFound, Unavailable
 from app.redis_client import RedisAway
 from app.viewer import Role
 from app.web import headers, page, session
@@ -24,6 +24,7 @@ NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 SUBJECT_CHARACTERS = 80
+NOT_FAILED = "Only a job that failed can be put back into its queue."
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _CHECKED: dict[str, Callable[[str], object]] = {
@@ -66,11 +67,12 @@ def connect(app: Flask) -> None:
     app.before_request(_guard)
     app.after_request(_dress)
     app.register_error_handler(NoSuchJobError, lambda _: page.ours(NotFound("job")))
+    app.register_error_handler(InvalidJobOperation, lambda _: page.ours(Conflict(NOT_FAILED)))
     app.register_error_handler(RedisAway, lambda _: page.ours(Unavailable("queue")))
 
 
 def _guard() -> None:
-    if request.blueprint != NAME or request.endpoint == f"{NAME}.static":
+    if request.blueprint != NAME:
         return
     viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
     viewer.require(Role.OPS)
@@ -82,6 +84,9 @@ def _guard() -> None:
     if view in MUTATING:
         changed = " ".join([view, *map(str, (request.view_args or {}).values())])
         audit.record(viewer, audit.Action.QUEUE_CHANGED, changed[:SUBJECT_CHARACTERS])
+    queue_name = (request.view_args or {}).get("queue_name")
+    if view == "compact_queue" and not redis_client.client().exists(f"rq:queue:{queue_name}"):
+        raise NotFound("queue")  # there is nothing in it, which RQ takes for a fault of Redis
     redis_client.client().ping()  # away: our page of 503, not its own ones
     current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # where rq-dashboard looks for it
 

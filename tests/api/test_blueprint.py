@@ -27,6 +27,7 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/api/social/instagram/messages/backfill", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/items"),
         *("/api/jobs/{id}/cancel", "/api/jobs/{id}/retry", "/api/identities", "/api/identities/{id}"),
         *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
+        "/api/avatars/{accountId}/{participantId}",
     }
     assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
 

@@ -1,5 +1,6 @@
 """Who comes in: tokens, bodies, calls a minute, and errors as documents."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,10 @@ def test_only_json_is_taken(crm: Program, kind: str) -> None:
     problem(crm.post(BACKFILL, data=body, headers={"Content-Type": kind}), 415)
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", '{"accountId": NaN'])
+@pytest.mark.parametrize(
+    "body",
+    ["{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", '{"accountId": NaN}', "\ufeff{}", "{}".encode("utf-16")],
+)
 def test_what_is_no_json_object_is_malformed(crm: Program, body: str | bytes) -> None:
     problem(crm.post(BACKFILL, data=body, headers={"Content-Type": "application/json"}), 400)
 
@@ -110,3 +114,23 @@ def test_a_fault_of_ours_tells_nothing(crm: Program, monkeypatch: pytest.MonkeyP
     answer = crm.get(ACCOUNTS)
     problem(answer, 500)
     assert "marker" not in answer.text
+
+
+@pytest.mark.row("S29")
+def test_a_token_for_jobs_alone_reads_nothing(app: Flask) -> None:
+    an_account()
+    starter = a_program(app, "jobs")
+    for address in (ACCOUNTS, "/messaging/conversations", "/api/jobs", "/api/identities/export"):
+        assert "scope read" in problem(starter.get(address), 403)["detail"]
+    assert starter.post(BACKFILL, json={"accountId": MAISON_LUNE}).status_code == 202
+    assert "scope jobs" in problem(a_program(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
+
+
+@pytest.mark.row("S32")
+def test_a_chunked_body_over_64_kib_is_too_large(crm: Program) -> None:
+    body = b'{"accountId": "' + b"x" * 70_000 + b'"}'
+    chunked = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    options = {"input_stream": io.BytesIO(body), "environ_overrides": {"wsgi.input_terminated": True}}
+    problem(crm.post(BACKFILL, headers=chunked, **options), 413)
+    options["input_stream"] = io.BytesIO(b'{"accountId": "17841499999999999"}')
+    problem(crm.post(BACKFILL, headers=chunked, **options), 404)

@@ -1,0 +1,35 @@
+"""People's pictures for programs."""
+
+from flask import Flask
+
+from app import clock
+from app.db import transaction
+from app.models.identity import StoredAvatar
+from tests.api.programs import a_program, problem
+from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
+
+LIST = "/messaging/conversations"
+
+
+def test_a_conversation_leads_to_a_picture_that_the_token_opens(app: Flask) -> None:
+    account, other = an_account(), an_account(ATELIER_NORD)
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        whose = {"account_id": account.id, "ig_participant_id": LEA}
+        tx.execute(tx.insert(StoredAvatar).values(**whose, content=b"RIFFwebp", version="ab12", tried_at=clock.now()))
+    crm, limited = a_program(app), a_program(app, accounts=[other.id], name="limited")
+    [lea] = crm.get(LIST).get_json()["data"]
+    assert lea["participantProfilePic"] == f"/api/avatars/{MAISON_LUNE}/{LEA}?v=ab12"
+    picture = crm.get(lea["participantProfilePic"])
+    assert (picture.data, picture.content_type) == (b"RIFFwebp", "image/webp")
+    assert picture.headers["Cache-Control"].startswith("private")
+    foreign, nobody = (limited.get(f"/api/avatars/{MAISON_LUNE}/{who}") for who in (LEA, "1520000000999999"))
+    assert problem(foreign, 404) == problem(nobody, 404)
+    problem(crm.client.get(lea["participantProfilePic"]), 401)
+
+
+def test_who_has_no_picture_has_no_address(app: Flask) -> None:
+    an_account()
+    people_wrote(LEA)
+    [lea] = a_program(app).get(LIST).get_json()["data"]
+    assert lea["participantProfilePic"] is None
