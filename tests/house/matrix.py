@@ -48,6 +48,12 @@ SOMEBODY = {"email": "somebody@example.com", "password": "a moonlit correct hors
 PAGES = {
     "GET /": Row(PERSON),
     "GET /accounts": Row(PERSON),
+    "POST /accounts": Row(ADMIN),
+    "GET /accounts/connect/<login>": Row(
+        "login 403 403 403 403 404", "/accounts/connect/instagram"
+    ),  # no app is set up
+    "GET /accounts/connected/<login>": Row(ADMIN, "/accounts/connected/instagram"),
+    "POST /accounts/<ig_account_id>/check": _own(OPS_OWN, "/accounts/*/check", ACCOUNT),
     "POST /accounts/<ig_account_id>/sync": _own(OPS_OWN, "/accounts/*/sync", ACCOUNT),
     "GET /audit": Row(ADMIN),
     "GET /avatars/<ig_account_id>/<ig_participant_id>": _own(OWN, f"/avatars/{ACCOUNT}/*", PERSON_ID),
@@ -124,6 +130,7 @@ PAGES = {
     f"POST {QUEUES}/job/<job_id>/delete": Row(OPS, f"{QUEUES}/job/{RUN}/delete"),
     # The last ones take away what the others need.
     f"POST /inbox/{ID.format('conversation_id')}/forget": _own(ADMIN, "/inbox/*/forget", CONVERSATION),
+    "POST /accounts/<ig_account_id>/remove": _own(ADMIN, "/accounts/*/remove", ACCOUNT),
     "POST /logout": Row(PERSON),
     "POST /login": Row(OPEN, form=SOMEBODY),
 }
