@@ -61,7 +61,7 @@ def life(row: Any) -> Life:
         return Life(f"Works for {days} more, and is refreshed every week")
     if row.login is Login.FACEBOOK:
         return Life("Works, and does not expire")
-    return Life("Works; how long is known after a day, by its first refresh")
+    return Life("Works; its end is told by the first refresh")
 
 
 def refresh_due() -> None:

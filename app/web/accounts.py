@@ -58,7 +58,7 @@ def finish(login: str) -> Response:
     except Invalid as error:
         return _page(status=422, wrong=error.fields)
     flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
-    return page.to(HOME)
+    return page.to(f"{HOME}#accounts")  # or the browser would carry Meta's own #_ on
 
 
 @blueprint.post("/<ig_account_id>/check")

@@ -113,7 +113,7 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
     assert accounts() == []
     back = led_back(admin, login)
     assert accounts() == []
-    assert admin.get(back).headers["Location"] == "/accounts"
+    assert admin.get(back).headers["Location"] == "/accounts#accounts"
     page = admin.get("/accounts").text
     assert "Connected: " in page
     assert "Healthy" in page
