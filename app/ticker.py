@@ -120,6 +120,7 @@ DUTIES: dict[Callable[[], None], float] = {
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,
     health.mend_all: DAY_SECONDS,
+    health.prove_all: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
     search.tidy: DAY_SECONDS,
 }

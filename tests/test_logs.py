@@ -57,6 +57,7 @@ def test_the_place_is_on_every_line_inside_it(written: io.StringIO) -> None:
         "IGAAcanaryTokenOfInstagram",
         "EAAcanaryTokenOfFacebook",
         "https://graph.instagram.com/me?access_token=canary-token&x=1",
+        "https://graph.instagram.com/access_token?client_secret=canary-secret&x=1",
         "Authorization: Bearer canary-token",
         "X-Hub-Signature-256: sha256=" + "ca" * 32,
         "redis://:canary-password@redis.example:6379/0",

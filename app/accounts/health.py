@@ -101,6 +101,19 @@ def mend_all() -> None:
         mend(account_id)
 
 
+def prove_all() -> None:
+    """Ask Meta about accounts whose token it refused: what its owner or an operator mended there goes on by itself.
+
+    The probe of reliability.md 3.6; a good answer closes the account's stop.
+    """
+    stopped = select(Account.id).where(Account.state == AccountState.RECONNECT, Account.token.is_not(None))
+    for account_id in db.session.scalars(stopped.order_by(Account.id)).all():
+        try:
+            gate.me(account_id)
+        except CallFailed as failure:
+            logger.info("an account is still not connected", extra={"account": account_id, "reason": str(failure)})
+
+
 def _given(permissions: list[str] | None) -> tuple[str, ...] | None:
     return None if permissions is None else tuple(permissions)
 

@@ -194,6 +194,13 @@ def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
         connect.check(OPERATOR, "404")
 
 
+def test_what_arrives_for_an_account_that_must_be_reconnected_is_stored(app: Flask) -> None:
+    account = an_account(MAISON_LUNE, token=None, state=AccountState.RECONNECT)
+    body = a_delivery(a_message_event(LEA))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    assert db.session.scalars(select(Conversation.account_id)).all() == [account.id]
+
+
 def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     an_account(MAISON_LUNE)
     other = an_account(ATELIER_NORD)

@@ -9,7 +9,8 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
-from app import clock, queue, settings
+from app import clock, queue, settings, ticker
+from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
 from app.identities import cache, claims, resolve, sighting
@@ -167,6 +168,23 @@ def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> No
     assert run_of(run_id).state is RunState.WAITING
     assert run_of(run_id).reason
     assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
+
+
+@pytest.mark.row("F20")
+def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, hands: Hands) -> None:
+    meta.post("faults", mode="190", call="profile", count=1)
+    execute.run_slice(run_id)
+    for _ in range(3):  # nothing is asked meanwhile, however often somebody looks
+        hands.at = run_of(run_id).resume_at or hands.at
+        execute.run_slice(run_id)
+    assert len(noted()) == 1
+    token = "IGAAsandboxMaisonLune0123456789"
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=token, history=False)
+    hands.forward(seconds=10 - ticker.DUTIES[ticker.kick_runs])
+    assert run_id in {each for each, _ in ledger.ready(hands.now())}
+    execute.run_slice(run_id)
+    assert run_of(run_id).state is RunState.DONE
+    assert run_of(run_id).total == len(EVERYBODY)
 
 
 def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
