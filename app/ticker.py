@@ -18,7 +18,7 @@ from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
 from app.identities import avatars, resolve
-from app.inbox import search
+from app.inbox import figures, search
 from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import beats, ledger, plan
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
+FIGURES_SECONDS = 300  # what an hour came to is noted that often, so that its last note is near its end
 NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
 
 
@@ -95,6 +96,7 @@ def purge() -> None:
     with transaction.write() as tx:
         waiting.purge(tx, clock.now())
         dead_letters.purge(tx, clock.now())
+        figures.purge(tx, clock.now())
         audit.purge(tx, clock.now())
 
 
@@ -116,6 +118,7 @@ DUTIES: dict[Callable[[], None], float] = {
     fetch_pictures: 10,
     forget.accounts: 5,
     scrub: 20,
+    figures.note: FIGURES_SECONDS,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,

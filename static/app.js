@@ -188,10 +188,13 @@
   }
   const settingKey = "nametag:shortcuts";
   const shortcutsOn = () => localStorage.getItem(settingKey) !== "off";
-  if ($("shortcuts-on")) {
-    $("shortcuts-on").checked = shortcutsOn();
-    $("shortcuts-on").addEventListener("change", (event) => localStorage.setItem(settingKey, event.target.checked ? "on" : "off"));
-  }
+  const switches = all("[data-shortcuts]");
+  const showSwitches = () => switches.forEach((each) => { each.checked = shortcutsOn(); });
+  switches.forEach((each) => each.addEventListener("change", () => {
+    localStorage.setItem(settingKey, each.checked ? "on" : "off");
+    showSwitches();
+  }));
+  showSwitches();
   let going = 0;
   const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
   const keys = {

@@ -1,147 +1,113 @@
-"""How well naming works: who is shown how, what was asked of Meta, and how long it took."""
+"""How well naming works: who is shown how, what was asked of Meta, and how long a new sender stays nameless."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from sqlalchemy import case, func, select
 
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.identities.reasons import MEANINGS
+from app.identities.reasons import SHORT
+from app.inbox import series
+from app.inbox.series import Bucket, Hour
+from app.instagram import errors
 from app.models.identity import Identity, Lookup
-from app.models.run import Run
 
-DAYS, HOURS = 30, 24
-MOST_CALLS = 20_000
-TARGET_MS = 500  # from a webhook's 200 to the name (product.md 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How the people who first wrote on a day are shown today."""
-
-    day: str
-    username: int
-    name: int
-    short_id: int
+PERIODS = {
+    "day": ("24 hours", timedelta(days=1)),
+    "week": ("7 days", timedelta(days=7)),
+    "month": ("30 days", timedelta(days=30)),
+}
+TARGET_MS = 500  # from a webhook's 200 to the name, p95 (product.md 2)
+NAME_ONLY = "No username (name kept)"
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """The calls of one hour; `at` is its beginning, aware UTC. Times in milliseconds, None without an answer."""
+class Change:
+    """How many percentage points more people have a username than at `since` (aware UTC)."""
 
-    at: datetime
-    calls: int
-    failed: int
-    p50: int | None
-    p95: int | None
+    points: float
+    since: datetime
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Insights:
-    """The figures of one account."""
+    """The figures of some accounts over a period; None is what nobody counted. Times in milliseconds."""
 
+    period: str
     people: int
     with_username: int
     by_short_id: int
-    cache_percent: int | None
+    change: Change | None
+    cache_percent: float | None
     p95: int | None
-    calls_this_hour: int | None
+    used: int | None
     limit: int | None
-    days: tuple[Shown, ...]
+    background_limit: int | None
+    buckets: tuple[Bucket, ...]
     hours: tuple[Hour, ...]
     reasons: tuple[tuple[str, int], ...]
 
+    @property
+    def username_percent(self) -> float | None:
+        """The share of people who are shown by a username."""
+        return 100 * self.with_username / self.people if self.people else None
 
-def of(account_id: int) -> Insights:
-    """Return the figures of an account that the caller may see, from rows alone."""
-    since = clock.now() - timedelta(hours=HOURS)
-    calls = db.session.execute(
-        select(Lookup.at, Lookup.took_ms, Lookup.code)
-        .where(Lookup.account_id == account_id, Lookup.at > since, Lookup.call.in_(budget.COUNTED))
-        .order_by(Lookup.at.desc())
-        .limit(MOST_CALLS)
-    ).all()
-    forecast = budget.forecast(account_id)
-    days = _days(account_id)
-    total = db.session.execute(
-        select(func.count(), func.count(Identity.username), func.count(case((_NAMELESS, 1)))).where(
-            Identity.account_id == account_id
-        )
-    ).one()
+    @property
+    def failures(self) -> int:
+        """How many lookups brought no username, whatever the reason."""
+        return sum(number for _, number in self.reasons)
+
+
+def of(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> Insights:
+    """Return the figures of accounts that the caller may see; `zone` decides where a day begins."""
+    length = PERIODS[period][1]
+    people, with_username, by_short_id = _people(account_ids)
+    forecasts = [found for account_id in account_ids if (found := budget.forecast(account_id))]
+    known = len(forecasts) == len(account_ids) and bool(forecasts)
+    buckets = series.buckets(account_ids, length=length, zone=zone)
+    hours, p95 = series.hours(account_ids)
     return Insights(
-        people=total[0],
-        with_username=total[1],
-        by_short_id=total[2],
-        cache_percent=_cache_percent(account_id),
-        p95=_percentile([row.took_ms for row in calls if row.took_ms is not None], 95),
-        calls_this_hour=forecast.used if forecast else None,
-        limit=forecast.limit if forecast else None,
-        days=days,
-        hours=_hours([(row.at, row.took_ms, row.code) for row in calls]),
-        reasons=_reasons(account_id),
+        period=period,
+        people=people,
+        with_username=with_username,
+        by_short_id=by_short_id,
+        change=_change(buckets, 100 * with_username / people if people else None),
+        cache_percent=series.ratio(series.buckets(account_ids, length=timedelta(days=1), zone=zone)),
+        p95=p95,
+        used=sum(each.used for each in forecasts) if known else None,
+        limit=sum(each.limit for each in forecasts) if known else None,
+        background_limit=sum(each.background_limit for each in forecasts) if known else None,
+        buckets=buckets,
+        hours=hours,
+        reasons=_reasons(account_ids, clock.now() - length),
     )
 
 
-_NAMELESS = Identity.username.is_(None) & Identity.name.is_(None)
+def _people(account_ids: Sequence[int]) -> tuple[int, int, int]:
+    nameless = Identity.username.is_(None) & Identity.name.is_(None)
+    counted = select(func.count(), func.count(Identity.username), func.count(case((nameless, 1))))
+    row = db.session.execute(counted.where(Identity.account_id.in_(account_ids))).one()
+    return row[0], row[1], row[2]
 
 
-def _days(account_id: int) -> tuple[Shown, ...]:
-    day = func.date(Identity.met_at)
-    counted = (
-        select(
-            day.label("day"),
-            func.count(Identity.username).label("username"),
-            func.count(case((_NAMELESS, 1))).label("short_id"),
-            func.count().label("people"),
-        )
-        .where(Identity.account_id == account_id, Identity.met_at > clock.now() - timedelta(days=DAYS))
-        .group_by(day)
-    )
-    found = {str(row.day): row for row in db.session.execute(counted)}
-    today = clock.now().date()
-    every = [str(today - timedelta(days=ago)) for ago in range(DAYS - 1, -1, -1)]
-    return tuple(
-        Shown(each, row.username, row.people - row.username - row.short_id, row.short_id)
-        if (row := found.get(each))
-        else Shown(each, 0, 0, 0)
-        for each in every
-    )
+def _change(buckets: Sequence[Bucket], percent: float | None) -> Change | None:
+    first = next((each for each in buckets if each.people), None)
+    if first is None or percent is None or first is buckets[-1]:
+        return None
+    return Change(percent - 100 * first.username / first.people, first.at, whole=first is buckets[0])
 
 
-def _hours(calls: list[tuple[datetime, int | None, str | None]]) -> tuple[Hour, ...]:
-    last = clock.now().replace(minute=0, second=0, microsecond=0)
-    by_hour: dict[datetime, list[tuple[int | None, str | None]]] = {}
-    for at, took_ms, code in calls:
-        by_hour.setdefault(at.replace(minute=0, second=0, microsecond=0), []).append((took_ms, code))
-    hours = []
-    for ago in range(HOURS - 1, -1, -1):
-        at = last - timedelta(hours=ago)
-        made = by_hour.get(at, [])
-        took = [ms for ms, _ in made if ms is not None]
-        failed = sum(code is not None for _, code in made)
-        hours.append(Hour(at, len(made), failed, _percentile(took, 50), _percentile(took, 95)))
-    return tuple(hours)
-
-
-def _reasons(account_id: int) -> tuple[tuple[str, int], ...]:
-    failed = Identity.last_error.is_not(None)
-    counted = select(Identity.last_error, func.count()).where(Identity.account_id == account_id, failed)
-    found = Counter({str(row[0]): row[1] for row in db.session.execute(counted.group_by(Identity.last_error))})
-    return tuple((MEANINGS[key].verdict if key in MEANINGS else key, number) for key, number in found.most_common())
-
-
-def _cache_percent(account_id: int) -> int | None:
-    since = clock.now() - timedelta(days=DAYS)
-    settled = Run.resolved + Run.fresh + Run.failed
-    row = db.session.execute(
-        select(func.sum(Run.cache_hits), func.sum(settled)).where(Run.account_id == account_id, Run.created_at > since)
-    ).one()
-    return round(100 * row[0] / row[1]) if row[1] else None
-
-
-def _percentile(values: list[int], percent: int) -> int | None:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
+def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:
+    of_period = (Lookup.account_id.in_(account_ids), Lookup.at > since, Lookup.call == budget.PROFILE)
+    failed = select(Lookup.code, func.count()).where(*of_period, Lookup.code.is_not(None)).group_by(Lookup.code)
+    found: Counter[str] = Counter()
+    for code, number in db.session.execute(failed):
+        found[SHORT[errors.reason_of(code or "")]] += number
+    partly = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
+    found[NAME_ONLY] += db.session.execute(partly).scalar_one()
+    return tuple((words, number) for words, number in found.most_common() if number)

@@ -144,6 +144,10 @@ _BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
     (190, 459): (Scope.ACCOUNT, Reason.TOKEN, _LOG_IN_FIRST),
     (200, 2534041): (Scope.ACCOUNT, Reason.PERMISSION, "The owner switched off access to messages in Instagram"),
 }
+_OURS = {
+    **dict.fromkeys(("unreadable", "no_token", "no_account", "other_account"), Reason.TOKEN),
+    **{"id": Reason.REFUSED, "empty": Reason.NO_NAME},
+}
 _BUSINESS_LIMITS = range(80000, 80100)  # 80001 Pages, 80002 Instagram, 80006 Messenger, others alike
 _REFUSED_FIELD = re.compile(r"nonexisting field \((\w{1,64})\)")
 _OTHER_APP = "The token is another app's than the first of META_APP_SECRETS belongs to, or that secret is wrong"
@@ -191,6 +195,18 @@ def judge(
         field=field,
         usage=usage,
     )
+
+
+def reason_of(code: str) -> Reason:
+    """Return why a call failed, from the word that its row keeps."""
+    number, _, subcode = code.removeprefix("http ").partition("/")
+    if code in set(Reason):
+        return Reason(code)
+    if not number.isdigit():
+        return _OURS.get(code, Reason.BAD_ANSWER)
+    if code != number and not subcode:
+        return _verdict(int(number), None, None, transient=False)[1]
+    return _verdict(0, int(number), int(subcode or 0), transient=False)[1]
 
 
 def bad_answer(code: str, sentence: str | None = None, *, http_status: int | None = None) -> CallFailed:

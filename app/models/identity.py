@@ -142,3 +142,20 @@ class Lookup(Model):
     code: Mapped[str | None] = mapped_column(String(32))
     answer: Mapped[str | None] = mapped_column(String(200))
     took_ms: Mapped[int | None]
+
+
+class HourFigures(Model):
+    """How an account's people were shown at the end of the hour that begins at `at`, and what came in it.
+
+    `messages` are those that people sent, `lookups` the calls that were made for them.
+    """
+
+    __tablename__ = "hour_figures"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    username: Mapped[int]
+    name: Mapped[int]
+    short_id: Mapped[int]
+    messages: Mapped[int]
+    lookups: Mapped[int]

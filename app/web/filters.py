@@ -19,7 +19,7 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    for filter_ in (iso, exact, short, wall_clock, duration, person, linkify):
+    for filter_ in (iso, exact, short, wall_clock, duration, person, linkify, moment, grouped):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 
 
@@ -70,6 +70,17 @@ def person(email: str, *, short: bool = False) -> str:
     parts = [part for part in re.split(r"[._+-]+", email.partition("@")[0]) if part] or [email]
     names = [part[0].upper() + part[1:] for part in parts]
     return f"{names[0]} {names[-1][:1]}." if short and len(names) > 1 and "@" in email else " ".join(names)
+
+
+def moment(at: datetime, period: str) -> str:
+    """Return the hour of a day's chart, the day of a longer one."""
+    local = at.astimezone(zone())
+    return f"{local:%H:%M}" if period == "day" else f"{local:%-d %b}"
+
+
+def grouped(number: int) -> str:
+    """Return a number with narrow spaces between its thousands."""
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def linkify(words: str) -> Markup:

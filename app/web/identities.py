@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
 
+from app.errors import Invalid
 from app.identities import asking, export, listing, reasons, why
 from app.identities.listing import Wanted
 from app.inbox import frame
@@ -64,10 +65,14 @@ def refresh(identity_id: int) -> Response:
 
 @blueprint.post("/refresh")
 def refresh_listed() -> Response:
-    """Look the people up that the list shows."""
+    """Look up the people who are chosen in the list, or all that it shows."""
     viewer = session.viewer()
     viewer.require(Role.OPS)
-    chosen = [int(each) for each in request.form.getlist("id")[:AT_ONCE] if _NUMBER.fullmatch(each)]
+    shown = request.form.get("which", "chosen")
+    ids = request.form.getlist("id") if shown == "chosen" else shown.split()
+    chosen = [int(each) for each in ids[:AT_ONCE] if _NUMBER.fullmatch(each)]
+    if not chosen:
+        raise Invalid({"id": "Choose at least one person first."})
     people = asking.refresh_all(viewer, chosen)
     words = f"{people} {'person is' if people == 1 else 'people are'} looked up again in a moment."
     return page.done("/identities", events=page.toast(words))

@@ -1,16 +1,41 @@
 """Insights: how well naming works."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from flask import Blueprint, Response, request
 
+from app.errors import Invalid
 from app.inbox import frame, insights
-from app.web import page, session
+from app.web import filters, page, session
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
 
 
 @blueprint.get("")
 def index() -> Response:
-    """The figures of the chosen account."""
-    desk = frame.desk(session.viewer(), ig_account_id=request.args.get("account"))
-    found = insights.of(desk.account_id) if desk.account_id is not None else None
-    return page.answer("insights/page.html", None, desk=desk, found=found, target_ms=insights.TARGET_MS)
+    """The figures of all accounts, or of the one that the address names."""
+    chosen, period = request.args.get("account"), request.args.get("period", "month")
+    if period not in insights.PERIODS:
+        raise Invalid({"period": f"The period should be {' or '.join(insights.PERIODS)}."})
+    desk, zone = frame.desk(session.viewer(), ig_account_id=chosen), filters.zone()
+    accounts = [own_id for own_id, ig_id, _ in desk.accounts if chosen in (None, ig_id)]
+    found = insights.of(accounts, period=period, zone=zone) if accounts else None
+    return page.answer(
+        "insights/page.html",
+        None,
+        desk=desk,
+        found=found,
+        chosen=chosen,
+        period=period,
+        periods=[(key, words) for key, (words, _) in insights.PERIODS.items()],
+        words=insights.PERIODS[period][0],
+        zone=zone.key,
+        marks=_marks([each.at for each in found.buckets], period) if found else [],
+        hour_marks=_marks([each.at for each in found.hours], "day") if found else [],
+        target_ms=insights.TARGET_MS,
+    )
+
+
+def _marks(times: Sequence[datetime], period: str) -> list[str]:
+    return [filters.moment(times[place], period) for place in (0, len(times) // 2, -1)]

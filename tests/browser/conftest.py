@@ -1,14 +1,17 @@
 """A whole installation, and somebody in Chromium who has signed in to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from app import settings
-from tests.bed import installation
-from tests.bed.installation import EMAIL, PASSWORD, Installation
+from tests.bed import databases, installation
+from tests.bed.installation import Installation
 from tests.bed.processes import Processes
+from tests.browser.stage import EMAIL, PASSWORD, Stage, set_up
 
 SignIn = Callable[[Page], Page]
 
@@ -37,7 +40,31 @@ def complaints(page: Page) -> list[str]:
 def sign_in(page: Page, nametag: Installation) -> None:
     """Fill in the form; the inbox is open afterwards."""
     page.goto(f"{nametag.web.url}/inbox")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Email").fill(installation.EMAIL)
+    page.get_by_label("Password").fill(installation.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/inbox*")
+
+
+@pytest.fixture(scope="package")
+def stage(redis_server: str, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Pages on rows that nobody changes but the test, served for all tests of this folder."""
+    folder = tmp_path_factory.mktemp("stage")
+    with (
+        Processes(folder) as processes,
+        set_up(processes, databases.copy_of(sqlite_template, folder), redis_server) as it,
+    ):
+        yield it
+
+
+def visit(chromium: Browser, stage: Stage, email: str = EMAIL, **options: Any) -> Page:
+    """Return a tab of a fresh profile in which somebody has signed in to the stage; its context is to be closed."""
+    context = chromium.new_context(**{"reduced_motion": "reduce", "locale": "en-GB"} | options)
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    page.goto(f"{stage.url}/login")
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/inbox*")
+    return page

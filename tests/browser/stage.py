@@ -4,24 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, update
 
 from app import clock, settings
 from app.db import transaction
 from app.db.engine import Model
 from app.db.types import Secret
 from app.factory import create_app
-from app.models.identity import Identity, IdentityChange, Lookup, Purpose, Source
+from app.models.identity import HourFigures, Identity, IdentityChange, Lookup, Purpose, Source
 from app.models.inbox import Account, Conversation, Login, Message
 from app.models.run import ItemState, Kind, Run, RunItem, RunState
+from app.models.user import User
 from app.users import people
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.bed.processes import Processes
 
+NEWCOMER = "a.newcomer@example.com"  # sees no account yet
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 LUNE, ATELIER = "17841400000000101", "17841400000000202"
 NAMELESS = "17841400998883201"
@@ -59,19 +60,22 @@ class Stage:
     url: str
 
     def job(self, state: RunState | None, **changes: Any) -> None:
-        """Put one job on the page in this state, None for none; `changes` override columns."""
+        """Put one job on the page in this state, None for none; `changes` override columns.
+
+        `minutes` say how long ago it was asked for, `took` in seconds how long it ran, `paused` when it goes on.
+        """
         with transaction.write() as tx:
-            tx.execute(delete(Run).where(Run.id == RUN))
+            tx.execute(delete(Run).where(Run.account_id == 1, Run.id.not_in(("cccccccccccc", "eeeeeeeeeeee"))))
+            tx.touch(1)
             if state is None:
                 return
             counts = {"total": 412, "resolved": 223, "fresh": 31, "failed": 14}
             work = {"calls": 120, "cache_hits": 164, "worked_seconds": 67.0}
-            _run(tx, RUN, 1, Kind.BACKFILL, state, minutes=8, **counts | work | changes)
+            _run(tx, RUN, 1, Kind.BACKFILL, state, **{"minutes": 8} | counts | work | changes)
             places = enumerate(FAILED)
             failed = [_item(place, who, ItemState.FAILED, reason, code) for place, (who, reason, code, _) in places]
             waiting = [_item(900, "17841400123126709", ItemState.TODO)] if state is not RunState.DONE else []
             tx.execute(insert(RunItem), failed + waiting)
-            tx.touch(1)
 
 
 @contextmanager
@@ -99,7 +103,11 @@ def _fill() -> None:
             _failed(tx, who, reason, code, tries, now)
         _lookups(tx, now)
         _history(tx)
+        _figures(tx, now)
     people.add(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
+    people.add(OPERATOR, NEWCOMER, role=Role.AGENT, password=PASSWORD)
+    with transaction.write() as tx:
+        tx.execute(update(User).where(User.email == NEWCOMER).values(account_ids=[]))
 
 
 def _person(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
@@ -166,6 +174,11 @@ def _lookups(tx: Any, now: datetime) -> None:
     purposes = (Purpose.LIVE, Purpose.BACKFILL, Purpose.BACKFILL, Purpose.REFRESH)
     for number in range(138):
         _lookup(tx, now - timedelta(seconds=20 * number + 30), purpose=purposes[number % 4], took_ms=180 + number)
+    for number, row in enumerate(CAST[14:]):
+        met = now - timedelta(minutes=50 * number + 10)
+        tx.execute(update(Identity).where(Identity.ig_participant_id == row[0]).values(met_at=met))
+        told = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
+        _lookup(tx, met + timedelta(milliseconds=40), **told)
     for hour in range(1, 24):
         for number in range(30 + 7 * (hour % 9)):
             _lookup(tx, now - timedelta(hours=hour, seconds=5 + number * 30), took_ms=200 + 3 * number)
@@ -175,6 +188,15 @@ def _lookup(tx: Any, at: datetime, **columns: Any) -> None:
     base = {"call": "profile", "purpose": Purpose.BACKFILL, "http_status": 200, "code": None}
     base |= {"answer": "username, name", "ig_participant_id": columns.pop("who", None)}
     tx.session.add(Lookup(account_id=1, at=at, **base | columns))
+
+
+def _figures(tx: Any, now: datetime) -> None:
+    this = now.replace(minute=0, second=0, microsecond=0)
+    for ago in range(30 * 24):
+        short = 26 + ago * 400 // 720
+        shown = {"username": 1104 - short, "name": 78, "short_id": short}
+        came = {"messages": 40 + ago % 17, "lookups": 2 + ago * 10 // 720}
+        tx.session.add(HourFigures(account_id=1, at=this - timedelta(hours=ago), **shown, **came))
 
 
 def _history(tx: Any) -> None:
@@ -190,10 +212,12 @@ def _history(tx: Any) -> None:
 def _run(tx: Any, run_id: str, account_id: int, kind: Kind, state: RunState, **columns: Any) -> None:
     now = clock.now()
     created = now - timedelta(minutes=columns.pop("minutes"))
-    took, by = columns.pop("took", None), columns.pop("by", EMAIL)
+    took, by, paused = columns.pop("took", None), columns.pop("by", EMAIL), columns.pop("paused", None)
     base: dict[str, Any] = {"batch_size": 10, "started_by": by, "created_at": created}
     if took is not None:
         base["finished_at"] = created + timedelta(seconds=took)
+    if paused is not None:
+        base["resume_at"] = now + timedelta(minutes=paused)
     if state not in (RunState.QUEUED, RunState.WAITING):
         base |= {"started_at": created, "lease_until": now + timedelta(hours=1), "lease_by": "worker"}
     row: Model = Run(id=run_id, account_id=account_id, kind=kind, state=state, **base | columns)
@@ -213,8 +237,3 @@ def _item(
         "code": code,
         "tries": 1,
     }
-
-
-def file_in(template: Path, folder: Path) -> str:
-    """Return the address of a fresh migrated database file for a stage."""
-    return databases.copy_of(template, folder)

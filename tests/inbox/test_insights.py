@@ -1,6 +1,7 @@
 """Figures from rows: people, calls, times, reasons."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -9,52 +10,75 @@ from app import clock
 from app.db import transaction
 from app.identities import sighting
 from app.identities.sighting import Sighting
-from app.identities.verdict import Verdict
-from app.inbox import insights
-from app.instagram.errors import Reason, Scope
+from app.inbox import figures, insights
+from app.inbox.insights import Insights
 from app.models.identity import Lookup, Purpose, Source
 from app.models.inbox import Account
 from tests.bed.hands import Hands
-from tests.cast import CAMILLE, LEA, SHY, an_account, people_wrote
-
-NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+from tests.cast import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
 
 
 @pytest.fixture
-def account(app: Flask, hands: Hands) -> Account:
+def account(app: Flask, hands: Hands, redis_server: str) -> Account:
     hands.at = hands.at.replace(hour=12, minute=30)
     return an_account()
 
 
-def called(account: Account, *, ago: timedelta, took_ms: int, code: str | None = None) -> None:
+def of(*accounts: Account, period: str = "month") -> Insights:
+    return insights.of([each.id for each in accounts], period=period, zone=ZoneInfo("UTC"))
+
+
+def called(account: Account, *, ago: timedelta, code: str | None = None, answer: str = "username, name") -> None:
     with transaction.write() as tx:
-        values = {"account_id": account.id, "call": "profile", "purpose": Purpose.LIVE, "took_ms": took_ms}
-        tx.execute(tx.insert(Lookup).values(at=clock.now() - ago, code=code, **values))
+        values = {"account_id": account.id, "call": "profile", "purpose": Purpose.LIVE, "took_ms": 90}
+        tx.execute(tx.insert(Lookup).values(at=clock.now() - ago, code=code, answer=answer, **values))
 
 
-def test_people_are_counted_by_how_they_are_shown(account: Account) -> None:
+def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(who, username, name, None, Source.PROFILE, clock.now()))
+
+
+def test_people_are_counted_by_how_they_are_shown_over_all_accounts(account: Account) -> None:
     people_wrote(LEA, CAMILLE, SHY)
-    with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now()))
-        sighting.record(tx, account.id, Sighting(CAMILLE, None, "Camille", None, Source.PROFILE, clock.now()))
-        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=None)
-    found = insights.of(account.id)
-    assert (found.people, found.with_username, found.by_short_id) == (3, 1, 1)
-    assert (len(found.days), found.days[-1]) == (30, insights.Shown(str(clock.now().date()), 1, 1, 1))
-    assert found.reasons == (("This person hasn’t agreed to share a profile", 1),)
+    named(account, LEA, "lea.moreau")
+    named(account, CAMILLE, None, "Camille")
+    other = an_account(ATELIER_NORD)
+    named(other, LEA, "lea.moreau")
+    alone, both = of(account), of(account, other)
+    assert (alone.people, alone.with_username, alone.by_short_id) == (3, 1, 1)
+    assert (both.people, both.with_username, both.username_percent) == (4, 2, 50)
 
 
-def test_calls_are_counted_by_the_hour_with_their_times(account: Account) -> None:
-    for took in (100, 200, 900):
-        called(account, ago=timedelta(minutes=5), took_ms=took)
-    called(account, ago=timedelta(hours=2), took_ms=50, code="230")
-    called(account, ago=timedelta(hours=25), took_ms=5_000)
-    found = insights.of(account.id)
-    assert (found.hours[-1].calls, found.hours[-1].failed, found.hours[-1].p50) == (3, 0, 200)
-    assert (found.hours[-3].calls, found.hours[-3].failed) == (1, 1)
-    assert (sum(hour.calls for hour in found.hours), found.p95) == (4, 900)
+def test_a_change_is_told_from_the_day_it_was_first_noted(account: Account, hands: Hands) -> None:
+    people_wrote(LEA, CAMILLE)
+    figures.note()
+    assert of(account).change is None
+    hands.forward(days=2)
+    named(account, LEA, "lea.moreau")
+    change = of(account).change
+    assert change is not None
+    assert (change.points, change.whole, change.since.date()) == (50, False, (clock.now() - timedelta(days=2)).date())
+
+
+def test_failures_are_counted_by_reason_within_the_period(account: Account) -> None:
+    for code in ("230", "230", "timeout", "100/33", "http 503", "no_token"):
+        called(account, ago=timedelta(hours=3), code=code)
+    called(account, ago=timedelta(hours=3), answer="name, picture")
+    called(account, ago=timedelta(days=3), code="230")
+    assert dict(of(account, period="day").reasons) == {
+        "Consent required": 2,
+        "Timeout": 1,
+        "Blocked or gone": 1,
+        "Instagram’s trouble": 1,
+        "Bad token": 1,
+        "No username (name kept)": 1,
+    }
+    week = of(account, period="week")
+    assert (week.reasons[0], week.failures) == (("Consent required", 3), 8)
 
 
 def test_what_is_not_known_is_none(account: Account) -> None:
-    found = insights.of(account.id)
-    assert (found.p95, found.cache_percent, found.reasons, found.people) == (None, None, (), 0)
+    found = of(account)
+    assert (found.p95, found.cache_percent, found.change, found.reasons) == (None, None, None, ())
+    assert (found.username_percent, found.used, found.background_limit) == (None, 0, 160)

@@ -157,3 +157,21 @@ def test_retry_follows_the_retry_after_header_else_is_left_to_the_breaker() -> N
 def test_metas_words_are_never_repeated() -> None:
     failure = judge({"code": 190, "message": "Malformed access token IGAAcanary"})
     assert "canary" not in f"{failure} {failure.sentence} {failure!r}"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("230", Reason.CONSENT),
+        ("100/33", Reason.NOT_VISIBLE),
+        ("80002", Reason.RATE_LIMITED),
+        ("timeout", Reason.TIMEOUT),
+        ("http 503", Reason.TEMPORARY),
+        ("http 429", Reason.RATE_LIMITED),
+        ("no_token", Reason.TOKEN),
+        ("other_id", Reason.BAD_ANSWER),
+        ("", Reason.BAD_ANSWER),
+    ],
+)
+def test_the_word_that_a_row_keeps_tells_the_reason_again(code: str, reason: Reason) -> None:
+    assert errors.reason_of(code) is reason

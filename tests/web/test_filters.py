@@ -77,3 +77,22 @@ def test_no_text_makes_markup_of_its_own(words: str) -> None:
     for link in ('<a href="', '" target="_blank" rel="noopener noreferrer nofollow">', "</a>"):
         bare = bare.replace(link, "")
     assert not set(bare) & set("<>\"'")
+
+
+@pytest.mark.parametrize(
+    ("email", "whole", "short"),
+    [
+        ("nadia.kessler@example.com", "Nadia Kessler", "Nadia K."),
+        ("ops@example.com", "Ops", "Ops"),
+        ("anna-maria.de_luca@x.example", "Anna Maria De Luca", "Anna L."),
+        ("schedule", "Schedule", "Schedule"),
+        ("Command line", "Command line", "Command line"),
+        ("@", "@", "@"),
+    ],
+)
+def test_people_are_called_by_what_their_address_says(email: str, whole: str, short: str) -> None:
+    assert (filters.person(email), filters.person(email, short=True)) == (whole, short)
+
+
+def test_large_numbers_are_grouped() -> None:
+    assert [filters.grouped(number) for number in (7, 1208, 1234567)] == ["7", "1\u202f208", "1\u202f234\u202f567"]

@@ -120,7 +120,15 @@ def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
 
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1"])
 def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> None:
-    assert "0 people are looked up" in click(ops, "/identities/refresh", id=number).headers["HX-Trigger"]
+    answer = click(ops, "/identities/refresh", id=number)
+    assert answer.status_code == 422
+    assert "Choose at least one person" in answer.headers["HX-Trigger"]
+
+
+def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> None:
+    shown = " ".join(map(str, ids().values()))
+    answer = click(ops, "/identities/refresh", which=shown)
+    assert f"{len(ids())} people are looked up again" in answer.headers["HX-Trigger"]
 
 
 @pytest.mark.row("S33")

@@ -1,0 +1,156 @@
+"""Jobs as they are watched, started and ended in a browser: by mouse, by keyboard, without JavaScript (ui.md 13)."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+from sqlalchemy import func, select
+
+from app.db.engine import db
+from app.models.run import Kind, Run, RunState
+from tests.browser.conftest import visit
+from tests.browser.stage import EMAIL, PASSWORD, RUN, Stage
+
+HEARD = """() => { window.heard = []; new MutationObserver(() => {
+  const words = document.getElementById('announcer').textContent; if (words) window.heard.push(words);
+}).observe(document.getElementById('announcer'), {childList: true, characterData: true, subtree: true}); }"""
+
+
+def started(stage: Stage) -> int:
+    """How many backfills of the first account are at work, but for the one that the stage set."""
+    db.session.rollback()
+    of_account = (Run.account_id == 1, Run.kind == Kind.BACKFILL, Run.state == RunState.QUEUED, Run.id != RUN)
+    return db.session.execute(select(func.count()).where(*of_account)).scalar_one()
+
+
+def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, stage: Stage) -> None:
+    """Criterion 12: a change within 2 s, one toast and one announcement, no fast polls after the end."""
+    stage.job(RunState.RUNNING)
+    page = visit(chromium, stage)
+    polls: list[Request] = []
+    page.on("request", lambda request: polls.append(request) if "/jobs/live" in request.url else None)
+    page.goto(f"{stage.url}/jobs")
+    page.evaluate(HEARD)
+    stage.job(RunState.RUNNING, resolved=290)
+    expect(page.locator(".job-count strong")).to_have_text("335", timeout=2_000)
+    stage.job(RunState.DONE, resolved=367, minutes=5, took=290)
+    expect(page.locator(".toast")).to_have_text("Backfill profiles finished: 367 resolved, 14 failed.", timeout=2_000)
+    expect(page.locator(".job .chip")).to_have_text("Some failed")
+    expect(page.locator("#job-live")).to_have_attribute("hx-trigger", re.compile("every 15s"))
+    before = len(polls)
+    page.wait_for_timeout(3_500)  # twice the fast pace and more: waiting for nothing has no other condition
+    assert len(polls) == before
+    assert page.locator(".toast").count() == 1
+    assert page.evaluate("window.heard") == [
+        "Backfill profiles: 75 % done, 335 of 412.",
+        "Backfill profiles finished: 367 resolved, 14 failed.",
+    ]
+    page.context.close()
+
+
+def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: Browser, stage: Stage) -> None:
+    """Criterion 12: double click makes one job; ui.md 6.5: 409 and a toast."""
+    stage.job(None)
+    page = visit(chromium, stage)
+    page.goto(f"{stage.url}/jobs")
+    page.get_by_role("button", name="Backfill profiles").dblclick()
+    expect(page.locator(".toast").first).to_contain_text("Backfill profiles has started.")
+    page.get_by_role("button", name="Backfill profiles").click()
+    expect(page.locator(".toast[data-kind=error]").first).to_contain_text("lready running")
+    assert started(stage) == 1
+    _end(page)
+
+
+def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None:
+    """Criterion 16: find, open, read, refresh, go to jobs, start, cancel; the switch for single keys is kept."""
+    stage.job(None)
+    page = visit(chromium, stage, viewport={"width": 1440, "height": 900})
+    keys = page.keyboard
+    keys.press("/")
+    keys.type("lea")
+    expect(page.locator(".row-link")).to_have_count(1)
+    keys.press("Escape")
+    keys.press("j")
+    keys.press("Enter")
+    expect(page.locator("[id^=msgs-]")).to_contain_text("Hello, is it still there?")
+    keys.press("r")
+    expect(page.locator(".toast").first).to_be_visible()
+    keys.press("g")
+    keys.press("j")
+    expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+    _tab_to(page, "Backfill profiles")
+    keys.press("Enter")
+    expect(page.locator(".job h2")).to_contain_text("Backfill profiles")
+    _tab_to(page, "Cancel")
+    keys.press("Enter")
+    expect(page.locator("#confirm")).to_be_visible()
+    _tab_to(page, "Yes")
+    keys.press("Enter")
+    expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
+    keys.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    _tab_to(page, "Single-key shortcuts are on")
+    keys.press("Space")
+    keys.press("Escape")
+    page.reload()
+    keys.press("g")
+    keys.press("i")
+    keys.press("?")
+    expect(page.locator("#shortcuts")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+    page.context.close()
+
+
+def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, stage: Stage) -> None:
+    """Criterion 20: links, forms and pages alone."""
+    stage.job(None)
+    page = visit(chromium, stage, java_script_enabled=False)
+    page.goto(f"{stage.url}/jobs")
+    expect(page.locator(".page-noscript")).to_be_visible()
+    page.get_by_role("link", name="Start with options").click()
+    page.get_by_label("People without a name who wrote lately").check()
+    page.get_by_label("Days to look back").fill("3")
+    page.get_by_role("button", name="Show the cost").click()
+    page.get_by_role("button", name=re.compile("Start for")).click()
+    expect(page.locator(".job")).to_contain_text("wrote in the last 3 days")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
+    page.goto(f"{stage.url}/identities?state=unknown")
+    page.get_by_role("link", name=re.compile("user_883201")).click()
+    page.get_by_role("button", name="Clear failures and retry").click()
+    expect(page.get_by_role("heading", name="user_883201")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Theme")).click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.context.close()
+
+
+def test_somebody_who_came_for_a_page_is_led_to_it(chromium: Browser, stage: Stage) -> None:
+    """Criterion 20: sign-in without JavaScript, errors included."""
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{stage.url}/insights")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill("not that one at all")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("do not fit")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Insights", level=1)).to_be_visible()
+    context.close()
+
+
+def _tab_to(page: Page, name: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        words = page.evaluate("(document.activeElement.closest('label') || document.activeElement).textContent.trim()")
+        if words == name:
+            return
+    pytest.fail(f"{name} was not reached by the Tab key")
+
+
+def _end(page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator(".job").get_by_role("button", name="Cancel").click()
+    page.locator("#confirm-yes").click()
+    expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
+    page.context.close()

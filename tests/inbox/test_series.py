@@ -1,0 +1,84 @@
+"""What the charts show, from rows."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from app import clock
+from app.db import transaction
+from app.inbox import series
+from app.models.identity import HourFigures, Identity, Lookup, Purpose
+from app.models.inbox import Account
+from tests.bed.hands import Hands
+from tests.cast import ATELIER_NORD, LEA, SHY, an_account, people_wrote
+
+MONTH = timedelta(days=30)
+
+
+@pytest.fixture
+def account(app: Flask, hands: Hands) -> Account:
+    hands.at = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
+    return an_account()
+
+
+def hour(account: Account, at: datetime, username: int, short_id: int, messages: int = 0, lookups: int = 0) -> None:
+    with transaction.write() as tx:
+        shown = {"username": username, "name": 0, "short_id": short_id, "messages": messages, "lookups": lookups}
+        tx.execute(tx.insert(HourFigures).values(account_id=account.id, at=at, **shown))
+
+
+def called(account: Account, who: str, *, at: datetime, took_ms: int, code: str | None = None) -> None:
+    with transaction.write() as tx:
+        call = {"account_id": account.id, "call": "profile", "purpose": Purpose.LIVE, "ig_participant_id": who}
+        tx.execute(tx.insert(Lookup).values(at=at, took_ms=took_ms, code=code, **call))
+
+
+def test_a_day_shows_its_last_hour_and_adds_up_what_came(account: Account) -> None:
+    today = clock.now().replace(hour=0, minute=0)
+    other = an_account(ATELIER_NORD)
+    hour(account, today + timedelta(hours=8), 1, 9, messages=10, lookups=5)
+    hour(account, today + timedelta(hours=9), 6, 4, messages=30, lookups=1)
+    hour(other, today + timedelta(hours=9), 2, 0)
+    of_both = series.buckets([account.id, other.id], length=MONTH, zone=ZoneInfo("UTC"))
+    assert len(of_both) == 30
+    assert (of_both[-1].username, of_both[-1].short_id, of_both[-1].messages) == (8, 4, 40)
+    assert of_both[-1].cache_percent == 85
+    assert (of_both[-2].people, of_both[-2].cache_percent) == (0, None)
+    assert series.ratio(of_both) == 85
+    assert series.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))[-1].username == 6
+
+
+def test_days_begin_where_the_reader_is(account: Account) -> None:
+    hour(account, datetime(2026, 11, 26, 23, 0, tzinfo=UTC), 3, 0)
+    at_home = series.buckets([account.id], length=MONTH, zone=ZoneInfo("Europe/Paris"))
+    assert (at_home[-1].username, at_home[-2].username) == (3, 0)
+    abroad = series.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))
+    assert (abroad[-1].username, abroad[-2].username) == (0, 3)
+
+
+def test_a_single_day_is_shown_by_the_hour(account: Account) -> None:
+    hour(account, clock.now().replace(minute=0), 3, 0)
+    of_day = series.buckets([account.id], length=timedelta(days=1), zone=ZoneInfo("UTC"))
+    assert (len(of_day), of_day[-1].username, of_day[-1].at.hour) == (24, 3, 12)
+
+
+def test_a_new_sender_is_timed_from_the_webhook_to_the_name(account: Account) -> None:
+    people_wrote(LEA, SHY)
+    met = clock.now() - timedelta(minutes=10)
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(met_at=met))
+    called(account, LEA, at=met + timedelta(milliseconds=50), took_ms=150)
+    called(account, LEA, at=met + timedelta(minutes=5), took_ms=900)
+    called(account, SHY, at=met + timedelta(milliseconds=60), took_ms=300, code="230")
+    hours, p95 = series.hours([account.id])
+    assert (hours[-1].calls, hours[-1].failed, hours[-1].p50, p95) == (3, 1, 200, 200)
+    assert (len(hours), hours[0].calls, hours[0].p95) == (24, 0, None)
+
+
+def test_half_of_the_values_do_not_exceed_the_middle_one() -> None:
+    assert series.percentile([], 50) is None
+    assert series.percentile([900, 100, 200], 50) == 200
+    assert series.percentile(list(range(100)), 95) == 95
