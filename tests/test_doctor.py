@@ -107,6 +107,19 @@ def test_an_account_that_must_be_reconnected_says_why() -> None:
 
 
 @pytest.mark.usefixtures("well")
+def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are_said() -> None:
+    soon = clock.now() + timedelta(days=3, hours=1)
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
+    ending, refused = of(f"account {MAISON_LUNE}")
+    assert (ending.level, ending.says) == (Level.WARNING, "Works for 3 days more; reconnect the account")
+    assert (refused.level, refused.says) == (
+        Level.WRONG,
+        "Its owner did not give instagram_business_manage_messages",
+    )
+
+
+@pytest.mark.usefixtures("well")
 def test_an_account_that_is_not_subscribed_is_wrong() -> None:
     with transaction.write() as tx:
         tx.execute(update(Account).values(missing_subscriptions=["messages"]))

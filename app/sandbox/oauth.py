@@ -140,6 +140,7 @@ def _page(host: str, query: dict[str, str]) -> str:
     scopes = "".join(f"<li>{escape(each)}</li>" for each in query.get("scope", "").split(","))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{WORDS[host]} in the sandbox</title>'
+        '<link rel="icon" href="data:,">'
         "<style>body{font:16px/1.5 system-ui;max-width:28rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}"
         "</style>"
         f"<h1>{WORDS[host]}, played by the sandbox</h1><p>An app wants to:</p><ul>{scopes}</ul>{links}</html>"

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.error import URLError
 
 from app import embedded
-from app.sandbox.accounts import APP_SECRET
+from app.sandbox.accounts import APP_ID, APP_SECRET, ATELIER_NORD
 from tests.bed.processes import ROOT, Process, Processes, free_port, part
 from tests.bed.waiting import until
 
@@ -92,6 +92,9 @@ def test_the_sandboxs_well_known_secret_is_never_kept(processes: Processes, tmp_
     up(processes, "--demo")
     assert kept(tmp_path)["GRAPH_FACEBOOK_URL"].startswith("http://127.0.0.1:")
     assert APP_SECRET not in embedded.file(tmp_path).read_text()
+    assert kept(tmp_path)["META_APP_ID"] == kept(tmp_path)["META_INSTAGRAM_APP_ID"] == APP_ID
+    checked = processes.nametag("account", "check", ATELIER_NORD)  # proved with the secret that both sides share
+    assert (checked.returncode, checked.stdout) == (0, "The token works.\n")
 
 
 def test_a_start_without_the_demo_calls_meta_again(processes: Processes, tmp_path: Path) -> None:
