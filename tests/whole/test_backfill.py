@@ -1,4 +1,4 @@
-"""A backfill on real processes, with the worker killed in the middle."""
+"""A backfill on real processes, all of them killed and Redis emptied in the middle."""
 
 import json
 import signal
@@ -7,13 +7,11 @@ from collections import Counter
 import pytest
 from redis import Redis
 
-from app import queue
 from tests.bed.installation import Installation
 from tests.bed.waiting import until
 from tests.cast import MAISON_LUNE
 from tests.whole.conftest import Install
 
-BACKFILL = queue.TASKS[queue.BACKFILL_SLICE].queue
 PEOPLE = "SELECT count(*) FROM conversations c JOIN accounts a ON a.id = c.account_id WHERE a.ig_account_id = :account"
 SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
@@ -21,18 +19,31 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
 @pytest.mark.row("F10", "R5")
-def test_a_backfill_outlives_its_killed_worker_and_settles_everyone_once(install: Install) -> None:
+def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "70", "--latency-ms", "100")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     people = nametag.value(PEOPLE, account=MAISON_LUNE)
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
     until(lambda: nametag.value(SETTLED) >= 5, "the run is under way")
-    nametag.workers[BACKFILL].end(signal.SIGKILL)
-    before = nametag.value(SETTLED)
-    assert before < people
-    nametag.start_worker(BACKFILL)
+    _end_everything(nametag)
+    redis.flushall()
+    assert nametag.value(SETTLED) < people
+    _start_everything(nametag)
     until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 90)
     _assert_settled_once(nametag, run_id, people)
+
+
+def _end_everything(nametag: Installation) -> None:
+    schedulers = [each for each in nametag.processes._started if each.name == "scheduler"]
+    for process in (nametag.web, *nametag.workers.values(), *schedulers):
+        process.end(signal.SIGKILL)
+
+
+def _start_everything(nametag: Installation) -> None:
+    nametag.web = nametag.processes.web(port=int(nametag.web.url.rpartition(":")[2]))
+    for queue_name in list(nametag.workers):
+        nametag.start_worker(queue_name)
+    nametag.processes.scheduler()
 
 
 def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> None:

@@ -1,0 +1,130 @@
+"""Parts of an installation killed with SIGKILL: how soon it is whole again, and whether a run settles everyone once."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from redis import Redis
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from app import queue
+from bench import ground
+from bench.measures import ACCOUNT, Figure
+from tests.bed import installation
+from tests.bed.installation import Installation
+from tests.bed.processes import Process, Processes, answers, children, free_port, part
+from tests.bed.waiting import until
+
+PEOPLE = 400
+KILLS = ("worker", "horse", "scheduler", "web") * 2 + ("worker", "horse")
+CALLS_PER_HOUR = 2_000
+LONG_AGO = timedelta(days=1)
+RUN_QUEUE = queue.TASKS[queue.BACKFILL_SLICE].queue
+OPEN = "SELECT count(*) FROM run_items WHERE state = 'todo'"
+PARTS = (
+    *(f"worker --queue {name}" for name in (RUN_QUEUE, "resolve-participants", "refresh-identities")),
+    *("cli.main scheduler", "cli.main web", "unixsocket"),
+)
+
+
+def settled_once() -> Iterator[Figure]:
+    """R5: a run of 400 people with 10 kills and a flush: each settled once, at most one extra call a kill."""
+    with ground.installed("--people", "1200", "--latency-ms", "50", calls_per_hour=CALLS_PER_HOUR) as (nametag, redis):
+        crowd = ground.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
+        ground.wrote(nametag.web.url, nametag.processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+        nametag.command("backfill-profiles", "--account-id", ACCOUNT)
+        began = time.perf_counter()
+        kinds = random.Random(5).sample(KILLS, len(KILLS))
+        for place, kind in enumerate(kinds):
+            _further(nametag, 15)
+            _kill(nametag, kind)
+            if place == len(kinds) // 2:
+                Redis.from_url(redis.address).flushall()
+        until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 300)
+        seconds = time.perf_counter() - began
+        items = nametag.value("SELECT count(*) FROM run_items WHERE state IN ('resolved', 'fresh')")
+        counted = nametag.value("SELECT resolved + fresh FROM runs")
+        calls = [call for call in nametag.sandbox.get("calls") if call["kind"] == "profile"]
+        yield Figure("people not settled, or not counted once", abs(PEOPLE - items) + abs(PEOPLE - counted), 0, "")
+        yield Figure(f"profile calls for {PEOPLE} people over 10 kills", len(calls), PEOPLE + len(kinds), "")
+        yield Figure("calls over Meta's limit", sum(call["over_limit"] for call in calls), 0, "")
+        yield Figure("  the run took", seconds, None, "s")
+
+
+def whole_again() -> Iterator[Figure]:
+    """R4: after a kill of any one process all are there again within 5 s, and an orphaned run goes on within 45 s."""
+    with TemporaryDirectory(prefix="nt-goal-") as path, Processes(Path(path)) as processes:
+        supervisor, url = _supervised(processes)
+        database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
+        gaps = [_gap(supervisor, url, words) for words in (*PARTS, *PARTS[:3], "cli.main web")]
+        yield Figure("longest until all is whole after one of 10 kills", max(gaps), 5, "s")
+        with database.connect() as connection:
+            settled = partial(_settled, connection)
+            processes.nametag("backfill-profiles", "--account-id", ACCOUNT)
+            until(lambda: settled() >= 10, "the run is under way", 60)
+            os.kill(part(supervisor, PARTS[0]), signal.SIGKILL)
+            killed, before = time.perf_counter(), settled()
+            until(lambda: settled() > before, "the orphaned run goes on", 60)
+            yield Figure("an orphaned run goes on after", time.perf_counter() - killed, 45, "s")
+        database.dispose()
+
+
+def _further(nametag: Installation, people: int) -> None:
+    before = nametag.value(OPEN)
+    until(lambda: nametag.value(OPEN) <= max(0, before - people), f"{people} more people are settled", 90)
+
+
+def _kill(nametag: Installation, kind: str) -> None:
+    worker = nametag.workers[RUN_QUEUE]
+    if kind == "worker":
+        worker.end(signal.SIGKILL)
+        nametag.start_worker(RUN_QUEUE)
+    elif kind == "horse":
+        os.kill(until(lambda: next(iter(children(worker.id)), 0), "a fork works", 60), signal.SIGKILL)
+    elif kind == "scheduler":
+        next(each for each in reversed(nametag.processes._started) if each.name == kind).end(signal.SIGKILL)
+        nametag.processes.scheduler()
+    else:
+        port = int(nametag.web.url.rpartition(":")[2])
+        nametag.web.end(signal.SIGKILL)
+        nametag.web = nametag.processes.web(port=port)
+
+
+def _supervised(processes: Processes) -> tuple[Process, str]:
+    sandbox = processes.sandbox("--people", "1200", "--latency-ms", "100", "--calls-per-hour", "100000")
+    processes.variables |= {
+        "DATABASE_URL": f"sqlite:///{processes.folder}/nametag.sqlite3",
+        "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
+        "GRAPH_CALLS_PER_HOUR": "100000",
+    }
+    assert processes.nametag("db", "upgrade").returncode == 0
+    installation._people_and_accounts(processes, sandbox)
+    supervisor = processes.start("up", PORT=str(free_port()), WORKERS="1")
+    url = supervisor.await_line("Nametag is ready: ", 60).rpartition(" ")[2]
+    until(lambda: _is_whole(supervisor, url), "everything runs", 60)
+    crowd = ground.nameable(sandbox, ACCOUNT, PEOPLE)
+    ground.wrote(url, processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+    return supervisor, url
+
+
+def _gap(supervisor: Process, url: str, words: str) -> float:
+    first = part(supervisor, words)
+    os.kill(first, signal.SIGKILL)
+    began = time.perf_counter()
+    until(lambda: part(supervisor, words) not in (0, first) and _is_whole(supervisor, url), f"{words} is back", 60)
+    return time.perf_counter() - began
+
+
+def _is_whole(supervisor: Process, url: str) -> bool:
+    return all(part(supervisor, words) for words in PARTS) and answers(f"{url}/login")
+
+
+def _settled(connection: Connection) -> int:
+    connection.rollback()
+    return int(connection.execute(text("SELECT count(*) FROM run_items WHERE state <> 'todo'")).scalar_one())
