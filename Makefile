@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 T ?= tests
 .DEFAULT_GOAL := help
-.PHONY: audit chaos help run test lint fix bench migration reset
+.PHONY: audit calls chaos help run test lint fix bench migration reset
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this mac
 
 chaos: .venv/dev.stamp ## Deliver 10,000 events while parts are killed at random: none may be lost or doubled
 	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/whole/test_ingest.py
+
+calls: .venv/dev.stamp ## Make up 2,000 calls of the API on each database: none may break its document
+	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py
 
 migration: .venv/dev.stamp ## Write a migration for changed tables, m="what changes"
 	@$(BIN)/nametag db upgrade && $(BIN)/flask --app wsgi db revision --autogenerate -m "$(m)"

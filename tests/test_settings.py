@@ -98,6 +98,7 @@ def test_an_unknown_setting_in_the_file_is_named_too(folder: Path, monkeypatch: 
     assert refusal(monkeypatch).startswith("GRAPH_TIMEOUT")
 
 
+@pytest.mark.row("S21")
 def test_production_wants_secrets_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.load()  # leaves generated secrets behind, which production must not use
     assert "SECRET_KEY is required" in refusal(monkeypatch, NAMETAG_ENV="production")

@@ -91,6 +91,7 @@ def test_only_admins_deal_with_people(app: Flask) -> None:
         people.everyone(AGENT)
 
 
+@pytest.mark.row("S21")
 def test_the_first_admin_gets_a_random_password_once(app: Flask) -> None:
     made = people.first_admin()
     assert made is not None

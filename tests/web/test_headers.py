@@ -24,6 +24,7 @@ def addresses(client: FlaskClient) -> dict[int, tuple[str, str]]:
     }
 
 
+@pytest.mark.row("S16", "S17", "S26")
 @pytest.mark.parametrize("status", [200, 303, 400, 401, 403, 404, 405])
 def test_every_response_is_guarded(client: FlaskClient, status: int) -> None:
     method, address = addresses(client)[status]
@@ -37,6 +38,7 @@ def test_every_response_is_guarded(client: FlaskClient, status: int) -> None:
     assert {"HX-Request", "Cookie"} <= set(answer.vary)
 
 
+@pytest.mark.row("S16")
 def test_unchanged_polls_and_static_files_are_guarded_too(app: Flask) -> None:
     client = signed_in(app)
     first = part(client, "/inbox/list")
@@ -48,6 +50,7 @@ def test_unchanged_polls_and_static_files_are_guarded_too(app: Flask) -> None:
             assert "Content-Security-Policy" in answer.headers
 
 
+@pytest.mark.row("S16")
 def test_media_may_come_from_the_configured_hosts_only() -> None:
     policy = headers.policy(("fbcdn.net", "127.0.0.1:5061"))
     media = "'self' https://fbcdn.net https://*.fbcdn.net http://127.0.0.1:5061"
@@ -57,12 +60,14 @@ def test_media_may_come_from_the_configured_hosts_only() -> None:
     assert "frame-ancestors 'none'" in policy
 
 
+@pytest.mark.row("S16")
 def test_https_is_remembered_only_over_https(client: FlaskClient) -> None:
     assert "Strict-Transport-Security" not in client.get("/login").headers
     secure = client.get("/login", base_url="https://localhost")
     assert "max-age=31536000" in secure.headers["Strict-Transport-Security"]
 
 
+@pytest.mark.row("S27")
 def test_a_fault_shows_its_request_id_and_nothing_else(
     sqlite_database: str, redis_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:

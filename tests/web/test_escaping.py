@@ -1,0 +1,210 @@
+"""What people write is text everywhere: no page, part, file or answer has an element that a template did not write."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import select, update
+from werkzeug.test import TestResponse
+
+from app import queue, settings
+from app.db import transaction
+from app.db.engine import db
+from app.factory import create_app
+from app.ingest import receive
+from app.models.identity import Identity
+from app.models.inbox import Account, Conversation, DeadLetter
+from app.models.run import ItemState, Kind, Run, RunItem
+from app.runs import plan
+from app.viewer import OPERATOR, Role
+from tests.api.programs import a_program
+from tests.bed import databases
+from tests.bed.browser import Browser
+from tests.cast import a_delivery, a_message_event, an_account, signed
+from tests.web.browsing import HTMX, signed_in
+
+BREAK = "\"'>"
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "</title><script>alert(1)</script>",
+    "</textarea><script>alert(1)</script>",
+    "</pre></details><iframe src=javascript:alert(1)>",
+    "<a href=javascript:alert(1)>x</a>",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    '" onmouseover="alert(1)" x="',
+    "' autofocus onfocus='alert(1)",
+    "<body onload=alert(1)>",
+    "<math><mtext><style><img src onerror=alert(1)>",
+    "<!--><img src=x onerror=alert(1)>-->",
+    "<![CDATA[<img src=x onerror=alert(1)>]]>",
+    "&lt;img src=x onerror=alert(1)&gt;",
+    "&#60;script&#62;alert(1)&#60;/script&#62;",
+    "\\u003cscript\\u003ealert(1)\\u003c/script\\u003e",
+    "{{7*7}}<b>{% raw %}",
+    "%(x)s {0.__class__} ${7*7} $(id)",
+    "<form action=//evil.example><button>ok</button>",
+    "<base href=//evil.example/>",
+    "<link rel=stylesheet href=//evil.example>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<div hx-get=/logout hx-trigger=load data-open-dialog=x>",
+    "<input type=hidden name=csrf_token value=x>",
+    "<p id=conv-list hx-swap-oob=true>",
+    'https://evil.example/"onmouseover="alert(1)',
+)
+PLAIN = ("***", "https://evil.example/", *(f"quite plain words {number}" for number in range(2, 30)))
+
+
+class Skeleton(HTMLParser):
+    """The elements of a page with the names of their attributes, and where its links lead."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[tuple[str, tuple[str, ...]]] = set()
+        self.addresses: set[str] = set()
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add((tag, tuple(sorted({name for name, _ in attrs}))))
+        self.addresses |= {
+            value or "" for name, value in attrs if name in ("href", "src", "action", "hx-get", "hx-post")
+        }
+
+
+@pytest.fixture
+def furnished(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Flask]]:
+    """Opens an installation in which every field that strangers fill holds these words."""
+    with settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
+        app.test_client_class = Browser
+
+        def filled(words: tuple[str, ...]) -> Flask:
+            _fill(words)
+            return app
+
+        yield filled
+
+
+def _fill(words: tuple[str, ...]) -> None:
+    account = an_account()
+    for place, each in enumerate(words):
+        person = f"15200000000007{place:02d}"
+        kinds = [
+            a_message_event(person, each),
+            a_message_event(person, None, attachments=[{"type": "share", "payload": {"url": each, "title": each}}]),
+            a_message_event(person, None, attachments=[{"type": "image", "payload": {"url": each}}]),
+            a_message_event(person, None, attachments=[{"type": each, "payload": {"url": each, "title": each}}]),
+            a_message_event(person, each, reply_to={"story": {"url": each, "id": each}}),
+            a_message_event(person, each, quick_reply={"payload": each}),
+            {
+                "sender": {"id": person},
+                "recipient": {"id": account.ig_account_id},
+                "timestamp": 1,
+                "postback": {
+                    "mid": f"m_postback_{place}",
+                    "title": each,
+                    "payload": each,
+                    "referral": {"ref": each, "source": each, "type": each},
+                },
+            },
+            {"sender": {"id": person}, "recipient": {"id": account.ig_account_id}, "timestamp": 1, each: each},
+        ]
+        body = a_delivery(*kinds)
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    _poison(words, account.id, run_id)
+    queue.enqueue(queue.RESOLVE, account.id, job_id="poisoned", description=words[1])
+
+
+def _poison(words: tuple[str, ...], account_id: int, run_id: str) -> None:
+    # Past what cleans names and messages at the door: the pages have to stand on their own.
+    with transaction.write() as tx:
+        people = tx.execute(select(Identity.id, Identity.ig_participant_id).order_by(Identity.id)).all()
+        for row, each in zip(people, words, strict=True):
+            identity_id, person = row.id, row.ig_participant_id
+            named = {"username": each[:80], "name": each[:80], "picture_url": each, "last_error": each[:32]}
+            tx.execute(update(Identity).where(Identity.id == identity_id).values(**named))
+            shown = {"last_message_preview": each}
+            tx.execute(update(Conversation).where(Conversation.ig_participant_id == person).values(**shown))
+            failed = {"state": ItemState.FAILED, "reason": each[:32], "code": each[:32]}
+            tx.execute(
+                update(RunItem).where(RunItem.run_id == run_id, RunItem.ig_participant_id == person).values(**failed)
+            )
+        tx.execute(update(DeadLetter).values(reason=words[0][:32], explanation=words[1]))
+        tx.execute(update(Run).values(reason=words[2][:64]))
+        tx.execute(
+            update(Account).where(Account.id == account_id).values(username=words[3][:80], state_reason=words[4])
+        )
+
+
+def _pages(client: FlaskClient) -> dict[str, TestResponse]:
+    people = db.session.scalars(select(Identity.id)).all()
+    threads = db.session.scalars(select(Conversation.id)).all()
+    db.session.rollback()
+    whole = ["/inbox", "/inbox?filter=unknown", "/jobs", "/identities", "/accounts", "/insights", "/settings", "/audit"]
+    whole += [
+        "/people",
+        "/dead-letters",
+        "/jobs/unresolved",
+        "/jobs/history",
+        "/jobs/live",
+        "/jobs/new",
+        f"/nothing/{BREAK}",
+    ]
+    whole += [f"/inbox/{each}" for each in threads] + [f"/identities/{each}" for each in people]
+    queues = ["/admin/queues/", "/admin/queues/view/job/poisoned", "/admin/queues/view/jobs"]
+    parts = ["/inbox/list", "/inbox/list/more", "/jobs/live", "/jobs/history", "/jobs/unresolved", "/identities"]
+    parts += [f"/inbox/{each}/messages" for each in threads[:5]] + ["/dead-letters"]
+    found = {address: client.get(address) for address in [*whole, *queues]}
+    return found | {f"part {address}": client.get(address, headers=HTMX) for address in parts}
+
+
+@pytest.mark.row("S14", "S40", "S50")
+def test_no_page_has_an_element_that_its_template_did_not_write(
+    furnished: Callable[[tuple[str, ...]], Flask], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> None:
+    app = furnished(PAYLOADS)
+    hostile = _pages(signed_in(app, Role.ADMIN))
+    calm_file = databases.copy_of(sqlite_template, tmp_path_factory.mktemp("calm"))
+    with settings.using(database_url=calm_file), databases.opened(create_app()) as calm:
+        calm.test_client_class = Browser
+        _fill(PLAIN)
+        written = {
+            element for page in _pages(signed_in(calm, Role.ADMIN)).values() for element in Skeleton(page.text).elements
+        }
+    for address, page in hostile.items():
+        assert page.status_code in (200, 303, 404), (address, page.status_code)
+        skeleton = Skeleton(page.text)
+        assert skeleton.elements - written == set(), address
+        assert {each for each in skeleton.addresses if each.lower().startswith(("javascript:", "data:", "//"))} == set()
+        assert "hx-" not in page.headers.get("HX-Trigger", "")
+    assert any("alert(1)" in page.text for page in hostile.values())
+
+
+@pytest.mark.row("S14", "S33", "S28")
+def test_files_and_answers_carry_the_words_as_they_are(furnished: Callable[[tuple[str, ...]], Flask]) -> None:
+    app = furnished(PAYLOADS)
+    crm = a_program(app)
+    listed = crm.get("/messaging/conversations?limit=100")
+    assert listed.content_type == "application/json"
+    assert {each["lastMessagePreview"] for each in listed.get_json()["data"]} == set(PAYLOADS)
+    lines = crm.get("/api/identities/export?format=jsonl").text.splitlines()
+    assert {json.loads(line)["name"] for line in lines} == {each[:80] for each in PAYLOADS}
+    exported = crm.get("/api/identities/export?format=csv")
+    rows = list(csv.DictReader(io.StringIO(exported.text)))
+    assert len(rows) == len(PAYLOADS)
+    assert {row["name"].removeprefix("'") for row in rows} >= {each[:80] for each in PAYLOADS if each[0] not in "'\""}
+    for answer in (listed, exported):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "text/html" not in answer.content_type
