@@ -93,11 +93,16 @@ def reconcile() -> None:
 
 def purge() -> None:
     """Forget what nobody needs any more: effects whose message never came, old dead letters, old audit entries."""
+    now = clock.now()
     with transaction.write() as tx:
-        waiting.purge(tx, clock.now())
-        dead_letters.purge(tx, clock.now())
-        figures.purge(tx, clock.now())
-        audit.purge(tx, clock.now())
+        gone = {
+            "effects": waiting.purge(tx, now),
+            "dead_letters": dead_letters.purge(tx, now),
+            "audit_entries": audit.purge(tx, now),
+        }
+        figures.purge(tx, now)
+    if any(gone.values()):
+        logger.info("what is too old was forgotten", extra=gone)
 
 
 def scrub() -> None:

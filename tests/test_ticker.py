@@ -1,6 +1,7 @@
 """The scheduler's duties: what was lost on the way is found again."""
 
 import itertools
+import logging
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,19 +9,21 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app import clock, queue, settings, ticker
+from app import audit, clock, queue, settings, ticker
 from app.db.engine import db
 from app.identities.sighting import LATER
+from app.ingest import receive
 from app.models.identity import Identity
-from app.models.inbox import Account
+from app.models.inbox import Account, DeadLetter, WaitingEffect
 from app.models.run import Kind
+from app.models.user import AuditEntry
 from app.runs import ledger, plan
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
-from tests.cast import LEA, a_sandbox_account, people_wrote
+from tests.cast import LEA, a_delivery, a_sandbox_account, people_wrote, signed
 
 RESOLVE = f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}"
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
@@ -123,3 +126,23 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
 
     ticker._perform(broken)
     assert "a duty of the scheduler failed" in caplog.text
+
+
+@pytest.mark.row("S55")
+def test_what_is_too_old_is_forgotten_and_counted(
+    account: Account, hands: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="app.ticker")
+    early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
+    for body in (a_delivery(early), a_delivery(early, ig_account_id="17841409999999999"), b"not json"):
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
+    for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
+        hands.forward(days=days)
+        ticker.purge()
+        db.session.rollback()
+        tables = (WaitingEffect, DeadLetter, AuditEntry)
+        counted = tuple(db.session.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
+        assert counted == left
+    told = [vars(record) for record in caplog.records if record.name == "app.ticker"]
+    assert [(each["effects"], each["dead_letters"], each["audit_entries"]) for each in told] == [(1, 2, 0), (0, 0, 1)]

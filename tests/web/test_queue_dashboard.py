@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from app import queue, settings
-from app.viewer import Role
+from app import audit, queue, settings
+from app.viewer import OPERATOR, Role
 from app.web import queue_dashboard
 from tests.web.browsing import signed_in
 
@@ -31,11 +31,13 @@ def ops(app: Flask) -> FlaskClient:
     return signed_in(app)
 
 
+@pytest.mark.row("S48")
 def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
     assert app.test_client().get("/admin/queues/").status_code == 303
     assert signed_in(app, Role.AGENT).get("/admin/queues/").status_code == 403
 
 
+@pytest.mark.row("S48")
 def test_agents_see_none_of_its_pages(app: Flask) -> None:
     agent = signed_in(app, Role.AGENT)
     views = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("rq_dashboard.")]
@@ -45,12 +47,14 @@ def test_agents_see_none_of_its_pages(app: Flask) -> None:
     assert len(views) > 10
 
 
+@pytest.mark.row("S48")
 def test_whatever_takes_a_post_is_known_to_change_something(app: Flask) -> None:
     posted = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
     ours = {name.removeprefix("rq_dashboard.") for name in posted if name.startswith("rq_dashboard.")}
     assert ours == queue_dashboard.MUTATING
 
 
+@pytest.mark.row("S48")
 @pytest.mark.parametrize(
     "page", ["", "view/jobs", "view/workers", f"view/jobs/{QUEUE}/queued/8/dsc/1", "view/job/{id}"]
 )
@@ -78,6 +82,7 @@ def test_ops_see_the_queues_and_their_jobs(ops: FlaskClient) -> None:
     assert len(jobs) == 1
 
 
+@pytest.mark.row("S48")
 @pytest.mark.parametrize("address", CHANGES)
 def test_nothing_changes_by_get_or_without_a_token(ops: FlaskClient, redis: Redis, address: str) -> None:
     assert ops.get(address).status_code == 405
@@ -85,6 +90,7 @@ def test_nothing_changes_by_get_or_without_a_token(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{QUEUE}") == 1
 
 
+@pytest.mark.row("S48")
 def test_a_queue_is_emptied_by_post_with_the_token(ops: FlaskClient, redis: Redis) -> None:
     token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
     assert token
@@ -93,6 +99,7 @@ def test_a_queue_is_emptied_by_post_with_the_token(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{QUEUE}") == 0
 
 
+@pytest.mark.row("S48")
 def test_only_scripts_with_the_one_time_word_run(ops: FlaskClient) -> None:
     page = ops.get("/admin/queues/")
     policy = page.headers["Content-Security-Policy"]
@@ -122,6 +129,7 @@ def test_odd_addresses_are_not_found(ops: FlaskClient, address: str) -> None:
     assert ops.get(address).status_code == 404
 
 
+@pytest.mark.row("S48")
 def test_the_address_of_redis_is_not_shown(ops: FlaskClient) -> None:
     assert "redis.sock" not in ops.get("/admin/queues/").text
 
@@ -129,3 +137,27 @@ def test_the_address_of_redis_is_not_shown(ops: FlaskClient) -> None:
 def test_without_redis_the_page_says_so(ops: FlaskClient) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         assert ops.get("/admin/queues/").status_code == 503
+
+
+@pytest.mark.row("S48")
+def test_markup_in_a_job_is_never_markup_on_a_page(ops: FlaskClient, redis: Redis) -> None:
+    evil = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+    queue.enqueue(queue.RESOLVE, 2, job_id="marked", description=evil)
+    redis.sadd("rq:queues", f"rq:queue:{evil}")
+    redis.hset("rq:job:marked", mapping={"origin": evil, "exc_info": evil})
+    for address in ("", "0/view/jobs", "0/view/workers", "0/view/job/marked", f"0/view/jobs/{QUEUE}/queued/8/dsc/1"):
+        page = ops.get(f"/admin/queues/{address}", follow_redirects=True)
+        assert page.status_code == 200, address
+        assert "<img src=x" not in page.text, address
+        assert "<script>" not in page.text, address
+    for address in ("0/data/queues.json", "0/data/job/marked.json", f"0/data/jobs/{QUEUE}/queued/8/dsc/1.json"):
+        assert ops.get(f"/admin/queues/{address}").content_type == "application/json"
+
+
+@pytest.mark.row("S48")
+def test_what_was_changed_by_hand_is_in_the_audit_log(ops: FlaskClient, redis: Redis) -> None:
+    token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
+    assert token
+    assert ops.post(EMPTY, headers={"X-CSRFToken": token[1]}).status_code == 200
+    entries, _ = audit.page(OPERATOR, audit.Wanted(action=audit.Action.QUEUE_CHANGED))
+    assert [(entry.actor, entry.subject) for entry in entries] == [("user 1", f"empty_queue {QUEUE} queued")]
