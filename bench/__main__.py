@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from app import settings
 from app.db import migrate
 from app.factory import create_app
-from bench import ingest, measures, naming, search
+from bench import ingest, measures, naming, search, strangers
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -44,6 +44,8 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
         yield from search.speed(nametag, on="SQLite")
+        yield from strangers.slow_clients(nametag, folder)
+        yield from strangers.guesses(nametag)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
         yield from naming.backfill(nametag, on="SQLite")
     with postgresql.server() as server:

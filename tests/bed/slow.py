@@ -1,8 +1,10 @@
 """Slow clients: connections over TLS whose requests never become whole, a byte a second each."""
 
+import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -17,6 +19,17 @@ def trusting() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, float]:
+    """Make one ordinary request on a connection of its own; returns the status, and how long it took in seconds."""
+    began = time.monotonic()
+    connection = http.client.HTTPSConnection(ADDRESS, port, timeout=10, context=trusting())
+    connection.request(method, path, body or None, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, time.monotonic() - began
 
 
 @contextmanager

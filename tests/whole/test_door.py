@@ -122,24 +122,12 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Inst
         until = time.monotonic() + SLOW_SECONDS
         while time.monotonic() < until:
             body = a_delivery(a_message_event())
-            hooks.append(_through(front, "POST", "/webhooks/instagram", body, _signature(nametag, body)))
-            pages.append(_through(front, "GET", "/inbox", b"", cookie=session))
+            signature = {"X-Hub-Signature-256": _signature(nametag, body)}
+            hooks.append(slow.ask(front, "POST", "/webhooks/instagram", body, signature))
+            pages.append(slow.ask(front, "GET", "/inbox", b"", {"Cookie": session}))
     assert {status for status, _ in hooks + pages} == {200}
     assert statistics.quantiles([seconds for _, seconds in hooks], n=20)[-1] <= HOOK_SECONDS
     assert max(seconds for _, seconds in pages) <= PAGE_SECONDS
-
-
-def _through(
-    front: int, method: str, path: str, body: bytes, signature: str = "", cookie: str = ""
-) -> tuple[int, float]:
-    began = time.monotonic()
-    connection = http.client.HTTPSConnection("127.0.0.1", front, timeout=10, context=slow.trusting())
-    headers = {"X-Hub-Signature-256": signature} if signature else {"Cookie": cookie}
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer.status, time.monotonic() - began
 
 
 def _send(nametag: Installation, pieces: list[bytes], signature: str, **more: str) -> int:

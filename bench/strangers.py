@@ -1,0 +1,84 @@
+"""What strangers at the door cost those inside: slow clients before the proxy we ship, and guesses at passwords."""
+
+import re
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench import load, measures
+from bench.load import Answered, Request
+from bench.measures import ACCOUNT, Figure
+from tests.bed import proxy, slow
+from tests.bed.installation import Installation
+
+ROWS = ("R10", "S9", "S20")
+SLOW_SECONDS = 20.0
+GUESSES_A_SECOND = 100.0
+GUESSING_SECONDS = 3.0
+ROUNDS = 4
+
+
+def slow_clients(nametag: Installation, folder: Path) -> Iterator[Figure]:
+    """200 clients who never finish a header and 200 who never finish a body, for twenty seconds."""
+    session = measures.sign_in(nametag.web.url)
+    hooks: list[Answered] = []
+    pages: list[Answered] = []
+    port = urlsplit(nametag.web.url).port or 0
+    with proxy.in_front_of(port, folder / "nginx") as front, slow.clients(front, headers=200, bodies=200):
+        until = time.monotonic() + SLOW_SECONDS
+        for request in measures.deliveries(nametag):
+            hooks.append(_through(front, request))
+            pages.append(_through(front, Request("GET", "/inbox", headers=(("Cookie", session),))))
+            if time.monotonic() > until:
+                break
+    assert {answer.status for answer in hooks + pages} == {200}
+    yield Figure("400 slow clients: webhook through the proxy, p95", load.times_of(hooks).p95, 1000, "ms")
+    yield Figure("400 slow clients: the inbox through it, longest", load.times_of(pages).longest, 2000, "ms")
+
+
+def guesses(nametag: Installation) -> Iterator[Figure]:
+    """A hundred wrong sign-ins a second, each for another name, beside somebody who reads the inbox."""
+    session = (("Cookie", measures.sign_in(nametag.web.url)),)
+    inbox = Request("GET", f"/inbox?account={ACCOUNT}", headers=session)
+    url, ratios = nametag.web.url, []
+    for _ in range(ROUNDS):
+        before = load.times_of(load.in_turn(url, inbox, times=60)).p50
+        answers: list[Answered] = []
+        guessing = threading.Thread(target=lambda got=answers: got.extend(_guessed(url)))
+        guessing.start()
+        during: list[Answered] = []
+        while guessing.is_alive():
+            during += load.in_turn(url, inbox, times=10)
+        assert {answer.status for answer in answers} <= {401, 422, 429}
+        ratios.append(load.times_of(during).p50 / before)
+    yield Figure("100 wrong sign-ins/s: the inbox takes, p50", sorted(ratios)[ROUNDS // 2], 1.2, "x")
+
+
+def _guessed(url: str) -> list[Answered]:
+    cookie, token = _form(url)
+    headers = (("Cookie", cookie), ("Content-Type", "application/x-www-form-urlencoded"))
+
+    def each() -> Iterator[Request]:
+        for number in count():
+            fields = {"email": f"guess{number}@example.com", "password": "not this one either", "csrf_token": token}
+            yield Request("POST", "/login", urllib.parse.urlencode(fields).encode(), headers)
+
+    return load.at_rate(url, each(), per_second=GUESSES_A_SECOND, seconds=GUESSING_SECONDS, clients=4)
+
+
+def _form(url: str) -> tuple[str, str]:
+    with urllib.request.urlopen(f"{url}/login") as form:
+        cookie = str(form.headers["Set-Cookie"]).partition(";")[0]
+        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.read().decode())
+    assert found, "the sign-in form has a token"
+    return cookie, found[1]
+
+
+def _through(front: int, request: Request) -> Answered:
+    status, seconds = slow.ask(front, request.method, request.path, request.body, dict(request.headers))
+    return Answered(status, seconds, time.perf_counter())
