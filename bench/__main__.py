@@ -45,7 +45,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
         yield from search.speed(nametag, on="SQLite")
         yield from strangers.slow_clients(nametag, folder)
-        yield from strangers.guesses(nametag)  # last: then nobody may sign in from here for a while
+        yield from strangers.guesses(nametag, floor)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
         yield from naming.backfill(nametag, on="SQLite")
     with postgresql.server() as server:

@@ -6,7 +6,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,34 +41,43 @@ def slow_clients(nametag: Installation, folder: Path) -> Iterator[Figure]:
     yield Figure("400 slow clients: the inbox through it, longest", load.times_of(pages).longest, 2000, "ms")
 
 
-def guesses(nametag: Installation) -> Iterator[Figure]:
-    """A hundred wrong sign-ins a second, each for another name, beside somebody who reads the inbox."""
-    session = (("Cookie", measures.sign_in(nametag.web.url)),)
-    inbox = Request("GET", f"/inbox?account={ACCOUNT}", headers=session)
+def guesses(nametag: Installation, floor: str) -> Iterator[Figure]:
+    """A hundred wrong sign-ins a second, each for another name, beside somebody who reads the inbox.
+
+    In turn with as many requests to the bare app, so that what sending them takes is in both.
+    """
+    reader = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", measures.sign_in(nametag.web.url)),))
     url, ratios = nametag.web.url, []
     for _ in range(ROUNDS):
-        before = load.times_of(load.in_turn(url, inbox, times=60)).p50
-        answers: list[Answered] = []
-        guessing = threading.Thread(target=lambda got=answers: got.extend(_guessed(url)))
-        guessing.start()
-        during: list[Answered] = []
-        while guessing.is_alive():
-            during += load.in_turn(url, inbox, times=10)
+        beside_nothing, _ = _read_beside(url, reader, floor, repeat(Request("GET", "/hello")))
+        beside_guesses, answers = _read_beside(url, reader, url, _guesses(url))
         assert {answer.status for answer in answers} <= {401, 422, 429}
-        ratios.append(load.times_of(during).p50 / before)
+        ratios.append(load.times_of(beside_guesses).p50 / load.times_of(beside_nothing).p50)
     yield Figure("100 wrong sign-ins/s: the inbox takes, p50", sorted(ratios)[ROUNDS // 2], 1.2, "x")
 
 
-def _guessed(url: str) -> list[Answered]:
+def _read_beside(
+    url: str, reader: Request, busy: str, requests: Iterator[Request]
+) -> tuple[list[Answered], list[Answered]]:
+    answers: list[Answered] = []
+
+    def send() -> None:
+        answers.extend(load.at_rate(busy, requests, per_second=GUESSES_A_SECOND, seconds=GUESSING_SECONDS, clients=4))
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    read: list[Answered] = []
+    while sending.is_alive():
+        read += load.in_turn(url, reader, times=10)
+    return read, answers
+
+
+def _guesses(url: str) -> Iterator[Request]:
     cookie, token = _form(url)
     headers = (("Cookie", cookie), ("Content-Type", "application/x-www-form-urlencoded"))
-
-    def each() -> Iterator[Request]:
-        for number in count():
-            fields = {"email": f"guess{number}@example.com", "password": "not this one either", "csrf_token": token}
-            yield Request("POST", "/login", urllib.parse.urlencode(fields).encode(), headers)
-
-    return load.at_rate(url, each(), per_second=GUESSES_A_SECOND, seconds=GUESSING_SECONDS, clients=4)
+    for number in count():
+        fields = {"email": f"guess{number}@example.com", "password": "not this one either", "csrf_token": token}
+        yield Request("POST", "/login", urllib.parse.urlencode(fields).encode(), headers)
 
 
 def _form(url: str) -> tuple[str, str]:
