@@ -73,6 +73,10 @@ class Frame:
     budget: BudgetMeter | None
 
 
+# What is left of it while nobody can be asked: the ways to the pages.
+BARE = Frame("", "", "", False, None, (), 0, 0, False, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The accounts a viewer works with, as (our id, professional account id, name), longest connected first.

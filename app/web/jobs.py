@@ -36,7 +36,7 @@ def live() -> Response:
     if unchanged:
         return unchanged
     shown = _live(desk)
-    told = news.since(session.viewer(), watched, shown["jobs"])
+    told = news.since(session.viewer(), watched, shown["jobs"]) if poll.remembers() else News()
     events = _told(told, idle=not shown["jobs"])
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 

@@ -154,7 +154,7 @@ def problem(status: int, sentence: str) -> Response:
         )  # two failures show the banner, one shows nothing (ui.md 7.7)
         return tell(Response(status=status), None if polled else toast(sentence, bad=True))
     heading = HEADINGS.get(status, "Something went wrong")
-    around = _frame_if_possible() if status != 503 else None
+    around = _frame_if_possible() if status != 503 else frame.BARE  # what is away is not asked again
     words = _page(
         "errors/error.html", around, heading=heading, sentence=sentence, request_id=headers.request_id(), status=status
     )

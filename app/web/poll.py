@@ -48,5 +48,10 @@ def carried() -> list[str]:
     return [word for tag in _tags() for word in tag.split(CARRIED)[1:]]
 
 
+def remembers() -> bool:
+    """Return whether the poll says what the page shows; it cannot when its token was not known (Redis was away)."""
+    return bool(_tags())
+
+
 def _tags() -> set[str]:
     return request.if_none_match.as_set(include_weak=True) if "If-None-Match" in request.headers else set()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, or_, update
 
 from app import clock, settings
 from app.db import transaction
@@ -15,7 +15,7 @@ from app.db.types import Secret
 from app.factory import create_app
 from app.models.identity import HourFigures, Identity, IdentityChange, Lookup, Purpose, Source
 from app.models.inbox import Account, Conversation, Login, Message
-from app.models.run import ItemState, Kind, Run, RunItem, RunState
+from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
 from app.models.user import User
 from app.users import people
 from app.viewer import OPERATOR, Role
@@ -27,6 +27,7 @@ EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 LUNE, ATELIER = "17841400000000101", "17841400000000202"
 NAMELESS = "17841400998883201"
 RUN = "aaaaaaaaaaaa"
+ENDED = tuple(letter * 12 for letter in "cdef")
 # Who writes: id, username, name, minutes ago, unread, kind, words.
 CAST: tuple[tuple[str, str | None, str | None, int, int, str, str | None], ...] = (
     ("17841400123454417", "lea.moreau", "Léa Moreau", 4, 2, "text", "Oh that’s perfect, thank you! Could you hold it?"),
@@ -65,10 +66,13 @@ class Stage:
         `minutes` say how long ago it was asked for, `took` in seconds how long it ran, `paused` when it goes on.
         """
         with transaction.write() as tx:
-            tx.execute(delete(Run).where(Run.account_id == 1, Run.id.not_in(("cccccccccccc", "eeeeeeeeeeee"))))
+            tx.execute(delete(Run).where(or_(Run.id == RUN, Run.state.in_(ACTIVE), Run.id.not_in(ENDED))))
             tx.touch(1)
+            tx.touch(2)
             if state is None:
                 return
+            if state in (RunState.RUNNING, RunState.WAITING, RunState.CANCELING):
+                _run(tx, "bbbbbbbbbbbb", 2, Kind.REFRESH, RunState.QUEUED, minutes=0, total=96)
             counts = {"total": 412, "resolved": 223, "fresh": 31, "failed": 14}
             work = {"calls": 120, "cache_hits": 164, "worked_seconds": 67.0}
             _run(tx, RUN, 1, Kind.BACKFILL, state, **{"minutes": 8} | counts | work | changes)
@@ -200,7 +204,6 @@ def _figures(tx: Any, now: datetime) -> None:
 
 
 def _history(tx: Any) -> None:
-    _run(tx, "bbbbbbbbbbbb", 2, Kind.REFRESH, RunState.QUEUED, minutes=0, total=96)
     done = {"total": 187, "resolved": 184, "fresh": 3, "took": 161}
     _run(tx, "cccccccccccc", 1, Kind.REFRESH, RunState.DONE, minutes=160, **done)
     some = {"total": 793, "resolved": 731, "fresh": 40, "failed": 22, "took": 662}

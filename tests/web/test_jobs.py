@@ -183,6 +183,7 @@ def test_impossible_options_are_refused_in_their_form(ops: FlaskClient, query: s
 def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, account: Account) -> None:
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     first = part(ops, "/jobs/live")
+    assert "HX-Trigger" not in first.headers
     with transaction.write() as tx:
         values = {"state": RunState.RUNNING, "resolved": 1, "failed": 1}
         tx.execute(update(Run).where(Run.id == run_id).values(**values))

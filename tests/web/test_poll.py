@@ -160,7 +160,7 @@ def test_a_poll_of_jobs_tells_once_what_has_ended(ops: FlaskClient, account: Acc
         run.state, run.resolved = RunState.DONE, 1
         tx.touch(account.id)
     ended = ops.get("/jobs/live", headers=headers)
-    assert "Backfill profiles: 1 resolved, 0 failed." in ended.headers["HX-Trigger"]
+    assert "Backfill profiles finished: 1 resolved, 0 failed." in ended.headers["HX-Trigger"]
     again = ops.get("/jobs/live", headers=HTMX | {"If-None-Match": ended.headers["ETag"]})
     assert again.status_code == 304
 
