@@ -18,7 +18,17 @@ PAGES = (
     *("/inbox", "/inbox/1", "/inbox/2", "/inbox?filter=unread", "/inbox?filter=unknown", "/inbox?q=zzz"),
     *("/jobs", "/jobs?show=all", "/jobs/new?scope=recent", "/jobs/new?scope=recent&days=91"),
     *("/identities", "/identities?state=unknown&q=zzz", "/identities/1", "/identities/2", "/identities/7"),
-    *("/accounts", "/insights", "/insights?period=day", "/settings", "/dead-letters", "/audit", "/nowhere"),
+    *(
+        "/accounts",
+        "/insights",
+        "/insights?period=day",
+        "/settings",
+        "/dead-letters",
+        "/people",
+        "/people/1",
+        "/audit",
+        "/nowhere",
+    ),
 )
 ALONE = ("/inbox", "/jobs", "/identities", "/accounts", "/insights")  # without an account
 JOBS: tuple[tuple[RunState | None, dict[str, object]], ...] = (

@@ -118,6 +118,7 @@ def test_a_database_that_is_away_is_a_503_with_a_time_to_come_back(
     monkeypatch.setattr(listing, "page", away)
     answer = ops.get("/inbox")
     assert (answer.status_code, answer.headers["Retry-After"].isdigit()) == (503, True)
+    assert 'href="/jobs"' in answer.text
     polled = part(ops, "/inbox/list")
     assert (polled.status_code, "HX-Trigger" in polled.headers) == (503, False)
 
