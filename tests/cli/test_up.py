@@ -108,6 +108,7 @@ def test_production_uses_the_given_redis_and_logs_to_standard_error(
     assert '"message": "Listening at: ' in started.output()
 
 
+@pytest.mark.row("S52")
 def test_production_refuses_the_demo(processes: Processes) -> None:
     refused = processes.nametag("up", "--demo", **PRODUCTION)
     assert refused.returncode == 2

@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import random
 import re
 import socket
 import statistics
@@ -12,17 +13,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 
 from app import settings
 from bench.measures import sign_in
-from tests.bed import databases, installation, proxy, slow
-from tests.bed.installation import Installation
+from tests.bed import canaries, databases, installation, proxy, slow
+from tests.bed.installation import PASSWORD, Installation
 from tests.bed.processes import Processes, children
 from tests.cast import a_delivery, a_message_event
+from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
 from tests.whole.test_faults import MESSAGES, _signature, post
 
 HEAD = "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\n"
 FLOOD = 2_000
+MUTATED = 1_000
 MIB = 1024 * 1024
 MOST_GROWTH = 32 * MIB
 SLOW_SECONDS = 5.0
@@ -128,6 +132,46 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Inst
     assert {status for status, _ in hooks + pages} == {200}
     assert statistics.quantiles([seconds for _, seconds in hooks], n=20)[-1] <= HOOK_SECONDS
     assert max(seconds for _, seconds in pages) <= PAGE_SECONDS
+
+
+@pytest.mark.row("R7", "S7")
+def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) -> None:
+    chance = random.Random(20261127)
+    messages, valid, statuses = nametag.value(MESSAGES), 0, set()
+    connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
+    for number in range(MUTATED):
+        body = with_neighbour(chance.choice(SAMPLES), f"on-the-wire-{number}", chance) if number % 10 == 0 else None
+        valid += body is not None
+        body = body or bytes_mutated(chance.choice(SAMPLES), chance)
+        signature = _signature(nametag, body) if number % 5 else "sha256=0"
+        if number % 10 == 0:
+            signature = _signature(nametag, body)
+        connection.request("POST", "/webhooks/instagram", body, {"X-Hub-Signature-256": signature})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.add(answer.status)
+    connection.close()
+    assert statuses == {200, 400, 401}
+    assert nametag.value("SELECT count(*) FROM messages WHERE mid LIKE 'on-the-wire-%'") == valid
+    assert nametag.value(MESSAGES) >= messages + valid
+    assert "Traceback" not in nametag.web.output()
+
+
+@pytest.mark.row("R13", "S42", "S43")
+def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Installation, redis_server: str) -> None:
+    known = nametag.processes.variables
+    names = ("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN")
+    secrets = [secret for name in names for secret in known[name].split(",")] + [PASSWORD]
+    secrets += [account["token"] for account in nametag.sandbox.get("accounts")]
+    running = {nametag.web.id, nametag.sandbox.id} | {worker.id for worker in nametag.workers.values()}
+    for process_id in running.union(*map(children, running)):
+        command = Path(f"/proc/{process_id}/cmdline").read_bytes().decode(errors="replace")
+        assert not any(secret in command for secret in secrets), command
+    with Redis.from_url(redis_server) as redis:
+        assert canaries.in_redis(redis, *secrets, "Bonjour") == set()
+    assert canaries.in_files(nametag.processes.folder, *secrets) == set()
+    logs = {process.name: process.output() for process in (nametag.web, *nametag.workers.values())}
+    assert not any("Bonjour" in log or "lea.moreau" in log for log in logs.values())
 
 
 def _send(nametag: Installation, pieces: list[bytes], signature: str, **more: str) -> int:
