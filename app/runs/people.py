@@ -76,6 +76,13 @@ def faceless(account_id: int) -> Select[str]:
     return select(Identity.ig_participant_id).where(Identity.account_id == account_id, ended)
 
 
+def own_ids(account_id: int) -> set[str]:
+    """Return every id under which Meta names the account itself (instagram-platform.md 2): none is a participant."""
+    named = (Account.ig_account_id, Account.ig_app_scoped_id, Account.ig_page_id, Account.own_ids)
+    row = db.session.execute(select(*named).where(Account.id == account_id)).one()
+    return {*filter(None, row[:-1]), *row.own_ids}
+
+
 def worthwhile(people: Mapping[int, int]) -> Sweep:
     """Return the sweep that saves most; `people` says how many wanted ones stand on each page.
 
@@ -104,8 +111,7 @@ def _sweep(account_id: int, wanted: Select[str]) -> Sweep:
 def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
     # Older systems wrote UNKNOWN_… where Meta's id was missing; nobody can be asked about such a person.
     belong = [~Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)]
-    own_ids = db.session.scalar(select(Account.own_ids).where(Account.id == crowd.account_id)) or []
-    belong.append(Conversation.ig_participant_id.not_in(own_ids))
+    belong.append(Conversation.ig_participant_id.not_in(own_ids(crowd.account_id)))
     if crowd.kind is Kind.BACKFILL:
         belong.append(Conversation.known.is_(False))
     if crowd.days is not None:

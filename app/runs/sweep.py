@@ -19,7 +19,6 @@ from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
 from app.instagram.errors import CallFailed, Scope
 from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
 from app.runs.ledger import Lease, Settled
@@ -70,8 +69,7 @@ def _planned_anew(lease: Lease, run: Row[int, int, int]) -> int:
 
 
 def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
-    account = db.session.execute(select(Account.ig_account_id, Account.own_ids).where(Account.id == account_id)).one()
-    own_ids = {account.ig_account_id, *account.own_ids}
+    own_ids = people.own_ids(account_id)
     for thread in page.threads:
         others = [person for person in thread.participants if person[0] not in own_ids]
         username = clean_name(others[0][1]) if len(others) == 1 else None

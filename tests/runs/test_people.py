@@ -14,12 +14,24 @@ from app.identities.sighting import FRESH, Sighting
 from app.identities.verdict import Verdict
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
-from app.models.inbox import Account
+from app.models.inbox import Account, Conversation
 from app.models.run import Kind
 from app.runs import people
 from app.runs.people import MOST_RECENT, Crowd, Sweep
 from tests.bed.hands import Hands
-from tests.cast import CAMILLE, GHOST, LEA, RUI, an_account, people_wrote
+from tests.cast import (
+    ATELIER_NORD,
+    ATELIER_NORD_PAGE,
+    CAMILLE,
+    GHOST,
+    LEA,
+    MAISON_LUNE,
+    MAISON_LUNE_APP_SCOPED,
+    MAISON_LUNE_IGSID,
+    RUI,
+    an_account,
+    people_wrote,
+)
 
 
 @pytest.fixture
@@ -49,6 +61,19 @@ def test_placeholders_and_the_account_itself_are_in_no_run(account: Account) -> 
     people_wrote(LEA, "UNKNOWN_17", RUI)
     with transaction.write() as tx:
         tx.execute(update(Account).values(own_ids=[RUI]))  # learnt later than the conversation began
+    assert crowd_of(account) == [LEA]
+    assert crowd_of(account, kind=Kind.REFRESH) == [LEA]
+
+
+def test_the_account_is_nobodys_participant_under_any_of_its_ids(account: Account) -> None:
+    own = people.own_ids(account.id)
+    assert own == {MAISON_LUNE, MAISON_LUNE_APP_SCOPED, MAISON_LUNE_IGSID}
+    assert people.own_ids(an_account(ATELIER_NORD).id) == {ATELIER_NORD, ATELIER_NORD_PAGE}
+    people_wrote(LEA, *(str(10**15 + place) for place in range(len(own))))
+    with transaction.write() as tx:  # as it was before the account's ids were learnt
+        for place, ig_id in enumerate(sorted(own)):
+            told = update(Conversation).where(Conversation.ig_participant_id == str(10**15 + place))
+            tx.execute(told.values(ig_participant_id=ig_id))
     assert crowd_of(account) == [LEA]
     assert crowd_of(account, kind=Kind.REFRESH) == [LEA]
 
