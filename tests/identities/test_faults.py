@@ -112,7 +112,9 @@ def became(account: Account) -> Became:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.row("F15", "F16", "F17", "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "S38")
+@pytest.mark.row(
+    "F15", "F16", "F17", "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "S38", "R12"
+)
 def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right_one(
     account: Account, meta: Sandbox, redis: Redis
 ) -> None:
