@@ -2,9 +2,11 @@
 (() => {
   "use strict";
   const on = {
-    configured: "htmx:configRequest", before: "htmx:beforeRequest", done: "htmx:afterRequest", settled: "htmx:afterSettle",
-    confirm: "htmx:confirm", beforeSwap: "htmx:beforeSwap", sendError: "htmx:sendError", timeout: "htmx:timeout",
+    before: "htmx:beforeRequest", done: "htmx:afterRequest", settled: "htmx:afterSettle",
+    swapping: "htmx:beforeSwap", confirm: "htmx:confirm", restored: "htmx:historyRestore",
   };
+  const listen = (name, act, capture) => document.addEventListener(name, act, capture);
+  const clicked = (selector, act) => listen("click", ({ target }) => { const found = target.closest(selector); if (found) act(found); });
   const $ = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const icon = (name) => `<svg class="icon" aria-hidden="true"><use href="${sprite}#${name}"/></svg>`;
@@ -14,11 +16,10 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
-  // Times: unchanged pages are not sent again, so their words are kept true here.
+  // Times are kept true here: unchanged pages are not sent again.
   const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
   const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
-  const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
   const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
@@ -28,6 +29,11 @@
   };
   const words = {
     clock: (at, now) => past(at, now, `, ${clock.format(at)}`) || clock.format(at),
+    time: (at) => clock.format(at),
+    span: (at, now) => {
+      const minutes = Math.max(0, Math.floor((at - now) / 6e4)), hours = Math.floor(minutes / 60);
+      return hours >= 48 ? `${Math.floor(hours / 24)} d` : hours ? `${hours} h ${String(minutes % 60).padStart(2, "0")} m` : `${minutes} m`;
+    },
     date: (at) => `${day.format(at)} ${at.getFullYear()}`,
     ago: (at, now) => ago((now - at) / 1000),
     short: (at, now) => {
@@ -43,87 +49,78 @@
       const at = new Date(element.dateTime);
       const text = (words[element.dataset.show] || words.clock)(at, now);
       if (element.textContent !== text) element.textContent = text;
-      element.title = exact.format(at);
     }
     showUpdated();
   };
 
-  // Polls: silent in a hidden tab and while paused, except for a job that somebody watches.
+  // Morphs keep what is typed and unfolded.
+  Idiomorph.defaults.ignoreActiveValue = true;
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
+
+  // Polls: silent in a hidden tab and while paused, but for jobs.
   let paused = false;
-  const polls = () => all("[data-poll]");
-  document.addEventListener(on.before, (event) => {
+  listen(on.before, (event) => {
     const { elt, requestConfig } = event.detail;
     const byTimer = elt.dataset.poll && !requestConfig.triggeringEvent;
     if (byTimer && (document.hidden || (paused && elt.dataset.poll !== "jobs"))) event.preventDefault();
+    else if (elt.dataset.poll === "list") triedAt = Date.now();
   });
-  const pollNow = () => polls().forEach((element) => htmx.trigger(element, "poll:now"));
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
-  $("pause")?.addEventListener("click", (event) => {
-    paused = !paused;
-    const button = event.currentTarget, title = paused ? "Resume automatic updates" : "Pause automatic updates";
-    button.setAttribute("aria-pressed", paused);
-    button.setAttribute("aria-label", title);
-    button.title = title;
-    button.innerHTML = icon(paused ? "player-play" : "player-pause");
-    if (!paused) pollNow();
-    showUpdated();
-  });
+  const poll = (element) => htmx.trigger(element, "poll:now");
+  const pollNow = () => all("[data-poll]").forEach(poll);
+  listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
 
-  // How old the list is; a banner from the second failure in a row on.
-  let updatedAt = Date.now(), failures = 0;
+  // How old the list is; a banner from the second failure on.
+  let updatedAt = Date.now(), triedAt = updatedAt, failures = 0;
   function showUpdated() {
     const pane = $("list-pane");
     if (!pane) return;
+    $("pause").setAttribute("aria-pressed", paused);
     const seconds = (Date.now() - updatedAt) / 1000;
-    const state = paused ? "paused" : failures > 1 ? "stale" : "live";
-    const text = paused ? "Paused" : `Updated ${ago(seconds)}`;
-    if (pane.dataset.live !== state) pane.dataset.live = state;
-    if ($("updated").textContent !== text) $("updated").textContent = text;
+    pane.dataset.live = paused ? "paused" : failures > 1 ? "stale" : "live";
+    $("updated").textContent = paused ? "Paused" : `Updated ${ago(seconds)}`;
     $("stale").hidden = failures < 2;
     $("stale-since").textContent = ago(seconds).replace(" ago", "").replace("just now", "a moment");
+    $("stale-next").textContent = Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000));
   }
-  document.addEventListener(on.done, (event) => {
-    if (event.detail.elt.dataset.poll !== "list" || !event.detail.xhr) return;
-    const status = event.detail.xhr.status, wasDown = failures > 1;
-    if (status >= 200 && status < 400) { failures = 0; updatedAt = Date.now(); } else failures += 1;
+  setInterval(() => { if (failures > 1) showUpdated(); }, 1000);
+  listen(on.done, (event) => {
+    const { elt, successful } = event.detail, wasDown = failures > 1;
+    if (elt.dataset.poll !== "list") return;
+    if (successful) { failures = 0; updatedAt = Date.now(); } else failures += 1;
     if (failures === 2) $("alerter").textContent = "Can’t reach the server. Older messages are shown.";
     if (wasDown && !failures) { $("alerter").textContent = ""; announce("Connection restored"); }
     showUpdated();
   });
-  $("stale-retry")?.addEventListener("click", pollNow);
+  clicked("#pause, #stale-retry", ({ id }) => {
+    if (id === "pause") paused = !paused;
+    if (!paused) pollNow();
+    showUpdated();
+  });
 
-  // Toasts and announcements, from the server's HX-Trigger or from here.
+  // Toasts and announcements.
   const announce = (text) => { $("announcer").textContent = text; };
   function toast({ text, kind = "info" }) {
-    const box = document.createElement("div"), words = document.createElement("p"), close = document.createElement("button");
-    box.className = "toast";
+    const box = $("toast-form").content.firstElementChild.cloneNode(true);
     box.dataset.kind = kind;
-    box.innerHTML = icon({ done: "circle-check", error: "alert-circle" }[kind] || "info-circle");
-    words.textContent = text;
-    close.className = "icon-button";
-    close.setAttribute("aria-label", "Dismiss");
-    close.innerHTML = icon("x");
-    close.addEventListener("click", () => box.remove());
-    box.append(words, close);
+    box.querySelector("p").textContent = text;
     $("toasts").append(box);
     while ($("toasts").children.length > 3) $("toasts").firstElementChild.remove();
     if (kind === "error") return;
-    let left = 8;
-    const timer = setInterval(() => {
-      if (!box.matches(":hover, :focus-within") && (left -= 1) <= 0) { box.remove(); clearInterval(timer); }
-    }, 1000);
+    setTimeout(function leave() { box.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : box.remove(); }, 8000);
   }
-  document.addEventListener("toast", (event) => { toast(event.detail); announce(event.detail.text); });
-  document.addEventListener("announce", (event) => announce(event.detail.text || event.detail.value));
-  document.addEventListener(on.done, (event) => {
-    const { xhr, elt } = event.detail;
-    if (!xhr || elt.dataset.poll || (xhr.status >= 200 && xhr.status < 400) || xhr.status === 401 || xhr.status === 422) return;
+  clicked(".toast button", (button) => button.parentElement.remove());
+  const tell = (news) => { toast(news); announce(news.text); };
+  listen("toast", ({ detail }) => tell(detail));
+  listen("announce", (event) => announce(event.detail.text || event.detail.value));
+  listen(on.done, ({ detail: { xhr, elt, successful } }) => {
+    if (elt.dataset.poll || successful || [401, 422].includes(xhr.status)) return;
+    htmx.trigger(document.body, "inbox:refresh");
     if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
       toast({ text: xhr.status ? "That didn’t work. Nothing was changed." : "No connection. Nothing was changed.", kind: "error" });
   });
 
   // Questions are asked in a dialog of our own.
-  document.addEventListener(on.confirm, (event) => {
+  listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
     const dialog = $("confirm");
@@ -132,45 +129,94 @@
     dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); }, { once: true });
     dialog.showModal();
   });
-  document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-open-dialog]"), copy = event.target.closest("[data-copy]");
-    if (opener) $(opener.dataset.openDialog).showModal();
-    if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { toast({ text: "Copied." }); announce("Copied."); });
-    for (const menu of all(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
-  });
+  clicked("[data-open-dialog]", ({ dataset }) => $(dataset.openDialog).showModal());
+  clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
+  listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // A picture that no longer loads becomes words, or a neutral disc.
-  document.addEventListener("error", (event) => {
+  // A picture that is gone becomes words, or a disc.
+  listen("error", (event) => {
     const image = event.target;
     if (!(image instanceof HTMLImageElement)) return;
-    const gone = document.createElement(image.dataset.gone ? "p" : "span");
-    gone.className = image.dataset.gone ? "placeholder" : image.className;
-    gone.textContent = image.dataset.gone || "";
-    (image.closest(".media") || image).replaceWith(gone);
+    const words = image.dataset.gone, gone = document.createElement(words ? "p" : "span");
+    gone.className = words ? "placeholder placeholder-media" : image.className;
+    gone.textContent = words || "";
+    (words ? image.closest(".media") : image).replaceWith(gone);
   }, true);
 
-  // The thread: opened on a phone it takes the whole pane; it stays at its end while the reader is there.
-  let atEnd = true;
+  // The thread stays at its end; a pill counts for who is elsewhere.
+  let atEnd = true, unseen = 0, before = null;
   const scroller = () => $("messages-scroll");
-  const toEnd = () => { const box = scroller(); if (box) box.scrollTop = box.scrollHeight; };
-  document.addEventListener("scroll", (event) => {
-    if (event.target === scroller()) atEnd = event.target.scrollHeight - event.target.scrollTop - event.target.clientHeight < 48;
+  const openThread = () => document.querySelector(".thread");
+  const openRow = () => `c${openThread()?.dataset.id}`;
+  const theirs = () => all(".talk:not([data-side=ours]) .message").map((message) => message.id);
+  const many = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  function toEnd() {
+    const box = scroller();
+    if (box) box.scrollTop = box.scrollHeight;
+    atEnd = true;
+    showUnseen(0);
+  }
+  function showUnseen(count) {
+    unseen = count;
+    const pill = $("thread-new");
+    if (!pill) return;
+    pill.hidden = !count;
+    pill.innerHTML = many(count, "new message") + icon("arrow-down");
+  }
+  listen("scroll", ({ target }) => {
+    if (target !== scroller()) return;
+    atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
+    if (atEnd && unseen) showUnseen(0);
   }, true);
-  const openThread = () => document.querySelector("#thread-pane .thread");
-  document.addEventListener(on.settled, (event) => {
-    if (event.target.id === "thread-pane") {
-      $("inbox").dataset.open = openThread() ? "yes" : "no";
-      atEnd = true;
-      toEnd();
-      const id = openThread()?.id.replace("thread-", "c");
-      for (const link of rows()) link.toggleAttribute("aria-current", false);
-      const link = id && document.querySelector(`#${id} .row-link`);
-      if (link) { link.setAttribute("aria-current", "true"); link.removeAttribute("data-unread"); }
-      if (byKeyboard) $("thread-name")?.focus();
-    } else if (event.target.id?.startsWith("msgs-") && atEnd) toEnd();
+  clicked("#thread-new", toEnd);
+  function opened() {
+    for (const row of rows()) row.toggleAttribute("aria-current", false);
+    document.querySelector(`#${openRow()} .row-link`)?.setAttribute("aria-current", "true");
+    toEnd();
+    if (byKeyboard) $("thread-name")?.focus();
+  }
+  function grown() {
+    const box = scroller(), thread = openThread(), { ids, older, fromEnd } = before;
+    const fresh = theirs().filter((id) => !ids.includes(id)), count = fresh.length;
+    before = null;
+    if (older) box.scrollTop = box.scrollHeight - fromEnd;
+    else if (count) {
+      announce(count > 1 ? many(count, "new message") : `${thread.dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
+      if (!atEnd) showUnseen(unseen + count);
+      else if (!document.hidden) htmx.ajax("POST", `/inbox/${thread.dataset.id}/read`, { source: thread, swap: "none" });
+    }
+    if (atEnd && !older) toEnd();
+  }
+  listen(on.swapping, ({ detail: { target, requestConfig } }) => {
+    const box = scroller();
+    before = target.id.startsWith("msgs-") && box
+      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") } : null;
+    counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
+  });
+  listen(on.settled, ({ target }) => {
+    if (target.id === "thread-pane") opened();
+    else if (target.id?.startsWith("msgs-") && before) grown();
+    else if (target.id === "conv-list" && counted) tellArrived();
     rove();
     tick();
   });
+  listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
+
+  // What is new in the list is told at most every 30 s.
+  let counted = null, toldAt = 0, arrived = {};
+  const unreadRows = () => Object.fromEntries(rows().map((link) => [link.parentElement.id, +(link.dataset.unread || 0)]));
+  function tellArrived() {
+    for (const [row, count] of Object.entries(unreadRows())) {
+      const more = count - (counted[row] || 0);
+      if (more > 0 && row !== openRow()) arrived[row] = (arrived[row] || 0) + more;
+    }
+    counted = null;
+    const counts = Object.values(arrived), sum = counts.reduce((all, one) => all + one, 0);
+    if (!sum || Date.now() - toldAt < 3e4) return;
+    announce(`${many(sum, "new message")} in ${many(counts.length, "conversation")}`);
+    toldAt = Date.now();
+    arrived = {};
+  }
 
   // The list is one tab stop; keys move within it.
   const rows = () => all("#conv-list .row-link");
@@ -188,20 +234,19 @@
   }
   const settingKey = "nametag:shortcuts";
   const shortcutsOn = () => localStorage.getItem(settingKey) !== "off";
-  const switches = all("[data-shortcuts]");
-  const showSwitches = () => switches.forEach((each) => { each.checked = shortcutsOn(); });
-  switches.forEach((each) => each.addEventListener("change", () => {
-    localStorage.setItem(settingKey, each.checked ? "on" : "off");
+  const showSwitches = () => all("[data-shortcuts]").forEach((each) => { each.checked = shortcutsOn(); });
+  listen("change", ({ target }) => {
+    if (!target.matches("[data-shortcuts]")) return;
+    localStorage.setItem(settingKey, target.checked ? "on" : "off");
     showSwitches();
-  }));
-  showSwitches();
+  });
   let going = 0;
   const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
   const keys = {
     j: () => move(1), k: () => move(-1), "/": () => $("q")?.focus(), r: () => press("r"), u: () => press("u"),
     g: () => { going = Date.now(); }, "?": () => $("shortcuts")?.showModal(),
   };
-  document.addEventListener("keydown", (event) => {
+  listen("keydown", (event) => {
     const field = event.target.closest("input, textarea, select");
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("dialog")) return;
     if (event.key === "Escape") {
@@ -218,10 +263,16 @@
     const target = Date.now() - going < 1200 && document.querySelector(`[data-go="${key}"]`);
     if (target) { going = 0; target.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
   });
-  document.addEventListener("pointerdown", () => { byKeyboard = false; });
+  listen("pointerdown", () => { byKeyboard = false; });
+  clicked(".row-link", (link) => { delete link.dataset.unread; link.querySelector(".row-badge")?.remove(); });
 
-  rove();
-  toEnd();
-  tick();
+  function begin() {
+    showSwitches();
+    rove();
+    toEnd();
+    tick();
+  }
+  listen(on.restored, begin);
+  begin();
   setInterval(tick, 30000);
 })();

@@ -42,6 +42,7 @@ class Reference:
     what: str
     quote: str | None = None
     url: str | None = None
+    story: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ class MessageRun:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The messages of one day in the viewer's time zone."""
+    """The messages of one day in the viewer's time zone; `near` is how near it is ("Today"), or nothing."""
 
     date: date
+    near: str
     label: str
     runs: tuple[MessageRun, ...]
 
@@ -109,7 +111,7 @@ def group(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int
             _run(run, parties, quotes, first_new=first_new, last_ours=last_ours)
             for run in _runs(of_day, parties, first_new)
         )
-        days.append(Day(day, _label(day, today), runs))
+        days.append(Day(day, _near(day, today), _label(day, today), runs))
     return tuple(days)
 
 
@@ -134,7 +136,7 @@ def _run(
     elif side == THEIRS:
         sender, avatar = parties.person.text, parties.person_avatar
     else:
-        sender, avatar = f"Unknown sender {stranger}", display.avatar(stranger, display.name_of(stranger, None, None))
+        sender, avatar = stranger, display.avatar(stranger, display.name_of(stranger, None, None))
     last = rows[-1].id == last_ours
     seen = last and parties.seen_until is not None and parties.seen_until >= rows[-1].sent_at
     return MessageRun(
@@ -177,7 +179,7 @@ def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: i
 def _references(context: Mapping[str, Any], quotes: Mapping[str, Any]) -> Iterator[Reference]:
     reply, referral = context.get("reply_to") or {}, context.get("referral") or {}
     if isinstance(story := reply.get("story"), dict):
-        yield Reference("Replied to your story", url=_loadable(story.get("url")))
+        yield Reference("Replied to your story", url=_loadable(story.get("url")), story=True)
     elif parent := quotes.get(str(reply.get("mid"))):
         yield Reference("Replied to a message", quote=shorten(parent.text or "", QUOTE_CHARACTERS) or None)
     elif reply:
@@ -203,7 +205,9 @@ def _loadable(url: object) -> str | None:
     return media.loadable(url, settings.current().media_hosts) if isinstance(url, str) else None
 
 
+def _near(day: date, today: date) -> str:
+    return {today: "Today", today - timedelta(days=1): "Yesterday"}.get(day, "")
+
+
 def _label(day: date, today: date) -> str:
-    written = f"{day:%A} {day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else "")
-    near = {today: "Today, ", today - timedelta(days=1): "Yesterday, "}
-    return near.get(day, "") + written
+    return f"{day:%A} {day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else "")

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.db.engine import db
-from app.identities import changes
-from app.identities.sighting import FRESH
+from app.identities import cache, changes
+from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
 from app.instagram.events import Kind
@@ -27,7 +27,10 @@ ORIGINS = {
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the side pane says of the person and the conversation. Times are aware UTC."""
+    """What the side pane says of the person and the conversation. Times are aware UTC.
+
+    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is away.
+    """
 
     identity_id: int | None
     renamed_from: str | None
@@ -35,6 +38,9 @@ class Details:
     resolved_at: datetime | None
     source: str | None
     fresh: bool
+    fresh_until: datetime | None
+    cached_until: datetime | None
+    cache_away: bool
     failure_count: int
     most_failures: int
     reason: str | None
@@ -43,12 +49,15 @@ class Details:
     first_message_at: datetime
     messages: int
     window_ends_at: datetime | None
+    window_open: bool
     may_forget: bool
 
 
 def of(viewer: Viewer, known: Any, *, account: str) -> Details:
     """Return the details of a conversation whose row `known` is, with its account and identity."""
     by_username = known.username is not None
+    window_ends_at = _window(known.id)
+    cached = cache.seconds_left(known.ig_account_id, known.ig_participant_id)
     source = known.username_source if by_username else known.name_source
     return Details(
         identity_id=known.identity_id,
@@ -56,7 +65,10 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=ORIGINS.get(source),
-        fresh=known.last_success_at is not None and known.last_success_at > clock.now() - FRESH,
+        fresh=is_fresh(known.last_success_at),
+        fresh_until=known.last_success_at and known.last_success_at + FRESH,
+        cached_until=clock.now() + timedelta(seconds=cached) if cached else None,
+        cache_away=cached is None,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,
         reason=_sentence(known.last_error),
@@ -64,7 +76,8 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         account=account,
         first_message_at=known.first_message_at,
         messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),
-        window_ends_at=_window(known.id),
+        window_ends_at=window_ends_at,
+        window_open=window_ends_at is not None and window_ends_at > clock.now(),
         may_forget=viewer.may(Role.ADMIN),
     )
 

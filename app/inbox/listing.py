@@ -26,7 +26,10 @@ Q_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation in the list; `kind` is the last message's, `preview` its text if it has one."""
+    """One conversation in the list; `kind` is the last message's, `preview` its text if it has one.
+
+    `reaction` is the person's to a message of ours, if nothing was said after it.
+    """
 
     id: int
     display: DisplayName
@@ -35,6 +38,7 @@ class Row:
     kind: str
     preview: str | None
     outgoing: bool
+    reaction: str | None
     unread_count: int
     selected: bool
 
@@ -138,6 +142,8 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
             Conversation.last_message_kind,
             Conversation.last_message_preview,
             Conversation.last_message_outgoing,
+            Conversation.last_reaction,
+            Conversation.last_reaction_at,
             Conversation.unread_count,
             Identity.username,
             Identity.name,
@@ -172,6 +178,7 @@ def _row(row: Any, selected: int | None) -> Row:
         kind=row.last_message_kind,
         preview=row.last_message_preview,
         outgoing=row.last_message_outgoing,
+        reaction=row.last_reaction if row.last_reaction and row.last_reaction_at >= row.last_message_at else None,
         unread_count=row.unread_count,
         selected=row.id == selected,
     )

@@ -22,7 +22,8 @@ from app.models.inbox import Account, Conversation, Message
 from app.models.user import Action
 from app.viewer import Viewer
 
-MESSAGES = 50
+MESSAGES = 50  # more with each reach for older ones
+MOST_MESSAGES = 300  # that a poll renders again; what is older stands on pages of its own
 _NEVER_UNREAD = frozenset({Kind.HANDOVER, Kind.UNSENT})  # as ingest counts: nobody said it, it is taken back
 
 
@@ -30,7 +31,8 @@ _NEVER_UNREAD = frozenset({Kind.HANDOVER, Kind.UNSENT})  # as ingest counts: nob
 class Thread:
     """An open conversation; `older` is the address of the messages before the first one shown.
 
-    `new_from` is the first message that was unread on opening; it stays marked while the thread is open.
+    `new_from` is the first message that was unread on opening, 0 without one; it stays marked while the thread is
+    open. `limit` is how many of the newest messages are shown, `further` how many with the older ones beside them.
     """
 
     id: int
@@ -42,7 +44,9 @@ class Thread:
     unread_count: int
     days: tuple[Day, ...]
     older: str | None
-    new_from: int | None
+    limit: int
+    further: int | None
+    new_from: int
     details: Details
 
 
@@ -64,19 +68,27 @@ _KNOWN = (
 
 
 def open_(
-    viewer: Viewer, conversation_id: int, *, zone: tzinfo = UTC, before: str | None = None, new_from: int | None = None
+    viewer: Viewer,
+    conversation_id: int,
+    *,
+    zone: tzinfo = UTC,
+    before: str | None = None,
+    new_from: int | None = None,
+    limit: int | None = None,
 ) -> Thread:
     """Return a conversation with its newest messages, or with those `before` a message that `older` named.
 
-    `zone` is the viewer's; `new_from` is the message that was the first unread one when the thread was opened. Raises
-    NotFound, also for what the viewer may not see.
+    `zone` is the viewer's; `new_from` is the message that was the first unread one when the thread was opened, None
+    while it is being opened. Raises NotFound, also for what the viewer may not see.
     """
     known = require(viewer, conversation_id)
-    newest_first = _messages(conversation_id, before)
-    rows = newest_first[:MESSAGES][::-1]
+    limit = min(max(limit or MESSAGES, MESSAGES), MOST_MESSAGES)
+    newest_first = _messages(conversation_id, before, limit)
+    rows, older = newest_first[:limit][::-1], len(newest_first) > limit
     account = known.account or known.ig_account_id
     parties = _parties(known, account)
-    first_new = new_from or (None if before else _first_new(rows, known.unread_count))
+    if new_from is None:
+        new_from = 0 if before else _first_new(rows, known.unread_count)
     return Thread(
         id=known.id,
         ig_participant_id=known.ig_participant_id,
@@ -85,9 +97,11 @@ def open_(
         account=account,
         account_avatar=parties.account_avatar,
         unread_count=known.unread_count,
-        days=days.group(rows, parties, zone=zone, first_new=first_new),
-        older=_older(known.id, rows[0]) if len(newest_first) > MESSAGES else None,
-        new_from=first_new,
+        days=days.group(rows, parties, zone=zone, first_new=new_from),
+        older=_older(known.id, rows[0]) if older else None,
+        limit=limit,
+        further=limit + MESSAGES if older and not before and limit < MOST_MESSAGES else None,
+        new_from=new_from,
         details=details.of(viewer, known, account=account),
     )
 
@@ -148,7 +162,7 @@ def _mark(viewer: Viewer, conversation_id: int, **values: Any) -> None:
         tx.touch(known.account_id)
 
 
-def _messages(conversation_id: int, before: str | None) -> Sequence[Row[*tuple[Any, ...]]]:
+def _messages(conversation_id: int, before: str | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     found = (
         select(
             *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
@@ -156,7 +170,7 @@ def _messages(conversation_id: int, before: str | None) -> Sequence[Row[*tuple[A
         )
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.sent_at.desc(), Message.id.desc())
-        .limit(MESSAGES + 1)
+        .limit(limit + 1)
     )
     if before:
         found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse(before))
@@ -184,6 +198,6 @@ def _parties(known: Any, account: str) -> Parties:
     )
 
 
-def _first_new(rows: Sequence[Any], unread_count: int) -> int | None:
+def _first_new(rows: Sequence[Any], unread_count: int) -> int:
     incoming = [row.id for row in rows if not row.outgoing and row.kind not in _NEVER_UNREAD]
-    return incoming[-min(unread_count, len(incoming))] if unread_count and incoming else None
+    return incoming[-min(unread_count, len(incoming))] if unread_count and incoming else 0

@@ -73,7 +73,9 @@ def _unsend(tx: Tx, message: Any) -> None:
     conversation = update(Conversation).where(Conversation.id == message.conversation_id)
     newest = conversation.where(Conversation.last_message_mid == message.mid)
     tx.execute(newest.values(last_message_kind=Kind.UNSENT, last_message_preview=None))
-    if not message.outgoing:
+    if message.outgoing:
+        tx.execute(conversation.where(Conversation.last_reaction.is_not(None)).values(last_reaction=None))
+    else:
         unread = or_(Conversation.read_until.is_(None), Conversation.read_until < message.sent_at)
         counted = conversation.where(unread, Conversation.unread_count > 0)
         tx.execute(counted.values(unread_count=Conversation.unread_count - 1))
@@ -98,6 +100,15 @@ def _react(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
         return
     present[reaction.ig_sender_id] = after
     tx.execute(update(Message).where(Message.id == message.id).values(reactions=present))
+    if message.outgoing:
+        _show_reaction(tx, message, reaction)
+
+
+def _show_reaction(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
+    at = Conversation.last_reaction_at
+    theirs = and_(Conversation.id == message.conversation_id, Conversation.ig_participant_id == reaction.ig_sender_id)
+    newest = update(Conversation).where(theirs, or_(at.is_(None), at < reaction.sent_at))
+    tx.execute(newest.values(last_reaction=reaction.emoji, last_reaction_at=reaction.sent_at))
 
 
 def _see(tx: Tx, message: Any, seen: MessageSeen) -> None:

@@ -94,6 +94,8 @@ class Conversation(Model):
     last_message_kind: Mapped[str] = mapped_column(String(32))
     last_message_preview: Mapped[str | None] = mapped_column(String(160))
     last_message_outgoing: Mapped[bool]
+    last_reaction: Mapped[str | None] = mapped_column(String(80))
+    last_reaction_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     read_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

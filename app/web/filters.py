@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, request
@@ -19,7 +19,8 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    for filter_ in (iso, exact, short, wall_clock, duration, person, linkify, moment, grouped):
+    ours = (iso, exact, short, wall_clock, duration, time_of_day, span, person, linkify, moment, grouped)
+    for filter_ in ours:
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 
 
@@ -65,6 +66,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{hours} h {minutes_rest:02d} min"
 
 
+def time_of_day(at: datetime) -> str:
+    """Return hour and minute, where the day stands nearby."""
+    return f"{at.astimezone(zone()):%H:%M}"
+
+
+def span(until: datetime) -> str:
+    """Return how long it is until then, roughly: 6 d, 23 h 55 m, 12 m."""
+    minutes = max(0, int((until - clock.now()).total_seconds() // 60))
+    hours, rest = divmod(minutes, 60)
+    return f"{hours // 24} d" if hours >= 48 else f"{hours} h {rest:02d} m" if hours else f"{rest} m"
+
+
 def person(email: str, *, short: bool = False) -> str:
     """Return how somebody who signs in is called, made of their address: Nadia Kessler, or in short Nadia K."""
     parts = [part for part in re.split(r"[._+-]+", email.partition("@")[0]) if part] or [email]
@@ -90,9 +103,18 @@ def linkify(words: str) -> Markup:
     end = 0
     for found in _LINK.finditer(words):
         address = found[0].rstrip(_TRAILING)
-        pieces += [escape(words[end : found.start()]), _link(address)]
+        pieces += [escape(words[end : found.start()]), _link(address) if _is_plain(address) else escape(address)]
         end = found.start() + len(address)
     return Markup("").join([*pieces, escape(words[end:])])
+
+
+def _is_plain(address: str) -> bool:
+    # What names somebody before the host looks like one host and leads to another (reliability.md S15).
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and "@" not in parts.netloc and "\\" not in address
 
 
 def _link(address: str) -> Markup:

@@ -60,7 +60,7 @@ def list_() -> Response:
         page=_list(desk, want, selected),
     )
     if request.headers.get("HX-Trigger") != "conv-list":  # not the list's own timer but the search
-        response.headers["HX-Replace-Url"] = _address(desk, want)
+        response.headers["HX-Replace-Url"] = _address(desk, want, selected)
     return response
 
 
@@ -79,12 +79,12 @@ def conversation(conversation_id: int) -> Response:
     account_id = thread.account_of(viewer, conversation_id)
     version = poll.version(account_id)
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
-    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
+    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit)
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
     if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
         opening.hint(opened.details.identity_id)
     if page.wants_part():
-        return page.answer(None, "inbox/_thread.html", token=token, thread=opened, unread=unread)
+        return page.answer(None, "inbox/_opened.html", token=token, thread=opened, unread=unread)
     desk, want = frame.desk(viewer, account_id=account_id), _wanted()
     tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}
     shown = _list(desk, want, conversation_id)
@@ -94,15 +94,16 @@ def conversation(conversation_id: int) -> Response:
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
 def messages(conversation_id: int) -> Response:
     """The messages alone, polled."""
-    viewer, before, new_from = session.viewer(), _open_query("before"), _whole("new")
+    viewer, before = session.viewer(), _open_query("before")
+    new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
     account_id = thread.account_of(viewer, conversation_id)
     version = poll.version(account_id)
-    unchanged = poll.unchanged(poll.token(viewer, account_id, version, "thread", conversation_id, before, new_from))
+    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit)
+    unchanged = poll.unchanged(token)
     if unchanged:
         return unchanged
-    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from)
-    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from)
-    return page.answer(None, "inbox/_messages.html", token=token, home=f"/inbox/{conversation_id}", thread=opened)
+    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit)
+    return page.answer(None, "inbox/_polled.html", token=token, home=f"/inbox/{conversation_id}", thread=opened)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
@@ -170,6 +171,7 @@ def _open_query(name: str) -> str | None:
     return parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query).get(name, [None])[-1]
 
 
-def _address(desk: Desk, want: Wanted) -> str:
+def _address(desk: Desk, want: Wanted, selected: int | None = None) -> str:
     query = {"account": desk.ig_account_id, "filter": want.filter, "q": want.q}
-    return f"/inbox?{urlencode({name: value for name, value in query.items() if value})}"
+    opened = f"/{selected}" if selected else ""
+    return f"/inbox{opened}?{urlencode({name: value for name, value in query.items() if value})}"

@@ -18,6 +18,8 @@ from app.web import headers
 
 logger = logging.getLogger(__name__)
 
+MORPH = "morph:outerHTML"  # how polled parts are swapped; written once, for the day htmx calls it otherwise
+FOLD = 2_000  # characters of a message that are shown before its rest is folded away
 THEMES = ("light", "dark", "system")
 STATUS: Mapping[type[NametagError], int] = {
     errors.NotFound: 404,
@@ -127,7 +129,8 @@ def theme() -> str:
 
 
 def connect(app: Flask) -> None:
-    """Translate every error of `app` in this one place."""
+    """Translate every error of `app` in this one place, and tell its templates what they share."""
+    app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD}
     for kind in STATUS:
         app.register_error_handler(kind, ours)
     app.register_error_handler(HTTPException, _http)

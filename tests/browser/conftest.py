@@ -1,4 +1,4 @@
-"""A whole installation, and somebody in Chromium who has signed in to it."""
+"""A whole installation, or a desk with a web server alone; and somebody in Chromium who has signed in to it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +11,8 @@ from app import settings
 from tests.bed import databases, installation
 from tests.bed.installation import Installation
 from tests.bed.processes import Processes
+from tests.browser import desk as desks
+from tests.browser.desk import Desk
 from tests.browser.stage import EMAIL, PASSWORD, Stage, set_up
 
 SignIn = Callable[[Page], Page]
@@ -35,6 +37,24 @@ def complaints(page: Page) -> list[str]:
     page.on("console", note)
     page.on("pageerror", lambda error: found.append(str(error)))
     return found
+
+
+@pytest.fixture(scope="module")
+def desk(sqlite_template: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One web server for a module, with the cast and a crowd in its inbox."""
+    folder = tmp_path_factory.mktemp("desk")
+    with Processes(folder) as processes, desks.laid(processes, sqlite_template, redis_server) as laid:
+        yield laid
+
+
+@pytest.fixture
+def tab(desk: Desk, chromium: Browser) -> Iterator[Page]:
+    """A tab of somebody who has signed in at the desk; its clock goes on, and can be moved forward."""
+    context = desk.context(chromium, reduced_motion="reduce")
+    page = context.new_page()
+    page.clock.install()
+    yield page
+    context.close()
 
 
 def sign_in(page: Page, nametag: Installation) -> None:

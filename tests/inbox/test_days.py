@@ -60,10 +60,10 @@ def runs(*rows: Row, parties: Parties = PARTIES) -> list[MessageRun]:
 
 def test_days_are_the_reader_s_and_say_how_near_they_are() -> None:
     rows = [Row(ago=timedelta(days=400)), Row(ago=timedelta(days=1)), Row()]
-    assert [day.label for day in grouped(*rows)] == [
-        "Thursday 16 October 2025",
-        "Yesterday, Thursday 19 November",
-        "Today, Friday 20 November",
+    assert [(day.near, day.label) for day in grouped(*rows)] == [
+        ("", "Thursday 16 October 2025"),
+        ("Yesterday", "Thursday 19 November"),
+        ("Today", "Friday 20 November"),
     ]
     evening = [Row(ago=timedelta(hours=17)), Row()]
     assert len(grouped(*evening)) == 2
@@ -83,7 +83,7 @@ def test_ours_are_ours_by_any_of_our_ids_or_as_an_echo() -> None:
 
 def test_a_stranger_is_never_taken_for_the_person_or_for_us() -> None:
     [stranger] = runs(Row("1520000000000777"))
-    assert (stranger.side, stranger.sender) == ("unknown", "Unknown sender 1520000000000777")
+    assert (stranger.side, stranger.sender) == ("unknown", "1520000000000777")
 
 
 def test_only_the_last_of_ours_says_that_it_was_sent() -> None:

@@ -82,7 +82,7 @@ def test_every_conversation_shows_who_is_writing(agent: FlaskClient, account: Ac
 def test_opening_marks_as_read_and_only_by_post(agent: FlaskClient) -> None:
     people_wrote(LEA)
     opened = part(agent, "/inbox/1").text
-    assert 'hx-post="/inbox/1/read"' in opened
+    assert 'hx-post="/inbox/1/read" hx-trigger="load"' in opened
     assert unread() == 1
     assert click(agent, "/inbox/1/read").status_code == 204
     assert unread() == 0
@@ -91,7 +91,7 @@ def test_opening_marks_as_read_and_only_by_post(agent: FlaskClient) -> None:
 
 def test_older_messages_alone_are_not_taken_for_all_of_them(agent: FlaskClient) -> None:
     people_wrote(LEA)
-    assert 'hx-post="/inbox/1/read"' not in part(agent, "/inbox/1?before=1,1").text
+    assert 'hx-trigger="load"' not in part(agent, "/inbox/1?before=1,1").text
 
 
 def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:

@@ -1,0 +1,118 @@
+"""A desk to sit at: a web server on a fresh database, a browser that has signed in, and Meta played by the test.
+
+Without workers and sandbox: nothing happens but what a test delivers, so that one desk serves a whole module.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState
+
+from app import clock, settings
+from app.db import transaction
+from app.db.engine import db
+from app.factory import create_app
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.ingest import receive
+from app.models.identity import Source
+from app.models.inbox import Account
+from app.users import people
+from app.viewer import OPERATOR, Role
+from tests.bed import databases
+from tests.bed.processes import Processes
+from tests.cast import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account, signed
+
+EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
+CROWD = tuple(f"15300000000{number:05d}" for number in range(60))
+# Seconds ago, so that nobody else is newer than the cast; each name is known but for one.
+CAST = ((LEA, "lea.moreau", "Léa Moreau"), (RUI, "rui.costa", "Rui Costa"), (CAMILLE, None, "Camille Roux"))
+SETTLED = "() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')"
+
+
+@dataclass
+class Desk:
+    """A running web server, and what may happen to it."""
+
+    url: str
+    account: Account
+    _state: StorageState | None = field(default=None)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def deliver(self, *events: dict[str, Any]) -> None:
+        """Deliver events as Meta does."""
+        body = a_delivery(*events)
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        db.session.rollback()
+
+    def write(self, who: str, *words: str | None, ago: timedelta = timedelta(0), **more: Any) -> None:
+        """Have somebody write these messages, a millisecond apart."""
+        first = int((clock.now() - ago).timestamp() * 1000)
+        self.deliver(*(a_message_event(who, each, at_ms=first + place, **more) for place, each in enumerate(words)))
+
+    def conversation(self, who: str) -> int:
+        """Return our id of a person's conversation."""
+        found = "SELECT id FROM conversations WHERE ig_participant_id = :who"
+        with db.engine.connect() as connection:
+            return int(connection.exec_driver_sql(found.replace(":who", f"'{who}'")).scalar_one())
+
+    def context(self, chromium: Browser, **options: Any) -> BrowserContext:
+        """Return a browser profile of somebody who has signed in."""
+        if self._state is None:
+            first = chromium.new_context()
+            self.sign_in(first.new_page())
+            self._state = first.storage_state()
+            first.close()
+        wide = {"width": 1440, "height": 800}
+        known = {"locale": "en-GB", "timezone_id": "UTC", "viewport": wide, "storage_state": self._state}
+        context = chromium.new_context(**known | options)
+        context.set_default_timeout(10_000)
+        return context
+
+    def sign_in(self, page: Page, email: str = EMAIL) -> None:
+        """Fill in the form; the inbox is open afterwards."""
+        page.goto(f"{self.url}/inbox")
+        page.get_by_label("Email").fill(email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/inbox*")
+
+    def open(self, page: Page, who: str) -> None:
+        """Open somebody's conversation as a page of its own."""
+        page.goto(f"{self.url}/inbox/{self.conversation(who)}")
+        page.wait_for_function(SETTLED)
+
+
+def poll(page: Page, part: str) -> int:
+    """Have one polled part ask now; return the status, once what came is settled."""
+    address = {"list": "/inbox/list", "thread": "/messages"}[part]
+    with page.expect_response(lambda response: address in response.url) as answered:
+        page.evaluate("part => htmx.trigger(document.querySelector(`[data-poll=${part}]`), 'poll:now')", part)
+    page.wait_for_function(SETTLED)
+    return answered.value.status
+
+
+@contextmanager
+def laid(processes: Processes, template: Path, redis_url: str) -> Iterator[Desk]:
+    """Serve an account to which the cast and a crowd have written; the app's context stays open meanwhile."""
+    address = databases.copy_of(template, processes.folder)
+    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.opened(create_app()):
+        processes.share(chosen)
+        account = an_account(connected_at=clock.now() - timedelta(days=30))
+        people.add(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
+        desk = Desk("", account)
+        for place, who in enumerate(CROWD):
+            desk.write(who, f"Question {place}", ago=timedelta(hours=2, minutes=place))
+        desk.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
+        for place, (who, username, name) in enumerate(CAST):
+            desk.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
+            seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+            with transaction.write() as tx:
+                sighting.record(tx, account.id, seen)
+        desk.url = processes.web().url
+        yield desk

@@ -1,0 +1,63 @@
+"""What a browser may load: nothing against the policy, nothing from elsewhere, and little of it."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.desk import Desk, poll
+from tests.cast import LEA, UNKNOWN_PERSON
+
+STATIC = Path(__file__).parents[2] / "static"
+REPORT = """window.refused = [];
+const note = (event) => refused.push(`${event.violatedDirective} ${event.blockedURI}`);
+document.addEventListener('securitypolicyviolation', note);"""
+PAGES = (
+    *("/inbox", "/inbox?q=zzz", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings"),
+    *("/dead-letters", "/nowhere"),
+)
+WEIGHTS = {  # files, gzipped, in thousands of bytes at most (ui.md 13, 18)
+    "app.css": 10,
+    "app.js": 5,
+    "icons.svg": 5,
+    "vendor/htmx/htmx.min.js vendor/idiomorph/idiomorph-ext.min.js": 21,
+    "vendor/inter/inter-latin-wght-normal.woff2": 50,
+}
+
+
+def test_no_page_asks_for_what_the_policy_refuses_or_for_another_host(tab: Page, desk: Desk) -> None:
+    """ui.md 13, 17 and 21: no violation on any page, no request to another host (templates: tests/house)."""
+    tab.add_init_script(REPORT)
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    refused = []
+    desk.open(tab, UNKNOWN_PERSON)
+    tab.locator(f"#c{desk.conversation(LEA)} .row-link").click()
+    tab.wait_for_url(f"**/inbox/{desk.conversation(LEA)}")
+    desk.write(LEA, "More")
+    poll(tab, "thread")
+    refused += tab.evaluate("refused")
+    for path in PAGES:
+        tab.goto(desk.url + path)
+        refused += [f"{path}: {each}" for each in tab.evaluate("refused")]
+    assert refused == []
+    assert [url for url in asked if not url.startswith((desk.url + "/", "data:"))] == []
+
+
+def test_the_sign_in_page_keeps_the_policy_too(chromium: Browser, desk: Desk) -> None:
+    """ui.md 13, 17."""
+    page = chromium.new_page()
+    page.add_init_script(REPORT)
+    page.goto(f"{desk.url}/login")
+    assert page.evaluate("refused") == []
+    page.close()
+
+
+@pytest.mark.parametrize("names", WEIGHTS)
+def test_pages_are_light(names: str) -> None:
+    """ui.md 13, 18: what every page loads, as it travels."""
+    files = [STATIC / name for name in names.split()]
+    packed = (".css", ".js", ".svg")
+    travelled = [gzip.compress(each.read_bytes(), 9) if each.suffix in packed else each.read_bytes() for each in files]
+    assert sum(map(len, travelled)) <= WEIGHTS[names] * 1000

@@ -1,0 +1,189 @@
+"""How pages stay true by themselves: what is asked how often, what moves, and what is said when nobody answers."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from tests.browser.desk import SETTLED, Desk, poll
+from tests.cast import CAMILLE, LEA, RUI
+
+POLLS = re.compile(r"/inbox/list\?|/messages\?|/jobs/live")
+OBSERVE = """selector => {
+  window.changes = [];
+  // htmx marks the element that asks with a class; nothing else may happen.
+  const note = (list) => window.changes.push(...list.filter((each) => each.attributeName !== 'class')
+    .map((each) => `${each.target.nodeName} ${each.type} ${each.attributeName}`));
+  const all = { subtree: true, childList: true, attributes: true, characterData: true };
+  for (const part of document.querySelectorAll(selector)) new MutationObserver(note).observe(part.parentElement, all);
+}"""
+LISTEN = """() => {
+  window.said = [];
+  for (const id of ['announcer', 'alerter']) {
+    const place = document.getElementById(id);
+    const note = () => { if (place.textContent) window.said.push(place.textContent); };
+    new MutationObserver(note).observe(place, { childList: true, characterData: true, subtree: true });
+  }
+}"""
+HIDE = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); " + (
+    "document.dispatchEvent(new Event('visibilitychange')); }"
+)
+
+
+def minute(page: Page, asked: list[str]) -> list[str]:
+    """Let a minute pass, giving the server time to answer after every five seconds; return what was asked meanwhile."""
+    page.wait_for_function(SETTLED)
+    asked.clear()
+    for _ in range(12):
+        page.clock.run_for(5_000)
+        page.wait_for_function(SETTLED)
+    return list(asked)
+
+
+@pytest.fixture
+def asked(tab: Page) -> list[str]:
+    """Return the addresses that the page's polls ask for, as they go out."""
+    found: list[str] = []
+
+    def note(request: Request) -> None:
+        if POLLS.search(request.url):
+            found.append(request.url)
+
+    tab.on("request", note)
+    return found
+
+
+def test_an_unchanged_poll_moves_nothing(tab: Page, desk: Desk) -> None:
+    """ui.md 13, 2: 304 with an empty body, and not one change of the part (no row is read: tests/web/test_poll.py)."""
+    desk.open(tab, RUI)
+    poll(tab, "list")  # the conversation was read on opening
+    poll(tab, "thread")
+    tab.evaluate(OBSERVE, "[data-poll]")
+    assert [poll(tab, "list"), poll(tab, "thread")] == [304, 304]
+    assert tab.evaluate("window.changes") == []
+
+
+def test_the_list_asks_twice_a_minute_and_a_thread_four_times(tab: Page, desk: Desk, asked: list[str]) -> None:
+    """ui.md 13, 3: list 2, thread 4, a page of jobs without a job 4 in a minute, one more or less."""
+    desk.open(tab, RUI)
+    minute(tab, asked)
+    minutely = minute(tab, asked)
+    assert sum("/inbox/list" in each for each in minutely) in (1, 2, 3)
+    assert sum("/messages" in each for each in minutely) in (3, 4, 5)
+    tab.goto(f"{desk.url}/jobs")
+    assert len(minute(tab, asked)) in (3, 4, 5)
+
+
+def test_a_hidden_tab_is_silent_and_catches_up_when_it_is_seen_again(tab: Page, desk: Desk, asked: list[str]) -> None:
+    """ui.md 13, 4: no request in a hidden minute; on return both parts within a second."""
+    desk.open(tab, RUI)
+    tab.evaluate(HIDE, True)
+    assert minute(tab, asked) == []
+    desk.write(CAMILLE, "I am back")
+    with (
+        tab.expect_response(re.compile("/inbox/list"), timeout=1_000),
+        tab.expect_response(re.compile("/messages"), timeout=1_000),
+    ):
+        tab.evaluate(HIDE, False)
+    expect(tab.locator(".row").first).to_contain_text("I am back")
+
+
+def test_updates_can_be_paused(tab: Page, desk: Desk, asked: list[str]) -> None:
+    """ui.md 10: a real button stops what moves by itself; pressing it again catches up."""
+    desk.open(tab, RUI)
+    pause = tab.get_by_role("button", name="Pause automatic updates")
+    pause.click()
+    expect(tab.locator("#updated")).to_have_text("Paused")
+    assert minute(tab, asked) == []
+    with tab.expect_response(re.compile("/inbox/list")):
+        pause.click()
+    expect(pause).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_new_message_moves_nothing_under_the_reader(tab: Page, desk: Desk) -> None:
+    """ui.md 13, 5: focus, scroll, selection and typed text stay; the message appears."""
+    desk.write(LEA, *(f"Line {number}" for number in range(40)))
+    desk.open(tab, LEA)
+    tab.evaluate("document.querySelector('#conv-scroll').scrollTop = 500")
+    tab.evaluate("""() => {
+      document.querySelector('#q').value = 'lea';
+      const words = [...document.querySelectorAll('.bubble p')].find((each) => each.textContent === 'Line 38');
+      getSelection().selectAllChildren(words);
+      document.querySelectorAll('.row-link')[12].focus({ preventScroll: true });
+    }""")
+    state = """() => [document.activeElement.getAttribute('href'), document.querySelector('#conv-scroll').scrollTop,
+      getSelection().toString(), document.querySelector('#q').value]"""
+    before = tab.evaluate(state)
+    assert before[2:] == ["Line 38", "lea"]
+    desk.write(LEA, "One more thing")
+    assert poll(tab, "thread") == 200
+    poll(tab, "list")
+    expect(tab.locator(".row").first).to_contain_text("One more thing")
+    expect(tab.locator(".bubble", has_text="One more thing")).to_be_visible()
+    assert tab.evaluate(state) == before
+
+
+def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
+    """ui.md 13, 7: no banner after one failure, one after two with a countdown; rows stay; each turn is told once."""
+    desk.open(tab, RUI)
+    tab.evaluate(LISTEN)
+    rows = tab.locator(".row").count()
+
+    def broken(route: Route) -> None:
+        route.fulfill(status=500)
+
+    tab.route(re.compile("/inbox/list"), broken)
+    assert poll(tab, "list") == 500
+    expect(tab.locator("#stale")).to_be_hidden()
+    assert poll(tab, "list") == 500
+    expect(tab.locator("#stale")).to_contain_text("Can’t reach the server.")
+    expect(tab.locator("#stale")).to_contain_text(re.compile(r"Next try in (2\d|30) s\."))
+    tab.clock.run_for(5_000)
+    expect(tab.locator("#stale-next")).to_have_text(re.compile(r"2[0-5]"))
+    assert tab.locator(".row").count() == rows
+    assert tab.locator(".toast").count() == 0
+    tab.unroute(re.compile("/inbox/list"))
+    with tab.expect_response(re.compile("/inbox/list")):
+        tab.get_by_role("button", name="Retry now").click()
+    expect(tab.locator("#stale")).to_be_hidden()
+    alert, restored = "Can’t reach the server. Older messages are shown.", "Connection restored"
+    assert tab.evaluate("window.said") == [alert, restored]
+
+
+@pytest.mark.row("F40")
+def test_a_session_that_has_ended_leads_to_the_sign_in_page_and_back(tab: Page, desk: Desk) -> None:
+    """ui.md 13, 8: the next poll leads to login with `next`; login markup is never inside the list."""
+    desk.open(tab, RUI)
+    tab.evaluate("""() => new MutationObserver(() => {
+      if (document.querySelector('#conv-list input[type=password], #thread-pane input[type=password]'))
+        localStorage.setItem('leaked', 'yes');
+    }).observe(document.body, { childList: true, subtree: true })""")
+    tab.context.clear_cookies()
+    tab.evaluate("htmx.trigger(document.querySelector('#conv-list'), 'poll:now')")
+    tab.wait_for_url(re.compile(rf"/login\?next=.*inbox.*{desk.conversation(RUI)}"))
+    assert tab.evaluate("localStorage.getItem('leaked')") is None
+
+
+@pytest.mark.row("F40")
+def test_a_conversation_that_is_gone_is_said_in_a_toast(tab: Page, desk: Desk) -> None:
+    tab.goto(f"{desk.url}/inbox")
+    tab.evaluate("document.querySelector('.row-link').setAttribute('hx-get', '/inbox/99999')")
+    tab.evaluate("htmx.process(document.querySelector('.row-link'))")
+    tab.locator(".row-link").first.click()
+    expect(tab.locator(".toast")).to_be_visible()
+    expect(tab.locator(".row")).not_to_have_count(0)
+
+
+def test_news_of_the_list_are_told_together_and_seldom(tab: Page, desk: Desk) -> None:
+    """ui.md 10: "2 new messages in 2 conversations", at most every 30 seconds; nothing for what is unchanged."""
+    tab.goto(f"{desk.url}/inbox")
+    tab.evaluate(LISTEN)
+    desk.write(RUI, "One")
+    desk.write(CAMILLE, "Two")
+    poll(tab, "list")
+    desk.write(RUI, "Three")
+    poll(tab, "list")
+    poll(tab, "list")
+    assert tab.evaluate("window.said") == ["2 new messages in 2 conversations"]
+    tab.clock.run_for(31_000)
+    expect(tab.locator("#announcer")).to_have_text("2 new messages in 2 conversations")
