@@ -55,11 +55,18 @@ def create_app() -> Flask:
 
 @contextmanager
 def opened() -> Iterator[Flask]:
-    """Open the app for one block outside a request; raises Unavailable when the database goes away in it."""
+    """Open the app for one block outside a request, and close its connections afterwards.
+
+    Raises Unavailable when the database goes away in it.
+    """
     app = create_app()
     try:
         with app.app_context():
-            yield app
+            try:
+                yield app
+            finally:
+                engine.db.session.remove()
+                engine.db.engine.dispose()
     except transaction.DatabaseAway as error:
         raise Unavailable("database") from error
 
