@@ -1,14 +1,15 @@
 """What every response carries, whatever its status."""
 
+import json
 import logging
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, abort
 from flask.testing import FlaskClient
 
 from app import settings
 from app.factory import create_app
-from app.web import headers
+from app.web import headers, page
 from tests.web.browsing import part, signed_in
 
 
@@ -96,3 +97,33 @@ def signed_in_to(app: Flask) -> FlaskClient:
 def test_two_requests_have_two_ids(client: FlaskClient) -> None:
     first, second = (client.get("/healthz").headers["X-Request-Id"] for _ in range(2))
     assert first != second
+
+
+@pytest.mark.row("S16", "S27", "R16")
+def test_every_status_is_guarded_and_tells_no_stranger_what_runs_here(sqlite_database: str, redis_server: str) -> None:
+    with settings.using(database_url=sqlite_database, redis_url=redis_server):
+        app = create_app()
+        app.add_url_rule("/told/<int:status>", "told", lambda status: abort(status))
+        client = signed_in_to(app)
+        for status in (400, 401, 403, 404, 405, 413, 422, 429, 500, 503):
+            for asked in ({}, {"HX-Request": "true"}):
+                answer = client.get(f"/told/{status}", headers=asked)
+                assert answer.status_code == status
+                for name in (*headers.FIXED, "Content-Security-Policy", "X-Request-Id"):
+                    assert len(answer.headers.getlist(name)) == 1, (status, name)
+                policy = answer.headers["Content-Security-Policy"]
+                assert "unsafe" not in policy
+                assert {"object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+                assert "Werkzeug" not in str(answer.headers) + answer.text
+
+
+@pytest.mark.row("S28")
+@pytest.mark.parametrize("name", ["a\r\nSet-Cookie: x=1\u202e\U0001f600", "\u2028\x00\x1b[2J", '"}, "toast": {'])
+def test_no_name_in_a_toast_ends_its_header(app: Flask, name: str) -> None:
+    with app.test_request_context("/inbox"):
+        answer = page.tell(Response(), page.toast(name))
+    assert [key for key, _ in answer.headers].count("Set-Cookie") == 0
+    written = answer.headers["HX-Trigger"]
+    assert written.isascii()
+    assert written.isprintable()
+    assert json.loads(written)["toast"]["text"] == name

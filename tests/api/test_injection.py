@@ -1,0 +1,55 @@
+"""What programs send in addresses is data: no word of it becomes SQL, and what makes no sense is refused in words."""
+
+import pytest
+from flask import Flask
+
+from app.api import door
+from app.db.engine import db
+from app.models.inbox import Conversation
+from tests.api.programs import Program, a_program, problem
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+
+LIST, IDENTITIES = "/messaging/conversations", "/api/identities"
+_ENDS = ("", "--", " #", "/*", ";", "\x00")
+_BEGINS = ("'", '"', "')", "1 OR 1=1", "' OR '1'='1", "'; DROP TABLE messages", "' UNION SELECT token FROM accounts")
+CLASSIC = tuple(f"{begin}{end}" for begin in _BEGINS for end in _ENDS)
+PARAMETERS = (
+    *((LIST, name) for name in ("accountId", "status", "unread", "unknown", "q", "limit", "cursor", "sort")),
+    *((IDENTITIES, name) for name in ("accountId", "state", "reason", "q", "limit", "cursor", "order")),
+)
+
+
+@pytest.fixture
+def crm(app: Flask) -> Program:
+    an_account()
+    people_wrote(LEA, CAMILLE)
+    return a_program(app)
+
+
+@pytest.mark.row("S31")
+def test_classic_strings_are_found_nowhere_and_change_nothing(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "READS", 10_000)
+    assert len(CLASSIC) >= 40
+    for address, name in PARAMETERS:
+        for words in CLASSIC:
+            answer = crm.get(address, query_string={name: words})
+            assert answer.status_code in (200, 400, 404, 422), (address, name, words)
+            assert answer.status_code != 200 or answer.get_json()["data"] == [], (address, name, words)
+    assert db.session.query(Conversation).count() == 2
+
+
+@pytest.mark.row("S31")
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "101", "1" + "0" * 5000, "1e2", "\u0663", "5.0", " 5", "5_0", "+5", "", "0x5"]
+)
+@pytest.mark.parametrize("address", [LIST, IDENTITIES])
+def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: Program, address: str, limit: str) -> None:
+    [wrong] = problem(crm.get(address, query_string={"limit": limit}), 422)["errors"]
+    assert wrong["field"] == "limit"
+
+
+@pytest.mark.row("S24")
+def test_what_no_address_knows_is_refused(crm: Program) -> None:
+    for more in ("role", "account_id", "scopes", "sort"):
+        [wrong] = problem(crm.get(f"{LIST}?accountId={MAISON_LUNE}&{more}=admin"), 422)["errors"]
+        assert wrong["field"] == more
