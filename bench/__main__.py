@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from app import settings
 from app.db import migrate
 from app.factory import create_app
-from bench import ingest, measures, naming, search, strangers
+from app.settings import Settings
+from bench import crowd, ingest, measures, naming, scale, search, strangers
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -48,6 +49,10 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from strangers.guesses(nametag, floor)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
         yield from naming.backfill(nametag, on="SQLite")
+    with _hours(folder / "mixed") as nametag:
+        yield from crowd.mixed(nametag)
+    with _served(folder / "scale", f"sqlite:///{folder / 'scale.sqlite3'}"):
+        yield from scale.even()
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
         with _installed(folder / "postgresql", address) as (nametag, floor):
@@ -59,19 +64,34 @@ def _figures(folder: Path) -> Iterator[Figure]:
 
 
 @contextmanager
-def _installed(folder: Path, address: str, *crowd: str) -> Iterator[tuple[Installation, str]]:
+def _installed(folder: Path, address: str, *people: str) -> Iterator[tuple[Installation, str]]:
+    with _served(folder, address) as chosen, Processes(folder) as processes:
+        processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
+        options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR, *people)
+        nametag = installation.started(processes, chosen, *options)
+        with _floor(address) as floor:
+            yield nametag, floor
+
+
+@contextmanager
+def _hours(folder: Path) -> Iterator[Installation]:
+    with _served(folder, f"sqlite:///{folder}.sqlite3") as chosen, Processes(folder) as processes:
+        processes.ours = ("bench.hour", str(crowd.HOUR_SECONDS))
+        processes.variables["GRAPH_CALLS_PER_HOUR"] = str(crowd.CALLS_PER_HOUR)
+        limit = ("--calls-per-hour", str(crowd.CALLS_PER_HOUR), "--hour-seconds", str(crowd.HOUR_SECONDS))
+        yield installation.started(processes, chosen, "--latency-ms", str(measures.PROFILE_MS), *limit, *crowd.CROWD)
+
+
+@contextmanager
+def _served(folder: Path, address: str) -> Iterator[Settings]:
+    """Run a block inside an app on a migrated database and a private Redis."""
     folder.mkdir()
     redis = installation.redis_of(folder)
     try:
-        with Processes(folder) as processes:
-            with settings.using(database_url=address, redis_url=redis.address, nametag_data_dir=folder) as chosen:
-                with create_app().app_context():
-                    migrate.upgrade()
-                processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
-                options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR, *crowd)
-                nametag = installation.started(processes, chosen, *options)
-            with _floor(address) as floor:
-                yield nametag, floor
+        ours = settings.using(database_url=address, redis_url=redis.address, nametag_data_dir=folder)
+        with ours as chosen, create_app().app_context():
+            migrate.upgrade()
+            yield chosen
     finally:
         redis.stop()
 

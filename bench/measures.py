@@ -90,7 +90,7 @@ def demo_start(folder: Path) -> Iterator[Figure]:
 def names(nametag: Installation) -> Iterator[Figure]:
     """New people write, one after another; from each 200 to the name in the database."""
     waits = []
-    for person in _nameable(nametag)[:NEWCOMERS]:
+    for person in nameable(nametag)[:NEWCOMERS]:
         body = delivery((person, "Hello"))
         request = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         answered = load.in_turn(nametag.web.url, request, times=1)[0].at
@@ -143,10 +143,21 @@ def reading_back(nametag: Installation) -> Iterator[Figure]:
 def memory(nametag: Installation) -> Iterator[Figure]:
     """Resident memory after the load: the largest web process, and the largest worker."""
     web = {nametag.web.id} | children(nametag.web.id)
+    yield Figure("web process, resident", max(map(_resident, web)), 150, "MiB")
+    yield Figure("worker, resident", workers_resident(nametag), 120, "MiB")
+
+
+def nameable(nametag: Installation) -> list[str]:
+    """Return the people of the sandbox whom a profile call names."""
+    people = nametag.sandbox.get(f"people?account={ACCOUNT}")
+    return [person["id"] for person in people if person["username"] and not person["error"]]
+
+
+def workers_resident(nametag: Installation) -> float:
+    """Return the resident memory of the largest worker process in MiB, those that work on a job included."""
     workers = {worker.id for worker in nametag.workers.values()}
     workers |= {child for worker in workers for child in children(worker)}
-    yield Figure("web process, resident", max(map(_resident, web)), 150, "MiB")
-    yield Figure("worker, resident", max(map(_resident, workers)), 120, "MiB")
+    return max(map(_resident, workers))
 
 
 def sign_in(url: str) -> str:
@@ -163,7 +174,7 @@ def sign_in(url: str) -> str:
 
 def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[Request]:
     """Draw signed deliveries of one message each, every tenth one twice, from people who have a name to be found."""
-    people = _nameable(nametag)[:among]
+    people = nameable(nametag)[:among]
     last: Request | None = None
     for number in count():
         if last is None or number % 10:
@@ -200,11 +211,6 @@ def signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
     return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
 
 
-def _nameable(nametag: Installation) -> list[str]:
-    people = nametag.sandbox.get(f"people?account={ACCOUNT}")
-    return [person["id"] for person in people if person["username"] and not person["error"]]
-
-
 def _fill(nametag: Installation) -> None:
     account_id = nametag.value("SELECT id FROM accounts WHERE ig_account_id = :id", id=ACCOUNT)
     rows = [
@@ -230,6 +236,9 @@ def _etag(url: str, cookie: str) -> str:
 
 
 def _resident(process_id: int) -> float:
-    status = Path(f"/proc/{process_id}/status").read_text()
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # a job's process that has ended
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     return int(found[1]) / 1024 if found else 0.0

@@ -3,17 +3,12 @@
 import sys
 
 import click
-from flask import current_app
 
-from app import clock
 from app.accounts import listing
-from app.cli import output
+from app.cli import output, watch
 from app.runs import plan, progress
-from app.runs.progress import Progress
+from app.runs.estimate import Estimate
 from app.viewer import OPERATOR
-
-LOOK_SECONDS = 0.25
-FAILED_STATES = ("failed", "canceled")
 
 account_id = click.option("--account-id", "ig_account_id", required=True, help="The professional account id.")
 wait_option = click.option("--wait", is_flag=True, help="Show the progress until the job has ended.")
@@ -25,7 +20,7 @@ wait_option = click.option("--wait", is_flag=True, help="Show the progress until
 @wait_option
 @output.in_app
 def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
-    """Look up everyone without a name; prints the job's id."""
+    """Look up everyone without a name; says what that costs and prints the job's id."""
     _start("backfill", ig_account_id, batch_size, wait=wait)
 
 
@@ -34,7 +29,7 @@ def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
 @wait_option
 @output.in_app
 def refresh_identities(ig_account_id: str, wait: bool) -> None:
-    """Look up everyone again; prints the job's id."""
+    """Look up everyone again; says what that costs and prints the job's id."""
     _start("refresh", ig_account_id, plan.BATCH_SIZE, wait=wait)
 
 
@@ -65,10 +60,13 @@ def list_(as_json: bool) -> None:
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID")
+@wait_option
 @output.as_json
 @output.in_app
-def show(job_id: str, as_json: bool) -> None:
-    """Show job ID."""
+def show(job_id: str, as_json: bool, wait: bool) -> None:
+    """Show job ID, or follow it."""
+    if wait and not as_json:
+        sys.exit(watch.until_ended(job_id))
     facts = progress.as_dict(progress.of(OPERATOR, job_id))
     if as_json:
         output.show(facts)
@@ -94,36 +92,21 @@ def retry(job_id: str) -> None:
     output.say(f"Job {job_id} tries {people} {'person' if people == 1 else 'people'} again.")
 
 
-def _start(kind: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
+def _start(named: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
-    wanted = next(each for each in progress.TITLES if each.value == kind)
-    run_id = plan.start(OPERATOR, account.id, kind=wanted, batch_size=batch_size)
+    plan.require_batch_size(batch_size)
+    kind = next(each for each in progress.TITLES if each.value == named)
+    cost = plan.estimate_of(OPERATOR, account.id, kind=kind)
+    click.echo(f"{progress.TITLES[kind]}: {_plan(cost)}.", err=True)
+    run_id = plan.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:
-        try:
-            sys.exit(_watch(run_id))
-        except KeyboardInterrupt:
-            click.echo(f"\nThe job goes on. Follow it with: nametag jobs show {run_id}", err=True)
-            sys.exit(output.FAILED)
+        sys.exit(watch.until_ended(run_id))
 
 
-def _watch(run_id: str) -> int:
-    run = _look(run_id)
-    with click.progressbar(length=run.total, label=run.title, file=sys.stderr, show_pos=True) as bar:
-        while run.active:
-            bar.label = f"{run.title} ({run.state.replace('_', ' ')})"
-            bar.update(run.settled - bar.pos)
-            clock.sleep(LOOK_SECONDS)
-            run = _look(run_id)
-        bar.label = run.title
-        bar.update(run.settled - bar.pos)
-    output.say(
-        f"{run.title}: {run.resolved} resolved, {run.fresh} already fresh, {run.failed} failed, {run.skipped} skipped "
-        f"of {run.total}; {run.calls} calls."
+def _plan(cost: Estimate) -> str:
+    done = (
+        "nobody can say when while Redis is away" if cost.seconds is None else f"done in {watch.length(cost.seconds)}"
     )
-    return output.FAILED if run.state in FAILED_STATES else 0
-
-
-def _look(run_id: str) -> Progress:
-    with current_app.app_context():  # a new session: the old one would go on seeing what it saw first
-        return progress.of(OPERATOR, run_id)
+    people = f"{cost.people} {'person' if cost.people == 1 else 'people'}"
+    return f"{people}, about {cost.calls} {'call' if cost.calls == 1 else 'calls'}, {done}"

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     server = Server((options.host, options.port), Handler)
     base_url = f"http://{options.host}:{server.server_port}"
-    choices = Choices(options.latency_ms, options.calls_per_hour, options.pace)
+    choices = Choices(options.latency_ms, options.calls_per_hour, options.pace, hour_seconds=options.hour_seconds)
     server.world = World.made(base_url, choices, people=options.people, seed=options.seed)
     server.faults = Faults()
     server.sender = Sender(server.world, options.webhook_url)
@@ -48,6 +48,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7, help="which people these are (default %(default)s)")
     parser.add_argument("--latency-ms", type=int, default=150, help="of each Graph call (default %(default)s)")
     parser.add_argument("--calls-per-hour", type=int, default=200, help="Meta's limit (default %(default)s)")
+    parser.add_argument("--hour-seconds", type=int, default=3600, help="how long that hour lasts (default %(default)s)")
     parser.add_argument("--backlog", type=int, default=0, help="older messages to send first (default 0)")
     return parser
 

@@ -10,7 +10,6 @@ from typing import Any
 from app.sandbox.accounts import ACCOUNTS, BY_TOKEN, Account
 from app.sandbox.people import Person, crowd
 
-HOUR_SECONDS = 3600
 CONVERSATION_CALLS = 2  # a second and account
 KEPT_CALLS = 50_000
 
@@ -55,7 +54,8 @@ class Token:
 class Choices:
     """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0.
 
-    `wrapped` says whether answers about a token come in `data[]`, as documented, or bare, as integrators see them.
+    `hour_seconds` is how long the hour of the limit lasts, for benches that cannot wait. `wrapped` says whether answers
+    about a token come in `data[]`, as documented, or bare, as integrators see them.
     """
 
     latency_ms: int = 0
@@ -65,6 +65,7 @@ class Choices:
     disorder: float = 0.0
     losses: float = 0.0
     wrapped: bool = True
+    hour_seconds: int = 3600
 
 
 @dataclass(slots=True)
@@ -122,7 +123,9 @@ class World:
     def within_limit(self, account: Account, kind: str) -> bool:
         """Take one call out of the account's rolling limit; False when it is over, and then it is not counted."""
         span, most = (
-            (1.0, CONVERSATION_CALLS) if kind == "conversations" else (HOUR_SECONDS, self.choices.calls_per_hour)
+            (1.0, CONVERSATION_CALLS)
+            if kind == "conversations"
+            else (self.choices.hour_seconds, self.choices.calls_per_hour)
         )
         now = time.monotonic()
         with self.lock:
@@ -138,7 +141,7 @@ class World:
         """Return how much of the account's hourly limit of profile calls is used, in whole percent."""
         with self.lock:
             taken = self.accepted.get((account.id, "profile"), ())
-            recent = sum(1 for at in taken if at > time.monotonic() - HOUR_SECONDS)
+            recent = sum(1 for at in taken if at > time.monotonic() - self.choices.hour_seconds)
         return 100 * recent // max(1, self.choices.calls_per_hour)
 
     def minutes_to_regain(self, account: Account) -> int:
@@ -147,7 +150,7 @@ class World:
             taken = self.accepted.get((account.id, "profile"))
             if not taken:
                 return 0
-            return max(1, int((taken[0] + HOUR_SECONDS - time.monotonic()) // 60) + 1)
+            return max(1, int((taken[0] + self.choices.hour_seconds - time.monotonic()) // 60) + 1)
 
     def stats(self) -> dict[str, Any]:
         """Return counts of calls, messages and deliveries."""

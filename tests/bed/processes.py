@@ -110,6 +110,7 @@ class Processes:
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    ours: tuple[str, ...] = ("app.cli.main",)  # the module that every `nametag` command is, with what it takes first
     _started: list[Process] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -140,7 +141,7 @@ class Processes:
     def nametag(self, *arguments: str, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one `nametag` command to its end, `answer` on its standard input."""
         return subprocess.run(
-            [sys.executable, "-m", "app.cli.main", *arguments],
+            [sys.executable, "-m", *self.ours, *arguments],
             env=self.environment(**variables),
             cwd=self.folder,
             input=answer,
@@ -152,7 +153,7 @@ class Processes:
 
     def start(self, *arguments: str, **variables: str) -> Process:
         """Start one `nametag` command and return at once."""
-        popen, log = self._popen(arguments[0], ["app.cli.main", *arguments], self.environment(**variables))
+        popen, log = self._popen(arguments[0], [*self.ours, *arguments], self.environment(**variables))
         return self._keep(Process(arguments[0], popen, log))
 
     def module(self, name: str, *arguments: str, **variables: str) -> Process:
@@ -163,7 +164,7 @@ class Processes:
     def web(self, *, port: int = 0, **variables: str) -> Web:
         """Start the web server on `port`, or on a free one; return once it answers."""
         port = port or free_port()
-        popen, log = self._popen("web", ["app.cli.main", "web"], self.environment(PORT=str(port), **variables))
+        popen, log = self._popen("web", [*self.ours, "web"], self.environment(PORT=str(port), **variables))
         web = self._keep(Web("web", popen, log, f"http://127.0.0.1:{port}"))
         until(lambda: _lives(web) and answers(web.url), "the web server answers")
         return web

@@ -62,12 +62,13 @@ def test_a_start_prints_the_id_alone(account: Account, command: str, kind: Kind)
 
 
 @pytest.mark.usefixtures("working")
-def test_waiting_shows_progress_and_ends_with_a_summary(account: Account) -> None:
+def test_waiting_shows_the_plan_the_progress_and_what_it_came_to(account: Account) -> None:
     answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
     assert answer.exit_code == 0
-    assert answer.stdout.splitlines()[-1] == (
-        "Backfill profiles: 1 resolved, 0 already fresh, 1 failed, 0 skipped of 2; 3 calls."
-    )
+    assert re.match(r"Backfill profiles: 2 people, about 2 calls, done in about \d+ s\.\n", answer.stderr)
+    run_id, title, *facts = answer.stdout.splitlines()
+    assert (run_id, title) == (run_of(run_id).id, "Backfill profiles: some failed")
+    assert facts[0].split() == ["total", "2"]
 
 
 def test_waiting_for_a_run_that_is_cancelled_fails(account: Account, app: Flask) -> None:
@@ -99,7 +100,9 @@ def test_a_batch_size_outside_1_to_100_is_misuse_and_starts_nothing(account: Acc
 
 def test_a_second_start_names_the_running_one(account: Account) -> None:
     first = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
-    line = refused(nametag("backfill-profiles", "--account-id", MAISON_LUNE), status=1)
+    second = nametag("backfill-profiles", "--account-id", MAISON_LUNE)
+    assert (second.exit_code, second.stdout) == (1, "")
+    line = second.stderr.splitlines()[-1]
     assert first in line
     assert "already running" in line.lower()
 

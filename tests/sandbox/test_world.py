@@ -5,7 +5,7 @@ import time
 import pytest
 
 from app.sandbox.accounts import ACCOUNTS
-from app.sandbox.world import HOUR_SECONDS, Choices, World
+from app.sandbox.world import Choices, World
 from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE
 
 
@@ -35,7 +35,7 @@ def test_each_account_has_an_hourly_limit_of_its_own(world: World, monkeypatch: 
     assert world.within_limit(atelier, "profile")
     assert (world.used_percent(maison), world.used_percent(atelier)) == (100, 33)
     assert 59 <= world.minutes_to_regain(maison) <= 61
-    later = time.monotonic() + HOUR_SECONDS + 1
+    later = time.monotonic() + world.choices.hour_seconds + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert world.within_limit(maison, "profile")
 

@@ -1,0 +1,72 @@
+"""Following a job in a terminal: a bar with what is left by the budget's own reckoning, and what it came to."""
+
+import sys
+from collections import Counter
+
+import click
+
+from app import clock
+from app.cli import output
+from app.runs import progress, unresolved
+from app.runs.progress import Progress
+from app.viewer import OPERATOR
+
+LOOK_SECONDS = 0.25
+FAILED_STATES = ("failed", "canceled")
+
+
+def until_ended(run_id: str) -> int:
+    """Show the progress of a job until it has ended, then what it came to; returns the exit status.
+
+    Ctrl-C ends the watching alone. Raises NotFound.
+    """
+    try:
+        run = _followed(run_id)
+    except KeyboardInterrupt:
+        click.echo(f"\nThe job goes on. Follow it with: nametag jobs show {run_id} --wait", err=True)
+        return output.FAILED
+    _tell(run)
+    return output.FAILED if run.state in FAILED_STATES else 0
+
+
+def length(seconds: float) -> str:
+    """Return a length of time as it is foretold, in its two largest units: 40 s, 12 min, 1 h 05 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"about {minutes} min"
+
+
+def _followed(run_id: str) -> Progress:
+    run = progress.anew(OPERATOR, run_id)
+    with click.progressbar(
+        length=run.total, label=run.title, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=_state
+    ) as bar:
+        while run.active:
+            bar.update(run.settled - bar.pos, run)
+            bar.render_progress()
+            clock.sleep(LOOK_SECONDS)
+            run = progress.anew(OPERATOR, run_id)
+        bar.update(run.settled - bar.pos, run)
+    return run
+
+
+def _state(run: Progress | None) -> str | None:
+    if run is None:
+        return None
+    words = run.state.replace("_", " ")
+    paused = f" until {run.resume_at:%H:%M} UTC" if run.resume_at and run.state == "waiting" else ""
+    left = f", {length(run.seconds_left)} left" if run.seconds_left is not None and run.active else ""
+    return f"{words}{paused}{left}"
+
+
+def _tell(run: Progress) -> None:
+    reasons = Counter(each.what_happened for each in unresolved.of(OPERATOR, run.run_id))
+    came_to = (
+        *(("total", run.total), ("resolved", run.resolved), ("already fresh", run.fresh), ("failed", run.failed)),
+        *((f"  {reason[:1].lower()}{reason[1:]}", people) for reason, people in reasons.most_common()),
+        *(("skipped", run.skipped), ("calls", run.calls), ("from the cache", run.cache_hits)),
+        ("took", f"{run.took_seconds:.0f} s" if run.took_seconds is not None else None),
+    )
+    output.say(f"{run.title}: {run.state.replace('_', ' ')}")
+    output.facts(came_to)

@@ -1,0 +1,66 @@
+"""Following a job: what the bar says, what the table says, and what Ctrl-C leaves behind."""
+
+import signal
+
+import pytest
+from flask import Flask
+
+from app.cli import watch
+from app.models.inbox import Account
+from app.models.run import Kind, RunState
+from app.runs import execute, plan
+from app.viewer import OPERATOR
+from tests.bed.processes import Processes, Sandbox
+from tests.bed.waiting import until
+from tests.cast import GHOST, LEA, a_sandbox_account, people_wrote
+from tests.cli.commands import nametag, refused
+from tests.runs.test_plan import run_of
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    account = a_sandbox_account()
+    people_wrote(LEA, GHOST)
+    return account
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "about 1 s"),
+        (89, "about 89 s"),
+        (90, "about 2 min"),
+        (3_570, "about 1 h 00 min"),
+        (3_900, "about 1 h 05 min"),
+    ],
+)
+def test_a_length_of_time_is_as_exact_as_can_be_foretold(seconds: int, words: str) -> None:
+    assert watch.length(seconds) == words
+
+
+def test_what_a_job_came_to_is_told_by_reason(account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    answer = nametag("jobs", "show", run_id, "--wait")
+    assert answer.exit_code == 0
+    told = dict(line.rsplit("  ", 1) for line in answer.stdout.splitlines()[1:])
+    numbers = {name.strip(): value for name, value in told.items()}
+    assert answer.stdout.startswith("Backfill profiles: some failed\n")
+    assert [numbers[name] for name in ("total", "resolved", "failed", "skipped")] == ["2", "1", "1", "0"]
+    assert sum(1 for name in told if name.startswith("  ")) == 1  # the one reason, under the failed
+
+
+def test_a_job_that_is_not_there_is_one_line(app: Flask) -> None:
+    refused(nametag("jobs", "show", "0123456789ab", "--wait"), status=1)
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_job(account: Account, processes: Processes, database: str) -> None:
+    from app import settings
+
+    processes.share(settings.current())
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    watching = processes.start("jobs", "show", run_id, "--wait")
+    until(lambda: "Backfill profiles" in watching.output(), "the bar is drawn")
+    assert watching.end(signal.SIGINT) == 1
+    assert f"The job goes on. Follow it with: nametag jobs show {run_id} --wait" in watching.output()
+    assert run_of(run_id).state is RunState.QUEUED
