@@ -11,7 +11,7 @@ from app import settings
 from app.db import migrate
 from app.factory import create_app
 from app.settings import Settings
-from bench import crowd, ingest, measures, naming, scale, search, strangers
+from bench import crowd, doors, ingest, measures, naming, scale, search, strangers
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -45,6 +45,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
         yield from search.speed(nametag, on="SQLite")
+        yield from doors.speed(nametag)
         yield from strangers.slow_clients(nametag, folder)
         yield from strangers.guesses(nametag, floor)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
