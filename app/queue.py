@@ -5,6 +5,7 @@ A hint may be lost at any time: state is in rows, and the ticker finds what a lo
 
 import json
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import rq.serializers
@@ -106,10 +107,10 @@ def started(name: str, *ids: str | int) -> None:
         logger.info("Redis is away; the waiting hint lapses by itself", extra={"task": name})
 
 
-def report(run_id: str, meta: dict[str, int | str | None], *, final: bool = False) -> None:
+def report(run_id: str, told: Callable[[], Mapping[str, int | str | None]], *, final: bool = False) -> None:
     """Show progress in the meta of the running RQ job and of the job called `run_id`; never raises.
 
-    Reports within half a second of the last one are dropped, unless `final`.
+    Reports within half a second of the last one are dropped unless `final`, and what they would tell is not asked.
     """
     now = clock.monotonic()
     if not final and now - _reported_at.get(run_id, -REPORT_SECONDS) < REPORT_SECONDS:
@@ -119,7 +120,7 @@ def report(run_id: str, meta: dict[str, int | str | None], *, final: bool = Fals
         client = redis_client.client()
         running = get_current_job()
         keys = {Job.key_for(run_id)} | ({running.key} if running else set())
-        client.eval(_META, len(keys), *keys, json.dumps(meta), TASKS[BACKFILL_SLICE].kept_seconds)
+        client.eval(_META, len(keys), *keys, json.dumps(told()), TASKS[BACKFILL_SLICE].kept_seconds)
     except RedisAway:
         logger.info("Redis is away; progress is not shown there", extra={"run": run_id})
 

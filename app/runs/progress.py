@@ -135,10 +135,8 @@ def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -
 
 
 def publish(run_id: str, *, final: bool = False) -> None:
-    """Write a run's progress into the meta of its RQ jobs, at most twice a second; never raises."""
-    row = db.session.execute(_RUNS.where(Run.id == run_id)).first()
-    if row is not None:
-        queue.report(run_id, as_dict(_progress(row)), final=final)
+    """Write a run's progress into the meta of its RQ jobs, at most twice a second."""
+    queue.report(run_id, lambda: _told(run_id), final=final)
 
 
 def as_dict(progress: Progress) -> dict[str, int | str | None]:
@@ -167,6 +165,11 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
 
 def _visible(viewer: Viewer) -> Select[Run, str | None, str]:
     return _RUNS if viewer.account_ids is None else _RUNS.where(Run.account_id.in_(viewer.account_ids))
+
+
+def _told(run_id: str) -> dict[str, int | str | None]:
+    row = db.session.execute(_RUNS.where(Run.id == run_id)).first()
+    return as_dict(_progress(row)) if row is not None else {}
 
 
 def _progress(row: Row[Run, str | None, str]) -> Progress:

@@ -37,8 +37,8 @@ def fail(number: int) -> None:
 
 def progress(run_id: str) -> None:
     """Report twice."""
-    queue.report(run_id, {"done": 1, "total": 2})
-    queue.report(run_id, {"done": 2, "total": 2}, final=True)
+    queue.report(run_id, lambda: {"done": 1, "total": 2})
+    queue.report(run_id, lambda: {"done": 2, "total": 2}, final=True)
 
 
 _LIKE = replace(queue.TASKS[queue.RESOLVE], queue=QUEUE, timeout_seconds=30)

@@ -67,7 +67,7 @@ def test_what_comes_from_redis_is_escaped(ops: FlaskClient, page: str) -> None:
 
 
 def test_a_job_is_shown_with_its_progress(ops: FlaskClient) -> None:
-    queue.report(RUN, {"resolved": 7}, final=True)
+    queue.report(RUN, lambda: {"resolved": 7}, final=True)
     shown = ops.get(f"/admin/queues/0/data/job/{RUN}.json").get_json()
     assert (shown["id"], shown["origin"], shown["status"]) == (RUN, QUEUE, "queued")
     assert json.loads(shown["metadata"])["resolved"] == 7
