@@ -1,8 +1,10 @@
 """What programs send, as product.md 7 names it; anything more is refused."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from app import text
 from app.identities import listing
@@ -12,7 +14,15 @@ from app.models.run import ItemState
 PAGE, MOST = 50, 100
 CURSOR_CHARACTERS = 1_000
 
-Limit = Annotated[int, Field(ge=1, le=MOST, description="How many at most.")]
+
+def _plain(value: Any) -> Any:
+    # Python reads "+5", " 5", "5_0" and "5.0" as numbers, too; the document promises digits (reliability.md S31).
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
+        raise PydanticCustomError("plain_number", "Input should be a whole number in plain digits")
+    return value
+
+
+Limit = Annotated[int, Field(ge=1, le=MOST, description="How many at most."), BeforeValidator(_plain)]
 Cursor = Annotated[str, Field(max_length=CURSOR_CHARACTERS, description="The nextCursor of the page before.")]
 Search = Annotated[str, Field(max_length=200, description="Part of a username, name or id.")]
 IgAccountId = Annotated[str, Field(max_length=64, description="The professional account id.")]
