@@ -64,9 +64,9 @@ def list_(as_json: bool) -> None:
 @output.as_json
 @output.in_app
 def show(job_id: str, as_json: bool, wait: bool) -> None:
-    """Show job ID, or follow it."""
-    if wait and not as_json:
-        sys.exit(watch.until_ended(job_id))
+    """Show job ID, or follow it to its end."""
+    if wait:
+        sys.exit(watch.until_ended(job_id, as_json=as_json))
     facts = progress.as_dict(progress.of(OPERATOR, job_id))
     if as_json:
         output.show(facts)

@@ -15,17 +15,21 @@ LOOK_SECONDS = 0.25
 FAILED_STATES = ("failed", "canceled")
 
 
-def until_ended(run_id: str) -> int:
+def until_ended(run_id: str, *, as_json: bool = False) -> int:
     """Show the progress of a job until it has ended, then what it came to; returns the exit status.
 
-    Ctrl-C ends the watching alone. Raises NotFound.
+    The progress goes to standard error; with `as_json` standard output is one JSON document. Ctrl-C ends the watching
+    alone. Raises NotFound.
     """
     try:
         run = _followed(run_id)
     except KeyboardInterrupt:
         click.echo(f"\nThe job goes on. Follow it with: nametag jobs show {run_id} --wait", err=True)
         return output.FAILED
-    _tell(run)
+    if as_json:
+        output.show(progress.as_dict(run))
+    else:
+        _tell(run)
     return output.FAILED if run.state in FAILED_STATES else 0
 
 

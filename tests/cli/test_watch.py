@@ -1,10 +1,12 @@
 """Following a job: what the bar says, what the table says, and what Ctrl-C leaves behind."""
 
+import json
 import signal
 
 import pytest
 from flask import Flask
 
+from app import clock
 from app.cli import watch
 from app.models.inbox import Account
 from app.models.run import Kind, RunState
@@ -50,8 +52,27 @@ def test_what_a_job_came_to_is_told_by_reason(account: Account) -> None:
     assert sum(1 for name in told if name.startswith("  ")) == 1  # the one reason, under the failed
 
 
+def test_a_program_waits_for_the_end_and_gets_json_alone(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    waits: list[float] = []
+
+    def work(seconds: float) -> None:
+        waits.append(seconds)
+        execute.run_slice(run_id)
+
+    monkeypatch.setattr(clock, "sleep", work)
+    answer = nametag("jobs", "show", run_id, "--wait", "--json")
+    facts = json.loads(answer.stdout)
+    assert answer.exit_code == 0
+    assert waits  # the job was still to be done
+    assert facts == json.loads(nametag("jobs", "show", run_id, "--json").stdout)
+    assert (facts["state"], facts["total"], facts["resolved"], facts["failed"]) == ("some_failed", 2, 1, 1)
+    assert "Backfill profiles" in answer.stderr
+
+
 def test_a_job_that_is_not_there_is_one_line(app: Flask) -> None:
-    refused(nametag("jobs", "show", "0123456789ab", "--wait"), status=1)
+    for more in ((), ("--json",)):
+        refused(nametag("jobs", "show", "0123456789ab", "--wait", *more), status=1)
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_job(account: Account, processes: Processes, database: str) -> None:
