@@ -8,18 +8,20 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from app import settings
 from app.db import transaction
 from app.db.engine import db
+from app.ingest import receive
 from app.models.inbox import Account
 from app.models.run import Kind, Run, RunState
+from app.models.user import User
 from app.runs import plan
 from app.viewer import OPERATOR, Role, Viewer
 from app.web import poll
 from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, an_account, people_wrote
+from tests.cast import ATELIER_NORD, CAMILLE, LEA, a_delivery, a_message_event, an_account, people_wrote, signed
 from tests.web.browsing import HTMX, click, part, poll_headers, signed_in
 
 
@@ -128,10 +130,27 @@ def test_another_question_has_another_answer(ops: FlaskClient, query: str) -> No
     assert ops.get(f"/inbox/list{query}", headers=headers).status_code == 200
 
 
-def test_somebody_else_s_token_is_worth_nothing(app: Flask, ops: FlaskClient) -> None:
-    headers = poll_headers(ops.get("/inbox").text, "conv-list")
-    other = signed_in(app, email="second@example.com")
-    assert other.get("/inbox/list", headers=headers).status_code == 200
+@pytest.mark.row("S26")
+def test_somebody_else_s_token_brings_the_asker_s_own_data(app: Flask, ops: FlaskClient, account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    body = a_delivery(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    answers = {address: part(ops, address) for address in ("/inbox/list", "/jobs/live")}
+    assert part(ops, "/inbox/list", If_None_Match=answers["/inbox/list"].headers["ETag"]).status_code == 304
+    second = signed_in(app, email="second@example.com")
+    with transaction.write() as tx:
+        tx.execute(update(User).where(User.email == "second@example.com").values(account_ids=[other.id]))
+    for address, seen in answers.items():
+        told = part(second, address, If_None_Match=seen.headers["ETag"])
+        assert (told.status_code, told.headers["ETag"] == seen.headers["ETag"]) == (200, False), address
+    told = part(second, "/inbox/list", If_None_Match=answers["/inbox/list"].headers["ETag"])
+    assert f"@user_{LEA[-6:]}" in answers["/inbox/list"].text
+    assert f"@user_{LEA[-6:]}" not in told.text
+    assert f"@user_{CAMILLE[-6:]}" in told.text
+    thread = poll_headers(ops.get("/inbox/1").text, "msgs-1")
+    assert ops.get("/inbox/1/messages?new=1", headers=thread).status_code == 304
+    assert second.get("/inbox/1/messages?new=1", headers=thread).status_code == 404
 
 
 def test_without_redis_polls_are_answered_in_full(ops: FlaskClient) -> None:
