@@ -163,7 +163,7 @@ def _pages(client: FlaskClient) -> dict[str, TestResponse]:
         f"/nothing/{BREAK}",
     ]
     whole += [f"/inbox/{each}" for each in threads] + [f"/identities/{each}" for each in people]
-    queues = ["/admin/queues/", "/admin/queues/view/job/poisoned", "/admin/queues/view/jobs"]
+    queues = ["/admin/queues/", "/admin/queues/0/view/job/poisoned", "/admin/queues/0/view/jobs"]
     parts = ["/inbox/list", "/inbox/list/more", "/jobs/live", "/jobs/history", "/jobs/unresolved", "/identities"]
     parts += [f"/inbox/{each}/messages" for each in threads[:5]] + ["/dead-letters"]
     found = {address: client.get(address) for address in [*whole, *queues]}
@@ -184,7 +184,7 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
             element for page in _pages(signed_in(calm, Role.ADMIN)).values() for element in Skeleton(page.text).elements
         }
     for address, page in hostile.items():
-        assert page.status_code in (200, 303, 404), (address, page.status_code)
+        assert page.status_code in ((200,) if "/queues" in address else (200, 303, 404)), (address, page.status_code)
         skeleton = Skeleton(page.text)
         assert skeleton.elements - written == set(), address
         assert {each for each in skeleton.addresses if each.lower().startswith(("javascript:", "data:", "//"))} == set()
