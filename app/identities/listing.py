@@ -25,7 +25,7 @@ MOST_ROWS = 200
 Q_CHARACTERS = 200
 AT_ONCE = 500  # rows that an export holds in memory
 _NEVER = "never_tried"
-NOT_YET = "Nobody was asked for this person yet"
+NOT_YET = "We haven’t looked this person up yet"
 
 
 class State(StrEnum):

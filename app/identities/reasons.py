@@ -22,7 +22,7 @@ class Meaning:
 
 MEANINGS: dict[str, Meaning] = {
     NEVER_TRIED: Meaning(
-        "Nobody was asked for this person yet",
+        "We haven’t looked this person up yet",
         "No lookup was made since they were first met.",
         "Refresh now, or wait for the next backfill.",
         "user-question",

@@ -75,7 +75,7 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
 
 
 def test_nobody_was_asked_yet_is_a_reason_too(account: Account) -> None:
-    assert about(account, LEA).meaning.verdict == "Nobody was asked for this person yet"
+    assert about(account, LEA).meaning.verdict == "We haven’t looked this person up yet"
 
 
 def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
