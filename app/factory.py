@@ -28,6 +28,7 @@ from app.web import (
     identities,
     insights,
     jobs,
+    oidc,
     page,
     people,
     preferences,
@@ -97,5 +98,6 @@ def _open_doors(app: OpenAPI) -> None:
         people,
     ):
         app.register_blueprint(door.blueprint)
+    oidc.connect(app)
     queue_dashboard.connect(app)
     csrf.exempt(api.connect(app))  # it takes tokens, and no cookie

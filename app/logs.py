@@ -80,6 +80,12 @@ class JsonFormatter(logging.Formatter):
 
 def _own_secrets() -> tuple[str, ...]:
     chosen = settings.current()
-    plain = (chosen.secret_key, chosen.meta_verify_token, *chosen.meta_app_secrets, *chosen.token_encryption_keys)
+    plain = (
+        chosen.secret_key,
+        chosen.meta_verify_token,
+        chosen.oidc_client_secret,
+        *chosen.meta_app_secrets,
+        *chosen.token_encryption_keys,
+    )
     telling = [secret for secret in plain if len(secret) >= TELLING]
     return (*telling, *(json.dumps(secret)[1:-1] for secret in telling))

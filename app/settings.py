@@ -1,6 +1,7 @@
 """Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
 
 import hashlib
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -83,6 +84,9 @@ class Settings(BaseSettings):
     graph_timeout_seconds: float = Field(2.0, gt=0, le=60)
     graph_calls_per_hour: int = Field(200, ge=5, le=1_000_000)
     media_hosts: Annotated[Listed, AfterValidator(_media_hosts)] = META_CDN
+    oidc_issuer: str = Field("", pattern=r"^(https?://[^/?#]+[^?#]*)?$")
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     trusted_hosts: HostNames = ()
@@ -175,6 +179,7 @@ def load() -> Settings:
         raise SettingsError(_one_line(error)) from None
     if chosen.production and not is_private(chosen.redis_address):
         raise SettingsError("REDIS_URL should carry a password in production, or lead to this machine alone.")
+    _refuse_half_oidc(chosen)
     return chosen
 
 
@@ -220,6 +225,16 @@ def _refuse_sandbox(values: dict[str, str]) -> None:
             raise SettingsError(f"{name} should be Meta's https address in production, not a sandbox on this machine.")
     if ":" in values.get("MEDIA_HOSTS", ""):
         raise SettingsError("MEDIA_HOSTS should be host names alone in production; a port is for a sandbox.")
+
+
+def _refuse_half_oidc(chosen: Settings) -> None:
+    given = (chosen.oidc_issuer, chosen.oidc_client_id, chosen.oidc_client_secret)
+    if any(given) and not all(given):
+        raise SettingsError("OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET should be given together.")
+    if chosen.production and given[0] and not given[0].startswith("https:"):
+        raise SettingsError("OIDC_ISSUER should be an https address in production.")
+    if any(given) and importlib.util.find_spec("authlib") is None:
+        raise SettingsError("OIDC_ISSUER should be unset, or the extra installed: pip install '.[oidc]'.")
 
 
 def _one_line(error: ValidationError) -> str:

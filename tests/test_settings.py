@@ -161,3 +161,23 @@ def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> 
     assert near == Path("/srv/nametag/redis.sock")
     assert len(str(far)) < settings.SOCKET_PATH_BYTES
     assert far == settings.redis_socket_path(tmp_path / ("x" * 120))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET should be given together."),
+        ({"OIDC_ISSUER": "sso.example.com"}, "OIDC_ISSUER"),
+    ],
+)
+def test_half_a_provider_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], said: str
+) -> None:
+    given = {"OIDC_ISSUER": "https://sso.example.com/", "OIDC_CLIENT_ID": "nametag", "OIDC_CLIENT_SECRET": "x"}
+    assert refusal(monkeypatch, **given | changed).startswith(said)
+
+
+def test_a_provider_without_the_extra_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    given = {"OIDC_ISSUER": "https://sso.example.com/", "OIDC_CLIENT_ID": "nametag", "OIDC_CLIENT_SECRET": "x"}
+    assert "the extra" in refusal(monkeypatch, **given)

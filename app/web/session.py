@@ -29,6 +29,7 @@ HOME = "/inbox"
 OPEN = frozenset(
     {
         *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
+        *("oidc.begin", "oidc.finish"),
         *("webhooks.handshake", "webhooks.delivery", "webhooks.deauthorize", "webhooks.data_deletion"),
     }
 )
@@ -106,6 +107,19 @@ def safe_next(target: str | None) -> str:
     return wanted if len(wanted) <= NEXT_CHARACTERS and urlsplit(wanted).path != "/login" else HOME
 
 
+def start(person: Person) -> None:
+    """Begin a new session of `person`, whatever there was before."""
+    cookie.clear()
+    login_user(SignedIn(person))
+    cookie.permanent = True
+    cookie["since"] = cookie["seen"] = _now()
+
+
+def refused(status: int, error: str) -> Response:
+    """Return the form to sign in with, and why nobody is signed in."""
+    return _form(status, error)
+
+
 @blueprint.get("/login")
 def form() -> Response:
     """The form to sign in with."""
@@ -132,10 +146,7 @@ def enter() -> Response:
     if person is None:
         return _form(401, WRONG, email)
     throttle.succeeded(email, address)
-    cookie.clear()
-    login_user(SignedIn(person))
-    cookie.permanent = True
-    cookie["since"] = cookie["seen"] = _now()
+    start(person)
     return page.to(safe_next(request.args.get("next")))
 
 
@@ -166,7 +177,8 @@ def theme() -> Response:
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
     wanted = request.args.get("next")
     wanted = safe_next(wanted) if wanted else None
-    return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted)
+    sso = bool(settings.current().oidc_issuer)
+    return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted, sso=sso)
 
 
 def _load(session_key: str) -> SignedIn | None:

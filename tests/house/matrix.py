@@ -15,6 +15,7 @@ OPS_OWN = "login 403 403 in 404 in"
 OPS_RUN = "login 403 404 in 404 in"  # which account is asked before the role
 ADMIN = "login 403 403 403 403 in"
 MOVED = OPEN  # leads to another row's address
+UNSET = "404 404 404 404 404 404"  # no provider is configured
 META = "403 403 403 403 403 403"  # or whoever knows its secrets
 
 PROGRAMS = ("no token", "a session", "read", "jobs", "read and jobs", "limited")
@@ -86,6 +87,8 @@ PAGES = {
     "GET /jobs/new": Row(PERSON),
     "GET /jobs/unresolved": Row(PERSON),
     "GET /login": Row(OPEN),
+    "GET /login/oidc": Row(UNSET),
+    "GET /login/oidc/back": Row(UNSET),
     "GET /people": Row(ADMIN),
     "POST /people": Row(ADMIN),
     f"GET /people/{ID.format('person_id')}": Row(ADMIN, "/people/2"),

@@ -1,0 +1,82 @@
+"""A small OpenID provider over real HTTP: it says of everybody who comes what the test wants said."""
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from app import clock
+
+
+class Provider:
+    """The provider at `issuer`; `claims` are put over those that are right."""
+
+    def __init__(self, issuer: str) -> None:
+        self.issuer = issuer
+        self.claims: dict[str, Any] = {}
+        self.key = self.published = RSAKey.generate_key(2048, {"kid": "first"})
+        self.codes: dict[str, dict[str, str]] = {}
+
+    def agree(self, address: str) -> str:
+        """Let a visitor who was led to `address` sign in here; returns where they are sent back to."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        assert address.startswith(f"{self.issuer}/authorize?")
+        assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+        code = f"code-{len(self.codes)}"
+        self.codes[code] = asked
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def answer(self, path: str, form: dict[str, str]) -> dict[str, Any] | None:
+        """Return what is answered to a call, None for a refusal."""
+        if path == "/.well-known/openid-configuration":
+            ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
+            return {"issuer": self.issuer} | {name: f"{self.issuer}/{end}" for name, end in ends.items()}
+        if path == "/jwks":
+            return {"keys": [self.published.as_dict(private=False)]}
+        asked = self.codes.pop(form.get("code", ""), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if asked is None or base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
+            return None
+        now = int(clock.now().timestamp())
+        right = {"iss": self.issuer, "aud": asked["client_id"], "sub": "1", "iat": now, "exp": now + 60}
+        told = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
+        token = jwt.encode({"alg": "RS256", "kid": "first"}, told, self.key)
+        return {"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": token}
+
+
+@contextmanager
+def serving() -> Iterator[Provider]:
+    """Serve a provider for one block."""
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
+            answer = provider.answer(self.path, form)
+            self.send_response(200 if answer else 400)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer or {"error": "invalid_grant"}).encode())
+
+        do_POST = do_GET  # noqa: N815 - http.server's name
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        provider = Provider(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield provider
+        finally:
+            server.shutdown()
+            thread.join()
