@@ -46,6 +46,8 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
         yield from search.speed(nametag, on="SQLite")
         yield from doors.speed(nametag)
+        yield from doors.authorization(nametag)
+        yield from strangers.names_alike()
         yield from strangers.slow_clients(nametag, folder)
         yield from strangers.guesses(nametag, floor)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):

@@ -117,7 +117,7 @@ def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
     _fill(nametag)
     url, cookie = nametag.web.url, sign_in(nametag.web.url)
     page = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", cookie),))
-    polling = (("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", _etag(url, cookie)))
+    polling = (("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", etag(url, cookie)))
     poll = Request("GET", f"/inbox/list?account={ACCOUNT}", headers=polling)
     hello, listed, polled = [], [], []
     for _ in range(ROUNDS):
@@ -227,7 +227,8 @@ def _fill(nametag: Installation) -> None:
             connection.execute(text(statement), rows)
 
 
-def _etag(url: str, cookie: str) -> str:
+def etag(url: str, cookie: str) -> str:
+    """Return with which word the page of an account polls its list."""
     request = urllib.request.Request(
         f"{url}/inbox/list?account={ACCOUNT}", headers={"Cookie": cookie, "HX-Request": "true"}
     )

@@ -1,6 +1,7 @@
 """What strangers at the door cost those inside: slow clients before the proxy we ship, and guesses at passwords."""
 
 import re
+import statistics
 import threading
 import time
 import urllib.parse
@@ -10,6 +11,8 @@ from itertools import count, repeat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.users import passwords, people, sign_in
+from app.viewer import OPERATOR, Role
 from bench import load, measures
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, Figure
@@ -21,6 +24,7 @@ SLOW_SECONDS = 20.0
 GUESSES_A_SECOND = 100.0
 GUESSING_SECONDS = 3.0
 ROUNDS = 4
+NAMES = 50
 
 
 def slow_clients(nametag: Installation, folder: Path) -> Iterator[Figure]:
@@ -54,6 +58,22 @@ def guesses(nametag: Installation, floor: str) -> Iterator[Figure]:
         assert {answer.status for answer in answers} <= {401, 422, 429}
         ratios.append(load.times_of(beside_guesses).p50 / load.times_of(beside_nothing).p50)
     yield Figure("100 wrong sign-ins/s: the inbox takes, p50", sorted(ratios)[ROUNDS // 2], 1.2, "x")
+
+
+def names_alike() -> Iterator[Figure]:
+    """Fifty people and fifty whom nobody knows, in turn, each with a wrong password; inside the app."""
+    known, unknown = ([f"{kind}{number}@example.com" for number in range(NAMES)] for kind in ("known", "unknown"))
+    for email in known:
+        people.add(OPERATOR, email, role=Role.AGENT, password=passwords.random())
+    took = [[_checking(email) for email in pair] for pair in zip(known, unknown, strict=True)]
+    here, nowhere = (statistics.median(times) for times in zip(*took, strict=True))
+    yield Figure("an unknown name's wrong sign-in, off a known one's", 100 * abs(nowhere / here - 1), 10, "%")
+
+
+def _checking(email: str) -> float:
+    began = time.perf_counter()
+    assert sign_in.check(email, "not this one either") is None
+    return time.perf_counter() - began
 
 
 def _read_beside(
