@@ -177,6 +177,12 @@ def test_half_a_provider_is_refused(
     assert refusal(monkeypatch, **given | changed).startswith(said)
 
 
+def test_production_wants_a_provider_behind_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"oidc_issuer": "http://sso.example.com", "oidc_client_id": "nametag", "oidc_client_secret": "x"}
+    with settings.using(nametag_env="production", **given) as chosen, pytest.raises(SettingsError, match="https"):
+        settings._refuse_half_oidc(chosen)
+
+
 def test_a_provider_without_the_extra_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     given = {"OIDC_ISSUER": "https://sso.example.com/", "OIDC_CLIENT_ID": "nametag", "OIDC_CLIENT_SECRET": "x"}

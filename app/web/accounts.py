@@ -49,7 +49,7 @@ def begin(login: str) -> Response:
 
 @blueprint.get("/connected/<login>")
 def finish(login: str) -> Response:
-    """Where Meta sends the owner back: the one GET that changes rows, for the word in the cookie, once."""
+    """Where Meta sends the owner back: a GET that changes rows, for the word in the cookie, once."""
     kept = cookie.pop(ATTEMPT, None)
     asked = {"state": request.args.get("state", ""), "code": request.args.get("code", "")}
     attempt = Attempt(*kept) if kept else None
