@@ -4,9 +4,9 @@ import click
 from alembic.util import CommandError
 from flask import Flask
 
+from app import factory
 from app.db import migrate
 from app.db.transaction import DatabaseAway
-from app.factory import create_app
 
 
 @click.group()
@@ -17,7 +17,8 @@ def db() -> None:
 @db.command("upgrade")
 def upgrade_command() -> None:
     """Run the migrations that are missing."""
-    upgrade(create_app())
+    with factory.opened() as app:
+        upgrade(app)
     click.echo("The database is up to date.")
 
 
