@@ -84,6 +84,7 @@ def _own_secrets() -> tuple[str, ...]:
         chosen.secret_key,
         chosen.meta_verify_token,
         chosen.oidc_client_secret,
+        chosen.meta_instagram_app_secret,
         *chosen.meta_app_secrets,
         *chosen.token_encryption_keys,
     )

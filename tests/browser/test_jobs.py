@@ -10,6 +10,7 @@ from app.db.engine import db
 from app.models.run import Kind, Run, RunState
 from tests.bed.waiting import until
 from tests.browser.conftest import visit
+from tests.browser.desk import SETTLED
 from tests.browser.stage import EMAIL, PASSWORD, RUN, Stage
 
 HEARD = """() => { window.heard = []; new MutationObserver(() => {
@@ -81,6 +82,7 @@ def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None
     _tab_to(page, "Backfill profiles")
     keys.press("Enter")
     expect(page.locator(".job h2")).to_contain_text("Backfill profiles")
+    page.wait_for_function(SETTLED)
     _tab_to(page, "Cancel")
     keys.press("Enter")
     expect(page.locator("#confirm")).to_be_visible()

@@ -1,7 +1,7 @@
 """One answer for every view: page or part of the same content, errors as pages or toasts."""
 
-import json
 import html
+import json
 import re
 
 import pytest
