@@ -108,7 +108,7 @@ def started(name: str, *ids: str | int) -> None:
 
 
 def report(run_id: str, told: Callable[[], Mapping[str, int | str | None]], *, final: bool = False) -> None:
-    """Show progress in the meta of the running RQ job and of the job called `run_id`; never raises.
+    """Show progress in the meta of the running RQ job and of the job called `run_id`; raises what `told` raises.
 
     Reports within half a second of the last one are dropped unless `final`, and what they would tell is not asked.
     """
