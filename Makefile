@@ -51,7 +51,7 @@ reset: ## Forget the data of make run: database, Redis files, secrets
 
 .venv/run.stamp: requirements.lock pyproject.toml | .venv/made.stamp
 	@echo "Installing what Nametag needs, once; this takes half a minute …"
-	@$(PIP) --require-hashes -r requirements.lock && $(PIP) --no-deps -e . && touch $@
+	@$(PIP) --require-hashes -r requirements.lock && $(PIP) --no-deps -e . && $(BIN)/python -m compileall -q app && touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
 	@echo "Installing what the tests need, once; this takes a minute …"

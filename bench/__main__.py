@@ -11,7 +11,7 @@ from app import settings
 from app.db import migrate
 from app.factory import create_app
 from app.settings import Settings
-from bench import crowd, doors, ingest, measures, naming, scale, search, strangers
+from bench import crowd, doors, ingest, measures, naming, scale, screen, search, strangers
 from bench.measures import Figure
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -41,6 +41,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from measures.webhooks(nametag, floor)
         yield from measures.pages(nametag, floor)
         yield from measures.memory(nametag)
+        yield from screen.speed(nametag)
         yield from measures.reading_back(nametag)
         yield from ingest.speed(nametag, floor, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from redis import Redis
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from app import queue
+from app import queue, settings
 from bench import ground
 from bench.measures import ACCOUNT, Figure
-from tests.bed import installation
+from tests.bed import databases, installation
 from tests.bed.installation import Installation
 from tests.bed.processes import Process, Processes, answers, children, free_port, part
 from tests.bed.waiting import until
@@ -104,8 +104,10 @@ def _supervised(processes: Processes) -> tuple[Process, str]:
         "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
         "GRAPH_CALLS_PER_HOUR": "100000",
     }
-    assert processes.nametag("db", "upgrade").returncode == 0
-    installation._people_and_accounts(processes, sandbox)
+    with settings.using(database_url=processes.variables["DATABASE_URL"]) as chosen:
+        processes.variables["TOKEN_ENCRYPTION_KEYS"] = ",".join(chosen.token_encryption_keys)
+        databases.upgrade(chosen.database_address)
+        installation.introduce(sandbox)
     supervisor = processes.start("up", PORT=str(free_port()), WORKERS="1")
     url = supervisor.await_line("Nametag is ready: ", 60).rpartition(" ")[2]
     until(lambda: _is_whole(supervisor, url), "everything runs", 60)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -16,9 +17,9 @@ QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser of this test process; skips where none is installed."""
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Run a browser; skips the test, or ends the run, where none is installed."""
     path = next(filter(None, map(shutil.which, COMMANDS)), None)
     if path is None:
         missing("there is no Chromium on PATH")
@@ -27,6 +28,13 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser of this test process; skips where none is installed."""
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

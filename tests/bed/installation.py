@@ -10,9 +10,14 @@ from typing import Any
 from sqlalchemy import Engine, NullPool, Row, create_engine, text
 
 from app import settings
+from app.accounts import connect
 from app.cli.processes import QUEUES
+from app.factory import create_app
 from app.supervisor import redis_server
 from app.supervisor.processes import Program
+from app.users import people
+from app.viewer import OPERATOR, Role
+from tests.bed import databases
 from tests.bed.processes import Process, Processes, Sandbox, Web, free_port
 from tests.bed.waiting import until
 
@@ -46,11 +51,18 @@ class Installation:
 
     def command(self, *arguments: str, answer: str = "") -> str:
         """Run a `nametag` command that must succeed; return what it printed."""
-        return _succeed(self.processes, *arguments, answer=answer)
+        done = self.processes.nametag(*arguments, answer=answer)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
-def started(processes: Processes, chosen: settings.Settings, *sandbox_options: str) -> Installation:
-    """Start every part on the database and Redis of `chosen`, with both sandbox accounts connected and an operator."""
+def started(
+    processes: Processes, chosen: settings.Settings, *sandbox_options: str, queues: Sequence[str] = QUEUES
+) -> Installation:
+    """Start every part on the database and Redis of `chosen`, the present settings, with a worker of each of `queues`.
+
+    Both sandbox accounts are connected, and an operator may sign in.
+    """
     processes.share(chosen)
     port = free_port()
     sandbox = processes.sandbox(*sandbox_options, webhook_url=f"http://127.0.0.1:{port}/webhooks/instagram")
@@ -58,13 +70,34 @@ def started(processes: Processes, chosen: settings.Settings, *sandbox_options: s
         "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
         "MEDIA_HOSTS": sandbox.url.removeprefix("http://"),
     }
-    _people_and_accounts(processes, sandbox)  # before the web answers: what arrives earlier would be a dead letter
+    introduce(sandbox)  # before the web answers: what arrives earlier would be a dead letter
     database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
     everything = Installation(processes, sandbox, processes.web(port=port), database)
-    for queue in QUEUES:
+    for queue in queues:
         everything.start_worker(queue)
     processes.scheduler()
     return everything
+
+
+def introduce(sandbox: Sandbox) -> None:
+    """Connect the sandbox's accounts and add an operator, in the database of the present settings.
+
+    By what the commands call, because each command loads the whole app. Unchecked, so that nothing is read back: people
+    are named by deliveries and jobs alone.
+    """
+    with databases.opened(create_app()):
+        for account in sandbox.get("accounts"):
+            connect.add(
+                OPERATOR,
+                account["id"],
+                login=account["login"],
+                token=account["token"],
+                page_id=account["page_id"],
+                own_ids=[account["own_igsid"]],
+                username=account["username"],
+                check=False,
+            )
+        people.add(OPERATOR, EMAIL, role=Role.OPS, password=PASSWORD)
 
 
 @dataclass
@@ -98,19 +131,3 @@ def redis_of(folder: Path) -> RedisServer:
 def _spawn(program: Program) -> subprocess.Popen[bytes]:
     assert shutil.which(program.argv[0])
     return subprocess.Popen(program.argv, stdout=subprocess.DEVNULL, pass_fds=program.kept_files)
-
-
-def _people_and_accounts(processes: Processes, sandbox: Sandbox) -> None:
-    for account in sandbox.get("accounts"):
-        page = ("--page-id", account["page_id"]) if account["page_id"] else ()
-        known = ("--ig-account-id", account["id"], "--login", account["login"], "--own-id", account["own_igsid"], *page)
-        named = ("--username", account["username"])
-        # Unchecked, so that nothing is read back: people are named by deliveries and jobs alone.
-        _succeed(processes, "account", "add", *known, *named, "--no-check", "--token-stdin", answer=account["token"])
-    _succeed(processes, "user", "add", EMAIL, "--role", "ops", "--password-stdin", answer=PASSWORD)
-
-
-def _succeed(processes: Processes, *arguments: str, answer: str = "") -> str:
-    done = processes.nametag(*arguments, answer=answer)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from app import settings
+from app import queue, settings
 from tests.bed import databases, installation
 from tests.bed.installation import Installation
 from tests.bed.processes import Processes
@@ -20,9 +20,9 @@ SignIn = Callable[[Page], Page]
 
 @pytest.fixture
 def nametag(processes: Processes, sqlite_database: str, redis_server: str, redis: object) -> Installation:
-    """Nametag with a sandbox that sends nothing by itself and answers at once."""
+    """Nametag with a worker that finds names, and a sandbox that sends nothing by itself and answers at once."""
     with settings.using(database_url=sqlite_database, redis_url=redis_server) as chosen:
-        return installation.started(processes, chosen)
+        return installation.started(processes, chosen, queues=(queue.TASKS[queue.RESOLVE].queue,))
 
 
 @pytest.fixture

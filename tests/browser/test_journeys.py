@@ -82,6 +82,7 @@ def test_a_backfill_is_started_by_button_and_watched_to_its_end(
     page: Page, nametag: Installation, complaints: list[str]
 ) -> None:
     nametag.workers["resolve-participants"].end()
+    nametag.start_worker("backfill-participant-profiles")
     for person in (LEA, CAMILLE, UNKNOWN_PERSON, GHOST, SHY):
         write(nametag, person)
     sign_in(page, nametag)

@@ -1,10 +1,11 @@
 """Everything at once: each test has an installation of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from app import settings
+from app.cli.processes import QUEUES
 from tests.bed import installation
 from tests.bed.installation import Installation
 from tests.bed.processes import Processes
@@ -14,10 +15,10 @@ Install = Callable[..., Installation]
 
 @pytest.fixture
 def install(processes: Processes, database: str, redis_server: str) -> Install:
-    """Starts Nametag and a sandbox with these options; on SQLite and PostgreSQL in turn."""
+    """Starts Nametag with workers of these queues and a sandbox with these options; on both databases in turn."""
 
-    def start(*sandbox_options: str, redis_url: str = redis_server) -> Installation:
+    def start(*sandbox_options: str, redis_url: str = redis_server, queues: Sequence[str] = QUEUES) -> Installation:
         with settings.using(database_url=database, redis_url=redis_url) as chosen:
-            return installation.started(processes, chosen, *sandbox_options)
+            return installation.started(processes, chosen, *sandbox_options, queues=queues)
 
     return start

@@ -7,12 +7,14 @@ from collections import Counter
 import pytest
 from redis import Redis
 
+from app import queue
 from tests.bed.installation import Installation
 from tests.bed.waiting import until
 from tests.cast import MAISON_LUNE
 from tests.whole.conftest import Install
 
 PEOPLE = "SELECT count(*) FROM conversations c JOIN accounts a ON a.id = c.account_id WHERE a.ig_account_id = :account"
+BACKFILL = queue.TASKS[queue.BACKFILL_SLICE].queue
 SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
 
@@ -64,7 +66,7 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 @pytest.mark.usefixtures("redis")
 @pytest.mark.row("F39")
 def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
-    nametag = install("--backlog", "40", "--latency-ms", "1500")
+    nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
     second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)

@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 
 from app import settings
-from app.db import migrate
-from app.factory import create_app
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
 from tests.bed.processes import Processes
@@ -59,7 +57,7 @@ def posts(nametag: Installation) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: Install, database: str) -> None:
     """F1."""
-    nametag = install()
+    nametag = install(queues=())
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answers = posts(nametag)
@@ -74,7 +72,7 @@ def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: I
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Install, database: str) -> None:
     """F2, with a limit of the file's size as a stand-in for a full disk."""
-    nametag = install()
+    nametag = install(queues=())
     assert post(nametag)[0] == 200
     with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
         answers = posts(nametag)
@@ -95,9 +93,8 @@ def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
     with postgresql.own_server() as server:
         address = databases.address(postgresql.create(server, "faults"))
         with settings.using(database_url=address, redis_url=redis_server) as chosen:
-            with create_app().app_context():
-                migrate.upgrade()
-            nametag = installation.started(processes, chosen)
+            databases.upgrade(address)
+            nametag = installation.started(processes, chosen, queues=())
         assert post(nametag)[0] == 200
         postgresql.halt(server)
         answers = posts(nametag)

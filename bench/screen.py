@@ -1,0 +1,93 @@
+"""What somebody at the screen waits for, in Chromium on the list of `measures.pages` (ui.md 13, criterion 19)."""
+
+import time
+from collections.abc import Iterator
+
+from playwright.sync_api import Page
+from sqlalchemy import text
+
+from bench import load, measures
+from bench.load import Answered, Request
+from bench.measures import ACCOUNT, Figure
+from tests.bed import chromium
+from tests.bed.installation import EMAIL, PASSWORD, Installation
+
+CLICKS, MORPHS, ROWS = 100, 30, 100
+# Both from the first moment to what is painted: the second frame after the change begins when the first is on screen.
+CLICK = """row => new Promise(done => {
+  const began = performance.now(), seen = ({target}) => {
+    if (target.id !== 'thread-pane') return;
+    document.removeEventListener('htmx:afterSettle', seen);
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began)));
+  };
+  document.addEventListener('htmx:afterSettle', seen);
+  row.click();
+})"""
+# From the arrived answer to rows that are laid out again.
+MORPH = """() => new Promise(done => {
+  const list = document.querySelector('#conv-list');
+  let began;
+  document.addEventListener('htmx:beforeSwap', () => { began = performance.now(); }, {once: true});
+  document.addEventListener('htmx:afterSwap', () => {
+    document.body.getBoundingClientRect();
+    done(performance.now() - began);
+  }, {once: true});
+  htmx.trigger(list, 'poll:now');
+})"""
+ANEW = text(
+    "UPDATE conversations SET unread_count = unread_count + 1, last_message_preview = :words WHERE account_id IN"
+    " (SELECT id FROM accounts WHERE ig_account_id = :account)"
+)
+
+
+def speed(nametag: Installation) -> Iterator[Figure]:
+    """Threads opened by click, and a poll after which a hundred rows look different."""
+    with chromium.launched() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(10_000)
+        _sign_in(page, nametag.web.url)
+        yield Figure("from a click to the painted thread, p95", load.times_of(list(_clicks(page))).p95, 300, "ms")
+        page.goto(f"{nametag.web.url}/inbox?account={ACCOUNT}")
+        _load_rows(page)
+        yield Figure(f"a morph of {ROWS} rows, p95", load.times_of(list(_morphs(page, nametag))).p95, 50, "ms")
+
+
+def _sign_in(page: Page, url: str) -> None:
+    page.goto(f"{url}/inbox?account={ACCOUNT}")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector(".row-link")
+
+
+def _clicks(page: Page) -> Iterator[Answered]:
+    for number in range(CLICKS):
+        links = page.query_selector_all(".row-link")
+        yield _took(page.evaluate(CLICK, links[number % len(links)]))
+
+
+def _load_rows(page: Page) -> None:
+    while page.locator(".row-link").count() < ROWS:
+        loaded = page.locator(".row-link").count()
+        page.evaluate("document.querySelector('#more').scrollIntoView()")
+        page.wait_for_function(f"document.querySelectorAll('.row-link').length > {loaded}")
+
+
+def _morphs(page: Page, nametag: Installation) -> Iterator[Answered]:
+    writer = measures.nameable(nametag)[0]
+    for number in range(MORPHS):
+        with nametag.database.begin() as connection:
+            connection.execute(ANEW, {"words": f"Something else, {number}", "account": ACCOUNT})
+        body = measures.delivery((writer, f"Hello {number}"))  # after which the list is another one
+        [told] = load.in_turn(
+            nametag.web.url,
+            Request("POST", "/webhooks/instagram", body, measures.signed(body, nametag)),
+            times=1,
+        )
+        assert told.status == 200
+        yield _took(page.evaluate(MORPH))
+        assert page.locator(".row-link", has_text=f"Something else, {number}").count() >= ROWS - 1
+
+
+def _took(milliseconds: float) -> Answered:
+    return Answered(200, milliseconds / 1000, time.perf_counter())
