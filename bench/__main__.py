@@ -62,6 +62,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         with _installed(folder / "postgresql", address) as (nametag, floor):
             yield from ingest.speed(nametag, floor, on="PostgreSQL")
             yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
+            yield from search.speed(nametag, on="PostgreSQL")
         crowded = databases.address(postgresql.create(server, "crowd"))
         with _installed(folder / "crowd-on-postgresql", crowded, *naming.CROWD) as (nametag, _):
             yield from naming.backfill(nametag, on="PostgreSQL")

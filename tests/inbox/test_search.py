@@ -11,11 +11,11 @@ from app.db import migrate, transaction
 from app.db.engine import db, is_sqlite
 from app.identities import sighting
 from app.identities.sighting import Sighting
-from app.inbox import listing, search
+from app.inbox import feed, listing, search
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
-from app.viewer import OPERATOR
+from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import (
     ATELIER_NORD,
     CAMILLE,
@@ -168,6 +168,51 @@ def test_each_account_searches_its_own(account: Account) -> None:
     assert (found(account, "linen"), found(other, "linen"), found(other, LEA)) == ({LEA}, {RUI}, set())
 
 
+def test_a_search_of_several_accounts_finds_in_each(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    said(LEA, "linen lamp")
+    deliver(a_message_event(RUI, "linen sheet", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+    named(other, RUI, "rui.costa")
+    assert found_by_programs("linen") == {LEA, RUI}
+    assert found_by_programs("costa") == found_by_programs("ui.co") == {RUI}
+    assert found_by_programs("linen", limited_to={account.id}) == {LEA}
+
+
+def found_by_programs(q: str, *, limited_to: set[int] | None = None) -> set[str]:
+    viewer = OPERATOR if limited_to is None else Viewer(1, "t", Role.AGENT, frozenset(limited_to))
+    entries, _ = feed.conversations(viewer, feed.Wanted(q=q), limit=50)
+    return {entry.ig_participant_id for entry in entries}
+
+
+def test_a_last_word_that_is_common_as_it_stands_is_not_completed(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "HITS", 2)
+    said(RUI, "theatre")
+    for words in ("the lamp", "the table"):
+        said(LEA, words)
+    assert found(account, "the") == {LEA}
+    assert found(account, "thea") == {RUI}
+
+
+def test_only_the_newest_hits_of_an_account_count(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "HITS", 2)
+    other = an_account(ATELIER_NORD)
+    for who in (LEA, RUI, CAMILLE):
+        said(who, "linen")
+        deliver(a_message_event(who, "linen", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+    assert found(account, "linen") == found(other, "linen") == {RUI, CAMILLE}
+
+
+def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) -> None:
+    if not is_sqlite():
+        search.matches("linen", (account.id,))
+        asked = text("SHOW plan_cache_mode")
+        assert db.session.execute(asked).scalar_one() == "force_custom_plan"
+        db.session.rollback()
+        assert db.session.execute(asked).scalar_one() == "force_generic_plan"
+
+
 @pytest.mark.row("S31")
 def test_whatever_is_typed_is_looked_for_and_never_obeyed(account: Account) -> None:
     people = {f"{10**15 + place * 7_000_003}": words for place, words in enumerate(CLASSIC)}
@@ -186,10 +231,11 @@ def test_wildcards_match_nothing_but_themselves(account: Account, q: str, words:
     assert found(account, q) == {LEA}
 
 
-def test_messages_from_before_search_are_found_after_the_migration(account: Account) -> None:
+@pytest.mark.parametrize("revision", ["0010", "0017"])
+def test_messages_from_before_search_are_found_after_the_migration(account: Account, revision: str) -> None:
     said(LEA, "linen")
     named(account, LEA, "lea.moreau")
-    migrate.downgrade("0010")
+    migrate.downgrade(revision)
     migrate.upgrade()
     assert (found(account, "linen"), found(account, "moreau")) == ({LEA}, {LEA})
     said(RUI, "velvet")
