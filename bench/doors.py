@@ -8,6 +8,7 @@ from bench.measures import ACCOUNT, ROUNDS, Figure
 from tests.bed.installation import Installation
 
 EACH = 60
+SEE_OTHER = 303
 
 
 def speed(nametag: Installation) -> Iterator[Figure]:
@@ -26,16 +27,15 @@ def speed(nametag: Installation) -> Iterator[Figure]:
 
 
 def authorization(nametag: Installation) -> Iterator[Figure]:
-    """What an unchanged poll takes more than an open address: session, who asks, what they may, and the counter.
+    """What knowing who asks costs: an address that only leads elsewhere, signed in and as a stranger, in turn.
 
-    The counter in Redis is no authorization, so that the figure is no smaller than what it stands for.
+    Signed in, that is the session, the row of who asks and what they may; nothing else is read for the answer.
     """
-    url, cookie = nametag.web.url, measures.sign_in(nametag.web.url)
-    guarded, free = [], []
+    url, cookie = nametag.web.url, ("Cookie", measures.sign_in(nametag.web.url))
+    known, strangers = [], []
     for _ in range(ROUNDS):
-        polling = (("Cookie", cookie), ("HX-Request", "true"), ("If-None-Match", measures.etag(url, cookie)))
-        guarded += load.in_turn(url, Request("GET", f"/inbox/list?account={ACCOUNT}", headers=polling), times=EACH)
-        free += load.in_turn(url, Request("GET", "/healthz"), times=EACH)
-    assert ({answer.status for answer in guarded}, {answer.status for answer in free}) == ({304}, {200})
-    more = load.times_of(guarded).p50 - load.times_of(free).p50
-    yield Figure("unchanged poll, over an open address, p50", more, 1, "ms")
+        known += load.in_turn(url, Request("GET", "/", headers=(cookie,)), times=EACH)
+        strangers += load.in_turn(url, Request("GET", "/"), times=EACH)
+    assert {answer.status for answer in (*known, *strangers)} == {SEE_OTHER}
+    more = load.times_of(known).p50 - load.times_of(strangers).p50
+    yield Figure("what authorization adds to an address, p50", more, 1, "ms")

@@ -70,7 +70,7 @@ def _load_rows(page: Page) -> None:
     while page.locator(".row-link").count() < ROWS:
         loaded = page.locator(".row-link").count()
         page.evaluate("document.querySelector('#more').scrollIntoView()")
-        page.wait_for_function(f"document.querySelectorAll('.row-link').length > {loaded}")
+        page.wait_for_function("loaded => document.querySelectorAll('.row-link').length > loaded", arg=loaded)
 
 
 def _morphs(page: Page, nametag: Installation) -> Iterator[Answered]:
