@@ -18,6 +18,7 @@ from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Keeper  # noqa: E402
+from app.users import throttle  # noqa: E402
 from tests.bed import databases, postgresql, templates  # noqa: E402
 from tests.bed.browser import Browser  # noqa: E402
 from tests.bed.hands import Hands  # noqa: E402
@@ -53,6 +54,7 @@ def redis(redis_server: str) -> Iterator[Redis]:
     """The client that the code uses, on an empty server."""
     with settings.using(redis_url=redis_server):
         redis_client._client.cache_clear()  # a client that just waited in vain fails at once for a second
+        throttle._here.refused.clear()  # as long as the server that was told is the same
         client = redis_client.client()
         client.flushall()
         yield client

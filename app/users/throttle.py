@@ -19,7 +19,7 @@ FREE_FAILURES = 5
 LONGEST_SECONDS = 900
 NAME_TRIES, NAME_SECONDS = 50, 3600
 ADDRESS_TRIES, ADDRESS_SECONDS = 60, 60
-REMEMBERED = 10_000  # pairs that one process keeps in mind while Redis is away
+REMEMBERED = 10_000  # pairs, and addresses, that one process keeps in mind
 
 _LIMITS = (FREE_FAILURES, LONGEST_SECONDS, NAME_TRIES, NAME_SECONDS, ADDRESS_TRIES, ADDRESS_SECONDS)
 _COUNT = Path(__file__).with_suffix(".lua").read_text()
@@ -36,10 +36,21 @@ def wait_seconds(email: str, address: str) -> int:
     """
     keys = _keys(email, address)
     try:
-        return int(redis_client.client().eval(_COUNT, len(keys), *keys, *_LIMITS))
+        seconds, for_address = redis_client.client().eval(_COUNT, len(keys), *keys, *_LIMITS)
     except RedisAway:
         logger.warning("sign-ins are counted in this process alone: Redis is away")
         return _here.count(*keys)
+    if for_address:
+        _here.refuse(address, seconds)
+    return int(seconds)
+
+
+def refused_seconds(address: str) -> int:
+    """Return how long nobody may try from `address` as far as this process knows, 0 if it knows of nothing.
+
+    Asked first, without Redis: who guesses by the hundred must cost little.
+    """
+    return _here.refused_seconds(address)
 
 
 def succeeded(email: str, address: str) -> None:
@@ -67,7 +78,18 @@ class _Count:
 @dataclass(slots=True)
 class _InProcess:
     counts: dict[str, _Count] = field(default_factory=dict)
+    refused: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refuse(self, address: str, seconds: int) -> None:
+        with self.lock:
+            if len(self.refused) >= REMEMBERED:
+                del self.refused[next(iter(self.refused))]
+            self.refused[address] = clock.monotonic() + seconds
+
+    def refused_seconds(self, address: str) -> int:
+        left = self.refused.get(address, 0.0) - clock.monotonic()
+        return _whole(left) if left > 0 else 0
 
     def count(self, pair: str, name: str, address: str) -> int:
         now = clock.monotonic()

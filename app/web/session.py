@@ -85,6 +85,7 @@ def connect(app: Flask) -> CSRFProtect:
     manager = LoginManager(app)
     manager.session_protection = None
     manager.user_loader(_load)
+    app.before_request(_refuse_guesses)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
     csrf = CSRFProtect(app)
@@ -133,12 +134,9 @@ def enter() -> Response:
     """Sign in: a new session, whatever there was before."""
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or ""
-    wait = throttle.wait_seconds(email, address)
-    if wait:
+    if wait := throttle.wait_seconds(email, address):
         sign_in.throttled(address)
-        response = _form(429, f"Too many tries. Try again in {wait} s.", email)
-        response.headers["Retry-After"] = str(wait)
-        return response
+        return _too_many_tries(wait)
     try:
         person = sign_in.check(email, password, address=address)
     except Invalid as error:
@@ -181,6 +179,12 @@ def _form(status: int = 200, error: str | None = None, email: str = "") -> Respo
     return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted, sso=sso)
 
 
+def _too_many_tries(wait: int) -> Response:
+    response = _form(429, f"Too many tries. Try again in {wait} s.", request.form.get("email", ""))
+    response.headers["Retry-After"] = str(wait)
+    return response
+
+
 def _load(session_key: str) -> SignedIn | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
     if now - since > ABSOLUTE.total_seconds() or now - seen > IDLE.total_seconds():
@@ -191,6 +195,12 @@ def _load(session_key: str) -> SignedIn | None:
     if now - seen > NOTED.total_seconds() and request.endpoint not in TIMED:
         cookie["seen"] = now
     return SignedIn(person)
+
+
+def _refuse_guesses() -> Response | None:
+    # Before anything else is done for it: somebody may guess a hundred times a second.
+    wait = throttle.refused_seconds(request.remote_addr or "") if request.endpoint == "session.enter" else 0
+    return _too_many_tries(wait) if wait else None
 
 
 def _refuse_other_sites() -> None:

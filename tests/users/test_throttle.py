@@ -1,5 +1,6 @@
 """Guessing passwords becomes slow, with Redis and without."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +55,25 @@ def test_an_address_may_try_sixty_times_a_minute() -> None:
     assert tries[:60] == [0] * 60
     assert 50 < tries[60] <= 60
     assert throttle.wait_seconds(NADIA, THERE) == 0
+
+
+def test_a_refused_address_is_known_without_asking_redis_until_its_minute_is_over(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "_here", throttle._InProcess())
+    for number in range(61):
+        throttle.wait_seconds(f"person{number}@example.com", HERE)
+    redis.flushall()
+    assert 50 < throttle.refused_seconds(HERE) <= 60
+    assert throttle.refused_seconds(THERE) == 0
+    monkeypatch.setattr(clock, "monotonic", lambda: time.monotonic() + 60)
+    assert throttle.refused_seconds(HERE) == 0
+
+
+def test_a_refused_pair_refuses_nobody_else_at_its_address(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "_here", throttle._InProcess())
+    assert [throttle.wait_seconds(NADIA, HERE) for _ in range(6)][-1] > 0
+    assert throttle.refused_seconds(HERE) == 0
 
 
 @pytest.mark.usefixtures("_counting")
