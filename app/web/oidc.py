@@ -5,9 +5,12 @@ Authlib, of the extra `oidc`, speaks the protocol; it is loaded only where it is
 
 import importlib
 import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request, url_for
+from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request, url_for
 from flask import session as cookie
 
 from app import settings
@@ -20,7 +23,7 @@ logger = logging.getLogger(__name__)
 NAME = "oidc"
 NEXT = "oidc_next"  # in the cookie: where to go afterwards
 TRIES = 60  # a minute and address; each may cost a call
-SECONDS = 5.0  # of silence, and somebody waits for it
+SECONDS = 5.0  # in all, and somebody waits for it
 REFUSED = "Single sign-on did not work. Please start again, or ask an admin whether you may sign in."
 
 blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")
@@ -35,6 +38,7 @@ def connect(app: Flask) -> None:
     registry = importlib.import_module("authlib.integrations.flask_client").OAuth(app)
     registry.register(
         NAME,
+        client_cls=_straight(registry.oauth2_client_cls),
         client_id=chosen.oidc_client_id,
         client_secret=chosen.oidc_client_secret,
         server_metadata_url=f"{chosen.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
@@ -60,7 +64,7 @@ def begin() -> Response:
     scheme = "https" if settings.current().production else request.scheme
     back = url_for("oidc.finish", _external=True, _scheme=scheme)
     try:
-        asked: Response = provider.authorize_redirect(back)
+        asked: Response = _in_time(lambda: provider.authorize_redirect(back))
     except Exception as error:  # whatever a provider's description lacks
         return _failed(error)
     return page.to(asked.location)
@@ -74,7 +78,7 @@ def finish() -> Response:
     exactly = {claim: {"essential": True, "value": value} for claim, value in expected.items()}
     wanted = session.safe_next(cookie.get(NEXT))
     try:
-        told = provider.authorize_access_token(claims_options=exactly)["userinfo"]
+        told = _in_time(lambda: provider.authorize_access_token(claims_options=exactly))["userinfo"]
     except Exception as error:  # a wrong state, nonce, signature or answer, or none: all read the same from outside
         return _failed(error)
     email = told.get("email") if told.get("email_verified") is True else None
@@ -83,6 +87,29 @@ def finish() -> Response:
         return _failed(None)
     session.start(person)
     return page.to(wanted)
+
+
+def _straight(client: Any) -> Any:
+    class Session(client.client_cls):  # type: ignore[misc]  # Authlib is untyped, and loaded by name
+        def request(self, *args: Any, **options: Any) -> Any:
+            return super().request(*args, **options | {"allow_redirects": False})
+
+    return type("StraightClient", (client,), {"client_cls": Session})
+
+
+def _in_time(ask: Callable[[], Any]) -> Any:
+    # Authlib's own timeout is one of silence; a provider that drips would hold the web server's thread for ever.
+    told: Future[Any] = Future()
+
+    @copy_current_request_context
+    def tell() -> None:
+        try:
+            told.set_result(ask())
+        except Exception as error:
+            told.set_exception(error)
+
+    threading.Thread(target=tell, daemon=True).start()
+    return told.result(SECONDS)
 
 
 def _provider() -> Any:

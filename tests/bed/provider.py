@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,8 @@ class Provider:
         self.claims: dict[str, Any] = {}
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "first"})
         self.codes: dict[str, dict[str, str]] = {}
+        self.moved_to = ""  # where every call is sent on to
+        self.drips = threading.Event()  # while set, an answer never comes to its end
 
     def agree(self, address: str) -> str:
         """Let a visitor who was led to `address` sign in here; returns where they are sent back to."""
@@ -60,10 +63,18 @@ def serving() -> Iterator[Provider]:
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
+            if provider.moved_to:
+                self.send_response(302)
+                self.send_header("Location", provider.moved_to + self.path)
+                self.end_headers()
+                return
             answer = provider.answer(self.path, form)
             self.send_response(200 if answer else 400)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
+            while provider.drips.is_set():
+                self.wfile.write(b" ")
+                time.sleep(0.05)
             self.wfile.write(json.dumps(answer or {"error": "invalid_grant"}).encode())
 
         do_POST = do_GET  # noqa: N815 - http.server's name

@@ -1,5 +1,6 @@
 """Single sign-on, against a provider over real HTTP: who gets in, and what does not work twice or from elsewhere."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,23 @@ def test_a_code_is_worth_nothing_without_the_verifier(here: Flask, browser: Flas
 def test_a_provider_that_is_away_is_said_in_a_sentence(here: Flask, browser: FlaskClient) -> None:
     here.extensions[oidc.NAME]._server_metadata_url = "http://127.0.0.1:9/"
     assert refused(browser, browser.get("/login/oidc"))
+
+
+def test_a_provider_that_drips_is_given_up_in_time(
+    browser: FlaskClient, there: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "SECONDS", 0.3)
+    there.drips.set()
+    began = time.monotonic()
+    assert refused(browser, browser.get("/login/oidc"))
+    assert time.monotonic() - began < 2
+    there.drips.clear()
+
+
+def test_a_provider_that_has_moved_is_not_followed(browser: FlaskClient, there: Provider) -> None:
+    with provider.serving() as elsewhere:
+        there.moved_to = elsewhere.issuer
+        assert refused(browser, browser.get("/login/oidc"))
 
 
 def test_who_tries_too_often_waits(browser: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
