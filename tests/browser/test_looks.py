@@ -56,6 +56,13 @@ SMALL = """least => [...document.querySelectorAll('a[href], button, summary, inp
   .filter(([each, box]) => box.width && (box.width < least - .5 || box.height < least - .5))
   .map(([each, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${each.outerHTML.slice(0, 140)}`)"""
 
+OVERLAPPING = """() => {
+  const boxes = [...document.querySelectorAll('.card')].map(each => [each, each.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], at) => boxes.slice(at + 1)
+    .filter(([other, b]) => !one.contains(other) && a.right > b.left + 1 && b.right > a.left + 1
+      && a.bottom > b.top + 1 && b.bottom > a.top + 1)
+    .map(([other]) => `${one.innerText.slice(0, 30)} / ${other.innerText.slice(0, 30)}`)); }"""
+
 
 @pytest.fixture(scope="module")
 def findings(chromium: Browser, stage: Stage) -> dict[str, list[str]]:
@@ -69,6 +76,9 @@ def findings(chromium: Browser, stage: Stage) -> dict[str, list[str]]:
         for width, least in ((1440, 24), (390, 36)):
             page.set_viewport_size({"width": width, "height": 900})
             found["small"] += [f"{where} {width}: {each}" for each in page.evaluate(SMALL, least)]
+        for width in (1100, 800):
+            page.set_viewport_size({"width": width, "height": 900})
+            found["overlapping"] += [f"{where} {width}: {each}" for each in page.evaluate(OVERLAPPING)]
         page.set_viewport_size({"width": 320, "height": 700})
         if (wide := page.evaluate("document.documentElement.scrollWidth")) != 320:
             found["wide"].append(f"{where}: {wide}")
@@ -89,6 +99,10 @@ def test_everything_that_can_be_pressed_is_large_enough(findings: dict[str, list
 def test_nothing_sticks_out_on_the_smallest_phone(findings: dict[str, list[str]]) -> None:
     """Criterion 14: 320 px wide without sideways scrolling."""
     assert findings["wide"] == []
+
+
+def test_no_card_lies_over_another_between_wide_and_narrow(findings: dict[str, list[str]]) -> None:
+    assert findings["overlapping"] == []
 
 
 def _tour(chromium: Browser, stage: Stage) -> Iterator[tuple[str, Page]]:
