@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     oidc_client_secret: str = ""
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
+    queue_dashboard: bool = True
     trusted_hosts: HostNames = ()
     proxy_hops: int = Field(0, ge=0, le=8)
     port: int = Field(8000, ge=0, le=65535)
@@ -183,6 +184,7 @@ def load() -> Settings:
     return chosen
 
 
+_loaded = lru_cache(maxsize=1)(load)
 _override: list[Settings] = []
 
 
@@ -205,11 +207,6 @@ def using(**changes: Any) -> Iterator[Settings]:
 def environment(**changes: str) -> dict[str, str]:
     """Return this process's environment with `changes`, for a child process."""
     return dict(os.environ) | changes
-
-
-@lru_cache(maxsize=1)
-def _loaded() -> Settings:
-    return load()
 
 
 def _refuse_unknown(values: dict[str, str]) -> None:

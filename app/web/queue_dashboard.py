@@ -13,7 +13,7 @@ from jinja2 import BaseLoader, Environment
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
-from app import audit, redis_client
+from app import audit, redis_client, settings
 from app.errors import Conflict, NotFound, Unavailable
 from app.redis_client import RedisAway
 from app.viewer import Role
@@ -57,7 +57,11 @@ class HardenedLoader(BaseLoader):
 
 
 def connect(app: Flask) -> None:
-    """Mount the dashboard on `app`."""
+    """Mount the dashboard on `app`, unless QUEUE_DASHBOARD is off."""
+    shown = settings.current().queue_dashboard
+    app.jinja_env.globals["queue_dashboard"] = shown
+    if not shown:
+        return
     rq_dashboard.web.config.serializer = JSONSerializer
     rq_dashboard.web.from_url = lambda *_, **__: (None, redis_client.client())
     app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, and so no address

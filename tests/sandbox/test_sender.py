@@ -93,4 +93,4 @@ def test_a_refused_delivery_comes_again_until_it_is_accepted(processes: Processe
 def test_the_demo_begins_within_three_seconds_and_goes_on(processes: Processes, receiver: Receiver) -> None:
     processes.sandbox("--pace", "demo", webhook_url=receiver.url)
     until(lambda: len(receiver.items()) >= 1, "the first message", 3)
-    until(lambda: len(receiver.items()) >= 3, "more messages", 10)
+    until(lambda: len(receiver.items()) >= 3, "more messages", 40)

@@ -9,8 +9,10 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from app import audit, queue, settings
+from app.factory import create_app
 from app.viewer import OPERATOR, Role
 from app.web import queue_dashboard
+from tests.bed import databases
 from tests.web.browsing import signed_in
 
 QUEUE = queue.TASKS[queue.RESOLVE].queue
@@ -35,6 +37,16 @@ def ops(app: Flask) -> FlaskClient:
 def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
     assert app.test_client().get("/admin/queues/").status_code == 303
     assert signed_in(app, Role.AGENT).get("/admin/queues/").status_code == 403
+
+
+@pytest.mark.row("S48")
+def test_it_can_be_left_out(sqlite_database: str, redis: Redis) -> None:
+    with settings.using(database_url=sqlite_database, queue_dashboard=False), databases.opened(create_app()) as without:
+        ops = signed_in(without)
+        assert ops.get("/admin/queues/").status_code == 404
+        page = ops.get("/jobs")
+        assert page.status_code == 200
+        assert "/admin/queues" not in page.text
 
 
 @pytest.mark.row("S48")
