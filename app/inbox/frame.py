@@ -65,6 +65,7 @@ class Frame:
     viewer_initials: str
     role: str
     operates: bool
+    sees_queues: bool
     account: AccountChoice | None
     accounts: tuple[AccountChoice, ...]
     unread_count: int
@@ -74,7 +75,7 @@ class Frame:
 
 
 # What is left of it while nobody can be asked: the ways to the pages.
-BARE = Frame("", "", "", False, None, (), 0, 0, False, None)
+BARE = Frame("", "", "", False, False, None, (), 0, 0, False, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def of(viewer: Viewer, at: Desk) -> Frame:
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
         role=viewer.role.value,
         operates=viewer.may(Role.OPS),
+        sees_queues=viewer.may(Role.OPS) and viewer.account_ids is None,
         account=choices[at.place] if choices else None,
         accounts=choices,
         unread_count=counts.unread,

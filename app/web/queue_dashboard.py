@@ -14,7 +14,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from app import audit, redis_client, settings
-from app.errors import Conflict, NotFound, Unavailable
+from app.errors import Conflict, Forbidden, NotFound, Unavailable
 from app.redis_client import RedisAway
 from app.viewer import Role
 from app.web import headers, page, session
@@ -80,6 +80,8 @@ def _guard() -> None:
         return
     viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
     viewer.require(Role.OPS)
+    if viewer.account_ids is not None:
+        raise Forbidden("The queues show the jobs of every account.")
     if view in MUTATING and request.method != "POST":
         abort(405)
     for name, value in (request.view_args or {}).items():

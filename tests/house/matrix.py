@@ -13,6 +13,7 @@ OWN = "login in 404 in 404 in"  # of an account that the limited ones may not se
 OPS = "login 403 403 in in in"
 OPS_OWN = "login 403 403 in 404 in"
 OPS_RUN = "login 403 404 in 404 in"  # which account is asked before the role
+QUEUE = "login 403 403 in 403 in"  # which show the jobs of every account
 ADMIN = "login 403 403 403 403 in"
 MOVED = OPEN  # leads to another row's address
 UNSET = "404 404 404 404 404 404"  # no provider is configured
@@ -107,30 +108,30 @@ PAGES = {
     "POST /webhooks/instagram": Row("401 401 401 401 401 401"),
     "POST /webhooks/instagram/data-deletion": Row(META),
     "POST /webhooks/instagram/deauthorize": Row(META),
-    f"GET {QUEUES}/": Row(OPS),
+    f"GET {QUEUES}/": Row(QUEUE),
     f"GET {QUEUES}/<int:instance_number>/": Row(MOVED, f"{QUEUES}/0/"),
-    f"GET {QUEUES}/<int:instance_number>/data/job/<job_id>.json": Row(OPS, f"{QUEUES}/0/data/job/{RUN}.json"),
+    f"GET {QUEUES}/<int:instance_number>/data/job/<job_id>.json": Row(QUEUE, f"{QUEUES}/0/data/job/{RUN}.json"),
     f"GET {QUEUES}/<int:instance_number>/data/jobs/<queue_name>/<registry_name>/<per_page>/<order>/<page>.json": Row(
-        OPS, f"{QUEUES}/0/data/jobs/default/queued/5/asc/1.json"
+        QUEUE, f"{QUEUES}/0/data/jobs/default/queued/5/asc/1.json"
     ),
-    f"GET {QUEUES}/<int:instance_number>/data/queues.json": Row(OPS, f"{QUEUES}/0/data/queues.json"),
-    f"GET {QUEUES}/<int:instance_number>/data/workers.json": Row(OPS, f"{QUEUES}/0/data/workers.json"),
+    f"GET {QUEUES}/<int:instance_number>/data/queues.json": Row(QUEUE, f"{QUEUES}/0/data/queues.json"),
+    f"GET {QUEUES}/<int:instance_number>/data/workers.json": Row(QUEUE, f"{QUEUES}/0/data/workers.json"),
     f"GET {QUEUES}/<int:instance_number>/view": Row(MOVED, f"{QUEUES}/0/view"),
-    f"GET {QUEUES}/<int:instance_number>/view/job/<job_id>": Row(OPS, f"{QUEUES}/0/view/job/{RUN}"),
-    f"GET {QUEUES}/<int:instance_number>/view/jobs": Row(OPS, f"{QUEUES}/0/view/jobs"),
+    f"GET {QUEUES}/<int:instance_number>/view/job/<job_id>": Row(QUEUE, f"{QUEUES}/0/view/job/{RUN}"),
+    f"GET {QUEUES}/<int:instance_number>/view/jobs": Row(QUEUE, f"{QUEUES}/0/view/jobs"),
     f"GET {QUEUES}/<int:instance_number>/view/jobs/<queue_name>/<registry_name>/<int:per_page>/<order>/<int:page>": Row(
-        OPS, f"{QUEUES}/0/view/jobs/default/queued/5/asc/1"
+        QUEUE, f"{QUEUES}/0/view/jobs/default/queued/5/asc/1"
     ),
     f"GET {QUEUES}/<int:instance_number>/view/queues": Row(MOVED, f"{QUEUES}/0/view/queues"),
-    f"GET {QUEUES}/<int:instance_number>/view/workers": Row(OPS, f"{QUEUES}/0/view/workers"),
-    f"GET {QUEUES}/favicon.ico": Row(OPS),
-    f"GET {QUEUES}/static/<path:filename>": Row(OPS, f"{QUEUES}/static/css/main.css"),
-    f"POST {QUEUES}/job/<job_id>/requeue": Row(OPS, f"{QUEUES}/job/{RUN}/requeue"),
-    f"POST {QUEUES}/queue/<queue_name>/<registry_name>/empty": Row(OPS, f"{QUEUES}/queue/default/failed/empty"),
-    f"POST {QUEUES}/queue/<queue_name>/compact": Row(OPS, f"{QUEUES}/queue/backfill-participant-profiles/compact"),
-    f"GET {QUEUES}/requeue/<queue_name>": Row("login 403 403 405 405 405", f"{QUEUES}/requeue/default"),
-    f"POST {QUEUES}/requeue/<queue_name>": Row(OPS, f"{QUEUES}/requeue/default"),
-    f"POST {QUEUES}/job/<job_id>/delete": Row(OPS, f"{QUEUES}/job/{RUN}/delete"),
+    f"GET {QUEUES}/<int:instance_number>/view/workers": Row(QUEUE, f"{QUEUES}/0/view/workers"),
+    f"GET {QUEUES}/favicon.ico": Row(QUEUE),
+    f"GET {QUEUES}/static/<path:filename>": Row(QUEUE, f"{QUEUES}/static/css/main.css"),
+    f"POST {QUEUES}/job/<job_id>/requeue": Row(QUEUE, f"{QUEUES}/job/{RUN}/requeue"),
+    f"POST {QUEUES}/queue/<queue_name>/<registry_name>/empty": Row(QUEUE, f"{QUEUES}/queue/default/failed/empty"),
+    f"POST {QUEUES}/queue/<queue_name>/compact": Row(QUEUE, f"{QUEUES}/queue/backfill-participant-profiles/compact"),
+    f"GET {QUEUES}/requeue/<queue_name>": Row("login 403 403 405 403 405", f"{QUEUES}/requeue/default"),
+    f"POST {QUEUES}/requeue/<queue_name>": Row(QUEUE, f"{QUEUES}/requeue/default"),
+    f"POST {QUEUES}/job/<job_id>/delete": Row(QUEUE, f"{QUEUES}/job/{RUN}/delete"),
     # The last ones take away what the others need.
     f"POST /inbox/{ID.format('conversation_id')}/forget": _own(ADMIN, "/inbox/*/forget", CONVERSATION),
     "POST /accounts/<ig_account_id>/remove": _own(ADMIN, "/accounts/*/remove", ACCOUNT),
