@@ -18,7 +18,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import clock, lifeline, logs, queue, redis_client
+from app import clock, lifeline, logs, queue, redis_client, tasks
 from app.redis_client import RedisAway
 from app.runs import beats
 
@@ -29,6 +29,7 @@ RETRY_SECONDS = 1.0
 MONITORING_SECONDS = 5
 MAINTENANCE_SECONDS = 10
 TTL_SECONDS = 30
+PRELOADED = tasks  # with all that they need, so that no fork has to load it
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

@@ -4,7 +4,7 @@ import click
 from alembic.util import CommandError
 from flask import Flask
 
-from app import factory
+from app import core
 from app.db import migrate
 from app.db.transaction import DatabaseAway
 
@@ -17,7 +17,7 @@ def db() -> None:
 @db.command("upgrade")
 def upgrade_command() -> None:
     """Run the migrations that are missing."""
-    with factory.opened() as app:
+    with core.opened() as app:
         upgrade(app)
     click.echo("The database is up to date.")
 

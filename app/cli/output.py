@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import click
 
-from app import factory, text
+from app import core, text
 
 FAILED, MISUSE = 1, 2
 SECRET_FIELDS = frozenset({"session_key", "password_hash", "token"})
@@ -25,7 +25,7 @@ def in_app(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
     @functools.wraps(command)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        with factory.opened():
+        with core.opened():
             command(*args, **kwargs)
 
     return inside

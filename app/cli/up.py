@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 
 import click
 
-from app import factory, redis_client, settings
+from app import core, redis_client, settings
 from app.cli import database, demo, processes
 from app.settings import Settings
 from app.supervisor import redis_server
@@ -53,7 +53,7 @@ def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_de
         keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
     redis_client.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
-    with factory.opened() as app:
+    with core.opened() as app:
         database.upgrade(app)
         sign_in = people.first_admin()
         if with_demo:

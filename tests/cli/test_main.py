@@ -1,5 +1,7 @@
 """`nametag`: help everywhere, and one clear line with the right status for whatever goes wrong."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -8,18 +10,31 @@ from flask import Flask
 
 from app import settings
 from app.cli.main import main
-from tests.bed.processes import Processes
+from tests.bed.processes import ROOT, Processes
 from tests.cli.commands import nametag, refused
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.name == name
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
 
 
 EVERY = dict(commands())
+
+
+def test_a_command_loads_what_it_needs_and_not_the_web_server() -> None:
+    code = "import sys; from app.cli.main import main; main(['jobs', '--help'], standalone_mode=False)"
+    code += "; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(answer.stdout.split())
+    assert "app.cli.jobs" in loaded
+    assert not {"app.factory", "app.web", "app.api", "app.cli.up", "gunicorn"} & loaded
 
 
 @pytest.mark.parametrize("path", [path for path in EVERY if path != ("sandbox",)], ids=" ".join)

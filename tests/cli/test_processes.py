@@ -2,22 +2,13 @@
 
 import json
 import signal
-import socket
 
 import pytest
 from redis import Redis
 
-from app import settings
 from app.cli.processes import QUEUES
 from tests.bed.processes import Processes, answers, free_port
 from tests.bed.waiting import until
-
-
-@pytest.fixture
-def migrated(processes: Processes, sqlite_database: str, redis_server: str) -> Processes:
-    with settings.using(database_url=sqlite_database, redis_url=redis_server) as chosen:
-        processes.share(chosen)
-    return processes
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler"])
@@ -57,31 +48,6 @@ def caught(process_id: int) -> set[str]:
     with open(f"/proc/{process_id}/status") as status:  # noqa: PTH123 - a file of the kernel
         mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
     return {number.name for number in signal.Signals if mask & (1 << (number - 1))}
-
-
-def test_every_line_of_the_web_server_is_json(migrated: Processes) -> None:
-    web = migrated.web()
-    web.end()
-    lines = [json.loads(line) for line in web.output().splitlines()]
-    assert {"at", "level", "logger", "message"} <= set(lines[0])
-    assert not any("GET /" in line["message"] for line in lines)  # an access log would carry people's filters
-
-
-def test_the_web_server_listens_on_this_machine_alone(migrated: Processes) -> None:
-    web = migrated.web()
-    assert "http://127.0.0.1:" in web.output()
-
-
-def test_a_request_under_way_is_answered_after_sigterm(migrated: Processes) -> None:
-    web = migrated.web()
-    port = int(web.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"POST /webhooks/instagram HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
-        web.send(signal.SIGTERM)
-        until(lambda: "Handling signal: term" in web.output(), "the stop has begun")
-        connection.sendall(b"}")
-        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
-    assert web.wait() == 0
 
 
 def test_a_worker_without_a_queue_works_on_all_of_them_live_lookups_first(migrated: Processes) -> None:

@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "viewer.py": "tests/runs/test_plan.py and the doors' tests of roles",
     "tasks.py": "tests/house/test_tasks.py and tests/whole",
     "factory.py": "every test that has an app",
+    "core.py": "every test of a command or a worker",
     "db/engine.py": "tests/db/test_transaction.py",
     "models/inbox.py": "tests/db/test_migrate.py",
     "models/identity.py": "tests/db/test_migrate.py",

@@ -1,0 +1,75 @@
+"""`nametag web`: the pages, the API and the webhooks, served by gunicorn."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from app import lifeline, settings, versions
+from app.cli import processes
+from app.factory import create_app
+
+KEEP_ALIVE_SECONDS = 5
+GC_THRESHOLDS = (20_000, 50, 100)
+
+
+@click.command()
+@click.option("--fd", type=int, hidden=True, help="An inherited listening socket to use instead of PORT.")
+def web(fd: int | None) -> None:
+    """Serve the pages, the API and the webhooks on PORT."""
+    app = processes.readied(create_app)
+    _Server(app, f"fd://{fd}" if fd is not None else f"{processes.HOST}:{settings.current().port}").run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    """gunicorn with one process: threads wait for the database, and a second process would double the memory."""
+
+    def __init__(self, app: Flask, bind: str) -> None:
+        self._app = app
+        self._bind = bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Choose gunicorn's settings; nothing is read from its own files or variables."""
+        chosen: dict[str, Any] = {
+            "bind": self._bind,
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": settings.current().web_threads,
+            "preload_app": True,
+            "graceful_timeout": processes.DRAIN_SECONDS,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # web/hosts.py alone decides whom to believe
+            "errorlog": None,
+            "logger_class": _JsonLog,
+            "post_fork": _begin,
+            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - gunicorn's own heartbeat file
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Return the app, loaded before gunicorn forks."""
+        return self._app
+
+
+class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
+    """gunicorn's log, handed to ours."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the formatting to the root logger."""
+        super().setup(cfg)
+        self.error_log.propagate = True
+
+
+def _begin(_arbiter: Any, gunicorn_worker: Any) -> None:
+    lifeline.tie(gunicorn_worker.ppid)
+    versions.bump_behind()
+    # What was loaded before the fork stays: looking through it for garbage cost a tenth of each delivery.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -1,0 +1,45 @@
+"""The app without its doors: settings and database, which is all that workers, the scheduler and commands need."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from app import settings
+from app.db import engine, migrate, transaction
+from app.errors import Unavailable
+from app.models import identity, inbox, run, user
+
+TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships know them all
+
+
+def create_core() -> Flask:
+    """Return an app of the current settings that serves nothing; raises SettingsError when one of them is wrong."""
+    return furnish(Flask("nametag", static_folder=None))
+
+
+def furnish(app: Flask) -> Flask:
+    """Give `app` the secret and the database of the current settings; raises SettingsError."""
+    app.config["SECRET_KEY"] = settings.current().secret_key
+    engine.connect(app)
+    Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
+    return app
+
+
+@contextmanager
+def opened() -> Iterator[Flask]:
+    """Open an app for one block outside a request, and close its connections afterwards.
+
+    Raises Unavailable when the database goes away in it.
+    """
+    app = create_core()
+    try:
+        with app.app_context():
+            try:
+                yield app
+            finally:
+                engine.db.session.remove()
+                engine.db.engine.dispose()
+    except transaction.DatabaseAway as error:
+        raise Unavailable("database") from error
