@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.error import HTTPError, URLError
@@ -238,7 +239,7 @@ def answers(url: str) -> bool:
             return True
     except HTTPError:
         return True
-    except (URLError, OSError):
+    except (URLError, OSError, HTTPException):  # the last from one that ends in the middle of its answer
         return False
 
 
