@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -11,12 +12,13 @@ from app.db import engine, migrate, transaction
 from app.errors import Unavailable
 from app.models import identity, inbox, run, user
 
+ROOT = Path(__file__).resolve().parents[1]
 TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships know them all
 
 
 def create_core() -> Flask:
     """Return an app of the current settings that serves nothing; raises SettingsError when one of them is wrong."""
-    return furnish(Flask("nametag", static_folder=None))
+    return furnish(Flask("nametag", root_path=str(ROOT), static_folder=None))
 
 
 def furnish(app: Flask) -> Flask:

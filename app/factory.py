@@ -1,7 +1,5 @@
 """create_app(): puts the rooms together and opens the doors; the web server starts here."""
 
-from pathlib import Path
-
 from flask import Flask
 from flask_openapi3 import OpenAPI
 from jinja2 import StrictUndefined
@@ -34,12 +32,10 @@ from app.web import (
 )
 from app.web import inbox as inbox_pages
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def create_app() -> Flask:
     """Return the app of the current settings; raises SettingsError when one of them is wrong."""
-    app = api.new_app("nametag", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app = api.new_app("nametag", root_path=str(core.ROOT), static_folder="static", template_folder="templates")
     app.jinja_env.undefined = StrictUndefined
     core.furnish(app)
     _open_doors(app)
