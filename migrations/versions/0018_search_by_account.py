@@ -1,8 +1,9 @@
-"""Search on SQLite: an account's rows lie together in the index, and beginnings of three letters have an entry.
+"""Search: on SQLite an account's rows lie together in the index, and beginnings of three letters have an entry.
 
 A rowid of the index is the account's id and, in its lower 40 bits, the row's own: the newest hits of one account are
 then read off one after another, however common a word is with others. A later migration that rebuilds `messages` or
-`identities` has to make the triggers again. PostgreSQL's indexes stay as they are.
+`identities` has to make the triggers again. PostgreSQL's indexes stay, but put new rows in their place earlier: every
+search reads what waits for that, up to 4 MB by default, and whoever fills it up waits for all of it.
 """
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 BATCH = 20_000  # rows an INSERT
+PENDING_KB = 256
 WORDS = "content='', columnsize=0, tokenize='unicode61 remove_diacritics 2'"
 TABLES = {
     "search_messages": f"words, prefix='3', {WORDS}",
@@ -65,16 +67,22 @@ INDEXED_BEFORE = {
 
 
 def upgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        for name in TABLES:
+            op.execute(f"ALTER INDEX IF EXISTS {name} SET (gin_pending_list_limit = {PENDING_KB})")
+        return
     _make_anew(TABLES, INDEXED)
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        for name in TABLES:
+            op.execute(f"ALTER INDEX IF EXISTS {name} RESET (gin_pending_list_limit)")
+        return
     _make_anew(TABLES_BEFORE, INDEXED_BEFORE)
 
 
 def _make_anew(tables: dict[str, str], indexed: dict[str, tuple[str, str, dict[str, str], str]]) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        return
     for name, columns in tables.items():
         for moment in ("added", "changed", "removed"):
             op.execute(f"DROP TRIGGER {name}_{moment}")
