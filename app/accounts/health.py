@@ -81,17 +81,20 @@ def mend(account_id: int) -> tuple[str, ...]:
     Returns what is missing all the same; nothing, when that could not be found out.
     """
     try:
-        missing = gate.missing_subscriptions(account_id, mend=True)
-        if missing:
-            logger.warning("webhooks were not subscribed", extra={"account": account_id, "fields": list(missing)})
+        missing = lost = gate.missing_subscriptions(account_id, mend=True)
+        if lost:
             missing = gate.missing_subscriptions(account_id, mend=False)
     except (CallFailed, Exhausted) as failure:
         logger.warning("the subscription could not be checked", extra={"account": account_id, "reason": str(failure)})
         return ()
     with transaction.write() as tx:
+        known = tx.execute(select(Account.subscription_checked_at).where(Account.id == account_id)).scalar()
         found = {"subscription_checked_at": clock.now(), "missing_subscriptions": list(missing) or None}
         tx.execute(update(Account).where(Account.id == account_id).values(**found))
         tx.touch(account_id)
+    if lost:
+        level = logging.WARNING if known else logging.INFO  # nobody expects a new account to be subscribed
+        logger.log(level, "webhooks were not subscribed", extra={"account": account_id, "fields": list(lost)})
     return missing
 
 

@@ -11,10 +11,12 @@ from app import clock
 from app.calls import budget
 from app.db.engine import db
 from app.models.identity import HourFigures, Identity, Lookup, Purpose
+from app.models.inbox import Conversation
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURS = 24
 MOST_CALLS = 50_000
+HISTORY = timedelta(minutes=10)  # whose first message was older than this when it came is no new sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,13 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
 def _nameless_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
     """From the webhook that brought a person to the end of the lookup that named them, by the hour they came in."""
     same = and_(Identity.account_id == Lookup.account_id, Identity.ig_participant_id == Lookup.ig_participant_id)
+    talk = and_(
+        Conversation.account_id == Identity.account_id, Conversation.ig_participant_id == Identity.ig_participant_id
+    )
     named = (
-        select(Identity.id, Identity.met_at, Lookup.at, Lookup.took_ms)
+        select(Identity.id, Identity.met_at, Conversation.first_message_at, Lookup.at, Lookup.took_ms)
         .join(Identity, same)
+        .join(Conversation, talk)
         .where(
             *(Lookup.account_id.in_(account_ids), Lookup.at >= since, Lookup.purpose == Purpose.LIVE),
             *(Lookup.code.is_(None), Lookup.took_ms.is_not(None)),
@@ -117,7 +123,7 @@ def _nameless_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, 
     )
     first = {row.id: row for row in reversed(db.session.execute(named).all())}
     took: dict[datetime, list[int]] = defaultdict(list)
-    for row in first.values():
+    for row in (each for each in first.values() if each.first_message_at > each.met_at - HISTORY):
         waited = row.at + timedelta(milliseconds=row.took_ms) - row.met_at
         took[_start(row.met_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
     return took

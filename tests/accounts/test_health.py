@@ -1,12 +1,13 @@
 """Whether what is written to an account arrives: its subscription at Meta, and silence against its own rhythm."""
 
+import logging
 from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from app import settings
+from app import clock, settings
 from app.accounts import connect, health
 from app.accounts.health import Health
 from app.calls import gate
@@ -38,6 +39,20 @@ def test_what_is_not_subscribed_is_subscribed(meta: Sandbox, ig_account_id: str,
     assert the_health().missing == ()
     assert the_health().checked_at is not None
     assert the_health().well
+
+
+@pytest.mark.parametrize(("checked_before", "level"), [(False, "INFO"), (True, "WARNING")])
+def test_only_a_subscription_that_was_lost_is_worth_a_warning(
+    meta: Sandbox, caplog: pytest.LogCaptureFixture, checked_before: bool, level: str
+) -> None:
+    account = a_sandbox_account()
+    if checked_before:
+        with transaction.write() as tx:
+            tx.execute(update(Account).values(subscription_checked_at=clock.now()))
+    with caplog.at_level(logging.INFO):
+        health.mend(account.id)
+    told = [each.levelname for each in caplog.records if each.message == "webhooks were not subscribed"]
+    assert told == [level]
 
 
 def test_connecting_subscribes(meta: Sandbox, app: Flask) -> None:

@@ -78,6 +78,13 @@ def test_a_new_sender_is_timed_from_the_webhook_to_the_name(account: Account) ->
     assert (len(hours), hours[0].calls, hours[0].p95) == (24, 0, None)
 
 
+def test_who_was_known_from_history_is_no_new_sender(account: Account) -> None:
+    people_wrote(LEA, at=clock.now() - timedelta(days=2))
+    called(account, LEA, at=clock.now(), took_ms=150)
+    _, p95 = series.hours([account.id])
+    assert p95 is None
+
+
 def test_half_of_the_values_do_not_exceed_the_middle_one() -> None:
     assert series.percentile([], 50) is None
     assert series.percentile([900, 100, 200], 50) == 200
