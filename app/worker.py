@@ -5,8 +5,8 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -96,7 +96,7 @@ class TaskWorker(Worker):
             self.connection.hset(self.key, mapping=self.serialize())
             worker_registration.register(self)
         if not self.is_horse:
-            with self.app.app_context():
+            with self.app.app_context(), _uninterrupted():
                 for name in self.queue_names():
                     beats.beat(name)
 
@@ -125,11 +125,22 @@ class TaskWorker(Worker):
     def handle_warm_shutdown_request(self) -> None:
         """Have the running job end after its present item."""
         queue.stop()
+        self._stop_requested = True  # for the loop, should RQ's exception be lost on its way there
         self._tell_fork()
 
     def _tell_fork(self) -> None:
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGUSR1)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    # RQ raises from its signal handlers; SQLAlchemy's pool, when it takes a connection back, logs that and goes on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def work(app: Flask, names: Sequence[str]) -> None:

@@ -6,20 +6,25 @@ import pickle
 import signal
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.exceptions import StopRequested
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from app import queue, settings
+from app.core import create_core
+from app.runs import beats
 from app.supervisor import redis_server
 from app.supervisor.processes import Keeper
-from tests.bed import canaries, errands
+from app.worker import TaskWorker
+from tests.bed import canaries, databases, errands
 from tests.bed.processes import Process, Processes, alive, children
 from tests.bed.waiting import until
 
@@ -231,3 +236,25 @@ def test_a_worker_keeps_to_its_memory(errand: Process) -> None:
         line.split()[1] for line in Path(f"/proc/{errand.id}/status").read_text().splitlines() if "VmRSS" in line
     ))  # fmt: skip
     assert resident_kib < 120 * 1024
+
+
+def test_a_stop_in_the_middle_of_a_sign_of_life_is_not_lost(
+    redis: Redis, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_part: str) -> None:
+        with suppress(StopRequested):  # as SQLAlchemy's pool does
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(beats, "beat", interrupted)
+    monkeypatch.setattr(queue, "_stopping", False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with settings.using(database_url=sqlite_database), databases.opened(create_core()) as app:
+        worker = TaskWorker(app, [errands.QUEUE], redis)
+        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        worker._install_signal_handlers()
+        try:
+            with pytest.raises(StopRequested):
+                worker.heartbeat()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
