@@ -94,4 +94,5 @@ def pattern(ig_participant_id: str) -> str:
 
 def _present(value: str | None) -> str | None:
     words = (value or "").strip()
-    return words if words and not _MISSING.fullmatch(words) else None
+    bare = words.strip("@ ")  # an "@" alone, or before a stand-in, names nobody either
+    return words if bare and not _MISSING.fullmatch(bare) else None

@@ -20,6 +20,8 @@ words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "
         ("UNKNOWN_1", "Camille Roux", "Camille Roux"),
         ("unknown", "null", "@user_883201"),
         (None, None, "@user_883201"),
+        (None, "@", "@user_883201"),
+        ("@ ", "@unknown", "@user_883201"),
         ("", " \t", "@user_883201"),
         ("None", "UNKNOWN", "@user_883201"),
         ("not a handle", None, "not a handle"),
