@@ -30,18 +30,21 @@ def furnish(app: Flask) -> Flask:
 
 
 @contextmanager
-def opened() -> Iterator[Flask]:
-    """Open an app for one block outside a request, and close its connections afterwards.
+def entered(app: Flask) -> Iterator[Flask]:
+    """Push the app's context for one block, and close its connections afterwards."""
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            engine.db.session.remove()
+            engine.db.engine.dispose()
 
-    Raises Unavailable when the database goes away in it.
-    """
-    app = create_core()
+
+@contextmanager
+def opened() -> Iterator[Flask]:
+    """Open an app for one block outside a request; raises Unavailable when the database goes away in it."""
     try:
-        with app.app_context():
-            try:
-                yield app
-            finally:
-                engine.db.session.remove()
-                engine.db.engine.dispose()
+        with entered(create_core()) as app:
+            yield app
     except transaction.DatabaseAway as error:
         raise Unavailable("database") from error

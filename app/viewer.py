@@ -36,6 +36,11 @@ class Viewer:
         order = list(Role)
         return order.index(self.role) >= order.index(role)
 
+    @property
+    def sees_queues(self) -> bool:
+        """Whether the queues may be shown, which name the jobs of every account."""
+        return self.may(Role.OPS) and self.account_ids is None
+
     def require(self, role: Role) -> None:
         """Raise Forbidden unless the viewer holds at least `role`."""
         if not self.may(role):

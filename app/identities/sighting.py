@@ -20,6 +20,7 @@ FRESH = timedelta(days=7)  # product.md 2
 FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
+LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.

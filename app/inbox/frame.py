@@ -128,7 +128,7 @@ def of(viewer: Viewer, at: Desk) -> Frame:
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
         role=viewer.role.value,
         operates=viewer.may(Role.OPS),
-        sees_queues=viewer.may(Role.OPS) and viewer.account_ids is None,
+        sees_queues=viewer.sees_queues,
         account=choices[at.place] if choices else None,
         accounts=choices,
         unread_count=counts.unread,

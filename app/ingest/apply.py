@@ -18,7 +18,6 @@ from app.models.inbox import Account, AccountState, Conversation, Message
 from app.text import shorten
 
 HEARD = timedelta(minutes=1)
-LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 
 
 _ACCOUNT = select(Account.id.label("account_id"), Account.own_ids, Account.connected_at, Account.last_webhook_at).where(
@@ -115,7 +114,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     if standing.effects_wait:
         effects.catch_up(tx, account.id, mid_digest, at=now)
     tx.touch(account.id)
-    live = unread and sent.sent_at > now - LIVE
+    live = unread and sent.sent_at > now - sighting.LIVE
     return sighting.met(tx, account.id, participant, standing, wrote=said and not outgoing, live=live, at=now)
 
 

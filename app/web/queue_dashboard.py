@@ -80,7 +80,7 @@ def _guard() -> None:
         return
     viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
     viewer.require(Role.OPS)
-    if viewer.account_ids is not None:
+    if not viewer.sees_queues:
         raise Forbidden("The queues show the jobs of every account.")
     if view in MUTATING and request.method != "POST":
         abort(405)

@@ -1,17 +1,15 @@
 """A migrated, empty database per test, fast: SQLite by copying a file, PostgreSQL by emptying the tables."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from flask import Flask
 from sqlalchemy import URL
 
-from app import settings
-from app.db import engine, migrate
-from app.factory import create_app
+from app import core, settings
+from app.db import migrate
 from tests.bed import postgresql
+
+opened = core.entered
 
 
 def migrated_file(folder: Path) -> Path:
@@ -42,16 +40,5 @@ def address(url: URL) -> str:
 
 def upgrade(database_url: str) -> None:
     """Migrate a database to what the code knows."""
-    with settings.using(database_url=database_url), opened(create_app()):
+    with settings.using(database_url=database_url), opened(core.create_core()):
         migrate.upgrade()
-
-
-@contextmanager
-def opened(app: Flask) -> Iterator[Flask]:
-    """Push the app's context for one block, and close its connections afterwards."""
-    with app.app_context():
-        try:
-            yield app
-        finally:
-            engine.db.session.remove()
-            engine.db.engine.dispose()

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, NullPool, Row, create_engine, text
 from app import settings
 from app.accounts import connect
 from app.cli.processes import QUEUES
-from app.factory import create_app
+from app.core import create_core
 from app.supervisor import redis_server
 from app.supervisor.processes import Program
 from app.users import people
@@ -82,10 +82,10 @@ def started(
 def introduce(sandbox: Sandbox) -> None:
     """Connect the sandbox's accounts and add an operator, in the database of the present settings.
 
-    By what the commands call, because each command loads the whole app. Unchecked, so that nothing is read back: people
+    By what the commands call: each command would be a start of its own. Unchecked, so that nothing is read back: people
     are named by deliveries and jobs alone.
     """
-    with databases.opened(create_app()):
+    with databases.opened(create_core()):
         for account in sandbox.get("accounts"):
             connect.add(
                 OPERATOR,
