@@ -10,7 +10,7 @@ from app.sandbox.accounts import ACCOUNTS, APP_ID, APP_SECRET, VERIFY_TOKEN
 from app.sandbox.faults import Fault, Faults
 from app.sandbox.people import Person, crowd
 from app.sandbox.sender import Sender
-from app.sandbox.world import Choices, Sent, World
+from app.sandbox.world import Choices, Oddity, Sent, World
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CHANGEABLE = ("username", "name", "has_picture", "null_fields", "refused_field", "error")
@@ -54,6 +54,8 @@ class Control:
         """Do what one request asks; raises BadRequest, and KeyError for a lever that does not exist."""
         if method == "PATCH" and path.startswith("people/"):
             return self._change_person(path.removeprefix("people/"), body)
+        if method == "PATCH" and path.startswith("conversations/"):
+            return self._change_conversation(path.removeprefix("conversations/"), body)
         return self._levers[method, path](query, body)
 
     def _list_people(self, query: dict[str, str], _body: Body) -> list[Body]:
@@ -69,6 +71,16 @@ class Control:
                 raise BadRequest("error should be one of Meta's errors, such as 230")
             setattr(person, name, value)
         return asdict(person)
+
+    def _change_conversation(self, ig_id: str, body: Body) -> Body:
+        person = self._person(ig_id)
+        if unknown := body.keys() - {each.name for each in fields(Oddity)}:
+            raise BadRequest(f"a conversation has no {', '.join(sorted(unknown))}")
+        if body.get("error") is not None and body["error"] not in errors.NAMES:
+            raise BadRequest("error should be one of Meta's errors, such as 1")
+        odd = Oddity(**body)
+        self.world.oddities[person.account, person.id] = odd
+        return asdict(odd)
 
     def _switch_on(self, _query: dict[str, str], body: Body) -> list[Body]:
         if unknown := body.keys() - {each.name for each in fields(Fault)}:
@@ -122,7 +134,7 @@ class Control:
         self.faults.switch_off()
         with self.world.lock:
             self.world.people = {person.id: person for person in crowd(self.people, self.seed)}
-            for remembered in (self.world.threads, self.world.calls, self.world.accepted):
+            for remembered in (self.world.threads, self.world.oddities, self.world.calls, self.world.accepted):
                 remembered.clear()
 
     def _person(self, ig_id: str) -> Person:

@@ -12,11 +12,12 @@ from app.sandbox import media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
 from app.sandbox.errors import error
 from app.sandbox.people import Person
-from app.sandbox.world import Sent, Token, World
+from app.sandbox.world import Oddity, Sent, Token, World
 
 READABLE_MESSAGES = 20  # details of older ones are refused
 HOSTS = ("instagram", "facebook")
 PAGE_LIMIT = 25
+TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
 NO_PAGE = "(#100) Tried accessing nonexisting field (instagram_business_account) on node type (User)"
 Answer = tuple[int, dict[str, Any]]
 
@@ -135,26 +136,49 @@ def _conversations(world: World, account: Account, asked: Asked) -> Answer:
         threads = [thread for thread in threads if thread[0] == wanted]
         if not threads:
             return error("9010")
-    limit = _number(asked.query.get("limit"), PAGE_LIMIT)
-    begin = _number(asked.query.get("after", "").removeprefix("after"), 0)
+    limit, after = _number(asked.query.get("limit"), PAGE_LIMIT), asked.query.get("after", "")
+    following = f"{world.base_url}/next?access_token={account.token}&after="
+    if world.choices.sparse_pages and not after:
+        return 200, {"data": [], "paging": {"next": f"{following}after0"}}
+    begin = _number(after.removeprefix("after"), 0)
     page = threads[begin : begin + limit]
+    if refused := _refused_page(world, account, fields, limit, [who for who, _ in page]):
+        return refused
     answer: dict[str, Any] = {"data": [_summary(world, account, who, sent, fields) for who, sent in page]}
     cursors = {"before": f"before{begin}", "after": f"after{begin + len(page)}"}
     answer["paging"] = {"cursors": cursors}
     if begin + limit < len(threads):
         # As with Meta, the address of the next page carries the token: whoever follows or logs it leaks it.
-        answer["paging"]["next"] = f"{world.base_url}/next?after={cursors['after']}&access_token={account.token}"
+        answer["paging"]["next"] = following + cursors["after"]
     return 200, answer
 
 
+def _refused_page(world: World, account: Account, fields: str, limit: int, people: list[str]) -> Answer | None:
+    if fields == "id":
+        return None
+    if limit > world.choices.largest_page or ("updated_time" in fields and not world.choices.updated_time):
+        return error("1", TOO_MUCH)
+    odd = (world.oddities.get((account.id, who)) for who in people)
+    return next((error(each.error) for each in odd if each and each.error), None)
+
+
 def _summary(world: World, account: Account, who: str, sent: list[Sent], fields: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": f"t_{account.id}_{who}", "updated_time": _time(sent[-1].at_ms)}
+    found: dict[str, Any] = {"id": f"t_{account.id}_{who}"}
+    odd = world.oddities.get((account.id, who), Oddity())
+    if "updated_time" in fields:
+        found["updated_time"] = _time(sent[-1].at_ms)
     if "participants" in fields:
-        found["participants"] = {"data": [_party(world, account.id), _party(world, who)]}
+        parties = [_party(world, account.id), _party(world, who)] if odd.participants is None else odd.participants
+        found["participants"] = {"data": parties}
     if nested := re.search(r"messages(?:\.limit\((\d+)\))?", fields):
         newest = sent[-int(nested[1] or 1) :][::-1]
-        found["messages"] = {"data": [_listed(world, each, place) for place, each in enumerate(newest)]}
+        found["messages"] = {"data": [_changed(_listed(world, each, at), odd) for at, each in enumerate(newest)]}
     return found
+
+
+def _changed(message: dict[str, Any], odd: Oddity) -> dict[str, Any]:
+    changed = message | (odd.message or {})
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 def _thread(world: World, account: Account, node: str) -> Answer:

@@ -26,6 +26,19 @@ class Sent:
     photo: str | None
 
 
+@dataclass(slots=True)
+class Oddity:
+    """How the Conversations API returns one conversation unlike the others; None leaves it as it is.
+
+    `error` names the answer to every page that has more of it than its ID. `participants` replaces the list. `message`
+    changes fields of each message, null leaves one out.
+    """
+
+    error: str | None = None
+    participants: list[Any] | None = None
+    message: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call that was answered: never its token, only whether that stood in the address."""
@@ -55,7 +68,9 @@ class Choices:
     """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0.
 
     `hour_seconds` is how long the hour of the limit lasts, for benches that cannot wait. `wrapped` says whether answers
-    about a token come in `data[]`, as documented, or bare, as integrators see them.
+    about a token come in `data[]`, as documented, or bare, as integrators see them. Of conversations, `largest_page` is
+    the most that a page may ask for with more than their IDs, `updated_time` says whether that field may be asked for,
+    and `sparse_pages` has each list begin with an empty page that has a `next` and no cursors.
     """
 
     latency_ms: int = 0
@@ -66,6 +81,9 @@ class Choices:
     losses: float = 0.0
     wrapped: bool = True
     hour_seconds: int = 3600
+    largest_page: int = 100
+    updated_time: bool = True
+    sparse_pages: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +94,7 @@ class World:
     choices: Choices
     people: dict[str, Person]
     threads: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
+    oddities: dict[tuple[str, str], Oddity] = field(default_factory=dict)
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
     accepted: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     subscribed: dict[str, list[str]] = field(default_factory=dict)

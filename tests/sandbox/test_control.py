@@ -16,9 +16,9 @@ def patch(sandbox: Sandbox, path: str, **fields: object) -> None:
     urllib.request.urlopen(urllib.request.Request(f"{sandbox.url}/_sandbox/{path}", body, method="PATCH")).close()
 
 
-def refusal(sandbox: Sandbox, path: str, **fields: object) -> tuple[int, str]:
+def refusal(sandbox: Sandbox, path: str, method: str = "POST", **fields: object) -> tuple[int, str]:
     with pytest.raises(HTTPError) as refused:
-        sandbox.post(path, **fields)
+        sandbox.pull(method, path, **fields)
     with refused.value as answer:
         return answer.code, json.load(answer)["error"]
 
@@ -53,6 +53,8 @@ def test_bad_input_is_refused_with_a_sentence(sandbox: Sandbox) -> None:
     assert refusal(sandbox, "faults", mode="nonsense")[0] == 400
     assert refusal(sandbox, "faults", moude="500") == (400, "a fault has no moude.")
     assert refusal(sandbox, "send", person="1") == (400, "person should be the id of somebody in /_sandbox/people.")
+    assert refusal(sandbox, f"conversations/{LEA}", "PATCH", erorr="1") == (400, "a conversation has no erorr.")
+    assert refusal(sandbox, f"conversations/{LEA}", "PATCH", error="nonsense")[0] == 400
     assert refusal(sandbox, "lever") == (404, "There is no such lever.")
 
 
