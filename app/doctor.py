@@ -152,11 +152,14 @@ def _account(found: Health) -> Iterator[Finding]:
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
-    number = dead_letters.count(viewer)
-    if number:
-        says = f"{number} could not be placed"
-        yield Finding("dead letters", Level.WARNING, says, "See `nametag dead-letters list`, replay or discard them.")
-    else:
+    number, announced = dead_letters.count(viewer), dead_letters.count(viewer, reason=dead_letters.UNRESOLVED)
+    see = "See `nametag dead-letters list`, replay or discard them."
+    if number > announced:
+        yield Finding("dead letters", Level.WARNING, f"{number - announced} could not be processed", see)
+    if announced:
+        says = f"{announced} announced by Instagram and never delivered"
+        yield Finding("unresolved messages", Level.WARNING, says, see)
+    if not number:
         yield Finding("dead letters", Level.WELL, "None")
 
 

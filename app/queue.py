@@ -40,6 +40,7 @@ OPENED = "opened"
 BACKFILL_SLICE = "backfill_slice"
 REFRESH_SLICE = "refresh_slice"
 SYNC = "sync"
+ANNOUNCED = "announced"
 AVATARS = "avatars"
 
 # The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
@@ -51,7 +52,8 @@ TASKS = {
     ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
     AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch people's pictures", 300),
-    SYNC: Task("refresh-identities", "app.tasks.sync", 600, "read conversations back", 86_400),
+    SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
+    ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
 }
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year

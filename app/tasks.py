@@ -4,6 +4,7 @@ from app import queue
 from app.identities import avatars as picturing
 from app.identities import opening
 from app.identities import resolve as resolving
+from app.ingest import announced as announcements
 from app.ingest import sync as syncing
 from app.runs import execute
 
@@ -39,6 +40,12 @@ def refresh_slice(run_id: str) -> None:
 
 
 def sync(account_id: int) -> None:
-    """Read an account's conversations back until nothing new comes."""
+    """Sync an account's conversations until nothing new comes."""
     queue.started(queue.SYNC, account_id)
     syncing.account(account_id, until_known=True)
+
+
+def announced(account_id: int) -> None:
+    """Look for an account's messages that were announced and not delivered."""
+    queue.started(queue.ANNOUNCED, account_id)
+    announcements.fetch(account_id)

@@ -80,13 +80,13 @@ def fetch_pictures() -> None:
 
 
 def fetch_announced() -> None:
-    """Have conversations read back of which a message was announced but not delivered (an edit number 0)."""
-    for account_id in waiting.announced(clock.now()):
-        queue.enqueue_once(queue.SYNC, account_id)
+    """Have announced messages looked for that were not delivered and whose next try is due."""
+    for account_id in waiting.due(clock.now()):
+        queue.enqueue_once(queue.ANNOUNCED, account_id)
 
 
 def reconcile() -> None:
-    """Have every connected account's newest conversations read back, for messages whose webhook was lost."""
+    """Have every connected account's newest conversations synced, for messages whose webhook was lost."""
     for account_id in sync.connected():
         queue.enqueue_once(queue.SYNC, account_id)
 

@@ -16,7 +16,9 @@ SPENDERS = {
     Purpose.REFRESH: "refreshes",
     Purpose.ASKED: "people asked for",
     Purpose.CHECK: "checks",
-    Purpose.SYNC: "reading back",
+    Purpose.DAILY: "the daily refresh",
+    Purpose.SYNC: "conversation sync",
+    Purpose.ANNOUNCED: "announced messages",
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -34,7 +35,8 @@ class Health:
     """How an account is. `silent` says that nothing has come for far longer than is usual with it.
 
     `missing` are webhook fields that it was not subscribed to when Meta was last asked, at `checked_at`; `permissions`
-    are those of the `needed` ones that its owner gave, None where nobody has said.
+    are those of the `needed` ones that its owner gave, None where nobody has said. `synced` is the result of the last
+    conversation sync, as ingest/sync.py keeps it.
     """
 
     account: ListedAccount
@@ -44,6 +46,8 @@ class Health:
     token: Life
     permissions: tuple[str, ...] | None
     needed: tuple[str, ...]
+    synced_at: datetime | None = None
+    synced: dict[str, Any] | None = None
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ class Health:
 def of_all(viewer: Viewer) -> list[Health]:
     """Return how the accounts are that the viewer may see; asks nobody but the database."""
     columns = (Account.id, Account.subscription_checked_at, Account.missing_subscriptions, Account.permissions)
-    found = select(*columns, *tokens.COLUMNS)
+    found = select(*columns, Account.synced_at, Account.synced, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
     return [
         Health(
@@ -70,6 +74,8 @@ def of_all(viewer: Viewer) -> list[Health]:
             token=tokens.life(known[account.id]),
             permissions=_given(known[account.id].permissions),
             needed=consent.PERMISSIONS[account.login],
+            synced_at=known[account.id].synced_at,
+            synced=known[account.id].synced,
         )
         for account in listing.accounts(viewer)
     ]

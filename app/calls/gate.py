@@ -48,9 +48,10 @@ def conversations(
     limit: int,
     after: str | None = None,
     messages: int = 0,
+    ids_only: bool = False,
     run_id: str | None = None,
 ) -> ConversationPage:
-    """Return one page of the account's conversations, newest first, each with its newest `messages`.
+    """Return one page of the account's conversations, newest first, each with its newest `messages` or its ID alone.
 
     Raises as `profile` does.
     """
@@ -58,7 +59,7 @@ def conversations(
 
     def ask(credential: Credential, node: str) -> ConversationPage:
         patient = replace(credential, timeout_seconds=PAGE_SECONDS)
-        return client.conversations(patient, node, limit=limit, after=after, messages=messages)
+        return client.conversations(patient, node, limit=limit, after=after, messages=messages, ids_only=ids_only)
 
     return _counted(call, ask)
 

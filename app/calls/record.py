@@ -65,7 +65,8 @@ def settle(noted: Noted, *, http_status: int | None, code: str | None, answer: s
 def summary(answer: Profile | ConversationPage | Me) -> str:
     """Return in a few words what an answer brought, without any name."""
     if isinstance(answer, ConversationPage):
-        return f"{len(answer.threads)} conversations"
+        skipped = f", {len(answer.skipped)} skipped" if answer.skipped else ""
+        return f"{len(answer.threads)} conversations{skipped}"
     if isinstance(answer, Me):
         return "The token works"
     known = {"username": answer.username, "name": answer.name, "picture": answer.picture_url}

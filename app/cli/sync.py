@@ -1,4 +1,4 @@
-"""The door to reading back: `nametag sync`."""
+"""Conversation sync: `nametag sync`."""
 
 import sys
 
@@ -16,17 +16,22 @@ from app.viewer import OPERATOR
 @output.as_json
 @output.in_app
 def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
-    """Read conversations and their newest messages from the Conversations API; exit 1 when it ended early."""
+    """Sync conversations and their newest messages from the Conversations API; exit 1 when incomplete."""
     account = listing.by_ig_id(OPERATOR, ig_account_id)
     synced = syncing.account(account.id, limit=limit)
     if as_json:
         output.show(synced)
     else:
         output.say(
-            f"{synced.conversations} conversations read with {synced.calls} calls: "
+            f"{synced.conversations} conversations synced with {synced.calls} calls: "
             f"{synced.messages} new messages, {synced.names} new names."
         )
-        if synced.reason:
-            output.say(f"It ended early: {synced.reason}.")
+        if synced.skipped:
+            output.say(f"{len(synced.skipped)} skipped:")
+            heads = ("WHAT", "ID", "CONVERSATION", "REASON")
+            rows = ((each.kind, each.id, each.conversation, each.reason) for each in synced.skipped)
+            output.table(heads, rows, empty="")
+        if not synced.complete:
+            output.say(f"Incomplete: {synced.reason}. What was read is stored. Run the command again later.")
     if not synced.complete:
         sys.exit(output.FAILED)

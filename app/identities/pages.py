@@ -1,21 +1,26 @@
-"""Conversation pages, one after another; in smaller pieces where Meta cannot give a page whole."""
+"""Read conversation pages one after another, around a conversation that Meta can't return.
+
+A single conversation can fail every page that it is on, and large pages can take too long. Smaller pages find it; its
+ID alone, which Meta still returns, brings the cursor of the next one.
+"""
 
 from dataclasses import dataclass
 
 from app.calls import gate
-from app.instagram.answers import ConversationPage
-from app.instagram.errors import CallFailed, Scope
+from app.identities import unreadable
+from app.instagram.answers import ConversationPage, Skipped
+from app.instagram.errors import CallFailed, Reason, Scope, bad_answer
 from app.models.identity import Purpose
 
-SIZES = (50, 10, 3, 1)  # one conversation can spoil a page, and large ones take too long (instagram-platform.md 8)
-_SHRINK = ("1", "timeout")
+SIZES = (50, 10, 3, 1)
+_OF_ONE_CONVERSATION = (Reason.TEMPORARY, Reason.TIMEOUT)  # the other failures at size 1 are the network's
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads an account's conversations, newest first; `calls` are those made, `after` says where the next page begins.
+    """Reads an account's conversations, newest first; `calls` are those made, `after` is the cursor of the next page.
 
-    With `messages` each conversation tells that many of its newest.
+    With `messages`, each conversation comes with that many of its newest. `size` is that of the next page.
     """
 
     account_id: int
@@ -23,24 +28,71 @@ class Reader:
     messages: int = 0
     run_id: str | None = None
     after: str | None = None
-    calls: int = 0
     size: int = SIZES[0]
+    calls: int = 0
+    _unreadable_follows: bool = False
+    _listed: ConversationPage | None = None  # the next conversation by its ID alone, once pages became that small
 
     def next(self, most: int | None = None) -> ConversationPage:
-        """Return the next page, of at most `most` conversations; raises CallFailed and Exhausted as the gate does."""
-        while True:
-            try:
-                page = self._ask(self.size if most is None else min(self.size, most))
-            except CallFailed as failure:
-                smaller = next((size for size in SIZES if size < self.size), None)
-                if smaller is None or not (failure.scope is Scope.NETWORK or failure.code in _SHRINK):
-                    raise
-                self.size = smaller
-            else:
-                self.after = page.after
-                return page
+        """Return the next page, of at most `most` conversations; raises CallFailed and Exhausted as the gate does.
 
-    def _ask(self, limit: int) -> ConversationPage:
+        The page of an unreadable conversation has it in `skipped` and nothing else.
+        """
+        page = None
+        while page is None:
+            limit = self.size if most is None else min(self.size, most)
+            page = self._skipped_known() if limit == 1 else None
+            page = page or self._read(limit)
+        if page.after is not None and page.after == self.after:
+            raise bad_answer("paging")  # or the same page would follow for ever
+        self.after = page.after
+        return page
+
+    def _read(self, limit: int) -> ConversationPage | None:
+        try:
+            page = self._ask(limit)
+        except CallFailed as failure:
+            if failure.scope is not Scope.NETWORK:
+                raise
+            if limit > 1:
+                self._shrink(limit)
+                return None
+            if failure.reason not in _OF_ONE_CONVERSATION:
+                raise
+            return self._skip(self._listed or self._ask(1, ids_only=True), failure.sentence)
+        if self._unreadable_follows:
+            self.size, self._unreadable_follows = 1, False
+        self._listed = None
+        return page
+
+    def _shrink(self, limit: int) -> None:
+        """Make the next page end before the first conversation that is known to be unreadable, else smaller."""
+        known = unreadable.of(self.account_id)
+        listed = self._ask(limit, ids_only=True).threads if known else ()
+        ahead = next((place for place, each in enumerate(listed) if each.ig_conversation_id in known), None)
+        self.size = next(size for size in SIZES if size < limit) if ahead is None else max(ahead, 1)
+        self._unreadable_follows = bool(ahead)
+        if ahead is None and self.size == 1:
+            # Before one more page fails: five failures in a row would stop every call of the account.
+            self._listed = self._ask(1, ids_only=True)
+
+    def _skipped_known(self) -> ConversationPage | None:
+        known = unreadable.of(self.account_id)
+        listed = self._ask(1, ids_only=True) if known else None
+        if listed is None or not {each.ig_conversation_id for each in listed.threads} & known:
+            return None
+        return self._skip(listed, "Meta could not return it lately")
+
+    def _skip(self, listed: ConversationPage, reason: str) -> ConversationPage:
+        skipped = [
+            Skipped("conversation", each.ig_conversation_id, each.ig_conversation_id, reason) for each in listed.threads
+        ]
+        for each in listed.threads:
+            unreadable.remember(self.account_id, each.ig_conversation_id)
+        self.size, self._listed = SIZES[0], None
+        return ConversationPage((), listed.after, listed.usage, tuple(skipped))
+
+    def _ask(self, limit: int, *, ids_only: bool = False) -> ConversationPage:
         self.calls += 1
         return gate.conversations(
             self.account_id,
@@ -48,5 +100,6 @@ class Reader:
             limit=limit,
             after=self.after,
             messages=self.messages,
+            ids_only=ids_only,
             run_id=self.run_id,
         )

@@ -26,7 +26,8 @@ ASKED_BY = {
     Purpose.REFRESH: "Refresh identities",
     Purpose.DAILY: "Daily refresh",
     Purpose.CHECK: "A check",
-    Purpose.SYNC: "Reading back",
+    Purpose.SYNC: "Conversation sync",
+    Purpose.ANNOUNCED: "An announced message",
 }
 SOURCES = {
     Source.CONVERSATIONS: "Conversations API",

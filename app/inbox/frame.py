@@ -22,7 +22,9 @@ SPENDERS = {
     Purpose.ASKED: "Asked for here",
     Purpose.BACKFILL: "Backfill",
     Purpose.REFRESH: "Refresh",
-    Purpose.SYNC: "Reading back",
+    Purpose.DAILY: "Daily refresh",
+    Purpose.SYNC: "Conversation sync",
+    Purpose.ANNOUNCED: "Announced messages",
     Purpose.CHECK: "Checks",
 }
 

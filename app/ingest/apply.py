@@ -100,8 +100,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
         standing = _standing(tx, sent, participant).one()
     mid_digest = digest(sent.mid)
     if standing.id is not None:
-        if standing.kind == Kind.UNSUPPORTED and sent.kind is not Kind.UNSUPPORTED:
-            _complete(tx, account.id, standing, sent)
+        _complete(tx, account.id, standing, sent, read_back=read_back)
         return False
     if standing.forgotten_at is not None and sent.sent_at <= standing.forgotten_at:
         return False
@@ -141,13 +140,34 @@ def _standing(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
     return tx.execute(rows.STANDING, of_message | {"ig_account_id": sent.ig_account_id})
 
 
-def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent) -> None:
-    """Put the content where only a placeholder was: reading back tells less of a message than its delivery."""
-    tx.execute(update(Message).where(Message.id == known.id).values(kind=sent.kind, **_content(sent)))
+def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent, *, read_back: bool) -> None:
+    """Replace a message's content where this version of it is richer; an edited text and an unsent message stay."""
+    if known.kind == Kind.UNSENT or (read_back and known.kind != Kind.UNSUPPORTED):
+        return  # the Conversations API knows less of a message than its delivery
+    found = select(Message.kind, Message.text, Message.attachments, Message.context, Message.edit_number)
+    message = tx.execute(found.where(Message.id == known.id).with_for_update()).one()
+    content = _content(sent)
+    if _richness(sent.kind, content) <= _richness(message.kind, message._asdict()):
+        return
+    if message.edit_number is not None:
+        content["text"] = message.text
+    tx.execute(update(Message).where(Message.id == known.id).values(kind=sent.kind, **content))
     newest = and_(Conversation.id == known.conversation_id, Conversation.last_message_mid == sent.mid)
-    summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(sent)}
+    summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(content["text"])}
     tx.execute(update(Conversation).where(newest).values(**summary))
     tx.touch(account_id)
+
+
+def _richness(kind: str, content: dict[str, Any]) -> int:
+    """Return how many facts a version of a message holds: its kind, its text, each value of attachments and context."""
+    values = [content[name] for name in ("text", "attachments", "context")]
+    return int(kind != Kind.UNSUPPORTED) + sum(map(_facts, values))
+
+
+def _facts(value: Any) -> int:
+    if isinstance(value, dict | list):
+        return sum(map(_facts, value.values() if isinstance(value, dict) else value))
+    return int(value not in (None, "", Kind.UNSUPPORTED))
 
 
 def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
@@ -169,7 +189,7 @@ def _conversation(
         "last_message_at": sent.sent_at,
         "last_message_mid": sent.mid,
         "last_message_kind": sent.kind,
-        "last_message_preview": _preview(sent),
+        "last_message_preview": _preview(sent.text),
         "last_message_outgoing": outgoing,
     }
 
@@ -195,8 +215,8 @@ def _content(sent: MessageSent) -> dict[str, Any]:
     }
 
 
-def _preview(sent: MessageSent) -> str | None:
-    return shorten(sent.text, PREVIEW_CHARACTERS) if sent.text else None
+def _preview(text: str | None) -> str | None:
+    return shorten(text, PREVIEW_CHARACTERS) if text else None
 
 
 def _kept(attachment: dict[str, Any]) -> dict[str, Any]:

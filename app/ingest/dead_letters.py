@@ -18,6 +18,7 @@ from app.models.user import Action
 from app.viewer import Role, Viewer
 
 KEPT = timedelta(days=30)
+UNRESOLVED = "unresolved"  # the reason of a message that was announced and never came
 BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what it was
 
 
@@ -60,10 +61,12 @@ def newest(viewer: Viewer, *, limit: int = 50) -> list[DeadLetter]:
     return list(db.session.scalars(found))
 
 
-def count(viewer: Viewer) -> int:
-    """Return how many dead letters the viewer may see."""
+def count(viewer: Viewer, *, reason: str | None = None) -> int:
+    """Return how many dead letters the viewer may see, of one reason or of all."""
     viewer.require(Role.OPS)
     found = select(func.count()).select_from(DeadLetter)
+    if reason is not None:
+        found = found.where(DeadLetter.reason == reason)
     if viewer.account_ids is not None:
         found = found.where(DeadLetter.account_id.in_(viewer.account_ids))
     return db.session.execute(found).scalar_one()

@@ -13,8 +13,16 @@ from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import forgotten
-from app.ingest import waiting
-from app.instagram.events import Effect, Kind, MessageEdited, MessageSeen, MessageUnsent, ReactionChanged
+from app.ingest import dead_letters, waiting
+from app.instagram.events import (
+    Effect,
+    Kind,
+    MessageAnnounced,
+    MessageEdited,
+    MessageSeen,
+    MessageUnsent,
+    ReactionChanged,
+)
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.text import shorten
 
@@ -43,7 +51,11 @@ def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
 def catch_up(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
     """Apply what waited for a message that is there now."""
     for effect in waiting.take(tx, account_id, mid_digest):
-        happened(tx, account_id, effect, at=at)
+        if isinstance(effect, MessageAnnounced):
+            listed = (DeadLetter.mid_digest == mid_digest, DeadLetter.reason == dead_letters.UNRESOLVED)
+            tx.execute(delete(DeadLetter).where(DeadLetter.account_id == account_id, *listed))
+        else:
+            happened(tx, account_id, effect, at=at)
 
 
 def settle_met() -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete
 
-from app import audit
+from app import audit, clock
 from app.db import transaction
-from app.ingest import dead_letters, receive
+from app.ingest import dead_letters, receive, waiting
 from app.instagram import webhook
 from app.instagram.webhook import UnreadableBodyError
 from app.models.inbox import DeadLetter
@@ -36,9 +36,9 @@ def everything(viewer: Viewer) -> Replayed:
 
 
 def _replay(viewer: Viewer, letters: Iterable[DeadLetter]) -> Replayed:
-    kept = [(letter.id, letter.account_id, letter.raw, letter.received_at) for letter in letters]
+    kept = [(each.id, each.account_id, each.raw, each.received_at, _announced(each)) for each in letters]
     landed = 0
-    for letter_id, account_id, raw, received_at in kept:
+    for letter_id, account_id, raw, received_at, mid_digest in kept:
         try:
             items = webhook.parse(raw, received_at=received_at)
         except UnreadableBodyError:
@@ -47,5 +47,11 @@ def _replay(viewer: Viewer, letters: Iterable[DeadLetter]) -> Replayed:
             with transaction.write() as tx:
                 tx.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
                 audit.note(tx, viewer, Action.LETTER_REPLAYED, f"letter {letter_id}", account_id=account_id)
+                if account_id is not None and mid_digest is not None:
+                    waiting.start_over(tx, account_id, mid_digest, at=clock.now())
             landed += 1
     return Replayed(landed, len(kept) - landed)
+
+
+def _announced(letter: DeadLetter) -> bytes | None:
+    return letter.mid_digest if letter.reason == dead_letters.UNRESOLVED else None

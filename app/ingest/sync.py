@@ -1,29 +1,31 @@
-"""Reading back: conversations and their newest messages through the Conversations API, merged with what was delivered.
+"""Conversation sync: read conversations and their newest messages, and merge them with what was delivered.
 
 Finds messages whose webhook was lost, brings the history of a newly connected account, and keeps the usernames that
-are seen on the way. A message that cannot be read is no proof of an unsend (instagram-platform.md 8).
+it sees. What can't be read is skipped and reported with its ID. A message that cannot be read is no proof of an unsend
+(instagram-platform.md 8).
 """
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.errors import Exhausted, NotFound
+from app.errors import Exhausted, NotFound, Unavailable
 from app.identities import sighting
-from app.identities.pages import Reader
+from app.identities.pages import SIZES, Reader
 from app.identities.sighting import Sighting
 from app.ingest import apply
-from app.ingest.apply import Addressee, MisaddressedError
-from app.instagram.answers import ConversationPage, ReadMessage, Thread
+from app.ingest.apply import MisaddressedError, RepeatedError
+from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
 from app.instagram.errors import CallFailed
-from app.instagram.events import Kind, MessageSent
+from app.instagram.events import MessageSent
+from app.instagram.messaging import kind_of
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
 from app.text import clean_message, clean_name
@@ -31,39 +33,45 @@ from app.text import clean_message, clean_name
 logger = logging.getLogger(__name__)
 
 MESSAGES = 20  # details of older ones are refused
+UNCHANGED = SIZES[0]  # conversations in a row without a new message, after which the older ones have none either
+KEPT_IDS = 20  # of skipped elements, for logs and the account's page
+NO_CONTACT = "It has no contact, or more than one"
+MISADDRESSED = "It names other parties than its conversation"
 
 
 @dataclass(slots=True)
 class Synced:
-    """What reading back brought; `complete` unless Meta or the budget ended it early, and then `reason` says why."""
+    """What a sync brought: `skipped` could not be read; unless `complete`, `reason` says why it ended early."""
 
     conversations: int = 0
     messages: int = 0
     names: int = 0
     calls: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
     complete: bool = True
     reason: str | None = None
 
 
-def account(account_id: int, *, limit: int | None = None, until_known: bool = False) -> Synced:
-    """Read an account's conversations back, newest first: all of them, or `limit`, or `until_known` until a page
-    brings nothing new. Raises NotFound without such an account.
+def account(
+    account_id: int, *, limit: int | None = None, until_known: bool = False, purpose: Purpose = Purpose.SYNC
+) -> Synced:
+    """Sync an account's conversations, newest first: all of them, or `limit`, or `until_known` until nothing new comes.
+
+    A sync's result is logged and kept for the account's page. Raises NotFound without such an account.
     """
     synced = Synced()
     ig_account_id = db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar()
     if ig_account_id is None:
         raise NotFound("account")
-    reader = Reader(account_id, Purpose.SYNC, messages=MESSAGES)
+    reader = Reader(account_id, purpose, messages=MESSAGES)
     try:
-        for page in _pages(reader, synced, limit):
-            new = _merge(account_id, ig_account_id, page, synced)
-            if until_known and not new:
-                break
+        _read(reader, ig_account_id, synced, limit=limit, until_known=until_known)
     except (CallFailed, Exhausted) as stop:
         synced.complete = False
         synced.reason = stop.sentence if isinstance(stop, CallFailed) else stop.reason
-        logger.info("reading back ended early", extra={"account": account_id, "reason": synced.reason})
     synced.calls = reader.calls
+    if purpose is Purpose.SYNC:
+        _report(account_id, synced)
     return synced
 
 
@@ -72,67 +80,111 @@ def connected() -> list[int]:
     return list(db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)))
 
 
-def _pages(reader: Reader, synced: Synced, limit: int | None) -> Iterator[ConversationPage]:
-    while limit is None or synced.conversations < limit:
-        page = reader.next(most=None if limit is None else limit - synced.conversations)
-        yield page
-        synced.conversations += len(page.threads)
-        if page.after is None:
+def _read(reader: Reader, ig_account_id: str, synced: Synced, *, limit: int | None, until_known: bool) -> None:
+    listed = unchanged = 0
+    while limit is None or listed < limit:
+        page = reader.next(most=None if limit is None else limit - listed)
+        new = _merge(reader.account_id, ig_account_id, page, synced)
+        listed += page.listed
+        unchanged = 0 if new else unchanged + page.listed
+        if page.after is None or (until_known and unchanged >= UNCHANGED):
             return
+
+
+def _report(account_id: int, synced: Synced) -> None:
+    if synced.skipped:
+        ids = [each.id or each.conversation for each in synced.skipped[:KEPT_IDS]]
+        told = {"account": account_id, "skipped": len(synced.skipped), "ids": ids}
+        logger.warning("elements skipped by the conversation sync", extra=told)
+    if not synced.complete:
+        logger.warning("conversation sync incomplete", extra={"account": account_id, "reason": synced.reason})
+    result = update(Account).where(Account.id == account_id).values(synced_at=clock.now(), synced=_kept(synced))
+    with transaction.write() as tx:
+        tx.execute(result)
+
+
+def _kept(synced: Synced) -> dict[str, Any]:
+    return {
+        "conversations": synced.conversations,
+        "messages": synced.messages,
+        "skipped": len(synced.skipped),
+        "skipped_ids": [each.id or each.conversation for each in synced.skipped[:KEPT_IDS]],
+        "reason": synced.reason,
+    }
 
 
 def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: Synced) -> bool:
     """Write one page; returns whether it brought a message that was not known."""
     before = _messages(account_id)
-    with transaction.write() as tx:
-        addressee = apply.addressee(tx, ig_account_id)
-        if addressee is None:
-            raise NotFound("account")
-        for thread in page.threads:
-            _thread(tx, addressee, ig_account_id, thread, synced)
+    synced.skipped += page.skipped
+    for thread in page.threads:
+        try:
+            _merge_one(ig_account_id, thread, synced)
+        except (NotFound, Unavailable):
+            raise
+        except Exception as error:
+            logger.exception("a conversation could not be stored")
+            synced.skipped.append(_skipped(thread, f"Nametag failed on it: {type(error).__name__}"))
     new = _messages(account_id) - before
     synced.messages += new
     return new > 0
 
 
-def _thread(tx: Tx, addressee: Addressee, ig_account_id: str, thread: Thread, synced: Synced) -> None:
-    others = [person for person in thread.participants if person[0] not in addressee.own_ids]
-    if len(others) != 1:
-        return  # a group, or nobody whom we could tell from the account
-    for place, message in enumerate(reversed(thread.messages)):
-        # Their times are whole seconds; a microsecond each keeps those of one second in the order they were told.
-        sent_at = message.sent_at + timedelta(microseconds=place)
-        try:
-            apply.event(tx, addressee, _event(ig_account_id, message, sent_at), read_back=True)
-        except MisaddressedError:
-            logger.info("a message read back names other parties than its conversation")
-    [(ig_participant_id, username)] = others
-    if username and thread.messages:
-        seen = Sighting(
-            ig_participant_id,
-            username=clean_name(username),
-            name=None,
-            picture_url=None,
-            source=Source.CONVERSATIONS,
-            at=clock.now(),
-        )
-        synced.names += sighting.record(tx, addressee.id, seen)
+def _merge_one(ig_account_id: str, thread: Thread, synced: Synced) -> None:
+    try:
+        found = _stored(ig_account_id, thread)
+    except RepeatedError:  # a delivery stored one of its messages at the same moment
+        found = _stored(ig_account_id, thread)
+    synced.conversations += found.conversations
+    synced.names += found.names
+    synced.skipped += found.skipped
 
 
-def _event(ig_account_id: str, message: ReadMessage, sent_at: datetime) -> MessageSent:
+def _stored(ig_account_id: str, thread: Thread) -> Synced:
+    with transaction.write() as tx:
+        addressee = apply.addressee(tx, ig_account_id)
+        if addressee is None:
+            raise NotFound("account")
+        others = [person for person in thread.participants if person[0] not in addressee.own_ids]
+        if len(others) != 1:
+            return Synced(skipped=[_skipped(thread, NO_CONTACT)])
+        found = Synced(conversations=1)
+        for place, message in enumerate(reversed(thread.messages)):
+            # Their times are whole seconds; a microsecond each keeps those of one second in the order they were sent.
+            sent = _event(ig_account_id, message, place)
+            try:
+                apply.event(tx, addressee, sent, read_back=True)
+            except MisaddressedError:
+                found.skipped.append(Skipped("message", message.mid, thread.ig_conversation_id, MISADDRESSED))
+        found.names = _named(tx, addressee.id, thread, *others[0])
+        return found
+
+
+def _named(tx: Tx, account_id: int, thread: Thread, ig_participant_id: str, username: str | None) -> int:
+    if not username or not thread.messages:
+        return 0
+    at = clock.now()
+    seen = Sighting(ig_participant_id, clean_name(username), None, None, source=Source.CONVERSATIONS, at=at)
+    return int(sighting.record(tx, account_id, seen))
+
+
+def _event(ig_account_id: str, message: ReadMessage, place: int) -> MessageSent:
     words = clean_message(message.text) if message.text else None
-    kind = Kind.TEXT if words else message.attachments[0].kind if message.attachments else Kind.UNSUPPORTED
     return MessageSent(
         ig_account_id=ig_account_id,
         ig_sender_id=message.ig_sender_id,
         ig_recipient_id=message.ig_recipient_id,
-        sent_at=sent_at,
+        sent_at=message.sent_at + timedelta(microseconds=place),
         mid=message.mid,
-        kind=kind,
+        kind=kind_of(words, message.attachments, message.context),
         text=words,
         attachments=message.attachments,
-        context={"reply_to": {"mid": message.reply_to_mid}} if message.reply_to_mid else {},
+        context=message.context,
     )
+
+
+def _skipped(thread: Thread, reason: str) -> Skipped:
+    return Skipped("conversation", thread.ig_conversation_id, thread.ig_conversation_id, reason)
 
 
 def _messages(account_id: int) -> int:

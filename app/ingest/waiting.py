@@ -1,20 +1,22 @@
 """Effects that came before their message: kept until it comes, so that the order of arrival does not matter."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy import Row, bindparam, delete, exists, select, update
 
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import events
-from app.instagram.events import Effect, MessageUnsent
+from app.instagram.events import Effect, MessageAnnounced, MessageUnsent
 from app.models.inbox import Message, WaitingEffect
 
-READ_BACK_AFTER, READ_BACK_UNTIL = timedelta(seconds=5), timedelta(seconds=65)
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))  # before each try, from the last
+CLAIMED = timedelta(minutes=10)  # longer than a try takes; a worker that dies leaves the message to the next one
 KEPT = timedelta(days=30)  # a message that has not come by then will not come
 _CLASSES: dict[str, type[Effect]] = {
     kind.__name__: kind
@@ -26,21 +28,24 @@ _CLASSES: dict[str, type[Effect]] = {
         events.MessageSeen,
     )
 }
-_UNSENT, _ANNOUNCED = MessageUnsent.__name__, events.MessageAnnounced.__name__
+_UNSENT, _ANNOUNCED = MessageUnsent.__name__, MessageAnnounced.__name__
 
+_DUE = (WaitingEffect.id, WaitingEffect.effect, WaitingEffect.tries, WaitingEffect.received_at)
 _OF_MESSAGE = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.effect).where(
     WaitingEffect.account_id == bindparam("account_id"), WaitingEffect.mid_digest == bindparam("mid_digest")
 )
 
 
 def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
-    """Keep an effect until its message comes; of a message that was taken back, nothing but that is kept."""
+    """Keep an effect until its message comes; of an unsent message only that, and one announcement of a message."""
     mid_digest = digest(effect.mid)
     of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
     if isinstance(effect, MessageUnsent):
         tx.execute(delete(WaitingEffect).where(*of_message, WaitingEffect.kind != _UNSENT))
-    elif tx.execute(select(WaitingEffect.id).where(*of_message, WaitingEffect.kind == _UNSENT)).first():
-        return
+    else:
+        kept_kinds = set(tx.execute(select(WaitingEffect.kind).where(*of_message)).scalars())
+        if _UNSENT in kept_kinds or (isinstance(effect, MessageAnnounced) and _ANNOUNCED in kept_kinds):
+            return
     kept = _packed(effect)
     told = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
     insert = tx.insert(WaitingEffect).values(
@@ -50,6 +55,7 @@ def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
         effect=kept,
         digest=digest(told),
         received_at=at,
+        next_try_at=at + PAUSES[0] if isinstance(effect, MessageAnnounced) else None,
     )
     tx.execute(insert.on_conflict_do_nothing(index_elements=["digest"]))
 
@@ -71,11 +77,34 @@ def met() -> list[tuple[int, bytes]]:
     return [(row.account_id, row.mid_digest) for row in db.session.execute(found)]
 
 
-def announced(now: datetime) -> list[int]:
-    """Return the accounts of which a message was announced that has not come within seconds: it is to be read back."""
-    recent = WaitingEffect.received_at.between(now - READ_BACK_UNTIL, now - READ_BACK_AFTER)
-    found = select(WaitingEffect.account_id).where(WaitingEffect.kind == _ANNOUNCED, recent).distinct()
+def due(now: datetime) -> list[int]:
+    """Return the accounts with announced messages that have not come and are to be looked for now."""
+    found = select(WaitingEffect.account_id).where(WaitingEffect.next_try_at <= now).distinct()
     return list(db.session.scalars(found))
+
+
+def claim(tx: Tx, account_id: int, *, at: datetime) -> list[int]:
+    """Return the IDs of an account's announced messages that are due; for ten minutes nothing else looks for them."""
+    of_account = (WaitingEffect.account_id == account_id, WaitingEffect.next_try_at <= at)
+    claimed = update(WaitingEffect).where(*of_account).values(next_try_at=at + CLAIMED).returning(WaitingEffect.id)
+    return list(tx.execute(claimed).scalars())
+
+
+def remaining(tx: Tx, claimed: list[int]) -> Sequence[Row[Any]]:
+    """Return those of the claimed messages that still have not come: id, effect, tries, received_at."""
+    return tx.execute(select(*_DUE).where(WaitingEffect.id.in_(claimed))).all()
+
+
+def try_at(tx: Tx, waiting_id: int, at: datetime | None, *, tries: int) -> None:
+    """Set when an announced message is looked for next (aware UTC); None gives it up."""
+    tx.execute(update(WaitingEffect).where(WaitingEffect.id == waiting_id).values(next_try_at=at, tries=tries))
+
+
+def start_over(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
+    """Look for an announced message that was given up as often as for a new one."""
+    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
+    again = update(WaitingEffect).where(*of_message, WaitingEffect.kind == _ANNOUNCED)
+    tx.execute(again.values(next_try_at=at, tries=0))
 
 
 def purge(tx: Tx, now: datetime) -> int:

@@ -22,7 +22,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """One message as the Conversations API tells it: no quick reply, no ad, and of shares nothing but that they are."""
+    """One message as the Conversations API returns it: no quick reply, no ad, and shares often without content.
+
+    `context` has the shape of a webhook's: `reply_to` with the `mid` or the `story` that the message refers to.
+    """
 
     mid: str
     sent_at: datetime
@@ -30,7 +33,7 @@ class ReadMessage:
     ig_recipient_id: str
     text: str | None
     attachments: tuple[Attachment, ...]
-    reply_to_mid: str | None
+    context: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,21 @@ class Thread:
     """
 
     ig_conversation_id: str
-    updated_at: datetime | None
     participants: tuple[tuple[str, str | None], ...]
     messages: tuple[ReadMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """One element of a page that could not be read. `kind` is "conversation", "participant" or "message".
+
+    `id` is its own ID, None where Meta sent none; `conversation` is the ID of the conversation that it is part of.
+    """
+
+    kind: str
+    id: str | None
+    conversation: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,12 @@ class ConversationPage:
     threads: tuple[Thread, ...]
     after: str | None
     usage: Usage
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def listed(self) -> int:
+        """How many conversations of the list the page covers, read and skipped."""
+        return len(self.threads) + sum(each.kind == "conversation" for each in self.skipped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from app import clock
 from app.instagram import errors, reading, strict, usage, wire
@@ -14,7 +15,7 @@ from app.instagram.wire import Answer
 from app.text import storable
 
 PROFILE_FIELDS = ("name", "username", "profile_pic")
-CONVERSATION_FIELDS = ("id", "updated_time", "participants")
+CONVERSATION_FIELDS = ("id", "participants")  # no updated_time: Meta refuses some lists for its cost
 MESSAGE_FIELDS = "id,created_time,from,to,message,attachments,shares{link},story,reply_to,is_unsupported"
 ME_FIELDS = ("id", "user_id", "username", "account_type")
 PAGE_FIELDS = ("id", "instagram_business_account{id,username}")
@@ -50,21 +51,19 @@ def conversations(
     limit: int,
     after: str | None = None,
     messages: int = 0,
+    ids_only: bool = False,
 ) -> ConversationPage:
-    """Return one page of an account's conversations with their newest `messages` (instagram-platform.md 8).
+    """Return one page of an account's conversations with their newest `messages`, or their IDs alone.
 
     `node` is "me" for Instagram Login, the Page's id for Facebook Login. Meta's own `next` link is never followed: it
-    carries the token. Raises CallFailed.
+    carries the token. Elements that can't be read are in `skipped`. Raises CallFailed.
     """
     nested = (f"messages.limit({messages}){{{MESSAGE_FIELDS}}}",) if messages else ()
-    fields = (*CONVERSATION_FIELDS, *nested)
+    fields = ("id",) if ids_only else (*CONVERSATION_FIELDS, *nested)
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
-    return ConversationPage(
-        threads=tuple(reading.thread(each) for each in strict.items(body, "data")),
-        after=_after(body),
-        usage=usage.read(answer.headers, now=clock.now()),
-    )
+    threads, skipped = reading.conversations(body)
+    return ConversationPage(threads, _after(body), usage.read(answer.headers, now=clock.now()), skipped)
 
 
 def me(credential: Credential) -> Me:
@@ -194,7 +193,17 @@ def _asked(
 
 def _after(body: Mapping[str, Any]) -> str | None:
     paging = strict.mapping(body, "paging")
-    return strict.required(strict.mapping(paging, "cursors"), "after") if strict.text(paging, "next") else None
+    following = strict.text(paging, "next")
+    if not following:
+        return None
+    return strict.text(strict.mapping(paging, "cursors"), "after") or _after_in(following)
+
+
+def _after_in(following: str) -> str:
+    try:
+        return parse_qs(urlsplit(following).query)["after"][0]
+    except (ValueError, KeyError):
+        raise errors.bad_answer("paging") from None
 
 
 def _raw(body: Mapping[str, Any], token: str) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def event(ig_account_id: str, value: object, *, received_at: datetime) -> Event:
 
 
 def ig_id(value: object) -> str | None:
-    """Return an id of Meta's as the string it is, also where it comes as a number; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    """Return an ID of Meta as a string, also where it is a number below 2^63; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63:
         value = str(value)
     return value if isinstance(value, str) and IG_ID.fullmatch(value) else None
 
@@ -88,7 +88,7 @@ def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     words = text.clean_message(body) if isinstance(body, str) and body else None
     attachments = _attachments(message.get("attachments"))
     context = {name: message[name] for name in CONTEXT if isinstance(message.get(name), dict)}
-    kind = _kind(words, attachments, context)
+    kind = kind_of(words, attachments, context)
     return MessageSent(ig_account_id, sender, recipient, at, mid, kind, words, attachments, context)
 
 
@@ -164,7 +164,8 @@ _READERS: dict[str, Callable[[str, dict[str, Any], datetime], Event]] = {
 }
 
 
-def _kind(words: str | None, attachments: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
+def kind_of(words: str | None, attachments: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
+    """Return what a message is, from its text, its attachments and what it refers to."""
     if "story" in context.get("reply_to", {}):
         return Kind.STORY_REPLY
     if words is not None:

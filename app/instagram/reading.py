@@ -1,56 +1,117 @@
-"""What the Conversations API tells of conversations and messages (instagram-platform.md 8)."""
+"""Parse conversations and messages of the Conversations API. One element that can't be read never costs the others.
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+https://developers.facebook.com/docs/messenger-platform/instagram/features/conversation
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from app.instagram import strict
-from app.instagram.answers import ReadMessage, Thread
+from app.instagram.answers import ReadMessage, Skipped, Thread
+from app.instagram.errors import CallFailed, bad_answer
 from app.instagram.events import Attachment, Kind
+from app.instagram.messaging import ig_id
 
 URL_CHARACTERS = 4_000
+UNREADABLE = "It has no ID, or a field of another type than Meta documents"
 _MEDIA = {"image_data": Kind.IMAGE, "video_data": Kind.VIDEO, "generic_template": Kind.TEMPLATE}
 
+Element = TypeVar("Element")
 
-def thread(item: Mapping[str, Any]) -> Thread:
-    """Return one conversation of a page; raises CallFailed for one that is not as documented."""
-    participants, messages = strict.mapping(item, "participants"), strict.mapping(item, "messages")
-    people = strict.items(participants, "data") if participants else []
-    told = strict.items(messages, "data") if messages else []
-    return Thread(
-        ig_conversation_id=strict.required(item, "id"),
-        updated_at=strict.time(item, "updated_time"),
-        participants=tuple((strict.required(each, "id"), strict.text(each, "username")) for each in people),
-        messages=tuple(message for each in told if (message := _message(each)) is not None),
-    )
+
+def conversations(body: Mapping[str, Any]) -> tuple[tuple[Thread, ...], tuple[Skipped, ...]]:
+    """Return the conversations of a page, and what of it could not be read; raises CallFailed without a list."""
+    skipped: list[Skipped] = []
+    threads = _readable("conversation", strict.values(body, "data"), lambda item: _thread(item, skipped), None, skipped)
+    return tuple(threads), tuple(skipped)
+
+
+def _readable(
+    kind: str,
+    found: list[Any],
+    read: Callable[[Mapping[str, Any]], Element],
+    ig_conversation_id: str | None,
+    skipped: list[Skipped],
+) -> list[Element]:
+    readable = []
+    for item in found:
+        try:
+            readable.append(read(strict.obj(item)))
+        except CallFailed:
+            own_id = _id_if_any(item)
+            skipped.append(Skipped(kind, own_id, ig_conversation_id or own_id, UNREADABLE))
+    return readable
+
+
+def _id_if_any(item: Any) -> str | None:
+    try:
+        return strict.identifier(strict.obj(item), "id")
+    except CallFailed:
+        return None
+
+
+def _thread(item: Mapping[str, Any], skipped: list[Skipped]) -> Thread:
+    ig_conversation_id = strict.identifier(item, "id")
+    participants, messages = _listed(item, "participants"), _listed(item, "messages")
+    people = _readable("participant", participants, _participant, ig_conversation_id, skipped)
+    told = _readable("message", messages, _message, ig_conversation_id, skipped)
+    return Thread(ig_conversation_id, tuple(people), tuple(message for message in told if message is not None))
+
+
+def _listed(item: Mapping[str, Any], name: str) -> list[Any]:
+    holder = strict.mapping(item, name)
+    return strict.values(holder, "data") if holder else []
+
+
+def _participant(item: Mapping[str, Any]) -> tuple[str, str | None]:
+    return _ig_id(item), strict.text(item, "username")
 
 
 def _message(item: Mapping[str, Any]) -> ReadMessage | None:
-    sender, recipients = strict.mapping(item, "from"), strict.mapping(item, "to")
-    to = strict.items(recipients, "data") if recipients else []
-    sent_at = strict.time(item, "created_time")
-    if not sender or len(to) != 1 or sent_at is None:
-        return None  # only the twenty newest have details, and a group is no conversation of ours
+    sender, to = strict.mapping(item, "from"), _listed(item, "to")
+    if (not sender and not to) or len(to) > 1:
+        return None  # only the twenty newest have details, and groups are not supported
     return ReadMessage(
-        mid=strict.required(item, "id"),
-        sent_at=sent_at,
-        ig_sender_id=strict.required(sender, "id"),
-        ig_recipient_id=strict.required(to[0], "id"),
+        mid=strict.identifier(item, "id"),
+        sent_at=strict.time(item, "created_time"),
+        ig_sender_id=_ig_id(sender),
+        ig_recipient_id=_ig_id(strict.obj(to[0] if to else None)),
         text=strict.text(item, "message") or None,
         attachments=tuple(_attachments(item)),
-        reply_to_mid=strict.text(strict.mapping(item, "reply_to"), "mid"),
+        context=_context(item),
     )
 
 
+def _ig_id(holder: Mapping[str, Any]) -> str:
+    found = ig_id(holder.get("id"))
+    if found is None:
+        raise bad_answer("types")
+    return found
+
+
 def _attachments(item: Mapping[str, Any]) -> Iterator[Attachment]:
-    attached, shares = strict.mapping(item, "attachments"), strict.mapping(item, "shares")
-    for each in strict.items(attached, "data") if attached else []:
+    attached, shares, story = _listed(item, "attachments"), _listed(item, "shares"), strict.mapping(item, "story")
+    for each in map(strict.obj, attached):
         kind = next((kind for name, kind in _MEDIA.items() if name in each), None)
         media = strict.mapping(each, "image_data") or strict.mapping(each, "video_data")
         yield Attachment(kind or Kind.FILE, _url(strict.text(media, "url") or strict.text(each, "file_url")))
-    for each in strict.items(shares, "data") if shares else []:
+    for each in map(strict.obj, shares):
         yield Attachment(Kind.SHARE, _url(strict.text(each, "link")))
-    if story := strict.mapping(item, "story"):
-        yield Attachment(Kind.STORY, _url(next((each for each in story.values() if isinstance(each, str)), None)))
+    if mention := strict.mapping(story, "mention"):
+        yield Attachment(Kind.STORY_MENTION, _url(strict.text(mention, "link")))
+    elif story and "reply_to" not in story:
+        yield Attachment(Kind.STORY, _url(strict.text(story, "link")))
+
+
+def _context(item: Mapping[str, Any]) -> dict[str, Any]:
+    answered = strict.mapping(item, "reply_to")
+    story = strict.mapping(strict.mapping(item, "story"), "reply_to")
+    of_story = _present({"url": _url(strict.text(story, "link")), "id": _id_if_any(story)})
+    return _present({"reply_to": _present({"mid": strict.text(answered, "mid"), "story": of_story})})
+
+
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _url(url: str | None) -> str | None:

@@ -3,11 +3,14 @@
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from app.instagram.errors import bad_answer
 from app.text import storable
+
+NUMBERS = 2**63  # IDs that are numbers are smaller
+ID_CHARACTERS = 512
 
 
 def parse(body: bytes) -> dict[str, Any] | None:
@@ -25,6 +28,21 @@ def mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict | None):
         raise bad_answer("types")
     return value or {}
+
+
+def obj(value: Any) -> Mapping[str, Any]:
+    """Return `value` as the object that it must be; raises CallFailed for another type."""
+    if not isinstance(value, dict):
+        raise bad_answer("types")
+    return value
+
+
+def values(holder: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the elements of a list, whatever each is; raises CallFailed when it is absent or of another type."""
+    value = holder.get(name)
+    if not isinstance(value, list):
+        raise bad_answer("types")
+    return value
 
 
 def items(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -51,13 +69,28 @@ def required(holder: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def time(holder: Mapping[str, Any], name: str) -> datetime | None:
-    """Return the aware time in a field, written as `2026-03-10T09:20:05+0000`, or None; raises CallFailed."""
-    value = text(holder, name)
+def identifier(holder: Mapping[str, Any], name: str) -> str:
+    """Return the ID of a conversation or message, as a string also where it is a number; raises CallFailed."""
+    value = holder.get(name)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < NUMBERS:
+        return str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS:
+        raise bad_answer("types")
+    return storable(value)
+
+
+def time(holder: Mapping[str, Any], name: str) -> datetime:
+    """Return the aware time in a field, such as `2026-03-10T09:20:05+0000`, with or without a fraction of a second.
+
+    Raises CallFailed when it is absent or has no time zone.
+    """
     try:
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S%z") if value else None
+        value = datetime.fromisoformat(required(holder, name))
     except ValueError:
         raise bad_answer("types") from None
+    if value.tzinfo is None:
+        raise bad_answer("types")
+    return value.astimezone(UTC)
 
 
 def _refuse(constant: str) -> NoReturn:

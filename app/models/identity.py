@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     ASKED = "asked"
     CHECK = "check"
     SYNC = "sync"
+    ANNOUNCED = "announced"
 
 
 class Identity(Model):

@@ -30,6 +30,7 @@ class Account(Model):
     """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type.
 
     `token_at` is when its token came, `token_tried_at` and `token_problem` tell of the last try to refresh it.
+    `synced` is the result of the last conversation sync: counts, IDs of skipped elements, and why it ended early.
     """
 
     __tablename__ = "accounts"
@@ -55,6 +56,8 @@ class Account(Model):
     subscription_checked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     missing_subscriptions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     passed_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    synced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    synced: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Conversation(Model):
@@ -132,13 +135,22 @@ class Message(Model):
 
 
 class WaitingEffect(Model):
-    """Something that happened to a message before the message itself arrived."""
+    """Something that happened to a message before the message itself arrived.
+
+    Of an announced message, `tries` counts the syncs that did not find it, and `next_try_at` is None after the last.
+    """
 
     __tablename__ = "waiting_effects"
     __table_args__ = (
         UniqueConstraint("digest"),
         Index("ix_waiting_effects_message", "account_id", "mid_digest"),
         Index("ix_waiting_effects_received_at", "received_at"),
+        Index(
+            "ix_waiting_effects_due",
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -148,6 +160,8 @@ class WaitingEffect(Model):
     effect: Mapped[dict[str, Any]] = mapped_column(JSON)
     digest: Mapped[bytes] = mapped_column(Digest)
     received_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    next_try_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class DeadLetter(Model):

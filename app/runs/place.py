@@ -4,9 +4,12 @@ Cursors die when their conversation goes and are not to be stored (instagram-pla
 planned anew from the ledger.
 """
 
+import json
 import logging
+from dataclasses import asdict, dataclass
 
 from app import redis_client
+from app.identities.pages import SIZES
 from app.redis_client import RedisAway
 
 logger = logging.getLogger(__name__)
@@ -15,24 +18,45 @@ LIFE_SECONDS = 300  # over the end of a turn, a killed worker and a short pause
 CURSOR_CHARACTERS = 4_000
 
 
-def keep(run_id: str, after: str | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The cursor `after` which the next page begins, that page's `size`, and the conversations read in smaller pages
+    since the last page of full size.
+    """
+
+    after: str
+    size: int = SIZES[0]
+    read: int = 0
+
+
+def keep(run_id: str, kept: Place | None) -> None:
     """Remember where a run's next page begins, or forget it; never raises."""
     try:
-        if after and len(after) <= CURSOR_CHARACTERS:
-            redis_client.client().set(_key(run_id), after, ex=LIFE_SECONDS)
+        if kept and len(kept.after) <= CURSOR_CHARACTERS:
+            redis_client.client().set(_key(run_id), json.dumps(asdict(kept)), ex=LIFE_SECONDS)
         else:
             redis_client.client().delete(_key(run_id))
     except RedisAway:
         logger.info("a place was not kept; Redis is away", extra={"run": run_id})
 
 
-def of(run_id: str) -> str | None:
+def of(run_id: str) -> Place | None:
     """Return where a run's next page begins, None when that is not known (any more)."""
     try:
         kept = redis_client.client().get(_key(run_id))
     except RedisAway:
         return None
-    return kept.decode(errors="replace") if isinstance(kept, bytes) else None
+    return _read(kept) if isinstance(kept, bytes) else None
+
+
+def _read(kept: bytes) -> Place | None:
+    try:
+        match json.loads(kept):
+            case {"after": str(after), "size": int(size), "read": int(read)} if 0 < size <= SIZES[0] and read >= 0:
+                return Place(after, size, read)
+    except ValueError:
+        pass
+    return None
 
 
 def _key(run_id: str) -> str:

@@ -13,7 +13,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
 from app.identities import sighting
-from app.identities.pages import Reader
+from app.identities.pages import SIZES, Reader
 from app.identities.resolve import PAUSE
 from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
@@ -22,6 +22,7 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
 from app.runs.ledger import Lease, Settled
+from app.runs.place import Place
 from app.text import clean_name
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,14 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     when no call may be made now, LeaseLostError when the run is somebody else's.
     """
     run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
-    left, after = run.sweep_pages - run.swept_pages, place.of(lease.run_id)
-    if left > 0 and run.swept_pages and after is None:
+    left, begun = run.sweep_pages - run.swept_pages, place.of(lease.run_id)
+    if left > 0 and run.swept_pages and begun is None:
         left = _planned_anew(lease, run)
     if left <= 0:
         return 0
-    reader = Reader(lease.account_id, purpose, run_id=lease.run_id, after=after)
+    reader = Reader(lease.account_id, purpose, run_id=lease.run_id)
+    if begun:
+        reader.after, reader.size = begun.after, begun.size
     try:
         page = reader.next()
     except CallFailed as failure:
@@ -52,11 +55,26 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         # Pages cannot be read, or the place is gone: the others are asked for alone.
         logger.info("the sweep ends early", extra={"code": failure.code})
-        _move_on(lease, pages=left, calls=reader.calls, after=None)
+        _move_on(lease, pages=left, calls=reader.calls, following=None)
         return reader.calls
+    if page.skipped:
+        skipped = [each.conversation for each in page.skipped]
+        logger.warning("elements of conversations skipped", extra={"account": lease.account_id, "ids": skipped})
     _settle(lease, list(_seen(lease.account_id, page)))
-    _move_on(lease, pages=1 if page.after else left, calls=reader.calls, after=page.after)
+    following, pages = _following(reader, page, begun)
+    _move_on(lease, pages=pages if following else left, calls=reader.calls, following=following)
     return reader.calls
+
+
+def _following(reader: Reader, page: ConversationPage, begun: Place | None) -> tuple[Place | None, int]:
+    """Return where the next page begins, and how many pages were read: smaller ones add up to one of full size."""
+    if page.after is None:
+        return None, 0
+    whole = reader.calls == 1 and (begun is None or begun.size == SIZES[0])
+    read = (begun.read if begun else 0) + page.listed
+    if whole or read >= SIZES[0]:
+        return Place(page.after, reader.size), 1
+    return Place(page.after, reader.size, read), 0
 
 
 def _planned_anew(lease: Lease, run: Row[int, int, int]) -> int:
@@ -105,7 +123,7 @@ def _settle_some(lease: Lease, seen: list[Sighting], open_: set[str]) -> None:
         ledger.fenced(tx, lease, swept_people=Run.swept_people + len(named))
 
 
-def _move_on(lease: Lease, *, pages: int, calls: int, after: str | None) -> None:
+def _move_on(lease: Lease, *, pages: int, calls: int, following: Place | None) -> None:
     with transaction.write() as tx:
         ledger.fenced(
             tx,
@@ -114,4 +132,4 @@ def _move_on(lease: Lease, *, pages: int, calls: int, after: str | None) -> None
             calls=Run.calls + calls,
             lease_until=clock.now() + ledger.LEASE,
         )
-    place.keep(lease.run_id, after)
+    place.keep(lease.run_id, following)

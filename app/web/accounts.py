@@ -71,12 +71,12 @@ def check(ig_account_id: str) -> Response:
 
 @blueprint.post("/<ig_account_id>/sync")
 def sync(ig_account_id: str) -> Response:
-    """Read an account's conversations back, by a worker."""
+    """Have a worker sync an account's conversations; the result is shown on the page."""
     viewer = session.viewer()
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     asked = queue.enqueue_once(queue.SYNC, account.id)
-    words = "Reading conversations back." if asked else "Redis is away; try again in a minute."
+    words = "Syncing conversations." if asked else "Can't reach Redis. Sync not started. Try again in a minute."
     return page.done(HOME, events=page.toast(words, bad=not asked))
 
 

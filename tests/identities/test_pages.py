@@ -1,14 +1,41 @@
 """Reading conversation pages in turn, whole or in pieces."""
 
 import pytest
+from flask import Flask
 
+from app import clock, settings
+from app.calls import breaker
 from app.identities.pages import Reader
 from app.instagram.errors import CallFailed
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, LEA, RUI, a_sandbox_account
+from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account
+from tests.instagram.graph import Graph, always, answer
+
+PEOPLE = (LEA, CAMILLE, RUI, SHY, GHOST)  # the last one wrote last and is listed first
+
+
+def thread_of(person: str) -> str:
+    return f"t_{MAISON_LUNE}_{person}"
+
+
+def spoil(meta: Sandbox, *people: str) -> None:
+    """Have Meta answer code 1 to every page that has the conversation of one of these people."""
+    for person in people:
+        meta.pull("PATCH", f"conversations/{person}", error="1")
+
+
+def read_all(reader: Reader) -> tuple[list[str], list[str | None]]:
+    """Return the IDs of the conversations that were read, and of those that were skipped."""
+    found, skipped = list[str](), list[str | None]()
+    while True:
+        page = reader.next()
+        found += [each.ig_conversation_id for each in page.threads]
+        skipped += [each.id for each in page.skipped]
+        if page.after is None:
+            return found, skipped
 
 
 @pytest.fixture
@@ -37,7 +64,73 @@ def test_a_page_that_fails_in_every_size_is_given_up(reader: Reader, meta: Sandb
     meta.post("faults", mode="1", call="conversations")
     with pytest.raises(CallFailed):
         reader.next()
-    assert reader.calls == 4
+    assert reader.calls == 4  # the fourth asks for the ID alone: a fifth failure would stop the account's calls
+
+
+@pytest.fixture
+def crowded(meta: Sandbox) -> Reader:
+    account: Account = a_sandbox_account()
+    for person in PEOPLE:
+        meta.post("send", person=person, text="Bonjour")
+    return Reader(account.id, Purpose.SYNC)
+
+
+def test_a_conversation_that_meta_cannot_return_is_skipped_and_the_rest_is_read(crowded: Reader, meta: Sandbox) -> None:
+    spoil(meta, RUI)
+    found, skipped = read_all(crowded)
+    assert found == [thread_of(person) for person in (GHOST, SHY, CAMILLE, LEA)]
+    assert skipped == [thread_of(RUI)]
+    assert crowded.size == 50
+    assert [row.code for row in noted()] == ["1", "1", "1", None, None, None, "1", None, None]
+
+
+def test_a_conversation_that_was_unreadable_before_is_found_with_fewer_calls(crowded: Reader, meta: Sandbox) -> None:
+    spoil(meta, RUI)
+    before = read_all(crowded)
+    again = Reader(crowded.account_id, Purpose.SYNC)
+    assert read_all(again) == before
+    assert (crowded.calls, again.calls) == (9, 5)
+
+
+def test_what_was_unreadable_costs_nothing_once_meta_returns_it_again(crowded: Reader, meta: Sandbox) -> None:
+    spoil(meta, RUI)
+    read_all(crowded)
+    meta.pull("PATCH", f"conversations/{RUI}", error=None)
+    again = Reader(crowded.account_id, Purpose.SYNC)
+    found, skipped = read_all(again)
+    assert (len(found), skipped, again.calls) == (5, [], 1)
+
+
+def test_unreadable_conversations_at_both_ends_stop_no_other_call_of_the_account(
+    crowded: Reader, meta: Sandbox
+) -> None:
+    spoil(meta, GHOST, LEA)
+    found, skipped = read_all(crowded)
+    assert (len(found), skipped) == (3, [thread_of(GHOST), thread_of(LEA)])
+    assert breaker.closed_at(crowded.account_id) <= clock.now()
+
+
+def test_large_pages_that_are_refused_are_read_in_smaller_ones_without_their_times(
+    crowded: Reader, meta: Sandbox
+) -> None:
+    meta.pull("PATCH", "settings", largest_page=10, updated_time=False)
+    found, skipped = read_all(crowded)
+    assert (len(found), skipped, crowded.calls) == (5, [], 2)
+
+
+def test_an_empty_page_without_cursors_is_not_the_end(crowded: Reader, meta: Sandbox) -> None:
+    meta.pull("PATCH", "settings", sparse_pages=True)
+    assert len(read_all(crowded)[0]) == 5
+
+
+def test_a_page_that_leads_to_itself_ends_the_reading(app: Flask) -> None:
+    paging = {"cursors": {"after": "QVFIUm"}, "next": "https://graph.instagram.com/?after=QVFIUm"}
+    account: Account = a_sandbox_account()
+    with Graph(always(answer({"data": [], "paging": paging}))) as graph, settings.using(graph_instagram_url=graph.url):
+        reader = Reader(account.id, Purpose.SYNC)
+        assert reader.next().after == "QVFIUm"
+        with pytest.raises(CallFailed):
+            reader.next()
 
 
 def test_a_refusal_that_a_smaller_page_would_not_change_is_not_repeated(reader: Reader, meta: Sandbox) -> None:

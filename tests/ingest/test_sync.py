@@ -1,6 +1,8 @@
-"""Reading back against the sandbox: history comes, losses are found, nothing is doubled, names come along."""
+"""Conversation sync against the sandbox: history comes, losses are found, nothing is doubled, names come along."""
 
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,13 +13,14 @@ from app import clock, queue
 from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
-from app.ingest import receive, sync, waiting
+from app.db.transaction import Tx
+from app.ingest import apply, receive, sync
+from app.ingest.apply import Addressee
 from app.ingest.sync import Synced
-from app.instagram.events import Kind
+from app.instagram.events import Kind, MessageSent
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation, Message
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
 from tests.cast import (
@@ -89,6 +92,53 @@ def test_a_delivery_completes_what_was_read_without_content(account: Account, me
     assert db.session.scalars(select(Conversation.last_message_kind)).one() == Kind.SHARE
 
 
+SHARE = [{"type": "ig_post", "payload": {"title": "Spring drop", "url": "https://lookaside.fbsbx.com/?asset_id=8"}}]
+
+
+@pytest.mark.parametrize(
+    ("synced", "text", "delivered", "kept"),
+    [
+        ({"shares": {"data": [{"id": "1"}]}}, None, {"attachments": SHARE}, "Spring drop"),
+        ({"message": "Size 38"}, "Size 38", {"quick_reply": {"payload": "SIZE_38"}}, "SIZE_38"),
+        ({"message": "Love it"}, "Love it", {"reply_to": {"story": {"url": "https://a/1"}}}, "https://a/1"),
+    ],
+)
+def test_a_delivery_replaces_what_was_synced_with_less(
+    account: Account, meta: Sandbox, synced: dict[str, Any], text: str | None, delivered: dict[str, Any], kept: str
+) -> None:
+    [mid] = wrote(meta, text="")
+    meta.pull("PATCH", f"conversations/{LEA}", message=synced)
+    sync.account(account.id)
+    body = a_delivery(a_message_event(LEA, text, mid=mid, **delivered))
+    for _ in range(2):  # the second one changes nothing
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        db.session.rollback()
+        message = db.session.scalars(select(Message)).one()
+        assert kept in json.dumps([message.attachments, message.context])
+        assert db.session.scalars(select(Conversation.last_message_kind)).one() == message.kind
+    before = (message.kind, message.text, message.attachments, message.context)
+    sync.account(account.id)
+    db.session.rollback()
+    message = db.session.scalars(select(Message)).one()
+    assert (message.kind, message.text, message.attachments, message.context) == before
+
+
+def test_a_richer_delivery_leaves_an_edited_text_and_an_unsent_message_alone(account: Account, meta: Sandbox) -> None:
+    [edited, unsent] = wrote(meta, times=2)
+    sync.account(account.id)
+    richer = [a_message_event(LEA, "Bonjour", mid=mid, reply_to={"mid": "m"}) for mid in (edited, unsent)]
+    changes: list[dict[str, Any]] = [
+        {"message_edit": {"mid": edited, "text": "Bonsoir", "num_edit": 1}},
+        {"message": {"mid": unsent, "is_deleted": True}},
+    ]
+    parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}}
+    for body in (a_delivery(*(parties | each for each in changes)), a_delivery(*richer)):
+        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    db.session.rollback()
+    found = {each.mid: (each.kind, each.text, each.context) for each in db.session.scalars(select(Message))}
+    assert found == {edited: (Kind.TEXT, "Bonsoir", {"reply_to": {"mid": "m"}}), unsent: (Kind.UNSENT, None, None)}
+
+
 def test_history_from_before_the_connection_is_not_unread(meta: Sandbox, app: Flask) -> None:
     account = a_sandbox_account(connected_at=clock.now() + timedelta(minutes=1))
     wrote(meta)
@@ -119,8 +169,116 @@ def test_pages_follow_each_other_and_end_where_nothing_is_new(account: Account, 
         wrote(meta, person)
     assert sync.account(account.id).calls == 2
     assert count(Conversation) == 60
-    assert sync.account(account.id, until_known=True) == Synced(conversations=0, calls=1)
+    assert sync.account(account.id, until_known=True) == Synced(conversations=50, calls=1)
     assert sync.account(account.id, limit=5) == Synced(conversations=5, calls=1)
+
+
+def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_message_behind_it(
+    account: Account, meta: Sandbox
+) -> None:
+    for person in (LEA, RUI, CAMILLE):
+        wrote(meta, person)
+    sync.account(account.id)
+    [lost] = wrote(meta, LEA, "lost")
+    [mid] = wrote(meta, CAMILLE, "delivered")
+    body = a_delivery(a_message_event(CAMILLE, "delivered", mid=mid))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    synced = sync.account(account.id, until_known=True)
+    assert (synced.conversations, synced.messages, synced.complete) == (2, 1, True)
+    [skipped] = synced.skipped
+    assert (skipped.kind, skipped.id) == ("conversation", f"t_{MAISON_LUNE}_{RUI}")
+    assert db.session.scalars(select(Message.text).where(Message.mid == lost)).one() == "lost"
+
+
+@pytest.mark.parametrize(
+    ("odd", "kinds", "messages"),
+    [
+        ({"participants": [{"id": RUI}, {"username": "noid"}]}, ["participant"], 3),
+        ({"participants": [{"username": "gone.user"}, {"id": MAISON_LUNE}]}, ["participant", "conversation"], 2),
+        ({"participants": [{"id": int(RUI)}, {"id": int(MAISON_LUNE)}]}, [], 3),
+        ({"participants": [{"id": RUI}, {"id": "77"}, {"id": MAISON_LUNE}]}, ["conversation"], 2),
+        ({"message": {"from": {"username": "gone.user"}}}, ["message"], 2),
+        ({"message": {"from": {"id": int(RUI)}, "to": {"data": [{"id": int(MAISON_LUNE)}]}}}, [], 3),
+        ({"message": {"from": {"id": "5"}, "to": {"data": [{"id": "6"}]}}}, ["message"], 2),
+        ({"message": {"created_time": "2026-03-10T09:20:05.250+0000"}}, [], 3),
+        ({"message": {"created_time": None}}, ["message"], 2),
+    ],
+)
+def test_one_odd_element_costs_nothing_but_itself(
+    account: Account, meta: Sandbox, odd: dict[str, Any], kinds: list[str], messages: int
+) -> None:
+    for person in (LEA, RUI, CAMILLE):
+        wrote(meta, person)
+    meta.pull("PATCH", f"conversations/{RUI}", **odd)
+    synced = sync.account(account.id)
+    assert ([each.kind for each in synced.skipped], synced.messages, synced.complete) == (kinds, messages, True)
+    assert {each.conversation for each in synced.skipped} <= {f"t_{MAISON_LUNE}_{RUI}"}
+    assert synced.conversations == 3 - kinds.count("conversation")
+
+
+def test_a_conversation_that_cannot_be_stored_costs_nothing_but_itself(
+    account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person in (LEA, RUI):
+        wrote(meta, person)
+    as_ever = apply.event
+
+    def failing(tx: Tx, addressee: Addressee, event: MessageSent, **known: Any) -> bool:
+        if event.ig_sender_id == RUI:
+            raise ValueError("a fault in our code")
+        return as_ever(tx, addressee, event, **known)
+
+    monkeypatch.setattr(apply, "event", failing)
+    synced = sync.account(account.id)
+    assert (synced.conversations, [each.id for each in synced.skipped]) == (1, [f"t_{MAISON_LUNE}_{RUI}"])
+    assert (count(Message), synced.complete) == (1, True)
+
+
+def test_a_message_that_a_delivery_stores_at_the_same_moment_is_stored_once(
+    account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote(meta)
+    as_ever, lost = apply.event, iter([True])
+
+    def racing(tx: Tx, addressee: Addressee, event: MessageSent, **known: Any) -> bool:
+        if next(lost, False):
+            raise apply.RepeatedError
+        return as_ever(tx, addressee, event, **known)
+
+    monkeypatch.setattr(apply, "event", racing)
+    assert sync.account(account.id) == Synced(conversations=1, messages=1, names=1, calls=1)
+
+
+def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, meta: Sandbox) -> None:
+    for person in (LEA, RUI):
+        wrote(meta, person)
+    meta.pull("PATCH", f"conversations/{RUI}", participants=[])
+    sync.account(account.id)
+    kept = db.session.execute(select(Account.synced_at, Account.synced)).one()
+    assert kept.synced_at > clock.now() - timedelta(minutes=1)
+    skipped = {"skipped": 1, "skipped_ids": [f"t_{MAISON_LUNE}_{RUI}"]}
+    assert kept.synced == {"conversations": 1, "messages": 1, "reason": None} | skipped
+    meta.post("faults", mode="190")
+    sync.account(account.id)
+    db.session.rollback()
+    assert "reconnect" in (db.session.scalars(select(Account.synced)).one() or {})["reason"]
+
+
+def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:
+    story = {"link": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=13", "id": "18050000000001002"}
+    wrote(meta, LEA, "Love this colour")
+    meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
+    wrote(meta, RUI, "")
+    meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
+    sync.account(account.id)
+    reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
+    assert (reply.kind, reply.text, reply.attachments) == (Kind.STORY_REPLY, "Love this colour", None)
+    assert reply.context == {"reply_to": {"story": {"url": story["link"], "id": story["id"]}}}
+    assert (mention.kind, mention.attachments) == (
+        Kind.STORY_MENTION,
+        [{"kind": "story_mention", "url": story["link"]}],
+    )
 
 
 def test_a_page_that_meta_cannot_give_is_asked_for_in_smaller_ones(account: Account, meta: Sandbox) -> None:
@@ -143,19 +301,6 @@ def test_what_cannot_be_read_ends_early_and_says_why(account: Account, meta: San
 def test_connecting_an_account_asks_for_its_history(meta: Sandbox, redis: Redis, app: Flask) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="IGAAsandboxMaisonLune0123456789")
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC].queue}") == 1
-
-
-def test_an_announced_message_is_read_back(account: Account, meta: Sandbox, hands: Hands) -> None:
-    [mid] = wrote(meta)
-    edit_zero = {"sender": {"id": LEA}, "message_edit": {"mid": mid, "num_edit": 0}}
-    body = a_delivery(edit_zero)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
-    assert waiting.announced(hands.now()) == []
-    hands.forward(seconds=10)
-    assert waiting.announced(hands.now()) == [account.id]
-    sync.account(account.id, until_known=True)
-    assert db.session.scalars(select(Message.mid)).one() == mid
-    assert waiting.announced(hands.now()) == []
 
 
 def test_an_account_that_is_not_there_is_not_found(app: Flask) -> None:

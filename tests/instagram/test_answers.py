@@ -13,7 +13,7 @@ from app.instagram.usage import UNSAID
     "answer",
     [
         Profile("1", "lea.moreau", None, None, {}, UNSAID),
-        Thread("t1", None, ()),
+        Thread("t1", ()),
         ConversationPage((), None, UNSAID),
         Me("1", None, None, None, None, UNSAID),
     ],

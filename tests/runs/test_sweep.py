@@ -176,6 +176,25 @@ def test_pages_that_cannot_be_read_leave_everyone_to_be_asked_for_alone(
     assert {who for who, each in identities().items() if each.username} == {LEA, RUI}
 
 
+def test_a_conversation_that_meta_cannot_return_costs_the_others_of_its_page_nothing(
+    account: Account, meta: Sandbox
+) -> None:
+    crowd = a_crowd_wrote(meta, 4)
+    everybody_wrote(meta, RUI)
+    crowd_after = [LEA, SHY]
+    everybody_wrote(meta, *crowd_after)
+    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    run_id = started(account)
+    execute.run_slice(run_id)
+    sources = {who: each.username_source for who, each in identities().items()}
+    assert sources.pop(RUI) == Source.PROFILE
+    assert sources == dict.fromkeys([*crowd, *crowd_after], Source.CONVERSATIONS)
+    run = run_of(run_id)
+    assert (run.state, run.resolved, run.swept_people) == (RunState.DONE, 7, 6)
+    assert [row.call for row in noted()].count("profile") == 1
+    assert [row.call for row in noted()].count("conversations") == 9
+
+
 def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA, RUI)
     meta.post("faults", mode="190", call="conversations", count=1)

@@ -68,8 +68,21 @@ def test_what_is_missing_is_said(ops: FlaskClient) -> None:
     assert "Missing: message_edit, standby" in page
 
 
-def test_reading_back_is_asked_of_a_worker(ops: FlaskClient, redis: Redis) -> None:
-    assert "Reading conversations back." in click(ops, f"/accounts/{MAISON_LUNE}/sync").headers["HX-Trigger"]
+def test_the_result_of_the_last_sync_is_shown_with_what_it_skipped_and_why_it_ended(ops: FlaskClient) -> None:
+    assert "None yet" in ops.get("/accounts").text
+    result = {"conversations": 5, "messages": 12, "skipped": 3, "skipped_ids": ["<t_3>", None], "reason": None}
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(synced_at=clock.now(), synced=result))
+    page = ops.get("/accounts").text
+    assert "5 conversations, 12 new messages · 3 skipped: &lt;t_3&gt;, without ID, …" in page
+    assert "Incomplete" not in page
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(synced=result | {"reason": "Instagram has a temporary problem"}))
+    assert "Incomplete: Instagram has a temporary problem" in ops.get("/accounts").text
+
+
+def test_a_sync_is_asked_of_a_worker(ops: FlaskClient, redis: Redis) -> None:
+    assert "Syncing conversations." in click(ops, f"/accounts/{MAISON_LUNE}/sync").headers["HX-Trigger"]
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC].queue}") == 1
     assert click(ops, "/accounts/1/sync").status_code == 404
 
@@ -77,7 +90,7 @@ def test_reading_back_is_asked_of_a_worker(ops: FlaskClient, redis: Redis) -> No
 def test_agents_look_only(app: Flask) -> None:
     an_account()
     agent = signed_in(app, Role.AGENT)
-    assert "Read conversations back" not in agent.get("/accounts").text
+    assert "Sync conversations" not in agent.get("/accounts").text
     assert click(agent, f"/accounts/{MAISON_LUNE}/sync").status_code == 403
 
 

@@ -1,0 +1,37 @@
+"""Remember which conversations Meta could not return, so that the next reads find them with fewer calls.
+
+In Redis for a day and nowhere else: what is forgotten is found again by shrinking pages.
+"""
+
+import logging
+
+from app import redis_client
+from app.redis_client import RedisAway
+
+logger = logging.getLogger(__name__)
+
+LIFE_SECONDS = 86_400
+
+
+def remember(account_id: int, ig_conversation_id: str) -> None:
+    """Remember a conversation that could not be read; never raises."""
+    try:
+        with redis_client.client().pipeline() as pipeline:
+            pipeline.sadd(_key(account_id), ig_conversation_id)
+            pipeline.expire(_key(account_id), LIFE_SECONDS)
+            pipeline.execute()
+    except RedisAway:
+        logger.info("unreadable conversation not remembered: Redis is unavailable", extra={"account": account_id})
+
+
+def of(account_id: int) -> frozenset[str]:
+    """Return the IDs of an account's conversations that could not be read lately."""
+    try:
+        kept = redis_client.client().smembers(_key(account_id))
+    except RedisAway:
+        return frozenset()
+    return frozenset(each.decode(errors="replace") for each in kept if isinstance(each, bytes))
+
+
+def _key(account_id: int) -> str:
+    return f"nametag:unreadable:{account_id}"

@@ -1,0 +1,164 @@
+"""Announced messages: looked for a few times with growing pauses, within a small share, then listed as unresolved."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from redis import Redis
+from sqlalchemy import select
+
+from app import doctor, queue, settings, ticker
+from app.db import transaction
+from app.db.engine import db
+from app.doctor import Level
+from app.ingest import announced, dead_letters, receive, replay, waiting
+from app.ingest.replay import Replayed
+from app.models.identity import Purpose
+from app.models.inbox import Account, Message, WaitingEffect
+from app.viewer import OPERATOR
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+
+
+@pytest.fixture
+def account(meta: Sandbox, hands: Hands) -> Account:
+    return a_sandbox_account()
+
+
+def deliver(*events: dict[str, object]) -> None:
+    body = a_delivery(*events)
+    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+
+
+def announce(mid: str, at: datetime) -> None:
+    edit_zero = {"mid": mid, "num_edit": 0}
+    deliver({"sender": {"id": LEA}, "timestamp": int(at.timestamp() * 1000), "message_edit": edit_zero})
+
+
+def letters() -> list[tuple[str, str]]:
+    db.session.rollback()
+    return [(each.reason, dead_letters.readable(each)) for each in dead_letters.newest(OPERATOR)]
+
+
+def look(account: Account, hands: Hands, **pause: float) -> None:
+    hands.forward(**pause)
+    assert waiting.due(hands.now()) == [account.id]
+    announced.fetch(account.id)
+    assert waiting.due(hands.now()) == []
+
+
+def look_until_given_up(account: Account, hands: Hands) -> None:
+    for pause in waiting.PAUSES:
+        look(account, hands, seconds=pause.total_seconds())
+
+
+def test_an_announced_message_is_found_within_seconds(
+    account: Account, meta: Sandbox, hands: Hands, redis: Redis
+) -> None:
+    [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
+    announce(mid, hands.now())
+    ticker.fetch_announced()
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 0
+    hands.forward(seconds=5)
+    ticker.fetch_announced()
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 1
+    announced.fetch(account.id)
+    assert db.session.scalars(select(Message.mid)).one() == mid
+    assert db.session.scalars(select(WaitingEffect)).all() == []
+    assert [row.purpose for row in noted()] == [Purpose.ANNOUNCED]
+
+
+def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(account: Account, hands: Hands) -> None:
+    announce("m_gone", hands.now())
+    look_until_given_up(account, hands)
+    assert len(noted()) == len(waiting.PAUSES) == 5
+    [(reason, raw)] = letters()
+    assert (reason, "m_gone" in raw) == ("unresolved", True)
+    hands.forward(days=1)
+    assert waiting.due(hands.now()) == []
+    [finding] = [each for each in doctor.examine(OPERATOR) if each.part == "unresolved messages"]
+    assert (finding.level, finding.says[0]) == (Level.WARNING, "1")
+
+
+def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account, hands: Hands) -> None:
+    with settings.using(graph_calls_per_hour=40):
+        for tick in range(120):
+            if tick % 2 == 0:
+                announce(f"m_{tick}", hands.now())
+                announce("m_again", hands.now())
+            hands.forward(seconds=15)
+            if waiting.due(hands.now()):
+                announced.fetch(account.id)
+    assert len(noted()) == 4
+    waits = db.session.scalars(select(WaitingEffect.next_try_at)).all()
+    assert len(waits) == 61
+    assert None not in waits
+
+
+def test_tries_that_could_not_be_made_are_made_after_the_pause(
+    account: Account, meta: Sandbox, hands: Hands, redis: Redis
+) -> None:
+    [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
+    announce(mid, hands.now())
+    meta.post("faults", mode="80002", call="conversations")
+    look(account, hands, seconds=5)
+    for _ in range(8):
+        look(account, hands, minutes=1)
+    assert len(noted()) == 1  # the others were stopped before they were calls
+    meta.pull("DELETE", "faults")
+    redis.flushall()  # the stop is over
+    look(account, hands, minutes=1)
+    assert db.session.scalars(select(Message.mid)).one() == mid
+    assert letters() == []
+
+
+def test_a_message_that_no_try_could_look_for_is_listed_after_a_day(
+    account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    announce("m_gone", hands.now())
+    meta.post("faults", mode="190")
+    look(account, hands, seconds=5)
+    assert letters() == []
+    look(account, hands, days=1)
+    assert [reason for reason, _ in letters()] == ["unresolved"]
+
+
+@pytest.mark.parametrize("how", ["delivered", "synced"])
+def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
+    account: Account, meta: Sandbox, hands: Hands, how: str
+) -> None:
+    [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
+    announce(mid, hands.now())
+    meta.pull("PATCH", f"conversations/{LEA}", participants=[])
+    look_until_given_up(account, hands)
+    assert len(letters()) == 1
+    if how == "delivered":
+        deliver(a_message_event(LEA, "Bonjour", mid=mid))
+    else:
+        meta.pull("PATCH", f"conversations/{LEA}", participants=None)
+        assert replay.everything(OPERATOR) == Replayed(landed=1, stayed=0)
+        look(account, hands, seconds=0)
+    assert letters() == []
+    assert db.session.scalars(select(Message.mid)).one() == mid
+
+
+def test_a_replayed_message_that_is_not_found_again_is_listed_again(account: Account, hands: Hands) -> None:
+    announce("m_gone", hands.now())
+    look_until_given_up(account, hands)
+    replay.everything(OPERATOR)
+    assert letters() == []
+    look(account, hands, seconds=0)
+    for pause in waiting.PAUSES[1:]:
+        look(account, hands, seconds=pause.total_seconds())
+    assert [reason for reason, _ in letters()] == ["unresolved"]
+
+
+def test_two_workers_never_look_for_the_same_message_at_the_same_time(account: Account, hands: Hands) -> None:
+    announce("m", hands.now())
+    hands.forward(seconds=5)
+    with transaction.write() as tx:
+        assert len(waiting.claim(tx, account.id, at=hands.now())) == 1
+        assert waiting.claim(tx, account.id, at=hands.now()) == []
+    hands.at += waiting.CLAIMED + timedelta(seconds=1)  # its worker was killed
+    look(account, hands, seconds=0)
