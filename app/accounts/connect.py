@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from app import audit, clock, queue, text
 from app.accounts import health, listing
 from app.accounts.listing import ListedAccount
-from app.calls import gate
+from app.calls import consent, gate
 from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
@@ -25,7 +25,10 @@ from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
 TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
-_TOKENS_FAULT = (Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE)
+_TOKENS_FAULT = (
+    *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
+    Reason.BAD_ANSWER,  # Meta did answer
+)
 
 
 def add(
@@ -50,10 +53,11 @@ def add(
     viewer.require(Role.ADMIN)
     own = [number for number in (*own_ids, page_id) if number]
     _require_valid(ig_account_id, own, token, login, check=check)
-    me = _whose(ig_account_id, Login(login), token) if check else None
+    found = _reached(ig_account_id, Login(login), token) if check else None
+    me = found.me if found else None
     known = _known(me) | _said(username=text.clean_name(username), ig_page_id=page_id)
     known |= _said(location_id=text.clean_name(location_id))
-    fresh = {"token": Secret.hide(token), "token_expires_at": None, "permissions": None}
+    fresh = _fresh(found) if found else _token(token)
     named = ig_account_id or (me.ig_account_id if me else "")
     account_id = _keep(viewer, named, Login(login), fresh, known, own)
     return _begin(viewer, account_id, named, subscribe=check, history=check and history)
@@ -62,10 +66,7 @@ def add(
 def consented(viewer: Viewer, login: Login, found: Consented) -> ListedAccount:
     """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
     viewer.require(Role.ADMIN)
-    token = found.token
-    granted = None if token.permissions is None else list(token.permissions)
-    fresh = {"token": Secret.hide(token.value), "token_expires_at": token.expires_at, "permissions": granted}
-    account_id = _keep(viewer, found.me.ig_account_id, login, fresh, _known(found.me), ())
+    account_id = _keep(viewer, found.me.ig_account_id, login, _fresh(found), _known(found.me), ())
     return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
@@ -113,20 +114,33 @@ def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, lo
     if not TOKEN.fullmatch(token):
         wrong["token"] = "The token should be one word without spaces."  # noqa: S105 - a sentence
     if login not in set(Login):
-        wrong["login"] = "The login should be instagram or facebook."
+        wrong["login"] = "The login must be instagram, facebook or unified."
     if wrong:
         raise Invalid(wrong)
 
 
-def _whose(ig_account_id: str | None, login: Login, token: str) -> Me:
+def _reached(ig_account_id: str | None, login: Login, token: str) -> Consented:
     try:
-        answer = gate.try_token(login, token)
+        found = consent.reached(login, token, ig_account_id=ig_account_id)
     except CallFailed as failure:
         raise Invalid({"token": sentence(failure)}) from failure
-    if ig_account_id is not None and answer.ig_account_id != ig_account_id:
-        other = f"The token belongs to account {answer.ig_account_id}, not to {ig_account_id}."
-        raise Invalid({"token": other})
-    return answer
+    wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
+    names = ", ".join(each.me.ig_account_id for each in found)
+    if not wanted:
+        raise Invalid({"token": f"The token belongs to account {names}, not to {ig_account_id}."})
+    if len(wanted) > 1:
+        several = f"The token reaches {len(wanted)} accounts: {names}. Enter the professional account ID of one."
+        raise Invalid({"ig_account_id": several})
+    return wanted[0]
+
+
+def _fresh(found: Consented) -> dict[str, Any]:
+    granted = None if found.token.permissions is None else list(found.token.permissions)
+    return _token(found.token.value) | {"token_expires_at": found.token.expires_at, "permissions": granted}
+
+
+def _token(value: str) -> dict[str, Any]:
+    return {"token": Secret.hide(value), "token_expires_at": None, "permissions": None}
 
 
 def _known(me: Me | None) -> dict[str, Any]:

@@ -70,15 +70,16 @@ def me(account_id: int) -> Me:
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
-    answer = _made(
-        Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, _whose(account.login, credential))
-    )
+    answer = _made(Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, credential))
     breaker.proved(account_id, token=account.token)
     return answer
 
 
 def try_token(login: Login, token: str) -> Me:
-    """Return whom a token belongs to that no account has yet; neither counted nor noted. Raises CallFailed."""
+    """Return whom a token of Instagram or Facebook Login belongs to that no account has yet; neither counted nor noted.
+
+    Raises CallFailed.
+    """
     credentials.refuse_inside_transaction()
     return _whose(login, credentials.with_token(login, token))
 
@@ -163,7 +164,10 @@ def _whose(login: Login, credential: Credential) -> Me:
     return client.page(credential) if login is Login.FACEBOOK else client.me(credential)
 
 
-def _own(account: Called, answer: Me) -> Me:
+def _own(account: Called, credential: Credential) -> Me:
+    if account.login is Login.UNIFIED:
+        return client.professional_account(credential, account.ig_account_id)
+    answer = _whose(account.login, credential)
     if answer.ig_account_id != account.ig_account_id:
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "other_account", OTHER_ACCOUNT, http_status=200)
     return answer

@@ -18,7 +18,12 @@ def account() -> None:
 
 @account.command("add")
 @click.option("--ig-account-id", required=True, help="The professional account id, as in a webhook's entry.id.")
-@click.option("--login", type=click.Choice(["instagram", "facebook"]), required=True, help="How it was connected.")
+@click.option(
+    "--login",
+    type=click.Choice(["instagram", "facebook", "unified"]),
+    required=True,
+    help="How it was connected.",
+)
 @click.option("--location-id", help="The location this account belongs to in your systems.")
 @click.option("--username", help="The account's username; Meta's answer is used when this is left out.")
 @click.option("--page-id", help="The Facebook Page's id, for Facebook Login.")

@@ -16,6 +16,7 @@ class Login(StrEnum):
 
     INSTAGRAM = "instagram"
     FACEBOOK = "facebook"
+    UNIFIED = "unified"
 
 
 class AccountState(StrEnum):

@@ -37,7 +37,7 @@ PAGE = {"id": ATELIER_NORD_PAGE, "instagram_business_account": {"id": ATELIER_NO
 
 PERSON = (
     {"code": 100, "message": "(#100) Tried accessing nonexisting field (instagram_business_account)"},
-    "the token of a person",
+    "This is a user access token",
 )
 UNPROVED = ({"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}, "another app's")
 OTHER_HOST = (

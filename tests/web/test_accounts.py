@@ -117,7 +117,7 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
     page = admin.get("/accounts").text
     assert "Connected: " in page
     assert "Healthy" in page
-    assert ("5 of 5" if login == "facebook" else "2 of 2") in page
+    assert ("6 of 6" if login == "facebook" else "2 of 2") in page
 
 
 def test_what_did_not_begin_in_this_browser_connects_nothing(admin: FlaskClient, app: Flask) -> None:
