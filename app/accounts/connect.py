@@ -4,13 +4,15 @@ their state (calls/breaker), the life of their token (tokens) and the time of th
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select, update
 
 from app import audit, clock, queue, text
-from app.accounts import health, listing
+from app.accounts import listing, subscriptions
 from app.accounts.listing import ListedAccount
+from app.accounts.subscriptions import Subscription
 from app.calls import consent, gate
 from app.calls.consent import Consented
 from app.db import transaction
@@ -29,6 +31,14 @@ _TOKENS_FAULT = (
     *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
     Reason.BAD_ANSWER,  # Meta did answer
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found: `problem` is why messages do not arrive, `warning` what else is missing; None where well."""
+
+    problem: str | None = None
+    warning: str | None = None
 
 
 def add(
@@ -70,19 +80,34 @@ def consented(viewer: Viewer, login: Login, found: Consented) -> ListedAccount:
     return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
-def check(viewer: Viewer, ig_account_id: str) -> str | None:
+def check(viewer: Viewer, ig_account_id: str) -> Checked:
     """Ask Meta whether the account's token works and its webhooks are subscribed, and subscribe what is missing.
 
-    Returns None when all is well, else what is wrong. Raises NotFound.
+    Raises NotFound.
     """
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
         gate.me(account.id)
     except CallFailed as failure:
-        return failure.sentence
-    missing = health.mend(account.id)
-    return f"Meta does not deliver {', '.join(missing)}; see to the app's webhooks" if missing else None
+        return Checked(f"{failure.sentence}.")
+    return _checked(subscriptions.check(account.id))
+
+
+def subscription_of(account: ListedAccount) -> Checked:
+    """Return what is wrong with the webhook subscription of an account that was just connected; asks nobody."""
+    if account.subscription_checked_at is None:
+        return Checked(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
+    return _checked(subscriptions.of(account))
+
+
+def _checked(found: Subscription) -> Checked:
+    if found.unknown:
+        says = f"Can't tell whether webhooks are subscribed: {found.unknown}. Check the account again in a minute."
+        return Checked(says)
+    remedy = found.remedy if found.problem else "Check the webhook fields of the app in Meta's App Dashboard."
+    problem = f"{found.error}. {remedy}" if found.error else None
+    return Checked(problem, f"{found.warning}." if found.warning else None)
 
 
 def remove(viewer: Viewer, ig_account_id: str) -> None:
@@ -201,7 +226,7 @@ def _withdraw(tx: Tx, account_id: int) -> None:
 
 def _begin(viewer: Viewer, account_id: int, ig_account_id: str, *, subscribe: bool, history: bool) -> ListedAccount:
     if subscribe:
-        health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
+        subscriptions.check(account_id)  # a new token needs a new subscription; failing is silent otherwise
     if history:
         queue.enqueue_once(queue.SYNC, account_id)
     return listing.by_ig_id(viewer, ig_account_id)
