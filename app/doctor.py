@@ -150,12 +150,12 @@ def _account(found: Health) -> Iterator[Finding]:
 
 
 def _subscription(part: str, found: Health) -> Iterator[Finding]:
-    known, check = found.subscription, f"run `nametag account check {found.account.ig_account_id}`."
+    known, check = found.subscription, f"`nametag account check {found.account.ig_account_id}`."
     if known.error:
-        mend = f"{known.remedy} Then {check}" if known.problem else f"R{check[1:]}"
+        mend = f"{known.remedy} Then run {check}" if known.problem else f"Run {check}"
         yield Finding(part, Level.WRONG, known.error, mend)
     if known.warning:
-        mend = f"Add the field to the app's webhooks at Meta if you need it, then {check}"
+        mend = f"Add the field to the app's webhooks at Meta if you need it, then run {check}"
         yield Finding(part, Level.WARNING, known.warning, mend)
 
 

@@ -31,6 +31,12 @@ _TOKENS_FAULT = (
     *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
     Reason.BAD_ANSWER,  # Meta did answer
 )
+OUTDATED = dict.fromkeys(
+    (
+        *("token_tried_at", "token_problem", "subscription_checked_at", "subscription_problem"),
+        *("missing_subscriptions", "refused_subscriptions"),
+    )
+)  # what was found with an earlier token
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +197,7 @@ def _keep(
         named = {*account.own_ids, *own, known.get("ig_app_scoped_id"), known.get("ig_page_id")}
         account.own_ids = sorted(number for number in named - {ig_account_id} if number)
         connected = {"login": login, "state": AccountState.CONNECTED, "state_reason": None, "token_at": clock.now()}
-        tried = {"token_tried_at": None, "token_problem": None}
-        for column, value in (known | fresh | connected | tried).items():
+        for column, value in (known | fresh | connected | OUTDATED).items():
             setattr(account, column, value)
         tx.session.flush()
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)

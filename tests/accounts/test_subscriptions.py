@@ -243,3 +243,13 @@ def test_a_new_account_whose_webhooks_could_not_be_subscribed_yet_says_so(meta: 
     meta.post("faults", mode="500", call="subscribed_apps")
     added = connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=FACEBOOK_TOKEN, page_id=ATELIER_NORD_PAGE)
     assert "not checked yet" in (connect.subscription_of(added).warning or "")
+
+
+def test_what_was_found_with_an_earlier_token_is_not_said_of_a_new_one(refusing: Sandbox) -> None:
+    account = a_sandbox_account(ATELIER_NORD)
+    subscriptions.check(account.id)
+    refusing.pull("DELETE", "faults")
+    refusing.post("faults", mode="500", call="subscribed_apps")
+    added = connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=FACEBOOK_TOKEN)
+    assert connect.subscription_of(added).problem is None
+    assert "not checked yet" in (connect.subscription_of(added).warning or "")
