@@ -33,8 +33,9 @@ class Called:
 
     @property
     def node(self) -> str:
-        """Whose conversations are read (instagram-platform.md 1)."""
-        return self.ig_page_id or ME if self.login is Login.FACEBOOK else ME
+        """The Graph node of the account: whose conversations are read, and what is subscribed to webhooks."""
+        nodes = {Login.FACEBOOK: self.ig_page_id or ME, Login.UNIFIED: self.ig_account_id}
+        return nodes.get(self.login, ME)
 
 
 def account(account_id: int) -> Called:
@@ -64,9 +65,9 @@ def of(called: Called) -> Credential:
 
 
 def with_token(login: Login, token: str) -> Credential:
-    """Return what calls with this token are made with; Facebook Login proves that they are ours."""
+    """Return what calls with this token are made with; those to Facebook's host are proved to be ours."""
     chosen = settings.current()
-    facebook = login is Login.FACEBOOK
+    facebook = login is not Login.INSTAGRAM
     return Credential(
         host_url=chosen.graph_facebook_url if facebook else chosen.graph_instagram_url,
         version=chosen.graph_api_version,

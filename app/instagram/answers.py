@@ -1,6 +1,6 @@
 """What Graph calls bring back, as frozen dataclasses; None is what Instagram left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -86,3 +86,25 @@ class Me:
     account_type: str | None
     ig_page_id: str | None
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedPage:
+    """A Page that a token reaches; `account` is None for a Page without an Instagram account, `token` if left out."""
+
+    ig_page_id: str
+    account: Me | None
+    token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What `/debug_token` says of a token: `expires_at` is aware UTC, None for a token that does not expire.
+
+    `page_ids` and `ig_account_ids` are the assets that a permission was limited to; empty where it covers them all.
+    """
+
+    permissions: frozenset[str]
+    page_ids: tuple[str, ...]
+    ig_account_ids: tuple[str, ...]
+    expires_at: datetime | None

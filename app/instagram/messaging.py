@@ -21,10 +21,10 @@ from app.instagram.events import (
     ReactionChanged,
     SelfTalk,
 )
+from app.instagram.ids import ig_id
 
 FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
 MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
-IG_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 MID_CHARACTERS = 512
 URL_CHARACTERS = 4_000
 EMOJI_CHARACTERS = 8
@@ -67,13 +67,6 @@ def event(ig_account_id: str, value: object, *, received_at: datetime) -> Event:
     if any(name in value for name in HANDOVERS):
         return _handover(ig_account_id, value, _sane(value.get("timestamp"), received_at))
     raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
-
-
-def ig_id(value: object) -> str | None:
-    """Return an ID of Meta as a string, also where it is a number below 2^63; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63:
-        value = str(value)
-    return value if isinstance(value, str) and IG_ID.fullmatch(value) else None
 
 
 def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:

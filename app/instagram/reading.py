@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from app.instagram import strict
 from app.instagram.answers import ReadMessage, Skipped, Thread
-from app.instagram.errors import CallFailed, bad_answer
+from app.instagram.errors import CallFailed
 from app.instagram.events import Attachment, Kind
-from app.instagram.messaging import ig_id
 
 URL_CHARACTERS = 4_000
 UNREADABLE = "It has no ID, or a field of another type than Meta documents"
@@ -64,7 +63,7 @@ def _listed(item: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _participant(item: Mapping[str, Any]) -> tuple[str, str | None]:
-    return _ig_id(item), strict.text(item, "username")
+    return strict.required_id(item, "id"), strict.text(item, "username")
 
 
 def _message(item: Mapping[str, Any]) -> ReadMessage | None:
@@ -74,19 +73,12 @@ def _message(item: Mapping[str, Any]) -> ReadMessage | None:
     return ReadMessage(
         mid=strict.identifier(item, "id"),
         sent_at=strict.time(item, "created_time"),
-        ig_sender_id=_ig_id(sender),
-        ig_recipient_id=_ig_id(strict.obj(to[0] if to else None)),
+        ig_sender_id=strict.required_id(sender, "id"),
+        ig_recipient_id=strict.required_id(strict.obj(to[0] if to else None), "id"),
         text=strict.text(item, "message") or None,
         attachments=tuple(_attachments(item)),
         context=_context(item),
     )
-
-
-def _ig_id(holder: Mapping[str, Any]) -> str:
-    found = ig_id(holder.get("id"))
-    if found is None:
-        raise bad_answer("types")
-    return found
 
 
 def _attachments(item: Mapping[str, Any]) -> Iterator[Attachment]:

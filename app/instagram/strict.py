@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from app.instagram import ids
 from app.instagram.errors import bad_answer
 from app.text import storable
 
-NUMBERS = 2**63  # IDs that are numbers are smaller
 ID_CHARACTERS = 512
 
 
@@ -69,10 +69,27 @@ def required(holder: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def ig_id(holder: Mapping[str, Any], name: str) -> str | None:
+    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises CallFailed."""
+    value = holder.get(name)
+    found = ids.ig_id(value)
+    if value is not None and found is None:
+        raise bad_answer("types")
+    return found
+
+
+def required_id(holder: Mapping[str, Any], name: str) -> str:
+    """Return the ID in a field that must not be missing; raises CallFailed."""
+    found = ig_id(holder, name)
+    if found is None:
+        raise bad_answer("types")
+    return found
+
+
 def identifier(holder: Mapping[str, Any], name: str) -> str:
     """Return the ID of a conversation or message, as a string also where it is a number; raises CallFailed."""
     value = holder.get(name)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < NUMBERS:
+    if isinstance(value, int) and not isinstance(value, bool) and value in ids.NUMBERS:
         return str(value)
     if not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS:
         raise bad_answer("types")
