@@ -21,6 +21,7 @@ from app.calls import breaker
 from app.db.engine import db
 from app.errors import Exhausted
 from app.instagram.usage import Usage
+from app.labels import label
 from app.models.identity import Lookup, Purpose
 from app.redis_client import RedisAway
 
@@ -87,6 +88,14 @@ class Forecast:
     free_at: datetime
     resets_at: datetime | None
     by_purpose: Mapping[Purpose, int]
+
+    @property
+    def spenders(self) -> tuple[tuple[str, int], ...]:
+        """What the calls of the hour were made for, as (label, calls), most first."""
+        by_label: Counter[str] = Counter()
+        for purpose, calls in self.by_purpose.items():
+            by_label[label(purpose)] += calls
+        return tuple(by_label.most_common())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from app.identities.display import Avatar, DisplayName
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
-from app.models.identity import Identity, StoredAvatar
+from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
 
@@ -49,7 +49,7 @@ class ListedIdentity:
     state: State
     username: str | None
     name: str | None
-    source: str | None
+    source: Source | None
     last_success_at: datetime | None
     last_failure_at: datetime | None
     failure_count: int

@@ -84,22 +84,6 @@ MEANINGS: dict[str, Meaning] = {
 }
 
 
-SHORT = {
-    Reason.CONSENT: "Consent required",
-    Reason.NOT_VISIBLE: "Blocked or gone",
-    Reason.NO_NAME: "Empty answer",
-    Reason.RATE_LIMITED: "Rate limited",
-    Reason.TIMEOUT: "Timeout",
-    Reason.NETWORK: "Not reached",
-    Reason.TEMPORARY: "Instagram’s trouble",
-    Reason.TOKEN: "Bad token",
-    Reason.PERMISSION: "Missing permission",
-    Reason.FIELD: "Refused field",
-    Reason.REFUSED: "Refused",
-    Reason.BAD_ANSWER: "Not understood",
-}
-
-
 def meaning(reason: str, last_error: str | None) -> Meaning:
     """Return what is said of somebody without a name: why the last try failed, also where tries have stopped."""
     if reason != STOPPED or last_error not in MEANINGS:

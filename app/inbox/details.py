@@ -13,16 +13,11 @@ from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason
 from app.instagram.events import Kind
-from app.models.identity import Source
+from app.labels import label
 from app.models.inbox import Message
 from app.viewer import Role, Viewer
 
 REPLY_WINDOW = timedelta(hours=24)
-ORIGINS = {
-    Source.CONVERSATIONS: "Conversations API",
-    Source.PROFILE: "Profile API",
-    Source.LEGACY: "An earlier inbox",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         renamed_from=changes.renamed_from(known.account_id, known.ig_participant_id),
         shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
-        source=ORIGINS.get(source),
+        source=label(source) if source else None,
         fresh=is_fresh(known.last_success_at),
         fresh_until=known.last_success_at and known.last_success_at + FRESH,
         cached_until=clock.now() + timedelta(seconds=cached) if cached else None,

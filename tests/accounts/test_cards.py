@@ -18,7 +18,7 @@ def test_a_card_says_who_spent_the_hour(app: Flask) -> None:
     [card] = cards.of_all(OPERATOR)
     assert card.budget is not None
     assert (card.budget.used, card.initials) == (4, "ML")
-    assert card.spent == (("backfills", 3), ("people who write", 1))
+    assert card.spent == (("Backfill", 3), ("New messages", 1))
 
 
 def test_without_redis_the_budget_is_not_known(app: Flask) -> None:
