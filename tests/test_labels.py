@@ -23,7 +23,7 @@ from tests.web.browsing import signed_in
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(each for each in (ROOT / "app").rglob("*.py") if "sandbox" not in each.parts)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-ENUMS = (*LABELS, events.Kind)  # those whose values templates compare with
+ENUMS: tuple[type[StrEnum], ...] = (*LABELS, events.Kind)  # those whose values templates compare with
 
 # Members that have no place in a dictionary, by the file that holds it.
 LEFT_OUT: dict[str, set[StrEnum]] = {
@@ -48,9 +48,10 @@ def test_a_dictionary_keyed_by_an_enum_has_every_member(path: Path) -> None:
     tree = ast.parse(path.read_text())
     module = importlib.import_module(name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     for node in ast.walk(tree):
-        keys = set(_members(node.keys, module)) if isinstance(node, ast.Dict) else set()
-        for enum in {type(key) for key in keys}:
-            missing = set(enum) - keys - LEFT_OUT.get(name_of(path), set())
+        keys: set[StrEnum] = set(_members(node.keys, module)) if isinstance(node, ast.Dict) else set()
+        enums: set[type[StrEnum]] = {type(key) for key in keys}
+        for enum in enums:
+            missing = {*enum} - keys - LEFT_OUT.get(name_of(path), set())
             assert not missing, f"{name_of(path)}:{getattr(node, 'lineno', 0)} lacks {missing}"
 
 
@@ -58,8 +59,8 @@ def test_a_dictionary_keyed_by_an_enum_has_every_member(path: Path) -> None:
 def test_a_dictionary_of_a_template_keyed_by_an_enum_has_every_member(path: Path) -> None:
     for node in Environment(autoescape=True).parse(path.read_text()).find_all(nodes.Dict):
         keys = {pair.key.value for pair in node.items if isinstance(pair.key, nodes.Const)}
-        for enum in (each for each in ENUMS if len(keys) > 1 and keys <= set(each)):
-            assert not set(enum) - keys - LEFT_OUT.get(name_of(path), set()), f"{name_of(path)}:{node.lineno}"
+        for enum in (each for each in ENUMS if len(keys) > 1 and keys <= {*each}):
+            assert not {*enum} - keys - LEFT_OUT.get(name_of(path), set()), f"{name_of(path)}:{node.lineno}"
 
 
 def test_dictionaries_keyed_by_enums_are_found() -> None:

@@ -69,7 +69,7 @@ def of_all(viewer: Viewer) -> list[Health]:
             checked_at=known[account.id].subscription_checked_at,
             token=tokens.life(known[account.id]),
             permissions=_given(known[account.id].permissions),
-            needed=consent.PERMISSIONS[account.login],
+            needed=consent.PERMISSIONS.get(account.login, ()),
         )
         for account in listing.accounts(viewer)
     ]

@@ -16,6 +16,7 @@ from app.models.inbox import Account, AccountState, Login
 
 ME = "me"
 UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
+NEWER_LOGIN = "A newer version of Nametag connected this account; update Nametag"
 NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
 
 
@@ -51,6 +52,8 @@ def account(account_id: int) -> Called:
 
 def of(called: Called) -> Credential:
     """Return what the account's calls are made with; raises CallFailed, and stops the account, without a token."""
+    if called.login not in set(Login):  # its token must not go to the wrong host
+        raise CallFailed(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
     try:
         token = called.token.reveal() if called.token else ""
     except SecretUnreadable:

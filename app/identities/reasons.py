@@ -83,11 +83,15 @@ MEANINGS: dict[str, Meaning] = {
     ),
 }
 
+OTHER = Meaning(
+    "Other reason", "A newer version of Nametag recorded it.", "Update Nametag to see what it means.", "user-question"
+)
+
 
 def meaning(reason: str, last_error: str | None) -> Meaning:
     """Return what is said of somebody without a name: why the last try failed, also where tries have stopped."""
     if reason != STOPPED or last_error not in MEANINGS:
-        return MEANINGS.get(reason, MEANINGS[NEVER_TRIED])
+        return MEANINGS.get(reason, OTHER)
     last, stopped = MEANINGS[last_error], MEANINGS[STOPPED]
     can_do = last.can_do if last_error == Reason.CONSENT else stopped.can_do
     return Meaning(last.verdict, last.because, can_do, last.icon)

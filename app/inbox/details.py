@@ -11,7 +11,7 @@ from app.db.engine import db
 from app.identities import cache, changes
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason
+from app.instagram.errors import sentence_of
 from app.instagram.events import Kind
 from app.labels import label
 from app.models.inbox import Message
@@ -66,7 +66,7 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         cache_away=cached is None,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,
-        reason=_sentence(known.last_error),
+        reason=sentence_of(known.last_error) if known.last_error else None,
         next_try_at=known.next_try_at,
         account=account,
         first_message_at=known.first_message_at,
@@ -75,10 +75,6 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         window_open=window_ends_at is not None and window_ends_at > clock.now(),
         may_forget=viewer.may(Role.ADMIN),
     )
-
-
-def _sentence(last_error: str | None) -> str | None:
-    return SENTENCES[Reason(last_error)] if last_error in set(Reason) else None
 
 
 def _window(conversation_id: int) -> datetime | None:

@@ -54,7 +54,7 @@ class Reason(StrEnum):
     BAD_ANSWER = "bad_answer"
 
 
-SENTENCES = {
+SENTENCES: Mapping[str, str] = {
     Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
     Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
     Reason.NO_NAME: "Instagram answered without a username and without a name",
@@ -68,6 +68,11 @@ SENTENCES = {
     Reason.REFUSED: "Instagram refused the request; repeating it would not help",
     Reason.BAD_ANSWER: "Instagram's answer could not be understood",
 }
+
+
+def sentence_of(reason: str) -> str:
+    """Return the sentence about a reason as rows keep it, also about one that only a newer release knows."""
+    return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
 
 
 class CallFailed(Exception):
