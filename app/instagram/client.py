@@ -39,7 +39,7 @@ def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str
         name=strict.text(body, "name"),
         picture_url=strict.text(body, "profile_pic"),
         raw=_raw(body, credential.token),
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -63,7 +63,7 @@ def conversations(
     return ConversationPage(
         threads=tuple(reading.thread(each) for each in strict.items(body, "data")),
         after=_after(body),
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -77,7 +77,7 @@ def me(credential: Credential) -> Me:
         username=strict.text(account, "username"),
         account_type=strict.text(account, "account_type"),
         ig_page_id=None,
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -94,7 +94,7 @@ def page(credential: Credential) -> Me:
             raise
         status = failure.http_status
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "person", PERSONS_TOKEN, http_status=status) from None
-    found = _linked(body, usage.read(answer.headers, now=clock.now()))
+    found = _linked(body, _usage(credential, answer))
     if found is None:
         sentence = "The Page has no Instagram account; reconnect the account"
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
@@ -107,7 +107,7 @@ def pages(credential: Credential) -> list[tuple[Me, str]]:
     answer, body = _get(
         credential, "me", "accounts", fields=fields, paging={"limit": MOST_PAGES}, most_bytes=PAGE_BYTES
     )
-    said = usage.read(answer.headers, now=clock.now())
+    said = _usage(credential, answer)
     found = ((_linked(each, said), strict.text(each, "access_token")) for each in strict.items(body, "data"))
     return [(account, token) for account, token in found if account and token]
 
@@ -134,6 +134,10 @@ def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
     """Subscribe an account or Page to webhook fields; raises CallFailed."""
     wanted = {"subscribed_fields": ",".join(fields)}
     _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+
+
+def _usage(credential: Credential, answer: Answer) -> Usage:
+    return usage.read(answer.headers, now=clock.now(), account_ids=credential.account_ids)
 
 
 def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
@@ -186,7 +190,14 @@ def _asked(
     body = strict.parse(answer.body)
     if answer.http_status == 200 and body is not None and "error" not in body:
         return answer, body
-    failure = errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
+    failure = errors.judge(
+        answer.http_status,
+        body,
+        answer.headers,
+        now=clock.now(),
+        account_ids=credential.account_ids,
+        of_person=of_person,
+    )
     error = body.get("error") if body else None
     failure.raw = {"error": _raw(error, credential.token)} if isinstance(error, Mapping) else None
     raise failure

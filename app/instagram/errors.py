@@ -17,7 +17,7 @@ CONTRACT  this answer                        bad_answer, refused            neve
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -169,13 +169,15 @@ def judge(
     headers: Mapping[str, str],
     *,
     now: datetime,
+    account_ids: Collection[str] = (),
     of_person: bool = True,
 ) -> CallFailed:
     """Return what an unsuccessful answer means; `body` is its JSON object if it has one, header names are lower-case.
 
+    `account_ids` are those of the account that the call was made for, whose usage counts.
     `of_person` says whether one person was asked about: only then can "no such object" be that person's fault.
     """
-    usage = usage_headers.read(headers, now=now)
+    usage = usage_headers.read(headers, now=now, account_ids=account_ids)
     error = body.get("error") if body else None
     code, subcode, message = _said(error) if isinstance(error, Mapping) else (None, None, "")
     field = _refused_field(code, subcode, message)

@@ -57,9 +57,10 @@ DOCUMENTED = {
 
 
 def judge(
-    error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, **more: bool
+    error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, of_person: bool = True
 ) -> errors.CallFailed:
-    return errors.judge(status, None if error is None else {"error": error}, headers or {}, now=NOW, **more)
+    body = None if error is None else {"error": error}
+    return errors.judge(status, body, headers or {}, now=NOW, of_person=of_person)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
