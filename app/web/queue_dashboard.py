@@ -15,7 +15,7 @@ import rq_dashboard.web
 from flask import Flask, Response, abort, current_app, request
 from jinja2 import BaseLoader, Environment
 from rq import Queue, Worker
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError, TimeoutFormatError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -33,7 +33,10 @@ MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "emp
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 SUBJECT_CHARACTERS = 80
 # What RQ raises for values in Redis that it did not write.
-UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, zlib.error)
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, zlib.error),
+    *(DeserializationError, TimeoutFormatError),
+)
 NOT_READABLE = "Redis holds a value here that can't be read. Delete its key or wait until it expires."
 NOT_FAILED = "Only a job that failed can be put back into its queue."
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)

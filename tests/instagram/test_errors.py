@@ -146,7 +146,8 @@ def test_an_error_of_the_wrong_shape_is_a_bad_answer(error: dict[str, Any]) -> N
 
 def test_retry_follows_metas_minutes() -> None:
     status, headers, body = sample("profile-error-80002")
-    assert errors.judge(status, body, headers, now=NOW).retry_at == NOW + timedelta(minutes=19)
+    failure = errors.judge(status, body, headers, now=NOW, account_ids=["17841400000000101"])
+    assert failure.retry_at == NOW + timedelta(minutes=19)
 
 
 def test_retry_follows_the_retry_after_header_else_is_left_to_the_breaker() -> None:
