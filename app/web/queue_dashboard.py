@@ -35,7 +35,7 @@ SUBJECT_CHARACTERS = 80
 # What RQ raises for values in Redis that it did not write.
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, zlib.error),
-    *(DeserializationError, TimeoutFormatError),
+    *(AssertionError, DeserializationError, TimeoutFormatError),
 )
 NOT_READABLE = "Redis holds a value here that can't be read. Delete its key or wait until it expires."
 NOT_FAILED = "Only a job that failed can be put back into its queue."

@@ -1,6 +1,7 @@
 """Two weeks of the demo, simulated: the scheduler's duties at their periods, and every page an admin can open.
 
-All processes' clocks, that of Redis's scripts too, are the test's. `--pages-every 1` opens all pages in each hour.
+The test moves the clock of this process and of Redis's scripts; the sandbox keeps its own.
+`--pages-every 1` opens all pages in each hour.
 """
 
 from collections.abc import Iterator
