@@ -9,6 +9,7 @@ from enum import StrEnum
 from app import clock, queue, redis_client, settings
 from app.accounts import health
 from app.accounts.health import Health
+from app.calls import breaker
 from app.db import migrate
 from app.db.engine import is_sqlite
 from app.db.transaction import DatabaseAway
@@ -145,7 +146,11 @@ def _account(found: Health) -> Iterator[Finding]:
     if found.silent:
         says = "Nothing has arrived for far longer than is usual"
         yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
-    if found.well:
+    stop = breaker.stopped(account.id)
+    if stop:
+        says = f"Calls are paused until {stop.until:%H:%M} UTC: {stop.reason}"
+        yield Finding(part, Level.WARNING, says, "They resume automatically. Messages are stored meanwhile.")
+    if found.well and not stop:
         yield Finding(part, Level.WELL, "Connected")
 
 

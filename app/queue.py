@@ -94,7 +94,7 @@ def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: 
 def enqueue_once(name: str, *ids: str | int) -> bool:
     """Ask for a task unless the same hint is already waiting; return False when Redis is away."""
     try:
-        fresh = redis_client.client().set(_hint(name, ids), 1, nx=True, ex=HINT_SECONDS)
+        fresh = redis_client.take(_hint(name, ids), "1", seconds=HINT_SECONDS)
     except RedisAway as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False

@@ -19,6 +19,14 @@ CONNECT_SECONDS = 0.3
 ANSWER_SECONDS = 0.5  # no command waits longer for Redis than this (reliability.md M4, F6)
 SILENT_SECONDS = 1.0
 
+# A key that is there already and would live longer was not written by `take`: it gets the life it would have had.
+_TAKE = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
+local left = redis.call('TTL', KEYS[1])
+if left < 0 or left > tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+return 0
+"""
+
 OLDEST = (6, 2)  # a job that is being taken from its queue is lost by older ones (dependencies.md 1)
 OUR_KEYS = (b"nametag:", b"rq:", b"instagram:profile:")
 LOOKED_AT = 1_000  # keys
@@ -61,6 +69,11 @@ class _Pipeline(Pipeline):
 def client() -> Redis:
     """Return this process's client; a command that Redis does not answer raises RedisAway within half a second."""
     return _client(os.getpid(), settings.current().redis_address)
+
+
+def take(key: str, value: str, *, seconds: int) -> bool:
+    """Set a key for `seconds` unless it is set; return whether it was not. Raises RedisAway."""
+    return bool(client().eval(_TAKE, 1, key, value, seconds))
 
 
 def waiting_client() -> Redis:

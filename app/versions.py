@@ -49,7 +49,7 @@ def current(account_id: int) -> str | None:
             version = redis_client.client().get(_key(account_id))
     except RedisAway:
         return None
-    return str(version, "ascii") if isinstance(version, bytes) and not _owed else None
+    return version.decode(errors="replace") if isinstance(version, bytes) and not _owed else None
 
 
 def _pay_behind(due: threading.Event) -> None:

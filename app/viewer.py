@@ -32,9 +32,9 @@ class Viewer:
         return self.name.lower() if self.token_id is None else f"token {self.token_id}"
 
     def may(self, role: Role) -> bool:
-        """Return whether the viewer holds at least `role`."""
+        """Return whether the viewer holds at least `role`; a role that only a newer release knows allows nothing."""
         order = list(Role)
-        return order.index(self.role) >= order.index(role)
+        return self.role in order[order.index(role) :]
 
     @property
     def sees_queues(self) -> bool:

@@ -7,19 +7,7 @@ from app.accounts.health import Health
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.identities import display
-from app.models.identity import Purpose
 from app.viewer import Viewer
-
-SPENDERS = {
-    Purpose.LIVE: "people who write",
-    Purpose.BACKFILL: "backfills",
-    Purpose.REFRESH: "refreshes",
-    Purpose.ASKED: "people asked for",
-    Purpose.CHECK: "checks",
-    Purpose.DAILY: "the daily refresh",
-    Purpose.SYNC: "conversation sync",
-    Purpose.ANNOUNCED: "announced messages",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +29,10 @@ def of_all(viewer: Viewer) -> list[Card]:
 def _card(found: Health) -> Card:
     account = found.account
     left = budget.forecast(account.id)
-    spent = sorted(left.by_purpose.items(), key=lambda each: -each[1]) if left else []
     return Card(
         found,
         display.initials(account.username or account.ig_account_id),
         display.hue(account.ig_account_id),
         left,
-        tuple((SPENDERS[purpose], calls) for purpose, calls in spent),
+        left.spenders if left else (),
     )

@@ -71,7 +71,7 @@ def of_all(viewer: Viewer) -> list[Health]:
             checked_at=account.subscription_checked_at,
             token=tokens.life(known[account.id]),
             permissions=_given(known[account.id].permissions),
-            needed=consent.PERMISSIONS[account.login],
+            needed=consent.PERMISSIONS.get(account.login, ()),
             synced_at=known[account.id].synced_at,
             synced=known[account.id].synced,
         )

@@ -3,10 +3,20 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function read(key)
+local longest = 25 * 3600 * 1000 -- what Meta may ask for, and the longest wait of ours
+
+local function within(text, most)
+  local number = tonumber(text or '')
+  return number and number <= most and math.floor(number) or nil
+end
+
+local function read(key) -- drops what Nametag did not write: another type, or a stop without an end
+  local kind, life = redis.call('TYPE', key).ok, redis.call('PTTL', key)
+  if kind ~= 'none' and (kind ~= 'hash' or life == -1 or life > longest) then redis.call('DEL', key) end
   local found = redis.call('HMGET', key, 'until', 'probe_until', 'wait', 'reason', 'strikes')
-  return {ends = tonumber(found[1]), probe = tonumber(found[2]), wait = tonumber(found[3]), reason = found[4],
-          strikes = tonumber(found[5]) or 0}
+  local wait = within(found[3], longest)
+  return {ends = within(found[1], now + longest), probe = within(found[2], now + 60000),
+          wait = wait and wait > 0 and wait or nil, reason = found[4] or '', strikes = within(found[5], longest) or 0}
 end
 
 local function blocked_until(stop)
@@ -50,7 +60,8 @@ end
 local function strike(key, reason, most_strikes, base_ms, most_ms)
   local known = read(key)
   if known.ends then return stop(key, reason, 0, base_ms, most_ms) end
-  if redis.call('HINCRBY', key, 'strikes', 1) < most_strikes then
+  if known.strikes + 1 < most_strikes then
+    redis.call('HSET', key, 'strikes', known.strikes + 1)
     redis.call('PEXPIRE', key, most_ms)
     return 0
   end

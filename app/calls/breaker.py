@@ -23,12 +23,15 @@ from app.instagram.errors import SENTENCES, CallFailed, Reason, Scope
 from app.instagram.usage import Usage
 from app.models.inbox import Account, AccountState
 from app.redis_client import RedisAway
+from app.text import shorten, storable
 
 logger = logging.getLogger(__name__)
 
 STRIKES = 5  # failures of the network in a row (reliability.md 3.6)
 PROBE_SECONDS = 10  # how long others wait for the one call that tries whether things are well again
 RECONNECT_SECONDS = 6  # whoever waits for a new token looks again, and resumes within ten (reliability.md F20)
+REASON_CHARACTERS = 200
+STOPPED = "Calls to Instagram are paused after failures"
 FULL_PERCENT = 100  # of Meta's own figures
 
 
@@ -53,9 +56,14 @@ def check(account_id: int, *, state: AccountState, state_reason: str | None) -> 
         raise stop
 
 
+def stopped(account_id: int) -> Exhausted | None:
+    """Return why and until when calls of this account are stopped, None when they are not; lets no probe through."""
+    return _ask(account_id, probe_seconds=0)
+
+
 def closed_at(account_id: int) -> datetime:
     """Return the moment (aware UTC) from which calls of this account are not stopped: now, unless they are."""
-    stop = _ask(account_id, probe_seconds=0)
+    stop = stopped(account_id)
     return stop.until if stop else clock.now()
 
 
@@ -116,7 +124,10 @@ def _opened(milliseconds: int | None, account_id: int, reason: str) -> None:
 
 def _ask(account_id: int, *, probe_seconds: int) -> Exhausted | None:
     wait, reason = _run("ask", _keys(account_id), probe_seconds * 1000) or (0, b"")
-    return Exhausted(reason.decode(), clock.now() + timedelta(milliseconds=wait)) if wait else None
+    if not wait:
+        return None
+    said = shorten(storable(reason.decode(errors="replace")), REASON_CHARACTERS) or STOPPED
+    return Exhausted(said, clock.now() + timedelta(milliseconds=wait))
 
 
 def _run(what: str, keys: list[str], *arguments: str | int) -> Any:

@@ -1,6 +1,6 @@
 -- May one call be made? KEYS: grants (zset: member kind + nonce, score ms), generation, usage.
 -- ARGV: window ms, limit, reserve, slow percent, slow calls, slow ms, pace calls, pace ms,
---       kind ("live|rest:purpose:call:"), nonce ('' only asks), most of the daily refresh.
+--       kind ("live|rest:purpose:call:"), nonce ('' only asks), most of the daily refresh, longest life of a usage.
 -- Returns {state, wait ms, generation, seconds, microseconds}; the clock is Redis's own, so that every process agrees.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -17,6 +17,22 @@ local function crowded(most, span, pattern)
   return #found < most and 0 or found[#found - most + 1] + span - now
 end
 
+-- Values that Nametag did not write are dropped; where grants are among them, the hour is counted from the rows.
+local function of_type(key, expected)
+  local found = redis.call('TYPE', key).ok
+  return found == expected or found == 'none'
+end
+local function readable()
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if not string.find(member, '^live:') and not string.find(member, '^rest:') then return false end
+  end
+  return true
+end
+local usage_life = redis.call('PTTL', KEYS[3])
+if not of_type(KEYS[3], 'string') or usage_life == -1 or usage_life > tonumber(ARGV[12]) then redis.call('DEL', KEYS[3]) end
+if not of_type(KEYS[2], 'string') or not of_type(KEYS[1], 'zset') then redis.call('DEL', KEYS[1], KEYS[2]) end
+if redis.call('ZCOUNT', KEYS[1], now + 1000, '+inf') > 0 then redis.call('DEL', KEYS[2]) end
+
 -- A generation of another run of the server came back with an old snapshot or from a replica: grants may be missing.
 local generation = redis.call('GET', KEYS[2]) or ''
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -30,6 +46,10 @@ local live = string.find(kind, '^live:') ~= nil
 local allowed = live and limit or limit - reserve
 local used = redis.call('ZCARD', KEYS[1])
 if used >= allowed then
+  if not readable() then
+    redis.call('DEL', KEYS[2])
+    return {'unknown', 0, '', time[1], time[2]}
+  end
   local leaves = redis.call('ZRANGE', KEYS[1], used - allowed, used - allowed, 'WITHSCORES')[2]
   return answer('spent', (leaves and tonumber(leaves) + window or now + window) - now)
 end

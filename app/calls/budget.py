@@ -19,8 +19,10 @@ from sqlalchemy import select
 from app import clock, redis_client, settings
 from app.calls import breaker
 from app.db.engine import db
+from app.db.types import member
 from app.errors import Exhausted
 from app.instagram.usage import Usage
+from app.labels import label
 from app.models.identity import Lookup, Purpose
 from app.redis_client import RedisAway
 
@@ -87,6 +89,14 @@ class Forecast:
     free_at: datetime
     resets_at: datetime | None
     by_purpose: Mapping[Purpose, int]
+
+    @property
+    def spenders(self) -> tuple[tuple[str, int], ...]:
+        """What the calls of the hour were made for, as (label, calls), most first."""
+        by_label: Counter[str] = Counter()
+        for purpose, calls in self.by_purpose.items():
+            by_label[label(purpose)] += calls
+        return tuple(by_label.most_common())
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +168,7 @@ def forecast(account_id: int) -> Forecast | None:
         background_limit=background_limit,
         free_at=max(now + timedelta(seconds=background.wait_seconds), breaker.closed_at(account_id)),
         resets_at=None if oldest is None else now + timedelta(milliseconds=oldest - since_ms),
-        by_purpose=Counter(Purpose(member.split(b":")[1].decode()) for member, _ in grants),
+        by_purpose=Counter(_purpose(grant) for grant, _ in grants),
     )
 
 
@@ -174,6 +184,7 @@ def _ask(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Answer
         _kind(call, purpose),
         nonce,
         limit // DAILY_PART,
+        USAGE_SECONDS * 1000,
     )
     at = clock.from_timestamp(int(seconds)) + timedelta(microseconds=int(microseconds))
     return _Answer(state.decode(), wait_ms / 1000, generation, at)
@@ -184,13 +195,13 @@ def _rebuild(account_id: int) -> bool:
     client = _client()
     generation = secrets.token_hex(8)
     lock = _grants(account_id) + ":rebuild"
-    if not client.set(lock, generation, nx=True, ex=REBUILD_SECONDS):
+    if not redis_client.take(lock, generation, seconds=REBUILD_SECONDS):
         return False
     seconds, microseconds = client.time()
-    since = clock.from_timestamp(seconds) + timedelta(microseconds=microseconds) - timedelta(seconds=WINDOW_SECONDS)
+    now = clock.from_timestamp(seconds) + timedelta(microseconds=microseconds)
     grants: list[str | int] = []
-    for number, call, purpose, at in _spent(account_id, since):
-        grants += [int(at.timestamp() * 1000), f"{_kind(call, purpose)}row{number}"]
+    for number, call, purpose, at in _spent(account_id, now - timedelta(seconds=WINDOW_SECONDS)):
+        grants += [int(min(at, now).timestamp() * 1000), f"{_kind(call, purpose)}row{number}"]
     keys = [_grants(account_id), _generation(account_id), lock]
     return bool(_run(_REBUILD, keys, generation, WINDOW_SECONDS * 1000, *grants))
 
@@ -222,6 +233,10 @@ def _limits() -> tuple[int, int]:
 
 def _kind(call: str, purpose: Purpose) -> str:
     return f"{'live' if purpose in URGENT else 'rest'}:{purpose}:{call}:"
+
+
+def _purpose(grant: bytes) -> Purpose:
+    return member(Purpose, grant.decode(errors="replace").partition(":")[2].partition(":")[0])
 
 
 def _grants(account_id: int) -> str:

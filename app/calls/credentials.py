@@ -1,6 +1,7 @@
 """What a call is made with: the account's row, its token brought to light, the host that reads it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -16,6 +17,7 @@ from app.models.inbox import Account, AccountState, Login
 
 ME = "me"
 UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
+NEWER_LOGIN = "A newer version of Nametag connected this account; update Nametag"
 NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
 
 
@@ -27,9 +29,17 @@ class Called:
     ig_account_id: str
     login: Login
     ig_page_id: str | None
+    ig_app_scoped_id: str | None
+    own_ids: Sequence[str]
     token: Secret | None
     state: AccountState
     state_reason: str | None
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every ID that Meta knows the account by."""
+        known = (self.ig_account_id, self.ig_page_id, self.ig_app_scoped_id, *self.own_ids)
+        return frozenset(each for each in known if each)
 
     @property
     def node(self) -> str:
@@ -42,8 +52,10 @@ def account(account_id: int) -> Called:
     """Return the account as it is now; raises NotFound, and RuntimeError inside a transaction."""
     refuse_inside_transaction()
     db.session.rollback()  # a read that began earlier might not see a new token
-    columns = (Account.id, Account.ig_account_id, Account.login, Account.ig_page_id, Account.token)
-    found = select(*columns, Account.state, Account.state_reason).where(Account.id == account_id)
+    names = (Account.id, Account.ig_account_id, Account.login, Account.ig_page_id, Account.ig_app_scoped_id)
+    found = select(*names, Account.own_ids, Account.token, Account.state, Account.state_reason).where(
+        Account.id == account_id
+    )
     row = db.session.execute(found).one_or_none()
     if row is None:
         raise NotFound("account")
@@ -52,13 +64,15 @@ def account(account_id: int) -> Called:
 
 def of(called: Called) -> Credential:
     """Return what the account's calls are made with; raises CallFailed, and stops the account, without a token."""
+    if called.login not in set(Login):  # its token must not go to the wrong host
+        raise CallFailed(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
     try:
         token = called.token.reveal() if called.token else ""
     except SecretUnreadable:
         failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "unreadable", UNREADABLE)
     else:
         if token:
-            return with_token(called.login, token)
+            return replace(with_token(called.login, token), account_ids=called.ids)
         failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
     breaker.failed(called.id, failure, token=called.token)
     raise failure

@@ -4,6 +4,7 @@ import click
 
 from app import audit as log
 from app.cli import output
+from app.labels import label
 from app.viewer import OPERATOR
 
 MOST = 1_000
@@ -30,7 +31,7 @@ def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> N
     heads = ("AT", "WHO", "DID", "WHAT", "ACCOUNT", "FROM")
     rows = (
         (
-            *(each.at, names.get(each.actor, each.actor), each.action),
+            *(each.at, names.get(each.actor, each.actor), label(each.action)),
             *(names.get(each.subject or "", each.subject), each.ig_account_id, each.address),
         )
         for each in entries

@@ -6,6 +6,7 @@ import click
 
 from app.accounts import listing
 from app.cli import output, watch
+from app.labels import label
 from app.runs import plan, progress
 from app.runs.estimate import Estimate
 from app.viewer import OPERATOR
@@ -95,9 +96,9 @@ def retry(job_id: str) -> None:
 def _start(named: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
     plan.require_batch_size(batch_size)
-    kind = next(each for each in progress.TITLES if each.value == named)
+    kind = progress.Kind(named)
     cost = plan.estimate_of(OPERATOR, account.id, kind=kind)
-    click.echo(f"{progress.TITLES[kind]}: {_plan(cost)}.", err=True)
+    click.echo(f"{label(kind)}: {_plan(cost)}.", err=True)
     run_id = plan.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:

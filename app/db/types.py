@@ -1,9 +1,9 @@
-"""Column types: aware UTC times, secrets that stay encrypted, digests, words from a fixed list."""
+"""Column types: aware UTC times, secrets that stay encrypted, digests, members of enums."""
 
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import BigInteger, DateTime, Integer, LargeBinary, String, Text
@@ -109,8 +109,24 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else str(self.words(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002 - as above
-        """Return the stored word."""
-        return None if value is None else self.words(value)
+        """Return the stored member, a stand-in for one that only a newer release knows."""
+        return None if value is None else member(self.words, value)
+
+
+Words = TypeVar("Words", bound=StrEnum)
+
+
+def member(words: type[Words], value: str) -> Words:
+    """Return the member of `words` with this value, or a stand-in for a value that only a newer release knows.
+
+    A stand-in has the type of a member, equals its own value and no member, and is not in `words`.
+    """
+    try:
+        return words(value)
+    except ValueError:
+        unknown = str.__new__(words, value)
+        unknown._name_, unknown._value_ = "OTHER", value
+        return unknown
 
 
 def _keys() -> MultiFernet:

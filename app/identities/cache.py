@@ -3,10 +3,10 @@
 import json
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from app import redis_client
+from app import clock, redis_client
 from app.identities.sighting import Sighting
 from app.models.identity import Source
 from app.redis_client import RedisAway
@@ -34,9 +34,10 @@ def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Sig
 def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
     """Return how long the cache still knows this participant, 0 when it does not, None when Redis is away."""
     try:
-        return max(0, int(redis_client.client().ttl(_key(ig_account_id, ig_participant_id))))
+        left = int(redis_client.client().ttl(_key(ig_account_id, ig_participant_id)))
     except RedisAway:
         return None
+    return min(max(0, left), LIFE_SECONDS)
 
 
 def write(ig_account_id: str, sighting: Sighting) -> None:
@@ -83,7 +84,9 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return sighting if at.tzinfo is not None and (sighting.username or sighting.name) else None
+    if at.tzinfo is None or not timedelta() <= clock.now() - at <= timedelta(seconds=LIFE_SECONDS):
+        return None  # a time that `write` cannot have kept, and newer than every lookup if it is in the future
+    return sighting if sighting.username or sighting.name else None
 
 
 def _key(ig_account_id: str, ig_participant_id: str) -> str:

@@ -15,8 +15,8 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason
-from app.models.identity import Identity, StoredAvatar
+from app.instagram.errors import Reason, sentence_of
+from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
 
@@ -49,7 +49,7 @@ class ListedIdentity:
     state: State
     username: str | None
     name: str | None
-    source: str | None
+    source: Source | None
     last_success_at: datetime | None
     last_failure_at: datetime | None
     failure_count: int
@@ -229,4 +229,4 @@ def _sentence(reason: str | None) -> str | None:
         return None
     if reason == "stopped":
         return "Five tries in a row failed, and automatic tries have stopped"
-    return SENTENCES[Reason(reason)] if reason in set(Reason) else NOT_YET
+    return NOT_YET if reason == _NEVER else sentence_of(reason)

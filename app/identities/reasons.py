@@ -83,27 +83,15 @@ MEANINGS: dict[str, Meaning] = {
     ),
 }
 
-
-SHORT = {
-    Reason.CONSENT: "Consent required",
-    Reason.NOT_VISIBLE: "Blocked or gone",
-    Reason.NO_NAME: "Empty answer",
-    Reason.RATE_LIMITED: "Rate limited",
-    Reason.TIMEOUT: "Timeout",
-    Reason.NETWORK: "Not reached",
-    Reason.TEMPORARY: "Instagram’s trouble",
-    Reason.TOKEN: "Bad token",
-    Reason.PERMISSION: "Missing permission",
-    Reason.FIELD: "Refused field",
-    Reason.REFUSED: "Refused",
-    Reason.BAD_ANSWER: "Not understood",
-}
+OTHER = Meaning(
+    "Other reason", "A newer version of Nametag recorded it.", "Update Nametag to see what it means.", "user-question"
+)
 
 
 def meaning(reason: str, last_error: str | None) -> Meaning:
     """Return what is said of somebody without a name: why the last try failed, also where tries have stopped."""
     if reason != STOPPED or last_error not in MEANINGS:
-        return MEANINGS.get(reason, MEANINGS[NEVER_TRIED])
+        return MEANINGS.get(reason, OTHER)
     last, stopped = MEANINGS[last_error], MEANINGS[STOPPED]
     can_do = last.can_do if last_error == Reason.CONSENT else stopped.can_do
     return Meaning(last.verdict, last.because, can_do, last.icon)

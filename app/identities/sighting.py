@@ -77,7 +77,8 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     if row is None:
         return False
     changed = _merge(tx, row, seen)
-    row.last_success_at = max(row.last_success_at or seen.at, seen.at)
+    if not _is_newer(row.last_success_at, seen.at):
+        row.last_success_at = seen.at
     if seen.source is Source.PROFILE:
         row.picture_expires_at = _picture_expires_at(seen)
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
@@ -209,7 +210,7 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
     for field in FIELDS:
         value, prefix = getattr(seen, field), field.removesuffix("_url")
         known_at = getattr(row, f"{prefix}_at")
-        if value is None or (known_at is not None and known_at > seen.at):
+        if value is None or _is_newer(known_at, seen.at):
             continue
         changed = changed or getattr(row, field) != value
         setattr(row, field, value)
@@ -223,6 +224,11 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
         _name_conversation(tx, row.account_id, row.ig_participant_id)
         tx.touch(row.account_id)
     return changed
+
+
+def _is_newer(known_at: datetime | None, seen_at: datetime) -> bool:
+    """Return whether what is known is newer than an observation; a time in the future is wrong and proves nothing."""
+    return known_at is not None and seen_at < known_at <= clock.now()
 
 
 def _renamed(tx: Tx, row: Identity, before: str, seen: Sighting) -> None:

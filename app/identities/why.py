@@ -14,28 +14,12 @@ from app.identities.listing import ListedIdentity
 from app.identities.places import Place
 from app.identities.reasons import Meaning
 from app.identities.verdict import STOP_AFTER
-from app.models.identity import Identity, Lookup, Purpose, Source
+from app.labels import label
+from app.models.identity import Identity, Lookup, Source
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
 
 LOOKUPS = 50
-ASKED_BY = {
-    Purpose.LIVE: "A message",
-    Purpose.ASKED: "Somebody here",
-    Purpose.BACKFILL: "Backfill job",
-    Purpose.REFRESH: "Refresh identities",
-    Purpose.DAILY: "Daily refresh",
-    Purpose.CHECK: "A check",
-    Purpose.SYNC: "Conversation sync",
-    Purpose.ANNOUNCED: "An announced message",
-}
-SOURCES = {
-    Source.CONVERSATIONS: "Conversations API",
-    Source.PROFILE: "Profile API",
-    Source.LEGACY: "An earlier inbox",
-    Source.REDIS: "Redis",
-    Source.ROW: "Database",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +129,7 @@ def _steps(person: ListedIdentity, row: Identity) -> tuple[Step, ...]:
 
 
 def _from(source: Source | None) -> str:
-    return SOURCES[source] if source else "Not returned by any source"
+    return label(source) if source else "Not returned by any source"
 
 
 def _lookups(person: ListedIdentity) -> list[LookedUp]:
@@ -154,7 +138,7 @@ def _lookups(person: ListedIdentity) -> list[LookedUp]:
         Lookup.account_id == person.account_id, Lookup.ig_participant_id == person.ig_participant_id
     )
     rows = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(LOOKUPS))
-    return [LookedUp(row.at, ASKED_BY[row.purpose], row.http_status, row.code, row.answer, row.took_ms) for row in rows]
+    return [LookedUp(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
 
 
 def _readable(row: Identity) -> str | None:

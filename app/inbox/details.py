@@ -11,18 +11,13 @@ from app.db.engine import db
 from app.identities import cache, changes
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason
+from app.instagram.errors import sentence_of
 from app.instagram.events import Kind
-from app.models.identity import Source
+from app.labels import label
 from app.models.inbox import Message
 from app.viewer import Role, Viewer
 
 REPLY_WINDOW = timedelta(hours=24)
-ORIGINS = {
-    Source.CONVERSATIONS: "Conversations API",
-    Source.PROFILE: "Profile API",
-    Source.LEGACY: "An earlier inbox",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +59,14 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         renamed_from=changes.renamed_from(known.account_id, known.ig_participant_id),
         shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
-        source=ORIGINS.get(source),
+        source=label(source) if source else None,
         fresh=is_fresh(known.last_success_at),
         fresh_until=known.last_success_at and known.last_success_at + FRESH,
         cached_until=clock.now() + timedelta(seconds=cached) if cached else None,
         cache_away=cached is None,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,
-        reason=_sentence(known.last_error),
+        reason=sentence_of(known.last_error) if known.last_error else None,
         next_try_at=known.next_try_at,
         account=account,
         first_message_at=known.first_message_at,
@@ -80,10 +75,6 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         window_open=window_ends_at is not None and window_ends_at > clock.now(),
         may_forget=viewer.may(Role.ADMIN),
     )
-
-
-def _sentence(last_error: str | None) -> str | None:
-    return SENTENCES[Reason(last_error)] if last_error in set(Reason) else None
 
 
 def _window(conversation_id: int) -> datetime | None:

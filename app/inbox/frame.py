@@ -12,21 +12,9 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.inbox import listing
-from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, Run
 from app.viewer import Role, Viewer
-
-SPENDERS = {
-    Purpose.LIVE: "People who write now",
-    Purpose.ASKED: "Asked for here",
-    Purpose.BACKFILL: "Backfill",
-    Purpose.REFRESH: "Refresh",
-    Purpose.DAILY: "Daily refresh",
-    Purpose.SYNC: "Conversation sync",
-    Purpose.ANNOUNCED: "Announced messages",
-    Purpose.CHECK: "Checks",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +146,4 @@ def _running(account_id: int | None) -> bool:
 def _budget(left: Forecast | None) -> BudgetMeter | None:
     if left is None:
         return None
-    most_first = sorted(left.by_purpose.items(), key=lambda spent: -spent[1])
-    spenders = tuple((SPENDERS[purpose], calls) for purpose, calls in most_first)
-    return BudgetMeter(left.used, left.limit, left.resets_at, left.free_at, spenders)
+    return BudgetMeter(left.used, left.limit, left.resets_at, left.free_at, left.spenders)

@@ -10,10 +10,10 @@ from sqlalchemy import case, func, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.identities.reasons import SHORT
 from app.inbox import series
 from app.inbox.series import Bucket, Hour
 from app.instagram import errors
+from app.labels import label
 from app.models.identity import Identity, Lookup
 
 PERIODS = {
@@ -107,7 +107,7 @@ def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, in
     failed = select(Lookup.code, func.count()).where(*of_period, Lookup.code.is_not(None)).group_by(Lookup.code)
     found: Counter[str] = Counter()
     for code, number in db.session.execute(failed):
-        found[SHORT[errors.reason_of(code or "")]] += number
+        found[label(errors.reason_of(code or ""))] += number
     partly = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
     found[NAME_ONLY] += db.session.execute(partly).scalar_one()
     return tuple((words, number) for words, number in found.most_common() if number)

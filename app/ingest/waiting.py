@@ -61,8 +61,12 @@ def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
 
 
 def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:
-    """Return the effects that waited for this message, oldest first; they wait no longer."""
-    rows = tx.execute(_OF_MESSAGE, {"account_id": account_id, "mid_digest": mid_digest}).all()
+    """Return the effects that waited for this message, oldest first; they wait no longer.
+
+    Effects that only a newer release knows go on waiting for it.
+    """
+    found = tx.execute(_OF_MESSAGE, {"account_id": account_id, "mid_digest": mid_digest})
+    rows = [row for row in found if row.kind in _CLASSES]
     if rows:
         tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in rows])))
     return sorted((_unpacked(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
@@ -73,7 +77,8 @@ def met() -> list[tuple[int, bytes]]:
     arrived = exists().where(
         Message.account_id == WaitingEffect.account_id, Message.mid_digest == WaitingEffect.mid_digest
     )
-    found = select(WaitingEffect.account_id, WaitingEffect.mid_digest).where(arrived).distinct()
+    known = WaitingEffect.kind.in_(_CLASSES)
+    found = select(WaitingEffect.account_id, WaitingEffect.mid_digest).where(known, arrived).distinct()
     return [(row.account_id, row.mid_digest) for row in db.session.execute(found)]
 
 
@@ -118,4 +123,5 @@ def _packed(effect: Effect) -> dict[str, Any]:
 
 
 def _unpacked(kind: str, kept: dict[str, Any]) -> Effect:
-    return _CLASSES[kind](**kept | {"sent_at": datetime.fromisoformat(kept["sent_at"])})
+    known = {each.name: kept[each.name] for each in fields(_CLASSES[kind])}  # a newer release may have added others
+    return _CLASSES[kind](**known | {"sent_at": datetime.fromisoformat(kept["sent_at"])})

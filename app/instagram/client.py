@@ -51,7 +51,7 @@ def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str
         name=strict.text(body, "name"),
         picture_url=strict.text(body, "profile_pic"),
         raw=_raw(body, credential.token),
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -74,7 +74,7 @@ def conversations(
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
     threads, skipped = reading.conversations(body)
-    return ConversationPage(threads, _after(body), usage.read(answer.headers, now=clock.now()), skipped)
+    return ConversationPage(threads, _after(body), _usage(credential, answer), skipped)
 
 
 def me(credential: Credential) -> Me:
@@ -90,7 +90,7 @@ def me(credential: Credential) -> Me:
         username=strict.text(account, "username"),
         account_type=strict.text(account, "account_type"),
         ig_page_id=None,
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -108,7 +108,7 @@ def page(credential: Credential) -> Me:
         owner = SYSTEM_USER if "(SystemUser)" in failure.message else USER
         status = failure.http_status
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, owner, OWNERS[owner], http_status=status) from None
-    found = _linked(body, usage.read(answer.headers, now=clock.now()))
+    found = _linked(body, _usage(credential, answer))
     if found is None:
         sentence = "The Page has no Instagram account; reconnect the account"
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
@@ -122,14 +122,14 @@ def pages(credential: Credential) -> list[GrantedPage]:
     """
     paging = {"limit": str(MOST_PAGES)}
     answer, body = _get(credential, "me", "accounts", fields=GRANTED_FIELDS, paging=paging, most_bytes=PAGE_BYTES)
-    said = usage.read(answer.headers, now=clock.now())
+    said = _usage(credential, answer)
     return [_granted(each, said) for each in strict.items(body, "data")]
 
 
 def granted_page(credential: Credential, ig_page_id: str) -> GrantedPage:
     """Return one Page that a user or system user granted, read by its ID; raises CallFailed."""
     answer, body = _get(credential, ig_page_id, fields=GRANTED_FIELDS)
-    return _granted(body, usage.read(answer.headers, now=clock.now()))
+    return _granted(body, _usage(credential, answer))
 
 
 def professional_account(credential: Credential, ig_account_id: str) -> Me:
@@ -144,7 +144,7 @@ def professional_account(credential: Credential, ig_account_id: str) -> Me:
         username=strict.text(body, "username"),
         account_type=None,
         ig_page_id=None,
-        usage=usage.read(answer.headers, now=clock.now()),
+        usage=_usage(credential, answer),
     )
 
 
@@ -202,6 +202,10 @@ def _words(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
+def _usage(credential: Credential, answer: Answer) -> Usage:
+    return usage.read(answer.headers, now=clock.now(), account_ids=credential.account_ids)
+
+
 def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
     account = strict.mapping(page, "instagram_business_account")
     if not account:
@@ -256,7 +260,14 @@ def _asked(
     body = strict.parse(answer.body)
     if answer.http_status == 200 and body is not None and "error" not in body:
         return answer, body
-    failure = errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=of_person)
+    failure = errors.judge(
+        answer.http_status,
+        body,
+        answer.headers,
+        now=clock.now(),
+        account_ids=credential.account_ids,
+        of_person=of_person,
+    )
     error = body.get("error") if body else None
     failure.raw = {"error": _raw(error, credential.token)} if isinstance(error, Mapping) else None
     raise failure

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Host, version, token and deadline of a call; `app_secret` is given for Facebook Login, whose calls are proved."""
+    """Host, version, token and deadline of a call; `app_secret` is given for Facebook Login, whose calls are proved.
+
+    `account_ids` are the IDs under which Meta may report the usage of the account, its Page among them.
+    """
 
     host_url: str
     version: str
     token: str
     timeout_seconds: float
     app_secret: str | None = None
+    account_ids: frozenset[str] = frozenset()
 
     @property
     def proof(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ CONTRACT  this answer                        bad_answer, refused            neve
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -54,7 +54,7 @@ class Reason(StrEnum):
     BAD_ANSWER = "bad_answer"
 
 
-SENTENCES = {
+SENTENCES: Mapping[str, str] = {
     Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
     Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
     Reason.NO_NAME: "Instagram answered without a username and without a name",
@@ -68,6 +68,11 @@ SENTENCES = {
     Reason.REFUSED: "Instagram refused the request; repeating it would not help",
     Reason.BAD_ANSWER: "Instagram's answer could not be understood",
 }
+
+
+def sentence_of(reason: str) -> str:
+    """Return the sentence about a reason as rows keep it, also about one that only a newer release knows."""
+    return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
 
 
 class CallFailed(Exception):
@@ -176,13 +181,15 @@ def judge(
     headers: Mapping[str, str],
     *,
     now: datetime,
+    account_ids: Collection[str] = (),
     of_person: bool = True,
 ) -> CallFailed:
     """Return what an unsuccessful answer means; `body` is its JSON object if it has one, header names are lower-case.
 
+    `account_ids` are those of the account that the call was made for, whose usage counts.
     `of_person` says whether one person was asked about: only then can "no such object" be that person's fault.
     """
-    usage = usage_headers.read(headers, now=now)
+    usage = usage_headers.read(headers, now=now, account_ids=account_ids)
     error = body.get("error") if body else None
     code, subcode, message = _said(error) if isinstance(error, Mapping) else (None, None, "")
     field = _refused_field(code, subcode, message)

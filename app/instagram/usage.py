@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")  # all in percent
+USE_CASES = ("instagram", "pages", "messenger", None)  # None: an entry that does not say its own
 LONGEST_WAIT = timedelta(days=1)  # what a header may ask for at most: a nonsensical figure must not stop us for ever
 
 
@@ -28,10 +29,14 @@ class Usage:
 UNSAID = Usage()
 
 
-def read(headers: Mapping[str, str], *, now: datetime) -> Usage:
-    """Return what an answer's headers (lower-case names) say; absent and malformed ones say nothing."""
+def read(headers: Mapping[str, str], *, now: datetime, account_ids: Collection[str]) -> Usage:
+    """Return what an answer's headers (lower-case names) say; absent and malformed ones say nothing.
+
+    One header lists up to 32 business objects of the app. Those of `account_ids` count, in the use cases that Nametag's
+    calls belong to: figures of another account or of advertising stop nothing here.
+    """
     app = _json(headers.get("x-app-usage"))
-    accounts = list(_entries(_json(headers.get("x-business-use-case-usage"))))
+    accounts = list(_entries(_json(headers.get("x-business-use-case-usage")), account_ids))
     minutes = max((_number(each.get("estimated_time_to_regain_access")) or 0 for each in accounts), default=0)
     return Usage(
         app_percent=_worst([app]) if isinstance(app, dict) else None,
@@ -58,10 +63,10 @@ def _json(header: str | None) -> Any:
         return None
 
 
-def _entries(usage: Any) -> Iterator[dict[str, Any]]:
-    for business_object in usage.values() if isinstance(usage, dict) else ():
-        if isinstance(business_object, list):
-            yield from (each for each in business_object if isinstance(each, dict))
+def _entries(usage: Any, account_ids: Collection[str]) -> Iterator[dict[str, Any]]:
+    for business_object, entries in usage.items() if isinstance(usage, dict) else ():
+        if business_object in account_ids and isinstance(entries, list):
+            yield from (each for each in entries if isinstance(each, dict) and each.get("type") in USE_CASES)
 
 
 def _worst(usages: list[dict[str, Any]]) -> int | None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 
@@ -40,17 +41,20 @@ def before(crowd: Crowd) -> Estimate:
 
 
 def left(run: Run) -> int | None:
-    """Return the seconds a run still takes; None when the budget cannot be asked."""
-    settled = run.resolved + run.fresh + run.failed
-    open_ = run.total - run.skipped - settled
+    """Return the seconds a run still takes, its pause included; None when the budget cannot be asked.
+
+    The speed is that of the contacts who cost calls: those who were fresh say nothing about the others.
+    """
+    looked_up = run.resolved + run.failed
+    open_ = run.total - run.skipped - run.fresh - looked_up
     pages = max(0, run.sweep_pages - run.swept_pages)
     ahead = run.sweep_people * pages / run.sweep_pages if run.sweep_pages else 0
     alone = max(0.0, open_ - ahead * _named_by_pages(run))
-    asked = settled - run.swept_people
-    calls_each = (run.calls - run.swept_pages) / asked if asked else 1
-    seconds_each = run.worked_seconds / asked if asked and run.worked_seconds else SECONDS_PER_PERSON
+    asked, made = looked_up - run.swept_people, run.calls - run.swept_pages
+    calls_each, seconds_each = (made / asked, run.worked_seconds / asked) if asked and made > 0 else (1.0, 0.0)
     calls = pages + math.ceil(alone * calls_each)
-    return _seconds(run.account_id, calls, pages * SECONDS_PER_PAGE + alone * seconds_each)
+    working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_PERSON)
+    return _seconds(run.account_id, calls, working, resume_at=run.resume_at)
 
 
 def _named_by_pages(run: Run) -> float:
@@ -59,17 +63,27 @@ def _named_by_pages(run: Run) -> float:
     return min(1.0, run.swept_people / (run.sweep_people * run.swept_pages / run.sweep_pages))
 
 
-def _seconds(account_id: int, calls: int, working: float) -> int | None:
+def _seconds(account_id: int, calls: int, working: float, *, resume_at: datetime | None = None) -> int | None:
     forecast = budget.forecast(account_id)
-    return None if forecast is None else math.ceil(working + _pauses(forecast, calls))
+    if forecast is None:
+        return None
+    paused = _until(resume_at) if resume_at else 0.0
+    return math.ceil(working + max(paused, _pauses(forecast, calls)))
 
 
 def _pauses(forecast: Forecast, calls: int) -> float:
-    """Seconds of waiting for the budget: what does not fit into this hour waits for calls to leave it, ours too."""
+    """Seconds of waiting for the first call, and for the budget: what does not fit into this hour waits for calls to
+    leave it, those of the run too.
+    """
     hour = max(1, forecast.background_limit)
     left = max(0, hour - forecast.used)
+    first = _until(forecast.free_at) if calls else 0.0
     if calls <= left:
-        return 0.0
+        return first
     whole_hours, rest = divmod(calls - 1, hour)
-    first = max(0.0, ((forecast.resets_at or forecast.free_at) - clock.now()).total_seconds())
-    return whole_hours * budget.WINDOW_SECONDS + (first if rest >= left else 0.0)
+    free_again = _until(forecast.resets_at or forecast.free_at)
+    return max(first, whole_hours * budget.WINDOW_SECONDS + (free_again if rest >= left else 0.0))
+
+
+def _until(at: datetime) -> float:
+    return max(0.0, (at - clock.now()).total_seconds())

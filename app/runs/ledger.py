@@ -202,8 +202,8 @@ def give_back(lease: Lease) -> bool:
 
 
 def ready(now: datetime) -> list[tuple[str, Kind]]:
-    """Return the active runs that nobody works on and that may go on now, oldest first."""
-    found = select(Run.id, Run.kind).where(*_takeable(now)).order_by(Run.created_at)
+    """Return the active runs that no worker has and that may resume now, oldest first; kinds of newer releases wait."""
+    found = select(Run.id, Run.kind).where(*_takeable(now), Run.kind.in_(Kind)).order_by(Run.created_at)
     return [(row.id, row.kind) for row in db.session.execute(found)]
 
 

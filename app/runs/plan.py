@@ -101,6 +101,8 @@ def retry(viewer: Viewer, run_id: str, *, spare: Collection[str] = ()) -> int:
     run = require(viewer, run_id)
     if run.state in ACTIVE:
         raise AlreadyRunning(run_id)
+    if run.kind not in TASK:
+        raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
     failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(spare))
     try:
         with transaction.write() as tx:

@@ -8,12 +8,13 @@ from sqlalchemy import Row, Select, select
 from app import clock, queue
 from app.db.engine import db
 from app.errors import NotFound
+from app.labels import label
 from app.models.inbox import Account
-from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.models.run import ACTIVE, ItemState, Run, RunItem, RunState
+from app.models.run import Kind as Kind  # for the command line, which knows no tables
 from app.runs import estimate
 from app.viewer import Viewer
 
-TITLES = {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"}
 PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
 HISTORY = timedelta(days=7)
 SOME_FAILED, WORKER_MISSING = "some_failed", "worker_missing"
@@ -182,7 +183,7 @@ def _progress(row: Row[Run, str | None, str]) -> Progress:
     return Progress(
         run_id=run.id,
         kind=run.kind,
-        title=TITLES[run.kind],
+        title=label(run.kind),
         account_id=run.account_id,
         ig_account_id=row.ig_account_id,
         account=row.username or row.ig_account_id,

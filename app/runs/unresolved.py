@@ -10,7 +10,7 @@ from app.errors import Conflict
 from app.identities import asking, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason
+from app.instagram.errors import Reason, sentence_of
 from app.models.identity import Identity
 from app.models.inbox import Conversation
 from app.models.run import ACTIVE, ItemState, Run, RunItem
@@ -102,4 +102,4 @@ def _same_person(table: type[Identity] | type[Conversation], run: Run) -> Column
 
 
 def _sentence(reason: str) -> str:
-    return OURS.get(reason) or SENTENCES[Reason(reason)]
+    return OURS.get(reason) or sentence_of(reason)

@@ -131,7 +131,7 @@ def _token(row: ApiToken) -> Token:
     return Token(
         id=row.id,
         name=row.name,
-        scopes=tuple(Scope(scope) for scope in row.scopes),
+        scopes=tuple(Scope(scope) for scope in row.scopes if scope in set(Scope)),
         account_ids=None if row.account_ids is None else tuple(row.account_ids),
         created_at=row.created_at,
         last_used_at=row.last_used_at,

@@ -14,7 +14,8 @@ REMEMBERED = 10_000  # windows that one process keeps in mind while Redis is awa
 
 _COUNT = """
 local used = redis.call('INCR', KEYS[1])
-if used == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+local left = redis.call('TTL', KEYS[1])
+if left < 0 or left > tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return {used, math.max(redis.call('TTL', KEYS[1]), 1)}
 """
 

@@ -4,10 +4,12 @@
 local now = tonumber(redis.call('TIME')[1])
 local free, longest = tonumber(ARGV[1]), tonumber(ARGV[2])
 local open_at = tonumber(redis.call('HGET', KEYS[1], 'open_at') or '0')
-if open_at > now then return {open_at - now, 0} end
+if open_at > now and open_at <= now + longest then return {open_at - now, 0} end
 for i = 2, 3 do
   if tonumber(redis.call('GET', KEYS[i]) or '0') >= tonumber(ARGV[2 * i - 1]) then
-    return {math.max(redis.call('TTL', KEYS[i]), 1), i - 2}
+    local left = redis.call('TTL', KEYS[i])
+    if left >= 0 and left <= tonumber(ARGV[2 * i]) then return {math.max(left, 1), i - 2} end
+    redis.call('DEL', KEYS[i]) -- a count without an end is none of ours
   end
 end
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)

@@ -9,6 +9,7 @@ from flask import Flask, request
 from markupsafe import Markup, escape
 
 from app import clock
+from app.labels import label
 from app.text import MESSAGE_CHARACTERS
 
 ZONE_COOKIE = "tz"
@@ -19,7 +20,20 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    ours = (clock.rfc3339, exact, short, wall_clock, duration, time_of_day, span, person, linkify, moment, grouped)
+    ours = (
+        clock.rfc3339,
+        exact,
+        short,
+        wall_clock,
+        duration,
+        time_of_day,
+        span,
+        person,
+        linkify,
+        moment,
+        grouped,
+        label,
+    )
     for filter_ in ours:
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 

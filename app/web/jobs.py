@@ -8,6 +8,7 @@ from app import clock
 from app.errors import Invalid
 from app.inbox import frame
 from app.inbox.frame import Desk
+from app.labels import label
 from app.runs import news, order, plan, progress, unresolved
 from app.runs.news import News
 from app.viewer import Role
@@ -69,7 +70,7 @@ def start(kind: str) -> Response:
     """Start a job for the account."""
     desk, chosen = _desk(), order.read(request.form, kind)
     order.start(session.viewer(), desk.account_id, chosen)
-    return _changed(desk, f"{progress.TITLES[chosen.kind]} has started.")
+    return _changed(desk, f"{label(chosen.kind)} has started.")
 
 
 @blueprint.post("/<run_id>/cancel")

@@ -3,14 +3,20 @@
 Whatever reaches Redis may be shown there, so its fields are escaped and its scripts run by a one-time word alone.
 """
 
+import logging
 import re
+import zlib
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import rq_dashboard
 import rq_dashboard.web
 from flask import Flask, Response, abort, current_app, request
 from jinja2 import BaseLoader, Environment
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq import Queue, Worker
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError, TimeoutFormatError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app import audit, redis_client, settings
@@ -19,11 +25,19 @@ from app.redis_client import RedisAway
 from app.viewer import Role
 from app.web import headers, page, session
 
+logger = logging.getLogger(__name__)
+
 ADDRESS = "/admin/queues"
 NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 SUBJECT_CHARACTERS = 80
+# What RQ raises for values in Redis that it did not write.
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, zlib.error),
+    *(AssertionError, DeserializationError, TimeoutFormatError),
+)
+NOT_READABLE = "Redis holds a value here that can't be read. Delete its key or wait until it expires."
 NOT_FAILED = "Only a job that failed can be put back into its queue."
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
@@ -38,6 +52,43 @@ _CHECKED: dict[str, Callable[[str], object]] = {
 }
 
 Source = tuple[str, str | None, Callable[[], bool] | None]
+
+
+class ReadableQueue(Queue):
+    """A queue whose unreadable jobs are left out, as are queues whose names cannot be read."""
+
+    @classmethod
+    def all(cls, connection: Any, *_: Any, **__: Any) -> list[Any]:
+        """Return the queues whose names are text."""
+        prefix = cls.redis_queue_namespace_prefix
+        names = (key.decode(errors="replace") for key in connection.smembers(cls.redis_queues_keys))
+        readable = (name for name in names if name.startswith(prefix) and "\ufffd" not in name)
+        return [cls.from_queue_key(name, connection=connection) for name in readable]
+
+    def fetch_job(self, job_id: str) -> Job | None:
+        """Return a job, None for one that cannot be read."""
+        try:
+            job = super().fetch_job(job_id)
+            if job:
+                rq_dashboard.web.serialize_job(job)
+        except UNREADABLE:
+            return None
+        return job
+
+
+class ReadableWorker(Worker):
+    """A worker; those whose entry or current job cannot be read are left out."""
+
+    @classmethod
+    def find_by_key(cls, *arguments: Any, **options: Any) -> Any:
+        """Return a worker, None for one that cannot be read."""
+        try:
+            worker = super().find_by_key(*arguments, **options)
+            if worker:
+                rq_dashboard.web.serialize_current_job(worker.get_current_job())
+        except UNREADABLE:
+            return None
+        return worker
 
 
 class HardenedLoader(BaseLoader):
@@ -63,16 +114,31 @@ def connect(app: Flask) -> None:
     if not shown:
         return
     rq_dashboard.web.config.serializer = JSONSerializer
+    rq_dashboard.web.Queue, rq_dashboard.web.Worker = ReadableQueue, ReadableWorker
     rq_dashboard.web.from_url = lambda *_, **__: (None, redis_client.client())
     app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, and so no address
     app.jinja_env.loader = HardenedLoader(app.jinja_env.loader or BaseLoader())
     app.add_template_global(headers.nonce, "csp_nonce")
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=ADDRESS)
+    for endpoint in [each for each in app.view_functions if each.startswith(f"{NAME}.")]:
+        app.view_functions[endpoint] = _explained(app.view_functions[endpoint])
     app.before_request(_guard)
     app.after_request(_dress)
     app.register_error_handler(NoSuchJobError, lambda _: page.ours(NotFound("job")))
     app.register_error_handler(InvalidJobOperation, lambda _: page.ours(Conflict(NOT_FAILED)))
     app.register_error_handler(RedisAway, lambda _: page.ours(Unavailable("queue")))
+
+
+def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(view)
+    def explained(*arguments: Any, **options: Any) -> Any:
+        try:
+            return view(*arguments, **options)
+        except UNREADABLE:
+            logger.warning("a value of RQ in Redis cannot be read", exc_info=True)
+            raise Conflict(NOT_READABLE) from None
+
+    return explained
 
 
 def _guard() -> None:

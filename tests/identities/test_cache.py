@@ -1,7 +1,7 @@
 """Names in Redis: what is kept, and everything there that is not believed."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,18 @@ from app import settings
 from app.identities import cache
 from app.identities.sighting import Sighting
 from app.models.identity import Source
+from tests.bed.hands import Hands
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SEEN = Sighting(LEA, username="lea.moreau", name="Léa Moreau", picture_url=None, source=Source.PROFILE, at=NOW)
+DAY = timedelta(days=1)
 KEY = f"instagram:profile:{MAISON_LUNE}:{LEA}"
+
+
+@pytest.fixture(autouse=True)
+def noon(hands: Hands) -> None:
+    hands.at = NOW
 
 
 def test_a_name_is_kept_for_a_day_under_account_and_participant(redis: Redis) -> None:
@@ -62,6 +69,18 @@ def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
 def test_a_value_of_another_shape_counts_as_missing(redis: Redis, value: bytes) -> None:
     redis.set(KEY, value)
     assert cache.read(MAISON_LUNE, [LEA]) == {}
+
+
+@pytest.mark.parametrize(("ago", "found"), [(timedelta(), 1), (DAY, 1), (-timedelta(seconds=1), 0), (DAY * 1.1, 0)])
+def test_a_name_from_the_future_or_older_than_a_day_counts_as_missing(redis: Redis, ago: timedelta, found: int) -> None:
+    value = {"account": MAISON_LUNE, "participant": LEA, "username": "x", "at": (NOW - ago).isoformat()}
+    redis.set(KEY, json.dumps(value))
+    assert len(cache.read(MAISON_LUNE, [LEA])) == found
+
+
+def test_a_name_without_an_end_is_not_kept_longer_than_a_day(redis: Redis) -> None:
+    redis.set(KEY, "x", ex=10**15)
+    assert cache.seconds_left(MAISON_LUNE, LEA) == 86_400
 
 
 def test_without_redis_nothing_is_found_and_nothing_raised(redis: Redis, tmp_path: Path) -> None:

@@ -20,4 +20,4 @@ def test_where_tries_have_stopped_the_last_failure_explains_why() -> None:
 
 
 def test_an_unknown_reason_is_told_as_none_at_all() -> None:
-    assert reasons.meaning("of an older release", None) is reasons.MEANINGS[reasons.NEVER_TRIED]
+    assert reasons.meaning("of another release", None) is reasons.OTHER

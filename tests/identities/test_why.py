@@ -55,7 +55,7 @@ def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
         ("Short ID", f"@user_{SHY[-6:]}", True),
     ]
     [call] = found.lookups
-    assert (call.asked_by, call.http_status, call.code, call.took_ms) == ("Backfill job", 403, "230", 312)
+    assert (call.asked_by, call.http_status, call.code, call.took_ms) == ("Backfill", 403, "230", 312)
     assert (found.tries, found.most_tries) == (1, STOP_AFTER)
     assert found.refusals == 1
     assert found.seen_in is not None

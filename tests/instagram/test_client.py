@@ -30,7 +30,7 @@ def graph() -> Iterator[Graph]:
 
 @pytest.fixture
 def credential(graph: Graph) -> Credential:
-    return Credential(graph.url, "v26.0", TOKEN, timeout_seconds=2.0)
+    return Credential(graph.url, "v26.0", TOKEN, timeout_seconds=2.0, account_ids=frozenset({LENA_ID}))
 
 
 def failure_of(call: Callable[[], object]) -> CallFailed:

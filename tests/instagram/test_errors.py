@@ -57,9 +57,10 @@ DOCUMENTED = {
 
 
 def judge(
-    error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, **more: bool
+    error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, of_person: bool = True
 ) -> errors.CallFailed:
-    return errors.judge(status, None if error is None else {"error": error}, headers or {}, now=NOW, **more)
+    body = None if error is None else {"error": error}
+    return errors.judge(status, body, headers or {}, now=NOW, of_person=of_person)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -145,7 +146,8 @@ def test_an_error_of_the_wrong_shape_is_a_bad_answer(error: dict[str, Any]) -> N
 
 def test_retry_follows_metas_minutes() -> None:
     status, headers, body = sample("profile-error-80002")
-    assert errors.judge(status, body, headers, now=NOW).retry_at == NOW + timedelta(minutes=19)
+    failure = errors.judge(status, body, headers, now=NOW, account_ids=["17841400000000101"])
+    assert failure.retry_at == NOW + timedelta(minutes=19)
 
 
 def test_retry_follows_the_retry_after_header_else_is_left_to_the_breaker() -> None:

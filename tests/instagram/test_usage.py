@@ -9,6 +9,7 @@ from app.instagram import usage
 from app.instagram.usage import LONGEST_WAIT, UNSAID, Usage
 from tests.instagram.graph import SAMPLES
 
+OURS = ("17841400000000101", "104000000000301")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CASES = {case["case"]: case["headers"] for case in json.loads((SAMPLES / "graph-headers.json").read_text())["examples"]}
 
@@ -25,12 +26,26 @@ CASES = {case["case"]: case["headers"] for case in json.loads((SAMPLES / "graph-
     ],
 )
 def test_every_sampled_header_is_understood(case: str, expected: Usage) -> None:
-    assert usage.read(CASES[case], now=NOW) == expected
+    assert usage.read(CASES[case], now=NOW, account_ids=OURS) == expected
 
 
 def test_the_worse_figure_counts() -> None:
-    assert usage.read(CASES["busy"], now=NOW).percent == 91
+    assert usage.read(CASES["busy"], now=NOW, account_ids=OURS).percent == 91
     assert UNSAID.percent is None
+
+
+def test_only_the_figures_of_the_account_and_of_its_use_cases_count() -> None:
+    def entry(type_: str, percent: int) -> dict[str, object]:
+        return {"type": type_, "call_count": percent, "estimated_time_to_regain_access": percent}
+
+    listed = {
+        "17841400000000101": [entry("instagram", 20), entry("ads_management", 100)],
+        "17841400000000999": [entry("instagram", 100)],
+    }
+    headers = {"x-business-use-case-usage": json.dumps(listed)}
+    found = usage.read(headers, now=NOW, account_ids=OURS)
+    assert found == Usage(account_percent=20, regain_at=NOW + timedelta(minutes=20))
+    assert usage.read(headers, now=NOW, account_ids=()) == UNSAID
 
 
 @pytest.mark.parametrize(
@@ -50,10 +65,10 @@ def test_the_worse_figure_counts() -> None:
 )
 def test_a_header_of_the_wrong_shape_says_nothing(header: str) -> None:
     headers = {"x-business-use-case-usage": header, "x-app-usage": header}
-    assert usage.read(headers, now=NOW) == UNSAID
+    assert usage.read(headers, now=NOW, account_ids=["a"]) == UNSAID
 
 
 def test_a_nonsensical_wait_is_cut_to_a_day() -> None:
     header = '{"1": [{"estimated_time_to_regain_access": 999999}]}'
-    assert usage.read({"x-business-use-case-usage": header}, now=NOW).regain_at == NOW + LONGEST_WAIT
+    assert usage.read({"x-business-use-case-usage": header}, now=NOW, account_ids=["1"]).regain_at == NOW + LONGEST_WAIT
     assert usage.retry_after({"retry-after": "9" * 50}, now=NOW) == NOW + LONGEST_WAIT

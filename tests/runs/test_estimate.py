@@ -1,8 +1,13 @@
 """What a run will cost and how long it takes, before it begins and while it works."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
+from app import clock
+from app.calls import breaker
+from app.instagram.errors import CallFailed, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from app.models.run import Kind, Run, RunState
@@ -51,6 +56,17 @@ def test_a_run_at_work_counts_its_own_speed_and_its_own_luck(account: Account) -
     assert estimate.left(swept) == pytest.approx(2 * 0.6 + alone * 0.5 + _pause(2 + alone), abs=2)
     asked = a_run(account, total=100, resolved=30, failed=10, calls=60, worked_seconds=80.0)
     assert estimate.left(asked) == pytest.approx(60 * 2.0, abs=2)
+
+
+def test_a_pause_is_part_of_the_time_left(account: Account) -> None:
+    """All who are settled were fresh and cost nothing; the run waits for a stop, or until it resumes."""
+    paused = a_run(account, total=16, fresh=8, worked_seconds=0.1)
+    assert estimate.left(paused) == pytest.approx(8 * 0.5, abs=1)
+    limited = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
+    breaker.failed(account.id, limited, token=None)
+    assert estimate.left(paused) == pytest.approx(13 * 60 + 4, abs=2)
+    paused.resume_at = clock.now() + timedelta(minutes=40)
+    assert estimate.left(paused) == pytest.approx(40 * 60 + 4, abs=2)
 
 
 def _pause(calls: float) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -173,3 +174,41 @@ def test_what_was_changed_by_hand_is_in_the_audit_log(ops: FlaskClient, redis: R
     assert ops.post(EMPTY, headers={"X-CSRFToken": token[1]}).status_code == 200
     entries, _ = audit.page(OPERATOR, audit.Wanted(action=audit.Action.QUEUE_CHANGED))
     assert [(entry.actor, entry.subject) for entry in entries] == [("user 1", f"empty_queue {QUEUE} queued")]
+
+
+UNREADABLE = [
+    ("rq:job:odd", {"meta": b"\xff"}),
+    ("rq:job:odd", {"exc_info": b"\xff\xfe", "worker_name": b"\xff"}),
+    ("rq:job:odd", {"status": "melted"}),
+    ("rq:job:odd", {"created_at": "yesterday"}),
+    ("rq:job:odd", {"result_ttl": "long", "timeout": "x"}),
+    ("rq:job:odd", {"data": b"\x00"}),
+    ("rq:job:odd", {"data": json.dumps(["app.tasks.resolve"])}),
+    ("rq:worker:odd", {"pid": "many"}),
+    ("rq:worker:odd", {"birth": "x", "queues": b"\xff"}),
+    ("rq:worker:odd", {"current_job": "odd", "pid": "1"}),
+]
+
+
+@pytest.mark.parametrize(("key", "fields"), UNREADABLE, ids=range(len(UNREADABLE)))
+def test_an_unreadable_entry_hides_no_other(ops: FlaskClient, redis: Redis, key: str, fields: dict[Any, Any]) -> None:
+    queue.enqueue(queue.RESOLVE, 2, job_id="odd")
+    redis.zadd(f"rq:failed:{QUEUE}", {RUN: 9e9, "odd": 9e9})
+    redis.hset("rq:worker:well", mapping={"pid": "7", "queues": QUEUE, "state": "idle"})
+    redis.sadd("rq:workers", "rq:worker:well", "rq:worker:odd")
+    redis.sadd("rq:queues", b"rq:queue:\xff", "nonsense")
+    redis.hset("rq:worker:odd", mapping={"pid": "8", "queues": QUEUE, "state": "idle"})
+    redis.hset(key, mapping=fields)
+    if key == "rq:worker:odd" and "current_job" in fields:
+        redis.hset("rq:job:odd", "created_at", "yesterday")
+    for registry in ("queued", "failed"):
+        listed = ops.get(f"/admin/queues/0/data/jobs/{QUEUE}/{registry}/8/asc/1.json")
+        assert listed.status_code == 200
+        assert RUN in {job["id"] for job in listed.get_json()["jobs"]}
+        assert ops.get(f"/admin/queues/0/view/jobs/{QUEUE}/{registry}/8/asc/1").status_code == 200
+    workers = ops.get("/admin/queues/0/data/workers.json")
+    assert "well" in {worker["name"] for worker in workers.get_json()["workers"]}
+    for address in ("", "0/view/workers", "0/data/queues.json", f"0/data/job/{RUN}.json"):
+        assert ops.get(f"/admin/queues/{address}").status_code == 200, address
+    for address in ("0/data/job/odd.json", "0/view/job/odd"):
+        assert ops.get(f"/admin/queues/{address}").status_code < 500, address

@@ -1,0 +1,106 @@
+"""Every address that an admin may GET, made of what is in the database."""
+
+from collections.abc import Iterable, Iterator
+
+from flask import Flask
+from sqlalchemy import Select, select
+from werkzeug.routing import RequestRedirect
+
+from app.db.engine import db
+from app.models.identity import Identity, StoredAvatar
+from app.models.inbox import Account, Conversation, Deletion
+from app.models.run import Run
+from app.models.user import User
+
+ALWAYS = (
+    *(
+        "/",
+        "/inbox",
+        "/inbox/list",
+        "/inbox/list/more",
+        "/inbox?filter=unread",
+        "/inbox?filter=unknown",
+        "/inbox?q=lea",
+    ),
+    *("/jobs", "/jobs/live", "/jobs/history", "/jobs/new", "/jobs/unresolved", "/accounts", "/settings", "/people"),
+    *("/identities", "/identities?state=unknown", "/identities/export"),
+    *("/insights", "/insights?period=week", "/insights?period=month", "/audit", "/dead-letters", "/healthz"),
+    *("/admin/queues/", "/admin/queues/0/view/queues", "/admin/queues/0/view/workers", "/admin/queues/0/view/jobs"),
+    *("/admin/queues/0/data/queues.json", "/admin/queues/0/data/workers.json"),
+)
+OF_ACCOUNT = ("/inbox?account={0}", "/inbox/list?account={0}", "/jobs?account={0}", "/identities?account={0}")
+OF_QUEUE = (
+    "/admin/queues/0/view/jobs/{0}/finished/8/asc/1",
+    *(f"/admin/queues/0/data/jobs/{{0}}/{kept}/8/asc/1.json" for kept in ("queued", "finished", "failed")),
+)
+OF_API = (
+    *("/api/accounts", "/api/identities", "/api/identities?state=unknown", "/api/identities/export", "/api/jobs"),
+    *("/messaging/conversations", "/api/openapi.json", "/api/docs"),
+)
+
+# Left out: what is no page of an admin, and what leads to another server.
+LEFT_OUT = frozenset(
+    {
+        *("static", "rq_dashboard.static", "rq_dashboard.favicon", "webhooks.handshake", "session.form"),
+        *("oidc.begin", "oidc.finish", "accounts.begin", "accounts.finish", "rq_dashboard.requeue_all"),
+        *("rq_dashboard.job_info", "rq_dashboard.job_view"),
+    }
+)
+
+
+def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
+    """Return the addresses of pages and their parts, of at most `most` conversations, identities and jobs each."""
+    found = [*ALWAYS]
+    for address in _column(select(Account.ig_account_id)):
+        found += [each.format(address) for each in OF_ACCOUNT]
+    for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
+        found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages"]
+    found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
+    found += [f"/people/{each}" for each in _column(select(User.id), most)]
+    found += [f"/deletion/{each}" for each in _column(select(Deletion.code), most)]
+    found += [f"/jobs?job={each}" for each in _column(_runs(), most)]
+    found += [f"/avatars/{account}/{person}" for account, person in _pictures(most)]
+    return found + [each.format(queue) for queue in queues for each in OF_QUEUE]
+
+
+def of_api(*, most: int = 5) -> list[str]:
+    """Return the addresses of the API, of at most `most` conversations, identities and jobs each."""
+    found = [*OF_API]
+    for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
+        found += [f"/messaging/conversations/{conversation}", f"/messaging/conversations/{conversation}/messages"]
+    found += [f"/api/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
+    for run in _column(_runs(), most):
+        found += [f"/api/jobs/{run}", f"/api/jobs/{run}/items"]
+    return found + [f"/api/avatars/{account}/{person}" for account, person in _pictures(most)]
+
+
+def not_among(app: Flask, addresses: Iterable[str]) -> set[str]:
+    """Return the endpoints with a GET route that none of `addresses` leads to."""
+    routes = app.url_map.bind("localhost")
+    every = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    return every - LEFT_OUT - set(_endpoints(routes.match, addresses))
+
+
+def _endpoints(match, addresses: Iterable[str]) -> Iterator[str]:  # type: ignore[no-untyped-def]
+    for address in addresses:
+        try:
+            yield match(address.partition("?")[0])[0]
+        except RequestRedirect:
+            continue
+
+
+def _runs() -> Select[str]:
+    return select(Run.id).order_by(Run.created_at.desc())
+
+
+def _pictures(most: int) -> list[tuple[str, str]]:
+    found = select(Account.ig_account_id, StoredAvatar.ig_participant_id).join(
+        Account, Account.id == StoredAvatar.account_id
+    )
+    return [(account, person) for account, person in db.session.execute(found.limit(most))]
+
+
+def _column(found: Select, most: int | None = None) -> list:  # type: ignore[type-arg]
+    rows = list(db.session.scalars(found.limit(most)))
+    db.session.rollback()
+    return rows
