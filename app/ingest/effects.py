@@ -14,7 +14,15 @@ from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import forgotten
 from app.ingest import waiting
-from app.instagram.events import Effect, Kind, MessageEdited, MessageSeen, MessageUnsent, ReactionChanged
+from app.instagram.events import (
+    Effect,
+    Kind,
+    MessageAnnounced,
+    MessageEdited,
+    MessageSeen,
+    MessageUnsent,
+    ReactionChanged,
+)
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.text import shorten
 
@@ -62,6 +70,8 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
         _unsend(tx, message)
     elif isinstance(effect, MessageEdited):
         _edit(tx, message, effect)
+    elif isinstance(effect, MessageAnnounced) and effect.text not in (None, message.text):
+        _edit(tx, message, MessageEdited(effect.ig_account_id, effect.sent_at, effect.mid, effect.text or "", number=0))
     elif isinstance(effect, ReactionChanged):
         _react(tx, message, effect)
     tx.touch(account_id)
