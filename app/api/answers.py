@@ -19,7 +19,7 @@ class Conversation(BaseModel):
     displayName: str
     identityState: str
     lastMessageAt: str
-    lastMessagePreview: str | None
+    lastMessagePreview: str
     unreadCount: int
     status: str
 

@@ -14,6 +14,7 @@ from app.identities import display
 from app.identities.listing import State
 from app.identities.sighting import is_fresh
 from app.inbox import listing, search
+from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
@@ -23,7 +24,7 @@ Place = tuple[datetime, int]  # where a page ended: the last row's time (aware U
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One conversation. Times are aware UTC; `preview` is the last message's text if it has one."""
+    """One conversation. Times are aware UTC; `preview` is the last message's text or what it is."""
 
     id: int
     ig_account_id: str
@@ -35,7 +36,7 @@ class Entry:
     state: State
     last_message_at: datetime
     kind: str
-    preview: str | None
+    preview: str
     unread_count: int
     status: str
 
@@ -124,7 +125,8 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     )
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
-        *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.status),
+        *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.last_message_outgoing),
+        Conversation.status,
         *(
             Account.ig_account_id,
             Identity.username,
@@ -161,7 +163,7 @@ def _entry(row: Any) -> Entry:
         state=known if shown.known else State.UNKNOWN,
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
-        preview=row.last_message_preview,
+        preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),
         unread_count=row.unread_count,
         status=row.status,
     )
@@ -175,7 +177,12 @@ def _said(row: Any) -> Said:
         outgoing=row.outgoing,
         kind=row.kind,
         text=row.text,
-        attachments=tuple(row.attachments or ()),
+        attachments=tuple(map(_attachment, row.attachments or ())),
         sent_at=row.sent_at,
         edited_at=row.edited_at,
     )
+
+
+def _attachment(stored: dict[str, Any]) -> dict[str, Any]:
+    # Rows of earlier releases may hold URLs of any scheme.
+    return {name: value for name, value in stored.items() if name not in ("url", "image_url") or text.web_url(value)}
