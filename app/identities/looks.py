@@ -93,13 +93,13 @@ def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
     if tx.dialect == "postgresql":  # or two who are first seen at the same moment would not see each other
         tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(look))))
     same = (Identity.account_id == account_id, Identity.look == look)
-    found = tx.execute(select(func.count(), func.count(_LAST_DIGITS.distinct())).where(*same)).one()
+    counted = (func.count().label("people"), func.count(_LAST_DIGITS.distinct()).label("endings"))
+    found = tx.execute(select(*counted).where(*same)).one()
     account = tx.execute(select(Account.username).where(Account.id == account_id)).scalar_one()
-    people, distinct = found
-    if people != distinct:
+    if found.people != found.endings:
         digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
     else:
-        digits = display.SHORT_DIGITS if people > 1 or is_ours(look, account) else 0
+        digits = display.SHORT_DIGITS if found.people > 1 or is_ours(look, account) else 0
     tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits))
 
 

@@ -5,16 +5,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, bindparam, delete, select, update
+from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 
 from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import forgotten, sighting
+from app.identities import forgotten, self_contacts, sighting
 from app.ingest import effects, rows
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
-from app.models.identity import Identity, IdentityChange, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.text import shorten
 
@@ -165,9 +164,7 @@ def _learn_own_id(tx: Tx, account: Addressee, event: SelfTalk) -> None:
         raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
-    # Until now the account passed for a contact of its own.
-    for model in (Conversation, Identity, IdentityChange, StoredAvatar):
-        tx.execute(delete(model).where(model.account_id == account.id, model.ig_participant_id == own_id))
+    self_contacts.delete(tx, account.id, [own_id])
     tx.touch(account.id)
 
 

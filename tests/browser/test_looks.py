@@ -106,7 +106,9 @@ def test_long_names_and_large_counts_fit_the_smallest_phone(chromium: Browser, s
     page.goto(f"{stage.url}/identities")
     long = "names => names.forEach(each => { each.textContent = 'Wolfeschlegelsteinhausen'.repeat(3) })"
     page.locator("#identities .name-text").evaluate_all(long)
-    page.locator("#identities .segment-count").evaluate_all("all => all.forEach(each => { each.textContent = '12345' })")
+    page.locator("#identities .segment-count").evaluate_all(
+        "all => all.forEach(each => { each.textContent = '12345' })"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert page.evaluate("document.querySelector('#identities .table-box').scrollWidth") <= 320
     page.context.close()

@@ -26,7 +26,7 @@ BODY = a_delivery(a_message_event(LEA, mid="same"), ig_account_id=ATELIER_NORD)
 
 def a_kept_letter() -> int:
     deliver(BODY)
-    return dead_letters.newest(OPERATOR)[0].id
+    return int(dead_letters.newest(OPERATOR)[0].id)
 
 
 def test_the_letter_holds_the_item_as_it_came(app: Flask) -> None:
