@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         return self.nametag_env == "production"
 
     @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """The app secrets with which Meta may sign deliveries and signed requests."""
+        return tuple(filter(None, (*self.meta_app_secrets, self.meta_instagram_app_secret)))
+
+    @property
     def data_dir(self) -> Path:
         """The absolute folder of the embedded default: database, Redis files, generated secrets."""
         return self.nametag_data_dir.resolve()

@@ -2,17 +2,27 @@
 
 import re
 import unicodedata
+from urllib.parse import urlsplit
+
+import regex
 
 MESSAGE_CHARACTERS = 20_000
+URL_CHARACTERS = 4_000
 NAME_CHARACTERS = 80
 
 # Characters that turn, hide or imitate text (reliability.md S49): C0 and C1 controls but for tab and line feed,
 # bidirectional controls, zero-width, filling and invisible format characters, tags, and what UTF-8 cannot carry.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+_HIDDEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e007f"
 )
+# Tags are invisible, except in the flag of a region: a black flag, three to six tags, the closing tag.
+_REGION_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
+_INVISIBLE = re.compile(f"({_REGION_FLAG})|[{_HIDDEN}]")  # replaced by its group, the flag
+_VISIBLE = re.compile(f"[^\\s{_HIDDEN}\\x00-\\x1f\\x7f-\\x9f\u200c\u200d\u2800\ufe00-\ufe0f]")
+_CLUSTER = regex.compile(r"\X")  # what readers take for one character (Unicode Standard Annex 29)
+_WEB_URL = re.compile(f'(?i:https?)://[^\\s\\\\"<>\\x00-\\x20\\x7f-\\x9f{_HIDDEN}]+')
 _JOINERS = "\u200c\u200d"
 # Scripts whose letters are drawn in another way beside a joiner, as the names of their characters begin.
 _JOINED_SCRIPTS = frozenset(
@@ -38,19 +48,60 @@ def clean_message(value: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def clean_name(value: object) -> str | None:
-    """Return a name or username made harmless (one line, NFC, at most 80 characters), or None if nothing is left."""
+def clean_name(value: object, characters: int = NAME_CHARACTERS) -> str | None:
+    """Return a name or username made harmless (one line, NFC, at most `characters`), or None if nothing is left."""
     if not isinstance(value, str):
         return None
-    name = _INVISIBLE.sub("", _CONTROLS.sub("", storable(value)))
+    name = _INVISIBLE.sub(r"\1", _CONTROLS.sub("", storable(value)))
     name = unicodedata.normalize("NFC", _SPACES.sub(" ", name)).strip()
-    return _joined_where_needed(_few_marks(name)[:NAME_CHARACTERS]).strip() or None
+    return _joined_where_needed(clip(_few_marks(name), characters)).strip() or None
+
+
+def clean_emoji(value: object) -> str | None:
+    """Return the first emoji (or other character) of `value` whole and made harmless, or None if there is none."""
+    found = _CLUSTER.match(clean_name(value) or "")
+    return found[0] if found else None
+
+
+def is_blank(value: str) -> bool:
+    """Return whether `value` has no visible character."""
+    return not _VISIBLE.search(value)
+
+
+def web_url(value: object) -> str | None:
+    """Return `value` if it is an http or https URL that leads where it seems to lead, else None.
+
+    A user name before the host is refused: it looks like one host and leads to another.
+    """
+    if not isinstance(value, str) or len(value) > URL_CHARACTERS or not _WEB_URL.fullmatch(storable(value)):
+        return None
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+    except ValueError:
+        return None
+    return storable(value) if host and "@" not in parts.netloc else None
+
+
+def clip(value: str, characters: int) -> str:
+    """Return the beginning of `value`, at most `characters` code points that cut no character apart.
+
+    A single character that is longer than that is cut.
+    """
+    if len(value) <= characters:
+        return value
+    end = 0
+    for cluster in _CLUSTER.finditer(value, endpos=characters + 1):
+        if cluster.end() > characters:
+            break
+        end = cluster.end()
+    return value[: end or characters]
 
 
 def shorten(value: str, characters: int) -> str:
-    """Return `value` on one line with at most `characters` characters, an ellipsis marking the cut."""
+    """Return `value` on one line with at most `characters` code points, an ellipsis marking the cut."""
     line = _SPACES.sub(" ", value).strip()
-    return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
+    return line if len(line) <= characters else clip(line, characters - 1).rstrip() + "…"
 
 
 def for_terminal(value: str) -> str:
@@ -60,10 +111,15 @@ def for_terminal(value: str) -> str:
     )
 
 
+def escape_invisible(value: str) -> str:
+    """Return lines of raw text with every control and invisible character in them escaped."""
+    return "\n".join(map(for_terminal, value.split("\n")))
+
+
 def for_csv(value: str) -> str:
     """Return `value` as a cell that no spreadsheet takes for a formula (reliability.md S33)."""
     cell = value.replace("\x00", "")
-    visible = _INVISIBLE.sub("", cell).lstrip(" ")
+    visible = _INVISIBLE.sub(r"\1", cell).lstrip(" ")
     begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
     return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
 

@@ -4,6 +4,9 @@ import pytest
 
 from app import text
 
+FAMILY = "👩‍👩‍👧‍👦"
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+
 
 @pytest.mark.row("S49")
 @pytest.mark.parametrize(
@@ -23,6 +26,9 @@ from app import text
         ("l\u200de\u200ca \u200d👩\u200d", "lea 👩"),
         ("\u2067lea\u2069\u200e\u061c\U000e0041\u2060\u00ad", "lea"),
         ("\u3164\u2800\u115f", None),
+        (f"{ENGLAND} lea", f"{ENGLAND} lea"),
+        ("\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in "hidden") + "words\U000e007f", "\U0001f3f4words"),
+        ("x" * 79 + FAMILY, "x" * 79),
         ("\u202e\u200b \x00", "\ufffd"),
         ("", None),
         ("   ", None),
@@ -69,3 +75,35 @@ def test_no_cell_begins_a_formula_whatever_stands_before_it(value: str) -> None:
 @pytest.mark.parametrize("value", ["", " ", "lea", "1-2", "a=b", 'Léa, "l\'une"\nici', "'=1"])
 def test_other_cells_stay_as_they_are(value: str) -> None:
     assert text.for_csv(value) == value
+
+
+@pytest.mark.parametrize("cluster", [FAMILY, ENGLAND, "🇫🇷", "👍🏽", "e\u0301", "क्षि", "1️⃣"])
+def test_a_cut_goes_between_characters_as_readers_see_them(cluster: str) -> None:
+    for characters in range(1, 3 * len(cluster)):
+        kept = text.clip(cluster * 3, characters)
+        assert len(kept) <= characters
+        assert characters < len(cluster) or kept == cluster * (len(kept) // len(cluster))
+
+
+def test_one_endless_character_is_cut_all_the_same() -> None:
+    assert text.clip("e" + "\u0301" * 500, 80) == "e" + "\u0301" * 79
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://example.com/a?b=c#d", True),
+        ("HTTP://example.com", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("https://example.com@evil.example/", False),
+        ("https://[", False),
+        ("https://exa\u202emple.com/", False),
+        ("https:\\\\example.com", False),
+        ("https://example.com/ x", False),
+        ("https://example.com/" + "x" * 4_000, False),
+        (None, False),
+    ],
+)
+def test_only_plain_web_urls_are_web_urls(url: object, kept: bool) -> None:
+    assert text.web_url(url) == (url if kept else None)

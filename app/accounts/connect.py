@@ -19,6 +19,7 @@ from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import Secret
 from app.errors import Conflict, Forbidden, Invalid, Unavailable
+from app.identities import self_contacts
 from app.instagram.answers import Me
 from app.instagram.errors import CallFailed, Reason
 from app.models.inbox import Account, AccountState, Login
@@ -200,6 +201,7 @@ def _keep(
         for column, value in (known | fresh | connected | OUTDATED).items():
             setattr(account, column, value)
         tx.session.flush()
+        self_contacts.delete(tx, account.id, account.own_ids)
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
         tx.touch(account.id)
         return account.id

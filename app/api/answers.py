@@ -60,8 +60,8 @@ class Conversation(Returned):
     displayName: str = said(DISPLAY_NAME, "@lea.moreau")
     identityState: IdentityState = said("State of the contact's identity.", "known")
     lastMessageAt: Time = said("When the newest message was sent.")
-    lastMessagePreview: str | None = said(
-        "The beginning of the newest message's text, null when it has no text.", "Bonjour !"
+    lastMessagePreview: str = said(
+        "The beginning of the newest message's text, or what it is when it has no text, such as Photo.", "Bonjour !"
     )
     unreadCount: int = said("Messages of the contact that the team has not read.", 1, ge=0)
     status: str = said("Status of the conversation.", "open")
@@ -74,16 +74,8 @@ class ConversationPage(Returned):
     nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class AttachmentElement(Returned):
-    """A card of a template."""
-
-    title: str | None = said("The card's title.", "Linen shirt")
-    subtitle: str | None = said("The card's second line.", "39 €")
-    url: str | None = said("Where the card leads; null without a safe http(s) URL.", "https://shop.example/linen")
-
-
 class Attachment(Returned):
-    """An attachment of a message. Meta's media URLs expire within days."""
+    """An attachment of a message, or one card of a template. Meta's media URLs expire within days."""
 
     kind: AttachmentKind = said("What the attachment is.", "image")
     url: str | None = said(
@@ -92,7 +84,9 @@ class Attachment(Returned):
     )
     title: str | None = said("The title of a shared post, reel or template.", "Linen week")
     subtitle: str | None = said("The second line of a template.", "Until Sunday")
-    elements: list[AttachmentElement] = said("The cards of a template; empty for any other attachment.")
+    imageUrl: str | None = said(
+        "The picture of a card; null without a safe http(s) URL.", "https://shop.example/linen.jpg"
+    )
 
 
 class Reaction(Returned):

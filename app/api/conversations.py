@@ -99,7 +99,7 @@ def _attachment(one: Attachment) -> dict[str, Any]:
         "url": one.url,
         "title": one.title,
         "subtitle": one.subtitle,
-        "elements": [{"title": each.title, "subtitle": each.subtitle, "url": each.url} for each in one.elements],
+        "imageUrl": one.image_url,
     }
 
 

@@ -39,7 +39,7 @@ def list_(limit: int, as_json: bool) -> None:
 def show(dead_letter_id: int, as_json: bool) -> None:
     """Show number ID whole."""
     facts = _facts(dead_letter_id)
-    raw = letters.readable(letters.one(OPERATOR, dead_letter_id))
+    raw = letters.readable(letters.one(OPERATOR, dead_letter_id).raw)
     if as_json:
         output.show(facts | {"raw": raw})
         return

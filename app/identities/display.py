@@ -39,16 +39,14 @@ class Avatar:
     pattern: str | None
 
 
-def name_of(
-    ig_participant_id: str, username: str | None, name: str | None, *, alike: bool | None = False
-) -> DisplayName:
+def name_of(ig_participant_id: str, username: str | None, name: str | None, *, alike: int | None = 0) -> DisplayName:
     """Return how a person is called: @username, else the name, else @user_ and the last six digits (product.md 2).
 
     Blank values and stand-ins of older systems count as missing; a username that cannot be one is shown as a name.
-    Who looks like somebody else of the account (`alike`) is called with the last six digits too (reliability.md S49).
+    A contact whose name looks like another's is called with the last `alike` digits too.
     """
     digits = ig_participant_id[-SHORT_DIGITS:]
-    apart = f" · {digits}" if alike else ""
+    apart = f" · {ig_participant_id[-alike:]}" if alike else ""
     handle, words = _present(username), _present(name)
     if handle and not _HANDLE.fullmatch(handle):
         handle, words = None, words or handle

@@ -7,6 +7,7 @@ it leads to Latin letters and digits.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from sqlalchemy import Integer, cast, func, select, update
 
@@ -55,7 +56,10 @@ _ALIKE = {
 }
 _DRAWN = str.maketrans({other: letter for letter, others in _ALIKE.items() for other in others})
 _DRAWN_TOGETHER = (("rn", "m"), ("vv", "w"))
-_DIGITS = re.compile(r"\s+\W\s*\d{6}$")  # as display.name_of puts them behind a name; anyone may write them there
+_DIGITS = re.compile(r"\s+\W\s*\d{6,}$")  # as display.name_of puts them behind a name; anyone may write them there
+_LAST_DIGITS = func.substr(
+    Identity.ig_participant_id, func.length(Identity.ig_participant_id) + 1 - display.SHORT_DIGITS
+)
 _NAMELESS = re.compile(r"user_[\dlo]{6}")  # as display.name_of calls who has no name
 
 
@@ -89,7 +93,21 @@ def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
     if tx.dialect == "postgresql":  # or two who are first seen at the same moment would not see each other
         tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(look))))
     same = (Identity.account_id == account_id, Identity.look == look)
-    people = select(func.count()).select_from(Identity).where(*same).scalar_subquery().label("people")
-    found = tx.execute(select(Account.username, people).where(Account.id == account_id)).one()
-    alike = found.people > 1 or is_ours(look, found.username)
-    tx.execute(update(Identity).where(*same, Identity.alike.is_not(alike)).values(alike=alike))
+    counted = (func.count().label("people"), func.count(_LAST_DIGITS.distinct()).label("endings"))
+    found = tx.execute(select(*counted).where(*same)).one()
+    account = tx.execute(select(Account.username).where(Account.id == account_id)).scalar_one()
+    if found.people != found.endings:
+        digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
+    else:
+        digits = display.SHORT_DIGITS if found.people > 1 or is_ours(look, account) else 0
+    tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits))
+
+
+def _digits(ig_participant_ids: Sequence[str]) -> int:
+    longest = max(map(len, ig_participant_ids))
+    enough = (
+        digits
+        for digits in range(display.SHORT_DIGITS, longest)
+        if len({each[-digits:] for each in ig_participant_ids}) == len(ig_participant_ids)
+    )
+    return next(enough, longest)

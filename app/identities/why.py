@@ -14,9 +14,11 @@ from app.identities.listing import ListedIdentity
 from app.identities.places import Place
 from app.identities.reasons import Meaning
 from app.identities.verdict import STOP_AFTER
+from app.instagram.previews import preview
 from app.labels import label
 from app.models.identity import Identity, Lookup, Source
 from app.models.inbox import Account, Conversation
+from app.text import escape_invisible
 from app.viewer import Viewer
 
 LOOKUPS = 50
@@ -46,12 +48,11 @@ class LookedUp:
 
 @dataclass(frozen=True, slots=True)
 class SeenIn:
-    """The person's conversation and its last message: when (aware UTC), its kind, and its text if it has one."""
+    """The contact's conversation and its last message: when (aware UTC), and its text or what it is."""
 
     conversation_id: int
     at: datetime
-    kind: str
-    preview: str | None
+    preview: str
     outgoing: bool
 
 
@@ -142,13 +143,18 @@ def _lookups(person: ListedIdentity) -> list[LookedUp]:
 
 
 def _readable(row: Identity) -> str | None:
-    return logs.redact(json.dumps(row.raw_answer, ensure_ascii=False, indent=2)) if row.raw_answer else None
+    if not row.raw_answer:
+        return None
+    return escape_invisible(logs.redact(json.dumps(row.raw_answer, ensure_ascii=False, indent=2)))
 
 
 def _seen_in(person: ListedIdentity) -> SeenIn | None:
-    last = (Conversation.last_message_at, Conversation.last_message_kind, Conversation.last_message_preview)
-    found = select(Conversation.id, *last, Conversation.last_message_outgoing).where(
+    found = select(Conversation).where(
         Conversation.account_id == person.account_id, Conversation.ig_participant_id == person.ig_participant_id
     )
-    row = db.session.execute(found).first()
-    return SeenIn(*row) if row else None
+    row = db.session.scalars(found).first()
+    if row is None:
+        return None
+    outgoing = row.last_message_outgoing
+    last = preview(row.last_message_kind, row.last_message_preview, outgoing=outgoing)
+    return SeenIn(row.id, row.last_message_at, last, outgoing)

@@ -10,7 +10,9 @@ from app import clock, settings
 from app.identities import display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import media
-from app.text import clean_name, shorten
+from app.instagram import previews
+from app.instagram.events import Kind
+from app.text import clean_name, is_blank, shorten, web_url
 
 GAP = timedelta(minutes=10)  # a longer silence begins a new run of messages (ui.md 6.3)
 QUOTE_CHARACTERS = 80
@@ -20,11 +22,18 @@ SENT, SEEN = "Sent", "Seen"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment; `url` is given only when the browser may load it (product.md 6), else a placeholder is shown."""
+    """One attachment; its URLs are given only when the browser may load them, else a placeholder is shown.
+
+    A shared link is not loaded, so its URL may lead anywhere. `label` says what the attachment is.
+    """
 
     kind: str
+    label: str
     url: str | None
     title: str | None
+    subtitle: str | None
+    image_url: str | None
+    buttons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +56,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `kind` chooses the template that shows it, `first_new` puts the "New" divider before it."""
+    """One message; `kind` chooses the template that shows it, `first_new` puts the "New" divider before it.
+
+    `empty` says in words that a message without text and attachments has nothing to show.
+    """
 
     id: int
     kind: str
     text: str | None
+    empty: str | None
     attachments: tuple[Attachment, ...]
     references: tuple[Reference, ...]
     reactions: tuple[Reaction, ...]
@@ -159,16 +172,17 @@ def _sender(row: Any, parties: Parties) -> tuple[str, str]:
 
 
 def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: int | None) -> Message:
-    attachments = tuple(
-        Attachment(str(each.get("kind")), _loadable(each.get("url")), each.get("title"))
-        for each in row.attachments or ()
-    )
+    ours = _sender(row, parties)[0] == OURS
+    context = row.context or {}
+    words = row.text if row.text and not is_blank(row.text) else None
+    references = tuple(_references(context, quotes, ours=ours))
     return Message(
         id=row.id,
         kind=row.kind,
-        text=row.text,
-        attachments=attachments,
-        references=tuple(_references(row.context or {}, quotes)),
+        text=words,
+        empty=None if words or row.attachments else _empty(row.kind, context, references),
+        attachments=tuple(_attachment(each, ours=ours) for each in row.attachments or ()),
+        references=references,
         reactions=tuple(_reactions(row.reactions or {}, parties)),
         edited=row.edit_number is not None,
         sent_at=row.sent_at,
@@ -176,10 +190,41 @@ def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: i
     )
 
 
-def _references(context: Mapping[str, Any], quotes: Mapping[str, Any]) -> Iterator[Reference]:
+def _attachment(stored: Mapping[str, Any], *, ours: bool) -> Attachment:
+    kind, url = str(stored.get("kind")), stored.get("url")
+    return Attachment(
+        kind=kind,
+        label=_label_of(kind, stored, ours=ours),
+        url=web_url(url) if kind == Kind.LINK else _loadable(url),
+        title=stored.get("title"),
+        subtitle=stored.get("subtitle"),
+        image_url=_loadable(stored.get("image_url")),
+        buttons=tuple(stored.get("buttons") or ()),
+    )
+
+
+def _label_of(kind: str, stored: Mapping[str, Any], *, ours: bool) -> str:
+    if kind == Kind.TEMPLATE and not (stored.get("title") or stored.get("subtitle")):
+        return "Shared a card without content"
+    if kind != Kind.UNSUPPORTED:
+        return previews.label(kind, outgoing=ours)
+    type_ = stored.get("type")
+    return f"Unknown attachment type: {type_}" if type_ else "Instagram doesn’t share this kind of attachment"
+
+
+def _empty(kind: str, context: Mapping[str, Any], references: tuple[Reference, ...]) -> str | None:
+    if kind == Kind.UNSUPPORTED and context.get("is_unsupported"):
+        return "Instagram doesn’t share this kind of message"
+    if kind == Kind.UNSUPPORTED:
+        return "Instagram sent this message without content"
+    return None if references and kind != Kind.TEXT else previews.EMPTY
+
+
+def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: bool) -> Iterator[Reference]:
     reply, referral = context.get("reply_to") or {}, context.get("referral") or {}
     if isinstance(story := reply.get("story"), dict):
-        yield Reference("Replied to your story", url=_loadable(story.get("url")), story=True)
+        replied = previews.label(Kind.STORY_REPLY, outgoing=ours)
+        yield Reference(replied, url=_loadable(story.get("url")), story=True)
     elif parent := quotes.get(str(reply.get("mid"))):
         yield Reference("Replied to a message", quote=shorten(parent.text or "", QUOTE_CHARACTERS) or None)
     elif reply:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from app import clock
 from app.db.engine import db
 from app.identities import cache, changes
+from app.identities.display import DisplayName
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import sentence_of
@@ -48,16 +49,16 @@ class Details:
     may_forget: bool
 
 
-def of(viewer: Viewer, known: Any, *, account: str) -> Details:
-    """Return the details of a conversation whose row `known` is, with its account and identity."""
-    by_username = known.username is not None
+def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Details:
+    """Return the details of a conversation whose row `known` is, with its account and identity, and how it is shown."""
+    by_username = known.username is not None and (shown.username or shown.name) == known.username.strip()
     window_ends_at = _window(known.id)
     cached = cache.seconds_left(known.ig_account_id, known.ig_participant_id)
     source = known.username_source if by_username else known.name_source
     return Details(
         identity_id=known.identity_id,
         renamed_from=changes.renamed_from(known.account_id, known.ig_participant_id),
-        shown_as="Username" if by_username else "Name" if known.name else "Short ID",
+        shown_as="Username" if shown.username else "Name" if shown.known else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=label(source) if source else None,
         fresh=is_fresh(known.last_success_at),

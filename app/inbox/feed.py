@@ -16,6 +16,7 @@ from app.identities.sighting import is_fresh
 from app.inbox import listing, message_facts, search
 from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
 from app.instagram.events import Kind
+from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
@@ -25,7 +26,7 @@ Place = tuple[datetime, int]  # where a page ended: the last row's time (aware U
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One conversation. Times are aware UTC; `preview` is the last message's text if it has one."""
+    """One conversation. Times are aware UTC; `preview` is the last message's text or what it is."""
 
     id: int
     ig_account_id: str
@@ -37,7 +38,7 @@ class Entry:
     state: State
     last_message_at: datetime
     kind: str
-    preview: str | None
+    preview: str
     unread_count: int
     status: str
 
@@ -135,7 +136,8 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     )
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
-        *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.status),
+        *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.last_message_outgoing),
+        Conversation.status,
         *(
             Account.ig_account_id,
             Identity.username,
@@ -166,7 +168,7 @@ def _entry(row: Any) -> Entry:
         state=known if shown.known else State.UNKNOWN,
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
-        preview=row.last_message_preview,
+        preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),
         unread_count=row.unread_count,
         status=row.status,
     )

@@ -13,6 +13,7 @@ from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, search
+from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
@@ -26,7 +27,7 @@ Q_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation in the list; `kind` is the last message's, `preview` its text if it has one.
+    """One conversation in the list; `kind` is the last message's, `preview` its text or what it is.
 
     `reaction` is the person's to a message of ours, if nothing was said after it.
     """
@@ -36,7 +37,7 @@ class Row:
     avatar: Avatar
     last_message_at: datetime
     kind: str
-    preview: str | None
+    preview: str
     outgoing: bool
     reaction: str | None
     unread_count: int
@@ -176,7 +177,7 @@ def _row(row: Any, selected: int | None) -> Row:
         avatar=display.avatar(row.ig_participant_id, shown, _picture(row)),
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
-        preview=row.last_message_preview,
+        preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),
         outgoing=row.last_message_outgoing,
         reaction=row.last_reaction if row.last_reaction and row.last_reaction_at >= row.last_message_at else None,
         unread_count=row.unread_count,

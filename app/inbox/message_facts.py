@@ -31,23 +31,14 @@ class ReferralKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
-    """One card of a template."""
-
-    title: str | None
-    subtitle: str | None
-    url: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment; `url` is None where there is none, or none that API clients may follow."""
+    """One attachment, or one card of a template; a URL is None where there is none that API clients may follow."""
 
     kind: Kind
     url: str | None
     title: str | None
     subtitle: str | None
-    elements: tuple[Element, ...]
+    image_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +83,7 @@ def attachments(stored: object) -> tuple[Attachment, ...]:
             url=_url(each.get("url")),
             title=_text(each.get("title")),
             subtitle=_text(each.get("subtitle")),
-            elements=tuple(
-                Element(_text(card.get("title")), _text(card.get("subtitle")), _url(card.get("url")))
-                for card in _objects(each.get("elements"))
-            ),
+            image_url=_url(each.get("image_url")),
         )
         for each in _objects(stored)
     )

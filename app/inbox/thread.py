@@ -102,7 +102,7 @@ def open_(
         limit=limit,
         further=limit + MESSAGES if older and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
-        details=details.of(viewer, known, account=account),
+        details=details.of(viewer, known, parties.person, account=account),
     )
 
 

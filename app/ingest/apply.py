@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import forgotten, sighting
+from app.identities import forgotten, self_contacts, sighting
 from app.ingest import effects, rows
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
@@ -77,7 +77,7 @@ def event(
     if isinstance(event, MessageSent):
         return _message_sent(tx, account, event, standing, read_back=read_back)
     if isinstance(event, SelfTalk):
-        _learn_own_id(tx, account, event.ig_own_id)
+        _learn_own_id(tx, account, event)
     elif isinstance(event, Passed):
         passed = update(Account).where(Account.id == account.id)
         tx.execute(passed.values(passed_events=Account.passed_events + 1))
@@ -89,6 +89,12 @@ def event(
 def is_forgotten(tx: Tx, account: Addressee, event: Event) -> bool:
     """Return whether an event is older than the deletion of whoever sent it, and so leaves nothing behind."""
     return forgotten.covers(tx, account.id, getattr(event, "ig_sender_id", None), event.sent_at)
+
+
+def is_stored(tx: Tx, account: Addressee, event: Event) -> bool:
+    """Return whether the message of an event is stored, and not unsent or deleted."""
+    stored = select(Message.id).where(Message.account_id == account.id, Message.mid_digest == digest(event.mid))
+    return tx.execute(stored.where(Message.kind != Kind.UNSENT)).first() is not None
 
 
 def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[Any] | None, *, read_back: bool) -> bool:
@@ -170,11 +176,16 @@ def _facts(value: Any) -> int:
     return int(value not in (None, "", Kind.UNSUPPORTED))
 
 
-def _learn_own_id(tx: Tx, account: Addressee, own_id: str) -> None:
+def _learn_own_id(tx: Tx, account: Addressee, event: SelfTalk) -> None:
+    own_id = event.ig_own_id
     if own_id in account.own_ids:
         return
+    if account.own_ids.isdisjoint((event.ig_sender_id, event.ig_recipient_id)):
+        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
+    self_contacts.delete(tx, account.id, [own_id])
+    tx.touch(account.id)
 
 
 def _conversation(
@@ -220,4 +231,4 @@ def _preview(text: str | None) -> str | None:
 
 
 def _kept(attachment: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attachment.items() if value is not None}
+    return {name: value for name, value in attachment.items() if value}

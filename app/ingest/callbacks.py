@@ -66,7 +66,7 @@ def deletion(code: str) -> Deletion:
 
 
 def _holder(signed_request: str) -> str:
-    holder = signatures.holder_of(signed_request, settings.current().meta_app_secrets)
+    holder = signatures.holder_of(signed_request, settings.current().signing_secrets)
     if holder is None:
         logger.warning("a signed request was refused: it is not Meta's")
         raise Forbidden("This request is not signed by Meta.")

@@ -1,10 +1,12 @@
-"""What could not be placed: kept whole, once, with the reason, so that it can be read and replayed."""
+"""Events that could not be processed, or only in part: kept whole, once, with the reason; they can be replayed."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import LargeBinary, Row, Select, delete, func, select
 
 from app import audit, logs
 from app.db import transaction
@@ -15,11 +17,20 @@ from app.errors import NotFound
 from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
 from app.models.user import Action
+from app.text import escape_invisible
 from app.viewer import Role, Viewer
 
 KEPT = timedelta(days=30)
 UNRESOLVED = "unresolved"  # the reason of a message that was announced and never came
-BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what it was
+PARTLY_UNDERSTOOD = "partly_understood"  # the message is shown, so this is a note and no dead letter
+MOST_NOTES = 1_000
+SHOWN_BYTES = 16_384  # of a letter in a list: a body that cannot be read at all may have 4 MiB
+
+_LISTED = (
+    *(DeadLetter.id, DeadLetter.account_id, DeadLetter.ig_account_id, DeadLetter.reason, DeadLetter.explanation),
+    *(DeadLetter.times, DeadLetter.received_at, func.length(DeadLetter.raw).label("size")),
+    func.substr(DeadLetter.raw, 1, SHOWN_BYTES, type_=LargeBinary).label("raw"),
+)
 
 
 def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> None:
@@ -38,11 +49,17 @@ def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation
     )
 
 
+def keep_partly_understood(tx: Tx, item: Item, *, account_id: int, at: datetime) -> None:
+    """Keep an item whose message is shown without the parts that are not understood. `at` is aware UTC."""
+    explanation = f"The message is shown in part: {'; '.join(item.gaps)}."
+    keep(tx, item, account_id=account_id, reason=PARTLY_UNDERSTOOD, explanation=explanation, at=at)
+
+
 def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
-    """Keep the beginning of a signed body that is no JSON object. `at` is aware UTC."""
+    """Keep a signed body in which nothing can be read. `at` is aware UTC."""
     _keep(
         tx,
-        body[:BODY_BYTES],
+        body,
         account_id=None,
         ig_account_id=None,
         mid_digest=None,
@@ -52,24 +69,27 @@ def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
     )
 
 
-def newest(viewer: Viewer, *, limit: int = 50) -> list[DeadLetter]:
-    """Return the newest dead letters the viewer may see."""
-    viewer.require(Role.OPS)
-    found = select(DeadLetter).order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc()).limit(limit)
-    if viewer.account_ids is not None:
-        found = found.where(DeadLetter.account_id.in_(viewer.account_ids))
-    return list(db.session.scalars(found))
+def newest(viewer: Viewer, *, limit: int = 50) -> Sequence[Row[Any]]:
+    """Return the newest letters and notes the viewer may see, `raw` with their first 16 KiB of `size` bytes."""
+    found = _visible(viewer, select(*_LISTED)).order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc())
+    return db.session.execute(found.limit(limit)).all()
+
+
+def unprocessed(viewer: Viewer, *, limit: int) -> list[int]:
+    """Return the ids of the newest dead letters the viewer may see, the oldest of them first."""
+    found = _visible(viewer, select(DeadLetter.id)).where(DeadLetter.reason != PARTLY_UNDERSTOOD)
+    newest_first = found.order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc()).limit(limit)
+    return list(db.session.scalars(newest_first))[::-1]
 
 
 def count(viewer: Viewer, *, reason: str | None = None) -> int:
-    """Return how many dead letters the viewer may see, of one reason or of all."""
-    viewer.require(Role.OPS)
-    found = select(func.count()).select_from(DeadLetter)
-    if reason is not None:
-        found = found.where(DeadLetter.reason == reason)
-    if viewer.account_ids is not None:
-        found = found.where(DeadLetter.account_id.in_(viewer.account_ids))
-    return db.session.execute(found).scalar_one()
+    """Return how many letters of one reason the viewer may see; all dead letters, without notes, where none is given.
+
+    Notes are messages that are shown in part.
+    """
+    wanted = DeadLetter.reason == reason if reason else DeadLetter.reason != PARTLY_UNDERSTOOD
+    found = _visible(viewer, select(func.count()).select_from(DeadLetter).where(wanted))
+    return int(db.session.execute(found).scalar_one())
 
 
 def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
@@ -81,9 +101,9 @@ def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
     return found
 
 
-def readable(letter: DeadLetter) -> str:
-    """Return what Meta sent, as text; whatever looks like a token is cut."""
-    return logs.redact(letter.raw.decode("utf-8", "replace"))
+def readable(raw: bytes) -> str:
+    """Return what Meta sent, as text; whatever looks like a token is cut, invisible characters are escaped."""
+    return escape_invisible(logs.redact(raw.decode("utf-8", "replace")))
 
 
 def discard(viewer: Viewer, dead_letter_id: int) -> None:
@@ -95,8 +115,17 @@ def discard(viewer: Viewer, dead_letter_id: int) -> None:
 
 
 def purge(tx: Tx, now: datetime) -> int:
-    """Forget dead letters older than 30 days; returns how many."""
+    """Delete dead letters older than 30 days, and notes but the newest thousand; returns how many letters expired."""
+    notes = select(DeadLetter.id).where(DeadLetter.reason == PARTLY_UNDERSTOOD)
+    surplus = tx.execute(notes.order_by(DeadLetter.id.desc()).offset(MOST_NOTES).limit(1)).scalar()
+    if surplus is not None:
+        tx.execute(delete(DeadLetter).where(DeadLetter.reason == PARTLY_UNDERSTOOD, DeadLetter.id <= surplus))
     return int(tx.execute(delete(DeadLetter).where(DeadLetter.received_at < now - KEPT)).rowcount)
+
+
+def _visible(viewer: Viewer, found: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    viewer.require(Role.OPS)
+    return found if viewer.account_ids is None else found.where(DeadLetter.account_id.in_(viewer.account_ids))
 
 
 def _keep(
@@ -123,6 +152,11 @@ def _keep(
     tx.execute(
         insert.on_conflict_do_update(
             index_elements=["digest"],
-            set_={"times": DeadLetter.times + 1, "reason": reason, "explanation": explanation},
+            set_={
+                "times": DeadLetter.times + 1,
+                "account_id": account_id,
+                "reason": reason,
+                "explanation": explanation,
+            },
         )
     )

@@ -74,6 +74,8 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
         _unsend(tx, message)
     elif isinstance(effect, MessageEdited):
         _edit(tx, message, effect)
+    elif isinstance(effect, MessageAnnounced) and effect.text not in (None, message.text):
+        _edit(tx, message, MessageEdited(effect.ig_account_id, effect.sent_at, effect.mid, effect.text or "", number=0))
     elif isinstance(effect, ReactionChanged):
         _react(tx, message, effect)
     tx.touch(account_id)

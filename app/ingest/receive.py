@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What Meta may be told: 200 everything is committed, 400 unreadable but kept, 401 not signed by Meta."""
+    """What Meta may be told: 200 everything is committed, 400 unreadable but kept, 401 not signed by Meta.
+
+    415 means signed but compressed or otherwise encoded, and kept.
+    """
 
     status: int
     stored: int = 0
@@ -34,23 +37,29 @@ def is_subscription(mode: str, token: str) -> bool:
     return signatures.is_handshake(mode, token, verify_token=settings.current().meta_verify_token)
 
 
-def delivery(body: bytes, signature: str | None) -> Receipt:
-    """Take one POST of Meta's: raw bytes and the X-Hub-Signature-256 header.
+def delivery(body: bytes, signature: str | None, *, encoded: bool = False) -> Receipt:
+    """Take one POST of Meta's: raw bytes, the X-Hub-Signature-256 header, and whether the bytes are `encoded`.
 
     Raises Unavailable when the database cannot take it; then Meta is to deliver again.
     """
-    if not signatures.is_signed(body, signature, settings.current().meta_app_secrets):
+    if not signatures.is_signed(body, signature, settings.current().signing_secrets):
         refusals.one_more()
         return Receipt(401)
     received_at = clock.now()
+    if encoded:
+        return _unreadable(body, 415, "the body has a content encoding, which Meta does not use", received_at)
     try:
         items = webhook.parse(body, received_at=received_at)
     except UnreadableBodyError as error:
-        with transaction.write() as tx:
-            dead_letters.keep_body(tx, body, explanation=str(error), at=received_at)
-        return Receipt(400, dead=1)
+        return _unreadable(body, 400, str(error), received_at)
     dead = land(items, received_at=received_at)
     return Receipt(200, stored=len(items) - dead, dead=dead)
+
+
+def _unreadable(body: bytes, status: int, explanation: str, received_at: datetime) -> Receipt:
+    with transaction.write() as tx:
+        dead_letters.keep_body(tx, body, explanation=explanation, at=received_at)
+    return Receipt(status, dead=1)
 
 
 def land(items: Sequence[Item], *, received_at: datetime) -> int:
@@ -130,6 +139,8 @@ def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, standin
         try:
             if apply.event(tx, account, item.event, standing=standing):
                 share.waiting.add(account.id)
+            if item.gaps and apply.is_stored(tx, account, item.event):
+                dead_letters.keep_partly_understood(tx, item, account_id=account.id, at=share.received_at)
         except MisaddressedError as error:
             if not apply.is_forgotten(tx, account, item.event):
                 _bury(tx, item, account, "misaddressed", str(error), share)

@@ -10,13 +10,16 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """What a message is, for its preview and its look; unknown attachment types become UNSUPPORTED."""
+    """What a message or an attachment is; attachment types that are not known here become UNSUPPORTED."""
 
     TEXT = "text"
     IMAGE = "image"
     VIDEO = "video"
     AUDIO = "audio"
     FILE = "file"
+    STICKER = "sticker"
+    LINK = "link"
+    LOCATION = "location"
     SHARE = "share"
     REEL = "reel"
     STORY = "story"
@@ -34,11 +37,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment: what it is, where its media lies at Meta (URLs expire), and its title if it has one."""
+    """One attachment, or one card of a template. URLs are http(s) and, at Meta, expire.
+
+    `url` is the media file, or the page that a link or card opens; `image_url` is a card's picture. `media_id` is
+    Meta's ID of a post, reel, story, sticker or product; `buttons` are a card's button labels. `type` is Meta's name
+    of a type that is not known here, else None.
+    """
 
     kind: Kind
     url: str | None = None
     title: str | None = None
+    subtitle: str | None = None
+    image_url: str | None = None
+    media_id: str | None = None
+    buttons: tuple[str, ...] = ()
+    type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,8 @@ class MessageSent:
     """Somebody wrote: a participant to the account, or the account to a participant (an echo).
 
     Taps on buttons, referrals, opt-ins and handovers are messages of kinds of their own; those that Meta gives no mid
-    carry one made of their content. `context` holds what the message refers to, as Meta sent it.
+    carry one made of their content. `context` holds what the message refers to, as Meta sent it. `gaps` says in words
+    which parts of it are not understood.
     """
 
     ig_account_id: str
@@ -58,6 +72,7 @@ class MessageSent:
     text: str | None
     attachments: tuple[Attachment, ...]
     context: dict[str, Any]
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +98,12 @@ class MessageEdited:
 
 @dataclass(frozen=True, slots=True)
 class MessageAnnounced:
-    """There is a message of this mid, and no more is told: an edit number 0 (instagram-platform.md 5)."""
+    """There is a message with this mid: an edit with number 0, which rarely carries the message's text."""
 
     ig_account_id: str
     sent_at: datetime
     mid: str
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +129,18 @@ class MessageSeen:
 
 @dataclass(frozen=True, slots=True)
 class SelfTalk:
-    """The account wrote to itself: of interest only for the id under which it goes then (instagram-platform.md 2)."""
+    """The account wrote to itself: it shows a further ID of the account, `ig_own_id`."""
 
     ig_account_id: str
     sent_at: datetime
     mid: str
-    ig_own_id: str
+    ig_sender_id: str
+    ig_recipient_id: str
+
+    @property
+    def ig_own_id(self) -> str:
+        """The ID under which the account writes to itself, beside the professional account ID."""
+        return self.ig_sender_id if self.ig_recipient_id == self.ig_account_id else self.ig_recipient_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from app import clock, text
+from app.instagram import attachments
 from app.instagram.events import (
     Attachment,
     Event,
@@ -26,27 +27,13 @@ from app.instagram.ids import ig_id
 FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
 MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
 MID_CHARACTERS = 512
-URL_CHARACTERS = 4_000
-EMOJI_CHARACTERS = 8
+MOST_EDITS = 1_000_000
+_DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 EMOJIS = {"love": "❤️", "like": "👍", "laugh": "😂", "wow": "😮", "sad": "😢", "angry": "😠"}
 
-ATTACHMENT_KINDS = {
-    "image": Kind.IMAGE,
-    "video": Kind.VIDEO,
-    "audio": Kind.AUDIO,
-    "file": Kind.FILE,
-    "share": Kind.SHARE,
-    "ig_post": Kind.SHARE,
-    "ig_reel": Kind.REEL,
-    "reel": Kind.REEL,
-    "ig_story": Kind.STORY,
-    "story": Kind.STORY,
-    "story_mention": Kind.STORY_MENTION,
-    "template": Kind.TEMPLATE,
-    "ephemeral": Kind.EPHEMERAL,
-}
 CONTEXT = ("reply_to", "quick_reply", "referral")
-HANDOVERS = ("pass_thread_control", "take_thread_control", "request_thread_control", "app_roles")
+IGNORED = ("delivery", "app_roles")  # nothing to show
+HANDOVERS = ("pass_thread_control", "take_thread_control", "request_thread_control")
 
 
 class UnreadableItemError(Exception):
@@ -61,39 +48,55 @@ def event(ig_account_id: str, value: object, *, received_at: datetime) -> Event:
     """Return the event that one item tells; raises UnreadableItemError."""
     if not isinstance(value, dict):
         raise UnreadableItemError("unreadable", "the item is not an object")
+    told_at = _time(value.get("timestamp"))
+    at = told_at if told_at is not None and told_at <= received_at + FUTURE else received_at
     for name, read in _READERS.items():
         if name in value:
-            return read(ig_account_id, value, _sane(value.get("timestamp"), received_at))
+            return read(ig_account_id, value, at)
     if any(name in value for name in HANDOVERS):
-        return _handover(ig_account_id, value, _sane(value.get("timestamp"), received_at))
+        return _handover(ig_account_id, value, at)
+    if ignored := next((name for name in IGNORED if name in value), None):
+        return Passed(ig_account_id, at, "", ignored)
     raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
 
 
 def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     message = _object(value, "message")
     mid = _mid(message)
-    if message.get("is_deleted"):
+    if _flag(message, "is_deleted"):
         return MessageUnsent(ig_account_id, at, mid)
     sender, recipient = _parties(value)
-    if message.get("is_self") or sender == recipient:
-        return SelfTalk(ig_account_id, at, mid, recipient)
-    body = message.get("text")
-    words = text.clean_message(body) if isinstance(body, str) and body else None
-    attachments = _attachments(message.get("attachments"))
+    if _flag(message, "is_self") or sender == recipient:
+        return SelfTalk(ig_account_id, at, mid, sender, recipient)
+    words = _words(message.get("text"))
+    attached, gaps = attachments.read(message.get("attachments"))
     context = {name: message[name] for name in CONTEXT if isinstance(message.get(name), dict)}
-    kind = kind_of(words, attachments, context)
-    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, words, attachments, context)
+    kind = kind_of(words, attached, context)
+    if _flag(message, "is_unsupported"):
+        context["is_unsupported"] = True
+    gaps += tuple(_gaps(message, kind, context))
+    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, words, attached, context, gaps)
+
+
+def _gaps(message: dict[str, Any], kind: Kind, context: dict[str, Any]) -> Iterator[str]:
+    if not isinstance(message.get("text"), str | None):
+        yield "the text is not a string"
+    for name in CONTEXT:
+        if not isinstance(message.get(name), dict | None):
+            yield f"{name} is not an object"
+    if kind is Kind.UNSUPPORTED and not message.get("attachments") and "is_unsupported" not in context:
+        yield "the message has no content that is known here"
 
 
 def _edit(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     edit = _object(value, "message_edit")
-    mid, words, number = _mid(edit), edit.get("text"), edit.get("num_edit")
-    counted = int(number) if isinstance(number, int | str) and re.fullmatch(r"[0-9]{1,6}", str(number)) else 0
-    if not isinstance(words, str) or counted < 1:
-        return MessageAnnounced(ig_account_id, at, mid)
+    mid, words, number = _mid(edit), _words(edit.get("text")), _whole(edit.get("num_edit"))
+    if not isinstance(edit.get("text"), str) or number == 0:
+        return MessageAnnounced(ig_account_id, at, mid, words)
     sender = value.get("sender")
     named = ig_id(sender.get("id")) if isinstance(sender, dict) else None
-    return MessageEdited(ig_account_id, at, mid, text.clean_message(words), counted, named)
+    known_number = number if number is not None and number < MOST_EDITS else 1
+    return MessageEdited(ig_account_id, at, mid, words or "", known_number, named)
 
 
 def _reaction(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -101,8 +104,8 @@ def _reaction(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     mid, sender = _mid(reaction), _sender(value)
     if reaction.get("action") == "unreact":
         return ReactionChanged(ig_account_id, at, mid, sender, None)
-    shown = text.clean_name(reaction.get("emoji")) or EMOJIS.get(str(reaction.get("reaction")), "•")
-    return ReactionChanged(ig_account_id, at, mid, sender, shown[:EMOJI_CHARACTERS])
+    shown = text.clean_emoji(reaction.get("emoji")) or EMOJIS.get(str(reaction.get("reaction")), "•")
+    return ReactionChanged(ig_account_id, at, mid, sender, shown)
 
 
 def _read(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -111,13 +114,15 @@ def _read(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
 
 def _postback(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     postback = _object(value, "postback")
-    mid, (sender, recipient) = _mid(postback), _parties(value)
-    if value.get("is_self") or sender == recipient:
-        return SelfTalk(ig_account_id, at, mid, recipient)
-    context = {name: postback[name] for name in ("payload", "referral") if name in postback}
-    title = postback.get("title")
-    words = text.clean_message(title) if isinstance(title, str) and title else None
-    return MessageSent(ig_account_id, sender, recipient, at, mid, Kind.POSTBACK, words, (), {"postback": context})
+    sender, recipient = _parties(value)
+    words = _words(postback.get("title"))
+    kept = {name: postback[name] for name in ("payload", "referral") if name in postback}
+    context: dict[str, Any] = {"postback": kept}
+    # Taps on ice breakers and menus may come without a mid.
+    mid = _mid(postback) if postback.get("mid") else _derived_mid(value, Kind.POSTBACK, context | {"title": words})
+    if _flag(value, "is_self") or sender == recipient:
+        return SelfTalk(ig_account_id, at, mid, sender, recipient)
+    return MessageSent(ig_account_id, sender, recipient, at, mid, Kind.POSTBACK, words, (), context)
 
 
 def _referral(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -132,8 +137,6 @@ def _optin(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
 
 def _handover(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     what = next(name for name in HANDOVERS if name in value)
-    if what == "app_roles":
-        return Passed(ig_account_id, at, "", what)
     return _without_mid(ig_account_id, value, at, Kind.HANDOVER, {"handover": what})
 
 
@@ -141,9 +144,15 @@ def _without_mid(
     ig_account_id: str, value: dict[str, Any], at: datetime, kind: Kind, context: dict[str, Any]
 ) -> MessageSent:
     sender, recipient = _parties(value)
-    told = json.dumps([sender, recipient, at.isoformat(), context], sort_keys=True)
-    mid = f"{kind}:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
+    mid = _derived_mid(value, kind, context)
     return MessageSent(ig_account_id, sender, recipient, at, mid, kind, None, (), context)
+
+
+def _derived_mid(value: dict[str, Any], kind: Kind, content: dict[str, Any]) -> str:
+    # From Meta's own time or none, never from the time of receipt: each delivery of one event has the same.
+    told_at = _time(value.get("timestamp"))
+    told = json.dumps([*_parties(value), told_at.isoformat() if told_at else None, content], sort_keys=True)
+    return f"{kind}:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
 
 
 _READERS: dict[str, Callable[[str, dict[str, Any], datetime], Event]] = {
@@ -157,31 +166,22 @@ _READERS: dict[str, Callable[[str, dict[str, Any], datetime], Event]] = {
 }
 
 
-def kind_of(words: str | None, attachments: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
+def kind_of(words: str | None, attached: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
     """Return what a message is, from its text, its attachments and what it refers to."""
     if "story" in context.get("reply_to", {}):
         return Kind.STORY_REPLY
     if words is not None:
         return Kind.TEXT
-    return attachments[0].kind if attachments else Kind.UNSUPPORTED
+    shown = (each.kind for each in attached if each.kind not in (Kind.UNSUPPORTED, Kind.EPHEMERAL))
+    return next(shown, attached[0].kind if attached else Kind.UNSUPPORTED)
 
 
-def _attachments(found: object) -> tuple[Attachment, ...]:
-    kept = [_attachment(value) for value in found if isinstance(value, dict)] if isinstance(found, list) else []
-    # One post came twice in a message, as share and as ig_post (instagram-platform.md 5): equal ones are one.
-    return tuple(dict.fromkeys(kept))
+def _words(value: object) -> str | None:
+    return text.clean_message(value) if isinstance(value, str) and value else None
 
 
-def _attachment(value: dict[str, Any]) -> Attachment:
-    payload = value.get("payload")
-    payload = payload if isinstance(payload, dict) else {}
-    kind = value.get("type")
-    url = payload.get("url") or payload.get("story_media_url")
-    return Attachment(
-        kind=ATTACHMENT_KINDS.get(kind, Kind.UNSUPPORTED) if isinstance(kind, str) else Kind.UNSUPPORTED,
-        url=text.storable(url) if isinstance(url, str) and len(url) <= URL_CHARACTERS else None,
-        title=text.clean_name(payload.get("title")),
-    )
+def _flag(holder: dict[str, Any], name: str) -> bool:
+    return holder.get(name) in (True, 1, "true")
 
 
 def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
@@ -216,10 +216,21 @@ def _party(value: object) -> str | None:
     return ig_id(value.get("id")) if isinstance(value, dict) else None
 
 
-def _sane(timestamp: object, received_at: datetime) -> datetime:
+def _time(timestamp: object) -> datetime | None:
+    """Return the time that an event carries, whatever the clock here says; None for what cannot be one."""
+    number = _whole(timestamp)
+    if not number:
+        return None
     try:
-        number = int(timestamp) if isinstance(timestamp, int | str) else 0
-        at = clock.from_timestamp(number / 1000 if number >= MILLISECONDS_FROM else number)
+        return clock.from_timestamp(number / 1000 if number >= MILLISECONDS_FROM else number)
     except (ValueError, OverflowError, OSError):
-        return received_at
-    return at if number > 0 and at <= received_at + FUTURE else received_at
+        return None
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number from 0, which Meta also writes as text, or as a number with a fraction of zero."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return int(value) if _DIGITS.fullmatch(str(value)) else None

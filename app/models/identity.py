@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, SmallInteger, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -37,7 +37,8 @@ class Purpose(StrEnum):
 class Identity(Model):
     """What we know of one participant of one account, and why something is missing.
 
-    `look` is what their name looks like; `alike` says that others look the same, or that it looks like ours.
+    `look` is what their name looks like; `alike` is how many digits of the ID are shown behind it because others look
+    the same, or it looks like ours; else 0.
     """
 
     __tablename__ = "identities"
@@ -71,7 +72,7 @@ class Identity(Model):
     picture_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     picture_source: Mapped[Source | None] = mapped_column(Word(Source))
     look: Mapped[str | None] = mapped_column(String(80))
-    alike: Mapped[bool] = mapped_column(default=False, server_default=false())
+    alike: Mapped[int] = mapped_column("alike_digits", SmallInteger, default=0, server_default=text("0"))
     picture_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     met_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_success_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -49,6 +49,10 @@ def _told(done: Replayed) -> Response:
 
 
 def _letters() -> dict[str, Any]:
-    found = dead_letters.newest(session.viewer())
-    shown = [(letter, dead_letters.readable(letter)) for letter in found]
-    return {"letters": shown, "number": dead_letters.count(session.viewer())}
+    viewer = session.viewer()
+    shown = [(letter, dead_letters.readable(letter.raw)) for letter in dead_letters.newest(viewer)]
+    numbers = {
+        "number": dead_letters.count(viewer),
+        "notes": dead_letters.count(viewer, reason=dead_letters.PARTLY_UNDERSTOOD),
+    }
+    return {"letters": shown, "shown_bytes": dead_letters.SHOWN_BYTES} | numbers

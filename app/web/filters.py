@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, request
@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from app import clock
 from app.labels import label
-from app.text import MESSAGE_CHARACTERS
+from app.text import MESSAGE_CHARACTERS, clip, web_url
 
 ZONE_COOKIE = "tz"
 CHOSEN_ZONE_COOKIE = "zone"
@@ -20,21 +20,8 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    ours = (
-        clock.rfc3339,
-        exact,
-        short,
-        wall_clock,
-        duration,
-        time_of_day,
-        span,
-        person,
-        linkify,
-        moment,
-        grouped,
-        label,
-    )
-    for filter_ in ours:
+    times = (clock.rfc3339, exact, short, wall_clock, duration, time_of_day, span, moment)
+    for filter_ in (*times, person, linkify, grouped, label, clip):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 
 
@@ -107,23 +94,14 @@ def grouped(number: int) -> str:
 
 def linkify(words: str) -> Markup:
     """Return a message's text, escaped, in which http and https addresses are links that give nothing away."""
-    words = words[:MESSAGE_CHARACTERS]
+    words = clip(words, MESSAGE_CHARACTERS)
     pieces: list[Markup] = []
     end = 0
     for found in _LINK.finditer(words):
         address = found[0].rstrip(_TRAILING)
-        pieces += [escape(words[end : found.start()]), _link(address) if _is_plain(address) else escape(address)]
+        pieces += [escape(words[end : found.start()]), _link(address) if web_url(address) else escape(address)]
         end = found.start() + len(address)
     return Markup("").join([*pieces, escape(words[end:])])
-
-
-def _is_plain(address: str) -> bool:
-    # What names somebody before the host looks like one host and leads to another (reliability.md S15).
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and "@" not in parts.netloc and "\\" not in address
 
 
 def _link(address: str) -> Markup:

@@ -12,12 +12,17 @@ PIECE_BYTES = 64 * 1024  # read at once, so that a large body is not held severa
 SIGNED_BYTES = 20_000  # the form around at most 16 KiB
 CHALLENGE = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)  # reliability.md S11
 SIGNATURE = "X-Hub-Signature-256"
-_WORDS = {200: "EVENT_RECEIVED", 400: "This is not a JSON object.", 401: "The signature does not fit."}
+_WORDS = {
+    200: "EVENT_RECEIVED",
+    400: "This is not a JSON object.",
+    401: "The signature does not fit.",
+    415: "The body must have no content encoding.",
+}
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 
-@blueprint.get("/instagram")
+@blueprint.get("/instagram", strict_slashes=False)
 def handshake() -> Response:
     """Echo the challenge of a subscription that knows our verify token (instagram-platform.md 3)."""
     mode, token, challenge = (request.args.getlist(f"hub.{name}") for name in ("mode", "verify_token", "challenge"))
@@ -28,16 +33,14 @@ def handshake() -> Response:
     return _text(challenge[0], 200)
 
 
-@blueprint.post("/instagram")
+@blueprint.post("/instagram", strict_slashes=False)
 def delivery() -> Response:
     """Take one delivery; 200 only when everything in it is committed, 503 so that Meta delivers it again."""
-    if "Content-Encoding" in request.headers:
-        return _text("Packed bodies are not taken.", 415)
     body = _body()
     if body is None:
         return _text("The body is larger than 4 MiB.", 413)
     try:
-        receipt = receive.delivery(body, request.headers.get(SIGNATURE))
+        receipt = receive.delivery(body, request.headers.get(SIGNATURE), encoded=_is_encoded())
     except Unavailable as error:
         answer = _text(str(error), 503)
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
@@ -45,19 +48,24 @@ def delivery() -> Response:
     return _text(_WORDS[receipt.status], receipt.status)
 
 
-@blueprint.post("/instagram/deauthorize")
+@blueprint.post("/instagram/deauthorize", strict_slashes=False)
 def deauthorize() -> Response:
     """An account's holder withdrew our access (instagram-platform.md 13)."""
     callbacks.deauthorized(_signed_request())
     return _text("The account is disconnected.", 200)
 
 
-@blueprint.post("/instagram/data-deletion")
+@blueprint.post("/instagram/data-deletion", strict_slashes=False)
 def data_deletion() -> Response:
     """An account's holder wants their data deleted; the answer says where to see how far that is."""
     code = callbacks.deletion_asked(_signed_request())
     where = url_for("deletions.status", code=code, _external=True)
     return make_response({"url": where, "confirmation_code": code}, 200)
+
+
+def _is_encoded() -> bool:
+    encodings = request.headers.get("Content-Encoding", "").lower().split(",")
+    return any(each.strip() not in ("", "identity") for each in encodings)
 
 
 def _signed_request() -> str:

@@ -15,7 +15,7 @@ from app.calls import gate
 from app.db.engine import db
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from app.ingest import forget, receive
-from app.models.identity import Purpose
+from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.users import api_tokens
@@ -33,6 +33,7 @@ from tests.cast import (
     a_message_event,
     a_sandbox_account,
     an_account,
+    people_wrote,
     signed,
 )
 from tests.instagram.graph import Graph, Request, always, answer, sampled
@@ -322,3 +323,12 @@ def test_who_was_limited_to_a_removed_account_does_not_see_the_next(app: Flask) 
     token = api_tokens.presented(secret)
     assert token is not None
     assert listing.accounts(token.viewer()) == []
+
+
+def test_an_id_that_turns_out_to_be_the_account_s_own_is_no_contact_any_more(app: Flask) -> None:
+    an_account(own_ids=[])
+    people_wrote("1520000000000555", LEA)
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN, own_ids=["1520000000000555"], check=False)
+    db.session.expire_all()
+    for found in (select(Conversation.ig_participant_id), select(Identity.ig_participant_id)):
+        assert db.session.scalars(found).all() == [LEA]

@@ -101,6 +101,19 @@ def test_nothing_sticks_out_on_the_smallest_phone(findings: dict[str, list[str]]
     assert findings["wide"] == []
 
 
+def test_long_names_and_large_counts_fit_the_smallest_phone(chromium: Browser, stage: Stage) -> None:
+    page = visit(chromium, stage, viewport={"width": 320, "height": 700})
+    page.goto(f"{stage.url}/identities")
+    long = "names => names.forEach(each => { each.textContent = 'Wolfeschlegelsteinhausen'.repeat(3) })"
+    page.locator("#identities .name-text").evaluate_all(long)
+    page.locator("#identities .segment-count").evaluate_all(
+        "all => all.forEach(each => { each.textContent = '12345' })"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert page.evaluate("document.querySelector('#identities .table-box').scrollWidth") <= 320
+    page.context.close()
+
+
 def test_no_card_lies_over_another_between_wide_and_narrow(findings: dict[str, list[str]]) -> None:
     assert findings["overlapping"] == []
 

@@ -71,3 +71,8 @@ def test_patterns_mirror_and_hues_are_among_the_twelve(ig_participant_id: str) -
         column, _, row = cell.removeprefix("M").removesuffix("h1v1h-1").partition(" ")
         assert f"M{4 - int(column)} {row}h1v1h-1" in cells
     assert 0 <= display.hue(ig_participant_id) < display.HUES
+
+
+def test_a_name_that_looks_like_another_s_is_shown_with_digits_of_the_id() -> None:
+    assert display.name_of("1520000000000011", "lea", None, alike=6).text == "@lea · 000011"
+    assert display.name_of("1520000000000011", None, "Léa", alike=9).text == "Léa · 000000011"

@@ -83,3 +83,10 @@ def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
     assert why.identity_of(ELSEWHERE, account.id, LEA) is None
     with pytest.raises(NotFound):
         why.of(ELSEWHERE, identity_id)
+
+
+def test_a_raw_answer_shows_invisible_characters_escaped_and_letters_as_they_are(account: Account) -> None:
+    with transaction.write() as tx:
+        answer = {"name": "\u202eLéa\u200b\u061c"}
+        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
+    assert about(account, SHY).raw == '{\n  "name": "\\u202eLéa\\u200b\\u061c"\n}'

@@ -92,3 +92,20 @@ def test_what_the_person_did_not_write_leaves_the_window_as_it_was(account: Acco
 def test_only_messages_of_this_conversation_are_counted(account: Account) -> None:
     people_wrote(CAMILLE, CAMILLE, LEA)
     assert details().messages == 2
+
+
+@pytest.mark.parametrize(
+    ("username", "name", "shown_as"),
+    [
+        ("\u202elea moreau", None, "Name"),
+        ("not a handle", "Léa", "Name"),
+        ("None", "Léa", "Name"),
+        ("null", None, "Short ID"),
+    ],
+)
+def test_a_username_that_cannot_be_one_is_not_called_a_username(
+    account: Account, username: str, name: str | None, shown_as: str
+) -> None:
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+    assert details().shown_as == shown_as

@@ -6,7 +6,7 @@ import pytest
 
 from app import settings
 from app.inbox import message_facts
-from app.inbox.message_facts import Attachment, Element, ReferralKind, ReplyKind, ReplyTo
+from app.inbox.message_facts import Attachment, ReferralKind, ReplyKind, ReplyTo
 from app.instagram.events import Kind
 
 
@@ -21,16 +21,14 @@ def test_an_attachment_keeps_what_it_knows_and_leaves_out_the_rest() -> None:
             "title": "Linen",
             "subtitle": "Until Sunday",
             "url": "https://shop.example/linen",
-            "elements": [{"title": "Shirt", "url": "javascript:alert(1)", "buttons": []}, None],
+            "image_url": "javascript:alert(1)",
         },
     ]
     assert message_facts.attachments(stored) == (
-        Attachment(Kind.IMAGE, None, None, None, ()),
-        Attachment(Kind.UNSUPPORTED, None, None, None, ()),
-        Attachment(Kind.UNSUPPORTED, None, None, None, ()),
-        Attachment(
-            Kind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", (Element("Shirt", None, None),)
-        ),
+        Attachment(Kind.IMAGE, None, None, None, None),
+        Attachment(Kind.UNSUPPORTED, None, None, None, None),
+        Attachment(Kind.UNSUPPORTED, None, None, None, None),
+        Attachment(Kind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", None),
     )
     assert message_facts.attachments(None) == message_facts.attachments({}) == ()
 

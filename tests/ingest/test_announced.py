@@ -38,7 +38,7 @@ def announce(mid: str, at: datetime) -> None:
 
 def letters() -> list[tuple[str, str]]:
     db.session.rollback()
-    return [(each.reason, dead_letters.readable(each)) for each in dead_letters.newest(OPERATOR)]
+    return [(each.reason, dead_letters.readable(each.raw)) for each in dead_letters.newest(OPERATOR)]
 
 
 def look(account: Account, hands: Hands, **pause: float) -> None:

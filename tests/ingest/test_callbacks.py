@@ -160,3 +160,14 @@ def test_somebody_whom_nobody_knows_has_nothing_to_delete(app: Flask) -> None:
     assert callbacks.deletion(code).done_at is not None
     with pytest.raises(NotFound):
         callbacks.deletion("guessed")
+
+
+def test_a_request_signed_with_the_instagram_app_secret_is_accepted(app: Flask) -> None:
+    an_account()
+    with settings.using(meta_app_secrets=("instagram-app-secret-of-a-test",)):
+        request = a_request()
+    with pytest.raises(Forbidden):
+        callbacks.deauthorized(request)
+    with settings.using(meta_instagram_app_secret="instagram-app-secret-of-a-test"):
+        callbacks.deauthorized(request)
+    assert account(1).state is AccountState.RECONNECT

@@ -26,7 +26,7 @@ BODY = a_delivery(a_message_event(LEA, mid="same"), ig_account_id=ATELIER_NORD)
 
 def a_kept_letter() -> int:
     deliver(BODY)
-    return dead_letters.newest(OPERATOR)[0].id
+    return int(dead_letters.newest(OPERATOR)[0].id)
 
 
 def test_the_letter_holds_the_item_as_it_came(app: Flask) -> None:
@@ -51,11 +51,13 @@ def test_the_newest_comes_first_and_only_so_many(app: Flask) -> None:
     assert [letter.raw for letter in dead_letters.newest(OPERATOR, limit=2)] == [b"1", b"2"]
 
 
-def test_of_an_unreadable_body_the_beginning_is_kept(app: Flask) -> None:
+def test_an_unreadable_body_is_kept_whole_and_listed_by_its_beginning(app: Flask) -> None:
+    body = b"\xff" * (4 * 1024 * 1024)
     with transaction.write() as tx:
-        dead_letters.keep_body(tx, b"x" * 100_000, explanation="no JSON", at=clock.now())
+        dead_letters.keep_body(tx, body, explanation="no JSON", at=clock.now())
     [letter] = dead_letters.newest(OPERATOR)
-    assert (len(letter.raw), letter.reason) == (dead_letters.BODY_BYTES, "unreadable")
+    assert (letter.raw, letter.size, letter.reason) == (body[: dead_letters.SHOWN_BYTES], len(body), "unreadable")
+    assert dead_letters.one(OPERATOR, letter.id).raw == body
 
 
 def test_agents_may_not_read_letters(app: Flask) -> None:

@@ -93,7 +93,7 @@ def test_an_item_that_tells_nothing_says_why(item: object, reason: str) -> None:
 def test_a_long_or_hostile_emoji_stays_small() -> None:
     event = told("reaction", {"mid": "m", "action": "react", "emoji": "x\u202e" * 50})
     assert isinstance(event, ReactionChanged)
-    assert event.emoji == "x" * messaging.EMOJI_CHARACTERS
+    assert event.emoji == "x"
 
 
 def test_disappearing_media_are_known_as_such() -> None:

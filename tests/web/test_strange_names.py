@@ -111,7 +111,22 @@ def test_who_is_told_apart_no_longer_looks_the_same_loses_the_digits(app: Flask,
         named(account, who, name=f"Somebody {who[-1]}")
     db.session.rollback()
     alike = db.session.scalars(select(Identity.alike).where(Identity.ig_participant_id.in_(others)))
-    assert list(alike) == [False] * 3
+    assert list(alike) == [0] * 3
+
+
+def test_names_that_look_alike_have_labels_of_their_own_even_if_their_ids_end_alike(app: Flask) -> None:
+    account = an_account()
+    twins = ("1520000001000011", "1520000002000011", "1520000003000012")
+    cast.people_wrote(*twins)
+    for who in twins:
+        named(account, who, name="Léa Moreau")
+    labels = re.findall(r'<bdi class="row-name[^>]*>(.*?)</bdi>', signed_in(app).get("/inbox").text)
+    assert sorted(labels) == [f"Léa Moreau · {who[-7:]}" for who in twins]
+    named(account, twins[1], name="Somebody Else")
+    labels = re.findall(
+        r'<bdi class="row-name[^>]*>(.*?)</bdi>', signed_in(app, email="b@example.com").get("/inbox").text
+    )
+    assert sorted(labels) == ["Léa Moreau · 000011", "Léa Moreau · 000012", "Somebody Else"]
 
 
 @pytest.mark.row("S49")

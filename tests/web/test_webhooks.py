@@ -152,7 +152,7 @@ def test_packed_bodies_are_not_unpacked(client: FlaskClient) -> None:
 
 
 def test_without_a_database_meta_is_to_come_again(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(body: bytes, signature: str | None) -> NoReturn:
+    def away(body: bytes, signature: str | None, **_options: bool) -> NoReturn:
         raise Unavailable("database")
 
     monkeypatch.setattr(receive, "delivery", away)
@@ -163,7 +163,7 @@ def test_without_a_database_meta_is_to_come_again(client: FlaskClient, monkeypat
 
 
 def test_a_fault_of_ours_tells_meta_nothing(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(body: bytes, signature: str | None) -> NoReturn:
+    def broken(body: bytes, signature: str | None, **_options: bool) -> NoReturn:
         raise RuntimeError("marker-of-a-fault")
 
     monkeypatch.setattr(receive, "delivery", broken)

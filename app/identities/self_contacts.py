@@ -1,0 +1,15 @@
+"""Keep an account from being a contact of its own, when one of its own IDs becomes known after that ID wrote."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from app.db.transaction import Tx
+from app.models.identity import Identity, IdentityChange, StoredAvatar
+from app.models.inbox import Conversation
+
+
+def delete(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
+    """Delete conversations, identities and pictures that an account has under its own IDs."""
+    for model in (Conversation, Identity, IdentityChange, StoredAvatar):
+        tx.execute(sa.delete(model).where(model.account_id == account_id, model.ig_participant_id.in_(own_ids)))

@@ -1,0 +1,144 @@
+"""Read the attachments of a message. Whatever is not understood is reported as a gap, and never hides the rest."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from app.instagram.events import Attachment, Kind
+from app.text import clean_name, web_url
+
+MOST = 100  # attachments and cards of one message
+TITLE_CHARACTERS = 200
+WORDS_CHARACTERS = 1_000
+TYPE_CHARACTERS = 40
+KINDS = {
+    "image": Kind.IMAGE,
+    "video": Kind.VIDEO,
+    "audio": Kind.AUDIO,
+    "file": Kind.FILE,
+    "sticker": Kind.STICKER,
+    "fallback": Kind.LINK,
+    "link": Kind.LINK,
+    "location": Kind.LOCATION,
+    "share": Kind.SHARE,
+    "ig_post": Kind.SHARE,
+    "ig_reel": Kind.REEL,
+    "reel": Kind.REEL,
+    "ig_story": Kind.STORY,
+    "story": Kind.STORY,
+    "story_mention": Kind.STORY_MENTION,
+    "template": Kind.TEMPLATE,
+    "ephemeral": Kind.EPHEMERAL,
+    "unsupported_type": Kind.UNSUPPORTED,  # Meta's own word for what it does not share
+}
+_URLS = ("url", "story_media_url", "item_url", "link")
+_MEDIA_IDS = ("ig_post_media_id", "reel_video_id", "story_media_id", "sticker_id", "retailer_id", "id")
+_SIGNATURE = ("signature", "oh", "oe")  # query parameters that differ each time Meta signs the same URL
+
+
+def read(found: object) -> tuple[tuple[Attachment, ...], tuple[str, ...]]:
+    """Return the attachments in `message.attachments`, a list or a single object, and what of them is not understood.
+
+    What Meta sends twice in one message (as `share` and `ig_post`, as `image` and `sticker`) is one attachment.
+    """
+    gaps: list[str] = []
+    read_ones: list[Attachment] = []
+    for value in found if isinstance(found, list) else [] if found is None else [found]:
+        if isinstance(value, dict):
+            read_ones += _attachments(value, gaps)
+        else:
+            gaps.append("an attachment is not an object")
+    distinct = _distinct(read_ones)
+    if len(distinct) > MOST:
+        gaps.append(f"more than {MOST} attachments")
+    return tuple(distinct[:MOST]), tuple(dict.fromkeys(gaps))
+
+
+def _attachments(value: dict[str, Any], gaps: list[str]) -> Iterator[Attachment]:
+    payload = value.get("payload")
+    payload = payload if isinstance(payload, dict) else {}
+    kind, type_ = _kind(value.get("type"), gaps)
+    inner = [each for each in payload.values() if isinstance(each, dict)]  # a template's content is one level down
+    cards = [card for holder in (payload, *inner) for card in _objects(holder.get("elements"))]
+    if cards:
+        for card in cards:
+            action = card.get("default_action")
+            yield _attachment(kind, type_, (card, *((action,) if isinstance(action, dict) else ())), gaps)
+    else:
+        yield _attachment(kind, type_, (payload, *inner, value), gaps)
+
+
+def _kind(type_: object, gaps: list[str]) -> tuple[Kind, str | None]:
+    named = clean_name(type_, TYPE_CHARACTERS)
+    kind = KINDS.get(named or "")
+    if kind is None:
+        gaps.append(f"attachment type {named} is unknown" if named else "an attachment has no type")
+        return Kind.UNSUPPORTED, named
+    return kind, None
+
+
+def _attachment(kind: Kind, type_: str | None, holders: Iterable[dict[str, Any]], gaps: list[str]) -> Attachment:
+    told: dict[str, Any] = {}
+    for holder in reversed(tuple(holders)):
+        told |= {name: value for name, value in holder.items() if value is not None}
+    return Attachment(
+        kind=kind,
+        url=_url(next((told[name] for name in _URLS if name in told), None), gaps),
+        title=clean_name(told.get("title"), TITLE_CHARACTERS),
+        subtitle=_coordinates(told.get("coordinates"))
+        or clean_name(told.get("subtitle"), WORDS_CHARACTERS)
+        or clean_name(told.get("text"), WORDS_CHARACTERS),
+        image_url=_url(told.get("image_url"), gaps),
+        media_id=next((known for name in _MEDIA_IDS if (known := _id(told.get(name)))), None),
+        buttons=tuple(filter(None, (clean_name(button.get("title")) for button in _objects(told.get("buttons"))))),
+        type=type_,
+    )
+
+
+def _objects(found: object) -> list[dict[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _url(url: object, gaps: list[str]) -> str | None:
+    allowed = web_url(url)
+    if url is not None and allowed is None:
+        gaps.append("the URL of an attachment is not an http or https URL")
+    return allowed
+
+
+def _id(value: object) -> str | None:
+    return clean_name(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _coordinates(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    pair = [each for name in ("lat", "long") if isinstance(each := value.get(name), int | float)]
+    return f"{pair[0]}, {pair[1]}" if len(pair) == 2 else None
+
+
+def _distinct(attachments: list[Attachment]) -> list[Attachment]:
+    kept: dict[Any, Attachment] = {}
+    by_url: dict[str, Any] = {}
+    for each in attachments:
+        unsigned = _unsigned(each.url) if each.url else None
+        key: Any = each.media_id or unsigned or each
+        twin = by_url.get(unsigned or "")
+        if key not in kept and twin is not None and not (each.media_id and kept[twin].media_id):
+            key = twin
+        kept[key] = _merged(kept[key], each) if key in kept else each
+        if unsigned:
+            by_url.setdefault(unsigned, key)
+    return list(kept.values())
+
+
+def _merged(first: Attachment, again: Attachment) -> Attachment:
+    missing = {each.name: getattr(again, each.name) for each in fields(first) if not getattr(first, each.name)}
+    return replace(first, **missing)
+
+
+def _unsigned(url: str) -> str:
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _SIGNATURE]
+    return urlunsplit(parts._replace(query=urlencode(query), fragment=""))

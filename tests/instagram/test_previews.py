@@ -1,0 +1,19 @@
+"""What a message is in one line."""
+
+import pytest
+
+from app.instagram import previews
+from app.instagram.events import Kind
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("outgoing", [False, True])
+def test_every_kind_of_message_has_a_preview(kind: Kind, outgoing: bool) -> None:
+    words = previews.preview(kind, None, outgoing=outgoing)
+    assert words
+    assert kind is Kind.UNSUPPORTED or words != previews.label(Kind.UNSUPPORTED, outgoing=outgoing)
+    assert previews.preview(kind, "Bonjour", outgoing=outgoing) == "Bonjour"
+
+
+def test_a_kind_of_a_newer_release_is_unsupported() -> None:
+    assert previews.preview("hologram", None, outgoing=False) == "Unsupported message"
