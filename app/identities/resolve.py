@@ -180,15 +180,21 @@ def _claim_due(account_id: int) -> _Claimed | None:
 
 
 def _learnt_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:
-    """When those who were found before were last found; None where the picture's address has ended since."""
-    found = select(Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at).where(
+    """Return when known participants were last found; None after a failed lookup, or once the picture's address ended.
+
+    A failed lookup is retried however fresh the name is: else the retry would end without a call, and for good.
+    """
+    columns = (Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at, Identity.last_error)
+    found = select(*columns).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id.in_(ig_participant_ids),
         Identity.last_success_at.is_not(None),
     )
     now = clock.now()
     return {
-        row.ig_participant_id: row.last_success_at if (row.picture_expires_at or now) >= now else None
+        row.ig_participant_id: (
+            row.last_success_at if row.last_error is None and (row.picture_expires_at or now) >= now else None
+        )
         for row in db.session.execute(found)
     }
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
 from app.identities import forgotten, looks
-from app.identities.verdict import STOP_AFTER, Verdict, next_try
+from app.identities.verdict import Verdict, next_try
 from app.instagram import addresses
 from app.instagram.errors import Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
@@ -20,6 +20,7 @@ FRESH = timedelta(days=7)  # product.md 2
 FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
+RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
@@ -57,7 +58,7 @@ def met(
     `state` holds the columns STATE of their identity, all of them None for somebody new.
     `wrote` says that the participant sent something themselves, `live` that they did so just now. Who writes is tried
     again where that can help: after a missing consent, which may have come with the message (instagram-platform.md 7),
-    after automatic tries had stopped, and when the name is stale.
+    when a failed lookup has no retry planned, and when the name is stale.
     """
     if state.identity_id is None:
         _insert(tx, account_id, ig_participant_id, live=live, at=at)
@@ -125,15 +126,21 @@ def failed(
 def stale(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """Select the participants whose name is over seven days old or was never found, or whose picture's address ended.
 
-    Not those whose last lookup failed: they have a plan of their own.
+    A failed lookup has a retry of its own; a known contact is selected again a day after it.
     """
     named_long_ago = or_(Identity.last_success_at.is_(None), Identity.last_success_at < now - FRESH)
-    return Identity.last_error.is_(None), or_(named_long_ago, Identity.picture_expires_at < now)
+    return rested(now, RESTED), or_(named_long_ago, Identity.picture_expires_at < now)
 
 
-def is_fresh(last_success_at: datetime | None) -> bool:
-    """Return whether what was learnt then (aware UTC) is fresh: within seven days."""
-    return last_success_at is not None and last_success_at > clock.now() - FRESH
+def rested(now: datetime, pause: timedelta) -> ColumnElement[bool]:
+    """Select the participants whose last lookup did not fail, and the known ones who failed longer than `pause` ago."""
+    long_ago = or_(Identity.last_failure_at.is_(None), Identity.last_failure_at < now - pause)
+    return or_(Identity.last_error.is_(None), and_(Identity.last_success_at.is_not(None), long_ago))
+
+
+def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
+    """Return whether a name is fresh: learned within seven days (aware UTC), and the last lookup did not fail."""
+    return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
@@ -175,10 +182,8 @@ def _due_at(state: Row[Any], at: datetime) -> datetime | None:
         return None
     if state.last_error is None:
         return at if _is_stale(state, at) else None
-    stopped = state.next_try_at is None and state.failure_count >= STOP_AFTER
-    if state.last_error == Reason.CONSENT or stopped:
-        earliest: datetime = state.last_failure_at + BREATH
-        return max(at, earliest)
+    if state.last_error == Reason.CONSENT or state.next_try_at is None:
+        return max(at, (state.last_failure_at or UNDATED) + BREATH)
     return None
 
 

@@ -49,8 +49,11 @@ def judge(failure: CallFailed) -> Verdict:
 
 
 def next_try(verdict: Verdict, failures: int, now: datetime) -> datetime | None:
-    """Return when to try again after `failures` in a row, or None when only a message or a person can restart it."""
-    if verdict.lasting or failures >= STOP_AFTER:
+    """Return when to retry after `failures` in a row, or None when only a message or a user can restart it.
+
+    Only a failure of the contact ends the retries: after a timeout they go on, however many failed before.
+    """
+    if verdict.lasting or (verdict.personal and failures >= STOP_AFTER):
         return None
     wait = WAITS[min(max(failures, 1), len(WAITS)) - 1]
     return now + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads retries, guards nothing

@@ -65,7 +65,7 @@ def of(viewer: Viewer, known: Any, *, account: str) -> Details:
         shown_as="Username" if by_username else "Name" if known.name else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=ORIGINS.get(source),
-        fresh=is_fresh(known.last_success_at),
+        fresh=is_fresh(known.last_success_at, known.last_error),
         fresh_until=known.last_success_at and known.last_success_at + FRESH,
         cached_until=clock.now() + timedelta(seconds=cached) if cached else None,
         cache_away=cached is None,

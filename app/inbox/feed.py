@@ -11,8 +11,8 @@ from app import text
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
+from app.identities import listing as identities
 from app.identities.listing import State
-from app.identities.sighting import is_fresh
 from app.inbox import listing, search
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
@@ -132,6 +132,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.alike,
             StoredAvatar.version.label("picture_version"),
             Identity.last_success_at,
+            Identity.last_error,
         ),
     )
     found = (
@@ -149,7 +150,6 @@ def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
 
 def _entry(row: Any) -> Entry:
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
-    known = State.KNOWN if is_fresh(row.last_success_at) else State.STALE
     return Entry(
         id=row.id,
         ig_account_id=row.ig_account_id,
@@ -158,7 +158,7 @@ def _entry(row: Any) -> Entry:
         name=shown.name,
         picture_version=row.picture_version,
         display_name=shown.text,
-        state=known if shown.known else State.UNKNOWN,
+        state=identities.state_of(row, known=shown.known),
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
         preview=row.last_message_preview,
