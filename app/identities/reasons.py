@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import Reason
+from app.instagram.errors import SENTENCES, Reason
 
 NEVER_TRIED = "never_tried"
 STOPPED = "stopped"
@@ -43,6 +43,12 @@ MEANINGS: dict[str, Meaning] = {
         "Instagram answered without a username and without a name",
         "The person was found, but nothing to call them by.",
         _WAIT,
+        "user-question",
+    ),
+    Reason.PLACEHOLDER: Meaning(
+        SENTENCES[Reason.PLACEHOLDER],
+        "The answer named the contact “unknown” or similar. That is not stored as a name.",
+        "Nothing is needed: the lookup is retried automatically.",
         "user-question",
     ),
     Reason.RATE_LIMITED: Meaning(
@@ -88,6 +94,7 @@ SHORT = {
     Reason.CONSENT: "Consent required",
     Reason.NOT_VISIBLE: "Blocked or gone",
     Reason.NO_NAME: "Empty answer",
+    Reason.PLACEHOLDER: "Placeholder",
     Reason.RATE_LIMITED: "Rate limited",
     Reason.TIMEOUT: "Timeout",
     Reason.NETWORK: "Not reached",

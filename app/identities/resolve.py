@@ -19,11 +19,11 @@ from app.errors import Exhausted
 from app.identities import cache, claims, sighting, verdict
 from app.identities.claims import CLAIM
 from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import NOTHING_KNOWN, Verdict
+from app.identities.verdict import NOTHING_KNOWN, PLACEHOLDER, Verdict
 from app.instagram.errors import CallFailed, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
-from app.text import clean_name
+from app.text import clean_name, real_name
 
 logger = logging.getLogger(__name__)
 
@@ -128,15 +128,16 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
         return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
     seen = Sighting(
         ig_participant_id,
-        username=clean_name(profile.username),
-        name=clean_name(profile.name),
+        username=real_name(profile.username),
+        name=real_name(profile.name),
         picture_url=profile.picture_url,
         source=Source.PROFILE,
         at=clock.now(),
         raw=profile.raw,
     )
     if not (seen.username or seen.name):
-        return Outcome(ig_participant_id, verdict=NOTHING_KNOWN, calls=1, raw=profile.raw)
+        missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NOTHING_KNOWN
+        return Outcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
     return Outcome(ig_participant_id, sighting=seen, calls=1)
 
 

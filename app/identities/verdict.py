@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import SENTENCES, CallFailed, Reason, Scope
 
 STOP_AFTER = 5  # failures of the person in a row (product.md 2)
 WAITS = (
@@ -41,6 +41,8 @@ class Verdict:
 NOTHING_KNOWN = Verdict(
     Reason.NO_NAME, Scope.PERSON, "empty", "Instagram answered without a username and without a name"
 )
+
+PLACEHOLDER = Verdict(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
 
 
 def judge(failure: CallFailed) -> Verdict:

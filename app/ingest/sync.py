@@ -26,7 +26,7 @@ from app.instagram.errors import CallFailed
 from app.instagram.events import Kind, MessageSent
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
-from app.text import clean_message, clean_name
+from app.text import clean_message, real_name
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +106,11 @@ def _thread(tx: Tx, addressee: Addressee, ig_account_id: str, thread: Thread, sy
             apply.event(tx, addressee, _event(ig_account_id, message, sent_at), read_back=True)
         except MisaddressedError:
             logger.info("a message read back names other parties than its conversation")
-    [(ig_participant_id, username)] = others
+    ig_participant_id, username = others[0][0], real_name(others[0][1])
     if username and thread.messages:
         seen = Sighting(
             ig_participant_id,
-            username=clean_name(username),
+            username=username,
             name=None,
             picture_url=None,
             source=Source.CONVERSATIONS,

@@ -9,7 +9,8 @@ APP       every account                      rate_limited, permission       wait
 ACCOUNT   this account                       rate_limited                   the same, for this account
                                              token, permission              wait until the account is reconnected
 PERSON    only this person (or message)      consent                        wait for their next message
-                                             not_visible, no_name           try again later, stop after 5
+                                             not_visible, no_name,          try again later, stop after 5
+                                             placeholder
                                              refused                        do not repeat
 FIELD     only this field                    field                          ask again without it
 NETWORK   this account, nobody's fault       timeout, network, temporary    try again; 5 in a row open the breaker
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     CONSENT = "consent"
     NOT_VISIBLE = "not_visible"
     NO_NAME = "no_name"
+    PLACEHOLDER = "placeholder"
     RATE_LIMITED = "rate_limited"
     TIMEOUT = "timeout"
     NETWORK = "network"
@@ -58,6 +60,7 @@ SENTENCES = {
     Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
     Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
     Reason.NO_NAME: "Instagram answered without a username and without a name",
+    Reason.PLACEHOLDER: "Instagram sent a placeholder instead of a name",
     Reason.RATE_LIMITED: "Instagram's limit of calls is reached",
     Reason.TIMEOUT: "Instagram did not answer in time",
     Reason.NETWORK: "Instagram could not be reached",

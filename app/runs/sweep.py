@@ -22,7 +22,7 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
 from app.runs.ledger import Lease, Settled
-from app.text import clean_name
+from app.text import real_name
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
     own_ids = people.own_ids(account_id)
     for thread in page.threads:
         others = [person for person in thread.participants if person[0] not in own_ids]
-        username = clean_name(others[0][1]) if len(others) == 1 else None
+        username = real_name(others[0][1]) if len(others) == 1 else None
         if username:
             yield Sighting(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
 
