@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from app import audit, clock, queue, text
 from app.accounts import health, listing
 from app.accounts.listing import ListedAccount
-from app.calls import gate
+from app.calls import gate, refusals
 from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
@@ -156,6 +156,7 @@ def _keep(
         for column, value in (known | fresh | connected | tried).items():
             setattr(account, column, value)
         tx.session.flush()
+        refusals.retry_now(tx, account.id)
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
         tx.touch(account.id)
         return account.id

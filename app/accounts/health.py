@@ -12,7 +12,8 @@ from app import clock
 from app.accounts import listing, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.tokens import Life
-from app.calls import consent, gate
+from app.calls import consent, gate, refusals
+from app.calls.refusals import Refusal
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Exhausted
@@ -44,6 +45,7 @@ class Health:
     token: Life
     permissions: tuple[str, ...] | None
     needed: tuple[str, ...]
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Health:
     @property
     def well(self) -> bool:
         """Whether nothing needs to be mended."""
-        return self.token.well and not (self.silent or self.missing or self.refused)
+        return self.token.well and not (self.silent or self.missing or self.refused or self.account.lookup_problem)
 
 
 def of_all(viewer: Viewer) -> list[Health]:
@@ -61,6 +63,7 @@ def of_all(viewer: Viewer) -> list[Health]:
     columns = (Account.id, Account.subscription_checked_at, Account.missing_subscriptions, Account.permissions)
     found = select(*columns, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
+    refused = refusals.by_account()
     return [
         Health(
             account,
@@ -70,6 +73,7 @@ def of_all(viewer: Viewer) -> list[Health]:
             token=tokens.life(known[account.id]),
             permissions=_given(known[account.id].permissions),
             needed=consent.PERMISSIONS[account.login],
+            refusals=tuple(refused.get(account.id, ())),
         )
         for account in listing.accounts(viewer)
     ]

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, or_, select
 
+from app.calls import refusals
+from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.errors import NotFound
 from app.models.inbox import Account, AccountState, Login
@@ -29,7 +31,7 @@ _COLUMNS = (
 class ListedAccount:
     """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
 
-    `token_expires_at` is None for a token that does not expire, and while it is not known.
+    `lookup_problem` says which calls Meta refuses at present, None when it refuses none. `token_expires_at` is None for a token that does not expire, and while it is not known.
     """
 
     id: int
@@ -42,12 +44,14 @@ class ListedAccount:
     connected_at: datetime
     last_webhook_at: datetime | None
     token_expires_at: datetime | None
+    lookup_problem: str | None = None
 
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:
     """Return the accounts the viewer may see, by username."""
     found = _visible(viewer).order_by(Account.username, Account.id)
-    return [ListedAccount(*row) for row in db.session.execute(found)]
+    refused = refusals.by_account()
+    return [ListedAccount(*row, lookup_problem=_problem(refused.get(row.id, []))) for row in db.session.execute(found)]
 
 
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
@@ -65,6 +69,10 @@ def by_location(viewer: Viewer, location_id: str) -> ListedAccount:
     if row is None:
         raise NotFound("account")
     return ListedAccount(*row)
+
+
+def _problem(refused: list[Refusal]) -> str | None:
+    return ". ".join(each.says for each in refused if each.ended_at is None) or None
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:

@@ -24,6 +24,7 @@ def connect(api: APIBlueprint) -> None:
                     "locationId": each.location_id,
                     "state": each.state.value,
                     "stateReason": each.state_reason,
+                    "lookupProblem": each.lookup_problem,
                     "connectedAt": time(each.connected_at),
                     "lastWebhookAt": time(each.last_webhook_at),
                 }

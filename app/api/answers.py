@@ -168,6 +168,7 @@ class Account(BaseModel):
     locationId: str | None
     state: str
     stateReason: str | None
+    lookupProblem: str | None
     connectedAt: str | None
     lastWebhookAt: str | None
 

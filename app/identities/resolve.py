@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app import clock, queue
 from app.calls import gate
@@ -124,6 +124,9 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
         profile = gate.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
     except CallFailed as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
+            if failure.contacts:
+                with transaction.write() as tx:
+                    sighting.take_back(tx, account_id, failure)
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
     seen = Sighting(
@@ -166,7 +169,8 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
 def _claim_due(account_id: int) -> _Claimed | None:
     now = clock.now()
     urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
-    order = (urgent.desc(), Identity.next_try_at.desc())
+    # The last part is for probes: those who wait for the end of a refusal must not all wait behind one contact.
+    order = (urgent.desc(), Identity.next_try_at.desc(), func.random())
     found = select(Identity.ig_participant_id, Identity.next_purpose).where(
         Identity.account_id == account_id, Identity.next_try_at <= now, claims.free(now)
     )

@@ -12,7 +12,7 @@ from app.db.transaction import Tx
 from app.identities import forgotten, looks
 from app.identities.verdict import Verdict, next_try
 from app.instagram import addresses
-from app.instagram.errors import Reason
+from app.instagram.errors import CallFailed, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
@@ -120,6 +120,18 @@ def failed(
     row.last_error, row.last_error_code = verdict.reason, verdict.code
     row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
     row.raw_answer = raw or row.raw_answer
+    tx.touch(account_id)
+
+
+def take_back(tx: Tx, account_id: int, refusal: CallFailed) -> None:
+    """Take failures back that were no contact's: Meta refused the call whichever contact it was about."""
+    blamed = update(Identity).where(
+        Identity.account_id == account_id,
+        Identity.ig_participant_id.in_(refusal.contacts),
+        Identity.last_error_code == refusal.code,
+    )
+    plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
+    tx.execute(blamed.values(last_error=Reason.TEMPORARY, last_error_code=None, **plan))
     tx.touch(account_id)
 
 

@@ -11,13 +11,13 @@ from sqlalchemy import Row, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import CallsRefused, Exhausted
 from app.identities import sighting
 from app.identities.pages import Reader
 from app.identities.resolve import PAUSE
 from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
-from app.instagram.errors import CallFailed, Scope
+from app.instagram.errors import CallFailed, Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
@@ -47,8 +47,11 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     reader = Reader(lease.account_id, purpose, run_id=lease.run_id, after=after)
     try:
         page = reader.next()
+    except CallsRefused:
+        _move_on(lease, pages=left, calls=0, after=None)
+        return reader.calls
     except CallFailed as failure:
-        if failure.scope in (Scope.APP, Scope.ACCOUNT):
+        if failure.scope in (Scope.APP, Scope.ACCOUNT) and failure.reason is not Reason.PERMISSION:
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         # Pages cannot be read, or the place is gone: the others are asked for alone.
         logger.info("the sweep ends early", extra={"code": failure.code})
