@@ -1,6 +1,6 @@
 """Connected accounts as people and programs may see them: never a token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,8 @@ _COLUMNS = (
 class ListedAccount:
     """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
 
-    `lookup_problem` says which calls Meta refuses at present, None when it refuses none. `token_expires_at` is None for a token that does not expire, and while it is not known.
+    `lookup_problem` says which calls Meta refuses at present, None when it refuses none.
+    `token_expires_at` is None for a token that does not expire, and while it is not known.
     """
 
     id: int
@@ -51,7 +52,10 @@ def accounts(viewer: Viewer) -> list[ListedAccount]:
     """Return the accounts the viewer may see, by username."""
     found = _visible(viewer).order_by(Account.username, Account.id)
     refused = refusals.by_account()
-    return [ListedAccount(*row, lookup_problem=_problem(refused.get(row.id, []))) for row in db.session.execute(found)]
+    return [
+        replace(ListedAccount(*row), lookup_problem=_problem(refused.get(row.id, [])))
+        for row in db.session.execute(found)
+    ]
 
 
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:

@@ -154,9 +154,10 @@ class Identities(BaseModel):
 
 
 class Asked(BaseModel):
-    """The person is next in line."""
+    """A refresh: `queued`, or `fresh` because the contact was looked up at `lookedUpAt`, moments ago."""
 
     status: str
+    lookedUpAt: str | None
 
 
 class Account(BaseModel):

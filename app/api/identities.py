@@ -51,10 +51,12 @@ def connect(api: APIBlueprint) -> None:
     def identity(path: ById) -> dict[str, Any]:
         return _facts(listing.of(door.viewer(), number(path.id, "identity")))
 
-    @api.post("/api/identities/<id>/refresh", summary="Look this person up again", responses={202: Asked})
+    @api.post("/api/identities/<id>/refresh", summary="Look this person up again", responses={200: Asked, 202: Asked})
     def look_up_again(path: ById) -> tuple[dict[str, Any], int]:
-        asking.refresh(door.viewer(), number(path.id, "identity"))
-        return {"status": "queued"}, 202
+        recent = asking.refresh(door.viewer(), number(path.id, "identity"))
+        if recent is not None:
+            return {"status": "fresh", "lookedUpAt": time(recent)}, 200
+        return {"status": "queued", "lookedUpAt": None}, 202
 
 
 def _facts(one: ListedIdentity) -> dict[str, Any]:

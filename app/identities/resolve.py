@@ -147,8 +147,8 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
 def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
     """Look these people up until the turn is over; returns whether there may be more to do."""
     left, go_on_at = dict.fromkeys(claimed.people), None
-    # Whom somebody asked for is looked up even when fresh.
-    fresh_since = clock.now() - (FRESH if claimed.purpose is not Purpose.ASKED else timedelta())
+    # A user who asks for a contact gets a lookup even when the name is fresh.
+    fresh_since = clock.now() - (timedelta() if claimed.purpose in claims.ASKED_FOR else FRESH)
     try:
         for outcome in names(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
             with transaction.write() as tx:

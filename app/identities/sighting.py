@@ -161,11 +161,11 @@ def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
     tx.execute(update(Identity).where(*people).values(failure_count=0, last_error=None, last_error_code=None))
 
 
-def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime) -> None:
-    """Make a participant due at once because somebody asked for them; their failures are forgotten."""
+def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
+    """Make a participant due now because a user asked; clears their failures. Only a `first` lookup is urgent."""
     retry(tx, account_id, [ig_participant_id])
     one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
-    tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED))
+    tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED if first else Purpose.REFRESH))
 
 
 def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:

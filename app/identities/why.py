@@ -23,7 +23,7 @@ ASKED_BY = {
     Purpose.LIVE: "A message",
     Purpose.ASKED: "Somebody here",
     Purpose.BACKFILL: "Backfill job",
-    Purpose.REFRESH: "Refresh identities",
+    Purpose.REFRESH: "A refresh",
     Purpose.DAILY: "Daily refresh",
     Purpose.CHECK: "A check",
     Purpose.SYNC: "Reading back",
