@@ -146,12 +146,16 @@ def _account(found: Health) -> Iterator[Finding]:
     if found.silent:
         says = "Nothing has arrived for far longer than is usual"
         yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
+    if account.lookup_problem:
+        mend = "Nametag asks Meta again at least once an hour and resumes automatically."
+        yield Finding(part, Level.WRONG, account.lookup_problem, mend)
     stop = breaker.stopped(account.id)
     if stop:
         says = f"Calls are paused until {stop.until:%H:%M} UTC: {stop.reason}"
         yield Finding(part, Level.WARNING, says, "They resume automatically. Messages are stored meanwhile.")
     if found.well and not stop:
-        yield Finding(part, Level.WELL, "Connected")
+        again = "".join(f". {each.says}" for each in found.refusals)
+        yield Finding(part, Level.WELL, f"Connected{again}")
 
 
 def _subscription(part: str, found: Health) -> Iterator[Finding]:

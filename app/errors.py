@@ -7,6 +7,7 @@ NametagError
 ├── Conflict          the present state does not allow it
 │   └── AlreadyRunning   a run of this account and kind is active; carries its id
 ├── Exhausted         no call may be made before a certain time; nobody's fault, wait
+│   └── CallsRefused     Meta refuses this kind of call of the account
 └── Unavailable       database, Redis or disk is away; ours to mend, try again later
 """
 
@@ -57,6 +58,10 @@ class Exhausted(NametagError):
         super().__init__(f"Paused until {until:%H:%M} UTC: {reason}.")
         self.reason = reason
         self.until = until
+
+
+class CallsRefused(Exhausted):
+    """Meta refuses this kind of call of the account, whichever contact it is about."""
 
 
 class Unavailable(NametagError):

@@ -34,6 +34,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Reason.CONSENT: "Consent required",
         Reason.NOT_VISIBLE: "Blocked or gone",
         Reason.NO_NAME: "Empty answer",
+        Reason.PLACEHOLDER: "Placeholder",
         Reason.RATE_LIMITED: "Rate limited",
         Reason.TIMEOUT: "Timeout",
         Reason.NETWORK: "Not reached",

@@ -31,6 +31,8 @@ _JOINED_SCRIPTS = frozenset(
         *("TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR", "TIBETAN", "BALINESE", "JAVANESE"),
     )
 )
+# What Instagram and older systems put where a name is missing; a username has no space, so "Instagram User" is none.
+_PLACEHOLDER = re.compile(r"(?i)unknown(_.*)?|none|null|instagram user")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"[\s\u2800]+")  # the last one is a Braille letter without a dot
 _MARKS_IN_A_ROW = 4
@@ -96,6 +98,18 @@ def clip(value: str, characters: int) -> str:
             break
         end = cluster.end()
     return value[: end or characters]
+
+
+def is_name(value: str | None) -> bool:
+    """Return whether `value` is a name: neither blank nor a placeholder such as `unknown` or `UNKNOWN_17`."""
+    bare = (value or "").strip().strip("@ ")  # a bare "@", or one before a placeholder, is no name either
+    return bool(bare) and not _PLACEHOLDER.fullmatch(bare)
+
+
+def real_name(value: object) -> str | None:
+    """Return `clean_name(value)`, or None for a placeholder: what may be stored as a username or name."""
+    name = clean_name(value)
+    return name if is_name(name) else None
 
 
 def shorten(value: str, characters: int) -> str:

@@ -259,7 +259,7 @@
     if (inList && event.key in steps) { event.preventDefault(); move(steps[event.key]); return; }
     if (inList && event.key === "Enter") { byKeyboard = true; return; }
     const key = event.key.toLowerCase();
-    if (!shortcutsOn()) return;
+    if (!shortcutsOn() || (event.repeat && key !== "j" && key !== "k")) return;
     const target = Date.now() - going < 1200 && document.querySelector(`[data-go="${key}"]`);
     if (target) { going = 0; target.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
   });

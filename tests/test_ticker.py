@@ -11,8 +11,9 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import audit, clock, queue, settings, ticker
+from app import audit, clock, queue, settings, tasks, ticker
 from app.db.engine import db
+from app.identities import resolve
 from app.identities.sighting import LATER
 from app.ingest import receive
 from app.models.identity import Identity
@@ -23,7 +24,7 @@ from app.runs import ledger, plan
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
-from tests.cast import LEA, a_delivery, a_sandbox_account, people_wrote, signed
+from tests.cast import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote, signed
 
 RESOLVE = f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}"
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
@@ -55,6 +56,25 @@ def test_whom_no_worker_takes_the_scheduler_names_itself(account: Account, hands
     hands.forward(seconds=6)
     ticker.kick_writers()
     assert name_of_lea() == "lea.moreau"
+
+
+def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:
+    """Instagram sometimes delivers what a contact wrote as an echo of the account."""
+    body = a_delivery(an_echo_event(LEA, "Is this still available?"))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    assert redis.llen(RESOLVE) == 1
+    redis.flushall()
+    ticker.kick_writers()
+    assert redis.llen(RESOLVE) == 1
+    tasks.resolve(account.id)
+    assert name_of_lea() == "lea.moreau"
+
+
+def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(account: Account, hands: Hands) -> None:
+    old = int((hands.now() - timedelta(hours=2)).timestamp() * 1000)
+    body = a_delivery(an_echo_event(LEA, at_ms=old))
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    assert resolve.due(hands.now(), live=True) == []
 
 
 def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis: Redis, hands: Hands) -> None:

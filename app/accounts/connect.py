@@ -13,7 +13,7 @@ from app import audit, clock, queue, text
 from app.accounts import listing, subscriptions
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
-from app.calls import consent, gate
+from app.calls import consent, gate, refusals
 from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
@@ -202,6 +202,7 @@ def _keep(
             setattr(account, column, value)
         tx.session.flush()
         self_contacts.delete(tx, account.id, account.own_ids)
+        refusals.retry_now(tx, account.id)
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
         tx.touch(account.id)
         return account.id

@@ -14,7 +14,8 @@ from app.accounts import listing, subscriptions, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
 from app.accounts.tokens import Life
-from app.calls import consent, gate
+from app.calls import consent, gate, refusals
+from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.instagram.errors import CallFailed
 from app.models.inbox import Account, AccountState, Message
@@ -47,6 +48,7 @@ class Health:
     needed: tuple[str, ...]
     synced_at: datetime | None = None
     synced: dict[str, Any] | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -56,13 +58,15 @@ class Health:
     @property
     def well(self) -> bool:
         """Whether nothing needs to be mended."""
-        return self.token.well and self.subscription.complete and not (self.silent or self.refused)
+        troubled = self.silent or self.refused or self.account.lookup_problem
+        return self.token.well and self.subscription.complete and not troubled
 
 
 def of_all(viewer: Viewer) -> list[Health]:
     """Return how the accounts are that the viewer may see; asks nobody but the database."""
     found = select(Account.id, Account.permissions, Account.synced_at, Account.synced, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
+    refused = refusals.by_account()
     return [
         Health(
             account,
@@ -74,6 +78,7 @@ def of_all(viewer: Viewer) -> list[Health]:
             needed=consent.PERMISSIONS.get(account.login, ()),
             synced_at=known[account.id].synced_at,
             synced=known[account.id].synced,
+            refusals=tuple(refused.get(account.id, ())),
         )
         for account in listing.accounts(viewer)
     ]

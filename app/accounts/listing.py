@@ -1,11 +1,13 @@
 """Connected accounts as people and programs may see them: never a token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, or_, select
 
+from app.calls import refusals
+from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.errors import NotFound
 from app.models.inbox import Account, AccountState, Login
@@ -33,8 +35,9 @@ _COLUMNS = (
 class ListedAccount:
     """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
 
-    `token_expires_at` is None for a token that does not expire, and while it is not known. The webhook subscription is
-    as it was found at `subscription_checked_at`, None while that was never asked (accounts/subscriptions.py).
+    `lookup_problem` says which calls Meta refuses at present, None when it refuses none. `token_expires_at` is None for
+    a token that does not expire, and while it is not known. The webhook subscription is as it was found at
+    `subscription_checked_at`, None while that was never asked (accounts/subscriptions.py).
     """
 
     id: int
@@ -51,12 +54,17 @@ class ListedAccount:
     missing_subscriptions: list[str] | None
     refused_subscriptions: dict[str, str] | None
     subscription_problem: str | None
+    lookup_problem: str | None = None
 
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:
     """Return the accounts the viewer may see, by username."""
     found = _visible(viewer).order_by(Account.username, Account.id)
-    return [ListedAccount(*row) for row in db.session.execute(found)]
+    refused = refusals.by_account()
+    return [
+        replace(ListedAccount(*row), lookup_problem=_problem(refused.get(row.id, [])))
+        for row in db.session.execute(found)
+    ]
 
 
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
@@ -74,6 +82,10 @@ def by_location(viewer: Viewer, location_id: str) -> ListedAccount:
     if row is None:
         raise NotFound("account")
     return ListedAccount(*row)
+
+
+def _problem(refused: list[Refusal]) -> str | None:
+    return ". ".join(each.says for each in refused if each.ended_at is None) or None
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:

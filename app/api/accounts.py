@@ -26,6 +26,7 @@ def connect(api: APIBlueprint) -> None:
                     "locationId": each.location_id,
                     "state": each.state.value,
                     "stateReason": each.state_reason,
+                    "lookupProblem": each.lookup_problem,
                     "connectedAt": rfc3339(each.connected_at),
                     "lastWebhookAt": rfc3339(each.last_webhook_at),
                 }

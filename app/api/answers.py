@@ -261,9 +261,10 @@ class IdentityPage(Returned):
 
 
 class IdentityRefresh(Returned):
-    """A lookup that was queued."""
+    """What became of a request to refresh an identity."""
 
-    status: str = said("Always `queued`.", "queued")
+    status: str = said("`queued`, or `fresh` when the contact was looked up moments ago.", "queued")
+    lookedUpAt: Time | None = said("When the contact was looked up; null while queued.")
 
 
 class Account(Returned):
@@ -275,6 +276,7 @@ class Account(Returned):
     locationId: str | None = said("The location that the account belongs to.", "paris-1")
     state: AccountState = said("State of the account.", "connected")
     stateReason: str | None = said("What must be done, in a sentence for people; null while connected.")
+    lookupProblem: str | None = said("Which calls Meta refuses at present and what to do; null when it refuses none.")
     connectedAt: Time | None = said("When the account was connected.")
     lastWebhookAt: Time | None = said("When Meta last delivered a webhook event, null when it never did.")
 

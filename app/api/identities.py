@@ -57,11 +57,13 @@ def connect(api: APIBlueprint) -> None:
         "/api/identities/<id>/refresh",
         tags=[IDENTITIES],
         summary="Refresh an identity",
-        responses={202: IdentityRefresh},
+        responses={200: IdentityRefresh, 202: IdentityRefresh},
     )
     def refresh_identity(path: ById) -> tuple[dict[str, Any], int]:
-        asking.refresh(door.viewer(), number(path.id, "identity"))
-        return {"status": "queued"}, 202
+        recent = asking.refresh(door.viewer(), number(path.id, "identity"))
+        if recent is not None:
+            return {"status": "fresh", "lookedUpAt": rfc3339(recent)}, 200
+        return {"status": "queued", "lookedUpAt": None}, 202
 
 
 def _facts(one: ListedIdentity) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from app import clock
-from app.calls import breaker, budget, credentials, record
+from app.calls import breaker, budget, credentials, record, refusals
 from app.calls.budget import Grant
 from app.calls.credentials import Called
 from app.calls.record import Call
+from app.db import transaction
 from app.instagram import client, oauth
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.client import PROFILE_FIELDS
@@ -76,6 +77,8 @@ def me(account_id: int) -> Me:
     credential = credentials.of(account)
     answer = _made(Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, credential))
     breaker.proved(account_id, token=account.token)
+    with transaction.write() as tx:
+        refusals.retry_now(tx, account_id)
     return answer
 
 
@@ -153,12 +156,15 @@ def _profile(call: Call, fields: tuple[str, ...]) -> Profile:
 def _counted(call: Call, ask: Callable[[Credential, str], Answer]) -> Answer:
     account = credentials.account(call.account_id)
     breaker.check(call.account_id, state=account.state, state_reason=account.state_reason)
+    probing = refusals.check(call)
     credential = credentials.of(account)
     grant = budget.spend(call.account_id, call=call.name, purpose=call.purpose)
-    return _made(call, account, lambda: ask(credential, account.node), grant)
+    return _made(call, account, lambda: ask(credential, account.node), grant, probing=probing)
 
 
-def _made(call: Call, account: Called, ask: Callable[[], Answer], grant: Grant | None = None) -> Answer:
+def _made(
+    call: Call, account: Called, ask: Callable[[], Answer], grant: Grant | None = None, *, probing: bool = False
+) -> Answer:
     noted = record.begin(call, at=grant.at if grant else clock.now())
     if grant:
         budget.confirm(grant)
@@ -167,11 +173,19 @@ def _made(call: Call, account: Called, ask: Callable[[], Answer], grant: Grant |
     except CallFailed as failure:
         record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
         budget.observe(call.account_id, failure.usage)
+        refused = refusals.failed(call, failure) if grant else None
+        if refused:
+            breaker.answered(call.account_id, failure.usage)
+            raise refused from None
         breaker.failed(call.account_id, failure, token=account.token)
+        if probing and failure.scope in (Scope.PERSON, Scope.FIELD, Scope.CONTRACT):
+            refusals.answered(call)
         raise
     record.settle(noted, http_status=200, code=None, answer=record.summary(answer))
     budget.observe(call.account_id, answer.usage)
     breaker.answered(call.account_id, answer.usage)
+    if probing:
+        refusals.answered(call)
     return answer
 
 

@@ -11,6 +11,7 @@ from app.db import transaction
 from app.errors import Unavailable
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.models.identity import Lookup, Purpose
+from app.text import real_name
 
 logger = logging.getLogger(__name__)
 
@@ -69,5 +70,7 @@ def summary(answer: Profile | ConversationPage | Me) -> str:
         return f"{len(answer.threads)} conversations{skipped}"
     if isinstance(answer, Me):
         return "The token works"
-    known = {"username": answer.username, "name": answer.name, "picture": answer.picture_url}
-    return ", ".join(field for field, value in known.items() if value) or "nothing but the id"
+    given = {"username": answer.username, "name": answer.name}
+    known = [field for field, value in given.items() if real_name(value)] + ["picture"] * bool(answer.picture_url)
+    placeholders = [f"a placeholder as {field}" for field, value in given.items() if value and not real_name(value)]
+    return ", ".join(known + placeholders) or "nothing but the id"

@@ -68,8 +68,11 @@ def list_(as_json: bool) -> None:
     if as_json:
         output.show(listing.accounts(OPERATOR))
         return
-    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION")
-    rows = ((*_row(found.account), found.token.says, _subscription(found)) for found in health.of_all(OPERATOR))
+    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION", "LOOKUPS")
+    rows = (
+        (*_row(found.account), found.token.says, _subscription(found), found.account.lookup_problem or "Work")
+        for found in health.of_all(OPERATOR)
+    )
     output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
 
 

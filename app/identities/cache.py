@@ -10,7 +10,7 @@ from app import clock, redis_client
 from app.identities.sighting import Sighting
 from app.models.identity import Source
 from app.redis_client import RedisAway
-from app.text import clean_name
+from app.text import real_name
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
         picture = found.get("picture")
         sighting = Sighting(
             ig_participant_id,
-            username=clean_name(found.get("username")),
-            name=clean_name(found.get("name")),
+            username=real_name(found.get("username")),
+            name=real_name(found.get("name")),
             picture_url=picture if isinstance(picture, str) else None,
             source=Source.REDIS,
             at=at,

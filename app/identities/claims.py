@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, or_, update
 from app.db.transaction import Tx
 from app.models.identity import Identity, Purpose
 
+ASKED_FOR = (Purpose.ASKED, Purpose.REFRESH)  # by a user: the latter for a contact who was looked up before
 CLAIM = timedelta(seconds=30)  # a turn of work ends well before
 
 
@@ -48,7 +49,7 @@ def release(
 def spare(tx: Tx, account_id: int, ig_participant_id: str, *, claim: datetime) -> None:
     """Give a claimed participant back who is fresh, and take them out of the line unless somebody asked for them."""
     mine = update(Identity).where(*_held(account_id, [ig_participant_id], claim))
-    unasked = or_(Identity.next_purpose.is_(None), Identity.next_purpose != Purpose.ASKED)
+    unasked = or_(Identity.next_purpose.is_(None), Identity.next_purpose.not_in(ASKED_FOR))
     tx.execute(mine.where(unasked).values(next_try_at=None, next_purpose=None))
     tx.execute(mine.values(claimed_until=None))
 

@@ -4,10 +4,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from app.text import is_name
+
 SHORT_DIGITS = 6
 HUES = 12
 CELLS = 5  # an identicon's side; its left half decides, the right half mirrors
-_MISSING = re.compile(r"(?i)unknown(_.*)?|none|null")
 _HANDLE = re.compile(r"[A-Za-z0-9._]{1,30}", re.ASCII)
 
 
@@ -57,11 +58,6 @@ def name_of(ig_participant_id: str, username: str | None, name: str | None, *, a
     return DisplayName(f"@user_{digits}", None, None, known=False)
 
 
-def is_name(words: str | None) -> bool:
-    """Return whether `words` name somebody: not blank, and no stand-in of an older system."""
-    return _present(words) is not None
-
-
 def avatar(ig_participant_id: str, shown: DisplayName, picture_url: str | None = None) -> Avatar:
     """Return what is drawn beside a person's name."""
     words = shown.name or shown.username
@@ -91,6 +87,4 @@ def pattern(ig_participant_id: str) -> str:
 
 
 def _present(value: str | None) -> str | None:
-    words = (value or "").strip()
-    bare = words.strip("@ ")  # an "@" alone, or before a stand-in, names nobody either
-    return words if bare and not _MISSING.fullmatch(bare) else None
+    return value.strip() if value and is_name(value) else None

@@ -136,6 +136,13 @@ def counts(viewer: Viewer, account_id: int | None = None) -> dict[State, int]:
     return counted
 
 
+def state_of(row: Any, *, known: bool) -> State:
+    """Return the state of an identity row's name; a known contact whose last lookup failed is stale."""
+    if not known:
+        return State.UNKNOWN
+    return State.KNOWN if is_fresh(row.last_success_at, row.last_error) else State.STALE
+
+
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as people and programs see it."""
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
@@ -149,7 +156,7 @@ def listed(row: Any) -> ListedIdentity:
         avatar=display.avatar(
             row.ig_participant_id, shown, avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
         ),
-        state=State.UNKNOWN if not shown.known else State.KNOWN if is_fresh(row.last_success_at) else State.STALE,
+        state=state_of(row, known=shown.known),
         username=shown.username,
         name=shown.name,
         source=(row.username_source or row.name_source) if shown.known else None,
@@ -198,7 +205,7 @@ def _is(state: State) -> ColumnElement[bool]:
     if state is State.UNKNOWN:
         return ~_NAMED
     fresh_since: timedelta = FRESH
-    fresh = Identity.last_success_at > clock.now() - fresh_since
+    fresh = and_(Identity.last_success_at > clock.now() - fresh_since, Identity.last_error.is_(None))
     return and_(_NAMED, fresh if state is State.KNOWN else or_(Identity.last_success_at.is_(None), ~fresh))
 
 

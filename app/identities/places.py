@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from app.calls import budget
 from app.db.engine import db
 from app.identities import cache
-from app.identities.listing import ListedIdentity
-from app.identities.sighting import FRESH, is_fresh
+from app.identities.listing import ListedIdentity, State
+from app.identities.sighting import FRESH
 from app.models.identity import Lookup, Source
 
 DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # how a finding is tinted
@@ -67,9 +67,10 @@ def _row(person: ListedIdentity) -> Place:
     at = person.last_success_at
     if at is None:
         return Place(label, icon, "Empty", PLAIN, "Row exists for this account, never fetched.")
-    if is_fresh(at):
+    if person.state is State.KNOWN:
         return Place(label, icon, "Fresh", DONE, "Refreshed", until=at + FRESH)
-    return Place(label, icon, "Stale", WARN, "Older than 7 days; refreshed in its turn.", at=at)
+    why = "Older than 7 days; a refresh is due." if person.reason is None else "The last lookup failed."
+    return Place(label, icon, "Stale", WARN, why, at=at)
 
 
 def _profile(person: ListedIdentity, sources: Sequence[Source | None]) -> Place:

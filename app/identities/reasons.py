@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.identities.verdict import STOP_AFTER
-from app.instagram.errors import Reason
+from app.instagram.errors import SENTENCES, Reason
 
 NEVER_TRIED = "never_tried"
 STOPPED = "stopped"
@@ -43,6 +43,12 @@ MEANINGS: dict[str, Meaning] = {
         "Instagram answered without a username and without a name",
         "The person was found, but nothing to call them by.",
         _WAIT,
+        "user-question",
+    ),
+    Reason.PLACEHOLDER: Meaning(
+        SENTENCES[Reason.PLACEHOLDER],
+        "The answer named the contact “unknown” or similar. That is not stored as a name.",
+        "Nothing is needed: the lookup is retried automatically.",
         "user-question",
     ),
     Reason.RATE_LIMITED: Meaning(
@@ -95,3 +101,11 @@ def meaning(reason: str, last_error: str | None) -> Meaning:
     last, stopped = MEANINGS[last_error], MEANINGS[STOPPED]
     can_do = last.can_do if last_error == Reason.CONSENT else stopped.can_do
     return Meaning(last.verdict, last.because, can_do, last.icon)
+
+
+def kept(last_error: str | None, *, retries: bool) -> Meaning:
+    """Return the meaning of a failed lookup of a known contact; `retries` says whether an automatic one is planned."""
+    last = MEANINGS.get(last_error or "", MEANINGS[Reason.BAD_ANSWER])
+    next_lookup = "automatically" if retries else "when they write, at the latest after seven days"
+    can_do = f"The stored name stays. It is looked up again {next_lookup}."
+    return Meaning("The last lookup failed, so this name may be out of date", last.because, can_do, last.icon)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app import clock, queue
 from app.calls import gate
@@ -19,11 +19,11 @@ from app.errors import Exhausted
 from app.identities import cache, claims, sighting, verdict
 from app.identities.claims import CLAIM
 from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import NOTHING_KNOWN, Verdict
+from app.identities.verdict import NOTHING_KNOWN, PLACEHOLDER, Verdict
 from app.instagram.errors import CallFailed, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
-from app.text import clean_name
+from app.text import clean_name, real_name
 
 logger = logging.getLogger(__name__)
 
@@ -124,27 +124,31 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
         profile = gate.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
     except CallFailed as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
+            if failure.contacts:
+                with transaction.write() as tx:
+                    sighting.take_back(tx, account_id, failure)
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
     seen = Sighting(
         ig_participant_id,
-        username=clean_name(profile.username),
-        name=clean_name(profile.name),
+        username=real_name(profile.username),
+        name=real_name(profile.name),
         picture_url=profile.picture_url,
         source=Source.PROFILE,
         at=clock.now(),
         raw=profile.raw,
     )
     if not (seen.username or seen.name):
-        return Outcome(ig_participant_id, verdict=NOTHING_KNOWN, calls=1, raw=profile.raw)
+        missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NOTHING_KNOWN
+        return Outcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
     return Outcome(ig_participant_id, sighting=seen, calls=1)
 
 
 def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
     """Look these people up until the turn is over; returns whether there may be more to do."""
     left, go_on_at = dict.fromkeys(claimed.people), None
-    # Whom somebody asked for is looked up even when fresh.
-    fresh_since = clock.now() - (FRESH if claimed.purpose is not Purpose.ASKED else timedelta())
+    # A user who asks for a contact gets a lookup even when the name is fresh.
+    fresh_since = clock.now() - (timedelta() if claimed.purpose in claims.ASKED_FOR else FRESH)
     try:
         for outcome in names(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
             with transaction.write() as tx:
@@ -165,7 +169,8 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
 def _claim_due(account_id: int) -> _Claimed | None:
     now = clock.now()
     urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
-    order = (urgent.desc(), Identity.next_try_at.desc())
+    # The last part is for probes: those who wait for the end of a refusal must not all wait behind one contact.
+    order = (urgent.desc(), Identity.next_try_at.desc(), func.random())
     found = select(Identity.ig_participant_id, Identity.next_purpose).where(
         Identity.account_id == account_id, Identity.next_try_at <= now, claims.free(now)
     )
@@ -180,15 +185,21 @@ def _claim_due(account_id: int) -> _Claimed | None:
 
 
 def _learnt_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:
-    """When those who were found before were last found; None where the picture's address has ended since."""
-    found = select(Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at).where(
+    """Return when known participants were last found; None after a failed lookup, or once the picture's address ended.
+
+    A failed lookup is retried however fresh the name is: else the retry would end without a call, and for good.
+    """
+    columns = (Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at, Identity.last_error)
+    found = select(*columns).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id.in_(ig_participant_ids),
         Identity.last_success_at.is_not(None),
     )
     now = clock.now()
     return {
-        row.ig_participant_id: row.last_success_at if (row.picture_expires_at or now) >= now else None
+        row.ig_participant_id: (
+            row.last_success_at if row.last_error is None and (row.picture_expires_at or now) >= now else None
+        )
         for row in db.session.execute(found)
     }
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
 from app.identities import forgotten, looks
-from app.identities.verdict import STOP_AFTER, Verdict, next_try
+from app.identities.verdict import Verdict, next_try
 from app.instagram import addresses
-from app.instagram.errors import Reason
+from app.instagram.errors import CallFailed, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
@@ -20,6 +20,7 @@ FRESH = timedelta(days=7)  # product.md 2
 FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
+RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
@@ -55,9 +56,9 @@ def met(
     """State that a participant was met at `at`; returns whether their name should be looked up right now.
 
     `state` holds the columns STATE of their identity, all of them None for somebody new.
-    `wrote` says that the participant sent something themselves, `live` that they did so just now. Who writes is tried
-    again where that can help: after a missing consent, which may have come with the message (instagram-platform.md 7),
-    after automatic tries had stopped, and when the name is stale.
+    `wrote` says that the participant sent something themselves, `live` that they, or the account to somebody new, did
+    so just now. Who writes is tried again where that can help: after a missing consent, which may have come with the
+    message (instagram-platform.md 7), when a failed lookup has no retry planned, and when the name is stale.
     """
     if state.identity_id is None:
         _insert(tx, account_id, ig_participant_id, live=live, at=at)
@@ -123,18 +124,36 @@ def failed(
     tx.touch(account_id)
 
 
+def take_back(tx: Tx, account_id: int, refusal: CallFailed) -> None:
+    """Take failures back that were no contact's: Meta refused the call whichever contact it was about."""
+    blamed = update(Identity).where(
+        Identity.account_id == account_id,
+        Identity.ig_participant_id.in_(refusal.contacts),
+        Identity.last_error_code == refusal.code,
+    )
+    plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
+    tx.execute(blamed.values(last_error=Reason.TEMPORARY, last_error_code=None, **plan))
+    tx.touch(account_id)
+
+
 def stale(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """Select the participants whose name is over seven days old or was never found, or whose picture's address ended.
 
-    Not those whose last lookup failed: they have a plan of their own.
+    A failed lookup has a retry of its own; a known contact is selected again a day after it.
     """
     named_long_ago = or_(Identity.last_success_at.is_(None), Identity.last_success_at < now - FRESH)
-    return Identity.last_error.is_(None), or_(named_long_ago, Identity.picture_expires_at < now)
+    return rested(now, RESTED), or_(named_long_ago, Identity.picture_expires_at < now)
 
 
-def is_fresh(last_success_at: datetime | None) -> bool:
-    """Return whether what was learnt then (aware UTC) is fresh: within seven days."""
-    return last_success_at is not None and last_success_at > clock.now() - FRESH
+def rested(now: datetime, pause: timedelta) -> ColumnElement[bool]:
+    """Select the participants whose last lookup did not fail, and the known ones who failed longer than `pause` ago."""
+    long_ago = or_(Identity.last_failure_at.is_(None), Identity.last_failure_at < now - pause)
+    return or_(Identity.last_error.is_(None), and_(Identity.last_success_at.is_not(None), long_ago))
+
+
+def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
+    """Return whether a name is fresh: learned within seven days (aware UTC), and the last lookup did not fail."""
+    return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
@@ -143,11 +162,11 @@ def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
     tx.execute(update(Identity).where(*people).values(failure_count=0, last_error=None, last_error_code=None))
 
 
-def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime) -> None:
-    """Make a participant due at once because somebody asked for them; their failures are forgotten."""
+def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
+    """Make a participant due now because a user asked; clears their failures. Only a `first` lookup is urgent."""
     retry(tx, account_id, [ig_participant_id])
     one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
-    tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED))
+    tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED if first else Purpose.REFRESH))
 
 
 def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
@@ -176,10 +195,8 @@ def _due_at(state: Row[Any], at: datetime) -> datetime | None:
         return None
     if state.last_error is None:
         return at if _is_stale(state, at) else None
-    stopped = state.next_try_at is None and state.failure_count >= STOP_AFTER
-    if state.last_error == Reason.CONSENT or stopped:
-        earliest: datetime = state.last_failure_at + BREATH
-        return max(at, earliest)
+    if state.last_error == Reason.CONSENT or state.next_try_at is None:
+        return max(at, (state.last_failure_at or UNDATED) + BREATH)
     return None
 
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import SENTENCES, CallFailed, Reason, Scope
 
 STOP_AFTER = 5  # failures of the person in a row (product.md 2)
 WAITS = (
@@ -42,6 +42,8 @@ NOTHING_KNOWN = Verdict(
     Reason.NO_NAME, Scope.PERSON, "empty", "Instagram answered without a username and without a name"
 )
 
+PLACEHOLDER = Verdict(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
+
 
 def judge(failure: CallFailed) -> Verdict:
     """Return the verdict on one participant that a failed call means."""
@@ -49,8 +51,11 @@ def judge(failure: CallFailed) -> Verdict:
 
 
 def next_try(verdict: Verdict, failures: int, now: datetime) -> datetime | None:
-    """Return when to try again after `failures` in a row, or None when only a message or a person can restart it."""
-    if verdict.lasting or failures >= STOP_AFTER:
+    """Return when to retry after `failures` in a row, or None when only a message or a user can restart it.
+
+    Only a failure of the contact ends the retries: after a timeout they go on, however many failed before.
+    """
+    if verdict.lasting or (verdict.personal and failures >= STOP_AFTER):
         return None
     wait = WAITS[min(max(failures, 1), len(WAITS)) - 1]
     return now + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads retries, guards nothing

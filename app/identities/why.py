@@ -110,6 +110,8 @@ def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int 
 
 
 def _meaning(person: ListedIdentity, last_error: str | None) -> Meaning:
+    if person.reason is not None and person.display.known:
+        return reasons.kept(last_error, retries=person.next_try_at is not None)
     if person.reason is not None:
         return reasons.meaning(person.reason, last_error)
     if person.username:

@@ -61,7 +61,7 @@ def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Detai
         shown_as="Username" if shown.username else "Name" if shown.known else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=label(source) if source else None,
-        fresh=is_fresh(known.last_success_at),
+        fresh=is_fresh(known.last_success_at, known.last_error),
         fresh_until=known.last_success_at and known.last_success_at + FRESH,
         cached_until=clock.now() + timedelta(seconds=cached) if cached else None,
         cache_away=cached is None,

@@ -11,8 +11,8 @@ from app import text
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
+from app.identities import listing as identities
 from app.identities.listing import State
-from app.identities.sighting import is_fresh
 from app.inbox import listing, message_facts, search
 from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
 from app.instagram.events import Kind
@@ -145,6 +145,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.alike,
             StoredAvatar.version.label("picture_version"),
             Identity.last_success_at,
+            Identity.last_error,
         ),
     )
     return _visible(viewer, columns).outerjoin(Identity, person).outerjoin(StoredAvatar, picture)
@@ -156,7 +157,6 @@ def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
 
 def _entry(row: Any) -> Entry:
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
-    known = State.KNOWN if is_fresh(row.last_success_at) else State.STALE
     return Entry(
         id=row.id,
         ig_account_id=row.ig_account_id,
@@ -165,7 +165,7 @@ def _entry(row: Any) -> Entry:
         name=shown.name,
         picture_version=row.picture_version,
         display_name=shown.text,
-        state=known if shown.known else State.UNKNOWN,
+        state=identities.state_of(row, known=shown.known),
         last_message_at=row.last_message_at,
         kind=row.last_message_kind,
         preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),

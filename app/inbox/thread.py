@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Row, and_, select, tuple_, update
 
-from app import audit, clock, queue
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import avatars, display, sighting
+from app.identities import asking, avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
@@ -19,7 +18,6 @@ from app.inbox.details import Details
 from app.instagram.events import Kind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation, Message
-from app.models.user import Action
 from app.viewer import Viewer
 
 MESSAGES = 50  # more with each reach for older ones
@@ -145,14 +143,10 @@ def mark_unread(viewer: Viewer, conversation_id: int) -> None:
     _mark(viewer, conversation_id, unread_count=1)
 
 
-def ask(viewer: Viewer, conversation_id: int) -> None:
-    """Have the person looked up again, now; raises NotFound."""
+def ask(viewer: Viewer, conversation_id: int) -> datetime | None:
+    """Have the contact looked up now; returns and raises as `asking.refresh` does."""
     known = require(viewer, conversation_id)
-    with transaction.write() as tx:
-        sighting.ask(tx, known.account_id, known.ig_participant_id, at=clock.now())
-        audit.note(tx, viewer, Action.IDENTITY_REFRESHED, f"conversation {known.id}", account_id=known.account_id)
-        tx.touch(known.account_id)
-    queue.enqueue_once(queue.RESOLVE, known.account_id)
+    return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
 
 
 def _mark(viewer: Viewer, conversation_id: int, **values: Any) -> None:

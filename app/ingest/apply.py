@@ -111,7 +111,8 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     if standing.forgotten_at is not None and sent.sent_at <= standing.forgotten_at:
         return False
     said = sent.kind is not Kind.HANDOVER  # which no participant says
-    unread = said and not outgoing and not (read_back and sent.sent_at < account.connected_at)
+    history = read_back and sent.sent_at < account.connected_at
+    unread = said and not outgoing and not history
     message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest)
     if not rows.store(tx, _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread), message):
         raise RepeatedError
@@ -119,7 +120,9 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     if standing.effects_wait:
         effects.catch_up(tx, account.id, mid_digest, at=now)
     tx.touch(account.id)
-    live = unread and sent.sent_at > now - sighting.LIVE
+    # A new contact's first message may arrive as an echo of the account: they write now all the same.
+    wanted = unread or (standing.identity_id is None and said and not history)
+    live = wanted and sent.sent_at > now - sighting.LIVE
     return sighting.met(tx, account.id, participant, standing, wrote=said and not outgoing, live=live, at=now)
 
 

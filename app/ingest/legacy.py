@@ -12,12 +12,12 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import display, sighting
+from app.identities import sighting
 from app.identities.sighting import UNDATED, Sighting
 from app.ingest import dump
 from app.models.identity import Source
 from app.models.inbox import Account, AccountState
-from app.text import clean_name, storable
+from app.text import real_name, storable
 
 SINCE = datetime(2010, 10, 6, tzinfo=UTC)  # Instagram's first day: nobody was seen there before
 CHUNK = 100  # people a transaction, so that deliveries get their turn between
@@ -111,8 +111,7 @@ def _sighting(row: Mapping[str, Any], person: str) -> Sighting:
 
 
 def _name(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
-    words = clean_name(_told(row, columns))
-    return words if display.is_name(words) else None
+    return real_name(_told(row, columns))
 
 
 def _told(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:

@@ -28,7 +28,7 @@ from app.instagram.events import MessageSent
 from app.instagram.messaging import kind_of
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
-from app.text import clean_message, clean_name
+from app.text import clean_message, real_name
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +161,11 @@ def _stored(ig_account_id: str, thread: Thread) -> Synced:
 
 
 def _named(tx: Tx, account_id: int, thread: Thread, ig_participant_id: str, username: str | None) -> int:
+    username = real_name(username)
     if not username or not thread.messages:
         return 0
     at = clock.now()
-    seen = Sighting(ig_participant_id, clean_name(username), None, None, source=Source.CONVERSATIONS, at=at)
+    seen = Sighting(ig_participant_id, username, None, None, source=Source.CONVERSATIONS, at=at)
     return int(sighting.record(tx, account_id, seen))
 
 

@@ -5,11 +5,13 @@ error object at all; Meta's own words are read in two documented places and repe
 
 scope     who is stopped                     reasons                        what follows
 --------  ---------------------------------  -----------------------------  ------------------------------------------
-APP       every account                      rate_limited, permission       wait for Meta's time, else the breaker's
+APP       every account                      rate_limited                   wait for Meta's time, else the breaker's
 ACCOUNT   this account                       rate_limited                   the same, for this account
-                                             token, permission              wait until the account is reconnected
+                                             token                          wait until the account is reconnected
+                                             permission                     probe now and then (calls/refusals.py)
 PERSON    only this person (or message)      consent                        wait for their next message
-                                             not_visible, no_name           try again later, stop after 5
+                                             not_visible, no_name,          try again later, stop after 5
+                                             placeholder
                                              refused                        do not repeat
 FIELD     only this field                    field                          ask again without it
 NETWORK   this account, nobody's fault       timeout, network, temporary    try again; 5 in a row open the breaker
@@ -43,6 +45,7 @@ class Reason(StrEnum):
     CONSENT = "consent"
     NOT_VISIBLE = "not_visible"
     NO_NAME = "no_name"
+    PLACEHOLDER = "placeholder"
     RATE_LIMITED = "rate_limited"
     TIMEOUT = "timeout"
     NETWORK = "network"
@@ -58,6 +61,7 @@ SENTENCES: Mapping[str, str] = {
     Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
     Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
     Reason.NO_NAME: "Instagram answered without a username and without a name",
+    Reason.PLACEHOLDER: "Instagram sent a placeholder instead of a name",
     Reason.RATE_LIMITED: "Instagram's limit of calls is reached",
     Reason.TIMEOUT: "Instagram did not answer in time",
     Reason.NETWORK: "Instagram could not be reached",
@@ -83,6 +87,7 @@ class CallFailed(Exception):
     """
 
     raw: dict[str, Any] | None = None
+    contacts: frozenset[str] = frozenset()  # blamed before, whose failure this turned out to be
 
     def __init__(
         self,
@@ -124,32 +129,49 @@ _TOKEN: _Verdict = (Scope.ACCOUNT, Reason.TOKEN, None)
 _GONE: _Verdict = (Scope.PERSON, Reason.NOT_VISIBLE, None)
 _TEMPORARY: _Verdict = (Scope.NETWORK, Reason.TEMPORARY, None)
 _BAD: _Verdict = (Scope.CONTRACT, Reason.BAD_ANSWER, None)
+_NO_PERMISSION: _Verdict = (
+    Scope.ACCOUNT,
+    Reason.PERMISSION,
+    "The account's token lacks a permission; reconnect the account",
+)
+AMBIGUOUS = (100, 33)  # means a missing contact, but in an outage Meta gives this answer for every contact
 
 _BY_CODE: dict[int, _Verdict] = {
     1: _TEMPORARY,
     2: _TEMPORARY,
-    3: (Scope.APP, Reason.PERMISSION, "The app lacks a capability at Meta"),
+    3: (
+        Scope.ACCOUNT,
+        Reason.PERMISSION,
+        "The app lacks a capability at Meta; request it in Meta's app dashboard (App Review)",
+    ),
     4: (Scope.APP, Reason.RATE_LIMITED, "Instagram's limit of calls for the whole app is reached"),
-    10: (Scope.ACCOUNT, Reason.PERMISSION, "The account's token lacks a permission; reconnect the account"),
+    10: _NO_PERMISSION,
     17: _RATE,
     32: _RATE,
     100: (Scope.CONTRACT, Reason.REFUSED, None),
     190: _TOKEN,
-    200: (Scope.APP, Reason.PERMISSION, "The app lacks Advanced Access or a permission at Meta"),
+    200: (
+        Scope.ACCOUNT,
+        Reason.PERMISSION,
+        "The app lacks Advanced Access or a permission at Meta; check App Review in Meta's app dashboard,"
+        " then reconnect the account",
+    ),
     230: (Scope.PERSON, Reason.CONSENT, None),
     551: (Scope.PERSON, Reason.NOT_VISIBLE, "This person is not available right now"),
     613: _RATE,
     9010: _GONE,
     36103: (Scope.ACCOUNT, Reason.PERMISSION, "The account is not eligible for this at Meta yet"),
     2018218: _GONE,
-    2018247: (Scope.ACCOUNT, Reason.PERMISSION, "The account's token lacks a permission; reconnect the account"),
+    2018247: _NO_PERMISSION,
     9000001: (Scope.PERSON, Reason.NOT_VISIBLE, "The message was deleted, or is too old to be read"),
 }
 _BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
     (10, 2534022): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
     (10, 2018278): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
     (10, 2534077): (Scope.ACCOUNT, Reason.TOKEN, "Meta cannot verify how account and Page are linked; reconnect"),
-    (100, 33): _GONE,
+    AMBIGUOUS: _GONE,
+    (100, 2018218): _GONE,
+    (100, 2018247): _NO_PERMISSION,
     (100, 2018001): _GONE,
     (100, 2534014): _GONE,
     (100, 2534013): (Scope.ACCOUNT, Reason.TOKEN, "The Page has no Instagram account; reconnect the account"),
@@ -167,6 +189,8 @@ _REFUSED_FIELD = re.compile(
     r"nonexisting field \((\w{1,64})\)|subscribed_fields\[\d+\].* - got [\"'](\w{1,64})[\"']", re.DOTALL
 )
 _FORBIDDEN_FIELD = re.compile(r"[Tt]o subscribe to the (\w{1,64}) field")
+_NOT_LIVE = "Unsupported request - method type"  # whatever is asked for, by an app that is restricted or not live
+_RESTRICTED = "Meta refuses every request of the app: it is restricted or not live; check it in Meta's app dashboard"
 _OTHER_APP = "The token is another app's than the first of META_APP_SECRETS belongs to, or that secret is wrong"
 _TOKEN_TEXTS = (
     ("cannot access the app till you log in", _LOG_IN_FIRST),
@@ -197,6 +221,8 @@ def judge(
     scope, reason, sentence = _verdict(http_status, code, subcode, transient=transient)
     if field and code == 100:
         scope, reason, sentence = Scope.FIELD, Reason.FIELD, f"Instagram refused the field {field}"
+    elif code == 100 and message.startswith(_NOT_LIVE):
+        scope, reason, sentence = Scope.ACCOUNT, Reason.PERMISSION, _RESTRICTED
     elif code == 100 and "appsecret_proof" in message:
         sentence = _OTHER_APP
     elif code == 190:

@@ -146,6 +146,24 @@ class Lookup(Model):
     took_ms: Mapped[int | None]
 
 
+class CallRefusal(Model):
+    """Meta refuses one kind of call of an account since `since`; probed at `retry_at`, over since `ended_at`.
+
+    `wave` says that it is inferred from the same answer about many contacts.
+    """
+
+    __tablename__ = "call_refusals"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    call: Mapped[str] = mapped_column(String(16), primary_key=True)
+    code: Mapped[str] = mapped_column(String(32))
+    sentence: Mapped[str] = mapped_column(Text)
+    wave: Mapped[bool]
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    retry_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
 class HourFigures(Model):
     """How an account's people were shown at the end of the hour that begins at `at`, and what came in it.
 

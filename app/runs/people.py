@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, null, or_, select
 
 from app import clock
 from app.db.engine import db
+from app.identities import sighting
 from app.identities.sighting import FRESH
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import Reason
@@ -46,6 +47,7 @@ def chosen(crowd: Crowd) -> Select[Any]:
     hopeless = and_(
         Identity.next_try_at.is_(None),
         or_(Identity.failure_count >= STOP_AFTER, Identity.last_error == Reason.CONSENT),
+        not_(sighting.rested(clock.now(), FRESH)),
     )
     found = select(
         Conversation.ig_participant_id,
@@ -118,8 +120,8 @@ def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
         belong.append(Conversation.last_message_at >= now - timedelta(days=crowd.days))
     if crowd.expiring:
         named_long_ago = Identity.last_success_at < now - FRESH + EXPIRES
-        # Whose last lookup failed has a plan of their own, or none any more.
-        belong += [Identity.last_error.is_(None), or_(named_long_ago, Identity.picture_expires_at < now)]
+        # A failed lookup has a retry of its own; a known contact takes part again a week after it.
+        belong += [sighting.rested(now, FRESH), or_(named_long_ago, Identity.picture_expires_at < now)]
     return belong
 
 

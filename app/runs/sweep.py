@@ -11,19 +11,19 @@ from sqlalchemy import Row, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import CallsRefused, Exhausted
 from app.identities import sighting
 from app.identities.pages import SIZES, Reader
 from app.identities.resolve import PAUSE
 from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
-from app.instagram.errors import CallFailed, Scope
+from app.instagram.errors import CallFailed, Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
 from app.runs.ledger import Lease, Settled
 from app.runs.place import Place
-from app.text import clean_name
+from app.text import real_name
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,11 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
         reader.after, reader.size = begun.after, begun.size
     try:
         page = reader.next()
+    except CallsRefused:
+        _move_on(lease, pages=left, calls=0, following=None)
+        return reader.calls
     except CallFailed as failure:
-        if failure.scope in (Scope.APP, Scope.ACCOUNT):
+        if failure.scope in (Scope.APP, Scope.ACCOUNT) and failure.reason is not Reason.PERMISSION:
             raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         # Pages cannot be read, or the place is gone: the others are asked for alone.
         logger.info("the sweep ends early", extra={"code": failure.code})
@@ -90,7 +93,7 @@ def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
     own_ids = people.own_ids(account_id)
     for thread in page.threads:
         others = [person for person in thread.participants if person[0] not in own_ids]
-        username = clean_name(others[0][1]) if len(others) == 1 else None
+        username = real_name(others[0][1]) if len(others) == 1 else None
         if username:
             yield Sighting(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
 

@@ -17,6 +17,8 @@ _ERRORS: dict[str, tuple[int, int, int | None, str]] = {
     "17": (400, 17, None, "(#17) User request limit reached"),
     "100": (400, 100, None, "(#100) Tried accessing nonexisting field (profile_pic)"),
     "100-33": (400, 100, 33, _NO_OBJECT),
+    "100-2018218": (400, 100, 2018218, "(#100) No profile available for this user."),
+    "100-method": (400, 100, None, "Unsupported request - method type: get"),
     "100-proof": (400, 100, None, "Invalid appsecret_proof provided in the API argument"),
     "100-2534013": (400, 100, 2534013, "(#100) The Page has no Instagram account linked to it."),
     "190": (400, 190, 463, "Error validating access token: Session has expired."),

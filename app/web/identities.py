@@ -11,7 +11,7 @@ from app.identities.listing import Wanted
 from app.inbox import frame
 from app.inbox.frame import Desk
 from app.viewer import Role
-from app.web import page, session
+from app.web import page, refreshing, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
@@ -59,8 +59,9 @@ def person(identity_id: int) -> Response:
 @blueprint.post(f"/<{ID}:identity_id>/refresh")
 def refresh(identity_id: int) -> Response:
     """Look one person up now."""
-    asking.refresh(session.viewer(), identity_id)
-    return page.done(f"/identities/{identity_id}", events=page.toast("Looked up again in a moment."))
+    refreshing.require_rate()
+    looked_up_at = asking.refresh(session.viewer(), identity_id)
+    return page.done(f"/identities/{identity_id}", events=page.toast(refreshing.outcome(looked_up_at)))
 
 
 @blueprint.post("/refresh")
@@ -73,8 +74,11 @@ def refresh_listed() -> Response:
     chosen = [int(each) for each in ids[:AT_ONCE] if _NUMBER.fullmatch(each)]
     if not chosen:
         raise Invalid({"id": "Choose at least one person first."})
-    people = asking.refresh_all(viewer, chosen)
-    words = f"{people} {'person is' if people == 1 else 'people are'} looked up again in a moment."
+    refreshing.require_rate()
+    contacts = asking.refresh_all(viewer, chosen)
+    words = f"Looking up {contacts} {'contact' if contacts == 1 else 'contacts'}."
+    if contacts < len(chosen):
+        words += f" {len(chosen) - contacts} looked up just now."
     return page.done("/identities", events=page.toast(words))
 
 

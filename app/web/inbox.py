@@ -11,7 +11,7 @@ from app.inbox import frame, listing, thread
 from app.inbox.frame import Desk
 from app.inbox.listing import ListPage, Wanted
 from app.ingest import forget
-from app.web import filters, page, poll, session
+from app.web import filters, page, poll, refreshing, session
 
 blueprint = Blueprint("inbox", __name__)
 
@@ -123,8 +123,9 @@ def unread(conversation_id: int) -> Response:
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/refresh")
 def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
-    thread.ask(session.viewer(), conversation_id)
-    return page.done(f"/inbox/{conversation_id}", events=page.toast("Looking this person up again."))
+    refreshing.require_rate()
+    looked_up_at = thread.ask(session.viewer(), conversation_id)
+    return page.done(f"/inbox/{conversation_id}", events=page.toast(refreshing.outcome(looked_up_at)))
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")

@@ -54,12 +54,12 @@ def test_what_there_is_not_is_named(crm: Program, query: str) -> None:
 
 
 def test_a_person_can_be_asked_for_again(crm: Program, redis: Redis) -> None:
-    [lea] = crm.get(f"{LIST}?q=lea").get_json()["data"]
+    [camille] = crm.get(f"{LIST}?state=unknown").get_json()["data"]
     redis.flushall()
-    answer = crm.post(f"{LIST}/{lea['id']}/refresh")
-    assert (answer.status_code, answer.get_json()) == (202, {"status": "queued"})
+    answer = crm.post(f"{LIST}/{camille['id']}/refresh")
+    assert (answer.status_code, answer.get_json()) == (202, {"status": "queued", "lookedUpAt": None})
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
-    assert crm.get(f"{LIST}/{lea['id']}").get_json()["nextTryAt"] is not None
+    assert crm.get(f"{LIST}/{camille['id']}").get_json()["nextTryAt"] is not None
 
 
 @pytest.mark.row("S33")
@@ -86,3 +86,11 @@ def test_people_of_other_accounts_do_not_exist(app: Flask, crm: Program) -> None
     ):
         assert problem(limited.call(method, address), 404)["detail"] == "No such identity."
     assert len(limited.get(f"{LIST}/export").text.splitlines()) == 1
+
+
+def test_a_contact_looked_up_moments_ago_is_reported_as_fresh(crm: Program, redis: Redis) -> None:
+    [lea] = crm.get(f"{LIST}?q=lea").get_json()["data"]
+    redis.flushall()
+    answer = crm.post(f"{LIST}/{lea['id']}/refresh")
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "fresh", "lookedUpAt": lea["lastSuccessAt"]})
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 0

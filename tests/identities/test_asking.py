@@ -5,16 +5,19 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select
 
-from app import clock, queue
+from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.identities import asking, sighting
+from app.identities import asking, resolve, sighting
 from app.identities.verdict import STOP_AFTER, Verdict
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, an_account, people_wrote
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import CAMILLE, LEA, RUI, a_sandbox_account, an_account, people_wrote
 
 GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
@@ -26,16 +29,18 @@ def identities() -> list[Identity]:
     return list(db.session.scalars(select(Identity).order_by(Identity.id)))
 
 
-def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis) -> None:
+def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, hands: Hands) -> None:
     account = an_account()
     people_wrote(LEA, CAMILLE)
     with transaction.write() as tx:
         for _ in range(STOP_AFTER):
             sighting.failed(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     redis.flushall()
+    hands.forward(minutes=1)
     assert asking.refresh_all(OPERATOR, [each.id for each in identities()]) == 2
-    lea = identities()[0]
-    assert (lea.failure_count, lea.last_error, lea.next_purpose) == (0, None, Purpose.ASKED)
+    lea, camille = identities()
+    assert (lea.failure_count, lea.last_error, lea.next_purpose) == (0, None, Purpose.REFRESH)
+    assert camille.next_purpose is Purpose.ASKED
     assert lea.next_try_at is not None
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
 
@@ -49,3 +54,25 @@ def test_agents_ask_for_nobody_and_nobody_for_strangers(app: Flask) -> None:
     with pytest.raises(NotFound):
         asking.refresh(ELSEWHERE, lea.id)
     assert identities()[0].next_purpose is not Purpose.ASKED
+
+
+def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
+    meta: Sandbox, hands: Hands, redis: Redis
+) -> None:
+    account = a_sandbox_account()
+    people_wrote(LEA)
+    with settings.using(graph_calls_per_hour=10):
+        resolve.waiting(account.id)
+        [lea] = identities()
+        for _ in range(5):
+            assert asking.refresh(OPERATOR, lea.id) == identities()[0].last_success_at
+            resolve.waiting(account.id)
+        assert len(noted()) == 1
+        for _ in range(20):
+            hands.forward(seconds=31)
+            asking.refresh(OPERATOR, lea.id)
+            resolve.waiting(account.id)
+        assert len(noted()) == 8
+        people_wrote(RUI)
+        resolve.waiting(account.id)
+        assert {row.username for row in identities()} == {"lea.moreau", "rui.costa"}

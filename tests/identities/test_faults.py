@@ -20,7 +20,7 @@ from app.db.engine import db
 from app.identities import resolve, sighting
 from app.identities.sighting import FRESH, Sighting
 from app.instagram.errors import Reason
-from app.models.identity import Identity, Lookup, Purpose, Source
+from app.models.identity import CallRefusal, Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, AccountState
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
@@ -57,10 +57,10 @@ MODES = {
     **dict.fromkeys(("500", "1", "2"), TEMPORARY),
     **dict.fromkeys(("html", "malformed", "empty", "array", "types", "truncated"), BAD),
     **dict.fromkeys(("huge", "gzip-bomb", "redirect", "swapped"), BAD),
-    **dict.fromkeys(("429", "17", "613", "80002", "80006", "4", "3", "200"), STOPPED),
-    **dict.fromkeys(("190", "190-460", "190-checkpoint", "190-wrong-host", "10"), RECONNECT),
+    **dict.fromkeys(("429", "17", "613", "80002", "80006", "4", "3", "10", "200", "100-method"), STOPPED),
+    **dict.fromkeys(("190", "190-460", "190-checkpoint", "190-wrong-host"), RECONNECT),
     "230": Became(error=Reason.CONSENT, counted=1),
-    **dict.fromkeys(("9010", "100-33"), GONE),
+    **dict.fromkeys(("9010", "100-33", "100-2018218"), GONE),
     "100": Became(error=Reason.FIELD, counted=1, calls=2),  # refused again without the field
     "null": Became(error=Reason.NO_NAME, counted=1),
     "headers-malformed": NAMED,
@@ -85,6 +85,7 @@ def stale_and_due(account: Account, redis: Redis) -> None:
     long_ago = clock.now() - FRESH - timedelta(days=1)
     with transaction.write() as tx:
         tx.execute(delete(Lookup))
+        tx.execute(delete(CallRefusal))
         tx.execute(delete(Identity))
         tx.execute(update(Account).values(state=AccountState.CONNECTED))
         sighting.record(tx, account.id, Sighting(LEA, OLD, "Léa", "https://x/a.jpg", Source.PROFILE, long_ago))

@@ -234,9 +234,9 @@ def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) 
     people_wrote(LEA)
     resolve.waiting(account.id)
     with transaction.write() as tx:
-        sighting.ask(tx, account.id, LEA, at=clock.now())
+        sighting.ask(tx, account.id, LEA, at=clock.now(), first=False)
     resolve.waiting(account.id)
-    assert [row.purpose for row in noted()] == [LIVE, Purpose.ASKED]
+    assert [row.purpose for row in noted()] == [LIVE, Purpose.REFRESH]
     assert identity().next_try_at is None
 
 

@@ -105,14 +105,14 @@ def test_the_account_under_any_id_of_its_own_is_never_a_participant(app: Flask) 
     assert MAISON_LUNE_IGSID not in set(db.session.scalars(select(Identity.ig_participant_id)))
 
 
-def test_only_who_writes_now_is_looked_up_at_once(app: Flask) -> None:
+def test_who_writes_now_or_is_new_to_the_account_is_looked_up_first(app: Flask) -> None:
     an_account()
     fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", Kind.TEXT, "Hello", (), {})
     old = a_message("old", CAMILLE)
     ours = MessageSent(MAISON_LUNE, MAISON_LUNE, RUI, clock.now(), "ours", Kind.TEXT, "Hello", (), {})
-    assert applied(old, fresh, ours) == [False, True, False]
+    assert applied(old, fresh, ours) == [False, True, True]
     purposes = {row.ig_participant_id: row.next_purpose for row in db.session.scalars(select(Identity))}
-    assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL, RUI: Purpose.BACKFILL}
+    assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL, RUI: Purpose.LIVE}
 
 
 def test_only_a_message_of_their_own_restarts_the_lookup_of_who_had_not_consented(app: Flask) -> None:

@@ -17,6 +17,7 @@ from app.models.inbox import Account
 from app.models.run import Kind, RunState
 from app.runs import execute, ledger, place, plan, sweep
 from app.runs.ledger import LEASE, Lease, LeaseLostError
+from app.text import is_name
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -41,7 +42,7 @@ def everybody_wrote(meta: Sandbox, *people: str) -> None:
 
 def a_crowd_wrote(meta: Sandbox, number: int) -> list[str]:
     everyone = meta.get("people")
-    named = [each["id"] for each in everyone if each["account"] == MAISON_LUNE and each["username"]]
+    named = [each["id"] for each in everyone if each["account"] == MAISON_LUNE and is_name(each["username"])]
     crowd = [who for who in named if who not in EVERYBODY][:number]
     assert len(crowd) == number
     everybody_wrote(meta, *crowd)

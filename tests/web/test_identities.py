@@ -1,6 +1,7 @@
 """The pages of identities: list, person, refresh, export."""
 
 import json
+import re
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
+from app.web import refreshing
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import click, signed_in
 
@@ -106,16 +108,31 @@ def test_a_person_has_a_page_of_their_own(ops: FlaskClient) -> None:
 
 def test_a_click_asks_for_a_person_again(ops: FlaskClient, redis: Redis) -> None:
     redis.flushall()
-    assert click(ops, f"/identities/{ids()[LEA]}/refresh").status_code == 204
+    assert click(ops, f"/identities/{ids()[CAMILLE]}/refresh").status_code == 204
     db.session.rollback()
-    lea = db.session.scalars(select(Identity).where(Identity.ig_participant_id == LEA)).one()
-    assert lea.next_purpose is Purpose.ASKED
+    camille = db.session.scalars(select(Identity).where(Identity.ig_participant_id == CAMILLE)).one()
+    assert camille.next_purpose is Purpose.ASKED
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
+
+
+def test_a_contact_looked_up_moments_ago_is_not_looked_up_again_by_a_click(ops: FlaskClient, redis: Redis) -> None:
+    redis.flushall()
+    answer = click(ops, f"/identities/{ids()[LEA]}/refresh")
+    assert re.search(r"Looked up \d+ s ago", answer.headers["HX-Trigger"])
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 0
+
+
+def test_a_user_may_refresh_so_many_times_a_minute(ops: FlaskClient) -> None:
+    for _ in range(refreshing.PER_MINUTE):
+        assert click(ops, f"/identities/{ids()[LEA]}/refresh").status_code == 204
+    for address in (f"/identities/{ids()[LEA]}/refresh", "/inbox/1/refresh"):
+        assert click(ops, address).status_code == 429
+    assert click(ops, "/identities/refresh", id=str(ids()[CAMILLE])).status_code == 429
 
 
 def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
     answer = click(ops, "/identities/refresh", id=str(ids()[CAMILLE]))
-    assert "1 person is looked up again" in answer.headers["HX-Trigger"]
+    assert "Looking up 1 contact." in answer.headers["HX-Trigger"]
 
 
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1"])
@@ -128,7 +145,7 @@ def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> 
 def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> None:
     shown = " ".join(map(str, ids().values()))
     answer = click(ops, "/identities/refresh", which=shown)
-    assert f"{len(ids())} people are looked up again" in answer.headers["HX-Trigger"]
+    assert "Looking up 1 contact. 1 looked up just now." in answer.headers["HX-Trigger"]
 
 
 @pytest.mark.row("S33")

@@ -1,0 +1,25 @@
+"""Refreshes that users ask for by a click: how many a minute, and the sentence that follows."""
+
+from datetime import datetime, timedelta
+
+from app import clock
+from app.errors import Exhausted
+from app.users import rates
+from app.web import session
+
+PER_MINUTE = 20
+
+
+def require_rate() -> None:
+    """Count a refresh of the signed-in user; raise Exhausted (429) for one too many in this minute."""
+    rate = rates.count(f"refresh:{session.viewer().actor}", PER_MINUTE)
+    if rate.exceeded:
+        until = clock.now() + timedelta(seconds=rate.seconds_left)
+        raise Exhausted(f"you may refresh {PER_MINUTE} times a minute", until)
+
+
+def outcome(looked_up_at: datetime | None) -> str:
+    """Return what a click brought: a lookup, or the time of one too recent to repeat."""
+    if looked_up_at is None:
+        return "Looking this contact up again."
+    return f"Looked up {max(0, round((clock.now() - looked_up_at).total_seconds()))} s ago."

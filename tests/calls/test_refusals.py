@@ -1,0 +1,192 @@
+"""Calls that Meta refuses whichever contact they are about: a state of the account, shown, survived and recovered."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import doctor, ticker
+from app.calls.refusals import WAVE, WAVE_ENDS
+from app.db.engine import db
+from app.doctor import Level
+from app.identities import resolve
+from app.ingest import receive
+from app.instagram.errors import Reason
+from app.models.identity import CallRefusal, Identity
+from app.models.inbox import Account, AccountState
+from app.viewer import OPERATOR
+from tests.api.programs import a_program
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import (
+    ATELIER_NORD,
+    LEA,
+    MAISON_LUNE,
+    a_delivery,
+    a_message_event,
+    a_sandbox_account,
+    people_wrote,
+    signed,
+)
+from tests.web.browsing import signed_in
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def contacts(meta: Sandbox, number: int, account: str = MAISON_LUNE) -> list[str]:
+    """Return contacts of the sandbox whose profile has a username."""
+    everyone = [each for each in meta.get("people") if each["account"] == account and not each["error"]]
+    return [each["id"] for each in everyone if each["username"] and "UNKNOWN" not in each["username"]][:number]
+
+
+def identities() -> list[Identity]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Identity).order_by(Identity.id)))
+
+
+def refusal() -> CallRefusal:
+    db.session.rollback()
+    return db.session.scalars(select(CallRefusal)).one()
+
+
+def work_until_the_refusal_ends(account: Account, hands: Hands) -> None:
+    """Let time pass probe by probe, and have everyone who is due looked up."""
+    for _ in range(30):
+        hands.at = max(hands.at, refusal().retry_at) + timedelta(minutes=1)
+        ticker.kick_due()
+        resolve.waiting(account.id)
+
+
+@pytest.mark.parametrize("fault", ["200", "3", "10", "100-method"])
+def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
+    account: Account, meta: Sandbox, redis: Redis, hands: Hands, fault: str
+) -> None:
+    everyone = contacts(meta, 6)
+    meta.post("faults", mode=fault)
+    people_wrote(*everyone)
+    resolve.waiting(account.id)
+    redis.flushall()
+    resolve.waiting(account.id)
+    assert len(noted()) == 1
+    assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
+    for _ in range(8):  # hours pass
+        hands.forward(hours=1, minutes=1)
+        resolve.waiting(account.id)
+    assert len(noted()) == 9
+    assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
+    meta.pull("DELETE", "faults")
+    work_until_the_refusal_ends(account, hands)
+    assert all(row.username for row in identities())
+    assert refusal().ended_at is not None
+
+
+def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too(
+    app: Flask, account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    browser, api = signed_in(app), a_program(app)
+    meta.post("faults", mode="200")
+    people_wrote(LEA)
+    resolve.waiting(account.id)
+    page = browser.get("/accounts").text
+    assert "Names can&#39;t be looked up since" in page
+    assert "check App Review in Meta&#39;s app dashboard" in page
+    assert "Healthy" not in page
+    [listed] = api.get("/api/accounts").get_json()["data"]
+    assert listed["lookupProblem"].startswith("Names can't be looked up since")
+    found = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
+    assert [(each.level, each.says) for each in found] == [(Level.WRONG, listed["lookupProblem"])]
+    meta.pull("DELETE", "faults")
+    work_until_the_refusal_ends(account, hands)
+    page = browser.get("/accounts").text
+    assert "Names can be looked up again since" in page
+    [listed] = api.get("/api/accounts").get_json()["data"]
+    assert listed["lookupProblem"] is None
+    [finding] = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
+    assert (finding.level, "Names can be looked up again since" in finding.says) == (Level.WELL, True)
+
+
+@pytest.mark.parametrize("fault", ["3", "200"])
+def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox, fault: str) -> None:
+    other = a_sandbox_account(ATELIER_NORD)
+    meta.post("faults", mode=fault, account=MAISON_LUNE)
+    people_wrote(LEA)
+    [theirs] = contacts(meta, 1, ATELIER_NORD)
+    body = a_delivery(a_message_event(theirs, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    resolve.waiting(account.id)
+    resolve.waiting(other.id)
+    named = {row.ig_participant_id: row.username for row in identities()}
+    assert (named[LEA], named[theirs] is not None) == (None, True)
+
+
+def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_nothing(
+    account: Account, meta: Sandbox
+) -> None:
+    everyone = contacts(meta, 7)
+    for who in everyone[:6]:
+        meta.pull("PATCH", f"people/{who}", error="100-2018218")
+    people_wrote(*everyone[:6])
+    resolve.waiting(account.id)
+    assert {(row.last_error, row.failure_count) for row in identities()} == {(Reason.NOT_VISIBLE, 1)}
+    people_wrote(everyone[6])
+    resolve.waiting(account.id)
+    assert identities()[6].username
+    assert db.session.scalars(select(CallRefusal)).all() == []
+
+
+def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_themselves(
+    account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    everyone = contacts(meta, 10)
+    meta.post("faults", mode="100-33")
+    people_wrote(*everyone)
+    resolve.waiting(account.id)
+    assert len(noted()) == WAVE
+    assert {row.failure_count for row in identities()} == {0}
+    assert Reason.NOT_VISIBLE not in {row.last_error for row in identities()}
+    assert "most likely an outage" in refusal().sentence
+    for _ in range(5):
+        hands.forward(hours=1, minutes=1)
+        resolve.waiting(account.id)
+    assert {row.failure_count for row in identities()} == {0}
+    meta.pull("DELETE", "faults")
+    work_until_the_refusal_ends(account, hands)
+    assert all(row.username for row in identities())
+    account_row = db.session.scalars(select(Account)).one()
+    assert account_row.state is AccountState.CONNECTED
+
+
+def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
+    account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    everyone = contacts(meta, 6)
+    for who in everyone[:5]:
+        meta.pull("PATCH", f"people/{who}", error="100-33")
+    people_wrote(*everyone[:5])
+    resolve.waiting(account.id)
+    assert refusal().ended_at is None
+    hands.at = refusal().retry_at
+    people_wrote(everyone[5])
+    resolve.waiting(account.id)
+    hands.forward(minutes=20)
+    work_until_the_refusal_ends(account, hands)
+    rows = identities()
+    assert rows[5].username
+    assert refusal().ended_at is not None
+    assert {row.last_error for row in rows[:5]} == {Reason.NOT_VISIBLE}
+
+
+def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sandbox, hands: Hands) -> None:
+    meta.post("faults", mode="100-33")
+    people_wrote(*contacts(meta, 5))
+    resolve.waiting(account.id)
+    hands.forward(seconds=WAVE_ENDS.total_seconds() + 60)
+    resolve.waiting(account.id)
+    assert refusal().ended_at is not None
+    assert {row.last_error for row in identities()} >= {Reason.NOT_VISIBLE}

@@ -1,0 +1,124 @@
+"""Placeholders that arrive instead of names: never stored, with a reason of their own, and retried."""
+
+import json
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import clock
+from app.db.engine import db
+from app.identities import cache, resolve
+from app.identities.sighting import Sighting
+from app.identities.verdict import STOP_AFTER
+from app.ingest import legacy, sync
+from app.instagram.errors import Reason
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account, Conversation
+from app.models.run import ItemState, Kind, RunItem
+from app.runs import execute, plan
+from app.viewer import OPERATOR
+from tests.api.programs import a_program
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.web.browsing import signed_in
+
+PLACEHOLDERS = ("UNKNOWN_1", "unknown", "Unknown", "none", "null", "@unknown", "Instagram User", "  ")
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def lea() -> Identity:
+    db.session.rollback()
+    return db.session.scalars(select(Identity).where(Identity.ig_participant_id == LEA)).one()
+
+
+def known_in_the_list() -> bool:
+    db.session.rollback()
+    return db.session.scalars(select(Conversation.known).where(Conversation.ig_participant_id == LEA)).one()
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_in_a_profile_is_no_name(account: Account, meta: Sandbox, placeholder: str) -> None:
+    meta.pull("PATCH", f"people/{LEA}", username=placeholder, name=None)
+    people_wrote(LEA)
+    resolve.waiting(account.id)
+    row = lea()
+    assert (row.username, row.name, row.last_success_at, row.failure_count) == (None, None, None, 1)
+    assert row.last_error == (Reason.PLACEHOLDER if placeholder.strip() else Reason.NO_NAME)
+    assert row.next_try_at is not None
+    assert not known_in_the_list()
+    assert cache.read(MAISON_LUNE, [LEA]) == {}
+
+
+def test_a_name_beside_a_placeholder_is_kept(account: Account, meta: Sandbox) -> None:
+    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name="Léa Moreau")
+    people_wrote(LEA)
+    resolve.waiting(account.id)
+    assert (lea().username, lea().name, lea().last_error) == (None, "Léa Moreau", None)
+
+
+def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
+    account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    people_wrote(LEA)
+    for failures in range(1, STOP_AFTER):
+        resolve.waiting(account.id)
+        row = lea()
+        assert row.failure_count == failures
+        assert row.next_try_at is not None
+        hands.at = row.next_try_at
+    meta.pull("PATCH", f"people/{LEA}", username="lea.moreau", name=None)
+    resolve.waiting(account.id)
+    assert (lea().username, lea().failure_count) == ("lea.moreau", 0)
+
+
+def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
+    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    people_wrote(LEA)
+    resolve.waiting(account.id)
+    browser, api = signed_in(app), a_program(app)
+    [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
+    assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
+    assert listed["explanation"] == "Instagram sent a placeholder instead of a name"
+    page = browser.get(f"/identities/{listed['id']}").text
+    assert "Instagram sent a placeholder instead of a name" in page
+    assert "No lookup was made" not in page
+    assert "a placeholder as username" in page
+    conversation = db.session.scalars(select(Conversation.id)).one()
+    pane = browser.get(f"/inbox/{conversation}").text
+    assert "Short ID" in pane
+    assert "Not yet" in pane
+    assert "Instagram sent a placeholder instead of a name" in pane
+
+
+def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, meta: Sandbox) -> None:
+    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    for who in (LEA, RUI, CAMILLE):
+        meta.post("send", person=who, text="Bonjour")
+    people_wrote(LEA, RUI, CAMILLE)
+    sync.account(account.id)
+    assert (lea().username, lea().last_success_at, lea().next_purpose) == (None, None, Purpose.LIVE)
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    db.session.rollback()
+    item = db.session.scalars(select(RunItem).where(RunItem.ig_participant_id == LEA)).one()
+    assert (item.state, item.reason) == (ItemState.FAILED, Reason.PLACEHOLDER)
+
+
+def test_a_placeholder_in_redis_or_in_an_older_dump_is_no_name(account: Account, redis: Redis, tmp_path: Path) -> None:
+    people_wrote(LEA)
+    cache.write(MAISON_LUNE, Sighting(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
+    dump = tmp_path / "dump.json"
+    dump.write_text(json.dumps([{"account_id": MAISON_LUNE, "participant_id": LEA, "username": "Instagram User"}]))
+    assert legacy.load(dump).nameless == 1
+    resolve.waiting(account.id)
+    assert [row.ig_participant_id for row in noted()] == [LEA]
+    assert lea().username == "lea.moreau"
