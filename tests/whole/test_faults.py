@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+import os
+import re
 import resource
+import signal
 import sqlite3
 import threading
 import time
@@ -13,11 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
-from app import settings
+from app import settings, versions
+from bench.measures import sign_in
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
-from tests.bed.processes import Processes
+from tests.bed.processes import Processes, Web, answers, children
 from tests.bed.waiting import until
 from tests.cast import LEA, a_delivery, a_message_event
 from tests.whole.conftest import Install
@@ -27,12 +32,14 @@ MESSAGES = "SELECT count(*) FROM messages"
 POSTS = 20
 
 
-def post(nametag: Installation, text: str = "Bonjour") -> tuple[int, float]:
+def post(
+    nametag: Installation, text: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
+) -> tuple[int, float]:
     """Deliver one message; returns the status, and how long the answer took."""
-    body = a_delivery(a_message_event(LEA, text))
+    body = a_delivery(a_message_event(sender, text))
     began = time.monotonic()
     try:
-        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body))
+        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body), to=to)
     except urllib.error.HTTPError as refused:
         refused.close()
         status = refused.code
@@ -105,6 +112,42 @@ def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
         assert nametag.value(MESSAGES) >= 2
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_poll_shows_what_a_killed_web_server_committed(install: Install, redis: Redis) -> None:
+    nametag = install(queues=())
+    versions.bump([1])
+    nametag.processes.ours = ("tests.bed.unreported",)
+    doomed = nametag.processes.web()
+    session = sign_in(nametag.web.url)
+
+    shown = _poll(nametag.web, session, None)[1]
+    assert _poll(nametag.web, session, shown)[0] == 304
+    assert post(nametag, to=doomed)[0] == 200
+    assert _poll(nametag.web, session, shown)[0] == 304  # what is wrong until the end of the other one is noticed
+    os.killpg(doomed.id, signal.SIGKILL)
+    until(lambda: _poll(nametag.web, session, shown)[0] == 200, "the other web server shows it", 6)
+
+    doomed = nametag.processes.web()
+    shown = _poll(doomed, session, None)[1]
+    assert post(nametag, to=doomed)[0] == 200
+    assert _poll(doomed, session, shown)[0] == 304
+    [worker] = children(doomed.id)
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: children(doomed.id) - {worker} and answers(doomed.url), "gunicorn starts another worker")
+    assert _poll(doomed, session, shown)[0] == 200
+
+
+def _poll(web: Web, session: str, etag: str | None) -> tuple[int, str | None]:
+    headers = {"Cookie": session, "HX-Request": "true"} | ({"If-None-Match": f'W/"{etag}"'} if etag else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{web.url}/inbox/list", headers=headers)) as answer:
+            found = re.search(r'If-None-Match&?[^\\]*\\"([^\\]+)\\"', answer.read().decode())
+            return answer.status, found[1] if found else None
+    except urllib.error.HTTPError as unchanged:
+        unchanged.close()
+        return unchanged.code, etag
+
+
 @contextmanager
 def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
     """Let the web process make no file larger than the write-ahead log is now."""
@@ -125,9 +168,11 @@ def _children(process_id: int) -> list[int]:
     return [int(child) for child in told.split()]
 
 
-def _send(nametag: Installation, path: str, body: bytes | None = None, signature: str = "") -> int:
+def _send(
+    nametag: Installation, path: str, body: bytes | None = None, signature: str = "", *, to: Web | None = None
+) -> int:
     headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
-    asked = urllib.request.Request(nametag.web.url + path, data=body, headers=headers)
+    asked = urllib.request.Request((to or nametag.web).url + path, data=body, headers=headers)
     with urllib.request.urlopen(asked, timeout=30) as answer:
         return int(answer.status)
 
