@@ -17,8 +17,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import clock, settings
 
-WAIT_SECONDS = 2  # how long a writer waits for another before the answer is 503 (reliability.md F1)
+WAIT_SECONDS = 2  # how long a writer, and a request in all, waits for others before the answer is 503
+LOCK_SECONDS = 1  # how long a statement on PostgreSQL waits for a row: with what a request waited before, under 3 s
 STATEMENT_SECONDS = 5
+CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
 # Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
@@ -94,7 +96,7 @@ def _sqlite_options() -> dict[str, Any]:
 
 
 def _postgresql_options() -> dict[str, Any]:
-    limits = f"-c lock_timeout={WAIT_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
     limits += (
         " -c plan_cache_mode=force_generic_plan"  # planning a look-up by key anew each time costs more than it does
     )
@@ -141,7 +143,15 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    options = connection.get_execution_options()
+    wait_seconds = options.get("sqlite_wait_seconds", WAIT_SECONDS)
+    if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
+    finally:
+        if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
 
 
 def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

@@ -84,11 +84,11 @@ def _pages(reader: Reader, synced: Synced, limit: int | None) -> Iterator[Conver
 def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: Synced) -> bool:
     """Write one page; returns whether it brought a message that was not known."""
     before = _messages(account_id)
-    with transaction.write() as tx:
-        addressee = apply.addressee(tx, ig_account_id)
-        if addressee is None:
-            raise NotFound("account")
-        for thread in page.threads:
+    for thread in page.threads:
+        with transaction.write() as tx:  # for each, so that deliveries wait for one conversation at most
+            addressee = apply.addressee(tx, ig_account_id)
+            if addressee is None:
+                raise NotFound("account")
             _thread(tx, addressee, ig_account_id, thread, synced)
     new = _messages(account_id) - before
     synced.messages += new
@@ -103,7 +103,7 @@ def _thread(tx: Tx, addressee: Addressee, ig_account_id: str, thread: Thread, sy
         # Their times are whole seconds; a microsecond each keeps those of one second in the order they were told.
         sent_at = message.sent_at + timedelta(microseconds=place)
         try:
-            apply.event(tx, addressee, _event(ig_account_id, message, sent_at), read_back=True)
+            apply.event_apart(tx, addressee, _event(ig_account_id, message, sent_at), read_back=True)
         except MisaddressedError:
             logger.info("a message read back names other parties than its conversation")
     [(ig_participant_id, username)] = others

@@ -11,12 +11,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from redis import Redis
+from sqlalchemy import text
 
 from app import settings, versions
 from bench.measures import sign_in
@@ -27,16 +29,17 @@ from tests.bed.waiting import until
 from tests.cast import LEA, a_delivery, a_message_event
 from tests.whole.conftest import Install
 
-LONGEST_SECONDS = 4.0  # reliability.md R11
+LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
+PAGE_SECONDS = 1.5
 MESSAGES = "SELECT count(*) FROM messages"
 POSTS = 20
 
 
 def post(
-    nametag: Installation, text: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
+    nametag: Installation, words: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
 ) -> tuple[int, float]:
     """Deliver one message; returns the status, and how long the answer took."""
-    body = a_delivery(a_message_event(sender, text))
+    body = a_delivery(a_message_event(sender, words))
     began = time.monotonic()
     try:
         status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body), to=to)
@@ -71,9 +74,49 @@ def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: I
     other.rollback()
     other.close()
     assert {status for status, _ in answers} == {503}
-    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS + 1
+    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
     assert nametag.value(MESSAGES) == 0
     assert post(nametag)[0] == 200
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_database_leaves_threads_for_pages(install: Install, database: str) -> None:
+    nametag = install(queues=())
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(24) as pool:
+        waiting = [pool.submit(post, nametag) for _ in range(24)]
+        until(lambda: sum(each.done() for each in waiting) >= 8, "those who are too many are refused")
+        pages = [_seconds(lambda: _send(nametag, "/login")) for _ in range(5)]
+        refused = [each.result() for each in waiting]
+    other.rollback()
+    other.close()
+    assert {status for status, _ in refused} == {503}
+    assert max(seconds for _, seconds in refused) < LONGEST_SECONDS
+    assert max(pages) < PAGE_SECONDS
+    assert post(nametag)[0] == 200
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_locked_row_stops_its_own_conversation_alone(install: Install) -> None:
+    nametag = install(queues=())
+    assert post(nametag)[0] == 200
+    with nametag.database.begin() as other, ThreadPoolExecutor(12) as pool:
+        other.execute(text("SELECT id FROM conversations FOR UPDATE"))
+        stopped = [pool.submit(post, nametag) for _ in range(8)]
+        others = [pool.submit(post, nametag, sender=f"17000000{number:08d}") for number in range(30)]
+        answers = [each.result() for each in others]
+        refused = [each.result() for each in stopped]
+    assert {status for status, _ in answers} == {200}
+    assert {status for status, _ in refused} == {503}
+    assert max(seconds for _, seconds in answers + refused) < LONGEST_SECONDS
+    assert post(nametag)[0] == 200
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
