@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -23,6 +24,7 @@ STATEMENT_SECONDS = 5
 CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
+LOG_BYTES = CHECKPOINT_PAGES * 4096  # what SQLite's write-ahead log is cut to once a reader no longer needs more
 # Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS, "hide_parameters": True}
 NAMING = {
@@ -91,6 +93,26 @@ def empty_log() -> None:
             connection.close()
 
 
+def trim_log() -> None:
+    """Cut SQLite's write-ahead log if it has grown beyond LOG_BYTES; wait for no reader and no writer."""
+    path = db.engine.url.database
+    log = Path(f"{path}-wal")
+    if not is_sqlite() or not log.exists() or log.stat().st_size <= LOG_BYTES:
+        return
+    connection = db.engine.raw_connection()
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        [_, pages, written_back] = cursor.fetchone()
+        if pages == written_back:  # else a reader still needs the log
+            cursor.execute("PRAGMA busy_timeout=0")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
+    finally:
+        cursor.close()
+        connection.close()
+
+
 def _sqlite_options() -> dict[str, Any]:
     return POOL
 
@@ -135,6 +157,7 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        f"journal_size_limit={LOG_BYTES}",
         "foreign_keys=ON",
         "secure_delete=ON",
     ):
