@@ -103,7 +103,7 @@ def trim_log() -> None:
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        [_, pages, written_back] = cursor.fetchone()
+        [(_, pages, written_back)] = cursor.fetchall()
         if pages == written_back:  # else a reader still needs the log
             cursor.execute("PRAGMA busy_timeout=0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from redis import Redis
 from sqlalchemy import text
 
-from app import settings, versions
+from app import queue, settings, versions
 from bench.measures import sign_in
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -31,6 +32,7 @@ from tests.whole.conftest import Install
 
 LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
 PAGE_SECONDS = 1.5
+NAMED_SECONDS = 5.0
 MESSAGES = "SELECT count(*) FROM messages"
 POSTS = 20
 
@@ -189,6 +191,21 @@ def _poll(web: Web, session: str, etag: str | None) -> tuple[int, str | None]:
     except urllib.error.HTTPError as unchanged:
         unchanged.close()
         return unchanged.code, etag
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_workers_look_contacts_up_as_soon_as_redis_is_back(install: Install) -> None:
+    with TemporaryDirectory(prefix="nt-") as folder:
+        redis = installation.redis_of(Path(folder))
+        try:
+            nametag = install(redis_url=redis.address, queues=(queue.TASKS[queue.RESOLVE].queue,))
+            until(lambda: nametag.value("SELECT 1 FROM heartbeats WHERE part = 'scheduler'"), "the scheduler runs")
+            redis.stop()
+            assert post(nametag)[0] == 200
+            redis.start()
+            until(lambda: nametag.value("SELECT username FROM identities"), "the contact has a name", NAMED_SECONDS)
+        finally:
+            redis.stop()
 
 
 @contextmanager
