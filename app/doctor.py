@@ -183,7 +183,9 @@ def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
 def _waiting() -> Iterator[Finding]:
     late = resolve.due(clock.now() - LONG_WAIT, live=True)
     if late:
-        says = f"People have waited over a minute for their first lookup, in {len(late)} account(s)"
-        yield Finding("lookups", Level.WARNING, says, "Look at the budget and the workers above.")
+        accounts = f"{len(late)} account{'' if len(late) == 1 else 's'}"
+        says = f"Contacts in {accounts} have waited over a minute for a lookup that no worker has taken"
+        mend = f"Check that `nametag worker --queue {queue.TASKS[queue.RESOLVE].queue}` runs and reaches Redis."
+        yield Finding("lookups", Level.WARNING, says, mend)
     else:
         yield Finding("lookups", Level.WELL, "Nobody waits")

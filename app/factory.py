@@ -43,6 +43,8 @@ def create_app() -> Flask:
 
 
 def _open_doors(app: OpenAPI) -> None:
+    app.before_request(transaction.begin_request)
+    app.teardown_request(transaction.end_request)
     headers.connect(app)  # first in, last out: it dresses what all others answer
     hosts.connect(app)
     assets.connect(app)

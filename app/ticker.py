@@ -1,15 +1,18 @@
-"""The scheduler process: asks each room in turn what is due, and kicks the workers or does it itself.
+"""The scheduler process: finds what is due every second and enqueues it for the workers.
 
-Hints in Redis may be lost; what is due stands in rows, so nothing is found later than the next tick. Several tickers
-may run at once: every hint and every piece of work may come twice.
+Hints in Redis may be lost; what is due stands in rows, so nothing is found later than the next tick. What takes longer
+than a tick has a thread of its own. Several schedulers may run at the same time: every hint and every piece of work may
+come twice.
 """
 
 import logging
 import signal
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from types import FrameType
+from typing import Any, cast
+
+from flask import Flask, current_app
 
 from app import audit, clock, queue
 from app.accounts import health, subscriptions, tokens
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
 FIGURES_SECONDS = 300  # what an hour came to is noted that often, so that its last note is near its end
-NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
+STOP_SECONDS = 5.0  # for work in progress when the scheduler is stopped; whatever is cut off is found again
 
 
 def run() -> None:
@@ -39,9 +42,26 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    due_at = {duty: clock.monotonic() + (every if duty in NOT_AT_ONCE else 0) for duty, every in DUTIES.items()}
-    while not stop.wait(TICK_SECONDS):
-        for duty, every_seconds in DUTIES.items():
+    app = cast(Any, current_app)._get_current_object()
+    beside = threading.Thread(target=_work_beside, args=(app, stop), name="slow duties", daemon=True)
+    beside.start()
+    _work(_duties(slow=False), stop)
+    beside.join(STOP_SECONDS)
+
+
+def _work_beside(app: Flask, stop: threading.Event) -> None:
+    with app.app_context():
+        _work(_duties(slow=True), stop)
+
+
+def _duties(*, slow: bool) -> dict[Callable[[], None], float]:
+    return {duty: every for duty, every in DUTIES.items() if (duty in SLOW) is slow}
+
+
+def _work(duties: dict[Callable[[], None], float], stop: threading.Event) -> None:
+    due_at = {duty: clock.monotonic() + (every if duty in NOT_AT_ONCE else 0) for duty, every in duties.items()}
+    while duties and not stop.wait(TICK_SECONDS):
+        for duty, every_seconds in duties.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
                 due_at[duty] = clock.monotonic() + every_seconds
                 _perform(duty)
@@ -53,12 +73,9 @@ def live() -> None:
 
 
 def kick_writers() -> None:
-    """Have the people named who are writing now; whom no worker takes within five seconds is named right here."""
-    now = clock.now()
-    for account_id in resolve.due(now, live=True):
+    """Enqueue lookups of the contacts who are writing now, again until a worker takes them."""
+    for account_id in resolve.due(clock.now(), live=True):
         queue.enqueue_once(queue.RESOLVE, account_id)
-    for account_id in resolve.due(now - NEGLECTED, live=True):
-        resolve.waiting(account_id)
 
 
 def kick_runs() -> None:
@@ -123,6 +140,7 @@ DUTIES: dict[Callable[[], None], float] = {
     fetch_pictures: 10,
     forget.accounts: 5,
     scrub: 20,
+    engine.trim_log: 20,
     figures.note: FIGURES_SECONDS,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
@@ -132,6 +150,10 @@ DUTIES: dict[Callable[[], None], float] = {
     tokens.refresh_due: HOUR_SECONDS,
     search.tidy: DAY_SECONDS,
 }
+SLOW = (  # they call Meta, or change many rows
+    *(effects.settle_met, forget.accounts, scrub, engine.trim_log, figures.note, purge, plan.refresh_expiring),
+    *(subscriptions.check_all, health.prove_all, tokens.refresh_due, search.tidy),
+)
 NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring, search.tidy)  # or every restart would spend calls on them
 
 

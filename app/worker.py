@@ -18,7 +18,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import clock, lifeline, logs, queue, redis_client, tasks
+from app import clock, lifeline, logs, queue, redis_client, tasks, versions
 from app.redis_client import RedisAway
 from app.runs import beats
 
@@ -110,6 +110,11 @@ class TaskWorker(Worker):
     ) -> None:
         """Note a failure in Redis, without the secrets that its traceback may repeat (reliability.md S42)."""
         super().handle_job_failure(job, queue, started_job_registry, logs.redact(exc_string))
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
+        """Have polls show what the killed fork committed without reporting it."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
+        versions.bump_all()
 
     def setup_work_horse_signals(self) -> None:
         """Tie the fork to this worker, so that it does not outlive it."""

@@ -183,7 +183,10 @@
     else if (count) {
       announce(count > 1 ? many(count, "new message") : `${thread.dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
       if (!atEnd) showUnseen(unseen + count);
-      else if (!document.hidden) htmx.ajax("POST", `/inbox/${thread.dataset.id}/read`, { source: thread, swap: "none" });
+      else if (!document.hidden) {
+        const { arrivals } = $(`msgs-${thread.dataset.id}`).dataset;
+        htmx.ajax("POST", `/inbox/${thread.dataset.id}/read?arrivals=${arrivals}`, { source: thread, swap: "none" });
+      }
     }
     if (atEnd && !older) toEnd();
   }

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import audit, clock, queue, settings, tasks, ticker
+from app import audit, clock, doctor, queue, settings, tasks, ticker
 from app.db.engine import db
 from app.identities import resolve
 from app.identities.sighting import LATER
@@ -51,11 +52,39 @@ def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, re
     assert name_of_lea() is None
 
 
-def test_whom_no_worker_takes_the_scheduler_names_itself(account: Account, hands: Hands) -> None:
+def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_takes(
+    account: Account, redis: Redis, hands: Hands
+) -> None:
     people_wrote(LEA)
-    hands.forward(seconds=6)
+    hands.forward(seconds=61)
+    redis.flushall()
     ticker.kick_writers()
-    assert name_of_lea() == "lea.moreau"
+    redis.delete(f"nametag:hint:{queue.RESOLVE}:{account.id}")  # as it lapses after five seconds
+    ticker.kick_writers()
+    assert redis.llen(RESOLVE) == 2
+    assert name_of_lea() is None
+    [lookups] = [each for each in doctor.examine(OPERATOR) if each.part == "lookups"]
+    assert lookups.level is doctor.Level.WARNING
+    assert "in 1 account" in lookups.says
+
+
+def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    hinted, over = list[int](), threading.Event()
+
+    def slow() -> None:
+        over.wait(20)
+
+    def hint() -> None:
+        hinted.append(1)
+        if len(hinted) == 5:
+            over.set()
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ticker, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(ticker, "DUTIES", {slow: 0, hint: 0})
+    monkeypatch.setattr(ticker, "SLOW", (slow,))
+    ticker.run()
+    assert len(hinted) == 5
 
 
 def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:

@@ -1,7 +1,9 @@
 """The poll token's heart: it moves with every visible change, and never comes back to an old value."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from redis import Redis
 
 from app import settings, versions
@@ -42,3 +44,37 @@ def test_a_bump_that_redis_missed_is_made_up_for(redis: Redis, tmp_path: Path) -
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         versions.bump([1])
     assert versions.current(1) not in (before, None)
+
+
+def test_a_change_during_a_report_is_reported_after_it(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions.bump([1])
+    seen, report = list[str | None](), redis.mset
+
+    def slow(words: dict[str, str]) -> Any:
+        reported = report(words)
+        monkeypatch.undo()
+        seen.append(versions._words(1)[1])
+        versions._owe([1])  # another thread has just committed something
+        return reported
+
+    monkeypatch.setattr(redis, "mset", slow)
+    versions.bump([1])
+    versions.current(1)
+    assert versions._words(1)[1] not in seen
+
+
+def test_every_account_moves_when_a_process_ended_before_it_could_report(redis: Redis) -> None:
+    before = versions.current(1), versions.current(2)
+    versions.bump_all()
+    assert versions.current(1) != before[0]
+    assert versions.current(2) != before[1]
+
+
+def test_a_web_server_that_is_no_longer_heard_of_moves_every_account_once(redis: Redis) -> None:
+    before = versions.current(1)
+    redis.zadd("nametag:webs", {"another": 1})
+    versions._beat("this one")
+    after = versions.current(1)
+    assert after != before
+    versions._beat("this one")
+    assert versions.current(1) == after

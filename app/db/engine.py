@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -17,10 +18,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import clock, settings
 
-WAIT_SECONDS = 2  # how long a writer waits for another before the answer is 503 (reliability.md F1)
+WAIT_SECONDS = 2  # how long a writer, and a request in all, waits for others before the answer is 503
+LOCK_SECONDS = 1  # how long a statement on PostgreSQL waits for a row: with what a request waited before, under 3 s
 STATEMENT_SECONDS = 5
+CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
+LOG_BYTES = CHECKPOINT_PAGES * 4096  # what SQLite's write-ahead log is cut to once a reader no longer needs more
 # Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS, "hide_parameters": True}
 NAMING = {
@@ -89,12 +93,32 @@ def empty_log() -> None:
             connection.close()
 
 
+def trim_log() -> None:
+    """Cut SQLite's write-ahead log if it has grown beyond LOG_BYTES; wait for no reader and no writer."""
+    path = db.engine.url.database
+    log = Path(f"{path}-wal")
+    if not is_sqlite() or not log.exists() or log.stat().st_size <= LOG_BYTES:
+        return
+    connection = db.engine.raw_connection()
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        [(_, pages, written_back)] = cursor.fetchall()
+        if pages == written_back:  # else a reader still needs the log
+            cursor.execute("PRAGMA busy_timeout=0")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
+    finally:
+        cursor.close()
+        connection.close()
+
+
 def _sqlite_options() -> dict[str, Any]:
     return POOL
 
 
 def _postgresql_options() -> dict[str, Any]:
-    limits = f"-c lock_timeout={WAIT_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
     limits += (
         " -c plan_cache_mode=force_generic_plan"  # planning a look-up by key anew each time costs more than it does
     )
@@ -133,6 +157,7 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        f"journal_size_limit={LOG_BYTES}",
         "foreign_keys=ON",
         "secure_delete=ON",
     ):
@@ -141,7 +166,15 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    options = connection.get_execution_options()
+    wait_seconds = options.get("sqlite_wait_seconds", WAIT_SECONDS)
+    if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
+    finally:
+        if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
 
 
 def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

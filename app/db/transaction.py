@@ -4,7 +4,8 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def insert_into(model: type[Model], dialect: str) -> Any:
 def write() -> Iterator[Tx]:
     """Open the process's write transaction for one block; commits at its end, rolls back when it raises.
 
-    Raises Unavailable when the database cannot be reached, is full, or another writer holds it for over two seconds.
+    Raises Unavailable when the database cannot be reached, is full, or another writer holds it for over two seconds;
+    all the transactions of one request together wait no longer than that.
     """
     if is_open():
         raise WriteOutsideTransaction("a write transaction is already open; pass its tx on instead of opening another")
@@ -96,9 +98,37 @@ def is_open() -> bool:
     return writing.get() is not None
 
 
+_waited: ContextVar[float | None] = ContextVar("seconds that this request has waited for the database", default=None)
+
+
+def begin_request() -> None:
+    """Limit what this thread waits for the database from now on to two seconds in all, until `end_request`."""
+    _waited.set(0.0)
+
+
+def end_request(_error: BaseException | None = None) -> None:
+    """Let each transaction of this thread wait two seconds of its own again."""
+    _waited.set(None)
+
+
+@contextmanager
+def waiting() -> Iterator[float]:
+    """Yield how many seconds may still be waited for the database; the time in the block counts as such."""
+    waited, began = _waited.get(), clock.monotonic()
+    try:
+        yield WAIT_SECONDS if waited is None else max(WAIT_SECONDS - waited, 0.0)
+    finally:
+        if waited is not None:
+            _waited.set(waited + clock.monotonic() - began)
+
+
 @contextmanager
 def _begun() -> Iterator[Connection]:
-    with db.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+    with ExitStack() as open_:
+        with waiting() as left:
+            options = {"sqlite_begin": "IMMEDIATE", "sqlite_wait_seconds": left}
+            connection = open_.enter_context(db.engine.connect().execution_options(**options))
+            open_.enter_context(connection.begin())
         token = writing.set(connection)
         try:
             yield connection
@@ -124,17 +154,23 @@ def _turn() -> Iterator[None]:
     if not is_sqlite() or not path or path == ":memory:":
         yield
         return
-    deadline = clock.monotonic() + WAIT_SECONDS
-    if not _threads.acquire(timeout=WAIT_SECONDS):
+    with waiting() as left:
+        descriptor = _turn_of(Path(f"{path}.lock"), clock.monotonic() + left)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+        _threads.release()
+
+
+def _turn_of(path: Path, deadline: float) -> int:
+    if not _threads.acquire(timeout=max(deadline - clock.monotonic(), 0)):
         raise Unavailable("database")
     try:
-        descriptor = _locked(Path(f"{path}.lock"), deadline)
-        try:
-            yield
-        finally:
-            os.close(descriptor)
-    finally:
+        return _locked(path, deadline)
+    except BaseException:
         _threads.release()
+        raise
 
 
 def _locked(path: Path, deadline: float) -> int:

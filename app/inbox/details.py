@@ -19,13 +19,15 @@ from app.models.inbox import Message
 from app.viewer import Role, Viewer
 
 REPLY_WINDOW = timedelta(hours=24)
+OVERDUE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
     """What the side pane says of the person and the conversation. Times are aware UTC.
 
-    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is away.
+    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is away. `overdue` says
+    that no worker has taken the lookup that was due at `next_try_at`.
     """
 
     identity_id: int | None
@@ -41,6 +43,7 @@ class Details:
     most_failures: int
     reason: str | None
     next_try_at: datetime | None
+    overdue: bool
     account: str
     first_message_at: datetime
     messages: int
@@ -69,6 +72,7 @@ def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Detai
         most_failures=STOP_AFTER,
         reason=sentence_of(known.last_error) if known.last_error else None,
         next_try_at=known.next_try_at,
+        overdue=known.next_try_at is not None and known.next_try_at < clock.now() - OVERDUE,
         account=account,
         first_message_at=known.first_message_at,
         messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),

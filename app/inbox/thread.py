@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Row, and_, select, tuple_, update
+from sqlalchemy import Row, and_, func, select, tuple_, update
 
 from app.db import transaction
 from app.db.engine import db
+from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import asking, avatars, display
 from app.identities.display import Avatar, DisplayName
@@ -22,7 +23,6 @@ from app.viewer import Viewer
 
 MESSAGES = 50  # more with each reach for older ones
 MOST_MESSAGES = 300  # that a poll renders again; what is older stands on pages of its own
-_NEVER_UNREAD = frozenset({Kind.HANDOVER, Kind.UNSENT})  # as ingest counts: nobody said it, it is taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Thread:
 
     `new_from` is the first message that was unread on opening, 0 without one; it stays marked while the thread is
     open. `limit` is how many of the newest messages are shown, `further` how many with the older ones beside them.
+    `arrivals` is how many messages of the contact had arrived: reading this thread reads no later ones.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Thread:
     account: str
     account_avatar: Avatar
     unread_count: int
+    arrivals: int
     days: tuple[Day, ...]
     older: str | None
     limit: int
@@ -56,7 +58,7 @@ _FACE = and_(
 )
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
-    *(Conversation.seen_until, Conversation.seen_at),
+    *(Conversation.arrival_count, Conversation.read_through, Conversation.seen_until, Conversation.seen_at),
     *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
@@ -86,7 +88,7 @@ def open_(
     account = known.account or known.ig_account_id
     parties = _parties(known, account)
     if new_from is None:
-        new_from = 0 if before else _first_new(rows, known.unread_count)
+        new_from = 0 if before else _first_new(rows, known)
     return Thread(
         id=known.id,
         ig_participant_id=known.ig_participant_id,
@@ -95,6 +97,7 @@ def open_(
         account=account,
         account_avatar=parties.account_avatar,
         unread_count=known.unread_count,
+        arrivals=known.arrival_count,
         days=days.group(rows, parties, zone=zone, first_new=new_from),
         older=_older(known.id, rows[0]) if older else None,
         limit=limit,
@@ -133,14 +136,32 @@ def account_of(viewer: Viewer, conversation_id: int) -> int:
     return account_id
 
 
-def mark_read(viewer: Viewer, conversation_id: int) -> None:
-    """Note that everything in the conversation was read; raises NotFound."""
-    _mark(viewer, conversation_id, unread_count=0, read_until=Conversation.last_message_at)
+def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = None) -> None:
+    """Mark a conversation as read up to its first `arrivals` messages of the contact, None for all of them.
+
+    Messages that arrived later stay unread. Raises NotFound.
+    """
+    account_id = account_of(viewer, conversation_id)
+    with transaction.write() as tx:
+        of_conversation = Conversation.id == conversation_id
+        found = select(Conversation.arrival_count, Conversation.read_through).where(of_conversation)
+        known = tx.execute(found.with_for_update()).first()
+        if known is None:
+            raise NotFound("conversation")
+        arrived = known.arrival_count
+        through = arrived if arrivals is None else min(max(arrivals, known.read_through), arrived)
+        unread = _count_after(tx, conversation_id, through) if through < arrived else 0
+        tx.execute(update(Conversation).where(of_conversation).values(read_through=through, unread_count=unread))
+        tx.touch(account_id)
 
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
     """Put the conversation back among the unread ones; raises NotFound."""
-    _mark(viewer, conversation_id, unread_count=1)
+    account_id = account_of(viewer, conversation_id)
+    with transaction.write() as tx:
+        read = update(Conversation).where(Conversation.id == conversation_id, Conversation.unread_count == 0)
+        tx.execute(read.values(unread_count=1))
+        tx.touch(account_id)
 
 
 def ask(viewer: Viewer, conversation_id: int) -> datetime | None:
@@ -149,18 +170,18 @@ def ask(viewer: Viewer, conversation_id: int) -> datetime | None:
     return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
 
 
-def _mark(viewer: Viewer, conversation_id: int, **values: Any) -> None:
-    known = require(viewer, conversation_id)
-    with transaction.write() as tx:
-        tx.execute(update(Conversation).where(Conversation.id == known.id).values(**values))
-        tx.touch(known.account_id)
+def _count_after(tx: Tx, conversation_id: int, through: int) -> int:
+    later = select(func.count()).select_from(Message).where(Message.conversation_id == conversation_id)
+    later = later.where(Message.arrival > through, Message.kind != Kind.UNSENT)
+    return int(tx.execute(later).scalar_one())
 
 
 def _messages(conversation_id: int, before: str | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     found = (
         select(
-            *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
-            *(Message.attachments, Message.context, Message.reactions, Message.edit_number, Message.sent_at),
+            *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.arrival, Message.kind),
+            *(Message.text, Message.attachments, Message.context, Message.reactions, Message.edit_number),
+            Message.sent_at,
         )
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.sent_at.desc(), Message.id.desc())
@@ -192,6 +213,11 @@ def _parties(known: Any, account: str) -> Parties:
     )
 
 
-def _first_new(rows: Sequence[Any], unread_count: int) -> int:
-    incoming = [row.id for row in rows if not row.outgoing and row.kind not in _NEVER_UNREAD]
-    return incoming[-min(unread_count, len(incoming))] if unread_count and incoming else 0
+def _first_new(rows: Sequence[Any], known: Any) -> int:
+    if not known.unread_count:
+        return 0
+    counted = [row for row in rows if row.arrival is not None and row.kind != Kind.UNSENT]
+    unread = [row.id for row in counted if row.arrival > known.read_through]
+    # Without one the conversation was marked as unread, or what is unread is older than what is shown.
+    marked = [row.id for row in rows if not row.outgoing and row.kind not in (Kind.HANDOVER, Kind.UNSENT)]
+    return next(iter(unread or marked[-1:]), 0)

@@ -30,7 +30,7 @@ class MisaddressedError(Exception):
 
 
 class RepeatedError(Exception):
-    """Another delivery stored the same message while this one was being stored; trying again ends as a no-op."""
+    """Another transaction stored the same message while this one was storing it; a repetition changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
 
 def first_message(tx: Tx, sent: MessageSent) -> tuple[Addressee | None, Row[Any] | None]:
     """Return a message's connected account, and what `event` has to know of the message: one statement tells both."""
-    standing = _standing(tx, sent, _likely_participant(sent)).first()
+    standing = _standing(tx, sent, likely_participant(sent)).first()
     return (standing and _addressee(sent.ig_account_id, standing)), standing
 
 
@@ -86,6 +86,16 @@ def event(
     return False
 
 
+def event_apart(tx: Tx, account: Addressee, event_: Event, *, read_back: bool = False) -> bool:
+    """Apply one event in a savepoint; return and raise what `event` does, except RepeatedError."""
+    while True:  # ends: the transaction that was faster has been committed
+        try:
+            with tx.savepoint():
+                return event(tx, account, event_, read_back=read_back)
+        except RepeatedError:
+            continue
+
+
 def is_forgotten(tx: Tx, account: Addressee, event: Event) -> bool:
     """Return whether an event is older than the deletion of whoever sent it, and so leaves nothing behind."""
     return forgotten.covers(tx, account.id, getattr(event, "ig_sender_id", None), event.sent_at)
@@ -102,7 +112,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     participant = _participant(account, sent, outgoing=outgoing)
     if participant is None:
         return False  # the account wrote to itself
-    if standing is None or participant != _likely_participant(sent):
+    if standing is None or participant != likely_participant(sent):
         standing = _standing(tx, sent, participant).one()
     mid_digest = digest(sent.mid)
     if standing.id is not None:
@@ -139,7 +149,8 @@ def _addressee(ig_account_id: str, row: Row[Any]) -> Addressee:
     return Addressee(row.account_id, own_ids, row.connected_at, row.last_webhook_at)
 
 
-def _likely_participant(sent: MessageSent) -> str:
+def likely_participant(sent: MessageSent) -> str:
+    """Return the participant of a message, judged by the account's most used id alone."""
     # An account has more ids than the one that deliveries are addressed to, but they are seldom used.
     return sent.ig_recipient_id if sent.ig_sender_id == sent.ig_account_id else sent.ig_sender_id
 
@@ -199,6 +210,7 @@ def _conversation(
         "ig_participant_id": participant,
         "known": False,
         "unread_count": int(unread),
+        "arrival_count": int(unread),
         "first_message_at": sent.sent_at,
         "last_message_at": sent.sent_at,
         "last_message_mid": sent.mid,

@@ -29,8 +29,8 @@ from app.text import shorten
 PREVIEW_CHARACTERS = 160
 
 _COLUMNS = (
-    *(Message.id, Message.conversation_id, Message.mid, Message.kind, Message.outgoing, Message.sent_at),
-    *(Message.text, Message.edit_number, Message.edited_at, Message.reactions),
+    *(Message.id, Message.conversation_id, Message.mid, Message.kind, Message.outgoing, Message.arrival),
+    *(Message.sent_at, Message.text, Message.edit_number, Message.edited_at, Message.reactions),
 )
 
 
@@ -89,10 +89,9 @@ def _unsend(tx: Tx, message: Any) -> None:
     tx.execute(newest.values(last_message_kind=Kind.UNSENT, last_message_preview=None))
     if message.outgoing:
         tx.execute(conversation.where(Conversation.last_reaction.is_not(None)).values(last_reaction=None))
-    else:
-        unread = or_(Conversation.read_until.is_(None), Conversation.read_until < message.sent_at)
-        counted = conversation.where(unread, Conversation.unread_count > 0)
-        tx.execute(counted.values(unread_count=Conversation.unread_count - 1))
+    elif message.arrival is not None:
+        unread = conversation.where(Conversation.read_through < message.arrival)
+        tx.execute(unread.values(unread_count=Conversation.unread_count - 1))
 
 
 def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:

@@ -1,23 +1,27 @@
 """The whole life of one delivery: is it ours, what does it tell, commit, and only then 200."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from app import clock, queue, settings
 from app.db import transaction
+from app.db.engine import is_sqlite
 from app.db.transaction import Tx
 from app.errors import Unavailable
 from app.ingest import apply, dead_letters, refusals, together
-from app.ingest.apply import Addressee, MisaddressedError
-from app.ingest.together import Share
+from app.ingest.apply import Addressee, MisaddressedError, RepeatedError
+from app.ingest.together import ONE_LINE, Line, Share
 from app.instagram import signatures, webhook
-from app.instagram.events import MessageSent
+from app.instagram.events import MessageSent, Passed, SelfTalk
 from app.instagram.webhook import Item, UnreadableBodyError
 
 logger = logging.getLogger(__name__)
+
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ def land(items: Sequence[Item], *, received_at: datetime) -> int:
 
     Raises Unavailable when the database cannot take them.
     """
-    shares = [Share(chunk, received_at) for chunk in _chunks(sorted(items, key=_order))]
+    shares = [Share(chunk, received_at, _lines(chunk)) for chunk in _chunks(sorted(items, key=_order))]
     for share in shares:
-        together.land(share, _settle_shares)
+        together.land(share, _settle_shares, shared=is_sqlite())
     for account_id in sorted(set[int]().union(*(share.waiting for share in shares))):
         queue.enqueue_once(queue.RESOLVE, account_id)
     return sum(share.dead for share in shares)
@@ -77,12 +81,12 @@ def land(items: Sequence[Item], *, received_at: datetime) -> int:
 
 def _settle_shares(shares: Sequence[Share]) -> None:
     try:
-        _commit(shares, careful=False)
+        _commit_repeated(shares)
     except Unavailable as error:
         _give_up(shares, error)
     except Exception:
-        # Something in here breaks our code, or lost a race: once more each delivery alone, with a savepoint an item,
-        # so that its neighbours land and it becomes a dead letter (reliability.md F36).
+        # Something in here breaks our code: once more each delivery alone, with a savepoint an item, so that its
+        # neighbours land and it becomes a dead letter (reliability.md F36).
         logger.exception("deliveries are taken item by item")
         for share in shares:
             try:
@@ -91,13 +95,21 @@ def _settle_shares(shares: Sequence[Share]) -> None:
                 _give_up([share], error)
 
 
+def _commit_repeated(shares: Sequence[Share]) -> None:
+    # Each message can be stored by another process only once, so that this ends.
+    while True:
+        try:
+            return _commit(shares, careful=False)
+        except RepeatedError:
+            continue
+
+
 def _give_up(shares: Sequence[Share], error: Exception) -> None:
     for share in shares:
         share.error, share.settled = error, True
 
 
 def _commit(shares: Sequence[Share], *, careful: bool) -> None:
-    settle = _settle_apart if careful else _settle
     addressees: dict[str, Addressee | None] = {}
     for share in shares:
         share.dead, share.waiting = 0, set()
@@ -107,7 +119,11 @@ def _commit(shares: Sequence[Share], *, careful: bool) -> None:
             standing = None
             if item.ig_account_id is not None and item.ig_account_id not in addressees:
                 addressees[item.ig_account_id], standing = _addressee(tx, item.ig_account_id, item)
-            settle(tx, item, addressees.get(item.ig_account_id or ""), share, standing)
+            account = addressees.get(item.ig_account_id or "")
+            if careful:
+                _settle_apart(tx, item, account, share)
+            else:
+                _settle(tx, item, account, share, partial(apply.event, standing=standing))
         apply.heard(tx, filter(None, addressees.values()), at=max(share.received_at for share in shares))
     for share in shares:
         share.settled = True
@@ -119,10 +135,10 @@ def _addressee(tx: Tx, ig_account_id: str, item: Item) -> tuple[Addressee | None
     return apply.addressee(tx, ig_account_id), None
 
 
-def _settle_apart(tx: Tx, item: Item, account: Addressee | None, share: Share, standing: Any) -> None:
+def _settle_apart(tx: Tx, item: Item, account: Addressee | None, share: Share) -> None:
     try:
         with tx.savepoint():
-            _settle(tx, item, account, share, standing)
+            _settle(tx, item, account, share, apply.event_apart)
     except transaction.DatabaseAway:
         raise
     except Exception as error:
@@ -130,14 +146,14 @@ def _settle_apart(tx: Tx, item: Item, account: Addressee | None, share: Share, s
         _bury(tx, item, account, "fault", f"our code failed on it: {type(error).__name__}", share)
 
 
-def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, standing: Any) -> None:
+def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, apply_event: Callable[..., bool]) -> None:
     if item.event is None:
         _bury(tx, item, account, item.reason, item.explanation, share)
     elif account is None:
         _bury(tx, item, None, "unknown_account", "no connected account has this id", share)
     else:
         try:
-            if apply.event(tx, account, item.event, standing=standing):
+            if apply_event(tx, account, item.event):
                 share.waiting.add(account.id)
             if item.gaps and apply.is_stored(tx, account, item.event):
                 dead_letters.keep_partly_understood(tx, item, account_id=account.id, at=share.received_at)
@@ -153,14 +169,25 @@ def _bury(tx: Tx, item: Item, account: Addressee | None, reason: str, explanatio
     share.dead += 1
 
 
-def _first(pair: tuple[Item, Share]) -> tuple[str, datetime, str]:
+def _first(pair: tuple[Item, Share]) -> tuple[str, int, str, datetime]:
     return _order(pair[0])
 
 
-def _order(item: Item) -> tuple[str, datetime, str]:
-    if item.event is None:
-        return (item.ig_account_id or "", datetime.max.replace(tzinfo=UTC), "")
-    return (item.event.ig_account_id, item.event.sent_at, item.event.mid)
+def _order(item: Item) -> tuple[str, int, str, datetime]:
+    """Messages by conversation and time, then what changes messages, then the rest; equal ones stay as delivered."""
+    event = item.event
+    if isinstance(event, MessageSent):
+        return (event.ig_account_id, 0, apply.likely_participant(event), event.sent_at)
+    if event is None or isinstance(event, SelfTalk | Passed):
+        return (item.ig_account_id or "", 2, "", _LAST)
+    return (event.ig_account_id, 1, "", event.sent_at)
+
+
+def _lines(items: Sequence[Item]) -> frozenset[Line]:
+    """Where these items may have to wait: SQLite has one writer, PostgreSQL one for each conversation."""
+    if is_sqlite():
+        return ONE_LINE
+    return frozenset(_order(item)[:3:2] for item in items)
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

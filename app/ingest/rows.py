@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, case, exists, literal, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
 
 from app.db import transaction
 from app.db.engine import Model
@@ -17,7 +17,10 @@ _SUMMARY = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
 )
 
-_BEGUN = ("account_id", "ig_participant_id", "known", "unread_count", "first_message_at", *_SUMMARY)
+_BEGUN = (
+    *("account_id", "ig_participant_id", "known", "unread_count", "arrival_count", "first_message_at"),
+    *_SUMMARY,
+)
 _STORED = (
     *("account_id", "mid_digest", "mid", "ig_sender_id", "outgoing", "kind", "sent_at"),
     *("text", "attachments", "context"),
@@ -45,46 +48,49 @@ STANDING = (
 
 
 def store(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
-    """Begin a conversation or bring its summary up to date, and store its message; False if that is there already.
+    """Store a message and bring its conversation's summary up to date; return False if the message is already stored.
 
-    The message's own time decides what is newest, not its arrival.
+    The message's own time decides what is newest, among equal times the order of arrival. What is unread follows the
+    arrival alone: each message that counts as unread gets the next number of its conversation.
     """
     if tx.dialect == "postgresql":  # one statement: there a round trip costs more than the work
-        return bool(tx.execute(_both(), _named("c", conversation) | _named("m", message)).rowcount)
-    conversation_id = tx.execute(_conversation(tx.dialect), conversation).scalar_one()
-    return bool(tx.execute(_message(tx.dialect), message | {"conversation_id": conversation_id}).rowcount)
+        return tx.execute(_both(), _named("c", conversation) | _named("m", message)).first() is not None
+    begun = tx.execute(_conversation(tx.dialect), conversation).one()
+    place = {"conversation_id": begun.id, "arrival": begun.arrival_count if conversation["unread_count"] else None}
+    return tx.execute(_message(tx.dialect), message | place).first() is not None
 
 
 @cache
 def _conversation(dialect: str) -> Any:
     insert = transaction.insert_into(Conversation, dialect)
     old, new = Conversation, insert.excluded
-    newest = or_(
-        new.last_message_at > old.last_message_at,
-        and_(new.last_message_at == old.last_message_at, new.last_message_mid > old.last_message_mid),
-    )
-    after_reading = or_(old.read_until.is_(None), new.last_message_at > old.read_until)
+    newest = new.last_message_at >= old.last_message_at
     earlier = new.first_message_at < old.first_message_at
     changes = {
-        "unread_count": old.unread_count + case((after_reading, new.unread_count), else_=literal(0)),
+        "unread_count": old.unread_count + new.unread_count,
+        "arrival_count": old.arrival_count + new.arrival_count,
         "first_message_at": case((earlier, new.first_message_at), else_=old.first_message_at),
     }
     changes |= {name: case((newest, new[name]), else_=getattr(old, name)) for name in _SUMMARY}
     upsert = insert.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changes)
-    return upsert.returning(Conversation.id)
+    return upsert.returning(Conversation.id, Conversation.arrival_count)
 
 
 @cache
 def _message(dialect: str) -> Any:
-    return transaction.insert_into(Message, dialect).on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
+    # RETURNING, because PostgreSQL's driver reports no row count for an INSERT.
+    insert = transaction.insert_into(Message, dialect).returning(Message.id)
+    return insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
 
 
 @cache
 def _both() -> Any:
-    conversation = _conversation("postgresql").values(_parameters("c", Conversation, _BEGUN)).cte("conversation")
+    begun = _parameters("c", Conversation, _BEGUN)
+    conversation = _conversation("postgresql").values(begun).cte("conversation")
     values = _parameters("m", Message, _STORED)
-    stored = select(conversation.c.id, *values.values())
-    return _message("postgresql").from_select(["conversation_id", *values], stored)
+    arrival = case((begun["unread_count"] > 0, conversation.c.arrival_count))
+    stored = select(conversation.c.id, arrival, *values.values())
+    return _message("postgresql").from_select(["conversation_id", "arrival", *values], stored)
 
 
 def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[str, BindParameter[Any]]:

@@ -21,7 +21,7 @@ from app.identities import sighting
 from app.identities.pages import SIZES, Reader
 from app.identities.sighting import Sighting
 from app.ingest import apply
-from app.ingest.apply import MisaddressedError, RepeatedError
+from app.ingest.apply import MisaddressedError
 from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
 from app.instagram.errors import CallFailed
 from app.instagram.events import MessageSent
@@ -131,10 +131,7 @@ def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: 
 
 
 def _merge_one(ig_account_id: str, thread: Thread, synced: Synced) -> None:
-    try:
-        found = _stored(ig_account_id, thread)
-    except RepeatedError:  # a delivery stored one of its messages at the same moment
-        found = _stored(ig_account_id, thread)
+    found = _stored(ig_account_id, thread)
     synced.conversations += found.conversations
     synced.names += found.names
     synced.skipped += found.skipped
@@ -153,7 +150,7 @@ def _stored(ig_account_id: str, thread: Thread) -> Synced:
             # Their times are whole seconds; a microsecond each keeps those of one second in the order they were sent.
             sent = _event(ig_account_id, message, place)
             try:
-                apply.event(tx, addressee, sent, read_back=True)
+                apply.event_apart(tx, addressee, sent, read_back=True)
             except MisaddressedError:
                 found.skipped.append(Skipped("message", message.mid, thread.ig_conversation_id, MISADDRESSED))
         found.names = _named(tx, addressee.id, thread, *others[0])

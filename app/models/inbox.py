@@ -66,7 +66,12 @@ class Account(Model):
 
 
 class Conversation(Model):
-    """Everything between one account and one participant; its last_… columns follow the events' own times."""
+    """Everything between one account and one participant; its last_… columns follow the events' own times.
+
+    Read and unread follow the arrival: `arrival_count` numbers the messages that counted as unread when they were
+    stored, and those up to `read_through` were read. `unread_count` is how many were not, without unsent ones; "Mark
+    as unread" adds one to it.
+    """
 
     __tablename__ = "conversations"
     __table_args__ = (
@@ -104,7 +109,8 @@ class Conversation(Model):
     last_message_outgoing: Mapped[bool]
     last_reaction: Mapped[str | None] = mapped_column(String(80))
     last_reaction_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    read_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    arrival_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    read_through: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
@@ -112,6 +118,8 @@ class Conversation(Model):
 class Message(Model):
     """One message of a conversation; `outgoing` is decided by ids alone (instagram-platform.md 2).
 
+    `arrival` is its number in the conversation's `arrival_count`, None for what never counted as unread: the account's
+    own messages, and history that was synced when the account was connected.
     `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
     for each sender the newest reaction with its time, a taken-back one as null.
     """
@@ -129,6 +137,7 @@ class Message(Model):
     mid: Mapped[str] = mapped_column(Text)
     ig_sender_id: Mapped[str] = mapped_column(IgId)
     outgoing: Mapped[bool]
+    arrival: Mapped[int | None]
     kind: Mapped[str] = mapped_column(String(32))
     text: Mapped[str | None] = mapped_column(Text)
     attachments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))

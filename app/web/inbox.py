@@ -108,8 +108,8 @@ def messages(conversation_id: int) -> Response:
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
 def read(conversation_id: int) -> Response:
-    """Everything in it was read."""
-    thread.mark_read(session.viewer(), conversation_id)
+    """Mark as read what the thread showed; what has arrived since stays unread."""
+    thread.mark_read(session.viewer(), conversation_id, arrivals=_whole("arrivals"))
     return page.done(f"/inbox/{conversation_id}", events=REFRESH)
 
 

@@ -1,6 +1,7 @@
 """The one way to write: what is committed, what is refused, and who waits for whom."""
 
 import multiprocessing
+import secrets
 import sqlite3
 import threading
 from pathlib import Path
@@ -171,3 +172,24 @@ def _count_up_elsewhere(database: str) -> None:
     with settings.using(database_url=database), create_app().app_context():
         for _ in range(ROUNDS):
             _add_one()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_write_ahead_log_is_cut_once_a_long_reader_has_gone(
+    app: Flask, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOG_BYTES", 500_000)
+    account, path = an_account(), Path(database.removeprefix("sqlite:///"))
+    log = path.with_name(path.name + "-wal")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM accounts").fetchall()
+    while log.stat().st_size <= 2 * engine.LOG_BYTES:
+        with transaction.write() as tx:
+            tx.execute(update(Account).values(state_reason=secrets.token_hex(100_000)))
+    engine.trim_log()
+    assert log.stat().st_size > engine.LOG_BYTES
+    reader.close()
+    engine.trim_log()
+    assert log.stat().st_size == 0
+    assert name_of(account.id) == "maison.lune"

@@ -115,16 +115,57 @@ def test_the_divider_stays_before_what_was_unread_on_opening(account: Account) -
     assert thread.open_(OPERATOR, 1).new_from == 0
 
 
-def test_reading_covers_what_is_there_and_not_what_comes(account: Account) -> None:
-    wrote(3)
+def new_messages(opened: Thread) -> list[str | None]:
+    messages = [message for day in opened.days for run in day.runs for message in run.messages]
+    return [message.text for message in messages if message.first_new]
+
+
+def test_what_arrives_after_reading_is_unread_whenever_it_was_sent(account: Account) -> None:
+    deliver(a_message_event(LEA, "question", at_ms=at_ms(minutes_ago=1)))
     thread.mark_read(OPERATOR, 1)
     assert conversation().unread_count == 0
-    wrote(1, minutes_ago=90)  # late, and sent before what was read
+    deliver(a_message_event(LEA, "late", at_ms=at_ms(minutes_ago=61)))
+    opened = thread.open_(OPERATOR, 1)
+    assert (opened.unread_count, new_messages(opened), texts(opened)) == (1, ["late"], ["late", "question"])
+    assert conversation().last_message_preview == "question"
+
+
+def test_a_clock_that_is_fast_hides_nothing_that_follows(account: Account) -> None:
+    deliver(a_message_event(LEA, "from the future", at_ms=at_ms(minutes_ago=-9)))
+    thread.mark_read(OPERATOR, 1)
+    deliver(a_message_event(LEA, "now", at_ms=at_ms(minutes_ago=0)))
+    opened = thread.open_(OPERATOR, 1)
+    assert (opened.unread_count, new_messages(opened)) == (1, ["now"])
+
+
+def test_reading_a_thread_leaves_unread_what_arrived_since_it_was_shown(account: Account) -> None:
+    wrote(3)
+    shown = thread.open_(OPERATOR, 1)
+    deliver(
+        a_message_event(LEA, "meanwhile", at_ms=at_ms(minutes_ago=90)),
+        a_message_event(LEA, "taken back", mid="back"),
+        event(0, message={"mid": "back", "is_deleted": True}),
+    )
+    thread.mark_read(OPERATOR, 1, arrivals=shown.arrivals)
+    opened = thread.open_(OPERATOR, 1)
+    assert (opened.unread_count, new_messages(opened)) == (1, ["meanwhile"])
+    thread.mark_read(OPERATOR, 1, arrivals=opened.arrivals)
+    thread.mark_read(OPERATOR, 1, arrivals=shown.arrivals)  # an older tab changes nothing
     assert conversation().unread_count == 0
-    wrote(1, minutes_ago=1)
-    assert conversation().unread_count == 1
+
+
+def test_marking_as_unread_adds_one_to_what_was_read_and_reading_takes_it_away(account: Account) -> None:
+    deliver(a_message_event(LEA, "question"), an_echo_event(LEA, "answer"))
+    thread.mark_read(OPERATOR, 1)
+    thread.mark_unread(OPERATOR, 1)
+    opened = thread.open_(OPERATOR, 1)
+    assert (opened.unread_count, new_messages(opened)) == (1, ["question"])
     thread.mark_unread(OPERATOR, 1)
     assert conversation().unread_count == 1
+    thread.mark_read(OPERATOR, 1)
+    wrote(3)
+    thread.mark_unread(OPERATOR, 1)
+    assert conversation().unread_count == 3
 
 
 def test_a_thread_says_who_it_is_with_and_what_is_known(account: Account) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.db.types import digest
 from app.identities import sighting
 from app.identities.verdict import Verdict
-from app.ingest import apply, effects
+from app.ingest import apply, effects, rows
 from app.ingest.apply import MisaddressedError
 from app.instagram.errors import Reason, Scope
 from app.instagram.events import Attachment, Kind, MessageSent
@@ -67,22 +68,20 @@ def test_the_same_message_again_changes_nothing(app: Flask) -> None:
     assert conversation().unread_count == 1
 
 
-def test_two_messages_of_the_same_moment_have_one_order(app: Flask) -> None:
+def test_of_two_messages_of_the_same_moment_the_later_arrival_is_newer(app: Flask) -> None:
     an_account()
     applied(a_message("b"), a_message("a"))
-    assert conversation().last_message_mid == "b"
+    assert conversation().last_message_mid == "a"
 
 
-def test_what_was_read_is_not_unread_again_by_an_older_message(app: Flask) -> None:
-    an_account()
-    applied(a_message("late", minutes=10))
+def test_a_message_that_another_transaction_stored_changes_nothing(app: Flask) -> None:
+    account = an_account()
+    applied(a_message("a"))
+    again = a_message("a")
     with transaction.write() as tx:
-        row = tx.session.scalars(select(Conversation)).one()
-        row.unread_count, row.read_until = 0, row.last_message_at
-    applied(a_message("early", minutes=5), a_message("same moment", minutes=10))
-    assert conversation().unread_count == 0
-    applied(a_message("later", minutes=11))
-    assert conversation().unread_count == 1
+        summary = apply._conversation(account.id, LEA, again, outgoing=False, unread=True)
+        message = apply._message(account.id, again, outgoing=False, mid_digest=digest("a"))
+        assert not rows.store(tx, summary, message)
 
 
 def test_an_event_that_does_not_concern_the_account_is_refused(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from sqlalchemy import delete, select
 
 from app.db import transaction
 from app.db.engine import db
-from app.ingest import receive
-from app.instagram.events import Kind
+from app.inbox import thread
+from app.ingest import apply, receive
+from app.instagram.events import Kind, MessageSent
 from app.models.inbox import Account, Conversation, DeadLetter, Message, WaitingEffect
+from app.viewer import OPERATOR
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 
 NOON_MS = 1773134400000
@@ -89,13 +92,24 @@ def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Even
 
 def test_an_unsend_leaves_what_was_read_and_other_messages_alone(account: Account) -> None:
     deliver(message("old"), message("new", minute=1))
-    with transaction.write() as tx:
-        row = tx.session.scalars(select(Conversation)).one()
-        row.unread_count, row.read_until = 0, row.last_message_at
+    thread.mark_read(OPERATOR, the_conversation().id)
     deliver(message("newest", minute=2), unsend("old"))
     conversation = the_conversation()
     assert (conversation.unread_count, conversation.last_message_mid) == (1, "newest")
     assert conversation.last_message_preview == "Bonjour"
+
+
+def test_an_unsend_of_history_leaves_the_unread_count_alone(account: Account) -> None:
+    with transaction.write() as tx:
+        addressee = apply.addressee(tx, MAISON_LUNE)
+        assert addressee
+        long_ago = account.connected_at - timedelta(days=1)
+        synced = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, long_ago, "history", Kind.TEXT, "Bonjour", (), {})
+        apply.event_apart(tx, addressee, synced, read_back=True)
+    db.session.expire_all()
+    assert the_conversation().unread_count == 0
+    deliver(message("new"), unsend("history"))
+    assert the_conversation().unread_count == 1
 
 
 @pytest.mark.row("S55")

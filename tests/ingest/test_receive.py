@@ -13,9 +13,12 @@ from sqlalchemy import func, select
 from app import queue, redis_client, settings
 from app.db.engine import db
 from app.errors import Unavailable
+from app.inbox import feed
+from app.inbox.thread import open_
 from app.ingest import apply, receive, together
 from app.ingest.receive import Receipt
 from app.models.inbox import Conversation, DeadLetter, Message
+from app.viewer import OPERATOR
 from tests.bed import contents
 from tests.cast import (
     ATELIER_NORD,
@@ -36,7 +39,7 @@ def deliver(body: bytes) -> Receipt:
 
 def conversations() -> list[Conversation]:
     db.session.expire_all()
-    return list(db.session.scalars(select(Conversation).order_by(Conversation.last_message_at.desc())))
+    return list(db.session.scalars(select(Conversation).order_by(Conversation.last_message_at.desc(), Conversation.id)))
 
 
 def count(model: Any) -> int:
@@ -124,15 +127,21 @@ def test_an_older_message_never_becomes_the_preview(app: Flask) -> None:
     assert conversation.first_message_at.timestamp() == 1773134100
 
 
-def test_messages_of_one_moment_have_one_order_whichever_comes_first(app: Flask) -> None:
+def test_list_thread_and_api_agree_which_of_two_messages_of_one_moment_is_newer(app: Flask) -> None:
     an_account()
-    pair = [
-        a_message_event(LEA, "b", mid="mid-b", at_ms=1773134200000),
-        a_message_event(LEA, "a", mid="mid-a", at_ms=1773134200000),
-    ]
-    for event in pair:
-        deliver(a_delivery(event))
-    assert conversations()[0].last_message_preview == "b"
+    one_moment: dict[str, Any] = {"at_ms": 1773134200000}
+    deliver(a_delivery(a_message_event(LEA, "first", mid="m_zz", **one_moment)))
+    deliver(a_delivery(a_message_event(LEA, "second", mid="m_aa", **one_moment)))
+    pair = [a_message_event(CAMILLE, text, mid=f"m_{9 - place}", **one_moment) for place, text in enumerate("ab")]
+    deliver(a_delivery(*pair))
+    for conversation, newest in zip(conversations(), ("second", "b"), strict=True):
+        runs = [run for day in open_(OPERATOR, conversation.id).days for run in day.runs]
+        found, _ = feed.messages(OPERATOR, conversation.id, limit=1)
+        shown = (conversation.last_message_preview, runs[-1].messages[-1].text, found[0].text)
+        assert shown == (newest, newest, newest)
+    parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134300000}
+    deliver(a_delivery(parties | {"message": {"mid": "m_aa", "is_deleted": True}}))
+    assert conversations()[0].last_message_kind == "unsent"
 
 
 def test_an_unknown_account_is_kept_as_a_dead_letter(app: Flask) -> None:

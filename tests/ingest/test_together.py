@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.db import transaction
 from app.errors import Unavailable
 from app.ingest import together
 from app.ingest.together import ITEMS, Share
@@ -33,6 +34,12 @@ class Turns:
             assert self.first_may_end.wait(10)
         for share in shares:
             share.settled = True
+
+
+@pytest.fixture(autouse=True)
+def no_suspicion() -> Iterator[None]:
+    yield
+    together._suspect.clear()
 
 
 @contextmanager
@@ -63,6 +70,17 @@ def test_a_turn_takes_no_more_than_other_writers_can_wait_for() -> None:
         assert [sum(len(share.items) for share in turn) for turn in turns.taken] == [1, ITEMS, ITEMS // 2]
 
 
+def test_a_thread_settles_one_turn_its_own_and_leaves_the_backlog_to_the_others() -> None:
+    turns, own = Turns(), a_share()
+    turns.first_may_end.set()
+    together._line.extend([a_share(items=ITEMS) for _ in range(3)])
+    try:
+        together.land(own, turns.settle)
+    finally:
+        together._line.clear()
+    assert turns.taken == [[own]]
+
+
 def test_each_share_hears_of_its_own_failure_alone() -> None:
     def settle(shares: Sequence[Share]) -> None:
         for share in shares:
@@ -75,11 +93,38 @@ def test_each_share_hears_of_its_own_failure_alone() -> None:
     together.land(a_share(), settle)
 
 
-def test_whoever_gets_no_turn_in_time_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "WAIT_SECONDS", 0.01)
-    late, landed = a_share(), Turns()
-    landed.first_may_end.set()
+def test_a_share_that_gets_no_turn_in_time_is_refused_and_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "WAIT_SECONDS", 0.01)
+    turns = Turns()
+    turns.first_may_end.set()
     with together._leading, pytest.raises(Unavailable):
-        together.land(late, landed.settle)
-    together.land(a_share(), landed.settle)
-    assert late.settled
+        together.land(a_share(), turns.settle)
+    assert not together._line
+    together.land(a_share(), turns.settle)
+
+
+def test_only_a_few_wait_in_a_line_that_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.02)
+    turns, most = Turns(), together._most_waiting()
+    held, refused = a_share(), list[Share]()
+
+    def wait(share: Share) -> None:
+        try:
+            together.land(share, turns.settle)
+        except Unavailable:
+            refused.append(share)
+
+    threads = [threading.Thread(target=wait, args=(share,)) for share in (held, *(a_share() for _ in range(most + 2)))]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(refused) == 3, "those who are too many give up")
+    with pytest.raises(Unavailable):
+        together.land(a_share(), turns.settle)
+    elsewhere = a_share()
+    elsewhere.lines = frozenset({("another account", "another participant")})
+    together.land(elsewhere, lambda shares: setattr(shares[0], "settled", True), shared=False)
+    turns.first_may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(refused) == 3
+    together.land(a_share(), turns.settle)

@@ -82,11 +82,20 @@ def test_every_conversation_shows_who_is_writing(agent: FlaskClient, account: Ac
 def test_opening_marks_as_read_and_only_by_post(agent: FlaskClient) -> None:
     people_wrote(LEA)
     opened = part(agent, "/inbox/1").text
-    assert 'hx-post="/inbox/1/read" hx-trigger="load"' in opened
+    assert 'hx-post="/inbox/1/read?arrivals=1" hx-trigger="load"' in opened
     assert unread() == 1
-    assert click(agent, "/inbox/1/read").status_code == 204
+    assert click(agent, "/inbox/1/read?arrivals=1").status_code == 204
     assert unread() == 0
-    assert 'hx-post="/inbox/1/read"' not in part(agent, "/inbox/1").text
+    assert 'hx-post="/inbox/1/read' not in part(agent, "/inbox/1").text
+
+
+def test_a_message_that_arrives_between_opening_and_marking_stays_unread(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    opened = part(agent, "/inbox/1").text
+    people_wrote(LEA)
+    [address] = set(re.findall(r'hx-post="(/inbox/1/read[^"]*)"', opened))
+    click(agent, address.replace("&amp;", "&"))
+    assert unread() == 1
 
 
 def test_older_messages_alone_are_not_taken_for_all_of_them(agent: FlaskClient) -> None:
