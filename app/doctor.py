@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from app import clock, queue, redis_client, settings
 from app.accounts import health
@@ -14,7 +15,7 @@ from app.db.engine import is_sqlite
 from app.db.transaction import DatabaseAway
 from app.errors import Conflict
 from app.identities import resolve
-from app.ingest import dead_letters
+from app.ingest import dead_letters, owner_requests
 from app.redis_client import RedisAway
 from app.runs import beats
 from app.viewer import Viewer
@@ -50,7 +51,8 @@ def examine(viewer: Viewer) -> list[Finding]:
         schema = list(_database())
         found = schema + found
         if all(each.level is Level.WELL for each in schema):
-            for look in (_processes, lambda: _accounts(viewer), lambda: _dead_letters(viewer), _waiting):
+            theirs = (_accounts, _owner_requests, _dead_letters)
+            for look in (_processes, *(partial(each, viewer) for each in theirs), _waiting):
                 found += look()
     except DatabaseAway:
         away = "It cannot be reached"
@@ -149,6 +151,14 @@ def _account(found: Health) -> Iterator[Finding]:
         yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
     if found.well:
         yield Finding(part, Level.WELL, "Connected")
+
+
+def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
+    number = owner_requests.count(viewer)
+    if number:
+        says = f"{number} of account owners match no account; Meta expects them to be handled"
+        fix = "See `nametag account requests list`, then assign or close each."
+        yield Finding("owner requests", Level.WARNING, says, fix)
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:

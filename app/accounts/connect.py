@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from app import audit, clock, queue, text
-from app.accounts import health, listing
+from app.accounts import health, listing, owner
 from app.accounts.listing import ListedAccount
 from app.calls import gate
 from app.calls.consent import Consented
@@ -77,7 +77,7 @@ def check(viewer: Viewer, ig_account_id: str) -> str | None:
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
-        gate.me(account.id)
+        owner.prove(account.id)
     except CallFailed as failure:
         return failure.sentence
     missing = health.mend(account.id)
@@ -132,7 +132,8 @@ def _whose(ig_account_id: str | None, login: Login, token: str) -> Me:
 def _known(me: Me | None) -> dict[str, Any]:
     if me is None:
         return {}
-    return _said(username=text.clean_name(me.username), ig_page_id=me.ig_page_id, ig_app_scoped_id=me.ig_app_scoped_id)
+    ids = {"ig_page_id": me.ig_page_id, "ig_app_scoped_id": me.ig_app_scoped_id, "owner_id": me.owner_id}
+    return _said(username=text.clean_name(me.username), **ids)
 
 
 def _said(**columns: str | None) -> dict[str, Any]:

@@ -50,7 +50,11 @@ def _of_pages(person: GivenToken) -> list[Consented]:
     credential = replace(credentials.with_token(Login.FACEBOOK, person.value), timeout_seconds=oauth.SECONDS)
     granted = client.permissions(credential)
     permissions = tuple(sorted(granted & set(oauth.FACEBOOK_PERMISSIONS)))
-    pages = [Consented(me, GivenToken(token, None, permissions)) for me, token in client.pages(credential)]
+    owner_id = client.user_id(credential)
+    pages = [
+        Consented(replace(me, owner_id=owner_id), GivenToken(token, None, permissions))
+        for me, token in client.pages(credential)
+    ]
     if not pages:
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", NO_PAGE, http_status=200)
     return pages

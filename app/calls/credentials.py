@@ -76,6 +76,14 @@ def with_token(login: Login, token: str) -> Credential:
     )
 
 
+def of_app() -> Credential | None:
+    """Return what calls about Facebook Login tokens are made with; None where no app ID is configured."""
+    chosen = settings.current()
+    if not chosen.meta_app_id:
+        return None
+    return with_token(Login.FACEBOOK, f"{chosen.meta_app_id}|{chosen.meta_app_secrets[0]}")
+
+
 def refuse_inside_transaction() -> None:
     """Raise RuntimeError when a transaction is open: a call to Meta may take seconds."""
     if transaction.is_open():

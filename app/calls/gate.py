@@ -1,5 +1,6 @@
 """The only way to Meta: breaker, budget, lookup row, call, and what the answer teaches. Never inside a transaction."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -18,9 +19,12 @@ from app.instagram.oauth import GivenToken
 from app.models.identity import Purpose
 from app.models.inbox import Login
 
+logger = logging.getLogger(__name__)
+
 ME = "me"
 SUBSCRIBED_APPS = "subscribed_apps"
 REFRESH = "refresh"
+DEBUG_TOKEN = "debug_token"  # noqa: S105 - the name of a call
 PAGE_SECONDS = 20.0  # large pages take their time (instagram-platform.md 8)
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
 ACCOUNT_WEBHOOKS = (
@@ -74,13 +78,14 @@ def me(account_id: int) -> Me:
         Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, _whose(account.login, credential))
     )
     breaker.proved(account_id, token=account.token)
-    return answer
+    return replace(answer, owner_id=_owner(account.login, credential.token, account_id=account_id))
 
 
 def try_token(login: Login, token: str) -> Me:
     """Return whom a token belongs to that no account has yet; neither counted nor noted. Raises CallFailed."""
     credentials.refuse_inside_transaction()
-    return _whose(login, credentials.with_token(login, token))
+    answer = _whose(login, credentials.with_token(login, token))
+    return replace(answer, owner_id=_owner(login, token))
 
 
 def missing_subscriptions(account_id: int, *, mend: bool) -> tuple[str, ...]:
@@ -161,6 +166,24 @@ def _aside(call: Call, account: Called, ask: Callable[[], Aside], brought: str) 
 
 def _whose(login: Login, credential: Credential) -> Me:
     return client.page(credential) if login is Login.FACEBOOK else client.me(credential)
+
+
+def _owner(login: Login, token: str, *, account_id: int | None = None) -> str | None:
+    """Return who authorized a Page's token, None where Meta does not say: a token works without it."""
+    app = credentials.of_app()
+    if login is not Login.FACEBOOK or app is None:
+        return None
+    noted = record.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
+    try:
+        owner, failure = client.token_owner(app, token), None
+    except CallFailed as caught:
+        owner, failure = None, caught
+        logger.warning("the owner of a token is unknown", extra={"account": account_id, "reason": str(caught)})
+    if noted and failure:
+        record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
+    elif noted:
+        record.settle(noted, http_status=200, code=None, answer="The owner of the token")
+    return owner
 
 
 def _own(account: Called, answer: Me) -> Me:

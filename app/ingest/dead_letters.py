@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
@@ -12,20 +13,26 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, digest
 from app.errors import NotFound
+from app.identities import forgotten
 from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
 from app.models.user import Action
 from app.viewer import Role, Viewer
 
+logger = logging.getLogger(__name__)
+
 KEPT = timedelta(days=30)
 BODY_BYTES = 65_536  # of a body that cannot be read at all, enough to see what it was
 
 
-def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> None:
-    """Keep one item of a delivery; the same item again only counts up. `at` is aware UTC."""
+def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> bool:
+    """Keep one item of a delivery; the same item again only counts up.
+
+    Returns False, and keeps nothing, for what was deleted with a contact. `at` is aware UTC.
+    """
     raw = json.dumps(item.raw, ensure_ascii=True, sort_keys=True).encode()
     mid = item.event.mid if item.event else ""
-    _keep(
+    return _keep(
         tx,
         raw,
         account_id=account_id,
@@ -37,9 +44,9 @@ def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation
     )
 
 
-def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
-    """Keep the beginning of a signed body that is no JSON object. `at` is aware UTC."""
-    _keep(
+def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> bool:
+    """Keep the beginning of a signed body that is no JSON object; returns as `keep`. `at` is aware UTC."""
+    return _keep(
         tx,
         body[:BODY_BYTES],
         account_id=None,
@@ -106,7 +113,11 @@ def _keep(
     reason: str,
     explanation: str,
     at: datetime,
-) -> None:
+) -> bool:
+    raw_digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
+    if forgotten.holds(tx, account_id, raw, raw_digest):
+        logger.warning("an event of a deleted contact was dropped", extra={"account": account_id, "reason": reason})
+        return False
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,
         ig_account_id=ig_account_id,
@@ -114,7 +125,7 @@ def _keep(
         reason=reason,
         explanation=explanation,
         raw=raw,
-        digest=hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(),
+        digest=raw_digest,
         received_at=at,
     )
     tx.execute(
@@ -123,3 +134,4 @@ def _keep(
             set_={"times": DeadLetter.times + 1, "reason": reason, "explanation": explanation},
         )
     )
+    return True

@@ -47,8 +47,8 @@ def delivery(body: bytes, signature: str | None) -> Receipt:
         items = webhook.parse(body, received_at=received_at)
     except UnreadableBodyError as error:
         with transaction.write() as tx:
-            dead_letters.keep_body(tx, body, explanation=str(error), at=received_at)
-        return Receipt(400, dead=1)
+            kept = dead_letters.keep_body(tx, body, explanation=str(error), at=received_at)
+        return Receipt(400, dead=int(kept))
     dead = land(items, received_at=received_at)
     return Receipt(200, stored=len(items) - dead, dead=dead)
 
@@ -131,15 +131,13 @@ def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, standin
             if apply.event(tx, account, item.event, standing=standing):
                 share.waiting.add(account.id)
         except MisaddressedError as error:
-            if not apply.is_forgotten(tx, account, item.event):
-                _bury(tx, item, account, "misaddressed", str(error), share)
+            _bury(tx, item, account, "misaddressed", str(error), share)
 
 
 def _bury(tx: Tx, item: Item, account: Addressee | None, reason: str, explanation: str, share: Share) -> None:
     account_id = account.id if account else None
     at = share.received_at
-    dead_letters.keep(tx, item, account_id=account_id, reason=reason, explanation=explanation, at=at)
-    share.dead += 1
+    share.dead += dead_letters.keep(tx, item, account_id=account_id, reason=reason, explanation=explanation, at=at)
 
 
 def _first(pair: tuple[Item, Share]) -> tuple[str, datetime, str]:

@@ -1,6 +1,7 @@
 """Effects that came before their message: kept until it comes, so that the order of arrival does not matter."""
 
 import json
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import events
-from app.instagram.events import Effect, MessageUnsent
+from app.instagram.events import Effect, MessageAnnounced, MessageEdited, MessageUnsent
 from app.models.inbox import Message, WaitingEffect
 
 READ_BACK_AFTER, READ_BACK_UNTIL = timedelta(seconds=5), timedelta(seconds=65)
@@ -26,10 +27,14 @@ _CLASSES: dict[str, type[Effect]] = {
         events.MessageSeen,
     )
 }
-_UNSENT, _ANNOUNCED = MessageUnsent.__name__, events.MessageAnnounced.__name__
+_UNSENT, _ANNOUNCED, _EDITED = MessageUnsent.__name__, MessageAnnounced.__name__, MessageEdited.__name__
 
 _OF_MESSAGE = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.effect).where(
     WaitingEffect.account_id == bindparam("account_id"), WaitingEffect.mid_digest == bindparam("mid_digest")
+)
+
+_OF_ACCOUNT = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.mid_digest, WaitingEffect.effect).where(
+    WaitingEffect.account_id == bindparam("account_id")
 )
 
 
@@ -52,6 +57,26 @@ def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
         received_at=at,
     )
     tx.execute(insert.on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def announcement(edit: MessageEdited) -> MessageAnnounced:
+    """Return an edit without its wording: that there is such a message."""
+    return MessageAnnounced(edit.ig_account_id, edit.sent_at, edit.mid)
+
+
+def forget(tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[str], *, at: datetime) -> set[bytes]:
+    """Delete what waits of a contact who is being deleted; returns the mid digests of the messages it waited for.
+
+    An edit that names no sender, or the account, may be about this contact: it stays as an announcement alone.
+    """
+    rows = tx.execute(_OF_ACCOUNT, {"account_id": account_id}).all()
+    theirs = [row for row in rows if row.effect.get("ig_sender_id") == ig_participant_id]
+    edits = [row for row in rows if row.kind == _EDITED and row.effect.get("ig_sender_id") in (None, *own_ids)]
+    tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in (*theirs, *edits)])))
+    for edit in (_unpacked(row.kind, row.effect) for row in edits):
+        if isinstance(edit, MessageEdited):
+            park(tx, account_id, announcement(edit), at=at)
+    return {row.mid_digest for row in theirs}
 
 
 def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:

@@ -57,7 +57,10 @@ class ConversationPage:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id."""
+    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
+
+    `owner_id` is the app-scoped ID of the person who authorized the token of a Page, None where it is not known.
+    """
 
     ig_account_id: str
     ig_app_scoped_id: str | None
@@ -65,3 +68,4 @@ class Me:
     account_type: str | None
     ig_page_id: str | None
     usage: Usage
+    owner_id: str | None = None

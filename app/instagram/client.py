@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app import clock
-from app.instagram import errors, reading, strict, usage, wire
+from app.instagram import errors, messaging, reading, strict, usage, wire
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
@@ -110,6 +110,21 @@ def pages(credential: Credential) -> list[tuple[Me, str]]:
     said = usage.read(answer.headers, now=clock.now())
     found = ((_linked(each, said), strict.text(each, "access_token")) for each in strict.items(body, "data"))
     return [(account, token) for account, token in found if account and token]
+
+
+def user_id(credential: Credential) -> str | None:
+    """Return the app-scoped ID of the person a user access token belongs to; raises CallFailed."""
+    _, body = _get(credential, "me", fields=("id",))
+    return messaging.ig_id(body.get("id"))
+
+
+def token_owner(app: Credential, token: str) -> str | None:
+    """Return the app-scoped ID of the person who authorized `token`; `app` holds the app access token.
+
+    Documented with the token in the URL, and with nothing else. Raises CallFailed.
+    """
+    _, body = _asked(wire.get, app, "debug_token", parameters={"input_token": token})
+    return messaging.ig_id(strict.mapping(body, "data").get("user_id"))
 
 
 def permissions(credential: Credential) -> frozenset[str]:

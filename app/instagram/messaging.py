@@ -57,15 +57,20 @@ class UnreadableItemError(Exception):
         self.reason = reason
 
 
-def event(ig_account_id: str, value: object, *, received_at: datetime) -> Event:
-    """Return the event that one item tells; raises UnreadableItemError."""
+def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at: datetime | None = None) -> Event:
+    """Return the event that one item tells; raises UnreadableItemError.
+
+    An item without a usable time happened at `entry_at`, the time of its entry, which is the same when Meta delivers
+    it again; without either it happened when it was received.
+    """
     if not isinstance(value, dict):
         raise UnreadableItemError("unreadable", "the item is not an object")
     for name, read in _READERS.items():
         if name in value:
-            return read(ig_account_id, value, _sane(value.get("timestamp"), received_at))
+            return read(ig_account_id, value, time_of(value.get("timestamp"), received_at) or entry_at or received_at)
     if any(name in value for name in HANDOVERS):
-        return _handover(ig_account_id, value, _sane(value.get("timestamp"), received_at))
+        at = time_of(value.get("timestamp"), received_at) or entry_at or received_at
+        return _handover(ig_account_id, value, at)
     raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
 
 
@@ -74,6 +79,16 @@ def ig_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and IG_ID.fullmatch(value) else None
+
+
+def time_of(timestamp: object, received_at: datetime) -> datetime | None:
+    """Return the moment that one of Meta's timestamps names, None where it names none or is later than it can be."""
+    try:
+        number = int(timestamp) if isinstance(timestamp, int | str) else 0
+        at = clock.from_timestamp(number / 1000 if number >= MILLISECONDS_FROM else number)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at if number > 0 and at <= received_at + FUTURE else None
 
 
 def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -220,12 +235,3 @@ def _sender(value: dict[str, Any]) -> str:
 
 def _party(value: object) -> str | None:
     return ig_id(value.get("id")) if isinstance(value, dict) else None
-
-
-def _sane(timestamp: object, received_at: datetime) -> datetime:
-    try:
-        number = int(timestamp) if isinstance(timestamp, int | str) else 0
-        at = clock.from_timestamp(number / 1000 if number >= MILLISECONDS_FROM else number)
-    except (ValueError, OverflowError, OSError):
-        return received_at
-    return at if number > 0 and at <= received_at + FUTURE else received_at

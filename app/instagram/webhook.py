@@ -19,6 +19,8 @@ MESSAGE_FIELDS = frozenset(
 )  # instagram-platform.md 3
 PASSED_FIELDS = frozenset({"comments", "live_comments", "mentions", "story_insights"})  # no direct messages
 
+_Times = tuple[datetime, datetime | None]  # when a delivery was received, and the time of its entry
+
 
 class UnreadableBodyError(Exception):
     """A signed body that is no JSON object at all; the text says why."""
@@ -102,6 +104,7 @@ def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[Item]:
 
 def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[Item]:
     ig_account_id = messaging.ig_id(entry.get("id"))
+    entry_at = messaging.time_of(entry.get("time"), received_at)
     told = False
     for name in ("messaging", "standby", "changes"):
         values = entry.get(name)
@@ -111,10 +114,10 @@ def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetim
         alone = envelope | {"entry": [_without_lists(entry)]}
         for value in values if isinstance(values, list) else [values]:
             raw = alone | {"entry": [alone["entry"][0] | {name: [value]}]}
-            yield _item(ig_account_id, name, value, raw, received_at)
+            yield _item(ig_account_id, name, value, raw, (received_at, entry_at))
     if "field" in entry:
         told = True
-        yield _item(ig_account_id, "changes", entry, envelope | {"entry": [entry]}, received_at)
+        yield _item(ig_account_id, "changes", entry, envelope | {"entry": [entry]}, (received_at, entry_at))
     if not told:
         raw = envelope | {"entry": [entry]}
         yield Item(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
@@ -124,25 +127,25 @@ def _without_lists(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in ("messaging", "standby", "changes")}
 
 
-def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], received_at: datetime) -> Item:
+def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], times: _Times) -> Item:
     if ig_account_id is None:
         return Item(None, None, "unreadable", "the entry has no account id", raw)
     try:
         if envelope == "changes":
-            event = _change(ig_account_id, value, received_at)
+            event = _change(ig_account_id, value, times)
         else:  # standby: another app owns the thread and this is a copy, shown like any other event
-            event = messaging.event(ig_account_id, value, received_at=received_at)
+            event = messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     except UnreadableItemError as error:
         return Item(ig_account_id, None, error.reason, str(error), raw)
     return Item(ig_account_id, event, "", "", raw)
 
 
-def _change(ig_account_id: str, change: object, received_at: datetime) -> Event:
+def _change(ig_account_id: str, change: object, times: _Times) -> Event:
     field = change.get("field") if isinstance(change, dict) else None
     if not isinstance(change, dict) or not isinstance(field, str):
         raise UnreadableItemError("unreadable", "a change names no field")
     if field in MESSAGE_FIELDS:
-        return messaging.event(ig_account_id, change.get("value"), received_at=received_at)
+        return messaging.event(ig_account_id, change.get("value"), received_at=times[0], entry_at=times[1])
     if field in PASSED_FIELDS:
-        return Passed(ig_account_id, received_at, "", field)
+        return Passed(ig_account_id, times[0], "", field)
     raise UnreadableItemError("unknown_kind", "a change of a field that is not known here")

@@ -18,6 +18,7 @@ LIFE_SECONDS = 5_183_944
 YOUNG_SECONDS = 24 * 3600  # a token must be this old to be refreshed
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WORDS = {"instagram": "Instagram", "facebook": "Facebook"}
+BARE_PERSON = "24900000000000999"  # who has no Page with an Instagram account
 NO_PAGE_OF_ITS_OWN = {"id": "104000000000999", "name": "A Page without Instagram", "access_token": "EAAsandboxBarePage"}
 
 
@@ -57,6 +58,10 @@ def route(world: World, asked: Asked) -> Route | None:
             return Route("refresh", account, None, lambda: _refreshed(world, asked.token or "", known))
         case ("facebook", ("oauth", "access_token")):
             return Route("exchange", None, None, lambda: _facebook(world, given))
+        case ("facebook", ("debug_token",)):
+            return Route("debug_token", None, None, lambda: _inspected(world, asked))
+        case ("facebook", ("me",)) if known and known.of_person and asked.query.get("fields") == "id":
+            return Route("me", None, None, lambda: (200, {"id": _person(known)}))
         case ("facebook", ("me", "accounts" | "permissions" as what)) if known:
             return Route(what, None, None, lambda: _of_somebody(known, what, asked))
     return None
@@ -106,6 +111,21 @@ def _of_somebody(token: Token, what: str, asked: Asked) -> Answer:
         return 200, {"data": [{"permission": each, "status": "granted"} for each in token.permissions]}
     pages = [NO_PAGE_OF_ITS_OWN, *([_owned(token.account)] if token.account else [])]
     return 200, {"data": pages, "paging": {"cursors": {"before": "a", "after": "b"}}}
+
+
+def _inspected(world: World, asked: Asked) -> Answer:
+    token = world.tokens.get(asked.query.get("input_token", ""))
+    if asked.token != f"{APP_ID}|{APP_SECRET}" or not graph.is_proved(asked):
+        return error("190")
+    if token is None:
+        return 200, {"data": {"app_id": APP_ID, "is_valid": False}}
+    kind = "USER" if token.of_person else "PAGE"
+    return 200, {"data": {"app_id": APP_ID, "type": kind, "is_valid": True, "user_id": _person(token)}}
+
+
+def _person(token: Token) -> str:
+    """The app-scoped ID of the person who authorized a token."""
+    return token.account.app_scoped_id if token.account else BARE_PERSON
 
 
 def _owned(account: Account) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from app import settings
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.ingest import callbacks, forget, receive
+from app.ingest import callbacks, forget, owner_requests, receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Kind, Run, RunState
 from app.runs import plan
@@ -111,7 +111,7 @@ def test_a_withdrawn_access_destroys_the_token_and_ends_the_jobs(app: Flask) -> 
     run_id = plan.start(OPERATOR, ours.id, kind=Kind.BACKFILL)
     callbacks.deauthorized(a_request())
     assert (account(ours.id).token, account(ours.id).state) == (None, AccountState.RECONNECT)
-    assert account(ours.id).state_reason == callbacks.WITHDRAWN
+    assert account(ours.id).state_reason == owner_requests.WITHDRAWN
     assert db.session.get_one(Run, run_id).state is RunState.CANCELED
     assert account(other.id).token is not None
     people_wrote(LEA)
