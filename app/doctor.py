@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 
 from app import clock, queue, redis_client, settings
 from app.accounts import health
@@ -51,9 +50,7 @@ def examine(viewer: Viewer) -> list[Finding]:
         schema = list(_database())
         found = schema + found
         if all(each.level is Level.WELL for each in schema):
-            theirs = (_accounts, _owner_requests, _dead_letters)
-            for look in (_processes, *(partial(each, viewer) for each in theirs), _waiting):
-                found += look()
+            found += [*_processes(), *_accounts(viewer), *_owner_requests(viewer), *_dead_letters(viewer), *_waiting()]
     except DatabaseAway:
         away = "It cannot be reached"
         found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
@@ -99,10 +96,11 @@ def _redis_configuration(told: dict[str, str]) -> Iterator[Finding]:
     if told["maxmemory-policy"] != "noeviction":
         says = f"Its eviction policy is {told['maxmemory-policy']}, which drops waiting work without a word"
         yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
-    if told["appendonly"] != "yes" and not told["save"]:
+    private = settings.is_private(settings.current().redis_address)
+    if told["appendonly"] != "yes" and not told["save"] and not private:
         says = "It keeps nothing over a restart; queues and budgets are then found again from the database"
         yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
-    if not told["requirepass"] and not settings.is_private(settings.current().redis_address):
+    if not told["requirepass"] and not private:
         says = "It can be reached over the network without a password"
         yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
 

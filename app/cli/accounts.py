@@ -10,6 +10,8 @@ from app.cli import output
 from app.ingest import forget, owner_requests
 from app.viewer import OPERATOR
 
+CODES = {"ignore_unknown_options": True}  # a code may begin with a hyphen
+
 
 @click.group()
 def account() -> None:
@@ -113,7 +115,7 @@ def list_requests(as_json: bool) -> None:
     output.table(("CODE", "KIND", "USER ID", "RECEIVED"), rows, empty="No open requests.")
 
 
-@requests.command("assign")
+@requests.command("assign", context_settings=CODES)
 @click.argument("code", metavar="CODE")
 @click.argument("ig_account_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -127,7 +129,7 @@ def assign_request(code: str, ig_account_id: str, yes: bool) -> None:
     output.say(f"Carried out request {code} on account {ig_account_id}.")
 
 
-@requests.command("close")
+@requests.command("close", context_settings=CODES)
 @click.argument("code", metavar="CODE")
 @output.in_app
 def close_request(code: str) -> None:

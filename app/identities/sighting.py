@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
@@ -21,6 +21,7 @@ FIELDS = ("username", "name", "picture_url")
 BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
+SKEW = timedelta(minutes=10)  # a clock that is ahead by less harms nobody
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
@@ -155,6 +156,17 @@ def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
     row = update(Identity).where(Identity.id == identity_id, later, *stale(at))
     due = row.values(next_try_at=at, next_purpose=Purpose.ASKED).returning(Identity.account_id)
     return tx.execute(due).scalar()
+
+
+def correct_times(tx: Tx, *, now: datetime) -> None:
+    """Make contacts due whose next lookup was planned by a clock that was ahead: after a failure of the future, or
+    later than anything plans without a failure.
+    """
+    wrong = or_(
+        Identity.last_failure_at > now + SKEW,
+        and_(Identity.last_error.is_(None), Identity.next_try_at > now + LATER + SKEW),
+    )
+    tx.execute(update(Identity).where(Identity.next_try_at > now + SKEW, wrong).values(next_try_at=now))
 
 
 def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: datetime) -> None:

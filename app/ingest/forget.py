@@ -101,6 +101,8 @@ def _account(account_id: int) -> None:
         tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
         tx.execute(delete(Account).where(Account.id == account_id))
         tx.touch(account_id)
+    for ig_participant_id in people:  # once more: a lookup that was under way may have cached a name
+        cache.forget(row.ig_account_id, ig_participant_id)
     logger.warning("an account was deleted", extra={"account": account_id})
 
 

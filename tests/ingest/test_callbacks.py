@@ -155,8 +155,10 @@ def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def test_somebody_whom_nobody_knows_has_nothing_to_delete(app: Flask) -> None:
+def test_a_request_that_matches_no_account_is_not_finished(app: Flask) -> None:
     code = callbacks.deletion_asked(a_request("24900000000000999"))
-    assert callbacks.deletion(code).done_at is not None
+    assert callbacks.deletion(code).done_at is None
+    forget.accounts()
+    assert callbacks.deletion(code).done_at is None
     with pytest.raises(NotFound):
         callbacks.deletion("guessed")
