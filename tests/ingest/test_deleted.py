@@ -14,6 +14,7 @@ from app.db.engine import db, is_sqlite
 from app.identities import cache, resolve
 from app.identities.resolve import Outcome
 from app.identities.sighting import Sighting
+from app.inbox import search
 from app.ingest import dead_letters, forget, receive, waiting
 from app.models.identity import Source
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, WaitingEffect
@@ -190,7 +191,7 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
     ticker.scrub()
-    ticker.search.tidy()
+    search.tidy()
     ticker.scrub()
     assert places_of(WORD) == set()
     assert canaries.in_files(tmp_path, WORD) == set()
