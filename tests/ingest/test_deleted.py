@@ -10,18 +10,22 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from app import clock, ticker
+from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.identities import cache, resolve
+from app.identities import cache, resolve, sighting
 from app.identities.resolve import Outcome
 from app.identities.sighting import Sighting
 from app.inbox import search
 from app.ingest import dead_letters, forget, receive, waiting
-from app.models.identity import Source
+from app.models.identity import Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, WaitingEffect
+from app.models.run import Kind
+from app.runs import plan
 from app.viewer import OPERATOR
 from tests.bed import canaries
 from tests.bed.contents import places_of
 from tests.bed.hands import Hands
+from tests.bed.waiting import until
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
 
 WORD = "canarywort"
@@ -195,6 +199,61 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
     ticker.scrub()
     assert places_of(WORD) == set()
     assert canaries.in_files(tmp_path, WORD) == set()
+
+
+def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, redis: Redis) -> None:
+    folder = Path(str(redis.config_get("dir")["dir"]))
+    redis.config_set("appendonly", "yes")
+    try:
+        seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+        until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
+        forget.person(OPERATOR, 1)
+
+        def scrubbed() -> bool:
+            ticker.scrub()
+            return not canaries.in_files(folder, WORD)
+
+        until(scrubbed, "the name left the file")
+    finally:
+        redis.config_set("appendonly", "no")
+
+
+PLACES = {  # every table that stores a contact's texts, names or ID, and how they get there
+    "conversations": "deliveries",
+    "messages": "deliveries",
+    "identities": "lookups",
+    "identity_changes": "a new username",
+    "avatars": "pictures",
+    "lookups": "lookups",
+    "run_items": "jobs",
+    "waiting_effects": "an edit before its message",
+    "dead_letters": "what could not be processed",
+}
+
+
+def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis: Redis, tmp_path: Path) -> None:
+    edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
+    deliver(a_delivery(event(message_edit=edit), a_message_event(LEA, WORD), event(novelty=WORD)))
+    for name in ("lea.before", "lea.after"):
+        seen = Sighting(LEA, username=name, name=WORD, picture_url=None, source=Source.PROFILE, at=clock.now())
+        with transaction.write() as tx:
+            sighting.record(tx, account.id, seen)
+        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    contact = {"account_id": account.id, "ig_participant_id": LEA}
+    with transaction.write() as tx:
+        tx.execute(tx.insert(StoredAvatar).values(**contact, content=WORD.encode(), tried_at=clock.now()))
+        tx.execute(tx.insert(Lookup).values(**contact, call="profile", purpose=Purpose.LIVE, at=clock.now()))
+    assert run_id
+    words = (WORD, LEA, "lea.before", "lea.after")
+    assert places_of(*words) == set(PLACES)
+    assert canaries.in_redis(redis, *words)
+    forget.person(OPERATOR, 1)
+    ticker.scrub()
+    assert places_of(*words) == set()
+    assert canaries.in_redis(redis, *words) == set()
+    assert canaries.in_files(tmp_path, *words) == set()
 
 
 def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, hands: Hands) -> None:
