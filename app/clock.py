@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import overload
 
 
 def now() -> datetime:
@@ -22,3 +23,12 @@ def sleep(seconds: float) -> None:
 def from_timestamp(seconds: float) -> datetime:
     """Return the moment `seconds` after the Unix epoch, aware, in UTC; raises OverflowError, ValueError, OSError."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+@overload
+def rfc3339(at: datetime) -> str: ...
+@overload
+def rfc3339(at: None) -> None: ...
+def rfc3339(at: datetime | None) -> str | None:
+    """Return an aware time as text for API clients and scripts: RFC 3339, UTC, milliseconds, `Z`; None stays None."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

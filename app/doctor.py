@@ -141,14 +141,22 @@ def _account(found: Health) -> Iterator[Finding]:
     if found.refused:
         says = f"Its owner did not give {', '.join(found.refused)}"
         yield Finding(part, Level.WRONG, says, "Connect it again and allow everything that is asked for.")
-    if found.missing:
-        says = f"Not subscribed to {', '.join(found.missing)}"
-        yield Finding(part, Level.WRONG, says, f"Run `nametag account check {account.ig_account_id}`.")
+    yield from _subscription(part, found)
     if found.silent:
         says = "Nothing has arrived for far longer than is usual"
         yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
     if found.well:
         yield Finding(part, Level.WELL, "Connected")
+
+
+def _subscription(part: str, found: Health) -> Iterator[Finding]:
+    known, check = found.subscription, f"`nametag account check {found.account.ig_account_id}`."
+    if known.error:
+        mend = f"{known.remedy} Then run {check}" if known.problem else f"Run {check}"
+        yield Finding(part, Level.WRONG, known.error, mend)
+    if known.warning:
+        mend = f"Add the field to the app's webhooks at Meta if you need it, then run {check}"
+        yield Finding(part, Level.WARNING, known.warning, mend)
 
 
 def _owner_requests(viewer: Viewer) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import FrameType
 
 from app import audit, clock, queue, redis_client
-from app.accounts import health, tokens
+from app.accounts import health, subscriptions, tokens
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
@@ -133,7 +133,7 @@ DUTIES: dict[Callable[[], None], float] = {
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
     plan.refresh_expiring: HOUR_SECONDS,
-    health.mend_all: DAY_SECONDS,
+    subscriptions.check_all: DAY_SECONDS,
     health.prove_all: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
     search.tidy: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then

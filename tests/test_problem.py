@@ -1,5 +1,7 @@
 """Problem documents."""
 
+import pytest
+
 from app import problem
 
 
@@ -7,9 +9,16 @@ def test_a_document_says_what_happened_and_may_say_more() -> None:
     document = problem.document(409, "Already running: job abc.", jobId="abc")
     assert document == {
         "type": "about:blank",
-        "title": "Not now",
+        "title": "Conflict",
         "status": 409,
         "detail": "Already running: job abc.",
         "jobId": "abc",
     }
-    assert problem.document(418, "Tea.")["title"] == "Problem"
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [(400, "Bad Request"), (404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")],
+)
+def test_a_title_is_the_phrase_of_the_http_status(status: int, title: str) -> None:
+    assert problem.document(status, "Why.")["title"] == title

@@ -4,14 +4,16 @@ their state (calls/breaker), the life of their token (tokens) and the time of th
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select, update
 
 from app import audit, clock, queue, text
-from app.accounts import health, listing, owner
+from app.accounts import listing, owner, subscriptions
 from app.accounts.listing import ListedAccount
-from app.calls import gate
+from app.accounts.subscriptions import Subscription
+from app.calls import consent
 from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
@@ -25,7 +27,24 @@ from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
 TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
-_TOKENS_FAULT = (Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE)
+_TOKENS_FAULT = (
+    *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
+    Reason.BAD_ANSWER,  # Meta did answer
+)
+OUTDATED = dict.fromkeys(
+    (
+        *("token_tried_at", "token_problem", "subscription_checked_at", "subscription_problem"),
+        *("missing_subscriptions", "refused_subscriptions"),
+    )
+)  # what was found with an earlier token
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found: `problem` is why messages do not arrive, `warning` what else is missing; None where well."""
+
+    problem: str | None = None
+    warning: str | None = None
 
 
 def add(
@@ -50,10 +69,11 @@ def add(
     viewer.require(Role.ADMIN)
     own = [number for number in (*own_ids, page_id) if number]
     _require_valid(ig_account_id, own, token, login, check=check)
-    me = _whose(ig_account_id, Login(login), token) if check else None
+    found = _reached(ig_account_id, Login(login), token) if check else None
+    me = found.me if found else None
     known = _known(me) | _said(username=text.clean_name(username), ig_page_id=page_id)
     known |= _said(location_id=text.clean_name(location_id))
-    fresh = {"token": Secret.hide(token), "token_expires_at": None, "permissions": None}
+    fresh = _fresh(found) if found else _token(token)
     named = ig_account_id or (me.ig_account_id if me else "")
     account_id = _keep(viewer, named, Login(login), fresh, known, own)
     return _begin(viewer, account_id, named, subscribe=check, history=check and history)
@@ -62,26 +82,38 @@ def add(
 def consented(viewer: Viewer, login: Login, found: Consented) -> ListedAccount:
     """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
     viewer.require(Role.ADMIN)
-    token = found.token
-    granted = None if token.permissions is None else list(token.permissions)
-    fresh = {"token": Secret.hide(token.value), "token_expires_at": token.expires_at, "permissions": granted}
-    account_id = _keep(viewer, found.me.ig_account_id, login, fresh, _known(found.me), ())
+    account_id = _keep(viewer, found.me.ig_account_id, login, _fresh(found), _known(found.me), ())
     return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
-def check(viewer: Viewer, ig_account_id: str) -> str | None:
+def check(viewer: Viewer, ig_account_id: str) -> Checked:
     """Ask Meta whether the account's token works and its webhooks are subscribed, and subscribe what is missing.
 
-    Returns None when all is well, else what is wrong. Raises NotFound.
+    Raises NotFound.
     """
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
         owner.prove(account.id)
     except CallFailed as failure:
-        return failure.sentence
-    missing = health.mend(account.id)
-    return f"Meta does not deliver {', '.join(missing)}; see to the app's webhooks" if missing else None
+        return Checked(f"{failure.sentence}.")
+    return _checked(subscriptions.check(account.id))
+
+
+def subscription_of(account: ListedAccount) -> Checked:
+    """Return what is wrong with the webhook subscription of an account that was just connected; asks nobody."""
+    if account.subscription_checked_at is None:
+        return Checked(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
+    return _checked(subscriptions.of(account))
+
+
+def _checked(found: Subscription) -> Checked:
+    if found.unknown:
+        says = f"Can't tell whether webhooks are subscribed: {found.unknown}. Check the account again in a minute."
+        return Checked(says)
+    remedy = found.remedy if found.problem else "Check the webhook fields of the app in Meta's App Dashboard."
+    problem = f"{found.error}. {remedy}" if found.error else None
+    return Checked(problem, f"{found.warning}." if found.warning else None)
 
 
 def remove(viewer: Viewer, ig_account_id: str) -> None:
@@ -113,20 +145,33 @@ def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, lo
     if not TOKEN.fullmatch(token):
         wrong["token"] = "The token should be one word without spaces."  # noqa: S105 - a sentence
     if login not in set(Login):
-        wrong["login"] = "The login should be instagram or facebook."
+        wrong["login"] = "The login must be instagram, facebook or unified."
     if wrong:
         raise Invalid(wrong)
 
 
-def _whose(ig_account_id: str | None, login: Login, token: str) -> Me:
+def _reached(ig_account_id: str | None, login: Login, token: str) -> Consented:
     try:
-        answer = gate.try_token(login, token)
+        found = consent.reached(login, token, ig_account_id=ig_account_id)
     except CallFailed as failure:
         raise Invalid({"token": sentence(failure)}) from failure
-    if ig_account_id is not None and answer.ig_account_id != ig_account_id:
-        other = f"The token belongs to account {answer.ig_account_id}, not to {ig_account_id}."
-        raise Invalid({"token": other})
-    return answer
+    wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
+    names = ", ".join(each.me.ig_account_id for each in found)
+    if not wanted:
+        raise Invalid({"token": f"The token belongs to account {names}, not to {ig_account_id}."})
+    if len(wanted) > 1:
+        several = f"The token reaches {len(wanted)} accounts: {names}. Enter the professional account ID of one."
+        raise Invalid({"ig_account_id": several})
+    return wanted[0]
+
+
+def _fresh(found: Consented) -> dict[str, Any]:
+    granted = None if found.token.permissions is None else list(found.token.permissions)
+    return _token(found.token.value) | {"token_expires_at": found.token.expires_at, "permissions": granted}
+
+
+def _token(value: str) -> dict[str, Any]:
+    return {"token": Secret.hide(value), "token_expires_at": None, "permissions": None}
 
 
 def _known(me: Me | None) -> dict[str, Any]:
@@ -153,8 +198,7 @@ def _keep(
         named = {*account.own_ids, *own, known.get("ig_app_scoped_id"), known.get("ig_page_id")}
         account.own_ids = sorted(number for number in named - {ig_account_id} if number)
         connected = {"login": login, "state": AccountState.CONNECTED, "state_reason": None, "token_at": clock.now()}
-        tried = {"token_tried_at": None, "token_problem": None}
-        for column, value in (known | fresh | connected | tried).items():
+        for column, value in (known | fresh | connected | OUTDATED).items():
             setattr(account, column, value)
         tx.session.flush()
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
@@ -188,7 +232,7 @@ def _withdraw(tx: Tx, account_id: int) -> None:
 
 def _begin(viewer: Viewer, account_id: int, ig_account_id: str, *, subscribe: bool, history: bool) -> ListedAccount:
     if subscribe:
-        health.mend(account_id)  # a new token subscribes anew; failing is silent otherwise (instagram-platform.md 3)
+        subscriptions.check(account_id)  # a new token needs a new subscription; failing is silent otherwise
     if history:
         queue.enqueue_once(queue.SYNC, account_id)
     return listing.by_ig_id(viewer, ig_account_id)

@@ -22,6 +22,10 @@ _COLUMNS = (
     Account.connected_at,
     Account.last_webhook_at,
     Account.token_expires_at,
+    Account.subscription_checked_at,
+    Account.missing_subscriptions,
+    Account.refused_subscriptions,
+    Account.subscription_problem,
 )
 
 
@@ -29,7 +33,8 @@ _COLUMNS = (
 class ListedAccount:
     """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
 
-    `token_expires_at` is None for a token that does not expire, and while it is not known.
+    `token_expires_at` is None for a token that does not expire, and while it is not known. The webhook subscription is
+    as it was found at `subscription_checked_at`, None while that was never asked (accounts/subscriptions.py).
     """
 
     id: int
@@ -42,6 +47,10 @@ class ListedAccount:
     connected_at: datetime
     last_webhook_at: datetime | None
     token_expires_at: datetime | None
+    subscription_checked_at: datetime | None
+    missing_subscriptions: list[str] | None
+    refused_subscriptions: dict[str, str] | None
+    subscription_problem: str | None
 
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:

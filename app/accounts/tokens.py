@@ -57,11 +57,12 @@ def life(row: Any) -> Life:
         return Life(f"Works for {days} more; reconnect the account", reconnect=True, well=False)
     if row.token_problem:
         return Life(f"Works{days and f' for {days} more'}, but was not refreshed: {row.token_problem}", well=False)
-    if days:
-        return Life(f"Works for {days} more, and is refreshed every week")
-    if row.login is Login.FACEBOOK:
-        return Life("Works, and does not expire")
-    return Life("Works; its end is told by the first refresh")
+    if row.login is Login.INSTAGRAM:
+        refreshed = f"Works for {days} more, and is refreshed every week"
+        return Life(refreshed if days else "Works; its end is told by the first refresh")
+    return Life(
+        f"Works for {days} more; reconnect the account before it ends" if days else "Works, and does not expire"
+    )
 
 
 def refresh_due() -> None:

@@ -1,20 +1,22 @@
-"""Connected accounts, for programs: never a token."""
+"""Connected accounts, never with an access token."""
 
 from typing import Any
 
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing
 from app.api import door
-from app.api.answers import Accounts
-from app.api.words import time
+from app.api.answers import AccountList
+from app.clock import rfc3339
+
+ACCOUNTS = Tag(name="Accounts", description="Connected Instagram professional accounts.")
 
 
 def connect(api: APIBlueprint) -> None:
-    """Add the address of accounts."""
+    """Add the routes of accounts."""
 
-    @api.get("/api/accounts", summary="Connected accounts", responses={200: Accounts})
-    def accounts() -> dict[str, Any]:
+    @api.get("/api/accounts", tags=[ACCOUNTS], summary="List accounts", responses={200: AccountList})
+    def list_accounts() -> dict[str, Any]:
         return {
             "data": [
                 {
@@ -24,8 +26,8 @@ def connect(api: APIBlueprint) -> None:
                     "locationId": each.location_id,
                     "state": each.state.value,
                     "stateReason": each.state_reason,
-                    "connectedAt": time(each.connected_at),
-                    "lastWebhookAt": time(each.last_webhook_at),
+                    "connectedAt": rfc3339(each.connected_at),
+                    "lastWebhookAt": rfc3339(each.last_webhook_at),
                 }
                 for each in listing.accounts(door.viewer())
             ]

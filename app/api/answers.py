@@ -1,206 +1,321 @@
-"""What programs get, as product.md 7 names it, and how every problem looks."""
+"""What the API returns, and how it reports a problem; the API document describes every field from here."""
 
+from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import problem
+from app.api.fields import (
+    AccountState,
+    AttachmentKind,
+    Direction,
+    IdentityState,
+    JobItemReason,
+    JobItemState,
+    JobKind,
+    JobState,
+    Login,
+    LookupReason,
+    LookupSource,
+    MessageKind,
+    ReferralKind,
+    ReplyKind,
+    Time,
+    said,
+    untitled,
+)
+
+ACCOUNT_ID = "The professional account ID."
+CONTACT_ID = "The contact's ID at Instagram, valid for this account only."
+USERNAME = "The contact's username without @, null while unknown."
+NAME = "The contact's display name at Instagram, null while unknown or not set."
+DISPLAY_NAME = "The name to show: @username, else the name, else `@user_` and the last six digits of the contact's ID."
+NEXT_CURSOR = "Pass it as `cursor` to get the next page; null on the last page."
+JOB_ID = "The job's ID."
+NEXT_LOOKUP_AT = "When the next automatic lookup is due, null when none is planned."
+
+AN_ACCOUNT, A_CONTACT, A_JOB = "17841400000000101", "1520000000000011", "3f9c1a7be204"
+A_MID = "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlE"
 
 
-class Conversation(BaseModel):
-    """One conversation, and who writes in it."""
+class Returned(BaseModel):
+    """Base of everything that is returned."""
 
-    id: str
-    accountId: str
-    participantPlatformId: str
-    participantUsername: str | None
-    participantName: str | None
-    participantProfilePic: str | None
-    displayName: str
-    identityState: str
-    lastMessageAt: str
-    lastMessagePreview: str | None
-    unreadCount: int
-    status: str
+    model_config = ConfigDict(json_schema_extra=untitled)
 
 
-class Conversations(BaseModel):
-    """A page of conversations."""
+class Conversation(Returned):
+    """A conversation between an account and a contact."""
 
-    data: list[Conversation]
-    nextCursor: str | None
-
-
-class Queued(BaseModel):
-    """A job that waits for its turn; the duration is in seconds, None when it cannot be said."""
-
-    jobId: str
-    status: str
-    estimatedDuration: int | None
-    total: int
-
-
-class Message(BaseModel):
-    """One message of a conversation; what was taken back has no text."""
-
-    id: str
-    mid: str
-    senderId: str
-    direction: str
-    kind: str
-    text: str | None
-    attachments: list[dict[str, Any]]
-    sentAt: str
-    editedAt: str | None
+    id: str = said("The conversation's ID.", "42")
+    accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
+    participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
+    participantUsername: str | None = said(USERNAME, "lea.moreau")
+    participantName: str | None = said(NAME, "Léa Moreau")
+    participantProfilePic: str | None = said(
+        "Path of the contact's picture on this server, opened with the same API token; null while there is none.",
+        f"/api/avatars/{AN_ACCOUNT}/{A_CONTACT}?v=5f2c",
+    )
+    displayName: str = said(DISPLAY_NAME, "@lea.moreau")
+    identityState: IdentityState = said("State of the contact's identity.", "known")
+    lastMessageAt: Time = said("When the newest message was sent.")
+    lastMessagePreview: str | None = said(
+        "The beginning of the newest message's text, null when it has no text.", "Bonjour !"
+    )
+    unreadCount: int = said("Messages of the contact that the team has not read.", 1, ge=0)
+    status: str = said("Status of the conversation.", "open")
 
 
-class Messages(BaseModel):
+class ConversationPage(Returned):
+    """A page of conversations, newest first."""
+
+    data: list[Conversation] = said("The conversations of this page.")
+    nextCursor: str | None = said(NEXT_CURSOR)
+
+
+class AttachmentElement(Returned):
+    """A card of a template."""
+
+    title: str | None = said("The card's title.", "Linen shirt")
+    subtitle: str | None = said("The card's second line.", "39 €")
+    url: str | None = said("Where the card leads; null without a safe http(s) URL.", "https://shop.example/linen")
+
+
+class Attachment(Returned):
+    """An attachment of a message. Meta's media URLs expire within days."""
+
+    kind: AttachmentKind = said("What the attachment is.", "image")
+    url: str | None = said(
+        "The media at Meta, or the shared page; null without a safe http(s) URL.",
+        "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000014",
+    )
+    title: str | None = said("The title of a shared post, reel or template.", "Linen week")
+    subtitle: str | None = said("The second line of a template.", "Until Sunday")
+    elements: list[AttachmentElement] = said("The cards of a template; empty for any other attachment.")
+
+
+class Reaction(Returned):
+    """A current reaction to a message. A reaction that was taken back is not listed."""
+
+    emoji: str = said("The reaction.", "❤️")
+    senderId: str = said("The ID of the contact or account that reacted.", A_CONTACT)
+    fromAccount: bool = said("Whether the account reacted, not the contact.", False)
+    at: Time = said("When the reaction was sent.")
+
+
+class ReplyTo(Returned):
+    """What a message answers."""
+
+    kind: ReplyKind = said("A message or a story.", "message")
+    mid: str | None = said("The `mid` of the answered message; null for a story.", A_MID)
+    storyId: str | None = said("The story's ID at Instagram; null for a message.", "18050000000001002")
+    url: str | None = said(
+        "The story's media at Meta, which ends with the story; null without a safe http(s) URL.",
+        "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000013",
+    )
+
+
+class Referral(Returned):
+    """What led the contact to the account: an ad, a product or an ig.me link."""
+
+    kind: ReferralKind = said("An ad, a product or a link.", "ad")
+    ref: str | None = said("The `ref` parameter of the ad or link.", "summer-flyer")
+    source: str | None = said("Meta's source: `ADS`, or the URL of the link.", "ADS")
+    adId: str | None = said("The ad's ID.", "120200000000000404")
+    adTitle: str | None = said("The ad's title.", "Linen week")
+    photoUrl: str | None = said(
+        "The ad's picture at Meta; null without a safe http(s) URL.",
+        "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000014",
+    )
+    videoUrl: str | None = said(
+        "The ad's video at Meta; null without a safe http(s) URL.",
+        "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000015",
+    )
+    productId: str | None = said("The product's ID in the shop.", "5200000000000505")
+
+
+class Message(Returned):
+    """A message of a conversation. An unsent message has no text, attachments, reactions or references."""
+
+    id: str = said("The message's ID in Nametag.", "1017")
+    mid: str = said("The message's ID at Meta.", A_MID)
+    senderId: str = said("The ID of the contact or account that sent it.", A_CONTACT)
+    direction: Direction = said("Who sent it.", "incoming")
+    kind: MessageKind = said("What the message is.", "text")
+    text: str | None = said("The text, null when there is none or the message was unsent.", "Bonjour !")
+    attachments: list[Attachment] = said("The attachments, empty when there are none.")
+    reactions: list[Reaction] = said("The current reactions, oldest first.")
+    replyTo: ReplyTo | None = said("The message or story that this message answers.")
+    referral: Referral | None = said("What led the contact to the account with this message.")
+    sentAt: Time = said("When the message was sent.")
+    editedAt: Time | None = said("When the message was last edited, null when it never was.")
+    seenAt: Time | None = said(
+        "When the contact saw this outgoing message or a later one; null while not seen and for incoming messages."
+    )
+
+
+class MessagePage(Returned):
     """A page of messages, newest first."""
 
-    data: list[Message]
-    nextCursor: str | None
+    data: list[Message] = said("The messages of this page.")
+    nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class Job(BaseModel):
-    """A job and how far it is; secondsLeft is None when it is over or cannot be said."""
+class JobStarted(Returned):
+    """A job that was started. Follow it at `/api/jobs/{id}`, the `Location` header."""
 
-    id: str
-    kind: str
-    accountId: str
-    state: str
-    reason: str | None
-    startedBy: str
-    createdAt: str
-    finishedAt: str | None
-    resumeAt: str | None
-    total: int
-    done: int
-    resolved: int
-    alreadyFresh: int
-    failed: int
-    skipped: int
-    calls: int
-    cacheHits: int
-    secondsLeft: int | None
+    jobId: str = said(JOB_ID, A_JOB)
+    status: str = said("Always `queued`.", "queued")
+    estimatedDuration: int | None = said(
+        "Estimated seconds until the job is done, pauses for the API call budget included; null without an estimate.",
+        41,
+    )
+    total: int = said("Contacts in the job.", 3, ge=0)
 
 
-class Jobs(BaseModel):
-    """Jobs at work and those of the last seven days."""
+class Job(Returned):
+    """A job and its progress."""
 
-    data: list[Job]
-
-
-class Unnamed(BaseModel):
-    """Somebody whom a job could not name."""
-
-    participantPlatformId: str
-    reason: str
-
-
-class Result(BaseModel):
-    """What a job that was waited for brought."""
-
-    jobId: str
-    refreshed: int
-    failed: int
-    total: int
-    errors: list[Unnamed]
-
-
-class Item(BaseModel):
-    """One person of a job."""
-
-    participantPlatformId: str
-    state: str
-    reason: str | None
-    code: str | None
-    tries: int
-    calls: int
-    settledAt: str | None
-    nextTryAt: str | None
+    id: str = said(JOB_ID, A_JOB)
+    kind: JobKind = said("What the job does.", "backfill")
+    accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
+    state: JobState = said("State of the job.", "running")
+    reason: str | None = said("Why the job is waiting, in a sentence for people; null otherwise.")
+    startedBy: str = said("The user, API token or schedule that started the job.", "crm")
+    createdAt: Time = said("When the job was started.")
+    finishedAt: Time | None = said("When the job ended, null before.")
+    resumeAt: Time | None = said("When a waiting job resumes automatically.")
+    total: int = said("Contacts in the job.", 3, ge=0)
+    done: int = said("Contacts the job is done with: resolved, already fresh, failed and skipped.", 2, ge=0)
+    resolved: int = said("Contacts whose lookup succeeded.", 1, ge=0)
+    alreadyFresh: int = said("Contacts that needed no lookup.", 1, ge=0)
+    failed: int = said("Contacts not resolved.", 0, ge=0)
+    skipped: int = said("Contacts left out because a lookup cannot help now.", 0, ge=0)
+    calls: int = said("API calls used.", 1, ge=0)
+    cacheHits: int = said("Contacts found in the cache.", 0, ge=0)
+    secondsLeft: int | None = said("Estimated seconds left; null when the job has ended or without an estimate.", 20)
 
 
-class Items(BaseModel):
-    """A page of a job's people, in the order of its plan."""
+class JobList(Returned):
+    """Active jobs first, then jobs of the last 7 days."""
 
-    data: list[Item]
-    nextCursor: str | None
-
-
-class Identity(BaseModel):
-    """What is known of one person, and why something is missing."""
-
-    id: str
-    accountId: str
-    participantPlatformId: str
-    displayName: str
-    username: str | None
-    name: str | None
-    identityState: str
-    source: str | None
-    lastSuccessAt: str | None
-    lastFailureAt: str | None
-    failureCount: int
-    reason: str | None
-    explanation: str | None
-    nextTryAt: str | None
+    data: list[Job] = said("The jobs.")
 
 
-class Identities(BaseModel):
-    """A page of identities."""
+class UnresolvedContact(Returned):
+    """A contact that a job did not resolve."""
 
-    data: list[Identity]
-    nextCursor: str | None
-
-
-class Asked(BaseModel):
-    """The person is next in line."""
-
-    status: str
+    participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
+    reason: str = said("What happened, in a sentence for people.", "Instagram did not answer in time")
 
 
-class Account(BaseModel):
+class JobResult(Returned):
+    """The result of a job that ended within the time of the `Prefer: wait` header."""
+
+    jobId: str = said(JOB_ID, A_JOB)
+    refreshed: int = said("Contacts resolved or already fresh.", 2, ge=0)
+    failed: int = said("Contacts not resolved.", 1, ge=0)
+    total: int = said("Contacts in the job.", 3, ge=0)
+    errors: list[UnresolvedContact] = said("The first 50 contacts that were not resolved.")
+
+
+class JobItem(Returned):
+    """A contact in a job."""
+
+    participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
+    state: JobItemState = said("State of the contact in this job.", "resolved")
+    reason: JobItemReason | None = said("Why the contact is not resolved, null when resolved or not tried yet.")
+    code: str | None = said("Meta's error code, or a word for an error without a code.", "9010")
+    tries: int = said("Lookups made.", 1, ge=0)
+    calls: int = said("API calls used.", 1, ge=0)
+    settledAt: Time | None = said("When the job was done with the contact, null before.")
+    nextTryAt: Time | None = said(NEXT_LOOKUP_AT)
+
+
+class JobItemPage(Returned):
+    """A page of the contacts in a job, in the order of their lookups."""
+
+    data: list[JobItem] = said("The contacts of this page.")
+    nextCursor: str | None = said(NEXT_CURSOR)
+
+
+class Identity(Returned):
+    """What Nametag stores about a contact, and why something is missing."""
+
+    id: str = said("The identity's ID.", "7")
+    accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
+    participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
+    displayName: str = said(DISPLAY_NAME, "@lea.moreau")
+    username: str | None = said(USERNAME, "lea.moreau")
+    name: str | None = said(NAME, "Léa Moreau")
+    identityState: IdentityState = said("State of the identity.", "known")
+    source: LookupSource | None = said("Where the username, else the name, came from; null while unknown.")
+    lastSuccessAt: Time | None = said("When a lookup last succeeded, null when none did.")
+    lastFailureAt: Time | None = said("When a lookup last failed, null when none did.")
+    failureCount: int = said("Failed lookups in a row.", 0, ge=0)
+    reason: LookupReason | None = said("Why the identity is unknown, or why its last lookup failed.")
+    explanation: str | None = said("The reason in a sentence for people.")
+    nextTryAt: Time | None = said(NEXT_LOOKUP_AT)
+
+
+class IdentityPage(Returned):
+    """A page of identities, newest first."""
+
+    data: list[Identity] = said("The identities of this page.")
+    nextCursor: str | None = said(NEXT_CURSOR)
+
+
+class IdentityRefresh(Returned):
+    """A lookup that was queued."""
+
+    status: str = said("Always `queued`.", "queued")
+
+
+class Account(Returned):
     """A connected account."""
 
-    accountId: str
-    username: str | None
-    login: str
-    locationId: str | None
-    state: str
-    stateReason: str | None
-    connectedAt: str | None
-    lastWebhookAt: str | None
+    accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
+    username: str | None = said("The account's username without @, null while unknown.", "maison.lune")
+    login: Login = said("The Meta login that connected the account.", "instagram")
+    locationId: str | None = said("The location that the account belongs to.", "paris-1")
+    state: AccountState = said("State of the account.", "connected")
+    stateReason: str | None = said("What must be done, in a sentence for people; null while connected.")
+    connectedAt: Time | None = said("When the account was connected.")
+    lastWebhookAt: Time | None = said("When Meta last delivered a webhook event, null when it never did.")
 
 
-class Accounts(BaseModel):
-    """The connected accounts that the token may see."""
+class AccountList(Returned):
+    """The connected accounts that the API token may see."""
 
-    data: list[Account]
+    data: list[Account] = said("The accounts, by username.")
 
 
-class WrongField(BaseModel):
+class FieldError(Returned):
     """A wrong field."""
 
-    field: str
-    detail: str
+    field: str = said("The field's name.", "limit")
+    detail: str = said("What the field must be.", "Input should be less than or equal to 100")
 
 
-class Problem(BaseModel):
-    """What went wrong (RFC 9457); jobId is that of the job that runs already."""
+class Problem(Returned):
+    """A problem document (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[WrongField] | None = None
-    jobId: str | None = None
+    type: str = said("Always `about:blank`: the status says it all.", "about:blank")
+    title: str = said("The phrase of the HTTP status.", "Conflict")
+    status: int = said("The HTTP status.", 409)
+    detail: str = said("What happened, in a sentence for people.", f"Already running: job {A_JOB}.")
+    errors: list[FieldError] = Field(default_factory=list, description="The wrong fields; present with status 422.")
+    jobId: str = Field(default_factory=str, description="The running job; present with status 409 on starting a job.")
 
 
 STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503)
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}}
 PROBLEMS: dict[Any, Any] = {
     status: {
-        "description": problem.TITLES[status],
-        "content": {problem.CONTENT_TYPE: {"schema": Problem.model_json_schema()}},
+        "description": problem.title(status),
+        "content": {problem.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
+    | ({"headers": _RETRY_AFTER} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {})
     for status in STATUSES
 }

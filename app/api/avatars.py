@@ -1,27 +1,38 @@
-"""People's pictures, for programs: from our own address, since Meta's expire within days."""
+"""Contacts' pictures, served by Nametag: Meta's URLs expire within days."""
 
 from typing import Any
 
-from flask import Response
-from flask_openapi3 import APIBlueprint
+from flask import Response, request
+from flask_openapi3 import APIBlueprint, Tag
 
 from app.api import door
 from app.api.schemas import PictureAsked, PictureOf
 from app.identities import avatars
 
 KEPT = "private, max-age=604800, immutable"  # the version in the address changes with the picture
+AVATARS = Tag(name="Avatars", description="Contacts' pictures.")
+TYPES = ("image/webp", "application/octet-stream")  # generators of clients know bytes by the second name
 _PICTURE: Any = {
-    200: {"description": "The picture", "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "description": "The picture, in WebP",
+        "content": {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in TYPES},
+    }
 }
 
 
 def connect(api: APIBlueprint) -> None:
-    """Add the address of pictures."""
+    """Add the route of pictures."""
 
-    @api.get("/api/avatars/<accountId>/<participantId>", summary="Somebody's picture", responses=_PICTURE)
-    def picture(path: PictureOf, query: PictureAsked) -> Response:  # noqa: ARG001 - the version keeps caches right
+    @api.get(
+        "/api/avatars/<accountId>/<participantId>",
+        tags=[AVATARS],
+        summary="Get the picture of a contact",
+        responses=_PICTURE,
+    )
+    def get_avatar(path: PictureOf, query: PictureAsked) -> Response:  # noqa: ARG001 - the version keeps caches right
         found = avatars.of(door.viewer(), path.accountId, path.participantId)
-        return Response(found.content, content_type="image/webp", headers={"Cache-Control": KEPT})
+        type_ = request.accept_mimetypes.best_match(TYPES, TYPES[0])
+        return Response(found.content, content_type=type_, headers={"Cache-Control": KEPT, "Vary": "Accept"})
 
 
 def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:

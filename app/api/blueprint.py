@@ -9,7 +9,13 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
 from app.api import accounts, answers, avatars, conversations, door, identities, jobs
 
-SECURITY: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
+SECURITY: dict[str, Any] = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API token: `nametag token create NAME --scopes read,jobs`.",
+    }
+}
 # Swagger UI styles itself in the page; everything comes from here all the same.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
@@ -19,8 +25,14 @@ POLICY = (
 
 def new_app(name: str, **options: Any) -> OpenAPI:
     """Return an empty app that can carry the API."""
-    info = Info(title="Nametag", version=version("nametag"), description="Who writes to your Instagram accounts.")
-    return OpenAPI(name, info=info, security_schemes=SECURITY, doc_ui=False, **options)
+    info = Info(
+        title="Nametag",
+        version=version("nametag"),
+        description="Conversations of Instagram accounts with the names of their contacts, and jobs that look them up.",
+    )
+    return OpenAPI(
+        name, info=info, security_schemes=SECURITY, doc_ui=False, validation_error_model=answers.Problem, **options
+    )
 
 
 def connect(app: OpenAPI) -> APIBlueprint:
@@ -32,13 +44,25 @@ def connect(app: OpenAPI) -> APIBlueprint:
 
 @cache  # most of what making an app takes; nothing in it depends on the app
 def _api() -> APIBlueprint:
-    api = APIBlueprint("api", __name__, abp_security=[{"token": []}], abp_responses=answers.PROBLEMS)
+    api = APIBlueprint(
+        "api",
+        __name__,
+        abp_security=[{"token": []}],
+        abp_responses=answers.PROBLEMS,
+        operation_id_callback=_operation_id,
+    )
     door.connect(api)
     for part in (conversations, jobs, identities, accounts, avatars):
         part.connect(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)
     return api
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 - as the library calls it
+    """Return the ID of an operation: the name of its function, `list_jobs`, becomes `listJobs`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _document() -> dict[str, Any]:

@@ -1,23 +1,33 @@
-"""Conversations and messages, for programs."""
+"""Conversations and their messages."""
 
 from typing import Any
 
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing
 from app.api import avatars, cursors, door
-from app.api.answers import Conversation, Conversations, Messages
+from app.api.answers import Conversation, ConversationPage, MessagePage
 from app.api.schemas import ById, ConversationsAsked, Paged
-from app.api.words import number, time
+from app.api.words import number
+from app.clock import rfc3339
 from app.inbox import feed
 from app.inbox.feed import Entry, Said, Wanted
+from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
+
+CONVERSATIONS = Tag(name="Conversations", description="Conversations and the contacts who write in them.")
+MESSAGES = Tag(name="Messages", description="Messages of a conversation.")
 
 
 def connect(api: APIBlueprint) -> None:
-    """Add the addresses below /messaging."""
+    """Add the routes of conversations and messages."""
 
-    @api.get("/messaging/conversations", summary="List conversations", responses={200: Conversations})
-    def conversations(query: ConversationsAsked) -> dict[str, Any]:
+    @api.get(
+        "/messaging/conversations",
+        tags=[CONVERSATIONS],
+        summary="List conversations",
+        responses={200: ConversationPage},
+    )
+    def list_conversations(query: ConversationsAsked) -> dict[str, Any]:
         viewer = door.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
         want = Wanted(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
@@ -25,12 +35,22 @@ def connect(api: APIBlueprint) -> None:
         found, last = feed.conversations(viewer, want, limit=query.limit, after=after)
         return {"data": [_entry(each) for each in found], "nextCursor": cursors.seal(last, "conversations", want)}
 
-    @api.get("/messaging/conversations/<id>", summary="One conversation", responses={200: Conversation})
-    def conversation(path: ById) -> dict[str, Any]:
+    @api.get(
+        "/messaging/conversations/<id>",
+        tags=[CONVERSATIONS],
+        summary="Get a conversation",
+        responses={200: Conversation},
+    )
+    def get_conversation(path: ById) -> dict[str, Any]:
         return _entry(feed.conversation(door.viewer(), number(path.id, "conversation")))
 
-    @api.get("/messaging/conversations/<id>/messages", summary="Its messages, newest first", responses={200: Messages})
-    def messages(path: ById, query: Paged) -> dict[str, Any]:
+    @api.get(
+        "/messaging/conversations/<id>/messages",
+        tags=[MESSAGES],
+        summary="List the messages of a conversation",
+        responses={200: MessagePage},
+    )
+    def list_messages(path: ById, query: Paged) -> dict[str, Any]:
         conversation_id = number(path.id, "conversation")
         after = cursors.place(query.cursor, "messages", conversation_id)
         found, last = feed.messages(door.viewer(), conversation_id, limit=query.limit, after=after)
@@ -48,7 +68,7 @@ def _entry(one: Entry) -> dict[str, Any]:
         "participantProfilePic": avatars.address(one.ig_account_id, one.ig_participant_id, one.picture_version),
         "displayName": one.display_name,
         "identityState": one.state.value,
-        "lastMessageAt": time(one.last_message_at),
+        "lastMessageAt": rfc3339(one.last_message_at),
         "lastMessagePreview": one.preview,
         "unreadCount": one.unread_count,
         "status": one.status,
@@ -61,9 +81,51 @@ def _said(one: Said) -> dict[str, Any]:
         "mid": one.mid,
         "senderId": one.ig_sender_id,
         "direction": "outgoing" if one.outgoing else "incoming",
-        "kind": one.kind,
+        "kind": one.kind.value,
         "text": one.text,
-        "attachments": list(one.attachments),
-        "sentAt": time(one.sent_at),
-        "editedAt": time(one.edited_at),
+        "attachments": [_attachment(each) for each in one.attachments],
+        "reactions": [_reaction(each) for each in one.reactions],
+        "replyTo": _reply_to(one.reply_to),
+        "referral": _referral(one.referral),
+        "sentAt": rfc3339(one.sent_at),
+        "editedAt": rfc3339(one.edited_at),
+        "seenAt": rfc3339(one.seen_at),
+    }
+
+
+def _attachment(one: Attachment) -> dict[str, Any]:
+    return {
+        "kind": one.kind.value,
+        "url": one.url,
+        "title": one.title,
+        "subtitle": one.subtitle,
+        "elements": [{"title": each.title, "subtitle": each.subtitle, "url": each.url} for each in one.elements],
+    }
+
+
+def _reaction(one: Reaction) -> dict[str, Any]:
+    return {
+        "emoji": one.emoji,
+        "senderId": one.ig_sender_id,
+        "fromAccount": one.from_account,
+        "at": rfc3339(one.at),
+    }
+
+
+def _reply_to(one: ReplyTo | None) -> dict[str, Any] | None:
+    return {"kind": one.kind.value, "mid": one.mid, "storyId": one.story_id, "url": one.url} if one else None
+
+
+def _referral(one: Referral | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "kind": one.kind.value,
+        "ref": one.ref,
+        "source": one.source,
+        "adId": one.ad_id,
+        "adTitle": one.ad_title,
+        "photoUrl": one.photo_url,
+        "videoUrl": one.video_url,
+        "productId": one.product_id,
     }

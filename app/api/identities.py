@@ -1,31 +1,33 @@
-"""Identities, for programs: who is known, who is not and why; look one up again; take all of them along."""
+"""Identities: list them with the reason of what is missing, refresh one, export all."""
 
 from typing import Any
 
 from flask import Response, stream_with_context
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing as accounts
 from app.api import cursors, door
-from app.api.answers import Asked, Identities, Identity
+from app.api.answers import Identity, IdentityPage, IdentityRefresh
 from app.api.schemas import ById, ExportAsked, IdentitiesAsked
-from app.api.words import number, time
+from app.api.words import number
+from app.clock import rfc3339
 from app.identities import asking, export, listing
 from app.identities.listing import ListedIdentity
 
+IDENTITIES = Tag(name="Identities", description="What Nametag stores about contacts.")
 _FILES: Any = {
     200: {
-        "description": "The file",
+        "description": "The identities as a file",
         "content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")},
     }
 }
 
 
 def connect(api: APIBlueprint) -> None:
-    """Add the addresses of identities."""
+    """Add the routes of identities."""
 
-    @api.get("/api/identities", summary="List identities", responses={200: Identities})
-    def identities(query: IdentitiesAsked) -> dict[str, Any]:
+    @api.get("/api/identities", tags=[IDENTITIES], summary="List identities", responses={200: IdentityPage})
+    def list_identities(query: IdentitiesAsked) -> dict[str, Any]:
         viewer = door.viewer()
         account = accounts.by_ig_id(viewer, query.accountId) if query.accountId else None
         of = ("identities", account and account.id, query.state, query.reason, query.q)
@@ -40,19 +42,24 @@ def connect(api: APIBlueprint) -> None:
         found = listing.page(viewer, want)
         return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
-    @api.get("/api/identities/export", summary="Every identity as CSV or JSON lines", responses=_FILES)
-    def exported(query: ExportAsked) -> Response:
+    @api.get("/api/identities/export", tags=[IDENTITIES], summary="Export identities", responses=_FILES)
+    def export_identities(query: ExportAsked) -> Response:
         lines = export.lines(door.viewer(), listing.wanted(), format_=query.format)
         response = Response(stream_with_context(lines), content_type=export.FORMATS[query.format])
         response.headers["Content-Disposition"] = f'attachment; filename="identities.{query.format}"'
         return response
 
-    @api.get("/api/identities/<id>", summary="One identity", responses={200: Identity})
-    def identity(path: ById) -> dict[str, Any]:
+    @api.get("/api/identities/<id>", tags=[IDENTITIES], summary="Get an identity", responses={200: Identity})
+    def get_identity(path: ById) -> dict[str, Any]:
         return _facts(listing.of(door.viewer(), number(path.id, "identity")))
 
-    @api.post("/api/identities/<id>/refresh", summary="Look this person up again", responses={202: Asked})
-    def look_up_again(path: ById) -> tuple[dict[str, Any], int]:
+    @api.post(
+        "/api/identities/<id>/refresh",
+        tags=[IDENTITIES],
+        summary="Refresh an identity",
+        responses={202: IdentityRefresh},
+    )
+    def refresh_identity(path: ById) -> tuple[dict[str, Any], int]:
         asking.refresh(door.viewer(), number(path.id, "identity"))
         return {"status": "queued"}, 202
 
@@ -67,10 +74,10 @@ def _facts(one: ListedIdentity) -> dict[str, Any]:
         "name": one.name,
         "identityState": one.state.value,
         "source": one.source,
-        "lastSuccessAt": time(one.last_success_at),
-        "lastFailureAt": time(one.last_failure_at),
+        "lastSuccessAt": rfc3339(one.last_success_at),
+        "lastFailureAt": rfc3339(one.last_failure_at),
         "failureCount": one.failure_count,
         "reason": one.reason,
         "explanation": one.sentence,
-        "nextTryAt": time(one.next_try_at),
+        "nextTryAt": rfc3339(one.next_try_at),
     }

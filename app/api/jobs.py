@@ -1,91 +1,105 @@
-"""Jobs, for programs: start, watch, cancel and retry them."""
+"""Jobs: start, follow, cancel and retry them."""
 
 import re
 import threading
 from functools import cache
 from typing import Any
 
-from flask import request
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from app import clock, settings
 from app.accounts import listing
 from app.accounts.listing import ListedAccount
 from app.api import cursors, door
-from app.api.answers import Items, Job, Jobs, Queued, Result
-from app.api.schemas import BackfillAsked, ById, ItemsAsked, LocationAsked, RecentAsked
-from app.api.words import time
+from app.api.answers import Job, JobItemPage, JobList, JobResult, JobStarted
+from app.api.schemas import BackfillRequest, ById, ItemsAsked, LocationAsked, RecentAsked, Waiting
 from app.models.run import Kind
 from app.runs import items, plan, progress, unresolved
 from app.runs.items import Item
 from app.runs.progress import Progress
 from app.viewer import Role, Viewer
 
-LONGEST_WAIT = 25  # seconds that a program may wait for a job
+JOBS = Tag(name="Jobs", description="Jobs that look contacts up: start, follow, cancel and retry them.")
+LONGEST_WAIT = 25  # seconds that a request may wait for a job
 LOOK_SECONDS = 0.25
 ERRORS = 50
 _PREFER = re.compile(r"\bwait=([0-9]{1,3})\b", re.ASCII)
 Answer = tuple[dict[str, Any], int, dict[str, str]]
-_STARTED: Any = {200: Result, 202: Queued}
+_STARTED: Any = {200: JobResult, 202: JobStarted}
 
 
 def connect(api: APIBlueprint) -> None:
-    """Add the addresses of jobs."""
+    """Add the routes of jobs."""
     _connect_starts(api)
 
-    @api.get("/api/jobs", summary="Jobs at work and those of the last seven days", responses={200: Jobs})
-    def jobs() -> dict[str, Any]:
+    @api.get("/api/jobs", tags=[JOBS], summary="List jobs", responses={200: JobList})
+    def list_jobs() -> dict[str, Any]:
         viewer = door.viewer()
         found = [*progress.active(viewer), *progress.history(viewer, limit=100)]
         return {"data": [progress.as_dict(each) for each in found]}
 
-    @api.get("/api/jobs/<id>", summary="One job", responses={200: Job})
-    def job(path: ById) -> dict[str, Any]:
+    @api.get("/api/jobs/<id>", tags=[JOBS], summary="Get a job", responses={200: Job})
+    def get_job(path: ById) -> dict[str, Any]:
         return progress.as_dict(progress.of(door.viewer(), path.id))
 
-    @api.get("/api/jobs/<id>/items", summary="The people of a job, and what became of each", responses={200: Items})
-    def job_items(path: ById, query: ItemsAsked) -> dict[str, Any]:
+    @api.get("/api/jobs/<id>/items", tags=[JOBS], summary="List the contacts in a job", responses={200: JobItemPage})
+    def list_job_items(path: ById, query: ItemsAsked) -> dict[str, Any]:
         of = ("items", path.id, query.state)
         after = cursors.row(query.cursor, *of) or 0
         found, last = items.page(door.viewer(), path.id, state=query.state, limit=query.limit, after=after)
         return {"data": [_item(each) for each in found], "nextCursor": cursors.seal(last, *of)}
 
-    @api.post("/api/jobs/<id>/cancel", summary="End a job after its present person", responses={202: Job})
-    def cancel(path: ById) -> tuple[dict[str, Any], int]:
+    @api.post("/api/jobs/<id>/cancel", tags=[JOBS], summary="Cancel a job", responses={202: Job})
+    def cancel_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = door.viewer()
         plan.cancel(viewer, path.id)
         return progress.as_dict(progress.of(viewer, path.id)), 202
 
-    @api.post("/api/jobs/<id>/retry", summary="Try its failed people again", responses={202: Job})
-    def retry(path: ById) -> tuple[dict[str, Any], int]:
+    @api.post("/api/jobs/<id>/retry", tags=[JOBS], summary="Retry a job", responses={202: Job})
+    def retry_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = door.viewer()
         plan.retry(viewer, path.id)
         return progress.as_dict(progress.of(viewer, path.id)), 202
 
 
 def _connect_starts(api: APIBlueprint) -> None:
-    @api.post("/api/workers/backfill-profiles", summary="Find the names of everyone without one", responses=_STARTED)
-    def backfill(body: BackfillAsked) -> Answer:
+    @api.post(
+        "/api/workers/backfill-profiles",
+        tags=[JOBS],
+        summary="Start a backfill",
+        description="Looks up all unknown contacts of an account.",
+        responses=_STARTED,
+    )
+    def start_backfill(body: BackfillRequest, header: Waiting) -> Answer:
         viewer = door.viewer()
         viewer.require(Role.OPS)
         account = listing.by_ig_id(viewer, body.accountId)
-        return _started(viewer, plan.start(viewer, account.id, kind=Kind.BACKFILL, batch_size=body.batchSize))
+        run_id = plan.start(viewer, account.id, kind=Kind.BACKFILL, batch_size=body.batchSize)
+        return _started(viewer, run_id, header.prefer)
 
-    @api.post("/api/social/instagram/inbox/refresh-identities", summary="Look everyone up again", responses=_STARTED)
-    def refresh(query: LocationAsked) -> Answer:
+    @api.post(
+        "/api/social/instagram/inbox/refresh-identities",
+        tags=[JOBS],
+        summary="Start a refresh",
+        description="Looks up every contact of the account's conversations and of the last 30 days.",
+        responses=_STARTED,
+    )
+    def start_refresh(query: LocationAsked, header: Waiting) -> Answer:
         viewer = door.viewer()
         account = _of_location(viewer, query.locationId)
-        return _started(viewer, plan.start(viewer, account.id, kind=Kind.REFRESH))
+        return _started(viewer, plan.start(viewer, account.id, kind=Kind.REFRESH), header.prefer)
 
     @api.post(
         "/api/social/instagram/messages/backfill",
-        summary="Find the names of up to fifty people of the last days",
+        tags=[JOBS],
+        summary="Start a backfill of recent contacts",
+        description="Looks up at most 50 unknown contacts who wrote in the last days.",
         responses=_STARTED,
     )
-    def recent(query: RecentAsked) -> Answer:
+    def start_recent_backfill(query: RecentAsked, header: Waiting) -> Answer:
         viewer = door.viewer()
         account = _of_location(viewer, query.locationId)
-        return _started(viewer, plan.start(viewer, account.id, kind=Kind.BACKFILL, days=query.days))
+        return _started(viewer, plan.start(viewer, account.id, kind=Kind.BACKFILL, days=query.days), header.prefer)
 
 
 def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
@@ -93,8 +107,8 @@ def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
     return listing.by_location(viewer, location_id)
 
 
-def _started(viewer: Viewer, run_id: str) -> Answer:
-    seconds = _wait_seconds()
+def _started(viewer: Viewer, run_id: str, prefer: str) -> Answer:
+    seconds = _wait_seconds(prefer)
     run = progress.of(viewer, run_id)
     if seconds and _seats().acquire(blocking=False):
         try:
@@ -107,8 +121,8 @@ def _started(viewer: Viewer, run_id: str) -> Answer:
     return queued, 202, {"Location": f"/api/jobs/{run_id}"}
 
 
-def _wait_seconds() -> int:
-    found = _PREFER.search(request.headers.get("Prefer", ""))
+def _wait_seconds(prefer: str) -> int:
+    found = _PREFER.search(prefer)
     return min(int(found[1]), LONGEST_WAIT) if found else 0
 
 
@@ -146,6 +160,6 @@ def _item(one: Item) -> dict[str, Any]:
         "code": one.code,
         "tries": one.tries,
         "calls": one.calls,
-        "settledAt": time(one.settled_at),
-        "nextTryAt": time(one.next_try_at),
+        "settledAt": clock.rfc3339(one.settled_at),
+        "nextTryAt": clock.rfc3339(one.next_try_at),
     }

@@ -1,4 +1,4 @@
-"""What programs send, as product.md 7 names it; anything more is refused."""
+"""What API clients send; anything else is refused."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -7,9 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 from app import text
-from app.identities import listing
-from app.identities.listing import State
-from app.models.run import ItemState
+from app.api.fields import IdentityState, JobItemState, LookupReason, said, untitled
 
 PAGE, MOST = 50, 100
 CURSOR_CHARACTERS = 1_000
@@ -22,18 +20,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-Limit = Annotated[int, Field(ge=1, le=MOST, description="How many at most."), BeforeValidator(_plain)]
-Cursor = Annotated[str, Field(max_length=CURSOR_CHARACTERS, description="The nextCursor of the page before.")]
-Search = Annotated[str, Field(max_length=200, description="Part of a username, name or id.")]
-IgAccountId = Annotated[str, Field(max_length=64, description="The professional account id.")]
-
-Reason = Annotated[str, Field(json_schema_extra={"enum": [*listing.REASONS]})]
+Limit = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(_plain)]
+Cursor = Annotated[str, Field(max_length=CURSOR_CHARACTERS)]
+Search = Annotated[str, Field(max_length=200)]
+IgId = Annotated[str, Field(max_length=64)]
+AN_ACCOUNT = "17841400000000101"
 
 
 class Sent(BaseModel):
     """Base of everything that is sent."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra=untitled)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -42,76 +39,88 @@ class Sent(BaseModel):
 
 
 class ById(Sent):
-    """The id in an address."""
+    """The ID in a path."""
 
-    id: str = Field(max_length=64)
+    id: IgId = said("The ID, as lists return it.")
 
 
 class PictureOf(Sent):
     """Whose picture."""
 
-    accountId: IgAccountId
-    participantId: str = Field(max_length=64, description="The participantPlatformId.")
+    accountId: IgId = said("The professional account ID.")
+    participantId: IgId = said("The contact's ID, `participantPlatformId`.")
 
 
 class PictureAsked(Sent):
     """Which version, as participantProfilePic says."""
 
-    v: str | None = Field(None, max_length=16)
+    v: str | None = said("The picture's version; it changes with the picture.", default=None, max_length=16)
 
 
 class Paged(Sent):
     """A page of a list."""
 
-    limit: Limit = PAGE
-    cursor: Cursor | None = None
+    limit: Limit = said("Entries per page at most.", default=PAGE)
+    cursor: Cursor | None = said("The `nextCursor` of the page before, of this very list.", default=None)
 
 
 class ConversationsAsked(Paged):
     """Which conversations."""
 
-    accountId: IgAccountId | None = None
-    status: str | None = Field(None, max_length=16)
-    unread: bool = False
-    unknown: bool = False
-    q: Search = ""
+    accountId: IgId | None = said("Only of this professional account ID.", default=None)
+    status: str | None = said("Only with this status.", default=None, max_length=16)
+    unread: bool = said("Only with unread messages.", default=False)
+    unknown: bool = said("Only with unknown contacts.", default=False)
+    q: Search = said("Part of a contact's username, name or ID.", default="")
 
 
 class ItemsAsked(Paged):
-    """Which people of a job."""
+    """Which contacts of a job."""
 
-    state: ItemState | None = None
+    state: JobItemState | None = said("Only contacts in this state.", default=None)
 
 
 class IdentitiesAsked(Paged):
     """Which identities."""
 
-    accountId: IgAccountId | None = None
-    state: State | None = None
-    reason: Reason | None = None
-    q: Search = ""
+    accountId: IgId | None = said("Only of this professional account ID.", default=None)
+    state: IdentityState | None = said("Only identities in this state.", default=None)
+    reason: LookupReason | None = said("Only identities with this reason.", default=None)
+    q: Search = said("Part of a username, name or ID.", default="")
 
 
 class ExportAsked(Sent):
     """In which format."""
 
-    format: Literal["csv", "jsonl"] = "csv"
+    format: Literal["csv", "jsonl"] = said("CSV, or one JSON object per line.", default="csv")
 
 
-class BackfillAsked(Sent):
-    """Whose names to find."""
+class BackfillRequest(Sent):
+    """The account whose unknown contacts to look up."""
 
-    accountId: IgAccountId
-    batchSize: int = Field(10, ge=1, le=100)
+    accountId: IgId = said("The professional account ID.", AN_ACCOUNT)
+    batchSize: int = said("Contacts looked up per step.", 10, default=10, ge=1, le=100)
 
 
 class LocationAsked(Sent):
     """Which location, or account."""
 
-    locationId: str = Field(max_length=64)
+    locationId: IgId = said("The account's location, or its professional account ID.", "paris-1")
 
 
 class RecentAsked(LocationAsked):
     """Which location, and of how many days."""
 
-    days: int = Field(7, ge=1, le=90)
+    days: int = said("Only contacts who wrote in this many last days.", default=7, ge=1, le=90)
+
+
+class Waiting(BaseModel):
+    """How long the request may wait for the result."""
+
+    model_config = ConfigDict(json_schema_extra=untitled)
+
+    prefer: str = said(
+        "`wait=N` waits up to N seconds (25 at most) for the job to end, and then returns its result with status 200.",
+        default="",
+        alias="Prefer",
+    )

@@ -1,7 +1,6 @@
-"""How ids and times are written for programs: ids as strings, times as RFC 3339 in UTC."""
+"""IDs of paths, which are strings to API clients."""
 
 import re
-from datetime import datetime
 
 from app.errors import NotFound
 
@@ -13,8 +12,3 @@ def number(written: str, what: str) -> int:
     if not _NUMBER.fullmatch(written):
         raise NotFound(what)
     return int(written)
-
-
-def time(at: datetime | None) -> str | None:
-    """Return an aware UTC time as programs read it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

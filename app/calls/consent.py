@@ -1,23 +1,52 @@
-"""Asking Meta's owners of accounts for consent, and what it brings: calls made before there is an account of ours."""
+"""Asking account owners for consent at Meta, and which accounts a token reaches: calls before there is an account."""
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from app import settings
+from app import clock, settings
 from app.calls import credentials, gate
 from app.errors import NotFound
 from app.instagram import client, oauth
-from app.instagram.answers import Me
+from app.instagram.answers import GrantedPage, Me, TokenInfo
+from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
 from app.instagram.oauth import App, GivenToken
 from app.models.inbox import Login
 
-NO_PAGE = "None of the Pages that were chosen has an Instagram professional account; link one to a Page and start again"
-PERMISSIONS = {Login.INSTAGRAM: oauth.INSTAGRAM_PERMISSIONS, Login.FACEBOOK: oauth.FACEBOOK_PERMISSIONS}
+logger = logging.getLogger(__name__)
+
+NO_ACCOUNT = (
+    "None of the Pages that Meta handed over has an Instagram professional account. Link one to a Page and start again"
+)
+NO_PAGE = (
+    "Meta handed over no Page. Start again, and in Meta's dialog choose the business portfolio, the Page and its "
+    "Instagram account. If the Page is still missing, paste a Page access token that was created with the permission "
+    "business_management"
+)
+NO_PAGE_FOR_TOKEN = {
+    client.USER: "paste the Page access token instead, or a user access token for which the Page was chosen",
+    client.SYSTEM_USER: (
+        "assign the Page and its Instagram account to the system user in the business portfolio, with the permission "
+        "business_management, or choose Unified Login for an account without a Page"
+    ),
+}
+NO_INSTAGRAM_ACCOUNT = (
+    "Meta names no Instagram account for this access token. Assign the Instagram account to it in the business "
+    "portfolio, with instagram_basic and instagram_manage_messages, or enter the professional account ID"
+)
+PERMISSIONS = {
+    Login.INSTAGRAM: oauth.INSTAGRAM_PERMISSIONS,
+    Login.FACEBOOK: oauth.FACEBOOK_PERMISSIONS,
+    Login.UNIFIED: oauth.UNIFIED_PERMISSIONS,
+}
+SHORT = timedelta(days=1)  # a user token that ends this soon takes the tokens of its Pages along
 
 
 @dataclass(frozen=True, slots=True)
 class Consented:
-    """An account whose owner agreed: whose it is, and its token."""
+    """An account that a token reaches: whose it is, and the token its calls are made with."""
 
     me: Me
     token: GivenToken
@@ -46,18 +75,107 @@ def redeem(login: Login, code: str, *, back_url: str) -> list[Consented]:
     return [Consented(gate.try_token(login, token.value), token)]
 
 
-def _of_pages(person: GivenToken) -> list[Consented]:
-    credential = replace(credentials.with_token(Login.FACEBOOK, person.value), timeout_seconds=oauth.SECONDS)
-    granted = client.permissions(credential)
-    permissions = tuple(sorted(granted & set(oauth.FACEBOOK_PERMISSIONS)))
-    owner_id = client.user_id(credential)
-    pages = [
-        Consented(replace(me, owner_id=owner_id), GivenToken(token, None, permissions))
-        for me, token in client.pages(credential)
+def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Consented]:
+    """Return the accounts that a pasted token reaches; raises CallFailed.
+
+    For Facebook Login, a user or system user token brings the accounts of its Pages, each with its Page's token. For
+    Unified Login, `ig_account_id` is asked about when Meta names no account.
+    """
+    credentials.refuse_inside_transaction()
+    if login is Login.UNIFIED:
+        return _of_system_user(token, ig_account_id)
+    try:
+        return [Consented(gate.try_token(login, token), GivenToken(token, None))]
+    except CallFailed as failure:
+        if failure.code not in NO_PAGE_FOR_TOKEN:
+            raise
+        owner = failure
+    try:
+        return _of_pages(_lasting(token) if owner.code == client.USER else GivenToken(token, None))
+    except CallFailed as failure:
+        if failure.scope is Scope.NETWORK:
+            raise
+        sentence = f"{owner.sentence}, and no Page came with it: {NO_PAGE_FOR_TOKEN[owner.code]}"
+        raise CallFailed(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
+
+
+def _of_pages(user: GivenToken) -> list[Consented]:
+    credential = _patient(Login.FACEBOOK, user.value)
+    permissions = _permissions(credential)
+    listed = client.pages(credential)
+    info = _info(credential, needed=not listed)
+    pages = [*listed, *_unlisted(credential, listed, info)]
+    ends = info.expires_at if info and info.expires_at and info.expires_at < clock.now() + SHORT else None
+    usable = [(page.account, page.token) for page in pages if page.account and page.token]
+    owner_id = info.user_id if info else None
+    found = [
+        Consented(replace(account, owner_id=owner_id), GivenToken(token, ends, permissions))
+        for account, token in usable
     ]
-    if not pages:
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", NO_PAGE, http_status=200)
-    return pages
+    if not found:
+        sentence = NO_ACCOUNT if pages else NO_PAGE
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", sentence, http_status=200)
+    return found
+
+
+def _permissions(credential: Credential) -> tuple[str, ...] | None:
+    try:
+        return tuple(sorted(client.permissions(credential) & set(oauth.FACEBOOK_PERMISSIONS)))
+    except CallFailed as failure:
+        if failure.scope is Scope.NETWORK:
+            raise
+        logger.info("permissions could not be read", extra={"reason": str(failure)})
+        return None
+
+
+def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo | None) -> Iterator[GrantedPage]:
+    known = {page.ig_page_id for page in listed}
+    granted = [page_id for page_id in info.page_ids if page_id not in known] if info else []
+    for page_id in granted[: client.MOST_PAGES]:
+        try:
+            yield client.granted_page(credential, page_id)
+        except CallFailed as failure:
+            if failure.scope is Scope.NETWORK:
+                raise
+            logger.info("a granted Page could not be read", extra={"page": page_id, "reason": str(failure)})
+
+
+def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
+    credential = _patient(Login.UNIFIED, token)
+    info = client.token_info(credentials.inspector(credential), token)
+    permissions = tuple(sorted(info.permissions & set(oauth.UNIFIED_PERMISSIONS)))
+    account_ids = info.ig_account_ids
+    if ig_account_id and (not account_ids or ig_account_id in account_ids):
+        account_ids = (ig_account_id,)
+    if not account_ids:
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
+    accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
+    given = GivenToken(token, info.expires_at, permissions)
+    return [Consented(replace(each, owner_id=info.user_id), given) for each in accounts]
+
+
+def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
+    try:
+        return client.token_info(credentials.inspector(credential), credential.token)
+    except CallFailed as failure:
+        if needed and failure.scope is Scope.NETWORK:
+            raise
+        logger.info("the Pages that were granted could not be found out", extra={"reason": str(failure)})
+        return None
+
+
+def _lasting(token: str) -> GivenToken:
+    if not _app_id(Login.FACEBOOK):
+        return GivenToken(token, None)
+    try:
+        return oauth.lasting(_app(Login.FACEBOOK), token)
+    except CallFailed as failure:
+        logger.info("a user token could not be exchanged", extra={"reason": str(failure)})
+        return GivenToken(token, None)
+
+
+def _patient(login: Login, token: str) -> Credential:
+    return replace(credentials.with_token(login, token), timeout_seconds=oauth.SECONDS)
 
 
 def _app(login: Login) -> App:
@@ -73,4 +191,5 @@ def _app(login: Login) -> App:
 
 def _app_id(login: Login) -> str:
     chosen = settings.current()
-    return chosen.meta_app_id if login is Login.FACEBOOK else chosen.meta_instagram_app_id
+    # Unified Login has no dialog of its own here: its tokens are pasted.
+    return {Login.FACEBOOK: chosen.meta_app_id, Login.INSTAGRAM: chosen.meta_instagram_app_id}.get(login, "")

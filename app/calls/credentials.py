@@ -1,6 +1,6 @@
 """What a call is made with: the account's row, its token brought to light, the host that reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -33,8 +33,9 @@ class Called:
 
     @property
     def node(self) -> str:
-        """Whose conversations are read (instagram-platform.md 1)."""
-        return self.ig_page_id or ME if self.login is Login.FACEBOOK else ME
+        """The Graph node of the account: whose conversations are read, and what is subscribed to webhooks."""
+        nodes = {Login.FACEBOOK: self.ig_page_id or ME, Login.UNIFIED: self.ig_account_id}
+        return nodes.get(self.login, ME)
 
 
 def account(account_id: int) -> Called:
@@ -64,9 +65,9 @@ def of(called: Called) -> Credential:
 
 
 def with_token(login: Login, token: str) -> Credential:
-    """Return what calls with this token are made with; Facebook Login proves that they are ours."""
+    """Return what calls with this token are made with; those to Facebook's host are proved to be ours."""
     chosen = settings.current()
-    facebook = login is Login.FACEBOOK
+    facebook = login is not Login.INSTAGRAM
     return Credential(
         host_url=chosen.graph_facebook_url if facebook else chosen.graph_instagram_url,
         version=chosen.graph_api_version,
@@ -76,12 +77,13 @@ def with_token(login: Login, token: str) -> Credential:
     )
 
 
-def of_app() -> Credential | None:
-    """Return what calls about Facebook Login tokens are made with; None where no app ID is configured."""
-    chosen = settings.current()
-    if not chosen.meta_app_id:
-        return None
-    return with_token(Login.FACEBOOK, f"{chosen.meta_app_id}|{chosen.meta_app_secrets[0]}")
+def inspector(credential: Credential) -> Credential:
+    """Return what Meta is asked with about the token of `credential`, which belongs to Facebook's host.
+
+    Meta wants the app's own token to inspect another; where there is no app ID, a token may inspect itself.
+    """
+    app_id = settings.current().meta_app_id
+    return replace(credential, token=f"{app_id}|{credential.app_secret}") if app_id else credential
 
 
 def refuse_inside_transaction() -> None:

@@ -27,11 +27,14 @@ REFRESH = "refresh"
 DEBUG_TOKEN = "debug_token"  # noqa: S105 - the name of a call
 PAGE_SECONDS = 20.0  # large pages take their time (instagram-platform.md 8)
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
-ACCOUNT_WEBHOOKS = (
-    *("messages", "message_reactions", "message_edit", "messaging_seen", "messaging_postbacks", "messaging_referral"),
-    "standby",
-)  # instagram-platform.md 3
-PAGE_WEBHOOKS = ("messages", "message_reactions", "messaging_postbacks", "standby")  # a Page refuses the others
+WEBHOOKS = {
+    Login.INSTAGRAM: (
+        *("messages", "message_reactions", "message_edit", "messaging_seen", "messaging_postbacks"),
+        *("messaging_referral", "standby"),
+    ),
+    Login.FACEBOOK: ("messages", "message_reactions", "messaging_postbacks", "standby"),  # a Page refuses the others
+    Login.UNIFIED: ("messages", "message_reactions", "messaging_seen", "messaging_postbacks", "messaging_referral"),
+}  # docs/meta-platform.md 3
 
 Answer = TypeVar("Answer", Profile, ConversationPage, Me)
 Aside = TypeVar("Aside")
@@ -74,34 +77,60 @@ def me(account_id: int) -> Me:
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
-    answer = _made(
-        Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, _whose(account.login, credential))
-    )
+    answer = _made(Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, credential))
     breaker.proved(account_id, token=account.token)
-    return replace(answer, owner_id=_owner(account.login, credential.token, account_id=account_id))
+    return replace(answer, owner_id=_owner(account.login, credential, account_id=account_id))
 
 
 def try_token(login: Login, token: str) -> Me:
-    """Return whom a token belongs to that no account has yet; neither counted nor noted. Raises CallFailed."""
+    """Return whom a token of Instagram or Facebook Login belongs to that no account has yet; neither counted nor noted.
+
+    Raises CallFailed.
+    """
     credentials.refuse_inside_transaction()
-    answer = _whose(login, credentials.with_token(login, token))
-    return replace(answer, owner_id=_owner(login, token))
+    credential = credentials.with_token(login, token)
+    return replace(_whose(login, credential), owner_id=_owner(login, credential))
 
 
-def missing_subscriptions(account_id: int, *, mend: bool) -> tuple[str, ...]:
-    """Return the webhook fields that the account is not subscribed to, and subscribe it to them if `mend`.
+def missing_subscriptions(account_id: int) -> tuple[str, ...]:
+    """Return the webhook fields that the account is not subscribed to.
 
     Noted but not counted: without a subscription nothing arrives. Raises CallFailed; NotFound without an account.
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
     call = Call(account_id, SUBSCRIBED_APPS, Purpose.CHECK)
-    wanted = PAGE_WEBHOOKS if account.login is Login.FACEBOOK else ACCOUNT_WEBHOOKS
     present = _aside(call, account, lambda: client.subscribed_fields(credential, account.node), "What is subscribed")
-    missing = tuple(field for field in wanted if field not in present)
-    if missing and mend:
-        _aside(call, account, lambda: client.subscribe(credential, account.node, wanted), "Subscribed")
-    return missing
+    return tuple(field for field in WEBHOOKS[account.login] if field not in present)
+
+
+def subscribe(account_id: int) -> dict[str, CallFailed]:
+    """Subscribe the account to its webhook fields but those that Meta refuses; return these, with why.
+
+    Meta takes all fields of a call or none: one that it refuses by name is left out of a further call, and where it
+    names none they are tried one after another. Noted but not counted. Raises CallFailed when nothing is subscribed.
+    """
+    account = credentials.account(account_id)
+    credential = credentials.of(account)
+    call = Call(account_id, SUBSCRIBED_APPS, Purpose.CHECK)
+
+    def ask(fields: tuple[str, ...]) -> None:
+        _aside(call, account, lambda: client.subscribe(credential, account.node, fields), "Subscribed")
+
+    fields, refused = WEBHOOKS[account.login], dict[str, CallFailed]()
+    while True:
+        try:
+            ask(fields)
+        except CallFailed as failure:
+            if failure.field in fields and len(fields) > 1:
+                refused[failure.field] = failure
+                fields = tuple(field for field in fields if field != failure.field)
+            elif failure.reason in (Reason.REFUSED, Reason.FIELD) and len(fields) > 1:
+                return refused | _subscribed_one_by_one(ask, fields)
+            else:
+                raise
+        else:
+            return refused
 
 
 def refreshed(account_id: int) -> GivenToken:
@@ -168,14 +197,13 @@ def _whose(login: Login, credential: Credential) -> Me:
     return client.page(credential) if login is Login.FACEBOOK else client.me(credential)
 
 
-def _owner(login: Login, token: str, *, account_id: int | None = None) -> str | None:
-    """Return who authorized a Page's token, None where Meta does not say: a token works without it."""
-    app = credentials.of_app()
-    if login is not Login.FACEBOOK or app is None:
+def _owner(login: Login, credential: Credential, *, account_id: int | None = None) -> str | None:
+    """Return who authorized a token of Facebook's host, None where Meta does not say: a token works without it."""
+    if login is Login.INSTAGRAM:
         return None
     noted = record.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
     try:
-        owner, failure = client.token_owner(app, token), None
+        owner, failure = client.token_info(credentials.inspector(credential), credential.token).user_id, None
     except CallFailed as caught:
         owner, failure = None, caught
         logger.warning("the owner of a token is unknown", extra={"account": account_id, "reason": str(caught)})
@@ -186,7 +214,26 @@ def _owner(login: Login, token: str, *, account_id: int | None = None) -> str | 
     return owner
 
 
-def _own(account: Called, answer: Me) -> Me:
+def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple[str, ...]) -> dict[str, CallFailed]:
+    accepted, refused = tuple[str, ...](), dict[str, CallFailed]()
+    for field in fields:
+        try:
+            ask((*accepted, field))  # a call replaces what was subscribed before
+        except CallFailed as failure:
+            if failure.reason not in (Reason.REFUSED, Reason.FIELD):
+                raise
+            refused[field] = failure
+        else:
+            accepted = (*accepted, field)
+    if not accepted:
+        raise refused[fields[0]]
+    return refused
+
+
+def _own(account: Called, credential: Credential) -> Me:
+    if account.login is Login.UNIFIED:
+        return client.professional_account(credential, account.ig_account_id)
+    answer = _whose(account.login, credential)
     if answer.ig_account_id != account.ig_account_id:
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "other_account", OTHER_ACCOUNT, http_status=200)
     return answer

@@ -5,6 +5,8 @@ import sys
 import click
 
 from app.accounts import connect, health, listing
+from app.accounts.connect import Checked
+from app.accounts.health import Health
 from app.accounts.listing import ListedAccount
 from app.cli import output
 from app.ingest import forget, owner_requests
@@ -20,7 +22,12 @@ def account() -> None:
 
 @account.command("add")
 @click.option("--ig-account-id", required=True, help="The professional account id, as in a webhook's entry.id.")
-@click.option("--login", type=click.Choice(["instagram", "facebook"]), required=True, help="How it was connected.")
+@click.option(
+    "--login",
+    type=click.Choice(["instagram", "facebook", "unified"]),
+    required=True,
+    help="How it was connected.",
+)
 @click.option("--location-id", help="The location this account belongs to in your systems.")
 @click.option("--username", help="The account's username; Meta's answer is used when this is left out.")
 @click.option("--page-id", help="The Facebook Page's id, for Facebook Login.")
@@ -51,6 +58,8 @@ def add(
         check=not no_check,
     )
     output.say(f"{added.username or added.ig_account_id} is connected.")
+    if not no_check:
+        _say(connect.subscription_of(added))
 
 
 @account.command("list")
@@ -61,8 +70,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         output.show(listing.accounts(OPERATOR))
         return
-    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN")
-    rows = ((*_row(found.account), found.token.says) for found in health.of_all(OPERATOR))
+    heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION")
+    rows = ((*_row(found.account), found.token.says, _subscription(found)) for found in health.of_all(OPERATOR))
     output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
 
 
@@ -72,12 +81,15 @@ def list_(as_json: bool) -> None:
 @output.in_app
 def check(ig_account_id: str, as_json: bool) -> None:
     """Ask Meta whether the token of account ID works and its webhooks are subscribed; exit 1 when not."""
-    problem = connect.check(OPERATOR, ig_account_id)
+    found = connect.check(OPERATOR, ig_account_id)
     if as_json:
-        output.show({"igAccountId": ig_account_id, "works": problem is None, "problem": problem})
+        known = {"works": found.problem is None, "problem": found.problem, "warning": found.warning}
+        output.show({"igAccountId": ig_account_id} | known)
     else:
-        output.say(f"{problem}." if problem else "The token works.")
-    if problem:
+        if not found.problem:
+            output.say("The token works.")
+        _say(found)
+    if found.problem:
         sys.exit(output.FAILED)
 
 
@@ -136,6 +148,17 @@ def close_request(code: str) -> None:
     """Close request CODE: nothing is stored for its account owner."""
     owner_requests.close(OPERATOR, code)
     output.say(f"Closed request {code}.")
+
+
+def _say(found: Checked) -> None:
+    for words in (found.problem, found.warning):
+        if words:
+            output.say(words)
+
+
+def _subscription(found: Health) -> str:
+    known = found.subscription
+    return known.error or known.warning or ("Complete" if found.checked_at else "Not checked yet")
 
 
 def _row(each: ListedAccount) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import click
 
-from app import core, text
+from app import clock, core, text
 
 FAILED, MISUSE = 1, 2
 SECRET_FIELDS = frozenset({"session_key", "password_hash", "token"})
@@ -78,15 +78,10 @@ def plain(value: Any) -> Any:
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
-    return rfc3339(value) if isinstance(value, datetime) else value
-
-
-def rfc3339(at: datetime) -> str:
-    """Return an aware UTC time as product.md 7 writes it."""
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return clock.rfc3339(value) if isinstance(value, datetime) else value
 
 
 def _word(value: object) -> str:
     if value is None:
         return "-"
-    return rfc3339(value) if isinstance(value, datetime) else str(value)
+    return clock.rfc3339(value) if isinstance(value, datetime) else str(value)

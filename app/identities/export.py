@@ -4,10 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import islice
 
-from app import audit
+from app import audit, clock
 from app.errors import Invalid
 from app.identities import listing
 from app.identities.listing import ListedIdentity, Wanted
@@ -56,11 +55,7 @@ def _line(cells: tuple[str, ...]) -> str:
 def _facts(one: ListedIdentity) -> dict[str, str | int | None]:
     values = (
         *(one.ig_account_id, one.ig_participant_id, one.display.text, one.username, one.name, one.state.value),
-        *(one.source, _time(one.last_success_at), _time(one.last_failure_at), one.failure_count, one.reason),
-        _time(one.next_try_at),
+        *(one.source, clock.rfc3339(one.last_success_at), clock.rfc3339(one.last_failure_at)),
+        *(one.failure_count, one.reason, clock.rfc3339(one.next_try_at)),
     )
     return dict(zip(FIELDS, values, strict=True))
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None

@@ -13,7 +13,9 @@ from app.errors import NotFound
 from app.identities import display
 from app.identities.listing import State
 from app.identities.sighting import is_fresh
-from app.inbox import listing, search
+from app.inbox import listing, message_facts, search
+from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
+from app.instagram.events import Kind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
@@ -42,17 +44,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message. Times are aware UTC; `text` is None for what has none, or was taken back."""
+    """One message. Times are aware UTC; `text` is None when there is none or the message was unsent.
+
+    `seen_at` is when the contact saw this message of the account, or a later one.
+    """
 
     id: int
     mid: str
     ig_sender_id: str
     outgoing: bool
-    kind: str
+    kind: Kind
     text: str | None
-    attachments: tuple[dict[str, Any], ...]
+    attachments: tuple[Attachment, ...]
+    reactions: tuple[Reaction, ...]
+    reply_to: ReplyTo | None
+    referral: Referral | None
     sent_at: datetime
     edited_at: datetime | None
+    seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +112,17 @@ def messages(
     """Return at most `limit` messages of a conversation, newest first, that follow `after`, and where the next page
     begins; raises NotFound.
     """
-    conversation(viewer, conversation_id)
-    columns = (Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text)
-    found = select(*columns, Message.attachments, Message.sent_at, Message.edited_at)
-    found = found.where(Message.conversation_id == conversation_id)
+    seen = _seen(viewer, conversation_id)
+    columns = (
+        *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
+        *(Message.attachments, Message.reactions, Message.context, Message.sent_at, Message.edited_at),
+    )
+    found = select(*columns).where(Message.conversation_id == conversation_id)
     if after:
         found = found.where(tuple_(Message.sent_at, Message.id) < after)
     rows = db.session.execute(found.order_by(Message.sent_at.desc(), Message.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
-    return [_said(row) for row in rows[:limit]], (last.sent_at, last.id) if last else None
+    return [_said(row, seen) for row in rows[:limit]], (last.sent_at, last.id) if last else None
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
@@ -134,13 +145,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.last_success_at,
         ),
     )
-    found = (
-        select(*columns)
-        .join(Account, and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING))
-        .outerjoin(Identity, person)
-        .outerjoin(StoredAvatar, picture)
-    )
-    return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+    return _visible(viewer, columns).outerjoin(Identity, person).outerjoin(StoredAvatar, picture)
 
 
 def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
@@ -167,15 +172,35 @@ def _entry(row: Any) -> Entry:
     )
 
 
-def _said(row: Any) -> Said:
+def _seen(viewer: Viewer, conversation_id: int) -> Any:
+    """Return how far the contact has seen a conversation, and the account's IDs; raises NotFound."""
+    columns = (Conversation.seen_until, Conversation.seen_at, Account.ig_account_id, Account.own_ids)
+    row = db.session.execute(_visible(viewer, columns).where(Conversation.id == conversation_id)).first()
+    if row is None:
+        raise NotFound("conversation")
+    return row
+
+
+def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...]]:
+    account = and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING)
+    found = select(*columns).select_from(Conversation).join(Account, account)
+    return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+
+
+def _said(row: Any, seen: Any) -> Said:
+    was_seen = row.outgoing and seen.seen_until is not None and row.sent_at <= seen.seen_until
     return Said(
         id=row.id,
         mid=row.mid,
         ig_sender_id=row.ig_sender_id,
         outgoing=row.outgoing,
-        kind=row.kind,
+        kind=message_facts.kind_of(row.kind),
         text=row.text,
-        attachments=tuple(row.attachments or ()),
+        attachments=message_facts.attachments(row.attachments),
+        reactions=message_facts.reactions(row.reactions, {seen.ig_account_id, *seen.own_ids}),
+        reply_to=message_facts.reply_to(row.context),
+        referral=message_facts.referral(row.context),
         sent_at=row.sent_at,
         edited_at=row.edited_at,
+        seen_at=seen.seen_at if was_seen else None,
     )

@@ -1,4 +1,4 @@
-"""Which media a browser may load straight from Meta: by the rule that our own fetching keeps (reliability.md S37)."""
+"""Which of the URLs that Meta sends may be used: media that a browser loads, links that an API client follows."""
 
 from collections.abc import Iterable
 
@@ -13,3 +13,8 @@ def loadable(url: str | None, media_hosts: Iterable[str]) -> str | None:
     except RefusedAddress:
         return None
     return url
+
+
+def web_url(url: str, media_hosts: Iterable[str]) -> str | None:
+    """Return `url` if API clients may follow it, else None: a media URL, or any other of a public http(s) host."""
+    return loadable(url, media_hosts) or (url if addresses.is_public(url) else None)

@@ -18,6 +18,8 @@ URL_CHARACTERS = 4_000
 _PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
 _TIME = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
+# A last label that begins with a letter: no form of an IP address does.
+_PUBLIC_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+(?!(?:local|localhost|internal|lan)$)[a-z][a-z0-9-]*", re.ASCII)
 # Plain HTTP goes to a machine that no name server chooses: a literal address or this one (reliability.md S35).
 OF_A_SANDBOX = re.compile(r"localhost|\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 # Our own list: Python 3.11 calls several of these public (reliability.md M17, S35).
@@ -70,6 +72,21 @@ def place(url: str, media_hosts: Iterable[str]) -> Place:
     if not any(host == entry or host.endswith(f".{entry}") for entry in allowed):
         raise RefusedAddress("its host is not one of MEDIA_HOSTS")
     return Place(True, host, 443, path)
+
+
+def is_public(url: str) -> bool:
+    """Return whether `url` is a plain http(s) URL that names a public host and carries no credentials.
+
+    The name is not looked up.
+    """
+    if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and "@" not in parts.netloc and bool(_PUBLIC_HOST.fullmatch(host))
 
 
 def checked(place: Place, *, resolve: Resolve | None = None) -> str:

@@ -1,6 +1,6 @@
 """What Graph calls bring back, as frozen dataclasses; None is what Instagram left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +59,7 @@ class ConversationPage:
 class Me:
     """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
 
-    `owner_id` is the app-scoped ID of the person who authorized the token of a Page, None where it is not known.
+    `owner_id` is the app-scoped ID of the user who authorized a token of Facebook's host, None where it is not known.
     """
 
     ig_account_id: str
@@ -69,3 +69,27 @@ class Me:
     ig_page_id: str | None
     usage: Usage
     owner_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedPage:
+    """A Page that a token reaches; `account` is None for a Page without an Instagram account, `token` if left out."""
+
+    ig_page_id: str
+    account: Me | None
+    token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What `/debug_token` says of a token: `expires_at` is aware UTC, None for a token that does not expire.
+
+    `page_ids` and `ig_account_ids` are the assets that a permission was limited to; empty where it covers them all.
+    `user_id` is the app-scoped ID of the user or system user who authorized the token, None if left out.
+    """
+
+    permissions: frozenset[str]
+    page_ids: tuple[str, ...]
+    ig_account_ids: tuple[str, ...]
+    expires_at: datetime | None
+    user_id: str | None

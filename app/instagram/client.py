@@ -1,12 +1,12 @@
 """One function a Graph call: credential and ids in, frozen dataclass or CallFailed out. Knows no budget, no row."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app import clock
-from app.instagram import errors, messaging, reading, strict, usage, wire
-from app.instagram.answers import ConversationPage, Me, Profile
+from app.instagram import errors, ids, reading, strict, usage, wire
+from app.instagram.answers import ConversationPage, GrantedPage, Me, Profile, TokenInfo
 from app.instagram.credential import Credential
 from app.instagram.errors import CallFailed, Reason, Scope
 from app.instagram.usage import Usage
@@ -18,11 +18,22 @@ CONVERSATION_FIELDS = ("id", "updated_time", "participants")
 MESSAGE_FIELDS = "id,created_time,from,to,message,attachments,shares{link},story,reply_to,is_unsupported"
 ME_FIELDS = ("id", "user_id", "username", "account_type")
 PAGE_FIELDS = ("id", "instagram_business_account{id,username}")
-MOST_PAGES = "100"  # of one person; more would need paging
-PERSONS_TOKEN = "This is the token of a person; connect with the token of the Page"  # noqa: S105 - a sentence
+GRANTED_FIELDS = (*PAGE_FIELDS, "access_token")
+MOST_PAGES = 100  # of one user; more would need paging
+PAGE_PERMISSIONS = "pages_"  # how permissions begin that are given for Pages; the others are for Instagram accounts
+USER, SYSTEM_USER = "person", "system_user"  # codes of tokens that are not a Page's
+NO_USER_ID = (
+    "Meta's answer does not name the professional account of this access token. Make sure that the account is a "
+    "professional one and that instagram_business_basic was allowed, then create the access token again"
+)
+OWNERS = {
+    USER: "This is a user access token, not the Page access token that Facebook Login needs",
+    SYSTEM_USER: "This is the access token of a system user, not the Page access token that Facebook Login needs",
+}
 PROFILE_BYTES = 1024 * 1024  # after unpacking (reliability.md S38)
 PAGE_BYTES = 8 * 1024 * 1024
 RAW_CHARACTERS = 4000
+LAST_SECOND = 253_402_300_800  # of the year 9999
 NO_PAGING: Mapping[str, str] = {}
 _UNKEPT = re.compile("(?i)token|trace")  # secrets, and what names one request at Meta
 _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be bent with
@@ -31,7 +42,7 @@ _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be b
 def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str] = PROFILE_FIELDS) -> Profile:
     """Return one participant's profile (instagram-platform.md 7); raises CallFailed."""
     answer, body = _get(credential, ig_participant_id, fields=fields, of_person=True)
-    if strict.text(body, "id") != ig_participant_id:
+    if strict.ig_id(body, "id") != ig_participant_id:
         raise errors.bad_answer("other_id", "Instagram answered about somebody else", http_status=answer.http_status)
     return Profile(
         ig_id=ig_participant_id,
@@ -71,9 +82,12 @@ def me(credential: Credential) -> Me:
     """Return whom an Instagram Login token belongs to (instagram-platform.md 2); raises CallFailed."""
     answer, body = _get(credential, "me", fields=ME_FIELDS)
     account = next(iter(strict.items(body, "data")), {}) if "data" in body else body  # documented wrapped, seen without
+    ig_account_id = strict.ig_id(account, "user_id")
+    if ig_account_id is None:
+        raise errors.bad_answer("no_user_id", NO_USER_ID, http_status=answer.http_status)
     return Me(
-        ig_account_id=strict.required(account, "user_id"),
-        ig_app_scoped_id=strict.text(account, "id"),
+        ig_account_id=ig_account_id,
+        ig_app_scoped_id=strict.ig_id(account, "id"),
         username=strict.text(account, "username"),
         account_type=strict.text(account, "account_type"),
         ig_page_id=None,
@@ -92,8 +106,9 @@ def page(credential: Credential) -> Me:
     except CallFailed as failure:
         if failure.reason is not Reason.FIELD:
             raise
+        owner = SYSTEM_USER if "(SystemUser)" in failure.message else USER
         status = failure.http_status
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "person", PERSONS_TOKEN, http_status=status) from None
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, owner, OWNERS[owner], http_status=status) from None
     found = _linked(body, usage.read(answer.headers, now=clock.now()))
     if found is None:
         sentence = "The Page has no Instagram account; reconnect the account"
@@ -101,34 +116,67 @@ def page(credential: Credential) -> Me:
     return found
 
 
-def pages(credential: Credential) -> list[tuple[Me, str]]:
-    """Return the Instagram accounts of a person's Pages, each with the token of its Page; raises CallFailed."""
-    fields = (*PAGE_FIELDS, "access_token")
-    answer, body = _get(
-        credential, "me", "accounts", fields=fields, paging={"limit": MOST_PAGES}, most_bytes=PAGE_BYTES
-    )
-    said = usage.read(answer.headers, now=clock.now())
-    found = ((_linked(each, said), strict.text(each, "access_token")) for each in strict.items(body, "data"))
-    return [(account, token) for account, token in found if account and token]
+def pages(credential: Credential) -> list[GrantedPage]:
+    """Return the Pages that Meta lists for a user or system user; raises CallFailed.
 
-
-def user_id(credential: Credential) -> str | None:
-    """Return the app-scoped ID of the person a user access token belongs to; raises CallFailed."""
-    _, body = _get(credential, "me", fields=("id",))
-    return messaging.ig_id(body.get("id"))
-
-
-def token_owner(app: Credential, token: str) -> str | None:
-    """Return the app-scoped ID of the person who authorized `token`; `app` holds the app access token.
-
-    Documented with the token in the URL, and with nothing else. Raises CallFailed.
+    Pages of a business portfolio can be absent from this list although they were granted (docs/meta-platform.md).
     """
-    _, body = _asked(wire.get, app, "debug_token", parameters={"input_token": token})
-    return messaging.ig_id(strict.mapping(body, "data").get("user_id"))
+    paging = {"limit": str(MOST_PAGES)}
+    answer, body = _get(credential, "me", "accounts", fields=GRANTED_FIELDS, paging=paging, most_bytes=PAGE_BYTES)
+    said = usage.read(answer.headers, now=clock.now())
+    return [_granted(each, said) for each in strict.items(body, "data")]
+
+
+def granted_page(credential: Credential, ig_page_id: str) -> GrantedPage:
+    """Return one Page that a user or system user granted, read by its ID; raises CallFailed."""
+    answer, body = _get(credential, ig_page_id, fields=GRANTED_FIELDS)
+    return _granted(body, usage.read(answer.headers, now=clock.now()))
+
+
+def professional_account(credential: Credential, ig_account_id: str) -> Me:
+    """Return an Instagram account that a system user token reaches without a Page, read by its ID; raises CallFailed.
+
+    This is how Unified Login names an account: by its professional account ID, on Facebook's host.
+    """
+    answer, body = _get(credential, ig_account_id, fields=("id", "username"))
+    return Me(
+        ig_account_id=strict.required_id(body, "id"),
+        ig_app_scoped_id=None,
+        username=strict.text(body, "username"),
+        account_type=None,
+        ig_page_id=None,
+        usage=usage.read(answer.headers, now=clock.now()),
+    )
+
+
+def token_info(credential: Credential, token: str) -> TokenInfo:
+    """Return what Meta knows of `token`, asked with the app's or the same token; raises CallFailed.
+
+    Documented with the token in the URL, and with nothing else.
+    """
+    _, body = _asked(wire.get, credential, "debug_token", parameters={"input_token": token})
+    info = strict.mapping(body, "data")
+    if info.get("is_valid") is False:
+        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "invalid")
+    targets = _targets(strict.items(info, "granular_scopes") if "granular_scopes" in info else ())
+    expires = info.get("expires_at")
+    return TokenInfo(
+        permissions=frozenset(_words(info.get("scopes"))),
+        page_ids=tuple(dict.fromkeys(target for scope, target in targets if scope.startswith(PAGE_PERMISSIONS))),
+        ig_account_ids=tuple(dict.fromkeys(target for scope, target in targets if scope.startswith("instagram_"))),
+        expires_at=clock.from_timestamp(expires) if isinstance(expires, int) and 0 < expires < LAST_SECOND else None,
+        user_id=ids.ig_id(info.get("user_id")),
+    )
+
+
+def _targets(granular: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    told = ((strict.text(each, "scope") or "", each.get("target_ids")) for each in granular)
+    found = ((scope, ids.ig_id(each)) for scope, targets in told if isinstance(targets, list) for each in targets)
+    return [(scope, target) for scope, target in found if target]
 
 
 def permissions(credential: Credential) -> frozenset[str]:
-    """Return the permissions that a person gave the app; raises CallFailed."""
+    """Return the permissions that a user gave the app; raises CallFailed."""
     _, body = _get(credential, "me", "permissions", fields=("permission", "status"))
     given = (each for each in strict.items(body, "data") if each.get("status") == "granted")
     return frozenset(strict.required(each, "permission") for each in given)
@@ -141,14 +189,19 @@ def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
     """
     _, body = _get(credential, node, "subscribed_apps", fields=("subscribed_fields",))
     apps = strict.items(body, "data") if "data" in body else []
-    told = (app.get("subscribed_fields") for app in apps)
-    return frozenset(field for fields in told if isinstance(fields, list) for field in fields if isinstance(field, str))
+    return frozenset(field for app in apps for field in _words(app.get("subscribed_fields")))
 
 
 def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
-    """Subscribe an account or Page to webhook fields; raises CallFailed."""
+    """Subscribe an account or Page to exactly these webhook fields; raises CallFailed, with one wrong field for all."""
     wanted = {"subscribed_fields": ",".join(fields)}
-    _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+    answer, body = _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+    if body.get("success") is False:
+        raise errors.bad_answer("not_subscribed", http_status=answer.http_status)
+
+
+def _words(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
@@ -156,13 +209,17 @@ def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
     if not account:
         return None
     return Me(
-        ig_account_id=strict.required(account, "id"),
+        ig_account_id=strict.required_id(account, "id"),
         ig_app_scoped_id=None,
         username=strict.text(account, "username"),
         account_type=None,
-        ig_page_id=strict.required(page, "id"),
+        ig_page_id=strict.required_id(page, "id"),
         usage=said,
     )
+
+
+def _granted(page: Mapping[str, Any], said: Usage) -> GrantedPage:
+    return GrantedPage(strict.required_id(page, "id"), _linked(page, said), strict.text(page, "access_token"))
 
 
 def _get(

@@ -72,8 +72,9 @@ SENTENCES = {
 
 class CallFailed(Exception):
     """A call brought nothing. `code` is a word of at most 32 characters ("230", "100/33", "timeout"), `sentence` is
-    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is set in scope FIELD. `raw` is what
-    may be kept of the answer, where there was one.
+    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is the field that Meta refuses by
+    name: always in scope FIELD, else a webhook field that a permission is missing for. `raw` is what may be kept of the
+    answer, where there was one.
     """
 
     raw: dict[str, Any] | None = None
@@ -99,6 +100,13 @@ class CallFailed(Exception):
         self.retry_at = retry_at
         self.field = field
         self.usage = usage
+
+    @property
+    def message(self) -> str:
+        """Meta's own words, empty where there are none; they may quote a token, so redact them before showing them."""
+        said = (self.raw or {}).get("error")
+        words = said.get("message") if isinstance(said, Mapping) else None
+        return words if isinstance(words, str) else ""
 
 
 _Verdict = tuple[Scope, Reason, str | None]
@@ -146,10 +154,14 @@ _BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
 }
 _OURS = {
     **dict.fromkeys(("unreadable", "no_token", "no_account", "other_account"), Reason.TOKEN),
+    **dict.fromkeys(("person", "system_user"), Reason.TOKEN),
     **{"id": Reason.REFUSED, "empty": Reason.NO_NAME},
 }
 _BUSINESS_LIMITS = range(80000, 80100)  # 80001 Pages, 80002 Instagram, 80006 Messenger, others alike
-_REFUSED_FIELD = re.compile(r"nonexisting field \((\w{1,64})\)")
+_REFUSED_FIELD = re.compile(
+    r"nonexisting field \((\w{1,64})\)|subscribed_fields\[\d+\].* - got [\"'](\w{1,64})[\"']", re.DOTALL
+)
+_FORBIDDEN_FIELD = re.compile(r"[Tt]o subscribe to the (\w{1,64}) field")
 _OTHER_APP = "The token is another app's than the first of META_APP_SECRETS belongs to, or that secret is wrong"
 _TOKEN_TEXTS = (
     ("cannot access the app till you log in", _LOG_IN_FIRST),
@@ -176,7 +188,7 @@ def judge(
     field = _refused_field(code, subcode, message)
     transient = isinstance(error, Mapping) and error.get("is_transient") is True
     scope, reason, sentence = _verdict(http_status, code, subcode, transient=transient)
-    if field:
+    if field and code == 100:
         scope, reason, sentence = Scope.FIELD, Reason.FIELD, f"Instagram refused the field {field}"
     elif code == 100 and "appsecret_proof" in message:
         sentence = _OTHER_APP
@@ -224,8 +236,13 @@ def _whole(value: Any) -> int | None:
 
 
 def _refused_field(code: int | None, subcode: int | None, message: str) -> str | None:
-    found = _REFUSED_FIELD.search(message) if code == 100 and subcode is None else None
-    return found.group(1) if found else None
+    if code != 100:
+        return _first_group(_FORBIDDEN_FIELD.search(message))
+    return _first_group(_REFUSED_FIELD.search(message)) if subcode is None else None
+
+
+def _first_group(found: re.Match[str] | None) -> str | None:
+    return next((group for group in found.groups() if group), None) if found else None
 
 
 def _verdict(http_status: int, code: int | None, subcode: int | None, *, transient: bool) -> _Verdict:

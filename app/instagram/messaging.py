@@ -21,10 +21,10 @@ from app.instagram.events import (
     ReactionChanged,
     SelfTalk,
 )
+from app.instagram.ids import ig_id
 
 FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
 MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
-IG_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 MID_CHARACTERS = 512
 URL_CHARACTERS = 4_000
 EMOJI_CHARACTERS = 8
@@ -72,13 +72,6 @@ def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at:
         at = time_of(value.get("timestamp"), received_at) or entry_at or received_at
         return _handover(ig_account_id, value, at)
     raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
-
-
-def ig_id(value: object) -> str | None:
-    """Return an id of Meta's as the string it is, also where it comes as a number; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and IG_ID.fullmatch(value) else None
 
 
 def time_of(timestamp: object, received_at: datetime) -> datetime | None:

@@ -16,8 +16,9 @@ from app.instagram.wire import Answer
 INSTAGRAM_PERMISSIONS = ("instagram_business_basic", "instagram_business_manage_messages")
 FACEBOOK_PERMISSIONS = (
     *("instagram_basic", "instagram_manage_messages"),
-    *("pages_manage_metadata", "pages_read_engagement", "pages_show_list"),
-)  # instagram-platform.md 1
+    *("pages_manage_metadata", "pages_messaging", "pages_read_engagement", "pages_show_list"),
+)  # docs/meta-platform.md 1; without pages_messaging a Page's messages cannot be subscribed to
+UNIFIED_PERMISSIONS = ("instagram_basic", "instagram_manage_messages")  # docs/meta-platform.md 1
 TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 REFUSED = (
     "Meta gave no token: what its page answered was used before or is over an hour old, or app id and secret do not "
@@ -76,11 +77,14 @@ def instagram_token(app: App, *, code: str, back_url: str) -> GivenToken:
 
 
 def facebook_token(app: App, *, code: str, back_url: str) -> GivenToken:
-    """Return a person's token of 60 days for the code that came to `back_url`; raises CallFailed."""
-    address = f"{app.host_url}/{app.version}/oauth/access_token"
-    short = strict.required(_redeemed(address, app, code, back_url), "access_token")
+    """Return a user's token of 60 days for the code that came to `back_url`; raises CallFailed."""
+    return lasting(app, strict.required(_redeemed(_facebook_exchange(app), app, code, back_url), "access_token"))
+
+
+def lasting(app: App, token: str) -> GivenToken:
+    """Return a user's token of 60 days for any user token of Facebook Login; raises CallFailed."""
     form = {"grant_type": "fb_exchange_token", "client_id": app.id, "client_secret": app.secret}
-    return _given(_posted(address, form | {"fb_exchange_token": short}))
+    return _given(_posted(_facebook_exchange(app), form | {"fb_exchange_token": token}))
 
 
 def refreshed(credential: Credential) -> GivenToken:
@@ -97,6 +101,10 @@ _LIMITS: Any = {"seconds": SECONDS, "most_bytes": MOST_BYTES}
 def _asking(app: App, permissions: tuple[str, ...], back_url: str, state: str) -> str:
     asked = {"client_id": app.id, "redirect_uri": back_url, "response_type": "code", "scope": ",".join(permissions)}
     return urlencode(asked | {"state": state})
+
+
+def _facebook_exchange(app: App) -> str:
+    return f"{app.host_url}/{app.version}/oauth/access_token"
 
 
 def _redeemed(address: str, app: App, code: str, back_url: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from app.instagram import messaging
+from app.instagram.ids import ig_id
 
 SIGNED_CHARACTERS = 16_384
 SIGNED_REQUEST = re.compile(r"([\w-]{43})\.([\w-]+)", re.ASCII)
@@ -55,7 +55,7 @@ def holder_of(signed_request: str, secrets: Sequence[str]) -> str | None:
         return None
     if not isinstance(told, dict) or told.get("algorithm") != "HMAC-SHA256":
         return None
-    return messaging.ig_id(told.get("user_id"))
+    return ig_id(told.get("user_id"))
 
 
 def _written(signature: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
+from app.instagram import ids
 from app.instagram.errors import bad_answer
 from app.text import storable
 
@@ -49,6 +50,23 @@ def required(holder: Mapping[str, Any], name: str) -> str:
     if not value:
         raise bad_answer("types")
     return value
+
+
+def ig_id(holder: Mapping[str, Any], name: str) -> str | None:
+    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises CallFailed."""
+    value = holder.get(name)
+    found = ids.ig_id(value)
+    if value is not None and found is None:
+        raise bad_answer("types")
+    return found
+
+
+def required_id(holder: Mapping[str, Any], name: str) -> str:
+    """Return the ID in a field that must not be missing; raises CallFailed."""
+    found = ig_id(holder, name)
+    if found is None:
+        raise bad_answer("types")
+    return found
 
 
 def time(holder: Mapping[str, Any], name: str) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.instagram import messaging
 from app.instagram.events import Event, Passed
+from app.instagram.ids import ig_id
 from app.instagram.messaging import UnreadableItemError
 
 DEPTH = 32
@@ -103,7 +104,7 @@ def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[Item]:
 
 
 def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[Item]:
-    ig_account_id = messaging.ig_id(entry.get("id"))
+    ig_account_id = ig_id(entry.get("id"))
     entry_at = messaging.time_of(entry.get("time"), received_at)
     told = False
     for name in ("messaging", "standby", "changes"):

@@ -16,6 +16,7 @@ class Login(StrEnum):
 
     INSTAGRAM = "instagram"
     FACEBOOK = "facebook"
+    UNIFIED = "unified"
 
 
 class AccountState(StrEnum):
@@ -30,7 +31,9 @@ class Account(Model):
     """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type.
 
     `token_at` is when its token came, `token_tried_at` and `token_problem` tell of the last try to refresh it.
-    `owner_id` is the app-scoped ID of the person who authorized the token (Facebook Login).
+    `owner_id` is the app-scoped ID of the user who authorized the token (Facebook and Unified Login).
+    `refused_subscriptions` are the webhook fields that Meta refuses, each with Meta's words; `subscription_problem` is
+    set, to Meta's words, while no messages are delivered.
     """
 
     __tablename__ = "accounts"
@@ -56,6 +59,8 @@ class Account(Model):
     last_webhook_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     subscription_checked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     missing_subscriptions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    refused_subscriptions: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    subscription_problem: Mapped[str | None] = mapped_column(Text)
     passed_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 

@@ -16,6 +16,8 @@ from app.viewer import Viewer
 TITLES = {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"}
 PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
 HISTORY = timedelta(days=7)
+SOME_FAILED, WORKER_MISSING = "some_failed", "worker_missing"
+STATES = (*RunState, SOME_FAILED, WORKER_MISSING)  # every value of Progress.state
 JUST_NOW = timedelta(minutes=15)  # so long the panel shows what a run that ended has come to
 
 _RUNS = select(Run, Account.username, Account.ig_account_id).join(Account, Account.id == Run.account_id)
@@ -140,7 +142,7 @@ def publish(run_id: str, *, final: bool = False) -> None:
 
 
 def as_dict(progress: Progress) -> dict[str, int | str | None]:
-    """Return what programs see of a progress; times are RFC 3339 in UTC."""
+    """Return what programs see of a progress; times as `clock.rfc3339` writes them."""
     return {
         "id": progress.run_id,
         "kind": progress.kind.value,
@@ -148,9 +150,9 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
         "state": progress.state,
         "reason": progress.reason,
         "startedBy": progress.started_by,
-        "createdAt": progress.created_at.isoformat(),
-        "finishedAt": progress.finished_at.isoformat() if progress.finished_at else None,
-        "resumeAt": progress.resume_at.isoformat() if progress.resume_at else None,
+        "createdAt": clock.rfc3339(progress.created_at),
+        "finishedAt": clock.rfc3339(progress.finished_at),
+        "resumeAt": clock.rfc3339(progress.resume_at),
         "total": progress.total,
         "done": progress.settled,
         "resolved": progress.resolved,
@@ -208,11 +210,11 @@ def _progress(row: Row[Run, str | None, str]) -> Progress:
 
 def _state(run: Run) -> str:
     if run.state is RunState.DONE and run.failed:
-        return "some_failed"
+        return SOME_FAILED
     untaken = run.state is RunState.QUEUED and run.lease_until is None
     due_since = max(run.created_at, run.resume_at or run.created_at)  # a retry is due since it was asked for
     if untaken and due_since < clock.now() - PATIENCE:
-        return "worker_missing"
+        return WORKER_MISSING
     return run.state.value
 
 

@@ -7,6 +7,7 @@ MAISON_LUNE = "17841400000000101"
 ATELIER_NORD = "17841400000000202"
 APP_ID = "700000000000111"
 APP_SECRET = os.environ.get("SANDBOX_APP_SECRET") or "sandbox-app-secret-for-development"  # the demo has one of its own
+SYSTEM_USER_TOKEN = "EAAsandboxSystemUser0123456789"  # noqa: S105 - reaches atelier.nord, known to the world on purpose
 VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - known to the world on purpose
 
 

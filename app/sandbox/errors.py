@@ -7,6 +7,7 @@ _NO_OBJECT = (
     "Unsupported get request. Object with ID does not exist, cannot be loaded due to missing permissions, "
     "or does not support this operation."
 )
+_NO_MESSAGES = "(#200) To subscribe to the messages field, one of these permissions is needed: pages_messaging"
 _ERRORS: dict[str, tuple[int, int, int | None, str]] = {
     "1": (500, 1, None, "An unknown error has occurred."),
     "2": (500, 2, None, "An unexpected error has occurred. Please retry your request later."),
@@ -23,6 +24,7 @@ _ERRORS: dict[str, tuple[int, int, int | None, str]] = {
     "190-checkpoint": (400, 190, 459, "Error validating access token: You cannot access the app till you log in."),
     "190-wrong-host": (401, 190, None, "Invalid OAuth access token - Cannot parse access token"),
     "200": (403, 200, 2534048, "(#200) App does not have Advanced Access to instagram_manage_messages permission."),
+    "200-subscribe": (403, 200, None, _NO_MESSAGES),
     "230": (403, 230, None, "(#230) User consent is required to access user profile"),
     "613": (400, 613, 2534040, "(#613) Calls to this api have exceeded the rate limit."),
     "80002": (400, 80002, None, RATE_MESSAGE),

@@ -17,7 +17,9 @@ from app.sandbox.world import Sent, Token, World
 READABLE_MESSAGES = 20  # details of older ones are refused
 HOSTS = ("instagram", "facebook")
 PAGE_LIMIT = 25
-NO_PAGE = "(#100) Tried accessing nonexisting field (instagram_business_account) on node type (User)"
+NO_PAGE = "(#100) Tried accessing nonexisting field (instagram_business_account) on node type ({})"
+NODE_TYPES = {"user": "User", "system_user": "SystemUser"}
+WEBHOOK_FIELDS = ("messages", "messaging_postbacks", "message_reactions", "messaging_seen", "messaging_referral")
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -44,10 +46,13 @@ class Route:
     answer: Callable[[], Answer]
 
 
-def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sent]) -> Route:
+Send = Callable[[Account, Person, str, str | None], Sent]
+
+
+def route(world: World, asked: Asked, send: Send) -> Route:
     """Return how this call is answered; a token that does not fit answers 190, as with Meta."""
     known = world.tokens.get(asked.token or "")
-    account = known.account if known and not known.of_person else None
+    account = known.account if known and _acts_for_account(known, asked) else None
     if account is None or account.login != asked.host or not is_proved(asked):
         return Route("refused", account, None, lambda: _refusal(asked, known))
     node = asked.path[0] if asked.path else "me"
@@ -55,12 +60,25 @@ def route(world: World, asked: Asked, send: Callable[[Account, Person, str], Sen
     if whole == ("conversations",):
         return Route("conversations", account, None, lambda: _conversations(world, account, asked))
     if whole == ("subscribed_apps",):
-        return Route("subscribed_apps", account, None, lambda: _subscribed(world, account, asked))
+        kind = "subscribe" if asked.method == "POST" else "subscribed_apps"
+        return Route(kind, account, None, lambda: _subscribed(world, account, asked))
     if whole == ("messages",) and asked.method == "POST":
         return Route("send", account, None, lambda: _sent(world, account, asked, send))
-    if node in ("me", account.id):
+    if node in ("me", account.id, account.page_id):
         return Route("me", account, None, lambda: (200, _me(world, account, asked)))
     return _node(world, account, node, asked)
+
+
+def numbered(world: World, found: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with its IDs as JSON numbers where the sandbox is set to write them so."""
+    if not world.choices.numeric_ids:
+        return found
+    return {name: int(value) if name in ("id", "user_id") else value for name, value in found.items()}
+
+
+def _acts_for_account(known: Token, asked: Asked) -> bool:
+    # A system user reads its accounts by their IDs; /me is the system user itself.
+    return known.kind == "account" or (known.kind == "system_user" and asked.path[:1] not in ((), ("me",)))
 
 
 def is_proved(asked: Asked) -> bool:
@@ -74,7 +92,7 @@ def is_proved(asked: Asked) -> bool:
 def _refusal(asked: Asked, known: Token | None) -> Answer:
     if known is None or (known.account and known.account.login != asked.host):
         return error("190-wrong-host" if asked.token else "190")
-    return error("100-proof") if not is_proved(asked) else error("100", NO_PAGE)
+    return error("100-proof") if not is_proved(asked) else error("100", NO_PAGE.format(NODE_TYPES[known.kind]))
 
 
 def _node(world: World, account: Account, node: str, asked: Asked) -> Route:
@@ -109,9 +127,12 @@ def _profile(world: World, account: Account, igsid: str, asked: Asked) -> Answer
 
 
 def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
+    if account.page_id and asked.path == (account.id,):  # the account itself, as Unified Login names it
+        return numbered(world, {"id": account.id, "username": account.username})
     if account.page_id:  # a Page token: /me is the Page, which knows its professional account
-        business = {"id": account.id, "username": account.username}
-        return {"id": account.page_id, "name": account.username, "instagram_business_account": business}
+        business = numbered(world, {"id": account.id, "username": account.username})
+        page = {"id": account.page_id, "name": account.username, "instagram_business_account": business}
+        return numbered(world, page)
     known = {
         "id": account.app_scoped_id,
         "user_id": account.id,
@@ -120,7 +141,7 @@ def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
         "profile_picture_url": media.avatar_url(world.base_url, account.id),
     }
     fields = asked.query.get("fields", "id,username").split(",")
-    found = {name: known[name] for name in ["id", *fields] if name in known}
+    found = numbered(world, {name: known[name] for name in ["id", *fields] if name in known})
     return {"data": [found]} if asked.path == ("me",) and world.choices.wrapped else found
 
 
@@ -189,6 +210,8 @@ def _details(world: World, sent: Sent) -> dict[str, Any]:
     }
     if sent.photo:
         found["attachments"] = {"data": [{"mime_type": "image/png", "image_data": {"url": sent.photo}}]}
+    if sent.reply_to:
+        found["reply_to"] = {"mid": sent.reply_to}
     return found
 
 
@@ -199,7 +222,7 @@ def _party(world: World, ig_id: str) -> dict[str, Any]:
     return {"username": person.username, "id": ig_id} if person and person.username else {"id": ig_id}
 
 
-def _sent(world: World, account: Account, asked: Asked, send: Callable[[Account, Person, str], Sent]) -> Answer:
+def _sent(world: World, account: Account, asked: Asked, send: Send) -> Answer:
     recipient = str(asked.body.get("recipient", {}).get("id", ""))
     person = world.people.get(recipient)
     words = asked.body.get("message", {}).get("text")
@@ -207,12 +230,20 @@ def _sent(world: World, account: Account, asked: Asked, send: Callable[[Account,
         return error("9010")
     if not isinstance(words, str) or not 0 < len(words.encode()) <= 1000:
         return error("100", "(#100) Invalid message data")
-    return 200, {"recipient_id": recipient, "message_id": send(account, person, words).mid}
+    reply_to = asked.body.get("reply_to", {}).get("mid")
+    return 200, {"recipient_id": recipient, "message_id": send(account, person, words, reply_to).mid}
 
 
 def _subscribed(world: World, account: Account, asked: Asked) -> Answer:
     if asked.method == "POST":
-        world.subscribed[account.id] = asked.query.get("subscribed_fields", "").split(",")
+        wanted = asked.query.get("subscribed_fields", "").split(",")
+        refused = world.choices.refused_fields.split(",")
+        for place, field in enumerate(wanted):
+            if field in refused:  # one refused field voids the whole call, as with Meta
+                allowed = ", ".join(each for each in WEBHOOK_FIELDS if each not in refused)
+                words = f'(#100) Param subscribed_fields[{place}] must be one of {{{allowed}}} - got "{field}"'
+                return error("100", words)
+        world.subscribed[account.id] = wanted
         return 200, {"success": True}
     fields = world.subscribed.get(account.id)
     return 200, {"data": [{"id": "700000000000111", "subscribed_fields": fields}] if fields else []}

@@ -26,6 +26,8 @@ def _message(sent: Sent, account: Account) -> Body:
         message["text"] = sent.text
     if sent.photo:
         message["attachments"] = [{"type": "image", "payload": {"url": sent.photo}}]
+    if sent.reply_to:
+        message["reply_to"] = {"mid": sent.reply_to}
     if sent.from_id == account.id and sent.at_ms % 2:
         message["is_echo"] = True  # only sometimes there, as with Meta
     return message
@@ -53,7 +55,7 @@ _BODIES: dict[str, Callable[[Sent], Body]] = {
     "video": _attached("video"),
     "audio": _attached("audio"),
     "file": _attached("file"),
-    "share": _attached("share"),
+    "share": _attached("ig_post", ig_post_media_id="18139494541400001", title="Linen week"),
     "reel": _attached("ig_reel", title="Linen week", reel_video_id="18000000000000001"),
     "story": _attached("ig_story"),
     "story_mention": _attached("story_mention"),

@@ -18,7 +18,7 @@ LIFE_SECONDS = 5_183_944
 YOUNG_SECONDS = 24 * 3600  # a token must be this old to be refreshed
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WORDS = {"instagram": "Instagram", "facebook": "Facebook"}
-BARE_PERSON = "24900000000000999"  # who has no Page with an Instagram account
+USER_WITHOUT_PAGE = "24900000000000999"  # who has no Page with an Instagram account
 NO_PAGE_OF_ITS_OWN = {"id": "104000000000999", "name": "A Page without Instagram", "access_token": "EAAsandboxBarePage"}
 
 
@@ -36,10 +36,8 @@ def consent(world: World, host: str, query: dict[str, str]) -> tuple[int, str, d
     code = secrets.token_urlsafe(24)
     asked = tuple(query.get("scope", "").split(","))
     permissions = asked[:-1] if choice == "less" else asked
-    of_person = host == "facebook"
-    world.codes[code] = Token(
-        None if choice == "bare" else BY_LOGIN[host], time.time(), permissions, of_person=of_person
-    )
+    kind = "user" if host == "facebook" else "account"
+    world.codes[code] = Token(None if choice == "bare" else BY_LOGIN[host], time.time(), permissions, kind)
     found = urlencode({"code": code, "state": query.get("state", "")})
     return 302, "", {"Location": f"{back}?{found}#_"}
 
@@ -59,11 +57,11 @@ def route(world: World, asked: Asked) -> Route | None:
         case ("facebook", ("oauth", "access_token")):
             return Route("exchange", None, None, lambda: _facebook(world, given))
         case ("facebook", ("debug_token",)):
-            return Route("debug_token", None, None, lambda: _inspected(world, asked))
-        case ("facebook", ("me",)) if known and known.of_person and asked.query.get("fields") == "id":
-            return Route("me", None, None, lambda: (200, {"id": _person(known)}))
+            return Route("debug_token", None, None, lambda: _debugged(world, asked))
         case ("facebook", ("me", "accounts" | "permissions" as what)) if known:
-            return Route(what, None, None, lambda: _of_somebody(known, what, asked))
+            return Route(what, None, None, lambda: _of_somebody(world, known, what, asked))
+        case ("facebook", (page_id,)) if known and account and known.kind != "account" and page_id == account.page_id:
+            return Route("page", None, None, lambda: _page_by_id(world, account, asked))
     return None
 
 
@@ -99,39 +97,55 @@ def _facebook(world: World, given: dict[str, str]) -> Answer:
         token = world.tokens.get(given.get("fb_exchange_token", ""))
     else:
         token = world.codes.pop(given.get("code", ""), None)
-    if token is None or not _is_app(given):
+    if token is None or token.kind != "user" or not _is_app(given):
         return error("100", "This authorization code has been used.")
     return _given(world, "EAAsandboxUser", token)
 
 
-def _of_somebody(token: Token, what: str, asked: Asked) -> Answer:
+def _of_somebody(world: World, token: Token, what: str, asked: Asked) -> Answer:
     if not graph.is_proved(asked):
         return error("100-proof")
     if what == "permissions":
         return 200, {"data": [{"permission": each, "status": "granted"} for each in token.permissions]}
-    pages = [NO_PAGE_OF_ITS_OWN, *([_owned(token.account)] if token.account else [])]
+    if world.choices.pages != "listed":
+        return 200, {"data": []}
+    bare = [] if token.kind == "system_user" else [NO_PAGE_OF_ITS_OWN]
+    pages = [*bare, *([_owned(world, token.account)] if token.account else [])]
     return 200, {"data": pages, "paging": {"cursors": {"before": "a", "after": "b"}}}
 
 
-def _inspected(world: World, asked: Asked) -> Answer:
-    token = world.tokens.get(asked.query.get("input_token", ""))
-    if asked.token != f"{APP_ID}|{APP_SECRET}" or not graph.is_proved(asked):
-        return error("190")
-    if token is None:
-        return 200, {"data": {"app_id": APP_ID, "is_valid": False}}
-    kind = "USER" if token.of_person else "PAGE"
-    return 200, {"data": {"app_id": APP_ID, "type": kind, "is_valid": True, "user_id": _person(token)}}
+def _page_by_id(world: World, account: Account, asked: Asked) -> Answer:
+    if not graph.is_proved(asked):
+        return error("100-proof")
+    return error("100-33") if world.choices.pages == "none" else (200, _owned(world, account))
 
 
-def _person(token: Token) -> str:
-    """The app-scoped ID of the person who authorized a token."""
-    return token.account.app_scoped_id if token.account else BARE_PERSON
-
-
-def _owned(account: Account) -> dict[str, Any]:
-    business = {"id": account.id, "username": account.username}
+def _owned(world: World, account: Account) -> dict[str, Any]:
+    business = graph.numbered(world, {"id": account.id, "username": account.username})
     page = {"id": account.page_id, "name": account.username, "access_token": account.token}
-    return page | {"instagram_business_account": business}
+    return graph.numbered(world, page) | {"instagram_business_account": business}
+
+
+def _debugged(world: World, asked: Asked) -> Answer:
+    token = world.tokens.get(asked.query.get("input_token", ""))
+    if not graph.is_proved(asked):
+        return error("100-proof")
+    if token is None or asked.token not in (f"{APP_ID}|{APP_SECRET}", asked.query.get("input_token")):
+        return error("190")
+    granular = []
+    if token.account:
+        scopes = {*token.permissions, *(["pages_show_list"] if world.choices.pages != "none" else [])}
+        ids = {"instagram": token.account.id, "pages": token.account.page_id}
+        granular = [{"scope": each, "target_ids": [ids[each.split("_")[0]]]} for each in sorted(scopes)]
+    kind = "PAGE" if token.kind == "account" else token.kind.upper()
+    known = {"app_id": APP_ID, "type": kind, "is_valid": True, "expires_at": 0, "user_id": _user_id(token)}
+    granted = {"scopes": list(token.permissions), "granular_scopes": granular}
+    return 200, {"data": graph.numbered(world, known) | granted}
+
+
+def _user_id(token: Token) -> str:
+    """Return the app-scoped ID of the user who authorized a token."""
+    return token.account.app_scoped_id if token.account else USER_WITHOUT_PAGE
 
 
 def _given(world: World, prefix: str, token: Token) -> Answer:

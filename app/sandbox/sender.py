@@ -64,11 +64,19 @@ class Sender:
             threading.Thread(target=self._live, args=(backlog,), daemon=True).start()
 
     def say(
-        self, account: Account, person: Person, *, text: str | None = None, photo: bool = False, outgoing: bool = False
+        self,
+        account: Account,
+        person: Person,
+        *,
+        text: str | None = None,
+        photo: bool = False,
+        outgoing: bool = False,
+        reply_to: str | None = None,
     ) -> Sent:
         """Have a message written now; it is delivered as soon as the line allows."""
         picture = media.photo_url(self.world.base_url, self.chance.randrange(40)) if photo else None
         sent = self.world.add(account, person, text=text, photo=picture, outgoing=outgoing)
+        sent.reply_to = reply_to
         self._line_up(delivery(account, [kinds.item(sent, account)]))
         return sent
 

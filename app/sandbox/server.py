@@ -112,8 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         meter.note(world, asked, route, status, answer, over=bool(refused))
         self._answer(status, answer, meter.usage_headers(world, route.account, over=bool(refused)))
 
-    def _echo(self, account: Any, person: Any, words: str) -> Any:
-        return self.server.sender.say(account, person, text=words, outgoing=True)
+    def _echo(self, account: Any, person: Any, words: str, reply_to: str | None) -> Any:
+        return self.server.sender.say(account, person, text=words, outgoing=True, reply_to=reply_to)
 
     def _body(self) -> dict[str, Any]:
         length = int(self.headers.get("Content-Length") or 0)

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.sandbox.accounts import ACCOUNTS, BY_TOKEN, Account
+from app.sandbox.accounts import ACCOUNTS, ATELIER_NORD, BY_TOKEN, SYSTEM_USER_TOKEN, Account
 from app.sandbox.people import Person, crowd
 
 CONVERSATION_CALLS = 2  # a second and account
@@ -24,6 +24,7 @@ class Sent:
     to_id: str
     text: str | None
     photo: str | None
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was given out at `at` (Unix time): an account's, or a person's at Facebook who has its Page."""
+    """A token that was given out at `at` (Unix time): an account's ("account"), or one of Facebook's that reaches it,
+    of a user ("user") or a system user ("system_user").
+    """
 
     account: Account | None
     at: float
     permissions: tuple[str, ...] = ()
-    of_person: bool = False
+    kind: str = "account"
 
 
 @dataclass(slots=True)
@@ -55,7 +58,9 @@ class Choices:
     """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0.
 
     `hour_seconds` is how long the hour of the limit lasts, for benches that cannot wait. `wrapped` says whether answers
-    about a token come in `data[]`, as documented, or bare, as integrators see them.
+    about a token come in `data[]`, as documented, or bare, as integrators see them. `pages` says how a user's Page was
+    handed over: "listed" in /me/accounts, "granted" and absent from it, or "none". `refused_fields` are webhook fields
+    that a subscription may not name, separated by commas. `numeric_ids` has /me write IDs as numbers.
     """
 
     latency_ms: int = 0
@@ -66,6 +71,9 @@ class Choices:
     losses: float = 0.0
     wrapped: bool = True
     hour_seconds: int = 3600
+    pages: str = "listed"
+    refused_fields: str = ""
+    numeric_ids: bool = False
 
 
 @dataclass(slots=True)
@@ -79,7 +87,7 @@ class World:
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
     accepted: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     subscribed: dict[str, list[str]] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=lambda: {each: Token(BY_TOKEN[each], 0) for each in BY_TOKEN})
+    tokens: dict[str, Token] = field(default_factory=lambda: _first_tokens())
     codes: dict[str, Token] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=lambda: {"sent": 0, "accepted": 0, "waiting": 0})
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -167,3 +175,8 @@ class World:
                 "messages": messages,
                 "deliveries": dict(self.deliveries),
             }
+
+
+def _first_tokens() -> dict[str, Token]:
+    system_user = Token(ACCOUNTS[ATELIER_NORD], 0, ("instagram_basic", "instagram_manage_messages"), "system_user")
+    return {each: Token(BY_TOKEN[each], 0) for each in BY_TOKEN} | {SYSTEM_USER_TOKEN: system_user}

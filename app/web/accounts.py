@@ -7,6 +7,7 @@ from flask import session as cookie
 
 from app import queue, settings
 from app.accounts import cards, connect, consent, listing
+from app.accounts.connect import Checked
 from app.accounts.consent import Attempt
 from app.errors import Invalid
 from app.inbox import frame
@@ -37,6 +38,7 @@ def add() -> Response:
     except Invalid as error:
         return _page(status=422, wrong=error.fields, form=form)
     flash(f"{added.username or added.ig_account_id} is connected.")
+    _flash(connect.subscription_of(added))
     return page.to(HOME)
 
 
@@ -59,14 +61,18 @@ def finish(login: str) -> Response:
     except Invalid as error:
         return _page(status=422, wrong=error.fields)
     flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
+    for each in added:
+        _flash(connect.subscription_of(each), of=each.username or each.ig_account_id)
     return page.to(f"{HOME}#accounts")  # or the browser would carry Meta's own #_ on
 
 
 @blueprint.post("/<ig_account_id>/check")
 def check(ig_account_id: str) -> Response:
     """Ask Meta whether the token works and the webhooks are subscribed."""
-    problem = connect.check(session.viewer(), ig_account_id)
-    flash(f"{problem}." if problem else "The token works, and webhooks are subscribed.", "bad" if problem else "done")
+    found = connect.check(session.viewer(), ig_account_id)
+    if found == Checked():
+        flash("The token works, and webhooks are subscribed.")
+    _flash(found)
     return page.leave(HOME)
 
 
@@ -120,6 +126,12 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
         wrong=defaultdict(str, wrong or {}),
         form=defaultdict(str, form or {}),
     )
+
+
+def _flash(found: Checked, *, of: str | None = None) -> None:
+    for category, words in (("bad", found.problem), ("warn", found.warning)):
+        if words:
+            flash(f"{of}: {words}" if of else words, category)
 
 
 def _back(login: str) -> str:

@@ -1,7 +1,7 @@
 """What templates call to show times, durations and texts; each reads only its argument and the reader's time zone."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +19,7 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    ours = (iso, exact, short, wall_clock, duration, time_of_day, span, person, linkify, moment, grouped)
+    ours = (clock.rfc3339, exact, short, wall_clock, duration, time_of_day, span, person, linkify, moment, grouped)
     for filter_ in ours:
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
 
@@ -32,11 +32,6 @@ def zone() -> ZoneInfo:
         except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
             continue
     return ZoneInfo("UTC")
-
-
-def iso(at: datetime) -> str:
-    """Return the exact moment for programs: RFC 3339, UTC."""
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def exact(at: datetime) -> str:

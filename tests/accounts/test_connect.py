@@ -9,12 +9,18 @@ from sqlalchemy import select
 
 from app import settings
 from app.accounts import connect, listing
+from app.accounts.connect import Checked
+from app.calls import consent as calls_consent
+from app.calls import gate
 from app.db.engine import db
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from app.ingest import forget, receive
+from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
+from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer
+from tests.accounts.consents import chosen
 from tests.bed.processes import Sandbox
 from tests.cast import (
     ATELIER_NORD,
@@ -29,7 +35,9 @@ from tests.cast import (
     an_account,
     signed,
 )
-from tests.instagram.graph import Graph, always, answer, sampled
+from tests.instagram.graph import Graph, Request, always, answer, sampled
+from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN
+from tests.sandbox.test_oauth import exchange
 
 TOKEN = "IGAAcanaryTokenOfATest"
 ME = {"user_id": MAISON_LUNE, "id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune", "account_type": "BUSINESS"}
@@ -37,7 +45,7 @@ PAGE = {"id": ATELIER_NORD_PAGE, "instagram_business_account": {"id": ATELIER_NO
 
 PERSON = (
     {"code": 100, "message": "(#100) Tried accessing nonexisting field (instagram_business_account)"},
-    "the token of a person",
+    "This is a user access token",
 )
 UNPROVED = ({"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}, "another app's")
 OTHER_HOST = (
@@ -164,6 +172,95 @@ def test_a_token_that_cannot_do_says_why(graph: Graph, known: tuple[dict[str, An
     assert listing.accounts(OPERATOR) == []
 
 
+def test_ids_that_come_as_json_numbers_connect(meta: Sandbox) -> None:
+    meta.pull("PATCH", "settings", numeric_ids=True)
+    assert connect.add(OPERATOR, None, login="instagram", token=INSTAGRAM_TOKEN).ig_account_id == MAISON_LUNE
+    assert row().ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
+    assert connect.add(OPERATOR, None, login="facebook", token=FACEBOOK_TOKEN).ig_account_id == ATELIER_NORD
+    page = row(ATELIER_NORD)
+    assert (page.ig_page_id, page.owner_id) == (ATELIER_NORD_PAGE, BY_LOGIN["facebook"].app_scoped_id)
+
+
+@pytest.mark.parametrize("user_id", [None, 2**63, True, 1.5, ["17841400000000101"]])
+def test_an_answer_without_a_usable_account_id_is_not_called_an_outage(graph: Graph, user_id: object) -> None:
+    told = {"id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune"}
+    graph.say = always(answer({"data": [told | ({} if user_id is None else {"user_id": user_id})]}))
+    with pytest.raises(Invalid) as refused:
+        connect.add(OPERATOR, None, login="instagram", token=TOKEN)
+    words = "does not name the professional account" if user_id is None else "could not be understood"
+    assert words in refused.value.fields["token"]
+    assert listing.accounts(OPERATOR) == []
+
+
+@pytest.mark.parametrize("pages", ["listed", "granted"])
+def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pages: str) -> None:
+    meta.pull("PATCH", "settings", pages=pages)
+    added = connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
+    account = row(ATELIER_NORD)
+    assert (added.ig_account_id, account.login, account.ig_page_id) == (ATELIER_NORD, Login.FACEBOOK, ATELIER_NORD_PAGE)
+    assert account.token is not None
+    assert account.token.reveal() == FACEBOOK_TOKEN
+    assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+
+
+def test_a_system_user_token_without_a_page_says_what_it_is_and_what_to_do(meta: Sandbox) -> None:
+    meta.pull("PATCH", "settings", pages="none")
+    with pytest.raises(Invalid) as refused:
+        connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
+    said = refused.value.fields["token"]
+    assert "access token of a system user" in said
+    assert "Unified Login" in said
+    assert "person" not in said
+
+
+def test_a_user_token_connects_the_account_of_its_page(meta: Sandbox) -> None:
+    with settings.using(meta_app_id=APP_ID):
+        address = calls_consent.address(Login.FACEBOOK, back_url="http://127.0.0.1:8000/back", state="s")
+        code = chosen(address)["code"]
+        path = "facebook/v26.0/oauth/access_token"
+        user = exchange(meta, path, code=code)[1]["access_token"]
+        added = connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=user)
+    account = row(ATELIER_NORD)
+    assert account.token is not None
+    assert (added.ig_account_id, account.token.reveal()) == (ATELIER_NORD, FACEBOOK_TOKEN)
+    assert (account.token_expires_at, account.owner_id) == (None, BY_LOGIN["facebook"].app_scoped_id)
+    assert "pages_messaging" in (account.permissions or [])
+
+
+def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(meta: Sandbox) -> None:
+    meta.pull("PATCH", "settings", pages="none")
+    added = connect.add(OPERATOR, None, login="unified", token=SYSTEM_USER_TOKEN)
+    account = row(ATELIER_NORD)
+    assert (added.ig_account_id, added.username) == (ATELIER_NORD, "atelier.nord")
+    assert (account.login, account.ig_page_id) == (Login.UNIFIED, None)
+    assert account.permissions == ["instagram_basic", "instagram_manage_messages"]
+    assert account.missing_subscriptions is None
+    assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+    person = meta.get(f"people?account={ATELIER_NORD}")[0]["id"]
+    meta.pull("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
+    assert gate.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
+    assert gate.conversations(account.id, purpose=Purpose.SYNC, limit=1).threads == ()
+
+
+def test_a_token_of_several_accounts_asks_which_one_is_meant(graph: Graph) -> None:
+    pages = [PAGE | {"access_token": "EAApage1"}, PAGE | {"id": "9", "access_token": "EAApage2"}]
+    pages[1] = pages[1] | {"instagram_business_account": {"id": MAISON_LUNE, "username": "maison.lune"}}
+
+    def say(connection: Any, request: Request) -> None:
+        path = request.target.partition("?")[0]
+        answers: dict[str, bytes] = {
+            "/v26.0/me": answer({"error": PERSON[0]}, status=400),
+            "/v26.0/me/accounts": answer({"data": pages}),
+        }
+        connection.sendall(answers.get(path, answer({"data": []})))
+
+    graph.say = say
+    with pytest.raises(Invalid) as refused:
+        connect.add(OPERATOR, None, login="facebook", token=TOKEN)
+    assert ATELIER_NORD in refused.value.fields["ig_account_id"]
+    assert connect.add(OPERATOR, MAISON_LUNE, login="facebook", token=TOKEN).ig_account_id == MAISON_LUNE
+
+
 def test_an_admin_of_some_accounts_connects_no_other(graph: Graph) -> None:
     own = an_account(ATELIER_NORD)
     limited = Viewer(user_id=1, name="Ada", role=Role.ADMIN, account_ids=frozenset({own.id}))
@@ -184,11 +281,10 @@ def test_only_admins_connect_and_remove(graph: Graph) -> None:
 
 def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
     a_sandbox_account()
-    assert connect.check(OPERATOR, MAISON_LUNE) is None
+    assert connect.check(OPERATOR, MAISON_LUNE) == Checked()
     assert row().subscription_checked_at is not None
     meta.post("faults", mode="190")
-    problem = connect.check(OPERATOR, MAISON_LUNE)
-    assert problem
+    assert connect.check(OPERATOR, MAISON_LUNE).problem
     assert listing.by_ig_id(OPERATOR, MAISON_LUNE).state is AccountState.RECONNECT
     with pytest.raises(NotFound):
         connect.check(OPERATOR, "404")

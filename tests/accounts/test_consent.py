@@ -17,7 +17,7 @@ from app.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.instagram.oauth import FACEBOOK_PERMISSIONS, INSTAGRAM_PERMISSIONS
 from app.models.inbox import Account, AccountState
 from app.models.user import AuditEntry
-from app.sandbox.accounts import APP_ID
+from app.sandbox.accounts import APP_ID, BY_LOGIN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen
 from tests.bed.hands import Hands
@@ -93,6 +93,7 @@ def test_the_pages_of_a_person_are_connected_by_tokens_that_do_not_end(apps: San
     assert account.token is not None
     assert account.token.reveal() == "EAAsandboxAtelierNord0123456789"
     assert (account.token_expires_at, account.permissions) == (None, sorted(FACEBOOK_PERMISSIONS))
+    assert account.owner_id == BY_LOGIN["facebook"].app_scoped_id
     assert not [call for call in apps.get("calls") if call["token_in_query"]]
 
 
@@ -141,6 +142,29 @@ def test_a_declined_consent_and_a_used_code_connect_nothing(apps: Sandbox) -> No
 
 def test_a_person_without_a_page_that_has_an_account_is_told_so(apps: Sandbox) -> None:
     assert "None of the Pages" in refusal(*led("facebook", "bare"), "facebook")
+
+
+def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_granted(apps: Sandbox) -> None:
+    apps.pull("PATCH", "settings", pages="granted")
+    [added] = finished(*led("facebook"), "facebook")
+    account = row(ATELIER_NORD)
+    assert (added.ig_account_id, account.ig_page_id) == (ATELIER_NORD, ATELIER_NORD_PAGE)
+    assert account.token is not None
+    assert account.token.reveal() == "EAAsandboxAtelierNord0123456789"
+    assert account.subscription_problem is None
+
+
+def test_a_consent_that_hands_over_no_page_says_so_and_what_to_do(apps: Sandbox) -> None:
+    apps.pull("PATCH", "settings", pages="none")
+    said = refusal(*led("facebook"), "facebook")
+    assert "Meta handed over no Page" in said
+    assert "business portfolio" in said
+    assert "business_management" in said
+
+
+def test_facebook_login_asks_for_the_permission_to_receive_messages(apps: Sandbox) -> None:
+    address, _ = consent.begin(OPERATOR, "facebook", back_url=BACK + "facebook")
+    assert "pages_messaging" in address
 
 
 def test_while_meta_or_redis_is_away_it_may_be_tried_again(apps: Sandbox) -> None:

@@ -8,12 +8,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from app import clock, settings
-from app.accounts import connect, health
+from app.accounts import connect, health, subscriptions
 from app.accounts.health import Health
 from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
-from app.models.inbox import Account, AccountState
+from app.models.inbox import Account, AccountState, Login
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -29,14 +29,15 @@ def the_health() -> Health:
 
 
 @pytest.mark.parametrize(
-    ("ig_account_id", "fields"), [(MAISON_LUNE, gate.ACCOUNT_WEBHOOKS), (ATELIER_NORD, gate.PAGE_WEBHOOKS)]
+    ("ig_account_id", "fields"),
+    [(MAISON_LUNE, gate.WEBHOOKS[Login.INSTAGRAM]), (ATELIER_NORD, gate.WEBHOOKS[Login.FACEBOOK])],
 )
 def test_what_is_not_subscribed_is_subscribed(meta: Sandbox, ig_account_id: str, fields: tuple[str, ...]) -> None:
     account = a_sandbox_account(ig_account_id)
-    assert gate.missing_subscriptions(account.id, mend=False) == fields
-    health.mend(account.id)
-    assert gate.missing_subscriptions(account.id, mend=False) == ()
-    assert the_health().missing == ()
+    assert gate.missing_subscriptions(account.id) == fields
+    subscriptions.check(account.id)
+    assert gate.missing_subscriptions(account.id) == ()
+    assert the_health().subscription.complete
     assert the_health().checked_at is not None
     assert the_health().well
 
@@ -50,7 +51,7 @@ def test_only_a_subscription_that_was_lost_is_worth_a_warning(
         with transaction.write() as tx:
             tx.execute(update(Account).values(subscription_checked_at=clock.now()))
     with caplog.at_level(logging.INFO):
-        health.mend(account.id)
+        subscriptions.check(account.id)
     told = [each.levelname for each in caplog.records if each.message == "webhooks were not subscribed"]
     assert told == [level]
 
@@ -64,7 +65,7 @@ def test_connecting_subscribes(meta: Sandbox, app: Flask) -> None:
 def test_a_check_that_fails_changes_nothing_but_the_log(meta: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     account = a_sandbox_account()
     meta.post("faults", mode="500", call="subscribed_apps")
-    health.mend_all()
+    subscriptions.check_all()
     assert the_health().checked_at is None
     assert "the subscription could not be checked" in caplog.text
     assert account.id

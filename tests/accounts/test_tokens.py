@@ -14,7 +14,7 @@ from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
-from app.models.inbox import Account, AccountState
+from app.models.inbox import Account, AccountState, Login
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -136,6 +136,8 @@ def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkey
         ({"left": -1}, "It has expired; reconnect the account", True),
         ({"left": None}, "Works; its end is told by the first refresh", False),
         ({"left": None, "ig_account_id": ATELIER_NORD}, "Works, and does not expire", False),
+        ({"left": None, "login": Login.UNIFIED}, "Works, and does not expire", False),
+        ({"left": 53, "login": Login.UNIFIED}, "Works for 53 days more; reconnect the account before it ends", False),
         ({"left": 9, "state": AccountState.RECONNECT, "state_reason": "It is dead"}, "It is dead", True),
     ],
 )

@@ -23,6 +23,8 @@ def test_a_conversation_leads_to_a_picture_that_the_token_opens(app: Flask) -> N
     picture = crm.get(lea["participantProfilePic"])
     assert (picture.data, picture.content_type) == (b"RIFFwebp", "image/webp")
     assert picture.headers["Cache-Control"].startswith("private")
+    bytes_ = crm.get(lea["participantProfilePic"], headers={"Accept": "application/octet-stream"})
+    assert (bytes_.data, bytes_.content_type) == (b"RIFFwebp", "application/octet-stream")
     foreign, nobody = (limited.get(f"/api/avatars/{MAISON_LUNE}/{who}") for who in (LEA, "1520000000999999"))
     assert problem(foreign, 404) == problem(nobody, 404)
     problem(crm.client.get(lea["participantProfilePic"]), 401)

@@ -1,7 +1,10 @@
-"""Conversations and messages for programs."""
+"""Conversations and messages in the API."""
 
+import json
 import re
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -10,12 +13,27 @@ from app import clock
 from app.db import transaction
 from app.identities import sighting
 from app.identities.sighting import Sighting
+from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from tests.api.programs import Program, a_program, problem
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
+from tests.cast import (
+    ATELIER_NORD,
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    RUI,
+    a_delivery,
+    a_message_event,
+    an_account,
+    an_echo_event,
+    people_wrote,
+    signed,
+)
 
 LIST = "/messaging/conversations"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture
@@ -42,7 +60,7 @@ def people(answer_data: list[dict[str, str]]) -> list[str]:
 def test_a_conversation_says_who_writes(crm: Program) -> None:
     [lea] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == LEA]
     assert re.fullmatch(r"[0-9]+", lea.pop("id"))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", lea.pop("lastMessageAt"))
+    assert re.fullmatch(TIME, lea.pop("lastMessageAt"))
     assert lea == {
         "accountId": MAISON_LUNE,
         "participantPlatformId": LEA,
@@ -114,6 +132,148 @@ def test_messages_come_newest_first(crm: Program, account: Account) -> None:
     assert newest["sentAt"] > oldest["sentAt"]
     assert (oldest["text"], oldest["direction"], oldest["senderId"]) == ("Bonjour !", "incoming", LEA)
     assert second["nextCursor"] is None
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Return the item of `messaging` in a sample of Meta's, as an event of maison.lune."""
+    delivered = json.loads((SAMPLES / f"webhook-{name}.json").read_text())
+    item: dict[str, Any] = delivered["entry"][0]["messaging"][0]
+    return item
+
+
+def received(*events: dict[str, Any]) -> None:
+    body = a_delivery(*events)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+
+
+def the_messages(crm: Program, participant: str) -> list[dict[str, Any]]:
+    """Return the messages of the contact's conversation, newest first."""
+    [found] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == participant]
+    data: list[dict[str, Any]] = crm.get(f"{LIST}/{found['id']}/messages").get_json()["data"]
+    return data
+
+
+def test_a_message_has_its_current_reactions(crm: Program) -> None:
+    echo = an_echo_event(mid="m_ours")
+    theirs = {"mid": "m_ours", "action": "react", "reaction": "love", "emoji": "❤️"}
+    ours = {"mid": "m_ours", "action": "react", "reaction": "like", "emoji": "👍"}
+    at = echo["timestamp"]
+    received(
+        echo,
+        {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 1000, "reaction": theirs},
+        {"sender": {"id": MAISON_LUNE}, "recipient": {"id": LEA}, "timestamp": at + 2000, "reaction": ours},
+    )
+    [message] = [each for each in the_messages(crm, LEA) if each["mid"] == "m_ours"]
+    assert [(each["emoji"], each["senderId"], each["fromAccount"]) for each in message["reactions"]] == [
+        ("❤️", LEA, False),
+        ("👍", MAISON_LUNE, True),
+    ]
+    assert re.fullmatch(TIME, message["reactions"][0]["at"])
+
+    gone = {"mid": "m_ours", "action": "unreact"}
+    received({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 3000, "reaction": gone})
+    [message] = [each for each in the_messages(crm, LEA) if each["mid"] == "m_ours"]
+    assert [each["emoji"] for each in message["reactions"]] == ["👍"]
+
+
+def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: Program) -> None:
+    first, second, third = (an_echo_event(mid=mid) for mid in ("m_1", "m_2", "m_3"))
+    at = first["timestamp"]
+    second["timestamp"], third["timestamp"] = at + 1000, at + 2000
+    read = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 3000, "read": {"mid": "m_2"}}
+    received(first, second, third, read)
+    seen = {each["mid"]: each["seenAt"] for each in the_messages(crm, LEA) if each["direction"] == "outgoing"}
+    assert seen == {"m_1": seen["m_2"], "m_2": clock.rfc3339(clock.from_timestamp((at + 3000) / 1000)), "m_3": None}
+    assert {each["seenAt"] for each in the_messages(crm, LEA) if each["direction"] == "incoming"} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("inline-reply", {"kind": "message", "storyId": None, "url": None}),
+        (
+            "story-reply",
+            {
+                "kind": "story",
+                "mid": None,
+                "storyId": "18050000000001002",
+                "url": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000013"
+                "&signature=AbSampleSignature0013",
+            },
+        ),
+    ],
+)
+def test_a_reply_names_the_message_or_story_it_answers(crm: Program, name: str, reply: dict[str, str | None]) -> None:
+    event = sample(name)
+    received(event)
+    answered = event["message"]["reply_to"].get("mid")
+    [message] = [each for each in the_messages(crm, LEA) if each["mid"] == event["message"]["mid"]]
+    assert message["replyTo"] == {"mid": answered} | reply
+    assert message["kind"] == ("story_reply" if name == "story-reply" else "text")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "referral-ad",
+            {
+                "kind": "ad",
+                "ref": "ad-ref-1",
+                "source": "ADS",
+                "adId": "120200000000000404",
+                "adTitle": "Linen week",
+                "photoUrl": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000014"
+                "&signature=AbSampleSignature0014",
+                "videoUrl": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=18000000000000015"
+                "&signature=AbSampleSignature0015",
+            },
+        ),
+        ("referral-product", {"kind": "product", "productId": "5200000000000505"}),
+        (
+            "referral",
+            {
+                "kind": "link",
+                "ref": "summer-flyer",
+                "source": "https://ig.me/m/harbor.lane.studio?ref=summer-flyer",
+            },
+        ),
+    ],
+)
+def test_a_message_says_what_led_the_contact_here(crm: Program, name: str, expected: dict[str, str]) -> None:
+    event = sample(name)
+    received(event)
+    [message] = [each for each in the_messages(crm, event["sender"]["id"]) if each["referral"]]
+    nothing = dict.fromkeys(("ref", "source", "adId", "adTitle", "photoUrl", "videoUrl", "productId"))
+    assert message["referral"] == nothing | expected
+
+
+def test_attachments_have_one_shape_and_safe_urls_only(crm: Program) -> None:
+    media = "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=1"
+    attachments = [
+        {"type": "image", "payload": {"url": media}},
+        {"type": "share", "payload": {"url": "https://www.instagram.com/p/Abc/", "title": "Launch"}},
+        {"type": "file", "payload": {"url": "javascript:alert(1)"}},
+        {"type": "video", "payload": {"url": "http://169.254.169.254/latest/meta-data"}},
+        {"type": "hologram", "payload": {"url": "https://user:secret@example.com/"}},
+    ]
+    received(a_message_event(text=None, mid="m_media", attachments=attachments))
+    [message] = [each for each in the_messages(crm, LEA) if each["mid"] == "m_media"]
+    assert message["kind"] == "image"
+    assert [(each["kind"], each["url"], each["title"]) for each in message["attachments"]] == [
+        ("image", media, None),
+        ("share", "https://www.instagram.com/p/Abc/", "Launch"),
+        ("file", None, None),
+        ("video", None, None),
+        ("unsupported", None, None),
+    ]
+    assert {(each["subtitle"], *each["elements"]) for each in message["attachments"]} == {(None,)}
+
+
+def test_a_plain_message_has_no_reactions_and_refers_to_nothing(crm: Program) -> None:
+    [message] = the_messages(crm, LEA)
+    names = ("attachments", "reactions", "replyTo", "referral", "editedAt", "seenAt")
+    assert [message[name] for name in names] == [[], [], None, None, None, None]
 
 
 def test_what_a_token_may_not_see_reads_like_what_is_not_there(app: Flask, account: Account) -> None:

@@ -72,7 +72,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     page.get_by_role("link", name="Connect with Facebook").click()
     page.get_by_role("link", name="give one permission less").click()
     worse = page.get_by_role("region", name="atelier.nord")
-    expect(worse).to_contain_text("4 of 5 · missing: pages_show_list")
+    expect(worse).to_contain_text("5 of 6 · missing: pages_show_list")
     assert problems(page) == []
     card.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("The token works, and webhooks are subscribed.")).to_be_visible()

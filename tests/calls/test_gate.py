@@ -348,7 +348,8 @@ def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sa
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account = an_account(ig_account_id, token=tokens[ig_account_id])
     with settings.using(**sandbox.settings):
-        gate.missing_subscriptions(account.id, mend=True)
+        assert gate.missing_subscriptions(account.id) == gate.WEBHOOKS[account.login]
+        assert gate.subscribe(account.id) == {}
     rows = [(row.call, row.purpose, row.http_status, row.answer) for row in noted()]
     assert rows == [
         ("subscribed_apps", Purpose.CHECK, 200, "What is subscribed"),
@@ -359,9 +360,9 @@ def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sa
 
 def test_only_a_dead_token_stops_more_than_the_call_about_webhooks(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-4"))
-    assert failure_of(lambda: gate.missing_subscriptions(account.id, mend=True)).code == "4"
+    assert failure_of(lambda: gate.missing_subscriptions(account.id)).code == "4"
     instagram.say = always(sampled("profile"))
     look(account)
     instagram.say = always(sampled("profile-error-190"))
-    assert failure_of(lambda: gate.missing_subscriptions(account.id, mend=True)).code.startswith("190")
+    assert failure_of(lambda: gate.missing_subscriptions(account.id)).code.startswith("190")
     assert row_of(account).state is AccountState.RECONNECT

@@ -24,7 +24,7 @@ class Thing:
 def test_json_keeps_ids_as_strings_and_leaves_secrets_out(capsys: pytest.CaptureFixture[str]) -> None:
     output.show([Thing("17841400000000101", NOON, "IGAAsecret", ("a", "b"))])
     assert json.loads(capsys.readouterr().out) == [
-        {"id": "17841400000000101", "at": "2026-11-20T12:00:00Z", "parts": ["a", "b"]}
+        {"id": "17841400000000101", "at": "2026-11-20T12:00:00.000Z", "parts": ["a", "b"]}
     ]
 
 
@@ -40,7 +40,7 @@ def test_an_empty_table_says_so_in_words(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_unknown_facts_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     output.facts([("state", "done"), ("reason", None), ("finishedAt", NOON)])
-    assert capsys.readouterr().out == "state       done\nfinishedAt  2026-11-20T12:00:00Z\n"
+    assert capsys.readouterr().out == "state       done\nfinishedAt  2026-11-20T12:00:00.000Z\n"
 
 
 @pytest.mark.parametrize("strange", ["\x1b[31mred", "a\x07", "a\u202eb"])

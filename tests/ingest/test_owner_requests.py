@@ -8,12 +8,14 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app import settings
-from app.accounts import connect, health
+from app.accounts import connect, health, subscriptions
+from app.accounts.connect import Checked
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.ingest import callbacks, forget, owner_requests
 from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
 from app.models.user import Action, AuditEntry
+from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -31,7 +33,6 @@ from tests.ingest.test_callbacks import a_request
 
 INSTAGRAM_TOKEN, PAGE_TOKEN = "IGAAsandboxMaisonLune0123456789", "EAAsandboxAtelierNord0123456789"
 OWNER = "24900000000000888"  # who authorized the sandbox's Page
-APP_ID = "700000000000111"
 
 
 def accounts() -> list[Account]:
@@ -79,11 +80,38 @@ def test_a_page_s_owner_is_learned_when_connecting_and_at_the_next_check(meta: S
     assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
 
 
+@pytest.mark.parametrize("app_id", [APP_ID, ""])
+@pytest.mark.parametrize(
+    ("login", "token", "pages"),
+    [
+        ("facebook", PAGE_TOKEN, "listed"),
+        ("facebook", SYSTEM_USER_TOKEN, "listed"),
+        ("facebook", SYSTEM_USER_TOKEN, "granted"),
+        ("unified", SYSTEM_USER_TOKEN, "none"),
+    ],
+)
+def test_a_pasted_token_names_the_owner(meta: Sandbox, login: str, token: str, pages: str, app_id: str) -> None:
+    meta.pull("PATCH", "settings", pages=pages)
+    with settings.using(meta_app_id=app_id):
+        connect.add(OPERATOR, ATELIER_NORD, login=login, token=token)
+    assert accounts()[0].owner_id == OWNER
+    code = callbacks.deletion_asked(a_request(OWNER))
+    forget.accounts()
+    assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
+
+
+def test_the_hourly_check_learns_the_owner_of_an_account_of_unified_login(meta: Sandbox) -> None:
+    connect.add(OPERATOR, ATELIER_NORD, login="unified", token=SYSTEM_USER_TOKEN, check=False)
+    with settings.using(meta_app_id=APP_ID):
+        health.prove_all()
+    assert accounts()[0].owner_id == OWNER
+
+
 def test_a_page_works_although_meta_does_not_name_its_owner(meta: Sandbox) -> None:
     meta.post("faults", mode="500", call="debug_token")
     account = a_sandbox_account(ATELIER_NORD)
     with settings.using(meta_app_id=APP_ID):
-        assert connect.check(OPERATOR, ATELIER_NORD) is None
+        assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
     assert (accounts()[0].id, accounts()[0].owner_id) == (account.id, None)
 
 
@@ -102,10 +130,10 @@ def test_a_deauthorization_does_not_stop_a_deletion(app: Flask) -> None:
     assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
 
 
-def test_a_lookup_does_not_stop_a_deletion(meta: Sandbox) -> None:
+def test_a_subscription_check_does_not_stop_a_deletion(meta: Sandbox) -> None:
     a_sandbox_account()
     callbacks.deletion_asked(a_request())
-    assert health.mend(accounts()[0].id) == ()
+    assert subscriptions.check(accounts()[0].id).unknown
     assert accounts()[0].state is AccountState.DELETING
 
 

@@ -51,6 +51,16 @@ def test_a_message_becomes_a_conversation_with_one_unread(app: Flask) -> None:
     assert (conversation.unread_count, conversation.last_message_preview, conversation.known) == (1, "Bonjour", False)
 
 
+def test_ids_that_come_as_json_numbers_are_stored_as_strings(app: Flask) -> None:
+    account = an_account()
+    event = a_message_event(LEA, "Bonjour") | {"sender": {"id": int(LEA)}, "recipient": {"id": int(MAISON_LUNE)}}
+    body = a_delivery(event).replace(f'"id": "{MAISON_LUNE}"'.encode(), f'"id": {MAISON_LUNE}'.encode())
+    assert b'"id": "' not in body
+    assert deliver(body) == Receipt(200, stored=1)
+    [conversation] = conversations()
+    assert (conversation.account_id, conversation.ig_participant_id) == (account.id, LEA)
+
+
 def test_an_echo_is_ours_even_without_the_flag(app: Flask) -> None:
     an_account()
     deliver(a_delivery(a_message_event(MAISON_LUNE, "Avec plaisir", recipient=LEA)))

@@ -31,6 +31,35 @@ def test_plain_http_never_goes_where_a_name_server_points() -> None:
         addresses.place("http://cdn.example:5061/a.png", ("cdn.example:5061",))
 
 
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://www.instagram.com/p/Abc/?igsh=1", True),
+        ("http://shop.example:8080/linen", True),
+        ("HTTPS://SHOP.EXAMPLE/", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("//shop.example/linen", False),
+        ("https://user@shop.example/", False),
+        ("https://shop.example\\@evil.example/", False),
+        ("https://shop.example/a b", False),
+        ("https://shop.example:port/", False),
+        ("https://[::1", False),
+        ("http://localhost/", False),
+        ("http://nametag.localhost/", False),
+        ("http://redis.internal/", False),
+        ("http://127.0.0.1/", False),
+        ("http://127.1/", False),
+        ("http://0x7f.0x1/", False),
+        ("http://[::1]/", False),
+        ("https://8.8.8.8/", False),
+        ("https://shop.example/" + "x" * 4_000, False),
+    ],
+)
+def test_a_public_url_is_http_with_a_host_name_and_without_credentials(url: str, public: bool) -> None:
+    assert addresses.is_public(url) is public
+
+
 @pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "url",

@@ -67,3 +67,9 @@ def test_facebook_wants_its_calls_proved(sandbox: Sandbox) -> None:
     assert (refused[0], refused[1]["error"]["code"]) == (400, 100)
     assert "appsecret_proof" in refused[1]["error"]["message"]
     assert get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook")[0] == 200
+
+
+def test_ids_come_as_numbers_where_asked_for(sandbox: Sandbox) -> None:
+    sandbox.pull("PATCH", "settings", numeric_ids=True)
+    [account] = get(sandbox, "me", fields="user_id,username")[1]["data"]
+    assert account["user_id"] == int(MAISON_LUNE)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from app.sandbox.accounts import APP_ID, APP_SECRET
+from app.sandbox.accounts import APP_ID, APP_SECRET, SYSTEM_USER_TOKEN
 from tests.bed.processes import Sandbox
 from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
 from tests.sandbox.calls import INSTAGRAM_TOKEN, get
@@ -103,3 +103,30 @@ def test_a_person_at_facebook_has_pages_with_tokens_of_their_own(sandbox: Sandbo
     assert unproved[1]["error"]["code"] == 100
     alone = exchange(sandbox, path, code=code(sandbox, "facebook", "bare"))[1]["access_token"]
     assert len(get(sandbox, "me/accounts", token=alone, host="facebook")[1]["data"]) == 1
+
+
+def test_a_granted_page_can_be_absent_from_the_list_and_read_by_its_id(sandbox: Sandbox) -> None:
+    sandbox.pull("PATCH", "settings", pages="granted")
+    assert get(sandbox, "me/accounts", token=SYSTEM_USER_TOKEN, host="facebook")[1] == {"data": []}
+    asking = {"token": f"{APP_ID}|{APP_SECRET}", "host": "facebook", "input_token": SYSTEM_USER_TOKEN}
+    info = get(sandbox, "debug_token", **asking)[1]["data"]
+    targets = {each["scope"]: each["target_ids"] for each in info["granular_scopes"]}
+    assert targets["pages_show_list"] == [ATELIER_NORD_PAGE]
+    assert targets["instagram_basic"] == [ATELIER_NORD]
+    page = get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]
+    assert page["instagram_business_account"]["id"] == ATELIER_NORD
+    sandbox.pull("PATCH", "settings", pages="none")
+    assert get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]["error"]["code"] == 100
+
+
+def test_a_system_user_reads_an_account_by_its_id_and_is_itself_at_me(sandbox: Sandbox) -> None:
+    account = get(sandbox, ATELIER_NORD, token=SYSTEM_USER_TOKEN, host="facebook")[1]
+    assert account == {"id": ATELIER_NORD, "username": "atelier.nord"}
+    refused = get(sandbox, "me", token=SYSTEM_USER_TOKEN, host="facebook")[1]["error"]["message"]
+    assert refused.endswith("on node type (SystemUser)")
+
+
+def test_a_token_is_inspected_by_the_app_or_by_itself_alone(sandbox: Sandbox) -> None:
+    for token, status in ((SYSTEM_USER_TOKEN, 200), (f"{APP_ID}|wrong", 400)):
+        found = get(sandbox, "debug_token", token=token, host="facebook", input_token=SYSTEM_USER_TOKEN)
+        assert found[0] == status

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,6 +15,7 @@ import pytest
 from tests.bed.processes import Processes
 from tests.bed.waiting import until
 from tests.cast import LEA, MAISON_LUNE
+from tests.sandbox.calls import INSTAGRAM_TOKEN
 
 
 @dataclass
@@ -94,3 +96,18 @@ def test_the_demo_begins_within_three_seconds_and_goes_on(processes: Processes, 
     processes.sandbox("--pace", "demo", webhook_url=receiver.url)
     until(lambda: len(receiver.items()) >= 1, "the first message", 3)
     until(lambda: len(receiver.items()) >= 3, "more messages", 40)
+
+
+def test_a_reply_to_a_given_message_names_it_in_the_echo(processes: Processes, receiver: Receiver) -> None:
+    sandbox = processes.sandbox(webhook_url=receiver.url)
+    [mid] = sandbox.post("send", person=LEA, text="Do you ship to Lisbon?")["mids"]
+    body = {"recipient": {"id": LEA}, "message": {"text": "Yes"}, "reply_to": {"mid": mid}}
+    headers = {"Authorization": f"Bearer {INSTAGRAM_TOKEN}", "Content-Type": "application/json"}
+    address = f"{sandbox.url}/instagram/v26.0/me/messages"
+    with urllib.request.urlopen(
+        urllib.request.Request(address, json.dumps(body).encode(), headers), timeout=10
+    ) as sent:
+        assert json.load(sent)["recipient_id"] == LEA
+    until(lambda: any(each["message"]["text"] == "Yes" for each in receiver.items()), "the echo arrives")
+    [echo] = [each for each in receiver.items() if each["message"]["text"] == "Yes"]
+    assert echo["message"]["reply_to"] == {"mid": mid}

@@ -14,7 +14,7 @@ from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Account
-from app.sandbox.accounts import APP_ID
+from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import Role
 from tests.accounts.consents import chosen
 from tests.bed.processes import Sandbox
@@ -117,7 +117,18 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
     page = admin.get("/accounts").text
     assert "Connected: " in page
     assert "Healthy" in page
-    assert ("5 of 5" if login == "facebook" else "2 of 2") in page
+    assert ("6 of 6" if login == "facebook" else "2 of 2") in page
+
+
+def test_an_account_of_unified_login_is_connected_with_a_pasted_token(admin: FlaskClient, meta: Sandbox) -> None:
+    meta.pull("PATCH", "settings", pages="none")
+    assert "Unified Login (system user token)" in admin.get("/accounts").text
+    assert admin.get("/accounts/connect/unified").status_code == 404
+    assert click(admin, "/accounts", htmx=False, login="unified", token=SYSTEM_USER_TOKEN).status_code == 303
+    page = admin.get("/accounts").text
+    assert "atelier.nord is connected." in page
+    assert "Unified Login</p>" in page
+    assert "Healthy" in page
 
 
 def test_what_did_not_begin_in_this_browser_connects_nothing(admin: FlaskClient, app: Flask) -> None:

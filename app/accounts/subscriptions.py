@@ -1,0 +1,149 @@
+"""Whether Meta delivers an account's webhooks: subscribe what is missing, and keep what Meta refuses with its words."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import select, update
+
+from app import clock, logs, text
+from app.accounts.listing import ListedAccount
+from app.calls import gate
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Exhausted
+from app.instagram.errors import CallFailed, Reason
+from app.models.inbox import Account, AccountState, Login
+
+logger = logging.getLogger(__name__)
+
+MESSAGES = "messages"  # the field without which nothing arrives
+WORDS = 300
+REFUSALS = (Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE)  # other failures pass by themselves
+REMEDIES = {
+    Login.INSTAGRAM: "Add instagram_business_manage_messages to the app at Meta, then reconnect the account.",
+    Login.FACEBOOK: "Add pages_messaging to the app at Meta, then reconnect the account and allow every permission.",
+    Login.UNIFIED: "Add instagram_manage_messages to the app at Meta, then create a new access token.",
+}
+_LISTS = re.compile(r"\{[^{}]{40,}\}")  # Meta names every field there is, some ninety
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An account's webhook subscription. `missing` fields are not delivered; `refused` are those of them that Meta
+    refuses, with its words; `problem` is set, to Meta's words, while no messages arrive; `unknown` says why nothing
+    could be found out.
+    """
+
+    login: Login
+    missing: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    problem: str | None = None
+    unknown: str | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What to do about `problem`."""
+        return REMEDIES[self.login]
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The fields that are missing although Meta did not refuse them."""
+        return tuple(each for each in self.missing if each not in self.refused)
+
+    @property
+    def error(self) -> str | None:
+        """Why messages or events do not arrive, in a sentence without its dot, or None."""
+        if self.problem:
+            return f"Meta refused the webhook subscription, so no messages arrive: “{self.problem}”"
+        return f"Not subscribed to {', '.join(self.lost)}" if self.lost else None
+
+    @property
+    def warning(self) -> str | None:
+        """Which fields Meta refuses while messages arrive, in a sentence without its dot, or None."""
+        if self.problem or not self.refused:
+            return None
+        words = "; ".join(dict.fromkeys(self.refused.values()))
+        return f"Meta refuses the webhook field {', '.join(self.refused)}: “{words}”"
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing as far as is known."""
+        return not (self.problem or self.missing or self.refused)
+
+
+def of(account: ListedAccount) -> Subscription:
+    """Return the subscription as it was last found; asks nobody."""
+    missing, refused = account.missing_subscriptions, account.refused_subscriptions
+    return Subscription(account.login, tuple(missing or ()), refused or {}, account.subscription_problem)
+
+
+def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
+    """Ask Meta what the account is subscribed to, subscribe what is missing, and store what was found.
+
+    Without `retry_refused`, fields that Meta refused before are not asked for again while nothing else is missing.
+    """
+    known = _row(account_id)
+    try:
+        found, lost = _found(account_id, known, retry_refused=retry_refused)
+    except (CallFailed, Exhausted) as failure:
+        logger.warning("the subscription could not be checked", extra={"account": account_id, "reason": str(failure)})
+        return Subscription(known.login, unknown=failure.sentence if isinstance(failure, CallFailed) else str(failure))
+    columns = {
+        "subscription_checked_at": clock.now(),
+        "missing_subscriptions": list(found.missing) or None,
+        "refused_subscriptions": dict(found.refused) or None,
+        "subscription_problem": found.problem,
+    }
+    with transaction.write() as tx:
+        tx.execute(update(Account).where(Account.id == account_id).values(**columns))
+        tx.touch(account_id)
+    if found.problem:
+        reason = {"account": account_id, "reason": found.problem}
+        logger.warning("Meta refused the webhook subscription", extra=reason)
+    elif lost:
+        level = logging.WARNING if known.subscription_checked_at else logging.INFO  # a new account never is subscribed
+        logger.log(level, "webhooks were not subscribed", extra={"account": account_id, "fields": list(lost)})
+    return found
+
+
+def check_all() -> None:
+    """Check the subscription of every connected account."""
+    for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)).all():
+        check(account_id, retry_refused=False)
+
+
+def _row(account_id: int) -> Any:
+    columns = (Account.login, Account.subscription_checked_at, Account.refused_subscriptions)
+    return db.session.execute(select(*columns).where(Account.id == account_id)).one()
+
+
+def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscription, tuple[str, ...]]:
+    """Return the subscription, and the fields that were missing before and were asked for."""
+    missing: tuple[str, ...] = ()
+    try:
+        missing = gate.missing_subscriptions(account_id)
+        refused_before = known.refused_subscriptions or {}
+        if not retry_refused and missing and set(missing) <= refused_before.keys():
+            refused = {each: refused_before[each] for each in missing}
+            return Subscription(known.login, missing, refused, refused.get(MESSAGES)), ()
+        if not missing:
+            return Subscription(known.login), ()
+        refusals = gate.subscribe(account_id)
+        refused = {each: _words(failure) for each, failure in refusals.items()}
+        left = gate.missing_subscriptions(account_id)
+        if left == gate.WEBHOOKS[known.login]:  # nothing is listed: believe that Meta just confirmed the others
+            left = tuple(refused)
+        return Subscription(known.login, left, refused, refused.get(MESSAGES)), missing
+    except CallFailed as failure:
+        if failure.reason not in REFUSALS:
+            raise
+        return Subscription(known.login, missing, problem=_words(failure)), missing
+
+
+def _words(failure: CallFailed) -> str:
+    said = text.clean_message(logs.redact(_LISTS.sub("{…}", failure.message)))
+    return text.shorten(said, WORDS) or f"{failure.sentence} ({failure.code})"

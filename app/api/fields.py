@@ -1,0 +1,151 @@
+"""Types of fields in the API document: each enum and each format is described once."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypeAliasType
+
+from app.identities import listing
+from app.identities.listing import State
+from app.inbox import message_facts
+from app.instagram import messaging
+from app.instagram.errors import Reason
+from app.instagram.events import Kind
+from app.models import inbox
+from app.models.identity import Source
+from app.models.run import ItemState
+from app.models.run import Kind as RunKind
+from app.runs import progress, unresolved
+
+
+def said(description: str, example: Any = None, **rules: Any) -> Any:
+    """Return a field with its description and, where there is one, an example."""
+    return Field(description=description, json_schema_extra=None if example is None else {"example": example}, **rules)
+
+
+def untitled(schema: dict[str, Any]) -> None:
+    """Remove the titles that pydantic makes of field names: they say nothing, and generators name types after them."""
+    for each in schema.get("properties", {}).values():
+        each.pop("title", None)
+
+
+def _one_of(values: Iterable[str], description: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(dict.fromkeys(map(str, values))), "description": description})
+
+
+Time = Annotated[  # as clock.rfc3339 writes it
+    str, WithJsonSchema({"type": "string", "format": "date-time", "example": "2026-11-20T12:00:00.000Z"})
+]
+AccountState = TypeAliasType(
+    "AccountState",
+    Annotated[
+        str,
+        _one_of(
+            (state for state in inbox.AccountState if state is not inbox.AccountState.DELETING),
+            "`connected`: the access token works. `reconnect`: an admin must reconnect the account.",
+        ),
+    ],
+)
+AttachmentKind = TypeAliasType(
+    "AttachmentKind",
+    Annotated[
+        str,
+        _one_of(
+            (*messaging.ATTACHMENT_KINDS.values(), Kind.UNSUPPORTED),
+            "What an attachment is. `unsupported`: a type that Nametag does not know, or that Meta does not deliver.",
+        ),
+    ],
+)
+Direction = TypeAliasType(
+    "Direction",
+    Annotated[str, _one_of(("incoming", "outgoing"), "`incoming`: from the contact. `outgoing`: from the account.")],
+)
+IdentityState = TypeAliasType(
+    "IdentityState",
+    Annotated[
+        State,
+        _one_of(
+            State,
+            "`known`: looked up within 7 days. `stale`: looked up more than 7 days ago. "
+            "`unknown`: without username and name.",
+        ),
+    ],
+)
+JobItemReason = TypeAliasType(
+    "JobItemReason",
+    Annotated[
+        str,
+        _one_of(
+            (*Reason, *unresolved.OURS),
+            "Why a contact was not resolved. `consent`: the contact must write first. `not_visible`: the contact "
+            "blocked the account or no longer exists. `worker_died`: the lookup ended a worker three times.",
+        ),
+    ],
+)
+JobItemState = TypeAliasType(
+    "JobItemState",
+    Annotated[
+        ItemState,
+        _one_of(
+            ItemState,
+            "`todo`: not looked up yet. `fresh`: was looked up within 7 days, no call needed. "
+            "`skipped`: not looked up because it cannot help now: the contact must write first, or automatic lookups "
+            "have stopped.",
+        ),
+    ],
+)
+JobKind = TypeAliasType(
+    "JobKind",
+    Annotated[str, _one_of(RunKind, "`backfill`: looks up unknown contacts. `refresh`: looks up every contact again.")],
+)
+JobState = TypeAliasType(
+    "JobState",
+    Annotated[
+        str,
+        _one_of(
+            progress.STATES,
+            "`waiting`: paused, resumes automatically at `resumeAt`. `some_failed`: done, with contacts not resolved. "
+            "`worker_missing`: queued, and no worker has taken it for 30 seconds. Final states: `done`, `some_failed`, "
+            "`failed`, `canceled`.",
+        ),
+    ],
+)
+Login = TypeAliasType("Login", Annotated[str, _one_of(inbox.Login, "Which Meta login connected the account.")])
+LookupReason = TypeAliasType(
+    "LookupReason",
+    Annotated[
+        str,
+        _one_of(
+            listing.REASONS,
+            "Why an identity is unknown or its last lookup failed. `never_tried`: no lookup yet. `stopped`: five "
+            "lookups in a row failed, automatic lookups have stopped.",
+        ),
+    ],
+)
+LookupSource = TypeAliasType(
+    "LookupSource",
+    Annotated[
+        str,
+        _one_of(
+            Source,
+            "Where a name came from. `conversations`: Meta's Conversations API. `profile`: Meta's User Profile API. "
+            "`legacy`: an import. `redis`, `row`: Nametag's own cache and database.",
+        ),
+    ],
+)
+MessageKind = TypeAliasType(
+    "MessageKind",
+    Annotated[
+        str,
+        _one_of(
+            Kind,
+            "What a message is. `unsent`: its sender took it back. `unsupported`: a type that Nametag does not know, "
+            "or that Meta does not deliver.",
+        ),
+    ],
+)
+ReferralKind = TypeAliasType(
+    "ReferralKind", Annotated[str, _one_of(message_facts.ReferralKind, "What led the contact here.")]
+)
+ReplyKind = TypeAliasType("ReplyKind", Annotated[str, _one_of(message_facts.ReplyKind, "What the message answers.")])
