@@ -15,7 +15,7 @@ from app.db.engine import is_sqlite
 from app.db.transaction import DatabaseAway
 from app.errors import Conflict
 from app.identities import resolve
-from app.ingest import dead_letters
+from app.ingest import dead_letters, owner_requests
 from app.redis_client import RedisAway
 from app.runs import beats
 from app.viewer import Viewer
@@ -51,8 +51,7 @@ def examine(viewer: Viewer) -> list[Finding]:
         schema = list(_database())
         found = schema + found
         if all(each.level is Level.WELL for each in schema):
-            for look in (_processes, lambda: _accounts(viewer), lambda: _dead_letters(viewer), _waiting):
-                found += look()
+            found += [*_processes(), *_accounts(viewer), *_owner_requests(viewer), *_dead_letters(viewer), *_waiting()]
     except DatabaseAway:
         away = "It cannot be reached"
         found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
@@ -98,10 +97,11 @@ def _redis_configuration(told: dict[str, str]) -> Iterator[Finding]:
     if told["maxmemory-policy"] != "noeviction":
         says = f"Its eviction policy is {told['maxmemory-policy']}, which drops waiting work without a word"
         yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
-    if told["appendonly"] != "yes" and not told["save"]:
+    private = settings.is_private(settings.current().redis_address)
+    if told["appendonly"] != "yes" and not told["save"] and not private:
         says = "It keeps nothing over a restart; queues and budgets are then found again from the database"
         yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
-    if not told["requirepass"] and not settings.is_private(settings.current().redis_address):
+    if not told["requirepass"] and not private:
         says = "It can be reached over the network without a password"
         yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
 
@@ -166,6 +166,14 @@ def _subscription(part: str, found: Health) -> Iterator[Finding]:
     if known.warning:
         mend = f"Add the field to the app's webhooks at Meta if you need it, then run {check}"
         yield Finding(part, Level.WARNING, known.warning, mend)
+
+
+def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
+    number = owner_requests.count(viewer)
+    if number:
+        says = f"{number} of account owners match no account; Meta expects them to be handled"
+        fix = "See `nametag account requests list`, then assign or close each."
+        yield Finding("owner requests", Level.WARNING, says, fix)
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:

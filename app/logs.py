@@ -25,7 +25,7 @@ _SECRETS = re.compile(
     r"|(?<=sha256=)[0-9a-f]{64}"
 )
 _NAMED = re.compile(
-    r"(?i)((?:access_token|client_secret|appsecret_proof|signed_request|verify_token|password)"
+    r"(?i)((?:access_token|input_token|client_secret|appsecret_proof|signed_request|verify_token|password)"
     r"\\*[\"']?\s*[=:]\s*\\*[\"']?)[^&\s\"'\\,;]+"
 )
 TELLING = 6  # a shorter secret of ours, say a verify token "ok", stands in too many words to be cut from them

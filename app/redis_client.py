@@ -1,5 +1,6 @@
 """The fail-fast Redis client, one per process; says once what "Redis is away" means, and which Redis is not ours."""
 
+import logging
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,6 +15,8 @@ from redis.retry import Retry
 from app import clock, settings
 from app.errors import Conflict
 from app.text import for_terminal, shorten
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 0.3
 ANSWER_SECONDS = 0.5  # no command waits longer for Redis than this (reliability.md M4, F6)
@@ -99,6 +102,15 @@ def require_ours() -> None:
         raise Conflict(
             f"REDIS_URL leads to data of others (such as {named}); it should be a database of Nametag's own."
         )
+
+
+def rewrite_file() -> None:
+    """Have Redis write its append-only file again, without what was deleted, where it keeps one and allows it."""
+    try:
+        if client().info("persistence").get("aof_enabled"):
+            client().bgrewriteaof()
+    except RedisAway as error:
+        logger.warning("Redis' append-only file could not be rewritten", extra={"reason": type(error).__name__})
 
 
 @lru_cache(maxsize=4)

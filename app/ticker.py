@@ -14,13 +14,13 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, queue
+from app import audit, clock, queue, redis_client
 from app.accounts import health, subscriptions, tokens
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseAway
 from app.errors import Unavailable
-from app.identities import avatars, resolve
+from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
 from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import beats, ledger, plan
@@ -86,6 +86,7 @@ def kick_runs() -> None:
 
 def kick_due() -> None:
     """Have people looked up again whose time has come: retries, and those who were not writing when they were met."""
+    resolve.correct_times()
     for account_id in resolve.due(clock.now(), live=False):
         queue.enqueue_once(queue.RESOLVE, account_id)
 
@@ -116,6 +117,7 @@ def purge() -> None:
             "effects": waiting.purge(tx, now),
             "dead_letters": dead_letters.purge(tx, now),
             "audit_entries": audit.purge(tx, now),
+            "deleted_events": forgotten.purge(tx, now),
         }
         figures.purge(tx, now)
     if any(gone.values()):
@@ -123,11 +125,15 @@ def purge() -> None:
 
 
 def scrub() -> None:
-    """Clear SQLite's files of what was just deleted (reliability.md S53); PostgreSQL vacuums by itself."""
+    """Clear files of what was deleted or unsent: SQLite's log always, its search indexes and Redis' file after a
+    deletion. PostgreSQL vacuums by itself.
+    """
     if forget.lately():
         db.session.rollback()
         search.tidy()
-        engine.empty_log()
+        redis_client.rewrite_file()
+    db.session.rollback()
+    engine.empty_log()
 
 
 DUTIES: dict[Callable[[], None], float] = {
@@ -148,7 +154,7 @@ DUTIES: dict[Callable[[], None], float] = {
     subscriptions.check_all: DAY_SECONDS,
     health.prove_all: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
-    search.tidy: DAY_SECONDS,
+    search.tidy: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
 }
 SLOW = (  # they call Meta, or change many rows
     *(effects.settle_met, forget.accounts, scrub, engine.trim_log, figures.note, purge, plan.refresh_expiring),

@@ -12,13 +12,14 @@ from app import clock, doctor, queue, settings
 from app.db import migrate, transaction
 from app.doctor import Finding, Level
 from app.factory import create_app
-from app.ingest import receive
+from app.ingest import callbacks, receive
 from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
 from app.runs import beats
 from app.viewer import OPERATOR
 from tests.cast import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.ingest.test_callbacks import a_request
 
 
 @pytest.fixture
@@ -148,3 +149,12 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
         nowhere = create_app()
         with nowhere.app_context():
             assert [(each.part, each.says) for each in wrong()] == [("database", "It cannot be reached")]
+
+
+@pytest.mark.usefixtures("well")
+def test_open_requests_of_account_owners_are_a_warning() -> None:
+    assert of("owner requests") == []
+    callbacks.deletion_asked(a_request("10200000000000009"))
+    [finding] = of("owner requests")
+    assert (finding.level, finding.says.startswith("1 of account owners")) == (Level.WARNING, True)
+    assert "nametag account requests list" in (finding.mend or "")

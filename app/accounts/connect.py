@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import select, update
 
 from app import audit, clock, queue, text
-from app.accounts import listing, subscriptions
+from app.accounts import listing, owner, subscriptions
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
-from app.calls import consent, gate, refusals
+from app.calls import consent, refusals
 from app.calls.consent import Consented
 from app.db import transaction
 from app.db.transaction import Tx
@@ -95,7 +95,7 @@ def check(viewer: Viewer, ig_account_id: str) -> Checked:
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
-        gate.me(account.id)
+        owner.prove(account.id)
     except CallFailed as failure:
         return Checked(f"{failure.sentence}.")
     return _checked(subscriptions.check(account.id))
@@ -178,7 +178,8 @@ def _token(value: str) -> dict[str, Any]:
 def _known(me: Me | None) -> dict[str, Any]:
     if me is None:
         return {}
-    return _said(username=text.clean_name(me.username), ig_page_id=me.ig_page_id, ig_app_scoped_id=me.ig_app_scoped_id)
+    ids = {"ig_page_id": me.ig_page_id, "ig_app_scoped_id": me.ig_app_scoped_id, "owner_id": me.owner_id}
+    return _said(username=text.clean_name(me.username), **ids)
 
 
 def _said(**columns: str | None) -> dict[str, Any]:

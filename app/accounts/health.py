@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 
-from app import clock
-from app.accounts import listing, subscriptions, tokens
+from app import clock, settings
+from app.accounts import listing, owner, subscriptions, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
 from app.accounts.tokens import Life
-from app.calls import consent, gate, refusals
+from app.calls import consent, refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.instagram.errors import CallFailed
-from app.models.inbox import Account, AccountState, Message
+from app.models.inbox import Account, AccountState, Login, Message
 from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -85,16 +85,25 @@ def of_all(viewer: Viewer) -> list[Health]:
 
 
 def prove_all() -> None:
-    """Ask Meta about accounts whose token it refused: what its owner or an operator mended there goes on by itself.
+    """Ask Meta about accounts whose token it refused, and about those whose owner's ID is not known yet.
 
-    The probe of reliability.md 3.6; a good answer closes the account's stop.
+    A token that works again reconnects the account. The ID is what Meta names in an owner's requests.
     """
-    stopped = select(Account.id).where(Account.state == AccountState.RECONNECT, Account.token.is_not(None))
-    for account_id in db.session.scalars(stopped.order_by(Account.id)).all():
+    refused = Account.state == AccountState.RECONNECT
+    connected = Account.state == AccountState.CONNECTED
+    asked = select(Account.id).where(Account.token.is_not(None), or_(refused, and_(connected, _owner_is_unknown())))
+    for account_id in db.session.scalars(asked.order_by(Account.id)).all():
         try:
-            gate.me(account_id)
+            owner.prove(account_id)
         except CallFailed as failure:
-            logger.info("an account is still not connected", extra={"account": account_id, "reason": str(failure)})
+            logger.info("an account could not be checked", extra={"account": account_id, "reason": str(failure)})
+
+
+def _owner_is_unknown() -> ColumnElement[bool]:
+    of_instagram = and_(Account.login == Login.INSTAGRAM, Account.ig_app_scoped_id.is_(None))
+    if not settings.current().meta_app_id:  # Meta may refuse to tell anyone but the app who authorized a token
+        return of_instagram
+    return or_(of_instagram, and_(Account.login != Login.INSTAGRAM, Account.owner_id.is_(None)))
 
 
 def _given(permissions: list[str] | None) -> tuple[str, ...] | None:

@@ -97,7 +97,9 @@ def proved(account_id: int, *, token: Secret | None) -> None:
 
 def _set_state(account_id: int, state: AccountState, reason: str | None, *, token: Secret | None) -> None:
     # Only if the row still holds the token that was tried: a verdict on an old token must not hit the new one.
-    row = update(Account).where(Account.id == account_id, Account.token == token, Account.state != state)
+    # An account that is being deleted has no token either, and must not come back.
+    unchanged = (state, AccountState.DELETING)
+    row = update(Account).where(Account.id == account_id, Account.token == token, Account.state.not_in(unchanged))
     with transaction.write() as tx:
         changed = tx.execute(row.values(state=state, state_reason=reason)).rowcount
         if changed:

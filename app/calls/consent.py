@@ -107,7 +107,11 @@ def _of_pages(user: GivenToken) -> list[Consented]:
     pages = [*listed, *_unlisted(credential, listed, info)]
     ends = info.expires_at if info and info.expires_at and info.expires_at < clock.now() + SHORT else None
     usable = [(page.account, page.token) for page in pages if page.account and page.token]
-    found = [Consented(account, GivenToken(token, ends, permissions)) for account, token in usable]
+    owner_id = info.user_id if info else None
+    found = [
+        Consented(replace(account, owner_id=owner_id), GivenToken(token, ends, permissions))
+        for account, token in usable
+    ]
     if not found:
         sentence = NO_ACCOUNT if pages else NO_PAGE
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", sentence, http_status=200)
@@ -138,7 +142,7 @@ def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo
 
 def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
     credential = _patient(Login.UNIFIED, token)
-    info = client.token_info(_inspector(credential), token)
+    info = client.token_info(credentials.inspector(credential), token)
     permissions = tuple(sorted(info.permissions & set(oauth.UNIFIED_PERMISSIONS)))
     account_ids = info.ig_account_ids
     if ig_account_id and (not account_ids or ig_account_id in account_ids):
@@ -146,23 +150,18 @@ def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
     if not account_ids:
         raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
     accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
-    return [Consented(each, GivenToken(token, info.expires_at, permissions)) for each in accounts]
+    given = GivenToken(token, info.expires_at, permissions)
+    return [Consented(replace(each, owner_id=info.user_id), given) for each in accounts]
 
 
 def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
     try:
-        return client.token_info(_inspector(credential), credential.token)
+        return client.token_info(credentials.inspector(credential), credential.token)
     except CallFailed as failure:
         if needed and failure.scope is Scope.NETWORK:
             raise
         logger.info("the Pages that were granted could not be found out", extra={"reason": str(failure)})
         return None
-
-
-def _inspector(credential: Credential) -> Credential:
-    # Meta wants the app's own token to inspect another; where there is no app ID, a token may inspect itself.
-    app_id = _app_id(Login.FACEBOOK)
-    return replace(credential, token=f"{app_id}|{credential.app_secret}") if app_id else credential
 
 
 def _lasting(token: str) -> GivenToken:

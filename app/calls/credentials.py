@@ -91,6 +91,15 @@ def with_token(login: Login, token: str) -> Credential:
     )
 
 
+def inspector(credential: Credential) -> Credential:
+    """Return what Meta is asked with about the token of `credential`, which belongs to Facebook's host.
+
+    Meta wants the app's own token to inspect another; where there is no app ID, a token may inspect itself.
+    """
+    app_id = settings.current().meta_app_id
+    return replace(credential, token=f"{app_id}|{credential.app_secret}") if app_id else credential
+
+
 def refuse_inside_transaction() -> None:
     """Raise RuntimeError when a transaction is open: a call to Meta may take seconds."""
     if transaction.is_open():

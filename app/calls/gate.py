@@ -1,5 +1,6 @@
 """The only way to Meta: breaker, budget, lookup row, call, and what the answer teaches. Never inside a transaction."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -19,9 +20,12 @@ from app.instagram.oauth import GivenToken
 from app.models.identity import Purpose
 from app.models.inbox import Login
 
+logger = logging.getLogger(__name__)
+
 ME = "me"
 SUBSCRIBED_APPS = "subscribed_apps"
 REFRESH = "refresh"
+DEBUG_TOKEN = "debug_token"  # noqa: S105 - the name of a call
 PAGE_SECONDS = 20.0  # large pages take their time (instagram-platform.md 8)
 OTHER_ACCOUNT = "The token belongs to another account; reconnect the account"
 WEBHOOKS = {
@@ -79,7 +83,7 @@ def me(account_id: int) -> Me:
     breaker.proved(account_id, token=account.token)
     with transaction.write() as tx:
         refusals.retry_now(tx, account_id)
-    return answer
+    return replace(answer, owner_id=_owner(account.login, credential, account_id=account_id))
 
 
 def try_token(login: Login, token: str) -> Me:
@@ -88,7 +92,8 @@ def try_token(login: Login, token: str) -> Me:
     Raises CallFailed.
     """
     credentials.refuse_inside_transaction()
-    return _whose(login, credentials.with_token(login, token))
+    credential = credentials.with_token(login, token)
+    return replace(_whose(login, credential), owner_id=_owner(login, credential))
 
 
 def missing_subscriptions(account_id: int) -> tuple[str, ...]:
@@ -205,6 +210,23 @@ def _aside(call: Call, account: Called, ask: Callable[[], Aside], brought: str) 
 
 def _whose(login: Login, credential: Credential) -> Me:
     return client.page(credential) if login is Login.FACEBOOK else client.me(credential)
+
+
+def _owner(login: Login, credential: Credential, *, account_id: int | None = None) -> str | None:
+    """Return who authorized a token of Facebook's host, None where Meta does not say: a token works without it."""
+    if login is Login.INSTAGRAM:
+        return None
+    noted = record.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
+    try:
+        owner, failure = client.token_info(credentials.inspector(credential), credential.token).user_id, None
+    except CallFailed as caught:
+        owner, failure = None, caught
+        logger.warning("the owner of a token is unknown", extra={"account": account_id, "reason": str(caught)})
+    if noted and failure:
+        record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
+    elif noted:
+        record.settle(noted, http_status=200, code=None, answer="The owner of the token")
+    return owner
 
 
 def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple[str, ...]) -> dict[str, CallFailed]:

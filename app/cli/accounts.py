@@ -9,8 +9,10 @@ from app.accounts.connect import Checked
 from app.accounts.health import Health
 from app.accounts.listing import ListedAccount
 from app.cli import output
-from app.ingest import forget
+from app.ingest import forget, owner_requests
 from app.viewer import OPERATOR
+
+CODES = {"ignore_unknown_options": True}  # a code may begin with a hyphen
 
 
 @click.group()
@@ -106,6 +108,49 @@ def remove(ig_account_id: str, yes: bool) -> None:
     connect.remove(OPERATOR, ig_account_id)
     forget.accounts()
     output.say(f"{found.username or ig_account_id} is forgotten.")
+
+
+@account.group("requests")
+def requests() -> None:
+    """List, assign and close requests of account owners that match no account."""
+
+
+@requests.command("list")
+@output.as_json
+@output.in_app
+def list_requests(as_json: bool) -> None:
+    """List open requests: Meta passed them on, but no connected account has the ID."""
+    found = owner_requests.waiting(OPERATOR)
+    if as_json:
+        output.show(
+            [{"code": each.code, "kind": each.kind, "userId": each.user_id, "at": each.asked_at} for each in found]
+        )
+        return
+    rows = ((each.code, each.kind, each.user_id, each.asked_at) for each in found)
+    output.table(("CODE", "KIND", "USER ID", "RECEIVED"), rows, empty="No open requests.")
+
+
+@requests.command("assign", context_settings=CODES)
+@click.argument("code", metavar="CODE")
+@click.argument("ig_account_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output.in_app
+def assign_request(code: str, ig_account_id: str, yes: bool) -> None:
+    """Carry request CODE out on account ID: delete its data, or disconnect it."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Carry request {code} out on account {ig_account_id}? This cannot be undone.", abort=True)
+    owner_requests.assign(OPERATOR, code, ig_account_id)
+    forget.accounts()
+    output.say(f"Carried out request {code} on account {ig_account_id}.")
+
+
+@requests.command("close", context_settings=CODES)
+@click.argument("code", metavar="CODE")
+@output.in_app
+def close_request(code: str) -> None:
+    """Close request CODE: nothing is stored for its account owner."""
+    owner_requests.close(OPERATOR, code)
+    output.say(f"Closed request {code}.")
 
 
 def _say(found: Checked) -> None:

@@ -23,6 +23,7 @@ LOCK_SECONDS = 1  # how long a statement on PostgreSQL waits for a row: with wha
 STATEMENT_SECONDS = 5
 CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
+TRUNCATE_MS = 200  # how long truncating the log waits for readers, and writers for it
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
 LOG_BYTES = CHECKPOINT_PAGES * 4096  # what SQLite's write-ahead log is cut to once a reader no longer needs more
 # Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
@@ -82,15 +83,18 @@ def is_sqlite() -> bool:
 
 
 def empty_log() -> None:
-    """Write SQLite's log into the database file and cut it, so that no deleted text stays in it; a reader may prevent
-    that for now.
+    """Write SQLite's log into the database file and truncate it, so that no deleted text stays in it.
+
+    A long read prevents that for now. Writers wait meanwhile, so it gives up early: the next call succeeds.
     """
     if is_sqlite():
-        connection = db.engine.raw_connection()  # a checkpoint cannot be had inside a transaction
+        connection = db.engine.raw_connection()  # a checkpoint is impossible inside a transaction
         try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={TRUNCATE_MS}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         finally:
-            connection.close()
+            connection.invalidate()  # a pooled connection would keep this time limit
 
 
 def trim_log() -> None:

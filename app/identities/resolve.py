@@ -18,7 +18,7 @@ from app.db.engine import db
 from app.errors import Exhausted
 from app.identities import cache, claims, sighting, verdict
 from app.identities.claims import CLAIM
-from app.identities.sighting import FRESH, Sighting
+from app.identities.sighting import FRESH, LATER, Sighting
 from app.identities.verdict import NOTHING_KNOWN, PLACEHOLDER, Verdict
 from app.instagram.errors import CallFailed, Scope
 from app.models.identity import Identity, Purpose, Source
@@ -98,9 +98,18 @@ def settle(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: date
 
 
 def remember(account_id: int, outcome: Outcome) -> None:
-    """Put a committed outcome into the cache, best effort."""
-    if outcome.sighting is not None and outcome.sighting.source is not Source.REDIS:
-        cache.write(_ig_account_id(account_id), outcome.sighting)
+    """Put a committed outcome into the cache, best effort; not that of a contact who was deleted meanwhile."""
+    if outcome.sighting is None or outcome.sighting.source is Source.REDIS:
+        return
+    found = select(Account.ig_account_id).join(Identity, Identity.account_id == Account.id)
+    found = found.where(Account.id == account_id, Identity.ig_participant_id == outcome.ig_participant_id)
+    ig_account_id = db.session.execute(found).scalar()
+    if ig_account_id is None:
+        return
+    cache.write(ig_account_id, outcome.sighting)
+    db.session.rollback()  # the deletion drops what is cached after its commit, which may lie before the write above
+    if db.session.execute(found).first() is None:
+        cache.forget(ig_account_id, outcome.ig_participant_id)
 
 
 def waiting(account_id: int) -> None:
@@ -110,6 +119,15 @@ def waiting(account_id: int) -> None:
         if clock.monotonic() >= ends_at:
             queue.enqueue_once(queue.RESOLVE, account_id)
             return
+
+
+def correct_times() -> None:
+    """Make contacts due whose next lookup a wrong clock put too late."""
+    now = clock.now()
+    late = select(Identity.id).where(Identity.next_try_at > now + sighting.SKEW).limit(1)
+    if db.session.execute(late).first():
+        with transaction.write() as tx:
+            sighting.correct_times(tx, now=now)
 
 
 def due(now: datetime, *, live: bool) -> list[int]:
@@ -162,7 +180,9 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
         go_on_at = pause.until
     if left:
         with transaction.write() as tx:
-            claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=go_on_at)
+            latest = clock.now() + LATER  # asked again hourly, which costs no call
+            again_at = min(go_on_at, latest) if go_on_at else None
+            claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=again_at)
     return go_on_at is None and not queue.stopping()
 
 

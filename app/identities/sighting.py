@@ -22,6 +22,7 @@ BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writin
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
 RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
+SKEW = timedelta(minutes=10)  # a clock that is ahead by less harms nobody
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
@@ -175,6 +176,17 @@ def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
     row = update(Identity).where(Identity.id == identity_id, later, *stale(at))
     due = row.values(next_try_at=at, next_purpose=Purpose.ASKED).returning(Identity.account_id)
     return tx.execute(due).scalar()
+
+
+def correct_times(tx: Tx, *, now: datetime) -> None:
+    """Make contacts due whose next lookup was planned by a clock that was ahead: after a failure of the future, or
+    later than anything plans without a failure.
+    """
+    wrong = or_(
+        Identity.last_failure_at > now + SKEW,
+        and_(Identity.last_error.is_(None), Identity.next_try_at > now + LATER + SKEW),
+    )
+    tx.execute(update(Identity).where(Identity.next_try_at > now + SKEW, wrong).values(next_try_at=now))
 
 
 def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: datetime) -> None:

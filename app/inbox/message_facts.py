@@ -11,8 +11,8 @@ from typing import Any
 
 from app import settings, text
 from app.inbox import media
-from app.instagram import ids
 from app.instagram.events import Kind
+from app.instagram.ids import ig_id
 
 
 class ReplyKind(StrEnum):
@@ -110,7 +110,7 @@ def reply_to(context: Mapping[str, Any] | None) -> ReplyTo | None:
     if not reply:
         return None
     if story := _object(reply, "story"):
-        return ReplyTo(ReplyKind.STORY, story_id=ids.ig_id(story.get("id")), url=_url(story.get("url")))
+        return ReplyTo(ReplyKind.STORY, story_id=ig_id(story.get("id")), url=_url(story.get("url")))
     return ReplyTo(ReplyKind.MESSAGE, mid=_text(reply.get("mid")))
 
 
@@ -120,7 +120,7 @@ def referral(context: Mapping[str, Any] | None) -> Referral | None:
     if not found:
         return None
     ad, product = _object(found, "ads_context_data"), _object(found, "product")
-    ad_id = ids.ig_id(found.get("ad_id"))
+    ad_id = ig_id(found.get("ad_id"))
     kind = ReferralKind.AD if ad or ad_id else ReferralKind.PRODUCT if product else ReferralKind.LINK
     source = _text(found.get("source"))
     return Referral(
@@ -131,7 +131,7 @@ def referral(context: Mapping[str, Any] | None) -> Referral | None:
         ad_title=_text(ad.get("ad_title")),
         photo_url=_url(ad.get("photo_url")),
         video_url=_url(ad.get("video_url")),
-        product_id=ids.ig_id(product.get("id")),
+        product_id=ig_id(product.get("id")),
     )
 
 

@@ -18,7 +18,7 @@ from app.inbox.days import Day, Parties
 from app.inbox.details import Details
 from app.instagram.events import Kind
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import Account, Conversation, Message
+from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
 from app.viewer import Viewer
 
 MESSAGES = 50  # more with each reach for older ones
@@ -59,7 +59,7 @@ _FACE = and_(
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
     *(Conversation.arrival_count, Conversation.read_through, Conversation.seen_until, Conversation.seen_at),
-    *(Conversation.first_message_at, Account.ig_account_id, Account.own_ids, Account.username.label("account")),
+    *(Conversation.first_message_at, *ALL_IDS, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
     *(Identity.next_try_at, Identity.alike, Identity.id.label("identity_id")),
@@ -200,7 +200,7 @@ def _parties(known: Any, account: str) -> Parties:
     shown = display.name_of(known.ig_participant_id, known.username, known.name, alike=known.alike)
     return Parties(
         ig_participant_id=known.ig_participant_id,
-        own_ids=frozenset((known.ig_account_id, *known.own_ids)),
+        own_ids=all_ids(known),
         person=shown,
         person_avatar=display.avatar(
             known.ig_participant_id,

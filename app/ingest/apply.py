@@ -14,13 +14,13 @@ from app.identities import forgotten, self_contacts, sighting
 from app.ingest import effects, rows
 from app.ingest.effects import PREVIEW_CHARACTERS
 from app.instagram.events import Event, Kind, MessageSeen, MessageSent, Passed, SelfTalk
-from app.models.inbox import Account, AccountState, Conversation, Message
+from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
 from app.text import shorten
 
 HEARD = timedelta(minutes=1)
 
 
-_ACCOUNT = select(Account.id.label("account_id"), Account.own_ids, Account.connected_at, Account.last_webhook_at).where(
+_ACCOUNT = select(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at).where(
     Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
 )
 
@@ -49,18 +49,18 @@ class Addressee:
 def addressee(tx: Tx, ig_account_id: str) -> Addressee | None:
     """Return the connected account with this professional account id, or None."""
     row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
-    return row and _addressee(ig_account_id, row)
+    return row and _addressee(row)
 
 
 def first_message(tx: Tx, sent: MessageSent) -> tuple[Addressee | None, Row[Any] | None]:
     """Return a message's connected account, and what `event` has to know of the message: one statement tells both."""
     standing = _standing(tx, sent, likely_participant(sent)).first()
-    return (standing and _addressee(sent.ig_account_id, standing)), standing
+    return (standing and _addressee(standing)), standing
 
 
 def heard(tx: Tx, accounts: Iterable[Addressee], *, at: datetime) -> None:
     """Note that webhooks of these accounts arrived; at most one write a minute and account."""
-    silent = [each.id for each in accounts if each.last_webhook_at is None or each.last_webhook_at < at - HEARD]
+    silent = [each.id for each in accounts if each.last_webhook_at is None or abs(at - each.last_webhook_at) > HEARD]
     if silent:
         tx.execute(update(Account).where(Account.id.in_(silent)).values(last_webhook_at=at))
 
@@ -96,11 +96,6 @@ def event_apart(tx: Tx, account: Addressee, event_: Event, *, read_back: bool = 
             continue
 
 
-def is_forgotten(tx: Tx, account: Addressee, event: Event) -> bool:
-    """Return whether an event is older than the deletion of whoever sent it, and so leaves nothing behind."""
-    return forgotten.covers(tx, account.id, getattr(event, "ig_sender_id", None), event.sent_at)
-
-
 def is_stored(tx: Tx, account: Addressee, event: Event) -> bool:
     """Return whether the message of an event is stored, and not unsent or deleted."""
     stored = select(Message.id).where(Message.account_id == account.id, Message.mid_digest == digest(event.mid))
@@ -118,7 +113,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     if standing.id is not None:
         _complete(tx, account.id, standing, sent, read_back=read_back)
         return False
-    if standing.forgotten_at is not None and sent.sent_at <= standing.forgotten_at:
+    if standing.covered_until is not None and _was_deleted(tx, account.id, standing, sent, mid_digest):
         return False
     said = sent.kind is not Kind.HANDOVER  # which no participant says
     history = read_back and sent.sent_at < account.connected_at
@@ -136,6 +131,11 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     return sighting.met(tx, account.id, participant, standing, wrote=said and not outgoing, live=live, at=now)
 
 
+def _was_deleted(tx: Tx, account_id: int, standing: Row[Any], sent: MessageSent, mid_digest: bytes) -> bool:
+    covered = forgotten.is_covered(standing.covered_until, sent.sent_at)
+    return covered or forgotten.knows(tx, account_id, [mid_digest])
+
+
 def _participant(account: Addressee, sent: MessageSent, *, outgoing: bool) -> str | None:
     if not outgoing and sent.ig_recipient_id not in account.own_ids:
         raise MisaddressedError("the event names its own account neither as sender nor as recipient")
@@ -144,9 +144,8 @@ def _participant(account: Addressee, sent: MessageSent, *, outgoing: bool) -> st
     return sent.ig_sender_id
 
 
-def _addressee(ig_account_id: str, row: Row[Any]) -> Addressee:
-    own_ids = frozenset((ig_account_id, *row.own_ids))
-    return Addressee(row.account_id, own_ids, row.connected_at, row.last_webhook_at)
+def _addressee(row: Row[Any]) -> Addressee:
+    return Addressee(row.account_id, all_ids(row), row.connected_at, row.last_webhook_at)
 
 
 def likely_participant(sent: MessageSent) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +15,14 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, digest
 from app.errors import NotFound
+from app.identities import forgotten
 from app.instagram.webhook import Item
 from app.models.inbox import DeadLetter
 from app.models.user import Action
 from app.text import escape_invisible
 from app.viewer import Role, Viewer
+
+logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=30)
 UNRESOLVED = "unresolved"  # the reason of a message that was announced and never came
@@ -33,11 +37,14 @@ _LISTED = (
 )
 
 
-def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> None:
-    """Keep one item of a delivery; the same item again only counts up. `at` is aware UTC."""
+def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> bool:
+    """Keep one item of a delivery; the same item again only counts up.
+
+    Returns False, and keeps nothing, for what was deleted with a contact. `at` is aware UTC.
+    """
     raw = json.dumps(item.raw, ensure_ascii=True, sort_keys=True).encode()
     mid = item.event.mid if item.event else ""
-    _keep(
+    return _keep(
         tx,
         raw,
         account_id=account_id,
@@ -55,9 +62,9 @@ def keep_partly_understood(tx: Tx, item: Item, *, account_id: int, at: datetime)
     keep(tx, item, account_id=account_id, reason=PARTLY_UNDERSTOOD, explanation=explanation, at=at)
 
 
-def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> None:
-    """Keep a signed body in which nothing can be read. `at` is aware UTC."""
-    _keep(
+def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> bool:
+    """Keep a signed body in which nothing can be read; returns as `keep`. `at` is aware UTC."""
+    return _keep(
         tx,
         body,
         account_id=None,
@@ -138,7 +145,11 @@ def _keep(
     reason: str,
     explanation: str,
     at: datetime,
-) -> None:
+) -> bool:
+    raw_digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
+    if forgotten.holds(tx, account_id, raw, raw_digest):
+        logger.warning("an event of a deleted contact was dropped", extra={"account": account_id, "reason": reason})
+        return False
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,
         ig_account_id=ig_account_id,
@@ -146,7 +157,7 @@ def _keep(
         reason=reason,
         explanation=explanation,
         raw=raw,
-        digest=hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(),
+        digest=raw_digest,
         received_at=at,
     )
     tx.execute(
@@ -160,3 +171,4 @@ def _keep(
             },
         )
     )
+    return True

@@ -41,11 +41,25 @@ def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
     message = tx.execute(found.with_for_update()).first()
     if isinstance(effect, MessageUnsent):
         tx.execute(delete(DeadLetter).where(DeadLetter.mid_digest == mid_digest))  # they hold its text
-    if message is None:
-        if not forgotten.covers(tx, account_id, getattr(effect, "ig_sender_id", None), effect.sent_at):
-            waiting.park(tx, account_id, effect, at=at)
-    else:
+    if message is not None:
         _apply(tx, account_id, message, effect)
+    elif not _was_deleted(tx, account_id, effect, mid_digest):
+        waiting.park(tx, account_id, _without_doubtful_text(tx, account_id, effect), at=at)
+
+
+def _was_deleted(tx: Tx, account_id: int, effect: Effect, mid_digest: bytes) -> bool:
+    sender = getattr(effect, "ig_sender_id", None)
+    return forgotten.covers(tx, account_id, sender, effect.sent_at) or forgotten.knows(tx, account_id, [mid_digest])
+
+
+def _without_doubtful_text(tx: Tx, account_id: int, effect: Effect) -> Effect:
+    # An edit does not always say whose message it changes: one that is older than a deletion may be of the deleted
+    # contact. Announced, the message is fetched if it still exists, with its newest wording.
+    if not isinstance(effect, MessageEdited | MessageAnnounced):
+        return effect
+    if forgotten.is_covered(forgotten.newest(tx, account_id), effect.sent_at):
+        return waiting.announcement(effect)
+    return effect
 
 
 def catch_up(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
@@ -54,8 +68,7 @@ def catch_up(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> Non
         if isinstance(effect, MessageAnnounced):
             listed = (DeadLetter.mid_digest == mid_digest, DeadLetter.reason == dead_letters.UNRESOLVED)
             tx.execute(delete(DeadLetter).where(DeadLetter.account_id == account_id, *listed))
-        else:
-            happened(tx, account_id, effect, at=at)
+        happened(tx, account_id, effect, at=at)
 
 
 def settle_met() -> None:

@@ -16,7 +16,7 @@ from app.identities import sighting
 from app.identities.sighting import UNDATED, Sighting
 from app.ingest import dump
 from app.models.identity import Source
-from app.models.inbox import Account, AccountState
+from app.models.inbox import ALL_IDS, Account, AccountState, all_ids
 from app.text import real_name, storable
 
 SINCE = datetime(2010, 10, 6, tzinfo=UTC)  # Instagram's first day: nobody was seen there before
@@ -134,11 +134,11 @@ def _seen_at(told: str | None) -> datetime:
 
 def _accounts() -> dict[str, tuple[int, frozenset[str]]]:
     """Every id by which a dump may name one of our accounts."""
-    columns = (Account.id, Account.ig_account_id, Account.ig_app_scoped_id, Account.location_id, Account.own_ids)
+    columns = (Account.id, Account.location_id, *ALL_IDS)
     known: dict[str, tuple[int, frozenset[str]]] = {}
     for row in db.session.execute(select(*columns).where(Account.state != AccountState.DELETING)):
-        own_ids = frozenset((row.ig_account_id, *row.own_ids))
-        known |= dict.fromkeys(filter(None, (*own_ids, row.ig_app_scoped_id, row.location_id)), (row.id, own_ids))
+        own_ids = all_ids(row)
+        known |= dict.fromkeys(filter(None, (*own_ids, row.location_id)), (row.id, own_ids))
     return known
 
 

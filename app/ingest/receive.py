@@ -62,8 +62,8 @@ def delivery(body: bytes, signature: str | None, *, encoded: bool = False) -> Re
 
 def _unreadable(body: bytes, status: int, explanation: str, received_at: datetime) -> Receipt:
     with transaction.write() as tx:
-        dead_letters.keep_body(tx, body, explanation=explanation, at=received_at)
-    return Receipt(status, dead=1)
+        kept = dead_letters.keep_body(tx, body, explanation=explanation, at=received_at)
+    return Receipt(status, dead=int(kept))
 
 
 def land(items: Sequence[Item], *, received_at: datetime) -> int:
@@ -158,15 +158,13 @@ def _settle(tx: Tx, item: Item, account: Addressee | None, share: Share, apply_e
             if item.gaps and apply.is_stored(tx, account, item.event):
                 dead_letters.keep_partly_understood(tx, item, account_id=account.id, at=share.received_at)
         except MisaddressedError as error:
-            if not apply.is_forgotten(tx, account, item.event):
-                _bury(tx, item, account, "misaddressed", str(error), share)
+            _bury(tx, item, account, "misaddressed", str(error), share)
 
 
 def _bury(tx: Tx, item: Item, account: Addressee | None, reason: str, explanation: str, share: Share) -> None:
     account_id = account.id if account else None
     at = share.received_at
-    dead_letters.keep(tx, item, account_id=account_id, reason=reason, explanation=explanation, at=at)
-    share.dead += 1
+    share.dead += dead_letters.keep(tx, item, account_id=account_id, reason=reason, explanation=explanation, at=at)
 
 
 def _first(pair: tuple[Item, Share]) -> tuple[str, int, str, datetime]:

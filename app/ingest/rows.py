@@ -9,9 +9,9 @@ from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
 from app.db import transaction
 from app.db.engine import Model
 from app.db.transaction import Tx
-from app.identities import sighting
+from app.identities import forgotten, sighting
 from app.models.identity import Identity, Tombstone
-from app.models.inbox import Account, AccountState, Conversation, Message, WaitingEffect
+from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, WaitingEffect
 
 _SUMMARY = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
@@ -30,14 +30,16 @@ _MID: BindParameter[bytes] = bindparam("mid_digest")
 _MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
 _IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
 _WAITING = exists().where(WaitingEffect.account_id == Account.id, WaitingEffect.mid_digest == _MID)
-_FORGOTTEN_AT = select(Tombstone.at).where(Tombstone.account_id == Account.id, Tombstone.person == bindparam("person"))
+_COVERED_UNTIL = select(forgotten.UNTIL).where(
+    Tombstone.account_id == Account.id, Tombstone.person == bindparam("person")
+)
 
 # What is known before a message is stored, in one row: its account, the message itself, what waits for it, who writes.
 STANDING = (
     select(
-        *(Account.id.label("account_id"), Account.own_ids, Account.connected_at, Account.last_webhook_at),
+        *(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at),
         *(Message.id, Message.kind, Message.conversation_id, _WAITING.label("effects_wait")),
-        _FORGOTTEN_AT.scalar_subquery().label("forgotten_at"),
+        _COVERED_UNTIL.scalar_subquery().label("covered_until"),
         *sighting.STATE,
     )
     .select_from(Account)

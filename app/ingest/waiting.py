@@ -1,7 +1,7 @@
 """Effects that came before their message: kept until it comes, so that the order of arrival does not matter."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import events
-from app.instagram.events import Effect, MessageAnnounced, MessageUnsent
+from app.instagram.events import Effect, MessageAnnounced, MessageEdited, MessageUnsent
 from app.models.inbox import Message, WaitingEffect
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))  # before each try, from the last
@@ -28,11 +28,15 @@ _CLASSES: dict[str, type[Effect]] = {
         events.MessageSeen,
     )
 }
-_UNSENT, _ANNOUNCED = MessageUnsent.__name__, MessageAnnounced.__name__
+_UNSENT, _ANNOUNCED, _EDITED = MessageUnsent.__name__, MessageAnnounced.__name__, MessageEdited.__name__
 
 _DUE = (WaitingEffect.id, WaitingEffect.effect, WaitingEffect.tries, WaitingEffect.received_at)
 _OF_MESSAGE = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.effect).where(
     WaitingEffect.account_id == bindparam("account_id"), WaitingEffect.mid_digest == bindparam("mid_digest")
+)
+
+_OF_ACCOUNT = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.mid_digest, WaitingEffect.effect).where(
+    WaitingEffect.account_id == bindparam("account_id")
 )
 
 
@@ -58,6 +62,27 @@ def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
         next_try_at=at + PAUSES[0] if isinstance(effect, MessageAnnounced) else None,
     )
     tx.execute(insert.on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:
+    """Return an edit or announcement without its text: that there is such a message."""
+    return MessageAnnounced(effect.ig_account_id, effect.sent_at, effect.mid)
+
+
+def forget(tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[str], *, at: datetime) -> set[bytes]:
+    """Delete what waits of a contact who is being deleted; returns the mid digests of the messages it waited for.
+
+    An edit that names no sender, or the account, may be about this contact: it stays as an announcement alone.
+    """
+    rows = tx.execute(_OF_ACCOUNT, {"account_id": account_id}).all()
+    theirs = [row for row in rows if row.effect.get("ig_sender_id") == ig_participant_id]
+    worded = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.effect.get("text") is not None]
+    doubtful = [row for row in worded if row.effect.get("ig_sender_id") in (None, *own_ids)]
+    tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in (*theirs, *doubtful)])))
+    for effect in (_unpacked(row.kind, row.effect) for row in doubtful):
+        if isinstance(effect, MessageEdited | MessageAnnounced):
+            park(tx, account_id, announcement(effect), at=at)
+    return {row.mid_digest for row in theirs}
 
 
 def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:

@@ -78,7 +78,10 @@ class ConversationPage:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id."""
+    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
+
+    `owner_id` is the app-scoped ID of the user who authorized a token of Facebook's host, None where it is not known.
+    """
 
     ig_account_id: str
     ig_app_scoped_id: str | None
@@ -86,6 +89,7 @@ class Me:
     account_type: str | None
     ig_page_id: str | None
     usage: Usage
+    owner_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,11 @@ class TokenInfo:
     """What `/debug_token` says of a token: `expires_at` is aware UTC, None for a token that does not expire.
 
     `page_ids` and `ig_account_ids` are the assets that a permission was limited to; empty where it covers them all.
+    `user_id` is the app-scoped ID of the user or system user who authorized the token, None if left out.
     """
 
     permissions: frozenset[str]
     page_ids: tuple[str, ...]
     ig_account_ids: tuple[str, ...]
     expires_at: datetime | None
+    user_id: str | None

@@ -164,6 +164,7 @@ def token_info(credential: Credential, token: str) -> TokenInfo:
         page_ids=tuple(dict.fromkeys(target for scope, target in targets if scope.startswith(PAGE_PERMISSIONS))),
         ig_account_ids=tuple(dict.fromkeys(target for scope, target in targets if scope.startswith("instagram_"))),
         expires_at=clock.from_timestamp(expires) if isinstance(expires, int) and 0 < expires < LAST_SECOND else None,
+        user_id=ids.ig_id(info.get("user_id")),
     )
 
 

@@ -44,12 +44,15 @@ class UnreadableItemError(Exception):
         self.reason = reason
 
 
-def event(ig_account_id: str, value: object, *, received_at: datetime) -> Event:
-    """Return the event that one item tells; raises UnreadableItemError."""
+def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at: datetime | None = None) -> Event:
+    """Return the event that one item tells; raises UnreadableItemError.
+
+    An item without a usable time happened at `entry_at`, the time of its entry, which is the same when Meta delivers
+    it again; without either it happened when it was received.
+    """
     if not isinstance(value, dict):
         raise UnreadableItemError("unreadable", "the item is not an object")
-    told_at = _time(value.get("timestamp"))
-    at = told_at if told_at is not None and told_at <= received_at + FUTURE else received_at
+    at = time_of(value.get("timestamp"), received_at) or entry_at or received_at
     for name, read in _READERS.items():
         if name in value:
             return read(ig_account_id, value, at)
@@ -214,6 +217,12 @@ def _sender(value: dict[str, Any]) -> str:
 
 def _party(value: object) -> str | None:
     return ig_id(value.get("id")) if isinstance(value, dict) else None
+
+
+def time_of(timestamp: object, received_at: datetime) -> datetime | None:
+    """Return the moment that one of Meta's timestamps names, None where it names none or is later than it can be."""
+    at = _time(timestamp)
+    return at if at is not None and at <= received_at + FUTURE else None
 
 
 def _time(timestamp: object) -> datetime | None:

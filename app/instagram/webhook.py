@@ -33,6 +33,8 @@ IGNORED_FIELDS = frozenset(
     }
 )  # no direct messages
 
+_Times = tuple[datetime, datetime | None]  # when a delivery was received, and the time of its entry
+
 
 class UnreadableBodyError(Exception):
     """A signed body in which nothing can be read; the text says why."""
@@ -129,6 +131,7 @@ def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[Item]:
 
 def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[Item]:
     ig_account_id = ig_id(entry.get("id"))
+    entry_at = messaging.time_of(entry.get("time"), received_at)
     told = False
     for name in ("messaging", "standby", "changes"):
         values = entry.get(name)
@@ -137,10 +140,10 @@ def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetim
         told = True
         alone = _short(entry, "id", "time")
         for value in values if isinstance(values, list) else [values]:
-            yield _item(ig_account_id, name, value, _alone(envelope, alone | {name: [value]}), received_at)
+            yield _item(ig_account_id, name, value, _alone(envelope, alone | {name: [value]}), (received_at, entry_at))
     if "field" in entry:
         told = True
-        yield _item(ig_account_id, "changes", entry, _alone(envelope, entry), received_at)
+        yield _item(ig_account_id, "changes", entry, _alone(envelope, entry), (received_at, entry_at))
     if not told:
         raw = _alone(envelope, entry)
         yield Item(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
@@ -154,26 +157,26 @@ def _short(holder: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: holder[name] for name in names if name in holder and len(repr(holder[name])) <= SCALAR_CHARACTERS}
 
 
-def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], received_at: datetime) -> Item:
+def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], times: _Times) -> Item:
     if ig_account_id is None:
         return Item(None, None, "unreadable", "the entry has no account id", raw)
     try:
         if envelope == "changes":
-            event = _change(ig_account_id, value, received_at)
+            event = _change(ig_account_id, value, times)
         else:  # standby: another app owns the thread and this is a copy, shown like any other event
-            event = messaging.event(ig_account_id, value, received_at=received_at)
+            event = messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     except UnreadableItemError as error:
         return Item(ig_account_id, None, error.reason, str(error), raw)
     return Item(ig_account_id, event, "", "", raw)
 
 
-def _change(ig_account_id: str, change: object, received_at: datetime) -> Event:
+def _change(ig_account_id: str, change: object, times: _Times) -> Event:
     field = change.get("field") if isinstance(change, dict) else None
     if not isinstance(change, dict) or not isinstance(field, str):
         raise UnreadableItemError("unreadable", "a change names no field")
     value = change.get("value")
     if field in MESSAGE_FIELDS or (isinstance(value, dict) and "sender" in value and "recipient" in value):
-        return messaging.event(ig_account_id, value, received_at=received_at)
+        return messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     if field in IGNORED_FIELDS:
-        return Passed(ig_account_id, received_at, "", field)
+        return Passed(ig_account_id, times[0], "", field)
     raise UnreadableItemError("unknown_kind", f"a change of the field {clean_name(field)}, which is not known here")

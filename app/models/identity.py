@@ -102,7 +102,10 @@ class IdentityChange(Model):
 
 
 class Tombstone(Model):
-    """A person of an account was deleted at this time; `person` is a digest, so that nobody can read who it was."""
+    """A contact of an account was deleted at this time; `person` is a digest, so that no one can read who it was.
+
+    `until` is the newest of Meta's times that the deletion covers: our clock may have been wrong.
+    """
 
     __tablename__ = "tombstones"
     __table_args__ = (UniqueConstraint("account_id", "person"),)
@@ -111,6 +114,7 @@ class Tombstone(Model):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     person: Mapped[bytes] = mapped_column(Digest)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+    until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class StoredAvatar(Model):

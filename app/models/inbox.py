@@ -31,6 +31,7 @@ class Account(Model):
     """A connected professional account; `ig_account_id` is the webhook's entry.id, the key people and programs type.
 
     `token_at` is when its token came, `token_tried_at` and `token_problem` tell of the last try to refresh it.
+    `owner_id` is the app-scoped ID of the user who authorized the token (Facebook and Unified Login).
     `refused_subscriptions` are the webhook fields that Meta refuses, each with Meta's words; `subscription_problem` is
     set, to Meta's words, while no messages are delivered.
     `synced` is the result of the last conversation sync: counts, IDs of skipped elements, and why it ended early.
@@ -46,6 +47,7 @@ class Account(Model):
     ig_page_id: Mapped[str | None] = mapped_column(IgId)
     ig_app_scoped_id: Mapped[str | None] = mapped_column(IgId)
     own_ids: Mapped[list[str]] = mapped_column(JSON, default=list)
+    owner_id: Mapped[str | None] = mapped_column(IgId)
     token: Mapped[Secret | None] = mapped_column(SecretText)
     token_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     token_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -63,6 +65,15 @@ class Account(Model):
     passed_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     synced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     synced: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+ALL_IDS = (Account.ig_account_id, Account.ig_app_scoped_id, Account.ig_page_id, Account.own_ids)
+
+
+def all_ids(account: Any) -> frozenset[str]:
+    """Return every ID under which Meta names an account itself; `account` is a row with the columns ALL_IDS."""
+    known = (account.ig_account_id, account.ig_app_scoped_id, account.ig_page_id)
+    return frozenset((*filter(None, known), *account.own_ids))
 
 
 class Conversation(Model):
@@ -200,14 +211,49 @@ class DeadLetter(Model):
     received_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
+class DeletedEvent(Model):
+    """A digest of a message, or of a dead letter, that was deleted with its contact: delivered again, it stays away."""
+
+    __tablename__ = "deleted_events"
+    __table_args__ = (UniqueConstraint("digest", "account_id"), Index("ix_deleted_events_at", "at"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    digest: Mapped[bytes] = mapped_column(Digest)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class RequestKind(StrEnum):
+    """What an account owner requests through Meta."""
+
+    DELETION = "deletion"
+    DEAUTHORIZATION = "deauthorization"
+
+
+class Outcome(StrEnum):
+    """How the request of an account owner ended."""
+
+    DONE = "done"
+    NOTHING_FOUND = "nothing_found"
+
+
 class Deletion(Model):
-    """A request of Meta's to delete the data of an account's holder; names nobody, so that its status can be public."""
+    """A request of an account owner that Meta passed on: delete my data, or withdraw the app's access.
+
+    `account_id` is the matching account while its deletion runs. Open requests match no account and keep the owner's
+    app-scoped `user_id`, until it becomes known or an admin closes them; a finished one names no one.
+    """
 
     __tablename__ = "deletions"
     __table_args__ = (UniqueConstraint("digest"),)
 
     code: Mapped[str] = mapped_column(String(32), primary_key=True)
     digest: Mapped[bytes] = mapped_column(Digest)
+    kind: Mapped[RequestKind] = mapped_column(
+        Word(RequestKind), default=RequestKind.DELETION, server_default=RequestKind.DELETION.value
+    )
+    user_id: Mapped[str | None] = mapped_column(IgId)
     account_id: Mapped[int | None] = mapped_column(Id)
     asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    outcome: Mapped[Outcome | None] = mapped_column(Word(Outcome))

@@ -36,6 +36,8 @@ class Action(StrEnum):
     ACCOUNT_REMOVED = "removed an account"
     ACCOUNT_WITHDRAWN = "withdrew access to an account"
     ACCOUNT_DELETION_ASKED = "asked to delete an account"
+    OWNER_REQUEST_ASSIGNED = "assigned an owner's request"
+    OWNER_REQUEST_CLOSED = "closed an owner's request"
     LETTER_REPLAYED = "replayed a dead letter"
     LETTER_DISCARDED = "discarded a dead letter"
     QUEUE_CHANGED = "changed a queue by hand"

@@ -17,6 +17,7 @@ from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)  # renewed with every item (reliability.md 3.5)
+LONGEST_PAUSE = timedelta(days=1, minutes=10)  # Meta names at most a day
 TRIES = 3  # per person and run (product.md 5)
 BACKOFF = (timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=16))
 COUNTED = {
@@ -78,6 +79,7 @@ def take(run_id: str, *, who: str) -> Lease | None:
                 lease_until=now + LEASE,
                 fence=Run.fence + 1,
                 resume_at=None,
+                waiting_since=None,
                 started_at=func.coalesce(Run.started_at, now),
             )
             .returning(*_LEASED)
@@ -95,13 +97,17 @@ def take(run_id: str, *, who: str) -> Lease | None:
 
 
 def due(lease: Lease) -> list[str]:
-    """Return the next participants of the run to look up, at most one batch, in the order of the plan."""
+    """Return the next participants of the run to look up, at most one batch, in the order of the plan.
+
+    No item waits longer than a lease: a later time comes from a clock that was wrong.
+    """
+    now = clock.now()
     found = (
         select(RunItem.ig_participant_id)
         .where(
             RunItem.run_id == lease.run_id,
             RunItem.state == ItemState.TODO,
-            or_(RunItem.next_try_at.is_(None), RunItem.next_try_at <= clock.now()),
+            or_(RunItem.next_try_at.is_(None), RunItem.next_try_at <= now, RunItem.next_try_at > now + 2 * LEASE),
         )
         .order_by(RunItem.position)
         .limit(lease.batch_size)
@@ -176,7 +182,8 @@ def pause(lease: Lease, *, until: datetime, reason: str) -> None:
     """Give the lease back until `until` (aware UTC), when the ticker brings the run to work again."""
     try:
         with transaction.write() as tx:
-            if _give_back(tx, lease, resume_at=until, reason=reason) is RunState.CANCELING:
+            waiting = {"resume_at": until, "waiting_since": clock.now(), "reason": reason}
+            if _give_back(tx, lease, **waiting) is RunState.CANCELING:
                 _finish(tx, lease, RunState.CANCELED)
             else:
                 fenced(tx, lease, state=RunState.WAITING)
@@ -212,7 +219,7 @@ def _go_on(tx: Tx, lease: Lease, opened: Row[Any]) -> bool:
         _finish(tx, lease, RunState.DONE)
         return False
     resume_at = opened.earliest if opened.later == opened.todo else None
-    _give_back(tx, lease, resume_at=resume_at)
+    _give_back(tx, lease, resume_at=resume_at, waiting_since=clock.now() if resume_at else None)
     return resume_at is None
 
 
@@ -246,4 +253,6 @@ def _charge_the_dead(tx: Tx, lease: Lease) -> None:
 def _takeable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     # A lease that runs far longer than any was given comes from a clock that was wrong (reliability.md F29).
     free = or_(Run.lease_until.is_(None), Run.lease_until < now, Run.lease_until > now + 2 * LEASE)
-    return Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now)
+    # So does a pause that began in the future, and one that is longer than any.
+    wrong = or_(Run.waiting_since > now + LEASE, Run.resume_at > now + LONGEST_PAUSE)
+    return Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now, wrong)

@@ -14,7 +14,7 @@ from app.identities.sighting import FRESH
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import Reason
 from app.models.identity import Identity
-from app.models.inbox import Account, Conversation
+from app.models.inbox import ALL_IDS, Account, Conversation, all_ids
 from app.models.run import ItemState, Kind, RunItem
 
 PAGE = 50  # conversations that one call lists (performance.md 3)
@@ -80,9 +80,7 @@ def faceless(account_id: int) -> Select[str]:
 
 def own_ids(account_id: int) -> set[str]:
     """Return every id under which Meta names the account itself (instagram-platform.md 2): none is a participant."""
-    named = (Account.ig_account_id, Account.ig_app_scoped_id, Account.ig_page_id, Account.own_ids)
-    row = db.session.execute(select(*named).where(Account.id == account_id)).one()
-    return {*filter(None, row[:-1]), *row.own_ids}
+    return set(all_ids(db.session.execute(select(*ALL_IDS).where(Account.id == account_id)).one()))
 
 
 def worthwhile(people: Mapping[int, int]) -> Sweep:

@@ -18,6 +18,7 @@ LIFE_SECONDS = 5_183_944
 YOUNG_SECONDS = 24 * 3600  # a token must be this old to be refreshed
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WORDS = {"instagram": "Instagram", "facebook": "Facebook"}
+USER_WITHOUT_PAGE = "24900000000000999"  # who has no Page with an Instagram account
 NO_PAGE_OF_ITS_OWN = {"id": "104000000000999", "name": "A Page without Instagram", "access_token": "EAAsandboxBarePage"}
 
 
@@ -136,8 +137,15 @@ def _debugged(world: World, asked: Asked) -> Answer:
         scopes = {*token.permissions, *(["pages_show_list"] if world.choices.pages != "none" else [])}
         ids = {"instagram": token.account.id, "pages": token.account.page_id}
         granular = [{"scope": each, "target_ids": [ids[each.split("_")[0]]]} for each in sorted(scopes)]
-    known = {"app_id": APP_ID, "type": token.kind.upper(), "is_valid": True, "expires_at": 0}
-    return 200, {"data": known | {"scopes": list(token.permissions), "granular_scopes": granular}}
+    kind = "PAGE" if token.kind == "account" else token.kind.upper()
+    known = {"app_id": APP_ID, "type": kind, "is_valid": True, "expires_at": 0, "user_id": _user_id(token)}
+    granted = {"scopes": list(token.permissions), "granular_scopes": granular}
+    return 200, {"data": graph.numbered(world, known) | granted}
+
+
+def _user_id(token: Token) -> str:
+    """Return the app-scoped ID of the user who authorized a token."""
+    return token.account.app_scoped_id if token.account else USER_WITHOUT_PAGE
 
 
 def _given(world: World, prefix: str, token: Token) -> Answer:

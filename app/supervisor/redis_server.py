@@ -1,4 +1,7 @@
-"""The private Redis server of the embedded default: which binary, where its files lie, when it is ready."""
+"""The private Redis server of the embedded default: which binary, which folder, when it is ready.
+
+It writes no file: what is in it is found again from the database, and deleted names must not stay on disk.
+"""
 
 import fcntl
 import os
@@ -32,7 +35,7 @@ class _Binary:
 
 
 def program(data_dir: Path, socket: Path) -> Program:
-    """Return the private server on `data_dir`, listening at `socket`; locks its files until the server has ended.
+    """Return the private server on `data_dir`, listening at `socket`; locks its folder until the server has ended.
 
     Raises RedisUnusable when there is no binary, when the files are in use, or when the socket's folder is foreign.
     """
@@ -41,15 +44,17 @@ def program(data_dir: Path, socket: Path) -> Program:
     for missing in (data_dir, folder.parent, folder):  # mkdir gives its mode to the last folder only
         missing.mkdir(mode=0o700, exist_ok=True)
     _own_folder(socket.parent)
+    lock = _lock(folder)
+    shutil.rmtree(folder / "appendonlydir", ignore_errors=True)  # of earlier releases, which kept names in it
     return Program(
         name="redis",
         argv=(
             *(binary.path, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-            *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
+            *("--dir", str(folder), "--appendonly", "no", "--save", "", "--maxmemory-policy", "noeviction"),
             *("--loglevel", "warning"),
         ),
         ready=lambda: _answers(socket),
-        kept_files=(_lock(folder),),
+        kept_files=(lock,),
     )
 
 
@@ -64,7 +69,7 @@ def _binary() -> _Binary:
     if major is None:
         complaint = (answer.stderr or answer.stdout).strip().splitlines() or ["no version"]
         raise RedisUnusable(f"{path} does not run: {complaint[0]}")
-    # One major version cannot read another's append-only file (dependencies.md 1.1), so each gets a folder of its own.
+    # Each version has a folder of its own, as the files of earlier releases had: those are deleted from it.
     return _Binary(path, f"{Path(path).name}-{major[1]}")
 
 

@@ -11,6 +11,7 @@ from app.accounts.connect import Checked
 from app.accounts.consent import Attempt
 from app.errors import Invalid
 from app.inbox import frame
+from app.ingest import owner_requests
 from app.viewer import Role
 from app.web import page, session
 
@@ -94,6 +95,22 @@ def remove(ig_account_id: str) -> Response:
     return page.leave(HOME)
 
 
+@blueprint.post("/requests/<code>/assign")
+def assign_request(code: str) -> Response:
+    """Carry an open request of an account owner out on the chosen account."""
+    owner_requests.assign(session.viewer(), code, request.form.get("ig_account_id", ""))
+    flash("Request assigned. It is being carried out.")
+    return page.leave(HOME)
+
+
+@blueprint.post("/requests/<code>/close")
+def close_request(code: str) -> Response:
+    """Close an open request of an account owner: nothing is stored for them."""
+    owner_requests.close(session.viewer(), code)
+    flash("Request closed.")
+    return page.leave(HOME)
+
+
 def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[str, str] | None = None) -> Response:
     viewer = session.viewer()
     return page.answer(
@@ -102,6 +119,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
         desk=frame.desk(viewer),
         status=status,
         cards=cards.of_all(viewer),
+        requests=owner_requests.waiting(viewer),
         operates=viewer.may(Role.OPS),
         administers=viewer.may(Role.ADMIN),
         offered=consent.offered(),

@@ -1,4 +1,4 @@
-"""How far a deletion is that Meta asked for: a public page that names nobody."""
+"""The public status page of a deletion that Meta passed on: it names no one."""
 
 from flask import Blueprint, Response, make_response, render_template
 
@@ -10,6 +10,6 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletion")
 
 @blueprint.get("/<code>")
 def status(code: str) -> Response:
-    """Whether everything is deleted, and since when."""
+    """Show whether everything is deleted, and since when."""
     words = render_template("deletions/page.html", deletion=callbacks.deletion(code), theme=page.theme())
     return make_response(words)

@@ -50,14 +50,15 @@ def delivery() -> Response:
 
 @blueprint.post("/instagram/deauthorize", strict_slashes=False)
 def deauthorize() -> Response:
-    """An account's holder withdrew our access (instagram-platform.md 13)."""
-    callbacks.deauthorized(_signed_request())
-    return _text("The account is disconnected.", 200)
+    """Take an account owner's withdrawal of the app's access."""
+    if callbacks.deauthorized(_signed_request()):
+        return _text("The account is disconnected.", 200)
+    return _text("No connected account has this ID. An administrator handles the request.", 200)
 
 
 @blueprint.post("/instagram/data-deletion", strict_slashes=False)
 def data_deletion() -> Response:
-    """An account's holder wants their data deleted; the answer says where to see how far that is."""
+    """Take an account owner's request to delete their data; the answer names its public status page."""
     code = callbacks.deletion_asked(_signed_request())
     where = url_for("deletions.status", code=code, _external=True)
     return make_response({"url": where, "confirmation_code": code}, 200)

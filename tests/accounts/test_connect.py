@@ -17,7 +17,7 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from app.ingest import forget, receive
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
-from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
+from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen
@@ -178,7 +178,8 @@ def test_ids_that_come_as_json_numbers_connect(meta: Sandbox) -> None:
     assert connect.add(OPERATOR, None, login="instagram", token=INSTAGRAM_TOKEN).ig_account_id == MAISON_LUNE
     assert row().ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
     assert connect.add(OPERATOR, None, login="facebook", token=FACEBOOK_TOKEN).ig_account_id == ATELIER_NORD
-    assert row(ATELIER_NORD).ig_page_id == ATELIER_NORD_PAGE
+    page = row(ATELIER_NORD)
+    assert (page.ig_page_id, page.owner_id) == (ATELIER_NORD_PAGE, BY_LOGIN["facebook"].app_scoped_id)
 
 
 @pytest.mark.parametrize("user_id", [None, 2**63, True, 1.5, ["17841400000000101"]])
@@ -223,7 +224,7 @@ def test_a_user_token_connects_the_account_of_its_page(meta: Sandbox) -> None:
     account = row(ATELIER_NORD)
     assert account.token is not None
     assert (added.ig_account_id, account.token.reveal()) == (ATELIER_NORD, FACEBOOK_TOKEN)
-    assert account.token_expires_at is None
+    assert (account.token_expires_at, account.owner_id) == (None, BY_LOGIN["facebook"].app_scoped_id)
     assert "pages_messaging" in (account.permissions or [])
 
 

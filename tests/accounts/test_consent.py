@@ -17,7 +17,7 @@ from app.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.instagram.oauth import FACEBOOK_PERMISSIONS, INSTAGRAM_PERMISSIONS
 from app.models.inbox import Account, AccountState
 from app.models.user import AuditEntry
-from app.sandbox.accounts import APP_ID
+from app.sandbox.accounts import APP_ID, BY_LOGIN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen
 from tests.bed.hands import Hands
@@ -93,6 +93,7 @@ def test_the_pages_of_a_person_are_connected_by_tokens_that_do_not_end(apps: San
     assert account.token is not None
     assert account.token.reveal() == "EAAsandboxAtelierNord0123456789"
     assert (account.token_expires_at, account.permissions) == (None, sorted(FACEBOOK_PERMISSIONS))
+    assert account.owner_id == BY_LOGIN["facebook"].app_scoped_id
     assert not [call for call in apps.get("calls") if call["token_in_query"]]
 
 

@@ -7,10 +7,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.db.engine import db
+from app.ingest import callbacks
 from app.models.inbox import Account, Conversation
 from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, MAISON_LUNE, a_sandbox_account, people_wrote
+from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
 from tests.cli.commands import nametag, refused
+from tests.ingest.test_callbacks import a_request
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
 ADD = ("account", "add", "--ig-account-id", MAISON_LUNE, "--login", "instagram", "--token-stdin")
@@ -82,6 +84,21 @@ def test_forgetting_takes_everything_along(meta: Sandbox) -> None:
     assert nametag("account", "remove", MAISON_LUNE, "--yes").stdout == "maison.lune is forgotten.\n"
     assert accounts() == []
     assert db.session.scalars(select(Conversation)).all() == []
+
+
+def test_open_requests_of_account_owners_are_listed_assigned_and_closed(app: Flask) -> None:
+    an_account()
+    assert nametag("account", "requests", "list").stdout == "No open requests.\n"
+    codes = [callbacks.deletion_asked(a_request(user_id)) for user_id in ("10200000000000009", "10200000000000010")]
+    listed = json.loads(nametag("account", "requests", "list", "--json").stdout)
+    assert [(each["code"], each["userId"]) for each in listed] == list(
+        zip(codes, ("10200000000000009", "10200000000000010"), strict=True)
+    )
+    assert nametag("account", "requests", "close", codes[0]).stdout == f"Closed request {codes[0]}.\n"
+    assert nametag("account", "requests", "assign", codes[1], MAISON_LUNE, "--yes").exit_code == 0
+    assert accounts() == []
+    assert nametag("account", "requests", "list").stdout == "No open requests.\n"
+    assert "request" in refused(nametag("account", "requests", "close", codes[0]), status=1)
 
 
 @pytest.mark.parametrize("command", ["check", "remove"])

@@ -15,6 +15,7 @@ OPS_OWN = "login 403 403 in 404 in"
 OPS_RUN = "login 403 404 in 404 in"  # which account is asked before the role
 QUEUE = "login 403 403 in 403 in"  # which show the jobs of every account
 ADMIN = "login 403 403 403 403 in"
+NO_REQUEST = "login 403 403 403 403 404"  # no request of an account owner is open
 MOVED = OPEN  # leads to another row's address
 UNSET = "404 404 404 404 404 404"  # no provider is configured
 META = "403 403 403 403 403 403"  # or whoever knows its secrets
@@ -57,6 +58,8 @@ PAGES = {
     "GET /accounts/connected/<login>": Row(ADMIN, "/accounts/connected/instagram"),
     "POST /accounts/<ig_account_id>/check": _own(OPS_OWN, "/accounts/*/check", ACCOUNT),
     "POST /accounts/<ig_account_id>/sync": _own(OPS_OWN, "/accounts/*/sync", ACCOUNT),
+    "POST /accounts/requests/<code>/assign": Row(NO_REQUEST, "/accounts/requests/guessed/assign"),
+    "POST /accounts/requests/<code>/close": Row(NO_REQUEST, "/accounts/requests/guessed/close"),
     "GET /audit": Row(ADMIN),
     "GET /avatars/<ig_account_id>/<ig_participant_id>": _own(OWN, f"/avatars/{ACCOUNT}/*", PERSON_ID),
     "GET /dead-letters": Row(OPS),

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from app import settings
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.ingest import callbacks, forget, receive
+from app.ingest import callbacks, forget, owner_requests, receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Kind, Run, RunState
 from app.runs import plan
@@ -111,7 +111,7 @@ def test_a_withdrawn_access_destroys_the_token_and_ends_the_jobs(app: Flask) -> 
     run_id = plan.start(OPERATOR, ours.id, kind=Kind.BACKFILL)
     callbacks.deauthorized(a_request())
     assert (account(ours.id).token, account(ours.id).state) == (None, AccountState.RECONNECT)
-    assert account(ours.id).state_reason == callbacks.WITHDRAWN
+    assert account(ours.id).state_reason == owner_requests.WITHDRAWN
     assert db.session.get_one(Run, run_id).state is RunState.CANCELED
     assert account(other.id).token is not None
     people_wrote(LEA)
@@ -155,9 +155,11 @@ def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def test_somebody_whom_nobody_knows_has_nothing_to_delete(app: Flask) -> None:
+def test_a_request_that_matches_no_account_is_not_finished(app: Flask) -> None:
     code = callbacks.deletion_asked(a_request("24900000000000999"))
-    assert callbacks.deletion(code).done_at is not None
+    assert callbacks.deletion(code).done_at is None
+    forget.accounts()
+    assert callbacks.deletion(code).done_at is None
     with pytest.raises(NotFound):
         callbacks.deletion("guessed")
 

@@ -161,3 +161,18 @@ def test_a_batch_is_as_large_as_it_was_ordered(run_id: str) -> None:
     with transaction.write() as tx:
         tx.execute(update(Run).values(batch_size=2))
     assert ledger.due(taken(run_id)) == [GHOST, CAMILLE]
+
+
+def test_a_pause_from_a_clock_that_ran_ahead_is_over(run_id: str, hands: Hands) -> None:
+    hands.forward(hours=5)
+    ledger.pause(taken(run_id), until=clock.now() + timedelta(hours=1), reason="spent")
+    assert ledger.ready(clock.now()) == []
+    hands.forward(hours=-5)
+    assert ledger.ready(clock.now()) == [(run_id, Kind.BACKFILL)]
+    assert taken(run_id)
+
+
+def test_a_retry_from_a_clock_that_ran_ahead_is_due(run_id: str, hands: Hands) -> None:
+    lease = taken(run_id)
+    settle(lease, LEA, Settled(ItemState.TODO, calls=1, next_try_at=clock.now() + timedelta(hours=5)))
+    assert LEA in ledger.due(lease)

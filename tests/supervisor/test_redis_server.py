@@ -13,6 +13,7 @@ from app import settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Keeper
 from app.supervisor.redis_server import RedisUnusable
+from tests.bed import canaries
 from tests.bed.waiting import until
 
 
@@ -30,22 +31,27 @@ def started(keeper: Keeper, data_dir: Path) -> Redis:
     return Redis(unix_socket_path=str(socket))
 
 
-def test_the_server_is_ready_refuses_to_evict_and_keeps_an_append_only_file(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_server_is_ready_refuses_to_evict_and_writes_no_file(keeper: Keeper, tmp_path: Path) -> None:
     client = started(keeper, tmp_path)
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    assert client.config_get("appendonly") == {"appendonly": "yes"}
     assert client.config_get("port") == {"port": "0"}
-
-
-def test_values_outlive_a_stop_and_a_new_start(keeper: Keeper, tmp_path: Path) -> None:
-    started(keeper, tmp_path).set("name", "lea.moreau")
-    keeper.stop()
-    assert started(keeper, tmp_path).get("name") == b"lea.moreau"
-
-
-def test_a_killed_server_comes_back_with_its_values(keeper: Keeper, tmp_path: Path) -> None:
-    client = started(keeper, tmp_path)
     client.set("name", "lea.moreau")
+    keeper.stop()
+    assert canaries.in_files(tmp_path, "lea.moreau") == set()
+
+
+def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Keeper, tmp_path: Path) -> None:
+    started(keeper, tmp_path)
+    keeper.stop()
+    [folder] = (tmp_path / "redis").iterdir()
+    (folder / "appendonlydir").mkdir()
+    (folder / "appendonlydir" / "appendonly.aof.1.incr.aof").write_text("lea.moreau")
+    assert started(keeper, tmp_path).ping()
+    assert canaries.in_files(tmp_path, "lea.moreau") == set()
+
+
+def test_a_killed_server_comes_back(keeper: Keeper, tmp_path: Path) -> None:
+    client = started(keeper, tmp_path)
     first = keeper.process_id("redis")
     os.kill(first, signal.SIGKILL)
 
@@ -55,7 +61,7 @@ def test_a_killed_server_comes_back_with_its_values(keeper: Keeper, tmp_path: Pa
 
     until(another, "another server runs")
     keeper.await_ready("redis")
-    assert client.get("name") == b"lea.moreau"
+    assert client.ping()
 
 
 def test_a_second_server_on_the_same_files_is_refused(keeper: Keeper, tmp_path: Path) -> None:

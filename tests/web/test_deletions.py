@@ -33,6 +33,38 @@ def test_a_deletion_is_answered_with_a_page_that_names_nobody(client: FlaskClien
     assert "Everything was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
 
 
+def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client: FlaskClient, account: Account) -> None:
+    asked = {"signed_request": a_request("10200000000000009")}
+    code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
+    forget.accounts()
+    waiting = client.get(f"/deletion/{code}").text
+    assert "nothing has been deleted yet" in waiting
+    assert "Everything was deleted" not in waiting
+    assert "10200000000000009" not in waiting
+    admin = signed_in(app, Role.ADMIN)
+    shown = admin.get("/accounts").text
+    assert "Requests of account owners" in shown
+    assert "10200000000000009" in shown
+    assert "Requests of account owners" not in signed_in(app, Role.OPS).get("/accounts").text
+    assert click(admin, f"/accounts/requests/{code}/close").headers["HX-Redirect"] == "/accounts"
+    assert "nothing was deleted" in client.get(f"/deletion/{code}").text
+    assert "Requests of account owners" not in admin.get("/accounts").text
+
+
+def test_an_admin_assigns_a_request_on_the_accounts_page(app: Flask, client: FlaskClient, account: Account) -> None:
+    asked = {"signed_request": a_request("10200000000000009")}
+    code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
+    click(signed_in(app, Role.ADMIN), f"/accounts/requests/{code}/assign", ig_account_id=MAISON_LUNE)
+    assert "is being deleted" in client.get(f"/deletion/{code}").text
+    forget.accounts()
+    assert "Everything was deleted" in client.get(f"/deletion/{code}").text
+
+
+def test_an_unmatched_deauthorization_disconnects_nothing_and_says_so(client: FlaskClient, account: Account) -> None:
+    answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request("10200000000000009")})
+    assert (answer.status_code, "No connected account" in answer.text) == (200, True)
+
+
 def test_a_withdrawal_is_taken(client: FlaskClient, account: Account) -> None:
     answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request()})
     assert answer.status_code == 200

@@ -1,0 +1,31 @@
+"""Which IDs Meta knows an account and its owner by: learned whenever `/me` answers, and stored in the account's row."""
+
+from sqlalchemy import select
+
+from app.calls import gate
+from app.db import transaction
+from app.instagram.answers import Me
+from app.models.inbox import Account
+
+
+def prove(account_id: int) -> None:
+    """Ask Meta whose token an account has, and store the IDs it returns; raises CallFailed, NotFound."""
+    answer = gate.me(account_id)
+    with transaction.write() as tx:
+        account = tx.session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one_or_none()
+        if account is not None:
+            learn(account, answer)
+
+
+def learn(account: Account, answer: Me) -> None:
+    """Store the IDs that `/me` returned in an account's row, inside the caller's transaction.
+
+    An ID of an earlier app or Page stays among `own_ids`: requests about it may still arrive.
+    """
+    account.ig_app_scoped_id = answer.ig_app_scoped_id or account.ig_app_scoped_id
+    account.ig_page_id = answer.ig_page_id or account.ig_page_id
+    account.owner_id = answer.owner_id or account.owner_id
+    known = {*account.own_ids, account.ig_app_scoped_id, account.ig_page_id} - {account.ig_account_id}
+    own_ids = sorted(filter(None, known))
+    if own_ids != account.own_ids:
+        account.own_ids = own_ids

@@ -1,0 +1,137 @@
+"""Requests of account owners that match no account: they stay open until the ID becomes known or an admin acts."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from app import audit, clock
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.errors import NotFound
+from app.models.inbox import ALL_IDS, Account, AccountState, Deletion, Outcome, RequestKind, all_ids
+from app.models.run import ACTIVE, Run, RunState
+from app.models.user import Action
+from app.viewer import META, Role, Viewer
+
+logger = logging.getLogger(__name__)
+
+WITHDRAWN = "Its owner withdrew the app's access; connect the account again"
+_ACTIONS = {
+    RequestKind.DELETION: Action.ACCOUNT_DELETION_ASKED,
+    RequestKind.DEAUTHORIZATION: Action.ACCOUNT_WITHDRAWN,
+}
+_OPEN: tuple[ColumnElement[bool], ...] = (Deletion.done_at.is_(None), Deletion.account_id.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request that matches no account; `user_id` is the app-scoped ID that Meta sent, `asked_at` is aware UTC."""
+
+    code: str
+    kind: RequestKind
+    user_id: str | None
+    asked_at: datetime
+
+
+def matching(tx: Tx, user_id: str) -> list[Any]:
+    """Return the accounts (id, connected_at, token_at) that have this ID, or an owner with it."""
+    columns = (Account.id, Account.connected_at, Account.token_at, Account.owner_id, *ALL_IDS)
+    accounts = tx.execute(select(*columns).order_by(Account.id)).all()
+    return [each for each in accounts if user_id in (each.owner_id, *all_ids(each))]
+
+
+def execute(tx: Tx, viewer: Viewer, kind: RequestKind, account_ids: Iterable[int]) -> None:
+    """Carry a request out: destroy the accounts' tokens, end their jobs, and for a deletion begin to delete them."""
+    deletes = kind is RequestKind.DELETION
+    state = AccountState.DELETING if deletes else AccountState.RECONNECT
+    for account_id in account_ids:
+        # An account that is being deleted stays so, whatever else its owner requests.
+        account = update(Account).where(Account.id == account_id, Account.state != AccountState.DELETING)
+        tx.execute(account.values(token=None, state=state, state_reason=WITHDRAWN))
+        ended = {"state": RunState.CANCELED, "finished_at": clock.now(), "fence": Run.fence + 1, "lease_until": None}
+        tx.execute(update(Run).where(Run.account_id == account_id, Run.state.in_(ACTIVE)).values(**ended))
+        tx.touch(account_id)
+        audit.note(tx, viewer, _ACTIONS[kind], account_id=account_id)
+        logger.warning("request of an account owner carried out", extra={"account": account_id, "kind": kind})
+
+
+def waiting(viewer: Viewer) -> list[OpenRequest]:
+    """Return the open requests, oldest first; they concern no account yet, so only admins of all accounts see them."""
+    if not _administers(viewer):
+        return []
+    found = select(Deletion.code, Deletion.kind, Deletion.user_id, Deletion.asked_at).where(*_OPEN)
+    return [OpenRequest(*row) for row in db.session.execute(found.order_by(Deletion.asked_at, Deletion.code))]
+
+
+def count(viewer: Viewer) -> int:
+    """Return how many open requests the viewer may see."""
+    if not _administers(viewer):
+        return 0
+    return db.session.execute(select(func.count()).select_from(Deletion).where(*_OPEN)).scalar_one()
+
+
+def assign(viewer: Viewer, code: str, ig_account_id: str) -> None:
+    """Carry an open request out on an account; raises NotFound."""
+    viewer.require(Role.ADMIN)
+    with transaction.write() as tx:
+        request = _open(tx, viewer, code)
+        account_id = tx.execute(select(Account.id).where(Account.ig_account_id == ig_account_id)).scalar()
+        if account_id is None:
+            raise NotFound("account")
+        audit.note(tx, viewer, Action.OWNER_REQUEST_ASSIGNED, f"request {code}", account_id=account_id)
+        _settle(tx, viewer, request, [account_id])
+
+
+def close(viewer: Viewer, code: str) -> None:
+    """Close an open request: nothing is stored for this owner. Raises NotFound."""
+    viewer.require(Role.ADMIN)
+    with transaction.write() as tx:
+        _open(tx, viewer, code)
+        audit.note(tx, viewer, Action.OWNER_REQUEST_CLOSED, f"request {code}")
+        tx.execute(_row(code).values(done_at=clock.now(), outcome=Outcome.NOTHING_FOUND, user_id=None))
+
+
+def carry_out() -> None:
+    """Carry out the open requests whose owner's ID is known by now, on accounts that were connected before them.
+
+    A token that is newer than a deauthorization was authorized after it, and stays.
+    """
+    if not db.session.scalars(select(Deletion.code).where(*_OPEN, Deletion.user_id.is_not(None)).limit(1)).first():
+        return
+    with transaction.write() as tx:
+        for request in tx.execute(select(Deletion).where(*_OPEN, Deletion.user_id.is_not(None))).all():
+            older = [each for each in matching(tx, request.user_id) if each.connected_at <= request.asked_at]
+            if request.kind is RequestKind.DEAUTHORIZATION:
+                concerned = [each for each in older if (each.token_at or each.connected_at) <= request.asked_at]
+            else:
+                concerned = older
+            if older:
+                _settle(tx, META, request, [each.id for each in concerned])
+
+
+def _settle(tx: Tx, viewer: Viewer, request: Any, account_ids: list[int]) -> None:
+    execute(tx, viewer, request.kind, account_ids)
+    if request.kind is RequestKind.DELETION:
+        tx.execute(_row(request.code).values(account_id=account_ids[0], user_id=None))
+    else:
+        tx.execute(_row(request.code).values(done_at=clock.now(), outcome=Outcome.DONE, user_id=None))
+
+
+def _open(tx: Tx, viewer: Viewer, code: str) -> Any:
+    found = tx.execute(select(Deletion).where(Deletion.code == code, *_OPEN).with_for_update()).first()
+    if found is None or not _administers(viewer):
+        raise NotFound("request of an account owner")
+    return found
+
+
+def _row(code: str) -> Any:
+    return update(Deletion).where(Deletion.code == code)
+
+
+def _administers(viewer: Viewer) -> bool:
+    return viewer.may(Role.ADMIN) and viewer.account_ids is None

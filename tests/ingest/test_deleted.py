@@ -1,0 +1,268 @@
+"""What was deleted with a contact stays away, whatever it looks like when it is delivered again."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import func, select
+
+from app import clock, ticker
+from app.db import transaction
+from app.db.engine import db, is_sqlite
+from app.identities import cache, resolve, sighting
+from app.identities.resolve import Outcome
+from app.identities.sighting import Sighting
+from app.inbox import search
+from app.ingest import dead_letters, forget, receive, waiting
+from app.models.identity import Lookup, Purpose, Source, StoredAvatar
+from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, WaitingEffect
+from app.models.run import Kind
+from app.runs import plan
+from app.viewer import OPERATOR
+from tests.bed import canaries
+from tests.bed.contents import places_of
+from tests.bed.hands import Hands
+from tests.bed.waiting import until
+from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+
+WORD = "canarywort"
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    account = an_account()
+    people_wrote(LEA)
+    return account
+
+
+def deliver(body: bytes) -> int:
+    return receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status
+
+
+def now_ms() -> int:
+    return int(clock.now().timestamp() * 1000)
+
+
+def count(model: type[Any]) -> int:
+    db.session.rollback()
+    return db.session.execute(select(func.count()).select_from(model)).scalar_one()
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    return {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms()} | fields
+
+
+UNREADABLE: dict[str, Any] = {
+    "unknown kind": {"novelty": {"text": WORD}},
+    "no object": {"message": WORD},
+    "no mid": {"message": {"text": WORD}},
+    "no time": {"novelty": {"text": WORD}, "timestamp": None},
+}
+
+
+@pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_unreadable_event_of_a_deleted_contact_becomes_no_dead_letter(
+    account: Account, fields: dict[str, Any]
+) -> None:
+    body = a_delivery(event(**fields))
+    deliver(body)
+    assert count(DeadLetter) == 1
+    forget.person(OPERATOR, 1)
+    assert deliver(body) == 200
+    again = a_delivery(event(**fields) | {"timestamp": now_ms() - 60_000})  # in another delivery
+    assert deliver(again) == 200
+    assert places_of(WORD, LEA) == set()
+
+
+def test_an_unreadable_event_that_was_never_seen_before_the_deletion_becomes_no_dead_letter(account: Account) -> None:
+    old = a_delivery(event(novelty=WORD, timestamp=now_ms() - 60_000))
+    forget.person(OPERATOR, 1)
+    deliver(old)
+    assert places_of(WORD, LEA) == set()
+
+
+def test_an_unreadable_body_with_a_deleted_contact_becomes_no_dead_letter(account: Account) -> None:
+    body = b"{" + a_delivery(a_message_event(LEA, WORD))
+    assert deliver(body) == 400
+    assert count(DeadLetter) == 1
+    forget.person(OPERATOR, 1)
+    assert deliver(body) == 400
+    assert places_of(WORD) == set()
+
+
+def test_new_events_of_a_deleted_contact_that_cannot_be_processed_are_kept(account: Account, hands: Hands) -> None:
+    forget.person(OPERATOR, 1)
+    hands.forward(minutes=1)
+    deliver(a_delivery(event(novelty="new")))
+    deliver(a_delivery({"sender": {"id": CAMILLE}, "novelty": "of another contact"}))
+    assert count(DeadLetter) == 2
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("sender", [None, MAISON_LUNE])
+def test_an_edit_without_its_contact_keeps_no_text_over_a_deletion(
+    account: Account, sender: str | None, number: int
+) -> None:
+    edit: dict[str, Any] = {"timestamp": now_ms(), "message_edit": {"mid": "m_never", "text": WORD, "num_edit": number}}
+    body = a_delivery(edit | ({"sender": {"id": sender}} if sender else {}))
+    people_wrote(CAMILLE, at=clock.now())
+    deliver(body)
+    assert places_of(WORD) == {"waiting_effects"}
+    forget.person(OPERATOR, 1)
+    assert places_of(WORD) == set()
+    deliver(body)
+    assert places_of(WORD) == set()
+    assert [(each.kind) for each in db.session.scalars(select(WaitingEffect))] == ["MessageAnnounced"]
+    assert waiting.due(clock.now() + timedelta(seconds=30)) == [account.id]
+
+
+def test_an_edit_of_another_contact_keeps_its_text(account: Account) -> None:
+    edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
+    deliver(a_delivery({"sender": {"id": CAMILLE}, "timestamp": now_ms(), "message_edit": edit}))
+    forget.person(OPERATOR, 1)
+    assert places_of(WORD) == {"waiting_effects"}
+
+
+@pytest.mark.parametrize("entry_time", [True, False])
+def test_a_message_without_a_time_stays_away_after_a_deletion(account: Account, entry_time: bool) -> None:
+    body = a_delivery(a_message_event(LEA, WORD, at_ms=0))
+    body = body if entry_time else body.replace(b'"time"', b'"was"')
+    deliver(body)
+    assert "messages" in places_of(WORD)
+    forget.person(OPERATOR, 1)
+    assert deliver(body) == 200
+    assert places_of(WORD, LEA) == set()
+
+
+@pytest.mark.parametrize("written_meanwhile", [False, True])
+def test_a_contact_who_was_deleted_by_a_clock_that_was_ahead_is_heard_afterwards(
+    account: Account, hands: Hands, written_meanwhile: bool
+) -> None:
+    hands.forward(hours=5)
+    if written_meanwhile:  # dated by the wrong clock
+        people_wrote(LEA)
+    forget.person(OPERATOR, 1)
+    hands.forward(hours=-5, seconds=1)
+    for _ in range(3):
+        people_wrote(LEA)
+    assert count(Message) == 3
+
+
+def test_a_late_lookup_caches_no_deleted_contact(account: Account, redis: Redis) -> None:
+    seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    forget.person(OPERATOR, 1)
+    resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    assert canaries.in_redis(redis, WORD) == set()
+
+
+def test_a_name_that_is_cached_while_its_contact_is_deleted_is_dropped(
+    account: Account, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    write = cache.write
+
+    def deleted_first(ig_account_id: str, sighting: Sighting) -> None:
+        forget.person(OPERATOR, 1)
+        write(ig_account_id, sighting)
+
+    monkeypatch.setattr(cache, "write", deleted_first)
+    resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    assert canaries.in_redis(redis, WORD) == set()
+
+
+def test_dead_letters_that_name_only_a_message_of_the_contact_go_with_them(account: Account) -> None:
+    mid = db.session.scalars(select(Message.mid)).one()
+    deliver(a_delivery({"timestamp": now_ms(), "novelty": {"mid": mid, "text": WORD}}))
+    assert places_of(WORD) == {"dead_letters"}
+    forget.person(OPERATOR, 1)
+    assert dead_letters.count(OPERATOR) == 0
+
+
+def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, hands: Hands) -> None:
+    forget.person(OPERATOR, 1)
+    assert count(DeletedEvent) == 1
+    hands.forward(days=31)
+    ticker.purge()
+    assert count(DeletedEvent) == 0
+
+
+def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
+    account: Account, tmp_path: Path
+) -> None:
+    deliver(a_delivery(a_message_event(LEA, WORD, mid="m_unsent")))
+    if is_sqlite():
+        assert canaries.in_files(tmp_path, WORD)
+    unsent = {"mid": "m_unsent", "is_deleted": True}
+    deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
+    ticker.scrub()
+    search.tidy()
+    ticker.scrub()
+    assert places_of(WORD) == set()
+    assert canaries.in_files(tmp_path, WORD) == set()
+
+
+def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, redis: Redis) -> None:
+    folder = Path(str(redis.config_get("dir")["dir"]))
+    redis.config_set("appendonly", "yes")
+    try:
+        seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+        until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
+        forget.person(OPERATOR, 1)
+
+        def scrubbed() -> bool:
+            ticker.scrub()
+            return not canaries.in_files(folder, WORD)
+
+        until(scrubbed, "the name left the file")
+    finally:
+        redis.config_set("appendonly", "no")
+
+
+PLACES = {  # every table that stores a contact's texts, names or ID, and how they get there
+    "conversations": "deliveries",
+    "messages": "deliveries",
+    "identities": "lookups",
+    "identity_changes": "a new username",
+    "avatars": "pictures",
+    "lookups": "lookups",
+    "run_items": "jobs",
+    "waiting_effects": "an edit before its message",
+    "dead_letters": "what could not be processed",
+}
+
+
+def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis: Redis, tmp_path: Path) -> None:
+    edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
+    deliver(a_delivery(event(message_edit=edit), a_message_event(LEA, WORD), event(novelty=WORD)))
+    for name in ("lea.before", "lea.after"):
+        seen = Sighting(LEA, username=name, name=WORD, picture_url=None, source=Source.PROFILE, at=clock.now())
+        with transaction.write() as tx:
+            sighting.record(tx, account.id, seen)
+        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    contact = {"account_id": account.id, "ig_participant_id": LEA}
+    with transaction.write() as tx:
+        tx.execute(tx.insert(StoredAvatar).values(**contact, content=WORD.encode(), tried_at=clock.now()))
+        tx.execute(tx.insert(Lookup).values(**contact, call="profile", purpose=Purpose.LIVE, at=clock.now()))
+    assert run_id
+    words = (WORD, LEA, "lea.before", "lea.after")
+    assert places_of(*words) == set(PLACES)
+    assert canaries.in_redis(redis, *words)
+    forget.person(OPERATOR, 1)
+    ticker.scrub()
+    assert places_of(*words) == set()
+    assert canaries.in_redis(redis, *words) == set()
+    assert canaries.in_files(tmp_path, *words) == set()
+
+
+def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, hands: Hands) -> None:
+    hands.forward(hours=5)
+    people_wrote(CAMILLE, at=clock.now() - timedelta(hours=1))  # not writing right now: planned an hour later
+    hands.forward(hours=-5)
+    assert account.id not in resolve.due(clock.now(), live=False)
+    ticker.kick_due()
+    assert account.id in resolve.due(clock.now(), live=False)

@@ -1,0 +1,210 @@
+"""Requests of account owners that match no account: open until their ID becomes known or an admin acts."""
+
+import threading
+from http import HTTPStatus
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from app import settings
+from app.accounts import connect, health, subscriptions
+from app.accounts.connect import Checked
+from app.db.engine import db
+from app.errors import Forbidden, NotFound
+from app.ingest import callbacks, forget, owner_requests
+from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
+from app.models.user import Action, AuditEntry
+from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
+from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.hands import Hands
+from tests.bed.processes import Sandbox
+from tests.cast import (
+    ATELIER_NORD,
+    ATELIER_NORD_PAGE,
+    LEA,
+    MAISON_LUNE,
+    MAISON_LUNE_APP_SCOPED,
+    a_sandbox_account,
+    an_account,
+    people_wrote,
+)
+from tests.ingest.test_callbacks import a_request
+
+INSTAGRAM_TOKEN, PAGE_TOKEN = "IGAAsandboxMaisonLune0123456789", "EAAsandboxAtelierNord0123456789"
+OWNER = "24900000000000888"  # who authorized the sandbox's Page
+
+
+def accounts() -> list[Account]:
+    db.session.rollback()
+    db.session.expire_all()
+    return list(db.session.scalars(select(Account).order_by(Account.id)))
+
+
+def test_an_unmatched_deletion_stays_open_until_me_names_the_owner(meta: Sandbox) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    people_wrote(LEA)
+    code = callbacks.deletion_asked(a_request())
+    forget.accounts()
+    assert (callbacks.deletion(code).done_at, len(accounts())) == (None, 1)
+    assert [each.user_id for each in owner_requests.waiting(OPERATOR)] == [MAISON_LUNE_APP_SCOPED]
+    connect.check(OPERATOR, MAISON_LUNE)
+    forget.accounts()
+    assert accounts() == []
+    assert db.session.scalars(select(Conversation)).all() == []
+    assert callbacks.deletion(code).outcome is Outcome.DONE
+    assert callbacks.deletion(code).user_id is None
+    assert owner_requests.waiting(OPERATOR) == []
+
+
+def test_the_hourly_check_learns_the_id_of_an_account_that_was_not_checked(meta: Sandbox) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    health.prove_all()
+    [account] = accounts()
+    assert account.ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
+    health.prove_all()
+    assert [call["kind"] for call in meta.get("calls")] == ["me"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_page_s_owner_is_learned_when_connecting_and_at_the_next_check(meta: Sandbox, check: bool) -> None:
+    with settings.using(meta_app_id=APP_ID):
+        connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=PAGE_TOKEN, page_id=ATELIER_NORD_PAGE, check=check)
+        assert accounts()[0].owner_id == (OWNER if check else None)
+        health.prove_all()
+    assert accounts()[0].owner_id == OWNER
+    callbacks.deauthorized(a_request(OWNER))
+    assert (accounts()[0].token, accounts()[0].state) == (None, AccountState.RECONNECT)
+    code = callbacks.deletion_asked(a_request(OWNER))
+    forget.accounts()
+    assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
+
+
+@pytest.mark.parametrize("app_id", [APP_ID, ""])
+@pytest.mark.parametrize(
+    ("login", "token", "pages"),
+    [
+        ("facebook", PAGE_TOKEN, "listed"),
+        ("facebook", SYSTEM_USER_TOKEN, "listed"),
+        ("facebook", SYSTEM_USER_TOKEN, "granted"),
+        ("unified", SYSTEM_USER_TOKEN, "none"),
+    ],
+)
+def test_a_pasted_token_names_the_owner(meta: Sandbox, login: str, token: str, pages: str, app_id: str) -> None:
+    meta.pull("PATCH", "settings", pages=pages)
+    with settings.using(meta_app_id=app_id):
+        connect.add(OPERATOR, ATELIER_NORD, login=login, token=token)
+    assert accounts()[0].owner_id == OWNER
+    code = callbacks.deletion_asked(a_request(OWNER))
+    forget.accounts()
+    assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
+
+
+def test_the_hourly_check_learns_the_owner_of_an_account_of_unified_login(meta: Sandbox) -> None:
+    connect.add(OPERATOR, ATELIER_NORD, login="unified", token=SYSTEM_USER_TOKEN, check=False)
+    with settings.using(meta_app_id=APP_ID):
+        health.prove_all()
+    assert accounts()[0].owner_id == OWNER
+
+
+def test_a_page_works_although_meta_does_not_name_its_owner(meta: Sandbox) -> None:
+    meta.post("faults", mode="500", call="debug_token")
+    account = a_sandbox_account(ATELIER_NORD)
+    with settings.using(meta_app_id=APP_ID):
+        assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+    assert (accounts()[0].id, accounts()[0].owner_id) == (account.id, None)
+
+
+@pytest.mark.parametrize("user_id", [MAISON_LUNE, MAISON_LUNE_APP_SCOPED, "1520000000000900", "10200000000000009"])
+def test_every_known_id_of_an_account_and_its_owner_matches(app: Flask, user_id: str) -> None:
+    an_account(owner_id="10200000000000009")
+    assert callbacks.deauthorized(a_request(user_id))
+    assert accounts()[0].state is AccountState.RECONNECT
+
+
+def test_a_deauthorization_does_not_stop_a_deletion(app: Flask) -> None:
+    an_account()
+    code = callbacks.deletion_asked(a_request())
+    callbacks.deauthorized(a_request())
+    forget.accounts()
+    assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
+
+
+def test_a_subscription_check_does_not_stop_a_deletion(meta: Sandbox) -> None:
+    a_sandbox_account()
+    callbacks.deletion_asked(a_request())
+    assert subscriptions.check(accounts()[0].id).unknown
+    assert accounts()[0].state is AccountState.DELETING
+
+
+def test_a_token_that_is_newer_than_a_deauthorization_stays(meta: Sandbox, hands: Hands) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    assert not callbacks.deauthorized(a_request())
+    hands.forward(hours=1)
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN)
+    owner_requests.carry_out()
+    assert accounts()[0].state is AccountState.CONNECTED
+    assert owner_requests.waiting(OPERATOR) == []
+
+
+def test_an_account_that_was_connected_later_is_not_deleted(app: Flask, hands: Hands) -> None:
+    callbacks.deletion_asked(a_request())
+    hands.forward(hours=1)
+    an_account()
+    forget.accounts()
+    assert len(accounts()) == 1
+    assert owner_requests.count(OPERATOR) == 1
+
+
+def test_an_admin_assigns_a_request_to_its_account(app: Flask) -> None:
+    an_account(ATELIER_NORD, login=Login.FACEBOOK)
+    code = callbacks.deletion_asked(a_request("10200000000000009"))
+    owner_requests.assign(OPERATOR, code, ATELIER_NORD)
+    assert owner_requests.waiting(OPERATOR) == []
+    assert callbacks.deletion(code).done_at is None
+    forget.accounts()
+    assert (accounts(), callbacks.deletion(code).outcome) == ([], Outcome.DONE)
+    assert Action.OWNER_REQUEST_ASSIGNED in db.session.scalars(select(AuditEntry.action)).all()
+
+
+def test_an_admin_closes_a_request_for_which_nothing_is_stored(app: Flask) -> None:
+    code = callbacks.deletion_asked(a_request("24900000000000999"))
+    owner_requests.close(OPERATOR, code)
+    closed = callbacks.deletion(code)
+    assert (closed.outcome, closed.user_id) == (Outcome.NOTHING_FOUND, None)
+    with pytest.raises(NotFound):
+        owner_requests.close(OPERATOR, code)
+
+
+def test_only_an_admin_of_all_accounts_handles_requests(app: Flask) -> None:
+    account = an_account()
+    code = callbacks.deletion_asked(a_request("24900000000000999"))
+    limited = Viewer(2, "Oskar", Role.ADMIN, frozenset({account.id}))
+    assert (owner_requests.waiting(limited), owner_requests.count(limited)) == ([], 0)
+    with pytest.raises(NotFound):
+        owner_requests.close(limited, code)
+    with pytest.raises(Forbidden):
+        owner_requests.assign(Viewer(3, "Nadia", Role.OPS), code, MAISON_LUNE)
+    with pytest.raises(NotFound):
+        owner_requests.assign(OPERATOR, code, ATELIER_NORD)
+
+
+def test_simultaneous_deletion_callbacks_get_one_code(app: Flask) -> None:
+    an_account()
+    body, start, answers = {"signed_request": a_request()}, threading.Barrier(5), []
+
+    def ask() -> None:
+        client = app.test_client()
+        start.wait()
+        answers.append(client.post("/webhooks/instagram/data-deletion", data=body))
+
+    asking = [threading.Thread(target=ask) for _ in range(5)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert {answer.status_code for answer in answers} == {HTTPStatus.OK}
+    assert len({answer.get_json()["confirmation_code"] for answer in answers}) == 1
+    db.session.rollback()
+    asked = select(func.count()).where(AuditEntry.action == Action.ACCOUNT_DELETION_ASKED)
+    assert db.session.execute(asked).scalar_one() == 1
