@@ -17,6 +17,7 @@ class Action(StrEnum):
     SIGNED_IN = "signed in"
     SIGN_IN_FAILED = "failed to sign in"
     SIGN_IN_THROTTLED = "was kept waiting"
+    SESSION_ENDED = "signed out"
     SIGNED_OUT = "signed out everywhere"
     PASSWORD_CHANGED = "changed a password"
     USER_ADDED = "added a person"
@@ -57,6 +58,15 @@ class User(Model):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_sign_in_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class EndedSession(Model):
+    """A session that its user signed out of, by the ID in its cookie; kept while such a cookie could be valid."""
+
+    __tablename__ = "ended_sessions"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class ApiToken(Model):

@@ -1,18 +1,19 @@
 """Who is asking: signing in and out, and the viewer of every request. Nothing is shown to strangers."""
 
 import logging
+import secrets
 from datetime import timedelta
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_login import LoginManager, current_user, login_user, logout_user
+from flask_login import LoginManager, current_user, login_user
 from flask_wtf import CSRFProtect
 
 from app import clock, settings
 from app.errors import Forbidden, Invalid
-from app.users import people, sign_in, throttle
+from app.users import people, sessions, sign_in, throttle
 from app.users.people import Person
 from app.viewer import Viewer
 from app.web import page
@@ -20,7 +21,6 @@ from app.web import page
 logger = logging.getLogger(__name__)
 
 IDLE = timedelta(hours=12)  # reliability.md S19, as the next
-ABSOLUTE = timedelta(days=7)
 NOTED = timedelta(minutes=5)  # how exactly activity is noted: the cookie is not sent anew with every click
 YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
@@ -76,7 +76,7 @@ def connect(app: Flask) -> CSRFProtect:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=ABSOLUTE,
+        PERMANENT_SESSION_LIFETIME=sessions.MAX_AGE,
         MAX_CONTENT_LENGTH=FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
         WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as its session; pages stay open all day
@@ -113,6 +113,7 @@ def start(person: Person) -> None:
     cookie.clear()
     login_user(SignedIn(person))
     cookie.permanent = True
+    cookie["id"] = secrets.token_urlsafe(16)
     cookie["since"] = cookie["seen"] = _now()
 
 
@@ -149,14 +150,17 @@ def enter() -> Response:
 
 
 @blueprint.post("/logout")
-def leave() -> Response:
-    """Sign out on every device, so that a copied cookie is worth nothing."""
+def sign_out() -> Response:
+    """End this session: a copy of its cookie signs nobody in. The user's other sessions stay."""
+    sessions.end(viewer(), cookie["id"])
+    return _signed_out()
+
+
+@blueprint.post("/logout/all")
+def sign_out_everywhere() -> Response:
+    """End every session of this user, on all devices."""
     people.sign_out(viewer())
-    logout_user()
-    cookie.clear()
-    response = page.to("/login")
-    response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
-    return response
+    return _signed_out()
 
 
 @blueprint.post("/settings/theme")
@@ -170,6 +174,12 @@ def theme() -> Response:
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
+
+
+def _signed_out() -> Response:
+    # No Clear-Site-Data: it takes "cookies" from every host of the domain, and no page is stored ("no-store").
+    cookie.clear()
+    return page.to("/login")
 
 
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
@@ -187,9 +197,9 @@ def _too_many_tries(wait: int) -> Response:
 
 def _load(session_key: str) -> SignedIn | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
-    if now - since > ABSOLUTE.total_seconds() or now - seen > IDLE.total_seconds():
+    if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
         return None
-    person = sign_in.by_session_key(session_key)
+    person = sign_in.by_session_key(session_key, cookie["id"])
     if person is None:
         return None
     if now - seen > NOTED.total_seconds() and request.endpoint not in TIMED:

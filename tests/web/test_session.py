@@ -134,11 +134,39 @@ def test_a_copied_cookie_is_worth_nothing_after_signing_out(nadia: FlaskClient) 
     assert copied is not None
     answer = click(nadia, "/logout", htmx=False)
     assert answer.location == "/login"
-    assert '"cache"' in answer.headers["Clear-Site-Data"]
     assert nadia.get("/inbox").status_code == 303
     thief = nadia.application.test_client()
     thief.set_cookie("nametag", copied.value)
     assert thief.get("/inbox").status_code == 303
+
+
+def test_signing_out_ends_this_session_only(nadia: FlaskClient) -> None:
+    phone = nadia.application.test_client()
+    for browser in (nadia, phone):
+        sign_in(browser, NADIA)
+    answer = click(nadia, "/logout", htmx=False)
+    assert "Clear-Site-Data" not in answer.headers
+    assert [cookie.partition("=")[0] for cookie in answer.headers.getlist("Set-Cookie")] == ["nametag"]
+    assert nadia.get("/inbox").status_code == 303
+    assert phone.get("/inbox").status_code == 200
+
+
+def test_signing_out_of_all_devices_ends_every_session(nadia: FlaskClient) -> None:
+    phone = nadia.application.test_client()
+    for browser in (nadia, phone):
+        sign_in(browser, NADIA)
+    assert 'formaction="/logout/all"' in nadia.get("/settings").text
+    assert 'action="/logout/all"' in nadia.get("/inbox").text
+    assert click(nadia, "/logout/all", htmx=False).location == "/login"
+    assert nadia.get("/inbox").status_code == 303
+    assert phone.get("/inbox").status_code == 303
+
+
+def test_a_cookie_without_a_session_id_signs_nobody_in(nadia: FlaskClient) -> None:
+    sign_in(nadia, NADIA)
+    with nadia.session_transaction() as cookie:
+        del cookie["id"]
+    assert nadia.get("/inbox").status_code == 303
 
 
 @pytest.mark.row("S19")
