@@ -35,6 +35,7 @@ OPEN = frozenset(
 )
 # What pages ask for on their own: it must not keep a forgotten session alive.
 TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"})
+ENDED = "Your session ended. Sign in to continue where you were."
 WRONG = "That email and password do not fit."
 
 blueprint = Blueprint("session", __name__)
@@ -169,8 +170,7 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in page.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    back = urlsplit(request.referrer or "")
-    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if back.netloc == request.host else HOME)
+    response = page.to(safe_next(_path(request.referrer)))
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
@@ -185,8 +185,8 @@ def _signed_out() -> Response:
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
     wanted = request.args.get("next")
     wanted = safe_next(wanted) if wanted else None
-    sso = bool(settings.current().oidc_issuer)
-    return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted, sso=sso)
+    shown = {"error": error, "email": email[:254], "next": wanted, "sso": bool(settings.current().oidc_issuer)}
+    return page.answer("session/login.html", None, status=status, ended=ENDED if "ended" in cookie else None, **shown)
 
 
 def _too_many_tries(wait: int) -> Response:
@@ -229,17 +229,25 @@ def _require_sign_in() -> Response | None:
         return None
     if current_user.is_authenticated:
         return None
+    htmx = request.headers.get("HX-Request") == "true"
+    ended = htmx or "_user_id" in cookie or "ended" in cookie  # htmx asks from a page of an earlier session
     cookie.clear()
-    if request.headers.get("HX-Request") == "true":
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
-        response = page.problem(401, "Your session has ended. Please sign in again.")
-        response.headers["HX-Redirect"] = _login(f"{here.path}?{here.query}".rstrip("?"))
+    if ended:
+        cookie["ended"] = True  # until the next sign-in: each open tab shows it
+    if htmx:
+        response = page.problem(401, ENDED)
+        response.headers["HX-Redirect"] = _login(_path(request.headers.get("HX-Current-URL")))
         return response
-    asked = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
-    return page.to(_login(asked))
+    asked = request.full_path if request.method in ("GET", "HEAD") else _path(request.referrer)
+    return page.to(_login(asked.rstrip("?")))
 
 
-def _login(wanted: str | None) -> str:
+def _path(url: str | None) -> str:
+    parts = urlsplit(url or "")
+    return f"{parts.path}?{parts.query}".rstrip("?")
+
+
+def _login(wanted: str) -> str:
     target = safe_next(wanted)
     return "/login" if target == HOME else f"/login?next={quote(target, safe='/')}"
 

@@ -57,6 +57,42 @@ def test_an_htmx_request_without_a_session_leads_the_page_to_the_sign_in(nadia: 
     assert answer.text == ""
 
 
+def test_a_session_that_ended_says_so_on_the_sign_in_page_and_leads_back(nadia: FlaskClient, later: Later) -> None:
+    sign_in(nadia, NADIA)
+    later(hours=13)
+    answer = nadia.get("/jobs?account=1")
+    assert answer.location == "/login?next=/jobs%3Faccount%3D1"
+    assert session.ENDED in nadia.get(answer.location).text
+    assert session.ENDED in nadia.get("/login").text
+    assert session.ENDED not in sign_in(nadia, NADIA, "not the password").text
+    assert sign_in(nadia, NADIA, query="?next=/jobs%3Faccount%3D1").location == "/jobs?account=1"
+    click(nadia, "/logout", htmx=False)
+    assert session.ENDED not in nadia.get("/login").text
+
+
+def test_a_poll_of_a_session_that_ended_leads_to_the_sign_in_page_that_says_so(nadia: FlaskClient) -> None:
+    sign_in(nadia, NADIA)
+    people.disable(OPERATOR, NADIA)
+    answer = part(nadia, "/inbox/list", HX_Current_URL="http://localhost/inbox/7?filter=unread")
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login?next=/inbox/7%3Ffilter%3Dunread")
+    assert session.ENDED in nadia.get("/login").text
+    other_tab = part(nadia, "/jobs/live", HX_Current_URL="http://localhost/jobs")
+    assert other_tab.headers["HX-Redirect"] == "/login?next=/jobs"
+    assert session.ENDED in nadia.get("/login").text
+
+
+def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(nadia: FlaskClient) -> None:
+    sign_in(nadia, NADIA)
+    people.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
+    answer = nadia.post("/settings/zone", headers={"Referer": "http://localhost/settings?a=b"})
+    assert answer.location == "/login?next=/settings%3Fa%3Db"
+    assert session.ENDED in nadia.get(answer.location).text
+
+
+def test_a_first_visit_shows_no_ended_session(nadia: FlaskClient) -> None:
+    assert session.ENDED not in nadia.get("/jobs", follow_redirects=True).text
+
+
 def test_every_address_but_the_open_ones_asks_for_a_sign_in(app: Flask, nadia: FlaskClient) -> None:
     asked = 0
     for rule in app.url_map.iter_rules():
