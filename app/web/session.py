@@ -185,8 +185,16 @@ def _signed_out() -> Response:
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
     wanted = request.args.get("next")
     wanted = safe_next(wanted) if wanted else None
-    shown = {"error": error, "email": email[:254], "next": wanted, "sso": bool(settings.current().oidc_issuer)}
-    return page.answer("session/login.html", None, status=status, ended=ENDED if "ended" in cookie else None, **shown)
+    return page.answer(
+        "session/login.html",
+        None,
+        status=status,
+        error=error,
+        ended=ENDED if "ended" in cookie else None,
+        email=email[:254],
+        next=wanted,
+        sso=bool(settings.current().oidc_issuer),
+    )
 
 
 def _too_many_tries(wait: int) -> Response:
@@ -230,9 +238,7 @@ def _require_sign_in() -> Response | None:
     if current_user.is_authenticated:
         return None
     htmx = request.headers.get("HX-Request") == "true"
-    ended = htmx or "_user_id" in cookie or "ended" in cookie  # htmx asks from a page of an earlier session
-    cookie.clear()
-    if ended:
+    if cookie.pop("_user_id", None) or htmx:  # htmx asks from a page of an earlier session
         cookie["ended"] = True  # until the next sign-in: each open tab shows it
     if htmx:
         response = page.problem(401, ENDED)
