@@ -27,6 +27,9 @@ class Action(StrEnum):
     TOKEN_CREATED = "created a token"
     TOKEN_REVOKED = "revoked a token"
     TOKEN_USED = "used a token from a new address"
+    TOKEN_REFUSED = "sent a refused API token"
+    ACCESS_REFUSED = "was refused access"
+    DATA_NOT_VISIBLE = "requested data not visible"
     JOB_STARTED = "started a job"
     JOB_CANCELED = "canceled a job"
     JOB_RETRIED = "retried a job"
@@ -97,3 +100,4 @@ class AuditEntry(Model):
     subject: Mapped[str | None] = mapped_column(String(80))
     ig_account_id: Mapped[str | None] = mapped_column(IgId)
     address: Mapped[str | None] = mapped_column(String(45))
+    route: Mapped[str | None] = mapped_column(String(120))

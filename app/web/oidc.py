@@ -16,8 +16,10 @@ from flask import session as cookie
 from flask_login import current_user
 
 from app import settings
+from app.audit import Action
 from app.errors import NotFound
-from app.users import rates, sign_in
+from app.users import rates, refusals, sign_in
+from app.viewer import STRANGER
 from app.web import page, session
 
 logger = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ def limit_rate() -> Response | None:
     address = request.remote_addr or ""
     if not rates.count(f"oidc:{address}", TRIES).exceeded:
         return None
-    sign_in.throttled(address)
+    sign_in.throttled(address, session.route())
     return session.refused(429, "Too many tries. Try again in a minute.")
 
 
@@ -118,8 +120,8 @@ def finish() -> Response:
         return _failed(refusal, refusal.__cause__)
     except Exception as error:  # a wrong nonce, signature or answer, or none in time
         return _failed(_refusal_of(error), error)
-    person = sign_in.vouched(email, address=request.remote_addr or "")
-    if person is None:
+    person = sign_in.vouched(email, address=request.remote_addr or "", route=session.route())
+    if person is None:  # which is recorded with the user
         return _failed(Refused("user"))
     session.start(person)
     return page.to(wanted)
@@ -223,4 +225,8 @@ def _failed(refusal: Refused, cause: BaseException | None = None) -> Response:
             "code": code if _CODE.fullmatch(str(code)) else None,
         },
     )
+    if refusal.step != "user":
+        subject = f"claim {refusal.claim}" if refusal.claim else f"step {refusal.step}"
+        address = request.remote_addr or ""
+        refusals.record(STRANGER, Action.SIGN_IN_FAILED, subject[:80], address=address, route=session.route())
     return session.refused(401, REFUSED.format(STEPS[refusal.step].format(refusal.claim)))

@@ -13,9 +13,9 @@ from flask_wtf import CSRFProtect
 
 from app import clock, settings
 from app.errors import Forbidden, Invalid
-from app.users import people, sessions, sign_in, throttle
+from app.users import people, refusals, sessions, sign_in, throttle
 from app.users.people import Person
-from app.viewer import Viewer
+from app.viewer import STRANGER, Viewer
 from app.web import page
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ def connect(app: Flask) -> CSRFProtect:
     app.before_request(_refuse_guesses)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
+    app.after_request(_record_refusal)
     csrf = CSRFProtect(app)
     app.register_blueprint(blueprint)
     return csrf
@@ -98,6 +99,11 @@ def viewer() -> Viewer:
     """Return who makes this request; every address but the open ones has one."""
     found: Viewer = current_user.viewer
     return found
+
+
+def route() -> str:
+    """Return method and path of this request, as the audit log shows them."""
+    return refusals.route_of(request.method, str(request.url_rule))
 
 
 def safe_next(target: str | None) -> str:
@@ -137,10 +143,10 @@ def enter() -> Response:
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or ""
     if wait := throttle.wait_seconds(email, address):
-        sign_in.throttled(address)
+        sign_in.throttled(address, route())
         return _too_many_tries(wait)
     try:
-        person = sign_in.check(email, password, address=address)
+        person = sign_in.check(email, password, address=address, route=route())
     except Invalid as error:
         return _form(422, str(error), email)
     if person is None:
@@ -246,6 +252,17 @@ def _require_sign_in() -> Response | None:
         return response
     asked = request.full_path if request.method in ("GET", "HEAD") else _path(request.referrer)
     return page.to(_login(asked.rstrip("?")))
+
+
+def _record_refusal(response: Response) -> Response:
+    if response.status_code in (403, 404) and request.url_rule and request.blueprint != page.PROGRAMS:
+        try:
+            signed_in = request.endpoint not in OPEN and current_user.is_authenticated
+            who, address = viewer() if signed_in else STRANGER, request.remote_addr or ""
+            refusals.record_response(who, response.status_code, address=address, route=route())
+        except Exception:  # of a database that is unavailable, for instance: the response stays what it is
+            logger.exception("refused attempt not recorded")
+    return response
 
 
 def _path(url: str | None) -> str:

@@ -125,6 +125,9 @@ def test_a_refused_sign_in_shows_and_logs_the_claim_that_failed(
     assert logged(caplog) == [(step, claim)]
     assert f"“{claim}”" in answer.text or claim is None
     assert NADIA not in caplog.text
+    [entry], _ = audit.page(OPERATOR, Wanted(action=Action.SIGN_IN_FAILED))
+    assert (entry.route, entry.address) == ("GET /login/oidc/back", "127.0.0.1")
+    assert entry.subject == (f"claim {claim}" if claim else None)
 
 
 @pytest.mark.parametrize(
