@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from app import clock, settings
+from app import clock, settings, text
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -24,6 +24,7 @@ from app.viewer import Role, Viewer
 KEPT = timedelta(days=400)  # reliability.md S55
 PAGE = 50
 PSEUDONYM_DIGITS = 16
+ADDRESS_CHARACTERS = 45  # of an IPv6 address
 
 _COLUMNS = (
     AuditEntry.id,
@@ -33,6 +34,7 @@ _COLUMNS = (
     AuditEntry.subject,
     AuditEntry.ig_account_id,
     AuditEntry.address,
+    AuditEntry.route,
 )
 
 
@@ -40,8 +42,8 @@ _COLUMNS = (
 class Entry:
     """One thing that was done, at an aware UTC time.
 
-    `actor` is "user 3", "token 2", "command line", "schedule" or the like; `address` is where a sign-in or a token's
-    use came from.
+    `actor` is "user 3", "token 2", "command line", "schedule" or the like; `address` is the IP address of a sign-in, a
+    token's use or a refused attempt; `route` is method and path of a refused attempt, "GET /jobs/<run_id>".
     """
 
     id: int
@@ -51,6 +53,7 @@ class Entry:
     subject: str | None
     ig_account_id: str | None
     address: str | None
+    route: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,31 @@ def note(
     *,
     account_id: int | None = None,
     address: str | None = None,
+    route: str | None = None,
 ) -> None:
     """Write down that `viewer` does `action`, in the transaction that does it.
 
     `subject` is a word and an id, "job 4f2a" or "user 3": never a name, a text or a secret. `account_id` is ours, of
-    an account that still exists; `address` is where the request came from.
+    an account that still exists; `address` is the IP address of the request.
     """
     account = select(Account.ig_account_id).where(Account.id == account_id).scalar_subquery()
-    what = {"at": clock.now(), "actor": viewer.actor, "action": action, "subject": subject, "address": address}
-    tx.execute(tx.insert(AuditEntry).values(ig_account_id=None if account_id is None else account, **what))
+    what = {"at": clock.now(), "actor": viewer.actor, "action": action, "subject": subject, "route": route}
+    what["ig_account_id"] = None if account_id is None else account
+    what["address"] = address and text.storable(address)[:ADDRESS_CHARACTERS]  # a header may hold anything
+    tx.execute(tx.insert(AuditEntry).values(**what))
 
 
-def record(viewer: Viewer, action: Action, subject: str | None = None, *, address: str | None = None) -> None:
-    """Note, in a transaction of its own, what changes no row of ours."""
+def record(
+    viewer: Viewer,
+    action: Action,
+    subject: str | None = None,
+    *,
+    address: str | None = None,
+    route: str | None = None,
+) -> None:
+    """Record, in a transaction of its own, what changes no other row."""
     with transaction.write() as tx:
-        note(tx, viewer, action, subject, address=address)
+        note(tx, viewer, action, subject, address=address, route=route)
 
 
 def noted(tx: Tx, viewer: Viewer, action: Action, *, address: str | None) -> bool:

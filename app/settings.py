@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     oidc_issuer: str = Field("", pattern=r"^(https?://[^/?#]+[^?#]*)?$")
     oidc_client_id: str = ""
     oidc_client_secret: str = ""
+    oidc_verified_claims: Listed = ("email_verified", "xms_edov")
+    oidc_trust_email: bool = False
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     queue_dashboard: bool = True

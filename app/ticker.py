@@ -24,6 +24,7 @@ from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
 from app.ingest import dead_letters, effects, forget, sync, waiting
 from app.runs import beats, ledger, plan
+from app.users import sessions
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def reconcile() -> None:
 
 
 def purge() -> None:
-    """Forget what nobody needs any more: effects whose message never came, old dead letters, old audit entries."""
+    """Delete what is no longer needed: pending message updates, old dead letters, audit entries, ended sessions."""
     now = clock.now()
     with transaction.write() as tx:
         gone = {
@@ -118,6 +119,7 @@ def purge() -> None:
             "dead_letters": dead_letters.purge(tx, now),
             "audit_entries": audit.purge(tx, now),
             "deleted_events": forgotten.purge(tx, now),
+            "ended_sessions": sessions.purge(tx, now),
         }
         figures.purge(tx, now)
     if any(gone.values()):

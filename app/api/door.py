@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app import errors, problem, settings
 from app.api.cursors import ForeignCursor
 from app.errors import NametagError
-from app.users import api_tokens, rates
+from app.users import api_tokens, rates, refusals
 from app.users.api_tokens import Scope, Token
 from app.users.rates import Rate
 from app.viewer import Viewer
@@ -53,7 +53,9 @@ def viewer() -> Viewer:
 
 
 def dress(response: Response) -> Response:
-    """Say how many calls are left in this minute."""
+    """Add the rate limit's headers, and record a refused call in the audit log."""
+    if "token" in g:
+        refusals.record_response(viewer(), response.status_code, address=_address(), route=_route())
     rate: Rate | None = g.get("rate")
     if rate is not None:
         response.headers["RateLimit-Limit"] = str(rate.limit)
@@ -104,11 +106,19 @@ def _token() -> Token | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         return None
-    return api_tokens.presented(secret.strip(), address=request.remote_addr or "")
+    return api_tokens.presented(secret.strip(), address=_address(), route=_route())
+
+
+def _address() -> str:
+    return request.remote_addr or ""
+
+
+def _route() -> str:
+    return refusals.route_of(request.method, str(request.url_rule))
 
 
 def _turned_away() -> Response:
-    failed = rates.count(f"failures:{request.remote_addr}", FAILURES)
+    failed = rates.count(f"failures:{_address()}", FAILURES)
     if failed.exceeded:
         return _too_many(failed)
     refused = answer(401, "Send a token: Authorization: Bearer nametag_…")

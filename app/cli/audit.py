@@ -28,11 +28,11 @@ def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> N
         output.show(entries)
         return
     names = log.names(OPERATOR)
-    heads = ("AT", "WHO", "DID", "WHAT", "ACCOUNT", "FROM")
+    heads = ("AT", "WHO", "DID", "WHAT", "ACCOUNT", "FROM", "ROUTE")
     rows = (
         (
             *(each.at, names.get(each.actor, each.actor), label(each.action)),
-            *(names.get(each.subject or "", each.subject), each.ig_account_id, each.address),
+            *(names.get(each.subject or "", each.subject), each.ig_account_id, each.address, each.route),
         )
         for each in entries
     )

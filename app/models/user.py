@@ -17,6 +17,7 @@ class Action(StrEnum):
     SIGNED_IN = "signed in"
     SIGN_IN_FAILED = "failed to sign in"
     SIGN_IN_THROTTLED = "was kept waiting"
+    SESSION_ENDED = "signed out"
     SIGNED_OUT = "signed out everywhere"
     PASSWORD_CHANGED = "changed a password"
     USER_ADDED = "added a person"
@@ -26,6 +27,9 @@ class Action(StrEnum):
     TOKEN_CREATED = "created a token"
     TOKEN_REVOKED = "revoked a token"
     TOKEN_USED = "used a token from a new address"
+    TOKEN_REFUSED = "sent a refused API token"
+    ACCESS_REFUSED = "was refused access"
+    DATA_NOT_VISIBLE = "requested data not visible"
     JOB_STARTED = "started a job"
     JOB_CANCELED = "canceled a job"
     JOB_RETRIED = "retried a job"
@@ -61,6 +65,15 @@ class User(Model):
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
+class EndedSession(Model):
+    """A session that its user signed out of, by the ID in its cookie; kept while such a cookie could be valid."""
+
+    __tablename__ = "ended_sessions"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
 class ApiToken(Model):
     """A program's token, of which only the digest is kept; `account_ids` None means every account."""
 
@@ -89,3 +102,4 @@ class AuditEntry(Model):
     subject: Mapped[str | None] = mapped_column(String(80))
     ig_account_id: Mapped[str | None] = mapped_column(IgId)
     address: Mapped[str | None] = mapped_column(String(45))
+    route: Mapped[str | None] = mapped_column(String(120))

@@ -16,7 +16,8 @@ from app.db.engine import db
 from app.errors import Invalid, NotFound, Unavailable
 from app.models.user import Action, ApiToken
 from app.text import clean_name
-from app.viewer import Role, Viewer
+from app.users import refusals
+from app.viewer import STRANGER, Role, Viewer
 
 PREFIX = "nametag_"  # so that scanners find a token that was published by mistake
 TOKEN_BYTES = 32
@@ -92,11 +93,13 @@ def revoke(viewer: Viewer, name: str) -> None:
         audit.note(tx, viewer, Action.TOKEN_REVOKED, f"token {revoked}")
 
 
-def presented(secret: str, *, address: str = "") -> Token | None:
-    """Return the token with this secret, if there is one that was not revoked; its use from `address` is noted."""
+def presented(secret: str, *, address: str = "", route: str | None = None) -> Token | None:
+    """Return the token with this secret unless it is unknown or revoked; its use or refusal is recorded."""
     digest = _digest(secret)
     row = db.session.scalars(select(ApiToken).where(ApiToken.digest == digest)).one_or_none()
     if row is None or row.revoked_at is not None:
+        subject = f"token {row.id}" if row else None
+        refusals.record(STRANGER, Action.TOKEN_REFUSED, subject, address=address, route=route)
         return None
     token = _token(row)
     noted = token.last_used_at is not None and token.last_used_at > clock.now() - NOTED

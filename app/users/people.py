@@ -5,6 +5,7 @@ Every change ends the sessions of whom it is about. The only writer of users, bu
 
 import re
 import secrets
+import string
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,8 +169,11 @@ def first_admin() -> tuple[str, str] | None:
 
 
 def normal(email: str) -> str:
-    """Return an address as it is stored: without spaces around it, in lower case."""
-    return text.storable(email).strip().lower()
+    """Return an email address as it is stored: without spaces around it, ASCII letters in lower case.
+
+    Other letters stay: Unicode's lower case of the Kelvin sign is an ASCII k, so another user's address would match.
+    """
+    return text.storable(email).strip(string.whitespace).encode().lower().decode()  # bytes.lower() is ASCII only
 
 
 def person(row: Row[*tuple[Any, ...]]) -> Person:
@@ -189,7 +193,7 @@ def _one(viewer: Viewer, which: ColumnElement[bool]) -> Person:
 def _address(email: str) -> str:
     address = normal(email)
     if not EMAIL.fullmatch(address):
-        raise Invalid({"email": "The address should look like somebody@example.com."})
+        raise Invalid({"email": "The email address must look like name@example.com, in ASCII letters."})
     return address
 
 

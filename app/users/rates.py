@@ -1,4 +1,4 @@
-"""How many calls a program may make a minute, counted in Redis for all processes, or here while Redis is away."""
+"""Count events per key and window, in Redis for all processes, or in this process while Redis is unavailable."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ return {used, math.max(redis.call('TTL', KEYS[1]), 1)}
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Where a caller stands in the present minute."""
+    """Where a caller stands in the present window."""
 
     limit: int
     used: int
@@ -35,16 +35,16 @@ class Rate:
 
     @property
     def remaining(self) -> int:
-        """How many calls are left in this minute."""
+        """How many calls are left in this window."""
         return max(0, self.limit - self.used)
 
 
-def count(key: str, limit: int) -> Rate:
-    """Count one call under `key`, of which `limit` a minute are allowed."""
+def count(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
+    """Count one call under `key`, of which `limit` per window of `seconds` are allowed."""
     try:
-        used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", WINDOW_SECONDS)
+        used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", seconds)
     except RedisAway:
-        used, left = _here.count(key)
+        used, left = _here.count(key, seconds)
     return Rate(limit, int(used), int(left))
 
 
@@ -53,12 +53,12 @@ class _InProcess:
     windows: dict[str, tuple[float, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count(self, key: str) -> tuple[int, int]:
+    def count(self, key: str, seconds: int) -> tuple[int, int]:
         now = clock.monotonic()
         with self.lock:
             until, used = self.windows.get(key, (0.0, 0))
             if until <= now:
-                until, used = now + WINDOW_SECONDS, 0
+                until, used = now + seconds, 0
                 if key not in self.windows and len(self.windows) >= REMEMBERED:
                     del self.windows[next(iter(self.windows))]
             self.windows[key] = (until, used + 1)

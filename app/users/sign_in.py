@@ -8,15 +8,15 @@ from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.models.user import Action, User
-from app.users import passwords, people, rates
+from app.users import passwords, people, refusals, sessions
 from app.users.people import Person
 from app.viewer import STRANGER
 
-_BY_KEY = select(*people.COLUMNS).where(User.disabled_at.is_(None))
+_BY_KEY = select(*people.COLUMNS).where(User.disabled_at.is_(None), ~sessions.HAS_ENDED)
 _BY_EMAIL = select(*people.COLUMNS, User.password_hash)
 
 
-def check(email: str, password: str, *, address: str = "") -> Person | None:
+def check(email: str, password: str, *, address: str = "", route: str | None = None) -> Person | None:
     """Return who signs in from `address`, or None; an unknown or disabled name costs as much as a wrong password.
 
     Raises Invalid for a password over 1,024 bytes, Unavailable when too many wait or the database is away.
@@ -26,29 +26,29 @@ def check(email: str, password: str, *, address: str = "") -> Person | None:
     fits = passwords.fits(password, row.password_hash if row and row.disabled_at is None else None)
     if row is None or not fits:
         tried = f"user {row.id}" if row else None  # what else was typed may be anything, a password for instance
-        audit.record(STRANGER, Action.SIGN_IN_FAILED, tried, address=address)
+        refusals.record(STRANGER, Action.SIGN_IN_FAILED, tried, address=address, route=route)
         return None
     return _entered(row.session_key, address)
 
 
-def vouched(email: str, *, address: str = "") -> Person | None:
-    """Return whom a trusted provider says this is, signed in from `address`; None for who is unknown or disabled."""
+def vouched(email: str, *, address: str = "", route: str | None = None) -> Person | None:
+    """Return the user with this email address, which a trusted provider verified; None if unknown or disabled."""
     row = db.session.execute(_BY_EMAIL.where(User.email == people.normal(email))).first()
     person = _entered(row.session_key, address) if row else None
     if person is None:
-        audit.record(STRANGER, Action.SIGN_IN_FAILED, f"user {row.id}" if row else None, address=address)
+        subject = f"user {row.id}" if row else None
+        refusals.record(STRANGER, Action.SIGN_IN_FAILED, subject, address=address, route=route)
     return person
 
 
-def throttled(address: str) -> None:
-    """Note that someone at `address` has to wait, once a minute: a flood of tries is no flood of rows."""
-    if not rates.count(f"throttled:{address}", 1).exceeded:
-        audit.record(STRANGER, Action.SIGN_IN_THROTTLED, address=address)
+def throttled(address: str, route: str | None = None) -> None:
+    """Record that a visitor at this IP address must wait before the next try."""
+    refusals.record(STRANGER, Action.SIGN_IN_THROTTLED, address=address, route=route)
 
 
-def by_session_key(session_key: str) -> Person | None:
-    """Return whose session this is, or None when it has been ended; one indexed look-up."""
-    row = db.session.execute(_BY_KEY.where(User.session_key == session_key)).first()
+def by_session_key(session_key: str, session_id: str = "") -> Person | None:
+    """Return the user of a session, or None after it has ended; two index lookups in one statement."""
+    row = db.session.execute(_BY_KEY.where(User.session_key == session_key), {"session_id": session_id}).first()
     return None if row is None else people.person(row)
 
 

@@ -1,36 +1,60 @@
-"""Signing in at an OpenID provider, where one is configured: authorization code with PKCE, state and nonce.
+"""Sign in at an OpenID provider, where one is configured: authorization code with PKCE, state and nonce.
 
-Authlib, of the extra `oidc`, speaks the protocol; it is loaded only where it is wanted.
+Authlib, of the extra `oidc`, speaks the protocol; it is loaded only where a provider is configured.
 """
 
 import importlib
 import logging
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request, url_for
 from flask import session as cookie
+from flask_login import current_user
 
 from app import settings
+from app.audit import Action
 from app.errors import NotFound
-from app.users import rates, sign_in
+from app.users import rates, refusals, sign_in
+from app.viewer import STRANGER
 from app.web import page, session
 
 logger = logging.getLogger(__name__)
 
 NAME = "oidc"
-NEXT = "oidc_next"  # in the cookie: where to go afterwards
-TRIES = 60  # a minute and address; each may cost a call
-SECONDS = 5.0  # in all, and somebody waits for it
-REFUSED = "Single sign-on did not work. Please start again, or ask an admin whether you may sign in."
+ATTEMPTS = 3  # tabs that may be at the provider at the same time
+STATES = f"_state_{NAME}_"  # how Authlib begins the key of an attempt in the cookie
+TRIES = 60  # per minute and IP address; each may cost a call
+SECONDS = 5.0  # for all calls to the provider in one request: a visitor waits for them
+REFUSED = "Single sign-on did not work: {}"
+STEPS = {
+    "discovery": "can’t read the provider’s configuration. Try again in a minute, or ask an admin.",
+    "authorization": "the provider refused. Start again, or ask an admin.",
+    "state": "it was started in another browser or more than an hour ago. Start again.",
+    "token": "the provider did not confirm who you are. Start again, or ask an admin.",
+    "claim": "the claim “{}” of the provider is missing or not accepted. Ask an admin.",
+    "userinfo": "can’t read the provider’s userinfo endpoint. Try again in a minute, or ask an admin.",
+    "user": "no active user has your email address. Ask an admin to add you.",
+}
+_CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)  # an error code of OAuth
 
 blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")
 
 
+class Refused(Exception):
+    """A sign-in failed at `step`, a key of STEPS; `claim` is the one that is missing or wrong."""
+
+    def __init__(self, step: str, claim: str | None = None) -> None:
+        super().__init__(step)
+        self.step = step
+        self.claim = claim
+
+
 def connect(app: Flask) -> None:
-    """Open the door in `app`; without a provider in the settings it leads nowhere."""
+    """Add the routes to `app`; without a provider in the settings they answer 404."""
     app.register_blueprint(blueprint)
     chosen = settings.current()
     if not chosen.oidc_issuer:
@@ -42,51 +66,115 @@ def connect(app: Flask) -> None:
         client_id=chosen.oidc_client_id,
         client_secret=chosen.oidc_client_secret,
         server_metadata_url=f"{chosen.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
-        client_kwargs={"scope": "openid email", "code_challenge_method": "S256", "default_timeout": SECONDS},
+        client_kwargs={
+            "scope": "openid email",
+            "code_challenge_method": "S256",
+            "default_timeout": SECONDS,
+            "leeway": 0,  # or a new access token of 60 s, as Keycloak issues, counts as expired
+        },
     )
     app.extensions[NAME] = registry.create_client(NAME)
 
 
 @blueprint.before_request
-def pace() -> Response | None:
-    """Keep who tries too often waiting: each try holds a thread while the provider is asked."""
-    if not rates.count(f"oidc:{request.remote_addr}", TRIES).exceeded:
+def limit_rate() -> Response | None:
+    """Refuse an IP address that tries too often: each try holds a thread while the provider is asked."""
+    address = request.remote_addr or ""
+    if not rates.count(f"oidc:{address}", TRIES).exceeded:
         return None
+    sign_in.throttled(address, session.route())
     return session.refused(429, "Too many tries. Try again in a minute.")
 
 
 @blueprint.get("")
 def begin() -> Response:
-    """Lead a visitor to the provider; nothing is changed but the cookie."""
-    provider = _provider()
-    cookie.clear()  # one attempt at a time
-    cookie[NEXT] = session.safe_next(request.args.get("next"))
+    """Send a visitor to the provider. Whoever is signed in stays so: any site can link here."""
+    provider, wanted = _provider(), session.safe_next(request.args.get("next"))
+    if current_user.is_authenticated:
+        return page.to(wanted)
     scheme = "https" if settings.current().production else request.scheme
     back = url_for("oidc.finish", _external=True, _scheme=scheme)
     try:
-        asked: Response = _in_time(lambda: provider.authorize_redirect(back))
-    except Exception as error:  # whatever a provider's description lacks
-        return _failed(error)
-    return page.to(asked.location)
+        asked = _in_time(lambda: provider.create_authorization_url(back))
+    except Exception as error:  # whatever a provider's configuration lacks
+        return _failed(Refused("discovery"), error)
+    _make_room(len(wanted))
+    attempt = {name: asked[name] for name in ("state", "nonce", "code_verifier")}
+    provider.save_authorize_data(redirect_uri=back, next=wanted, **attempt)
+    return page.to(asked["url"])
 
 
 @blueprint.get("/back")
 def finish() -> Response:
-    """Where the provider sends a visitor back: signs in who they are, for the state in the cookie, once."""
-    provider, chosen = _provider(), settings.current()
-    expected = {"iss": chosen.oidc_issuer, "aud": chosen.oidc_client_id}
-    exactly = {claim: {"essential": True, "value": value} for claim, value in expected.items()}
-    wanted = session.safe_next(cookie.get(NEXT))
+    """Sign in the user whom the provider names, once for each attempt that this browser began."""
+    provider = _provider()
+    attempt = provider.framework.get_state_data(cookie, request.args.get("state")) or {}
+    wanted = session.safe_next(attempt.get("next"))
+    if current_user.is_authenticated:  # in another tab, meanwhile
+        return page.to(wanted)
+    if not attempt:
+        return _failed(Refused("state"))
     try:
-        told = _in_time(lambda: provider.authorize_access_token(claims_options=exactly))["userinfo"]
-    except Exception as error:  # a wrong state, nonce, signature or answer, or none: all read the same from outside
-        return _failed(error)
-    email = told.get("email") if told.get("email_verified") is True else None
-    person = sign_in.vouched(str(email or ""), address=request.remote_addr or "")
-    if person is None:
-        return _failed(None)
+        email = _verified_email(_in_time(lambda: _claims(provider)))
+    except Refused as refusal:
+        return _failed(refusal, refusal.__cause__)
+    except Exception as error:  # a wrong nonce, signature or answer, or none in time
+        return _failed(_refusal_of(error), error)
+    person = sign_in.vouched(email, address=request.remote_addr or "", route=session.route())
+    if person is None:  # which is recorded with the user
+        return _failed(Refused("user"))
     session.start(person)
     return page.to(wanted)
+
+
+def _make_room(characters: int) -> None:
+    # A browser drops a cookie over 4 KB: the oldest attempts go, by number and by what they lead back to.
+    attempts = sorted((key for key in cookie if key.startswith(STATES)), key=lambda key: cookie[key]["exp"])
+    lengths = [len(cookie[key]["data"]["next"]) for key in attempts]
+    while len(lengths) >= ATTEMPTS or characters + sum(lengths) > session.NEXT_CHARACTERS:
+        cookie.pop(attempts.pop(0))
+        lengths.pop(0)
+
+
+def _claims(provider: Any) -> Mapping[str, Any]:
+    """Return the claims of the ID token, with those of the userinfo endpoint where it has too few."""
+    chosen = settings.current()
+    issuer = chosen.oidc_issuer.rstrip("/")  # some providers end theirs with a slash, which is easily lost
+    exactly = {
+        "iss": {"essential": True, "values": [issuer, f"{issuer}/"]},
+        "aud": {"essential": True, "value": chosen.oidc_client_id},
+    }
+    token = provider.authorize_access_token(claims_options=exactly)
+    claims: dict[str, Any] = token["userinfo"]
+    if _enough(claims) or "userinfo_endpoint" not in provider.load_server_metadata():
+        return claims
+    try:
+        more = provider.userinfo(token=token)
+    except Exception as error:
+        raise Refused("userinfo") from error
+    if more.get("sub") != claims["sub"]:
+        raise Refused("claim", "sub")
+    return {**claims, **more}
+
+
+def _enough(claims: Mapping[str, Any]) -> bool:
+    chosen = settings.current()
+    verified = chosen.oidc_trust_email or any(each in claims for each in chosen.oidc_verified_claims)
+    return verified and "email" in claims
+
+
+def _verified_email(claims: Mapping[str, Any]) -> str:
+    """Return the email address that the provider verified; raises Refused with the claim that is missing or wrong."""
+    chosen = settings.current()
+    email = claims.get("email")
+    if not email or not isinstance(email, str):
+        raise Refused("claim", "email")
+    given = next((each for each in chosen.oidc_verified_claims if each in claims), None)
+    if given is None and chosen.oidc_trust_email:
+        return email
+    if given is None or str(claims[given]).lower() not in ("true", "1"):  # some send text or a number
+        raise Refused("claim", given or chosen.oidc_verified_claims[0])
+    return email
 
 
 def _straight(client: Any) -> Any:
@@ -119,8 +207,26 @@ def _provider() -> Any:
     return provider
 
 
-def _failed(error: Exception | None) -> Response:
-    cookie.clear()
-    if error is not None:
-        logger.warning("Single sign-on failed: %s", type(error).__name__)  # its text may quote what was sent
-    return session.refused(401, REFUSED)
+def _refusal_of(error: Exception) -> Refused:
+    claim = getattr(error, "claim", None)  # of joserfc's errors about claims
+    if claim:
+        return Refused("claim", claim)
+    return Refused("authorization" if "error" in request.args else "token")
+
+
+def _failed(refusal: Refused, cause: BaseException | None = None) -> Response:
+    code = getattr(cause, "error", None) or ""  # its text may quote what was sent, its code cannot
+    logger.warning(
+        "single sign-on refused",
+        extra={
+            "step": refusal.step,
+            "claim": refusal.claim,
+            "error": type(cause).__name__ if cause else None,
+            "code": code if _CODE.fullmatch(str(code)) else None,
+        },
+    )
+    if refusal.step != "user":
+        subject = f"claim {refusal.claim}" if refusal.claim else f"step {refusal.step}"
+        address = request.remote_addr or ""
+        refusals.record(STRANGER, Action.SIGN_IN_FAILED, subject[:80], address=address, route=session.route())
+    return session.refused(401, REFUSED.format(STEPS[refusal.step].format(refusal.claim)))

@@ -1,26 +1,26 @@
 """Who is asking: signing in and out, and the viewer of every request. Nothing is shown to strangers."""
 
 import logging
+import secrets
 from datetime import timedelta
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_login import LoginManager, current_user, login_user, logout_user
+from flask_login import LoginManager, current_user, login_user
 from flask_wtf import CSRFProtect
 
 from app import clock, settings
 from app.errors import Forbidden, Invalid
-from app.users import people, sign_in, throttle
+from app.users import people, refusals, sessions, sign_in, throttle
 from app.users.people import Person
-from app.viewer import Viewer
+from app.viewer import STRANGER, Viewer
 from app.web import page
 
 logger = logging.getLogger(__name__)
 
 IDLE = timedelta(hours=12)  # reliability.md S19, as the next
-ABSOLUTE = timedelta(days=7)
 NOTED = timedelta(minutes=5)  # how exactly activity is noted: the cookie is not sent anew with every click
 YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
@@ -35,6 +35,7 @@ OPEN = frozenset(
 )
 # What pages ask for on their own: it must not keep a forgotten session alive.
 TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"})
+ENDED = "Your session ended. Sign in to continue where you were."
 WRONG = "That email and password do not fit."
 
 blueprint = Blueprint("session", __name__)
@@ -76,7 +77,7 @@ def connect(app: Flask) -> CSRFProtect:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=ABSOLUTE,
+        PERMANENT_SESSION_LIFETIME=sessions.MAX_AGE,
         MAX_CONTENT_LENGTH=FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
         WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as its session; pages stay open all day
@@ -88,6 +89,7 @@ def connect(app: Flask) -> CSRFProtect:
     app.before_request(_refuse_guesses)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
+    app.after_request(_record_refusal)
     csrf = CSRFProtect(app)
     app.register_blueprint(blueprint)
     return csrf
@@ -97,6 +99,11 @@ def viewer() -> Viewer:
     """Return who makes this request; every address but the open ones has one."""
     found: Viewer = current_user.viewer
     return found
+
+
+def route() -> str:
+    """Return method and path of this request, as the audit log shows them."""
+    return refusals.route_of(request.method, str(request.url_rule))
 
 
 def safe_next(target: str | None) -> str:
@@ -113,6 +120,7 @@ def start(person: Person) -> None:
     cookie.clear()
     login_user(SignedIn(person))
     cookie.permanent = True
+    cookie["id"] = secrets.token_urlsafe(16)
     cookie["since"] = cookie["seen"] = _now()
 
 
@@ -135,10 +143,10 @@ def enter() -> Response:
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or ""
     if wait := throttle.wait_seconds(email, address):
-        sign_in.throttled(address)
+        sign_in.throttled(address, route())
         return _too_many_tries(wait)
     try:
-        person = sign_in.check(email, password, address=address)
+        person = sign_in.check(email, password, address=address, route=route())
     except Invalid as error:
         return _form(422, str(error), email)
     if person is None:
@@ -149,14 +157,17 @@ def enter() -> Response:
 
 
 @blueprint.post("/logout")
-def leave() -> Response:
-    """Sign out on every device, so that a copied cookie is worth nothing."""
+def sign_out() -> Response:
+    """End this session: a copy of its cookie signs nobody in. The user's other sessions stay."""
+    sessions.end(viewer(), cookie["id"])
+    return _signed_out()
+
+
+@blueprint.post("/logout/all")
+def sign_out_everywhere() -> Response:
+    """End every session of this user, on all devices."""
     people.sign_out(viewer())
-    logout_user()
-    cookie.clear()
-    response = page.to("/login")
-    response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
-    return response
+    return _signed_out()
 
 
 @blueprint.post("/settings/theme")
@@ -165,18 +176,31 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in page.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    back = urlsplit(request.referrer or "")
-    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if back.netloc == request.host else HOME)
+    response = page.to(safe_next(_path(request.referrer)))
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
 
 
+def _signed_out() -> Response:
+    # No Clear-Site-Data: it takes "cookies" from every host of the domain, and no page is stored ("no-store").
+    cookie.clear()
+    return page.to("/login")
+
+
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
     wanted = request.args.get("next")
     wanted = safe_next(wanted) if wanted else None
-    sso = bool(settings.current().oidc_issuer)
-    return page.answer("session/login.html", None, status=status, error=error, email=email[:254], next=wanted, sso=sso)
+    return page.answer(
+        "session/login.html",
+        None,
+        status=status,
+        error=error,
+        ended=ENDED if "ended" in cookie else None,
+        email=email[:254],
+        next=wanted,
+        sso=bool(settings.current().oidc_issuer),
+    )
 
 
 def _too_many_tries(wait: int) -> Response:
@@ -187,9 +211,9 @@ def _too_many_tries(wait: int) -> Response:
 
 def _load(session_key: str) -> SignedIn | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
-    if now - since > ABSOLUTE.total_seconds() or now - seen > IDLE.total_seconds():
+    if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
         return None
-    person = sign_in.by_session_key(session_key)
+    person = sign_in.by_session_key(session_key, cookie["id"])
     if person is None:
         return None
     if now - seen > NOTED.total_seconds() and request.endpoint not in TIMED:
@@ -219,17 +243,34 @@ def _require_sign_in() -> Response | None:
         return None
     if current_user.is_authenticated:
         return None
-    cookie.clear()
-    if request.headers.get("HX-Request") == "true":
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
-        response = page.problem(401, "Your session has ended. Please sign in again.")
-        response.headers["HX-Redirect"] = _login(f"{here.path}?{here.query}".rstrip("?"))
+    htmx = request.headers.get("HX-Request") == "true"
+    if cookie.pop("_user_id", None) or htmx:  # htmx asks from a page of an earlier session
+        cookie["ended"] = True  # until the next sign-in: each open tab shows it
+    if htmx:
+        response = page.problem(401, ENDED)
+        response.headers["HX-Redirect"] = _login(_path(request.headers.get("HX-Current-URL")))
         return response
-    asked = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
-    return page.to(_login(asked))
+    asked = request.full_path if request.method in ("GET", "HEAD") else _path(request.referrer)
+    return page.to(_login(asked.rstrip("?")))
 
 
-def _login(wanted: str | None) -> str:
+def _record_refusal(response: Response) -> Response:
+    if response.status_code in (403, 404) and request.url_rule and request.blueprint != page.PROGRAMS:
+        try:
+            signed_in = request.endpoint not in OPEN and current_user.is_authenticated
+            who, address = viewer() if signed_in else STRANGER, request.remote_addr or ""
+            refusals.record_response(who, response.status_code, address=address, route=route())
+        except Exception:  # of a database that is unavailable, for instance: the response stays what it is
+            logger.exception("refused attempt not recorded")
+    return response
+
+
+def _path(url: str | None) -> str:
+    parts = urlsplit(url or "")
+    return f"{parts.path}?{parts.query}".rstrip("?")
+
+
+def _login(wanted: str) -> str:
     target = safe_next(wanted)
     return "/login" if target == HOME else f"/login?next={quote(target, safe='/')}"
 

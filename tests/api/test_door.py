@@ -7,12 +7,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import settings
+from app import audit, settings
 from app.api import door
 from app.users import api_tokens, rates
 from app.viewer import OPERATOR
 from tests.api.programs import Program, a_program, problem
-from tests.cast import MAISON_LUNE, an_account
+from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.web.browsing import signed_in
 
 ACCOUNTS = "/api/accounts"
@@ -48,6 +48,29 @@ def test_a_revoked_token_ends_at_once(crm: Program) -> None:
     assert crm.get(ACCOUNTS).status_code == 200
     api_tokens.revoke(OPERATOR, "crm")
     problem(crm.get(ACCOUNTS), 401)
+
+
+def test_refused_tokens_and_calls_are_in_the_audit_log(app: Flask) -> None:
+    other = an_account(ATELIER_NORD)
+    an_account()
+    limited = a_program(app, accounts=[other.id])
+    reader = a_program(app, "read", name="reader")
+    gone = a_program(app, name="gone")
+    api_tokens.revoke(OPERATOR, "gone")
+    problem(app.test_client().get(ACCOUNTS), 401)  # without a token: nothing to record
+    problem(Program(app, "nametag_unknown").get(ACCOUNTS), 401)
+    problem(gone.get(ACCOUNTS), 401)
+    problem(reader.post(BACKFILL, json={"accountId": MAISON_LUNE}), 403)
+    problem(limited.post(BACKFILL, json={"accountId": MAISON_LUNE}), 404)
+    problem(reader.get("/api/jobs/ffffffffffff"), 404)  # sees every account: it does not exist
+    entries, _ = audit.page(OPERATOR, audit.Wanted())
+    found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
+    assert [each for each in found if each[3]] == [
+        ("stranger", "sent a refused API token", None, f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("stranger", "sent a refused API token", "token 3", f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("token 2", "was refused access", None, f"POST {BACKFILL}", "127.0.0.1"),
+        ("token 1", "requested data not visible", None, f"POST {BACKFILL}", "127.0.0.1"),
+    ]
 
 
 @pytest.mark.row("S32")

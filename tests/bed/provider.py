@@ -18,11 +18,12 @@ from app import clock
 
 
 class Provider:
-    """The provider at `issuer`; `claims` are put over those that are right."""
+    """The provider at `issuer`; `claims` override the right ones of the ID token, None leaves one out."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.claims: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] | None = None  # what the userinfo endpoint answers, None without one
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "first"})
         self.codes: dict[str, dict[str, str]] = {}
         self.moved_to = ""  # where every call is sent on to
@@ -37,13 +38,17 @@ class Provider:
         self.codes[code] = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
-    def answer(self, path: str, form: dict[str, str]) -> dict[str, Any] | None:
+    def answer(self, path: str, form: dict[str, str], bearer: str | None = None) -> dict[str, Any] | None:
         """Return what is answered to a call, None for a refusal."""
         if path == "/.well-known/openid-configuration":
             ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
+            if self.userinfo is not None:
+                ends["userinfo_endpoint"] = "userinfo"
             return {"issuer": self.issuer} | {name: f"{self.issuer}/{end}" for name, end in ends.items()}
         if path == "/jwks":
             return {"keys": [self.published.as_dict(private=False)]}
+        if path == "/userinfo":
+            return self.userinfo if bearer == "Bearer a" else None
         asked = self.codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         if asked is None or base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
@@ -51,6 +56,7 @@ class Provider:
         now = int(clock.now().timestamp())
         right = {"iss": self.issuer, "aud": asked["client_id"], "sub": "1", "iat": now, "exp": now + 60}
         told = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
+        told = {claim: value for claim, value in told.items() if value is not None}
         token = jwt.encode({"alg": "RS256", "kid": "first"}, told, self.key)
         return {"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": token}
 
@@ -68,7 +74,7 @@ def serving() -> Iterator[Provider]:
                 self.send_header("Location", provider.moved_to + self.path)
                 self.end_headers()
                 return
-            answer = provider.answer(self.path, form)
+            answer = provider.answer(self.path, form, self.headers.get("Authorization"))
             self.send_response(200 if answer else 400)
             self.send_header("Content-Type", "application/json")
             self.end_headers()

@@ -4,6 +4,9 @@ import json
 
 from flask import Flask
 
+from app.audit import Action
+from app.users import refusals
+from app.viewer import STRANGER
 from tests.cli.commands import nametag
 
 
@@ -16,6 +19,15 @@ def test_the_list_tells_who_did_what(app: Flask) -> None:
     lines = nametag("audit", "list", "--action", "created a token").stdout.splitlines()
     assert len(lines) == 2
     assert "crm" in lines[1]
+
+
+def test_the_list_shows_refused_attempts_with_their_route(app: Flask) -> None:
+    refusals.record(STRANGER, Action.SIGN_IN_FAILED, "claim email", address="192.0.2.1", route="GET /login/oidc/back")
+    lines = nametag("audit", "list", "--action", "failed to sign in").stdout.splitlines()
+    assert lines[0].split()[-2:] == ["FROM", "ROUTE"]
+    assert lines[1].endswith("GET /login/oidc/back")
+    assert "claim email" in lines[1]
+    assert json.loads(nametag("audit", "list", "--json").stdout)[0]["route"] == "GET /login/oidc/back"
 
 
 def test_nothing_done_is_said(app: Flask) -> None:

@@ -8,6 +8,7 @@ QUEUES = "/admin/queues"
 # What a visitor is told: in (whatever follows from the form), the sign-in page, or this status.
 VISITORS = ("anonymous", "agent", "limited agent", "ops", "limited ops", "admin")
 OPEN = "in in in in in in"
+SIGNED_OUT = "login login login login login login"
 PERSON = "login in in in in in"
 OWN = "login in 404 in 404 in"  # of an account that the limited ones may not see
 OPS = "login 403 403 in in in"
@@ -138,7 +139,8 @@ PAGES = {
     # The last ones take away what the others need.
     f"POST /inbox/{ID.format('conversation_id')}/forget": _own(ADMIN, "/inbox/*/forget", CONVERSATION),
     "POST /accounts/<ig_account_id>/remove": _own(ADMIN, "/accounts/*/remove", ACCOUNT),
-    "POST /logout": Row(PERSON),
+    "POST /logout": Row(SIGNED_OUT),
+    "POST /logout/all": Row(SIGNED_OUT),
     "POST /login": Row(OPEN, form=SOMEBODY),
 }
 

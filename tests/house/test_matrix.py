@@ -90,8 +90,7 @@ def told(answer: TestResponse) -> str:
     answer.close()
     for name in (*headers.FIXED, "Content-Security-Policy", "X-Request-Id", "Cache-Control"):
         assert len(answer.headers.getlist(name)) == 1, name  # reliability.md S16
-    led_away = answer.status_code == 303 and answer.location.startswith("/login")
-    if led_away and "Clear-Site-Data" not in answer.headers:
+    if answer.status_code == 303 and answer.location.startswith("/login"):
         return "login"
     refused = answer.status_code in (401, 403, 404, 405) or answer.status_code >= 500
     return str(answer.status_code) if refused else "in"

@@ -30,12 +30,25 @@ def test_the_password_is_kept_as_a_hash_only(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "email", ["", "nadia", "a b@c", "nadia@", "@example.com", "n\x00@example.com", "x" * 300 + "@b"]
+    "email",
+    [
+        *("", "nadia", "a b@c", "nadia@", "@example.com", "n\x00@example.com", "x" * 300 + "@b"),
+        *("\u212aim@example.com", "nad\u0131a@example.com", "\u00a0nadia@example.com", "nadia@example.\uff43om"),
+    ],
 )
 def test_a_malformed_address_is_refused(app: Flask, email: str) -> None:
     with pytest.raises(Invalid) as refused:
         people.add(OPERATOR, email, role=Role.AGENT, password=GOOD)
     assert list(refused.value.fields) == ["email"]
+
+
+@pytest.mark.parametrize("email", ["\u212aim@example.com", "\u2003kim@example.com", "kim@example.com\u0130"])
+def test_an_email_address_with_confusing_characters_is_not_the_ascii_one(app: Flask, email: str) -> None:
+    people.add(OPERATOR, "kim@example.com", role=Role.AGENT, password=GOOD)
+    assert sign_in.check(email, GOOD) is None
+    assert sign_in.vouched(email) is None
+    with pytest.raises(NotFound):
+        people.disable(OPERATOR, email)
 
 
 def test_an_address_is_added_once(app: Flask) -> None:

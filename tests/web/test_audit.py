@@ -5,8 +5,10 @@ from flask import Flask
 from app import audit
 from app.audit import Action
 from app.db import transaction
+from app.users import people
 from app.viewer import OPERATOR, Role
-from tests.web.browsing import signed_in
+from tests.cast import LEA, an_account, people_wrote
+from tests.web.browsing import sign_in, signed_in
 
 
 def test_admins_read_who_did_what_under_their_names_of_today(app: Flask) -> None:
@@ -36,6 +38,33 @@ def test_an_unknown_action_is_refused_and_a_strange_cursor_is_none(app: Flask) -
     assert admin.get("/audit?action=anything").status_code == 422
     for before in ("x", "-1", "٣", "9" * 5000):
         assert admin.get("/audit", query_string={"before": before}).status_code == 200
+
+
+def test_refused_attempts_are_shown_with_user_route_and_ip_address(app: Flask) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    agent = signed_in(app, Role.AGENT)
+    assert agent.get("/audit").status_code == 403
+    people.change_rights(OPERATOR, "agent@example.com", role=Role.AGENT, account_ids=[])
+    assert sign_in(agent, "agent@example.com").status_code == 303
+    assert agent.get("/inbox/1").status_code == 404
+    assert agent.get("/nothing/here").status_code == 404
+    assert agent.get("/static/nothing").status_code == 404
+    cross_site = agent.post("/jobs/backfill", headers={"Sec-Fetch-Site": "cross-site"})
+    assert cross_site.status_code == 403
+    assert sign_in(app.test_client(), "agent@example.com", "not the password").status_code == 401
+    entries, _ = audit.page(OPERATOR, audit.Wanted())
+    found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
+    assert [each for each in found if each[3]] == [
+        ("user 1", "was refused access", None, "GET /audit", "127.0.0.1"),
+        ("user 1", "requested data not visible", None, "GET /inbox/<conversation_id>", "127.0.0.1"),
+        ("user 1", "was refused access", None, "POST /jobs/<kind>", "127.0.0.1"),
+        ("stranger", "failed to sign in", "user 1", "POST /login", "127.0.0.1"),
+    ]
+    page = signed_in(app, Role.ADMIN).get("/audit?action=was+refused+access").text
+    assert "<code>GET /audit</code>" in page
+    assert "agent@example.com" in page
+    assert account.id
 
 
 def test_others_do_not_see_it_and_have_no_link_to_it(app: Flask) -> None:

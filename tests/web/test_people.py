@@ -41,7 +41,7 @@ def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient)
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"email": "nadia"}, "should look like"),
+        ({"email": "nadia"}, "must look like"),
         ({"email": "admin@example.com"}, "may sign in already"),
         ({"role": "owner"}, None),
         ({"role": "admin", "account": MAISON_LUNE}, "An admin sees every account"),
