@@ -16,9 +16,9 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import clock, settings
+from app.db import postgresql
 
 WAIT_SECONDS = 2  # how long a writer waits for another before the answer is 503 (reliability.md F1)
-STATEMENT_SECONDS = 5
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
 # Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
@@ -94,11 +94,7 @@ def _sqlite_options() -> dict[str, Any]:
 
 
 def _postgresql_options() -> dict[str, Any]:
-    limits = f"-c lock_timeout={WAIT_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
-    limits += (
-        " -c plan_cache_mode=force_generic_plan"  # planning a look-up by key anew each time costs more than it does
-    )
-    return POOL | {"connect_args": {"connect_timeout": WAIT_SECONDS, "options": limits}}
+    return POOL | {"connect_args": {"connect_timeout": WAIT_SECONDS}}
 
 
 def _watch(engine: Engine) -> None:
@@ -106,6 +102,7 @@ def _watch(engine: Engine) -> None:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
     else:
+        postgresql.configure(engine, wait_seconds=WAIT_SECONDS)
         event.listen(engine, "checkin", _used)
         event.listen(engine, "checkout", _trying(engine))
     _engines.add(engine)

@@ -146,6 +146,11 @@ def _account() -> tuple[str, int] | None:
     return missing("PostgreSQL refuses to run as root, and there is no account postgres or nobody")
 
 
+def unprivileged() -> dict[str, Any]:
+    """Return what makes `subprocess` run a server that refuses root as the account that PostgreSQL runs as."""
+    return _as(_account())
+
+
 def _as(account: tuple[str, int] | None) -> dict[str, Any]:
     return {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
 

@@ -1,0 +1,60 @@
+"""Connections to PostgreSQL, directly or through a connection pooler such as PgBouncer."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.pool import ConnectionPoolEntry
+
+STATEMENT_SECONDS = 5
+# PgBouncer and Neon refuse a "startup parameter", RDS Proxy "command-line options".
+_OPTIONS_REFUSED = re.compile(r"startup parameter|command-line options", re.IGNORECASE)
+
+
+def configure(engine: Engine, *, wait_seconds: int) -> None:
+    """Give each transaction of `engine` its time limits, also where a pooler hands out the connections."""
+    session = {
+        "lock_timeout": f"{wait_seconds}s",
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "TimeZone": "UTC",
+        "plan_cache_mode": "force_generic_plan",  # planning a lookup by key for each execution costs more than it does
+    }
+
+    def connect(
+        dialect: Dialect, _record: ConnectionPoolEntry, _arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> DBAPIConnection:
+        behind_pooler = event.contains(engine, "begin", set_locally)
+        connection: Any = _connected(dialect, options, {} if behind_pooler else session)
+        if behind_pooler or _is_pooled(connection, session):
+            # The next transaction may run on another server connection, which has neither these settings nor what was
+            # prepared on this one.
+            connection.prepare_threshold = None
+            event.listen(engine, "begin", set_locally)  # a second time changes nothing
+        return connection  # type: ignore[no-any-return]
+
+    def set_locally(connection: Connection) -> None:
+        connection.exec_driver_sql(locally).close()
+
+    locally = "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in session.items())
+    event.listen(engine, "do_connect", connect)
+
+
+def _connected(dialect: Dialect, options: Mapping[str, Any], session: Mapping[str, str]) -> DBAPIConnection:
+    ours = [f"-c {name}={value}" for name, value in session.items()]
+    try:
+        return dialect.connect(**{**options, "options": " ".join([*ours, options.get("options", "")])})
+    except dialect.loaded_dbapi.OperationalError as error:
+        if not _OPTIONS_REFUSED.search(str(error)):
+            raise
+    return dialect.connect(**options)
+
+
+def _is_pooled(connection: Any, session: Mapping[str, str]) -> bool:
+    # A pooler gives its clients process IDs of its own, or drops the options.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), current_setting('plan_cache_mode')")
+        found = cursor.fetchone()
+    connection.rollback()
+    return bool(found != (connection.info.backend_pid, session["plan_cache_mode"]))
