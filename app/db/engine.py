@@ -77,6 +77,14 @@ def is_sqlite() -> bool:
     return db.engine.dialect.name == "sqlite"
 
 
+def is_read_only() -> bool:
+    """Return whether PostgreSQL refuses changes; raises OperationalError when it can't be reached."""
+    if is_sqlite():
+        return False
+    with db.engine.connect() as connection:
+        return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")
+
+
 def empty_log() -> None:
     """Write SQLite's log into the database file and cut it, so that no deleted text stays in it; a reader may prevent
     that for now.

@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect, ExceptionContext
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.settings import SettingsError
+
 STATEMENT_SECONDS = 5
+READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction: after a failover, or when a provider's disk is full
 # PgBouncer and Neon refuse a "startup parameter", RDS Proxy "command-line options".
 _OPTIONS_REFUSED = re.compile(r"startup parameter|command-line options", re.IGNORECASE)
 
 
 def configure(engine: Engine, *, wait_seconds: int) -> None:
-    """Give each transaction of `engine` its time limits, also where a pooler hands out the connections."""
+    """Give each transaction of `engine` its time limits, and discard connections whose server became read-only."""
     session = {
         "lock_timeout": f"{wait_seconds}s",
         "statement_timeout": f"{STATEMENT_SECONDS}s",
@@ -27,6 +31,7 @@ def configure(engine: Engine, *, wait_seconds: int) -> None:
     ) -> DBAPIConnection:
         behind_pooler = event.contains(engine, "begin", set_locally)
         connection: Any = _connected(dialect, options, {} if behind_pooler else session)
+        _require_utf8(connection)
         if behind_pooler or _is_pooled(connection, session):
             # The next transaction may run on another server connection, which has neither these settings nor what was
             # prepared on this one.
@@ -39,6 +44,7 @@ def configure(engine: Engine, *, wait_seconds: int) -> None:
 
     locally = "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in session.items())
     event.listen(engine, "do_connect", connect)
+    event.listen(engine, "handle_error", _unavailable_if_read_only)
 
 
 def _connected(dialect: Dialect, options: Mapping[str, Any], session: Mapping[str, str]) -> DBAPIConnection:
@@ -51,6 +57,16 @@ def _connected(dialect: Dialect, options: Mapping[str, Any], session: Mapping[st
     return dialect.connect(**options)
 
 
+def _require_utf8(connection: Any) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise SettingsError(
+            f"DATABASE_URL must name a database with the encoding UTF8, not {encoding}. Nothing was changed. "
+            "Create one: createdb --encoding=UTF8 --template=template0 NAME"
+        )
+
+
 def _is_pooled(connection: Any, session: Mapping[str, str]) -> bool:
     # A pooler gives its clients process IDs of its own, or drops the options.
     with connection.cursor() as cursor:
@@ -58,3 +74,10 @@ def _is_pooled(connection: Any, session: Mapping[str, str]) -> bool:
         found = cursor.fetchone()
     connection.rollback()
     return bool(found != (connection.info.backend_pid, session["plan_cache_mode"]))
+
+
+def _unavailable_if_read_only(context: ExceptionContext) -> Exception | None:
+    if getattr(context.original_exception, "sqlstate", None) != READ_ONLY:
+        return None
+    context.is_disconnect = True  # discards the pool: its connections may lead to a server that was demoted
+    return OperationalError(context.statement, context.parameters, context.original_exception, hide_parameters=True)
