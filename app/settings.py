@@ -53,6 +53,21 @@ def _media_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _unambiguous(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        clear = parts.netloc.count("@") <= 1 and (not parts.netloc or "@" not in parts.path + parts.fragment)
+        clear = clear and (parts.port or 0) >= 0  # raises ValueError when it is no number
+    except ValueError:
+        clear = False
+    if not clear:
+        raise ValueError(
+            "must have the form scheme://user:password@host:port/name, with special characters of the password "
+            "percent-encoded, such as %40 for @ and %2F for /"
+        )
+    return url
+
+
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     if not all(HOST_NAME.fullmatch(each) for each in value):
         raise ValueError("should be host names without scheme and port, such as inbox.example.com")
@@ -109,15 +124,15 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if url and not url.startswith(("sqlite:", "postgresql+psycopg:", "postgresql:")):
-            raise ValueError("should be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
-        return url.replace("postgresql:", "postgresql+psycopg:", 1)
+            raise ValueError("must be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
+        return _unambiguous(url).replace("postgresql:", "postgresql+psycopg:", 1)
 
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, url: str) -> str:
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("should start with redis://, rediss:// or unix://")
-        return url
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return _unambiguous(url)
 
     @property
     def production(self) -> bool:
@@ -244,4 +259,4 @@ def _one_line(error: ValidationError) -> str:
 
 def _sentence(message: str) -> str:
     plain = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    return plain if plain.startswith("should") else f"is wrong: {plain[:1].lower()}{plain[1:]}"
+    return plain if plain.startswith(("should", "must")) else f"is wrong: {plain[:1].lower()}{plain[1:]}"

@@ -156,6 +156,31 @@ def test_production_refuses_a_redis_that_anybody_on_the_network_reaches(
         assert settings.load().redis_address == address
 
 
+@pytest.mark.parametrize("password", ["p@ss/w%rd#1", "tops@cret", "tops@cret:1", "top/s@cret", "top/cret", "top?cret"])
+@pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgresql"), ("REDIS_URL", "redis")])
+def test_a_password_with_unencoded_special_characters_is_refused_without_showing_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str, password: str
+) -> None:
+    line = refusal(monkeypatch, **{name: f"{scheme}://nametag:{password}@localhost/1"})
+    assert line.startswith(f"{name} must have the form")
+    assert "percent-encoded, such as %40 for @" in line
+    assert not any(part in line for part in ("p@ss", "w%rd", "tops", "cret"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://nametag:p%40ss%2Fw%25rd%231@localhost:5432/nametag",
+        "postgresql+psycopg://nametag@/nametag?host=/run/postgresql&application_name=a@b",
+        "postgresql+psycopg://[::1]:5432/nametag",
+        "sqlite:////srv/me@home/nametag.sqlite3",
+    ],
+)
+def test_an_encoded_database_url_is_accepted(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert settings.load().database_address == url
+
+
 def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> None:
     near, far = settings.redis_socket_path(Path("/srv/nametag")), settings.redis_socket_path(tmp_path / ("x" * 120))
     assert near == Path("/srv/nametag/redis.sock")
