@@ -22,6 +22,7 @@ OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
+_PORT = re.compile(r":\d{1,5}$")  # accepted and not compared: a host is trusted on every port
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
@@ -69,9 +70,10 @@ def _unambiguous(url: str) -> str:
 
 
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(HOST_NAME.fullmatch(each) for each in value):
-        raise ValueError("should be host names without scheme and port, such as inbox.example.com")
-    return value
+    names = tuple(_PORT.sub("", each.lower()).removesuffix(".") for each in value)
+    if not all(HOST_NAME.fullmatch(each) for each in names):
+        raise ValueError("must be comma-separated host names without a scheme, such as inbox.example.com")
+    return names
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]

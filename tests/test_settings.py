@@ -68,6 +68,8 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("META_INSTAGRAM_APP_ID", "12 34"),
         ("TRUSTED_HOSTS", "https://inbox.example.com"),
         ("TRUSTED_HOSTS", "inbox.example.com,"),
+        ("TRUSTED_HOSTS", "inbox.example.com:port"),
+        ("TRUSTED_HOSTS", "inbox example.com"),
         ("PROXY_HOPS", "-1"),
         ("MEDIA_HOSTS", " , "),
         ("MEDIA_HOSTS", "https://fbcdn.net"),

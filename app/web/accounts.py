@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 
-from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, request
 from flask import session as cookie
 
-from app import queue, settings
+from app import queue
 from app.accounts import cards, connect, consent, listing
 from app.accounts.consent import Attempt
 from app.errors import Invalid
 from app.inbox import frame
 from app.viewer import Role
-from app.web import page, session
+from app.web import hosts, page, session
 
 HOME = "/accounts"
 ATTEMPT = "consent"  # in the cookie: what must come back from Meta
@@ -105,5 +105,4 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
 
 
 def _back(login: str) -> str:
-    scheme = "https" if settings.current().production else request.scheme
-    return url_for("accounts.finish", login=login, _external=True, _scheme=scheme)
+    return hosts.external_url("accounts.finish", login=login)

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request, url_for
+from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request
 from flask import session as cookie
 
 from app import settings
 from app.errors import NotFound
 from app.users import rates, sign_in
-from app.web import page, session
+from app.web import hosts, page, session
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ def begin() -> Response:
     provider = _provider()
     cookie.clear()  # one attempt at a time
     cookie[NEXT] = session.safe_next(request.args.get("next"))
-    scheme = "https" if settings.current().production else request.scheme
-    back = url_for("oidc.finish", _external=True, _scheme=scheme)
+    back = hosts.external_url("oidc.finish")
     try:
         asked: Response = _in_time(lambda: provider.authorize_redirect(back))
     except Exception as error:  # whatever a provider's description lacks

@@ -15,7 +15,7 @@ from app.errors import Forbidden, Invalid
 from app.users import people, sign_in, throttle
 from app.users.people import Person
 from app.viewer import Viewer
-from app.web import page
+from app.web import hosts, page
 
 logger = logging.getLogger(__name__)
 
@@ -165,8 +165,8 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in page.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    back = urlsplit(request.referrer or "")
-    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if back.netloc == request.host else HOME)
+    back = hosts.split_url(request.referrer)
+    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if hosts.is_same_host(back) else HOME)
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
@@ -209,7 +209,7 @@ def _refuse_other_sites() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin") or request.referrer
     if site is None and origin is not None:
-        site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
+        site = "same-origin" if hosts.is_same_host(hosts.split_url(origin)) else "cross-site"
     if site not in (None, "same-origin", "none"):
         raise Forbidden("This was sent from another site. Nothing was changed.")
 
@@ -221,7 +221,7 @@ def _require_sign_in() -> Response | None:
         return None
     cookie.clear()
     if request.headers.get("HX-Request") == "true":
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+        here = hosts.split_url(request.headers.get("HX-Current-URL"))
         response = page.problem(401, "Your session has ended. Please sign in again.")
         response.headers["HX-Redirect"] = _login(f"{here.path}?{here.query}".rstrip("?"))
         return response
