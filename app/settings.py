@@ -1,10 +1,11 @@
 """Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
 
+import difflib
 import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +18,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import embedded
 
-DOTENV = Path(".env")
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOME = "NAMETAG_HOME"
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
 _PORT = re.compile(r":\d{1,5}$")  # accepted and not compared: a host is trusted on every port
+# Variables that Kubernetes adds for a service, which may begin like ours.
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
@@ -104,6 +108,7 @@ class Settings(BaseSettings):
     oidc_issuer: str = Field("", pattern=r"^(https?://[^/?#]+[^?#]*)?$")
     oidc_client_id: str = ""
     oidc_client_secret: str = ""
+    nametag_home: Path = Path()
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     queue_dashboard: bool = True
@@ -144,7 +149,7 @@ class Settings(BaseSettings):
     @property
     def data_dir(self) -> Path:
         """The absolute folder of the embedded default: database, Redis files, generated secrets."""
-        return self.nametag_data_dir.resolve()
+        return (self.nametag_home / self.nametag_data_dir).resolve()
 
     @property
     def private_redis(self) -> bool:
@@ -182,17 +187,32 @@ def is_private(redis_address: str) -> bool:
     return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
 
 
+def home() -> Path:
+    """Return the absolute folder of `.env`, to which relative settings refer; raises SettingsError.
+
+    It is NAMETAG_HOME, else the folder of this checkout; the current folder if Nametag was installed as a package.
+    """
+    given = os.environ.get(HOME)
+    if given and not Path(given).is_dir():
+        raise SettingsError(f"{HOME} must be an existing folder.")
+    return Path(given).resolve() if given else CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
 def load() -> Settings:
     """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
-    values = embedded.read(DOTENV) | dict(os.environ)
-    _refuse_unknown(values)
-    files = [DOTENV]
+    folder = home()
+    dotenv = folder / ".env"
+    in_file, in_environment = _by_name(embedded.read(dotenv)), _by_name(os.environ)
+    _refuse_unknown_in_file(in_file, dotenv)
+    values = in_file | in_environment
+    _refuse_unknown_in_environment(in_environment, values)
+    files = [dotenv]
     if values.get("NAMETAG_ENV") == "production":
         _refuse_sandbox(values)
     else:
-        files.insert(0, embedded.with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
+        files.insert(0, embedded.with_secrets((folder / values.get("NAMETAG_DATA_DIR", "instance")).resolve()))
     try:
-        chosen = Settings(_env_file=tuple(files))
+        chosen = Settings(_env_file=tuple(files), nametag_home=folder)
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
     if chosen.production and not is_private(chosen.redis_address):
@@ -226,13 +246,48 @@ def environment(**changes: str) -> dict[str, str]:
     return dict(os.environ) | changes
 
 
-def _refuse_unknown(values: dict[str, str]) -> None:
-    for name in sorted(values):
-        if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields:
-            raise SettingsError(f"{name} is not a setting of Nametag; see the table in README.md.")
+def _by_name(values: Mapping[str, str]) -> dict[str, str]:
+    # As pydantic-settings reads them: in any case, and an empty value is none.
+    return {name.upper(): value for name, value in values.items() if value}
 
 
-def _refuse_sandbox(values: dict[str, str]) -> None:
+def _refuse_unknown_in_file(in_file: Mapping[str, str], dotenv: Path) -> None:
+    if HOME in in_file:
+        raise SettingsError(f"{HOME} must be set in the environment, not in .env, which is looked for there.")
+    for name in sorted(in_file.keys() - _names()):
+        raise _unknown(name, str(dotenv), _similar(name, _names(), cutoff=0.6))
+
+
+def _refuse_unknown_in_environment(in_environment: Mapping[str, str], values: Mapping[str, str]) -> None:
+    # Other programs have variables here too: only a name that begins like ours, or nearly is one that was not set.
+    missed = [name for name in _names() - values.keys() if len(name) >= len("REDIS_URL")]
+    for name, value in sorted(in_environment.items()):
+        linked = _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and "://" in value)
+        if name in _names() or linked:
+            continue
+        meant = _similar(name, missed, cutoff=0.91)
+        if meant or name.startswith(OUR_PREFIXES):
+            raise _unknown(name, "the environment", meant or _similar(name, _names(), cutoff=0.6))
+
+
+def _names() -> set[str]:
+    return {name.upper() for name in Settings.model_fields}
+
+
+def _similar(name: str, names: Iterable[str], *, cutoff: float) -> str | None:
+    spelled = name.replace("_URI", "_URL")
+    for candidate in (spelled, spelled.removesuffix("_URL")):
+        if found := difflib.get_close_matches(candidate, sorted(names), 1, cutoff):
+            return found[0]
+    return None
+
+
+def _unknown(name: str, place: str, meant: str | None) -> SettingsError:
+    question = f" Did you mean {meant}?" if meant else ""
+    return SettingsError(f"{name} in {place} is not a setting of Nametag.{question} README.md lists all settings.")
+
+
+def _refuse_sandbox(values: Mapping[str, str]) -> None:
     for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
         url = urlsplit(values.get(name) or "https://")
         if url.scheme != "https" or url.hostname in LOOPBACK:
