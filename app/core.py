@@ -24,6 +24,7 @@ def create_core() -> Flask:
 def furnish(app: Flask) -> Flask:
     """Give `app` the secret and the database of the current settings; raises SettingsError."""
     app.config["SECRET_KEY"] = settings.current().secret_key
+    app.instance_path = str(settings.current().data_dir)  # where a relative SQLite path of DATABASE_URL is
     engine.connect(app)
     Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
     return app

@@ -11,13 +11,14 @@ from app.accounts import health
 from app.accounts.health import Health
 from app.calls import breaker
 from app.db import migrate
-from app.db.engine import is_sqlite
+from app.db.engine import is_read_only, is_sqlite
 from app.db.transaction import DatabaseAway
 from app.errors import Conflict
 from app.identities import resolve
 from app.ingest import dead_letters, owner_requests
 from app.redis_client import RedisAway
 from app.runs import beats
+from app.settings import SettingsError
 from app.viewer import Viewer
 
 FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
@@ -55,12 +56,20 @@ def examine(viewer: Viewer) -> list[Finding]:
     except DatabaseAway:
         away = "It cannot be reached"
         found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
+    except SettingsError as error:  # raised when connecting to a database that can't be used
+        found.insert(0, Finding("database", Level.WRONG, str(error)))
     return found
 
 
 def _database() -> Iterator[Finding]:
     if not migrate.is_current():
         yield Finding("database", Level.WRONG, "It is not migrated", "Run `nametag db upgrade`.")
+        return
+    if is_read_only():
+        primary = (
+            "After a failover, check that DATABASE_URL leads to the primary server. Otherwise check its disk space."
+        )
+        yield Finding("database", Level.WRONG, "PostgreSQL is read-only: it refuses every change", primary)
         return
     kind = "SQLite" if is_sqlite() else "PostgreSQL"
     yield Finding("database", Level.WELL, f"{kind}, reachable and migrated")

@@ -1,10 +1,11 @@
 """Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
 
+import difflib
 import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import embedded
 
-DOTENV = Path(".env")
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOME = "NAMETAG_HOME"
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
+_PORT = re.compile(r":\d{1,5}$")  # accepted and not compared: a host is trusted on every port
+# Variables that Kubernetes adds for a service, which may begin like ours.
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
@@ -53,10 +58,26 @@ def _media_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _unambiguous(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        clear = parts.netloc.count("@") <= 1 and (not parts.netloc or "@" not in parts.path + parts.fragment)
+        clear = clear and (parts.port or 0) >= 0  # raises ValueError when it is no number
+    except ValueError:
+        clear = False
+    if not clear:
+        raise ValueError(
+            "must have the form scheme://user:password@host:port/name, with special characters of the password "
+            "percent-encoded, such as %40 for @ and %2F for /"
+        )
+    return url
+
+
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(HOST_NAME.fullmatch(each) for each in value):
-        raise ValueError("should be host names without scheme and port, such as inbox.example.com")
-    return value
+    names = tuple(_PORT.sub("", each.lower()).removesuffix(".") for each in value)
+    if not all(HOST_NAME.fullmatch(each) for each in names):
+        raise ValueError("must be comma-separated host names without a scheme, such as inbox.example.com")
+    return names
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]
@@ -89,6 +110,7 @@ class Settings(BaseSettings):
     oidc_client_secret: str = ""
     oidc_verified_claims: Listed = ("email_verified", "xms_edov")
     oidc_trust_email: bool = False
+    nametag_home: Path = Path()
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     queue_dashboard: bool = True
@@ -111,15 +133,15 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if url and not url.startswith(("sqlite:", "postgresql+psycopg:", "postgresql:")):
-            raise ValueError("should be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
-        return url.replace("postgresql:", "postgresql+psycopg:", 1)
+            raise ValueError("must be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
+        return _unambiguous(url).replace("postgresql:", "postgresql+psycopg:", 1)
 
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, url: str) -> str:
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("should start with redis://, rediss:// or unix://")
-        return url
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return _unambiguous(url)
 
     @property
     def production(self) -> bool:
@@ -134,7 +156,7 @@ class Settings(BaseSettings):
     @property
     def data_dir(self) -> Path:
         """The absolute folder of the embedded default: database, Redis files, generated secrets."""
-        return self.nametag_data_dir.resolve()
+        return (self.nametag_home / self.nametag_data_dir).resolve()
 
     @property
     def private_redis(self) -> bool:
@@ -172,17 +194,32 @@ def is_private(redis_address: str) -> bool:
     return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
 
 
+def home() -> Path:
+    """Return the absolute folder of `.env`, to which relative settings refer; raises SettingsError.
+
+    It is NAMETAG_HOME, else the folder of this checkout; the current folder if Nametag was installed as a package.
+    """
+    given = os.environ.get(HOME)
+    if given and not Path(given).is_dir():
+        raise SettingsError(f"{HOME} must be an existing folder.")
+    return Path(given).resolve() if given else CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
 def load() -> Settings:
     """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
-    values = embedded.read(DOTENV) | dict(os.environ)
-    _refuse_unknown(values)
-    files = [DOTENV]
+    folder = home()
+    dotenv = folder / ".env"
+    in_file, in_environment = _by_name(embedded.read(dotenv)), _by_name(os.environ)
+    _refuse_unknown_in_file(in_file, dotenv)
+    values = in_file | in_environment
+    _refuse_unknown_in_environment(in_environment, values)
+    files = [dotenv]
     if values.get("NAMETAG_ENV") == "production":
         _refuse_sandbox(values)
     else:
-        files.insert(0, embedded.with_secrets(Path(values.get("NAMETAG_DATA_DIR") or "instance").resolve()))
+        files.insert(0, embedded.with_secrets((folder / values.get("NAMETAG_DATA_DIR", "instance")).resolve()))
     try:
-        chosen = Settings(_env_file=tuple(files))
+        chosen = Settings(_env_file=tuple(files), nametag_home=folder)
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
     if chosen.production and not is_private(chosen.redis_address):
@@ -216,13 +253,48 @@ def environment(**changes: str) -> dict[str, str]:
     return dict(os.environ) | changes
 
 
-def _refuse_unknown(values: dict[str, str]) -> None:
-    for name in sorted(values):
-        if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields:
-            raise SettingsError(f"{name} is not a setting of Nametag; see the table in README.md.")
+def _by_name(values: Mapping[str, str]) -> dict[str, str]:
+    # As pydantic-settings reads them: in any case, and an empty value is none.
+    return {name.upper(): value for name, value in values.items() if value}
 
 
-def _refuse_sandbox(values: dict[str, str]) -> None:
+def _refuse_unknown_in_file(in_file: Mapping[str, str], dotenv: Path) -> None:
+    if HOME in in_file:
+        raise SettingsError(f"{HOME} must be set in the environment, not in .env, which is looked for there.")
+    for name in sorted(in_file.keys() - _names()):
+        raise _unknown(name, str(dotenv), _similar(name, _names(), cutoff=0.6))
+
+
+def _refuse_unknown_in_environment(in_environment: Mapping[str, str], values: Mapping[str, str]) -> None:
+    # Other programs have variables here too: only a name that begins like ours, or nearly is one that was not set.
+    missed = [name for name in _names() - values.keys() if len(name) >= len("REDIS_URL")]
+    for name, value in sorted(in_environment.items()):
+        linked = _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and "://" in value)
+        if name in _names() or linked:
+            continue
+        meant = _similar(name, missed, cutoff=0.91)
+        if meant or name.startswith(OUR_PREFIXES):
+            raise _unknown(name, "the environment", meant or _similar(name, _names(), cutoff=0.6))
+
+
+def _names() -> set[str]:
+    return {name.upper() for name in Settings.model_fields}
+
+
+def _similar(name: str, names: Iterable[str], *, cutoff: float) -> str | None:
+    spelled = name.replace("_URI", "_URL")
+    for candidate in (spelled, spelled.removesuffix("_URL")):
+        if found := difflib.get_close_matches(candidate, sorted(names), 1, cutoff):
+            return found[0]
+    return None
+
+
+def _unknown(name: str, place: str, meant: str | None) -> SettingsError:
+    question = f" Did you mean {meant}?" if meant else ""
+    return SettingsError(f"{name} in {place} is not a setting of Nametag.{question} README.md lists all settings.")
+
+
+def _refuse_sandbox(values: Mapping[str, str]) -> None:
     for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
         url = urlsplit(values.get(name) or "https://")
         if url.scheme != "https" or url.hostname in LOOPBACK:
@@ -251,4 +323,4 @@ def _one_line(error: ValidationError) -> str:
 
 def _sentence(message: str) -> str:
     plain = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    return plain if plain.startswith("should") else f"is wrong: {plain[:1].lower()}{plain[1:]}"
+    return plain if plain.startswith(("should", "must")) else f"is wrong: {plain[:1].lower()}{plain[1:]}"

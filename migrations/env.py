@@ -30,12 +30,12 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
 
 def run() -> None:
     """Migrate in one transaction, under a lock on PostgreSQL; SQLite is locked by the caller."""
-    with db.engine.connect() as connection:
+    with db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SET statement_timeout = 0"))
-            connection.execute(text("SET lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-            connection.commit()
+            # All for this transaction alone: behind a pooler the next one may run on another server connection.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         context.configure(
             connection=connection,
             target_metadata=db.metadata,
@@ -45,17 +45,8 @@ def run() -> None:
             compare_type=True,
             transactional_ddl=True,
         )
-        try:
-            with context.begin_transaction():
-                context.run_migrations()
-            connection.commit()
-        finally:
-            if connection.dialect.name == "postgresql":
-                connection.rollback()
-                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-                connection.execute(text("RESET statement_timeout"))
-                connection.execute(text("RESET lock_timeout"))
-                connection.commit()
+        with context.begin_transaction():
+            context.run_migrations()
 
 
 run()

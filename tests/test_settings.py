@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from app import embedded, settings
+from app import core, embedded, settings
+from app.db.engine import db
 from app.settings import SettingsError
 
 
@@ -14,8 +15,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to start in whose environment holds none of our settings."""
     for name in settings.Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "DOTENV", Path(".env"))
+    monkeypatch.setenv("NAMETAG_HOME", str(tmp_path))
     return tmp_path
 
 
@@ -68,6 +68,8 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("META_INSTAGRAM_APP_ID", "12 34"),
         ("TRUSTED_HOSTS", "https://inbox.example.com"),
         ("TRUSTED_HOSTS", "inbox.example.com,"),
+        ("TRUSTED_HOSTS", "inbox.example.com:port"),
+        ("TRUSTED_HOSTS", "inbox example.com"),
         ("PROXY_HOPS", "-1"),
         ("MEDIA_HOSTS", " , "),
         ("MEDIA_HOSTS", "https://fbcdn.net"),
@@ -96,6 +98,98 @@ def test_an_unknown_setting_of_ours_is_named(folder: Path, monkeypatch: pytest.M
 def test_an_unknown_setting_in_the_file_is_named_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".env").write_text("GRAPH_TIMEOUT=3\n")
     assert refusal(monkeypatch).startswith("GRAPH_TIMEOUT")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TRUSTED_HOST", "TRUSTED_HOSTS"),
+        ("OIDC_ISSUER_URL", "OIDC_ISSUER"),
+        ("REDIS_URI", "REDIS_URL"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("SECRETKEY", "SECRET_KEY"),
+        ("trusted_hots", "TRUSTED_HOSTS"),
+    ],
+)
+@pytest.mark.parametrize("place", [".env", "environment"])
+def test_a_mistyped_setting_stops_the_start_with_a_suggestion(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, meant: str, place: str
+) -> None:
+    if place == ".env":
+        (folder / ".env").write_text(f"{name}=x\n")
+    else:
+        monkeypatch.setenv(name, "x")
+    line = refusal(monkeypatch)
+    assert line.startswith(f"{name.upper()} in ")
+    assert f"{place} is not a setting of Nametag. Did you mean {meant}?" in line
+
+
+def test_any_unknown_name_in_the_file_stops_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("POSTGRES_PASSWORD=x\n")
+    assert refusal(monkeypatch).endswith("/.env is not a setting of Nametag. README.md lists all settings.")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "80"),
+        ("PORTS", "80"),
+        ("WORKER", "1"),
+        ("DATABASE_USER", "shop"),
+        ("DATABASE_HOST", "db"),
+        ("REDIS_HOST", "cache"),
+        ("REDIS_PORT", "tcp://10.0.0.7:6379"),
+        ("PROXY_HOST", "proxy.example"),
+        ("SECRET_KEY_BASE", "of Rails"),
+        ("NAMETAG_PORT", "tcp://10.0.0.7:80"),
+        ("NAMETAG_PORT_80_TCP_ADDR", "10.0.0.7"),
+        ("NAMETAG_WEB_SERVICE_PORT_HTTP", "80"),
+    ],
+)
+def test_variables_of_other_programs_are_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert settings.load().port == 8000
+
+
+def test_a_name_like_that_of_a_setting_in_use_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://localhost/1")
+    monkeypatch.setenv("REDIS_URLS", "redis://localhost/2")
+    assert settings.load().redis_url == "redis://localhost/1"
+
+
+@pytest.mark.parametrize("line", ["nametag_env=production", "NAMETAG_ENV=production"])
+def test_production_in_the_file_counts_in_any_case_and_beside_an_empty_variable(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (folder / ".env").write_text(f"{line}\n")
+    assert "SECRET_KEY is required" in refusal(monkeypatch, NAMETAG_ENV="")
+
+
+def test_relative_paths_are_in_the_home_folder_wherever_a_command_runs(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    (folder / ".env").write_text("NAMETAG_DATA_DIR=data\nDATABASE_URL=sqlite:///mine.sqlite3\n")
+    with settings.using(**dict(settings.load())), core.create_core().app_context():
+        assert Path(str(db.engine.url.database)) == folder / "data" / "mine.sqlite3"
+
+
+def test_without_a_home_folder_a_checkout_uses_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NAMETAG_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert settings.home() == Path(settings.__file__).parents[1]
+    monkeypatch.setattr(settings, "CHECKOUT", tmp_path / "site-packages")
+    assert settings.home() == tmp_path
+
+
+def test_the_home_folder_must_exist_and_is_not_named_in_its_own_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("NAMETAG_HOME=/srv\n")
+    assert refusal(monkeypatch).startswith("NAMETAG_HOME must be set in the environment")
+    assert refusal(monkeypatch, NAMETAG_HOME=str(folder / "missing")) == "NAMETAG_HOME must be an existing folder."
 
 
 @pytest.mark.row("S21")
@@ -154,6 +248,31 @@ def test_production_refuses_a_redis_that_anybody_on_the_network_reaches(
         assert refusal(monkeypatch, **PRODUCTION, REDIS_URL=address).startswith("REDIS_URL")
         monkeypatch.setenv("NAMETAG_ENV", "development")
         assert settings.load().redis_address == address
+
+
+@pytest.mark.parametrize("password", ["p@ss/w%rd#1", "tops@cret", "tops@cret:1", "top/s@cret", "top/cret", "top?cret"])
+@pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgresql"), ("REDIS_URL", "redis")])
+def test_a_password_with_unencoded_special_characters_is_refused_without_showing_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str, password: str
+) -> None:
+    line = refusal(monkeypatch, **{name: f"{scheme}://nametag:{password}@localhost/1"})
+    assert line.startswith(f"{name} must have the form")
+    assert "percent-encoded, such as %40 for @" in line
+    assert not any(part in line for part in ("p@ss", "w%rd", "tops", "cret"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://nametag:p%40ss%2Fw%25rd%231@localhost:5432/nametag",
+        "postgresql+psycopg://nametag@/nametag?host=/run/postgresql&application_name=a@b",
+        "postgresql+psycopg://[::1]:5432/nametag",
+        "sqlite:////srv/me@home/nametag.sqlite3",
+    ],
+)
+def test_an_encoded_database_url_is_accepted(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert settings.load().database_address == url
 
 
 def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> None:

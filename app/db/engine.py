@@ -17,10 +17,9 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import clock, settings
+from app.db import postgresql
 
 WAIT_SECONDS = 2  # how long a writer, and a request in all, waits for others before the answer is 503
-LOCK_SECONDS = 1  # how long a statement on PostgreSQL waits for a row: with what a request waited before, under 3 s
-STATEMENT_SECONDS = 5
 CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
 IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
 TRUNCATE_MS = 200  # how long truncating the log waits for readers, and writers for it
@@ -82,6 +81,14 @@ def is_sqlite() -> bool:
     return db.engine.dialect.name == "sqlite"
 
 
+def is_read_only() -> bool:
+    """Return whether PostgreSQL refuses changes; raises OperationalError when it can't be reached."""
+    if is_sqlite():
+        return False
+    with db.engine.connect() as connection:
+        return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")
+
+
 def empty_log() -> None:
     """Write SQLite's log into the database file and truncate it, so that no deleted text stays in it.
 
@@ -122,11 +129,7 @@ def _sqlite_options() -> dict[str, Any]:
 
 
 def _postgresql_options() -> dict[str, Any]:
-    limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC"
-    limits += (
-        " -c plan_cache_mode=force_generic_plan"  # planning a look-up by key anew each time costs more than it does
-    )
-    return POOL | {"connect_args": {"connect_timeout": WAIT_SECONDS, "options": limits}}
+    return POOL | {"connect_args": {"connect_timeout": WAIT_SECONDS}}
 
 
 def _watch(engine: Engine) -> None:
@@ -134,6 +137,7 @@ def _watch(engine: Engine) -> None:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
     else:
+        postgresql.configure(engine)
         event.listen(engine, "checkin", _used)
         event.listen(engine, "checkout", _trying(engine))
     _engines.add(engine)

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from flask import Blueprint, Response, flash, make_response, redirect, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, request
 from flask import session as cookie
 
-from app import queue, settings
+from app import queue
 from app.accounts import cards, connect, consent, listing
 from app.accounts.connect import Checked
 from app.accounts.consent import Attempt
@@ -13,7 +13,7 @@ from app.errors import Invalid
 from app.inbox import frame
 from app.ingest import owner_requests
 from app.viewer import Role
-from app.web import page, session
+from app.web import hosts, page, session
 
 HOME = "/accounts"
 ATTEMPT = "consent"  # in the cookie: what must come back from Meta
@@ -135,5 +135,4 @@ def _flash(found: Checked, *, of: str | None = None) -> None:
 
 
 def _back(login: str) -> str:
-    scheme = "https" if settings.current().production else request.scheme
-    return url_for("accounts.finish", login=login, _external=True, _scheme=scheme)
+    return hosts.external_url("accounts.finish", login=login)

@@ -2,10 +2,12 @@
 
 from flask import Blueprint, Response
 
+from app.web import hosts
+
 blueprint = Blueprint("health", __name__)
 
 
-@blueprint.get("/healthz")
+@blueprint.get(hosts.HEALTH)
 def alive() -> Response:
     """Say so."""
     return Response("ok", content_type="text/plain; charset=utf-8")

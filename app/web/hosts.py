@@ -1,16 +1,26 @@
-"""Under which names Nametag may be called, and how many proxies are believed (reliability.md S25)."""
+"""Under which host names Nametag may be called, and how many proxies are believed."""
 
 import logging
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
 
-from flask import Flask, Response
+from flask import Flask, Response, request, url_for
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.sansio.utils import get_host
 
 from app import settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEALTH = "/healthz"
+_FINAL_DOT = re.compile(r"\.(?=(:\d*)?$)")
 
 
 def connect(app: Flask) -> None:
@@ -22,9 +32,45 @@ def connect(app: Flask) -> None:
     if chosen.production or chosen.trusted_hosts:
         app.config["TRUSTED_HOSTS"] = [*LOOPBACK, *chosen.trusted_hosts]
     app.register_error_handler(SecurityError, _refused)
+    app.wsgi_app = _with_canonical_host(app.wsgi_app)  # type: ignore[assignment, method-assign]  # the documented way
     if chosen.proxy_hops:
         hops = chosen.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # Flask's documented way to wrap
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # as above
+
+
+def external_url(endpoint: str, **values: str) -> str:
+    """Return the absolute URL of an endpoint, with the host and port of this request; HTTPS in production."""
+    scheme = "https" if settings.current().production else request.scheme
+    return url_for(endpoint, _external=True, _scheme=scheme, **values)
+
+
+def split_url(header: str | None) -> SplitResult:
+    """Split a URL that a browser sent in a header; one that is no URL reads as empty."""
+    try:
+        return urlsplit(header or "")
+    except ValueError:
+        return urlsplit("")
+
+
+def is_same_host(url: SplitResult) -> bool:
+    """Return whether a URL that a browser sent names the host and port of this request."""
+    host = get_host(url.scheme, _canonical(url.netloc))
+    return bool(host) and host == get_host(url.scheme, request.host)  # the scheme decides which port may be left out
+
+
+def _canonical(host: str) -> str:
+    return _FINAL_DOT.sub("", host.lower())
+
+
+def _with_canonical_host(app: "WSGIApplication") -> "WSGIApplication":
+    def called(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] == HEALTH:
+            environ["HTTP_HOST"] = LOOPBACK[0]  # load balancers ask by IP address, and the answer shows nothing
+        elif "HTTP_HOST" in environ:
+            environ["HTTP_HOST"] = _canonical(environ["HTTP_HOST"])
+        return app(environ, start_response)
+
+    return called
 
 
 def _refused(_: SecurityError) -> Response:

@@ -1,7 +1,7 @@
 """The inbox: the list, an open conversation, and the clicks on it."""
 
 import re
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from flask import Blueprint, Response, request
 
@@ -11,7 +11,7 @@ from app.inbox import frame, listing, thread
 from app.inbox.frame import Desk
 from app.inbox.listing import ListPage, Wanted
 from app.ingest import forget
-from app.web import filters, page, poll, refreshing, session
+from app.web import filters, hosts, page, poll, refreshing, session
 
 blueprint = Blueprint("inbox", __name__)
 
@@ -164,12 +164,12 @@ def _list_token(desk: Desk, want: Wanted, selected: int | None) -> str | None:
 
 
 def _selected() -> int | None:
-    found = _OPEN.fullmatch(urlsplit(request.headers.get("HX-Current-URL", "")).path)
+    found = _OPEN.fullmatch(hosts.split_url(request.headers.get("HX-Current-URL")).path)
     return int(found[1]) if found else None
 
 
 def _open_query(name: str) -> str | None:
-    return parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query).get(name, [None])[-1]
+    return parse_qs(hosts.split_url(request.headers.get("HX-Current-URL")).query).get(name, [None])[-1]
 
 
 def _address(desk: Desk, want: Wanted, selected: int | None = None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request, url_for
+from flask import Blueprint, Flask, Response, copy_current_request_context, current_app, request
 from flask import session as cookie
 from flask_login import current_user
 
@@ -20,7 +20,7 @@ from app.audit import Action
 from app.errors import NotFound
 from app.users import rates, refusals, sign_in
 from app.viewer import STRANGER
-from app.web import page, session
+from app.web import hosts, page, session
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +92,7 @@ def begin() -> Response:
     provider, wanted = _provider(), session.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
         return page.to(wanted)
-    scheme = "https" if settings.current().production else request.scheme
-    back = url_for("oidc.finish", _external=True, _scheme=scheme)
+    back = hosts.external_url("oidc.finish")
     try:
         asked = _in_time(lambda: provider.create_authorization_url(back))
     except Exception as error:  # whatever a provider's configuration lacks

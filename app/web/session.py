@@ -3,7 +3,7 @@
 import logging
 import secrets
 from datetime import timedelta
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask import session as cookie
@@ -16,7 +16,7 @@ from app.errors import Forbidden, Invalid
 from app.users import people, refusals, sessions, sign_in, throttle
 from app.users.people import Person
 from app.viewer import STRANGER, Viewer
-from app.web import page
+from app.web import hosts, page
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in page.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    response = page.to(safe_next(_path(request.referrer)))
+    back = hosts.split_url(request.referrer)
+    response = page.to(safe_next(_path(back)) if hosts.is_same_host(back) else HOME)
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
@@ -233,7 +234,7 @@ def _refuse_other_sites() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin") or request.referrer
     if site is None and origin is not None:
-        site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
+        site = "same-origin" if hosts.is_same_host(hosts.split_url(origin)) else "cross-site"
     if site not in (None, "same-origin", "none"):
         raise Forbidden("This was sent from another site. Nothing was changed.")
 
@@ -248,9 +249,9 @@ def _require_sign_in() -> Response | None:
         cookie["ended"] = True  # until the next sign-in: each open tab shows it
     if htmx:
         response = page.problem(401, ENDED)
-        response.headers["HX-Redirect"] = _login(_path(request.headers.get("HX-Current-URL")))
+        response.headers["HX-Redirect"] = _login(_path(hosts.split_url(request.headers.get("HX-Current-URL"))))
         return response
-    asked = request.full_path if request.method in ("GET", "HEAD") else _path(request.referrer)
+    asked = request.full_path if request.method in ("GET", "HEAD") else _path(hosts.split_url(request.referrer))
     return page.to(_login(asked.rstrip("?")))
 
 
@@ -265,9 +266,8 @@ def _record_refusal(response: Response) -> Response:
     return response
 
 
-def _path(url: str | None) -> str:
-    parts = urlsplit(url or "")
-    return f"{parts.path}?{parts.query}".rstrip("?")
+def _path(url: SplitResult) -> str:
+    return f"{url.path}?{url.query}".rstrip("?")
 
 
 def _login(wanted: str) -> str:

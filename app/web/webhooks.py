@@ -2,10 +2,11 @@
 
 import re
 
-from flask import Blueprint, Response, make_response, request, url_for
+from flask import Blueprint, Response, make_response, request
 
 from app.errors import Unavailable
 from app.ingest import callbacks, receive
+from app.web import hosts
 
 BODY_BYTES = 4 * 1024 * 1024  # product.md 4
 PIECE_BYTES = 64 * 1024  # read at once, so that a large body is not held several times over
@@ -60,7 +61,7 @@ def deauthorize() -> Response:
 def data_deletion() -> Response:
     """Take an account owner's request to delete their data; the answer names its public status page."""
     code = callbacks.deletion_asked(_signed_request())
-    where = url_for("deletions.status", code=code, _external=True)
+    where = hosts.external_url("deletions.status", code=code)
     return make_response({"url": where, "confirmation_code": code}, 200)
 
 

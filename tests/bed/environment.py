@@ -15,8 +15,7 @@ def isolate() -> Path:
         os.environ.pop(name.upper(), None)
     data_dir = Path(tempfile.mkdtemp(prefix="nt-"))  # short: Unix sockets live in it
     atexit.register(_remove, data_dir, os.getpid())
-    settings.DOTENV = data_dir / "no.env"
-    os.environ["NAMETAG_DATA_DIR"] = str(data_dir)
+    os.environ["NAMETAG_HOME"] = os.environ["NAMETAG_DATA_DIR"] = str(data_dir)
     return data_dir
 
 

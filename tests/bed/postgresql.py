@@ -64,27 +64,39 @@ def _control(server_url: URL, *arguments: str) -> None:
 def create(server_url: URL, name: str, template: str | None = None) -> URL:
     """Create the database `name`, as a copy of `template` if there is one; return its URL."""
     copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
-    _run(server_url, f'CREATE DATABASE "{name}"{copied}')
+    run(server_url, f'CREATE DATABASE "{name}"{copied}')
     return server_url.set(database=name)
 
 
 def drop(server_url: URL, name: str) -> None:
     """Drop the database `name`, whoever is still connected to it."""
-    _run(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    run(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def empty(url: URL) -> None:
     """Remove every row of a migrated database, and whoever is still connected to it."""
-    _run(
+    disconnect_others(url)
+    run(
         url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid();"
         "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY'"
         " FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'); END $$",
     )
 
 
-def _run(server_url: URL, statement: str) -> None:
+def disconnect_others(url: URL) -> None:
+    """End every other connection to a database."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    run(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+def require_passwords(server_url: URL) -> None:
+    """Make an own server ask every client for a password from now on."""
+    Path(str(server_url.query["host"]), "data", "pg_hba.conf").write_text("local all all scram-sha-256\n")
+    _control(server_url, "reload")
+
+
+def run(server_url: URL, statement: str) -> None:
+    """Run SQL on a database, outside a transaction."""
     plain = server_url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute(statement.encode())
@@ -146,6 +158,11 @@ def _account() -> tuple[str, int] | None:
     return missing("PostgreSQL refuses to run as root, and there is no account postgres or nobody")
 
 
+def unprivileged() -> dict[str, Any]:
+    """Return what makes `subprocess` run a server that refuses root as the account that PostgreSQL runs as."""
+    return _as(_account())
+
+
 def _as(account: tuple[str, int] | None) -> dict[str, Any]:
     return {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
 
@@ -154,7 +171,7 @@ def _await(url: URL, process: subprocess.Popen[Any]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            return _run(url, "SELECT 1")
+            return run(url, "SELECT 1")
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise

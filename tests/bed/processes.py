@@ -136,7 +136,8 @@ class Processes:
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Return what a process of ours is started with."""
-        ours = settings.environment(NAMETAG_DATA_DIR=str(self.folder), PYTHONPATH=str(ROOT))
+        folder = str(self.folder)
+        ours = settings.environment(NAMETAG_HOME=folder, NAMETAG_DATA_DIR=folder, PYTHONPATH=str(ROOT))
         return ours | self.variables | variables
 
     def nametag(self, *arguments: str, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:

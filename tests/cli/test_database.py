@@ -1,5 +1,7 @@
 """`nametag db upgrade`, and the check that every process makes."""
 
+from pathlib import Path
+
 import pytest
 from click import ClickException
 from click.testing import CliRunner
@@ -11,6 +13,7 @@ from app.db import migrate, transaction
 from app.db.engine import db
 from app.factory import create_app
 from tests.bed import databases
+from tests.bed.processes import Processes
 
 
 def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> None:
@@ -51,3 +54,13 @@ def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
         answer = CliRunner().invoke(schema.db, ["upgrade"])
     assert answer.exit_code == 1
     assert answer.output.startswith("Error: The database cannot be migrated: Can't locate revision")
+
+
+def test_commands_in_another_folder_use_the_same_installation(processes: Processes, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".env").write_text("NAMETAG_DATA_DIR=data\n")
+    done = processes.nametag("db", "upgrade", NAMETAG_HOME=str(home), NAMETAG_DATA_DIR="")
+    assert (done.returncode, done.stdout) == (0, "The database is up to date.\n"), done.stderr
+    assert (home / "data" / "nametag.sqlite3").is_file()
+    assert not (tmp_path / "instance").exists()

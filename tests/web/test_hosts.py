@@ -3,6 +3,7 @@
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import settings
 from app.factory import create_app
@@ -31,6 +32,57 @@ def test_production_answers_to_its_names_alone(sqlite_database: str, redis_serve
             assert answer.status_code == 400, (host, address)
             assert host not in answer.text
             assert "Content-Security-Policy" in answer.headers
+
+
+SPELLINGS = ("inbox.example.com", "INBOX.Example.COM", "inbox.example.com.", "Inbox.example.com.:443")
+
+
+@pytest.mark.parametrize("configured", ["inbox.example.com", "other.example, Inbox.Example.COM.:8443"])
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_a_trusted_host_may_be_spelled_differently(
+    sqlite_database: str, redis_server: str, monkeypatch: pytest.MonkeyPatch, configured: str, host: str
+) -> None:
+    monkeypatch.setenv("TRUSTED_HOSTS", configured)
+    chosen = {"nametag_env": "production", "trusted_hosts": settings.load().trusted_hosts}
+    visitor = a_visitor(sqlite_database, redis_server, **chosen)
+    assert visitor.get("/login", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "10.0.0.5:8000", "evil.example", "a b", "", None])
+def test_health_checks_are_answered_under_every_host(sqlite_database: str, redis_server: str, host: str | None) -> None:
+    visitor = a_visitor(sqlite_database, redis_server, nametag_env="production", trusted_hosts=("inbox.example.com",))
+    environ = EnvironBuilder(path="/healthz").get_environ() | {"HTTP_HOST": host}
+    if host is None:
+        del environ["HTTP_HOST"]
+    body, status, _ = run_wsgi_app(visitor.application, environ)
+    assert (status, b"".join(body)) == ("200 OK", b"ok")
+
+
+@pytest.mark.parametrize("header", ["Origin", "Referer"])
+def test_a_change_must_come_from_the_same_host_and_port(sqlite_database: str, redis_server: str, header: str) -> None:
+    visitor = a_visitor(sqlite_database, redis_server)
+    for host, origin, status in (
+        ("inbox.example.com", "http://inbox.example.com", 303),
+        ("inbox.example.com", "https://inbox.example.com", 303),
+        ("INBOX.example.com.", "http://inbox.example.com.", 303),
+        ("inbox.example.com:443", "https://inbox.example.com", 303),
+        ("inbox.example.com:80", "http://inbox.example.com/", 303),
+        ("inbox.example.com:8443", "https://inbox.example.com:8443", 303),
+        ("inbox.example.com:8443", "https://inbox.example.com", 403),
+        ("inbox.example.com", "https://inbox.example.com.evil.example", 403),
+        ("inbox.example.com", "null", 403),
+        ("inbox.example.com", "http://[", 403),
+    ):
+        answer = visitor.post("/settings/theme", headers={"Host": host, header: origin})
+        assert answer.status_code == status, (host, origin)
+
+
+def test_a_header_that_is_no_url_is_ignored(app: Flask) -> None:
+    broken = "http://["
+    client = signed_in(app)
+    assert client.get("/inbox", headers={"HX-Request": "true", "HX-Current-URL": broken}).status_code == 200
+    ended = app.test_client().get("/inbox", headers={"HX-Request": "true", "HX-Current-URL": broken})
+    assert (ended.status_code, ended.headers["HX-Redirect"]) == (401, "/login")
 
 
 def test_without_a_list_production_answers_to_this_machine_alone(sqlite_database: str, redis_server: str) -> None:

@@ -2,12 +2,15 @@
 
 import gzip
 import http.client
+import json
 import random
 import re
 import socket
 import statistics
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +21,10 @@ from redis import Redis
 from app import settings
 from bench.measures import sign_in
 from tests.bed import canaries, databases, installation, proxy, slow
-from tests.bed.installation import PASSWORD, Installation
+from tests.bed.installation import EMAIL, PASSWORD, Installation
 from tests.bed.processes import Processes, children
 from tests.cast import a_delivery, a_message_event
+from tests.ingest.test_callbacks import a_request
 from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
 from tests.whole.test_faults import MESSAGES, _signature, post
 
@@ -132,6 +136,33 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Inst
     assert {status for status, _ in hooks + pages} == {200}
     assert statistics.quantiles([seconds for _, seconds in hooks], n=20)[-1] <= HOOK_SECONDS
     assert max(seconds for _, seconds in pages) <= PAGE_SECONDS
+
+
+def test_a_proxy_on_another_port_passes_the_port_on(nametag: Installation, tmp_path: Path) -> None:
+    web = nametag.processes.web(PROXY_HOPS="1", TRUSTED_HOSTS="nametag.example")
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=slow.trusting()), urllib.request.HTTPCookieProcessor()
+    )
+
+    def ask(path: str, **form: str) -> str:
+        body = urllib.parse.urlencode(form).encode() if form else None
+        # An Origin without Sec-Fetch-Site, as browsers before 2023 send it.
+        headers = {"Host": host, "Origin": f"https://{host}"}
+        with opener.open(urllib.request.Request(f"https://127.0.0.1:{front}{path}", body, headers)) as answer:
+            return str(answer.read().decode())
+
+    with proxy.in_front_of(urlsplit(web.url).port or 0, tmp_path / "nginx") as front:
+        host = f"nametag.example:{front}"
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', ask("/login"))
+        assert token
+        assert 'action="/logout"' in ask("/login", csrf_token=token[1], email=EMAIL, password=PASSWORD)
+        with settings.using(meta_app_secrets=tuple(web_secrets(nametag))):
+            deletion = json.loads(ask("/webhooks/instagram/data-deletion", signed_request=a_request()))
+    assert deletion["url"].startswith(f"https://{host}/")
+
+
+def web_secrets(nametag: Installation) -> list[str]:
+    return nametag.processes.variables["META_APP_SECRETS"].split(",")
 
 
 @pytest.mark.row("R7", "S7")
