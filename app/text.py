@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from urllib.parse import SplitResult, urlsplit
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 80
@@ -66,6 +67,16 @@ def for_csv(value: str) -> str:
     visible = _INVISIBLE.sub("", cell).lstrip(" ")
     begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
     return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL from an untrusted source, None if it can't be parsed; `.port` raises nothing."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - parsed on access, and then raises ValueError
+    except ValueError:
+        return None
+    return parts
 
 
 def _few_marks(value: str) -> str:

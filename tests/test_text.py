@@ -69,3 +69,16 @@ def test_no_cell_begins_a_formula_whatever_stands_before_it(value: str) -> None:
 @pytest.mark.parametrize("value", ["", " ", "lea", "1-2", "a=b", 'Léa, "l\'une"\nici', "'=1"])
 def test_other_cells_stay_as_they_are(value: str) -> None:
     assert text.for_csv(value) == value
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "http://[::1", "http://a:port/", "http://a:99999/", "//a\uff03b", "http://[x]/"]
+)
+def test_a_url_that_cannot_be_parsed_is_none(url: str) -> None:
+    assert text.split_url(url) is None
+
+
+def test_a_url_that_can_be_parsed_is_split() -> None:
+    parts = text.split_url("http://[::1]:8000/inbox?q=a")
+    assert parts is not None
+    assert (parts.hostname, parts.port, parts.path, parts.query) == ("::1", 8000, "/inbox", "q=a")

@@ -2,14 +2,14 @@
 
 import re
 from datetime import datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, request
 from markupsafe import Markup, escape
 
 from app import clock
-from app.text import MESSAGE_CHARACTERS
+from app.text import MESSAGE_CHARACTERS, split_url
 
 ZONE_COOKIE = "tz"
 CHOSEN_ZONE_COOKIE = "zone"
@@ -105,11 +105,8 @@ def linkify(words: str) -> Markup:
 
 def _is_plain(address: str) -> bool:
     # What names somebody before the host looks like one host and leads to another (reliability.md S15).
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and "@" not in parts.netloc and "\\" not in address
+    parts = split_url(address)
+    return parts is not None and bool(parts.hostname) and "@" not in parts.netloc and "\\" not in address
 
 
 def _link(address: str) -> Markup:

@@ -1,10 +1,11 @@
 """The inbox: the list, an open conversation, and the clicks on it."""
 
 import re
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from flask import Blueprint, Response, request
 
+from app import text
 from app.errors import Invalid
 from app.identities import opening
 from app.inbox import frame, listing, thread
@@ -163,12 +164,14 @@ def _list_token(desk: Desk, want: Wanted, selected: int | None) -> str | None:
 
 
 def _selected() -> int | None:
-    found = _OPEN.fullmatch(urlsplit(request.headers.get("HX-Current-URL", "")).path)
+    here = text.split_url(request.headers.get("HX-Current-URL", ""))
+    found = _OPEN.fullmatch(here.path) if here else None
     return int(found[1]) if found else None
 
 
 def _open_query(name: str) -> str | None:
-    return parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query).get(name, [None])[-1]
+    here = text.split_url(request.headers.get("HX-Current-URL", ""))
+    return parse_qs(here.query).get(name, [None])[-1] if here else None
 
 
 def _address(desk: Desk, want: Wanted, selected: int | None = None) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from datetime import timedelta
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask import session as cookie
@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf import CSRFProtect
 
-from app import clock, settings
+from app import clock, settings, text
 from app.errors import Forbidden, Invalid
 from app.users import people, sign_in, throttle
 from app.users.people import Person
@@ -26,6 +26,7 @@ YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
 HOME = "/inbox"
+NUL = "\x00"
 OPEN = frozenset(
     {
         *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
@@ -89,6 +90,7 @@ def connect(app: Flask) -> CSRFProtect:
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
     csrf = CSRFProtect(app)
+    app.before_request(_refuse_nul)
     app.register_blueprint(blueprint)
     return csrf
 
@@ -105,7 +107,8 @@ def safe_next(target: str | None) -> str:
     for form in (wanted, unquote(wanted)):
         if not form.startswith("/") or form[1:2] in ("/", "\\") or not form.isprintable():
             return HOME
-    return wanted if len(wanted) <= NEXT_CHARACTERS and urlsplit(wanted).path != "/login" else HOME
+    parts = text.split_url(wanted)
+    return wanted if len(wanted) <= NEXT_CHARACTERS and parts and parts.path != "/login" else HOME
 
 
 def start(person: Person) -> None:
@@ -165,8 +168,8 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in page.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    back = urlsplit(request.referrer or "")
-    response = page.to(safe_next(f"{back.path}?{back.query}".rstrip("?")) if back.netloc == request.host else HOME)
+    back = text.split_url(request.referrer or "")
+    response = page.to(safe_next(_path_and_query(back)) if back and back.netloc == request.host else HOME)
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
@@ -209,7 +212,8 @@ def _refuse_other_sites() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin") or request.referrer
     if site is None and origin is not None:
-        site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
+        source = text.split_url(origin)
+        site = "same-origin" if source and source.netloc == request.host else "cross-site"
     if site not in (None, "same-origin", "none"):
         raise Forbidden("This was sent from another site. Nothing was changed.")
 
@@ -221,17 +225,31 @@ def _require_sign_in() -> Response | None:
         return None
     cookie.clear()
     if request.headers.get("HX-Request") == "true":
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+        here = text.split_url(request.headers.get("HX-Current-URL", ""))
         response = page.problem(401, "Your session has ended. Please sign in again.")
-        response.headers["HX-Redirect"] = _login(f"{here.path}?{here.query}".rstrip("?"))
+        response.headers["HX-Redirect"] = _login(_path_and_query(here) if here else None)
         return response
     asked = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
     return page.to(_login(asked))
 
 
+def _refuse_nul() -> Response | None:
+    # PostgreSQL can't store or compare NUL; nothing that a browser or client sends on purpose has one.
+    sent = [request.path, request.query_string.decode("latin-1").replace("%00", NUL)]
+    if request.method == "POST" and request.blueprint not in (page.PLAIN, page.PROGRAMS):
+        sent += [part for pair in request.form.items(multi=True) for part in pair]
+    if not any(NUL in part for part in sent):
+        return None
+    return page.problem(400, "The request has a NUL character in its URL or form. Nothing was changed. Remove it.")
+
+
 def _login(wanted: str | None) -> str:
     target = safe_next(wanted)
     return "/login" if target == HOME else f"/login?next={quote(target, safe='/')}"
+
+
+def _path_and_query(url: SplitResult) -> str:
+    return f"{url.path}?{url.query}".rstrip("?")
 
 
 def _now() -> int:
