@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 from urllib.parse import SplitResult, quote, unquote
 
-from flask import Blueprint, Flask, Request, Response, request
+from flask import Blueprint, Flask, Request, Response, g, request
 from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user, logout_user
@@ -85,7 +85,7 @@ def connect(app: Flask) -> CSRFProtect:
     )
     manager = LoginManager(app)
     manager.session_protection = None
-    manager.user_loader(_load)
+    manager.user_loader(_load_once)
     app.before_request(_refuse_guesses)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
@@ -186,6 +186,17 @@ def _too_many_tries(wait: int) -> Response:
     response = _form(429, f"Too many tries. Try again in {wait} s.", request.form.get("email", ""))
     response.headers["Retry-After"] = str(wait)
     return response
+
+
+def _load_once(session_key: str) -> SignedIn | None:
+    # Flask-Login asks again whenever the user is unknown: the error page of a database that is unavailable must not
+    # ask it a second time.
+    if g.get("user_not_loaded"):
+        return None
+    g.user_not_loaded = True
+    user = _load(session_key)
+    g.user_not_loaded = False
+    return user
 
 
 def _load(session_key: str) -> SignedIn | None:
