@@ -1,12 +1,18 @@
 """Under which names Nametag may be called, and how many proxies are believed (reliability.md S25)."""
 
+import ipaddress
 import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +30,33 @@ def connect(app: Flask) -> None:
     app.register_error_handler(SecurityError, _refused)
     if chosen.proxy_hops:
         hops = chosen.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # Flask's documented way to wrap
+        inner = _with_valid_ip_address(app.wsgi_app)
+        app.wsgi_app = ProxyFix(inner, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # Flask's documented way to wrap
+
+
+def ip_address(forwarded: str) -> str:
+    """Return the IP address in an entry of X-Forwarded-For, at most 45 characters; "" when it has none.
+
+    Some proxies add the port, as in `192.0.2.7:50412` and `[2001:db8::7]:50412`; a zone (`%eth0`) is left out.
+    """
+    bare = forwarded.strip().partition("%")[0]
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return ""
+
+
+def _with_valid_ip_address(inner: "WSGIApplication") -> "WSGIApplication":
+    # The forwarded address is written to the audit log and compared: what is no IP address must not get that far.
+    def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["REMOTE_ADDR"] = ip_address(environ.get("REMOTE_ADDR", ""))
+        return inner(environ, start_response)
+
+    return outer
 
 
 def _refused(_: SecurityError) -> Response:
