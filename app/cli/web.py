@@ -15,6 +15,7 @@ from app.factory import create_app
 
 KEEP_ALIVE_SECONDS = 5
 GC_THRESHOLDS = (20_000, 50, 100)
+REQUEST_LINE_BYTES = 8_190  # gunicorn's most: codes that sign-in providers and Meta return have 4,000 and more
 
 
 @click.command()
@@ -42,6 +43,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "threads": settings.current().web_threads,
             "preload_app": True,
             "graceful_timeout": processes.DRAIN_SECONDS,
+            "limit_request_line": REQUEST_LINE_BYTES,
             "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
             "forwarded_allow_ips": "",  # web/hosts.py alone decides whom to believe
