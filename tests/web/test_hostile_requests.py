@@ -76,15 +76,16 @@ HOSTILE_VALUES = (
     ),
     *("2026-11-29T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-14:00"),
 )
-QUERY = (
+QUERY = (  # noqa: SIM905 - so many names read better as words
     "account accountId action actor after backfilled before code cursor error filter format hub.challenge hub.mode "
     "hub.verify_token kind limit new next page q reason retry since size source sort state status order until "
     "updatedSince v which zone days username"
 ).split()
-FORM = (
+FORM = (  # noqa: SIM905 - as above
     "account batch batch_size days email every id ig_account_id limit login name password present role scope "
     "signed_request size source theme token which zone participants"
 ).split()
+pytestmark = pytest.mark.timeout(120)
 SPARED = {"session.leave"}  # ends the session of the test
 
 
