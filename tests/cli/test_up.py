@@ -102,7 +102,7 @@ def test_workers_of_every_queue_and_a_scheduler_are_at_work(processes: Processes
 
 PRODUCTION = {
     "NAMETAG_ENV": "production",
-    "SECRET_KEY": "a secret key of production",
+    "SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a",
     "TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "META_APP_SECRETS": "an-app-secret",
     "META_VERIFY_TOKEN": "a-verify-token",
