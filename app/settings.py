@@ -31,6 +31,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
 
+SECRET_KEY_CHARACTERS, DIFFERENT_CHARACTERS = 32, 8
+EXAMPLE_KEYS = re.compile("secret|change|password|passwd|example|insecure|default|nametag|0123456789|abcdefgh|qwerty")
+EASY_TO_GUESS = (
+    "SECRET_KEY is too easy to guess: in production it must have at least 32 random characters. "
+    "Generate one with: openssl rand -hex 32"
+)
+
+
 class SettingsError(Exception):
     """A setting is unknown or malformed; the text is one line that names the variable and what it should be."""
 
@@ -225,6 +233,8 @@ def load() -> Settings:
     if chosen.production and not is_private(chosen.redis_address):
         raise SettingsError("REDIS_URL should carry a password in production, or lead to this machine alone.")
     _refuse_half_oidc(chosen)
+    if chosen.production and _is_weak(chosen.secret_key):
+        raise SettingsError(EASY_TO_GUESS)
     return chosen
 
 
@@ -301,6 +311,12 @@ def _refuse_sandbox(values: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} should be Meta's https address in production, not a sandbox on this machine.")
     if ":" in values.get("MEDIA_HOSTS", ""):
         raise SettingsError("MEDIA_HOSTS should be host names alone in production; a port is for a sandbox.")
+
+
+def _is_weak(key: str) -> bool:
+    repeated = (key + key).find(key, 1) < len(key)
+    monotonous = len(set(key)) < DIFFERENT_CHARACTERS
+    return len(key) < SECRET_KEY_CHARACTERS or repeated or monotonous or bool(EXAMPLE_KEYS.search(key.lower()))
 
 
 def _refuse_half_oidc(chosen: Settings) -> None:

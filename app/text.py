@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import regex
 
@@ -77,12 +77,8 @@ def web_url(value: object) -> str | None:
     """
     if not isinstance(value, str) or len(value) > URL_CHARACTERS or not _WEB_URL.fullmatch(storable(value)):
         return None
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-    except ValueError:
-        return None
-    return storable(value) if host and "@" not in parts.netloc else None
+    parts = split_url(value)
+    return storable(value) if parts and parts.hostname and "@" not in parts.netloc else None
 
 
 def clip(value: str, characters: int) -> str:
@@ -136,6 +132,16 @@ def for_csv(value: str) -> str:
     visible = _INVISIBLE.sub(r"\1", cell).lstrip(" ")
     begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
     return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL from an untrusted source, None if it can't be parsed; `.port` raises nothing."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - parsed on access, and then raises ValueError
+    except ValueError:
+        return None
+    return parts
 
 
 def _few_marks(value: str) -> str:

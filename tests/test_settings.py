@@ -200,11 +200,37 @@ def test_production_wants_secrets_of_its_own(folder: Path, monkeypatch: pytest.M
 
 PRODUCTION = {
     "NAMETAG_ENV": "production",
-    "SECRET_KEY": "0123456789abcdef0123",
+    "SECRET_KEY": "4f9c1b7d2e8a6035f1c9d47b0e62a83d",
     "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
     "META_APP_SECRETS": "one,two",
     "META_VERIFY_TOKEN": "verify",
 }
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("k7Qw93mXz0pLd2Va", "a" * 64, "abab" * 16, "4f9c1b7d2e8a6035" * 2, "change-me-" + "4f9c1b7d2e8a6035f1c9d47b"),
+        *(
+            "django-insecure-4f9c1b7d2e8a6035f1c9d47b",
+            "your secret key of 32 characters!",
+            "0123456789abcdefghijklmnopqrstuv",
+        ),
+    ],
+)
+def test_production_refuses_a_secret_key_that_is_easy_to_guess(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    line = refusal(monkeypatch, **PRODUCTION | {"SECRET_KEY": key})
+    assert line.startswith("SECRET_KEY is too easy to guess")
+    assert key not in line
+
+
+@pytest.mark.parametrize("key", ["8f21c60b3e94d7a5b1c0f2698e4d375a", "Xk3_vP9-qLz0RtY7wNb2HmC5sJd8GfA1eQoU4iTrVyM"])
+def test_production_takes_a_random_secret_key(folder: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    for name, value in (PRODUCTION | {"SECRET_KEY": key}).items():
+        monkeypatch.setenv(name, value)
+    assert settings.load().secret_key == key
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,16 @@ def test_one_endless_character_is_cut_all_the_same() -> None:
 )
 def test_only_plain_web_urls_are_web_urls(url: object, kept: bool) -> None:
     assert text.web_url(url) == (url if kept else None)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "http://[::1", "http://a:port/", "http://a:99999/", "//a\uff03b", "http://[x]/"]
+)
+def test_a_url_that_cannot_be_parsed_is_none(url: str) -> None:
+    assert text.split_url(url) is None
+
+
+def test_a_url_that_can_be_parsed_is_split() -> None:
+    parts = text.split_url("http://[::1]:8000/inbox?q=a")
+    assert parts is not None
+    assert (parts.hostname, parts.port, parts.path, parts.query) == ("::1", 8000, "/inbox", "q=a")

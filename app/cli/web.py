@@ -1,6 +1,7 @@
 """`nametag web`: the pages, the API and the webhooks, served by gunicorn."""
 
 import gc
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from app.factory import create_app
 
 KEEP_ALIVE_SECONDS = 5
 GC_THRESHOLDS = (20_000, 50, 100)
+REQUEST_LINE_BYTES = 8_190  # gunicorn's most: codes that sign-in providers and Meta return have 4,000 and more
+
+MOST_CONNECTIONS = 1_000
+OTHER_DESCRIPTORS, DESCRIPTORS_PER_THREAD = 32, 8  # database, Redis, logs, and what gunicorn keeps
 
 
 @click.command()
@@ -39,9 +44,11 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "bind": self._bind,
             "workers": 1,
             "worker_class": "gthread",
+            "worker_connections": connections(settings.current().web_threads),
             "threads": settings.current().web_threads,
             "preload_app": True,
             "graceful_timeout": processes.DRAIN_SECONDS,
+            "limit_request_line": REQUEST_LINE_BYTES,
             "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
             "forwarded_allow_ips": "",  # web/hosts.py alone decides whom to believe
@@ -56,6 +63,16 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     def load(self) -> Flask:
         """Return the app, loaded before gunicorn forks."""
         return self._app
+
+
+def connections(threads: int) -> int:
+    """Return how many clients may be connected at the same time under this process's limit of file descriptors.
+
+    Further ones wait in the socket's queue: a worker that runs out of descriptors ends, and its requests with it.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    left = limit - OTHER_DESCRIPTORS - DESCRIPTORS_PER_THREAD * threads
+    return MOST_CONNECTIONS if limit == resource.RLIM_INFINITY else max(2 * threads, min(MOST_CONNECTIONS, left))
 
 
 class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped

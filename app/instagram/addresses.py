@@ -9,9 +9,10 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from app import clock
+from app.text import split_url
 
 URL_CHARACTERS = 4_000
 # What two parsers could read differently is refused before it is parsed (reliability.md M17).
@@ -56,11 +57,10 @@ def place(url: str, media_hosts: Iterable[str]) -> Place:
     """
     if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
         raise RefusedAddress("it has characters that no address needs")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise RefusedAddress("it cannot be read") from None
+    parts = split_url(url)
+    if parts is None:
+        raise RefusedAddress("it cannot be read")
+    host, port = parts.hostname or "", parts.port
     if "@" in parts.netloc or not _HOST.fullmatch(host):
         raise RefusedAddress("its host is not plain")
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
@@ -81,12 +81,10 @@ def is_public(url: str) -> bool:
     """
     if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
         return False
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
+    parts = split_url(url)
+    if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc:
         return False
-    return parts.scheme in ("http", "https") and "@" not in parts.netloc and bool(_PUBLIC_HOST.fullmatch(host))
+    return bool(_PUBLIC_HOST.fullmatch(parts.hostname or ""))
 
 
 def checked(place: Place, *, resolve: Resolve | None = None) -> str:
@@ -104,10 +102,8 @@ def checked(place: Place, *, resolve: Resolve | None = None) -> str:
 
 def expires_at(url: str) -> datetime | None:
     """Return when a picture's address ends (aware UTC), as `oe` says in hexadecimal (instagram-platform.md 7)."""
-    try:
-        told = parse_qs(urlsplit(url).query).get("oe", [""])[0]
-    except ValueError:
-        return None
+    parts = split_url(url)
+    told = parse_qs(parts.query).get("oe", [""])[0] if parts else ""
     return clock.from_timestamp(int(told, 16)) if _TIME.fullmatch(told) else None
 
 

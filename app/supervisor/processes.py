@@ -15,6 +15,7 @@ from app import clock, lifeline
 
 FIRST_WAIT_SECONDS = 0.2  # before a dead program is started again; doubles with every death
 LONGEST_WAIT_SECONDS = 5.0
+START_RESTARTS = 3  # of a program that is killed before it is ready
 STEADY_SECONDS = 30.0  # a program that lived this long is no longer suspected
 _LOOK_SECONDS = 0.01
 
@@ -51,6 +52,7 @@ class _Running:
     since: float
     wait_seconds: float = FIRST_WAIT_SECONDS
     again_at: float | None = None
+    restarts: int = 0
 
 
 @dataclass(slots=True)
@@ -78,14 +80,16 @@ class Keeper:
         self._running[program.name] = _Running(program, self._spawn(program), clock.monotonic())
 
     def await_ready(self, *names: str) -> None:
-        """Block until every named program is ready; raises StartFailed for one that is not in time, and StopAsked."""
+        """Block until every named program is ready; one that was killed is started again, a few times.
+
+        Raises StartFailed for one that exits by itself or is not ready in time, and StopAsked.
+        """
         for running in [self._running[name] for name in names]:
-            deadline = running.since + running.program.ready_seconds
             while not running.program.ready():
                 self._go_on()
                 if running.process.poll() is not None:
-                    raise StartFailed(f"{running.program.name} did not start: {_how(running.process)}. {self._where()}")
-                if clock.monotonic() > deadline:
+                    self._restart_killed(running)
+                elif clock.monotonic() > running.since + running.program.ready_seconds:
                     raise StartFailed(f"{running.program.name} was not ready in time. {self._where()}")
                 clock.sleep(_LOOK_SECONDS)
 
@@ -134,6 +138,13 @@ class Keeper:
                 preexec_fn=partial(lifeline.tie, os.getpid()),
             )
 
+    def _restart_killed(self, running: _Running) -> None:
+        # A program that exits by itself has logged why, and would exit again.
+        exited = running.process.returncode >= 0
+        if exited or (running.again_at is None and running.restarts >= START_RESTARTS):
+            raise StartFailed(f"{running.program.name} did not start: {_how(running.process)}. {self._where()}")
+        self._mend(running)
+
     def _mend(self, running: _Running) -> None:
         now = clock.monotonic()
         if running.again_at is None and running.process.poll() is not None:
@@ -145,6 +156,7 @@ class Keeper:
         if running.again_at is not None and now >= running.again_at:
             running.process = self._spawn(running.program)
             running.since, running.again_at = now, None
+            running.restarts += 1
 
     def _until_next(self) -> float | None:
         waits = [running.again_at for running in self._running.values() if running.again_at is not None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, text
@@ -204,8 +204,10 @@ def _limited(role: Role, account_ids: Collection[int] | None) -> list[int] | Non
 
 
 def _require_another_admin(tx: Tx, someone: Person) -> None:
-    others = select(func.count()).where(User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != someone.id)
-    if someone.role is Role.ADMIN and not tx.execute(others).scalar_one():
+    # The rows stay locked until the commit: of two admins who disable each other, the second sees what the first did.
+    admins = select(User.id).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
+    enabled = set(tx.execute(admins.with_for_update()).scalars())
+    if someone.id in enabled and enabled == {someone.id}:
         raise Conflict("This is the last admin; add another one first.")
 
 

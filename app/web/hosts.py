@@ -1,5 +1,6 @@
 """Under which host names Nametag may be called, and how many proxies are believed."""
 
+import ipaddress
 import logging
 import re
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import get_host
 
-from app import settings
+from app import settings, text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +36,8 @@ def connect(app: Flask) -> None:
     app.wsgi_app = _with_canonical_host(app.wsgi_app)  # type: ignore[assignment, method-assign]  # the documented way
     if chosen.proxy_hops:
         hops = chosen.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # as above
+        inner = _with_valid_ip_address(app.wsgi_app)
+        app.wsgi_app = ProxyFix(inner, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # as above
 
 
 def external_url(endpoint: str, **values: str) -> str:
@@ -45,11 +47,8 @@ def external_url(endpoint: str, **values: str) -> str:
 
 
 def split_url(header: str | None) -> SplitResult:
-    """Split a URL that a browser sent in a header; one that is no URL reads as empty."""
-    try:
-        return urlsplit(header or "")
-    except ValueError:
-        return urlsplit("")
+    """Split a URL that a browser sent in a header; one that can't be parsed reads as empty."""
+    return text.split_url(header or "") or urlsplit("")
 
 
 def is_same_host(url: SplitResult) -> bool:
@@ -71,6 +70,31 @@ def _with_canonical_host(app: "WSGIApplication") -> "WSGIApplication":
         return app(environ, start_response)
 
     return called
+
+
+def ip_address(forwarded: str) -> str:
+    """Return the IP address in an entry of X-Forwarded-For, at most 45 characters; "" when it has none.
+
+    Some proxies add the port, as in `192.0.2.7:50412` and `[2001:db8::7]:50412`; a zone (`%eth0`) is left out.
+    """
+    bare = forwarded.strip().partition("%")[0]
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return ""
+
+
+def _with_valid_ip_address(inner: "WSGIApplication") -> "WSGIApplication":
+    # The forwarded address is written to the audit log and compared: what is no IP address must not get that far.
+    def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["REMOTE_ADDR"] = ip_address(environ.get("REMOTE_ADDR", ""))
+        return inner(environ, start_response)
+
+    return outer
 
 
 def _refused(_: SecurityError) -> Response:

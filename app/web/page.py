@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, make_response, redirect, render_template, request
 from flask_login import current_user
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from app import errors
@@ -48,6 +49,7 @@ SENTENCES = {
     413: "What was sent is too large.",
 }
 BROKEN = "Something went wrong on our side. It is noted under the id below."
+UNREADABLE_BODY = "The body's chunked encoding is malformed. Nothing was changed."
 PLAIN = "webhooks"  # Meta reads no pages
 PROGRAMS = "api"  # nor do programs
 PROGRAMS_PATHS = ("/api/", "/messaging/")
@@ -134,6 +136,7 @@ def connect(app: Flask) -> None:
     for kind in STATUS:
         app.register_error_handler(kind, ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ParseException, lambda _: problem(400, UNREADABLE_BODY))
 
 
 def ours(error: NametagError) -> Response:

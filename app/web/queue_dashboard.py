@@ -164,7 +164,7 @@ def _guard() -> None:
 
 
 def _dress(response: Response) -> Response:
-    if request.blueprint == NAME:
+    if request.blueprint == NAME and response.status_code < 400:  # our error pages keep our policy
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'nonce-{headers.nonce()}' 'unsafe-eval'; "
             "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "

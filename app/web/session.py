@@ -3,15 +3,15 @@
 import logging
 import secrets
 from datetime import timedelta
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote
 
-from flask import Blueprint, Flask, Request, Response, request
+from flask import Blueprint, Flask, Request, Response, g, request
 from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf import CSRFProtect
 
-from app import clock, settings
+from app import clock, settings, text
 from app.errors import Forbidden, Invalid
 from app.users import people, refusals, sessions, sign_in, throttle
 from app.users.people import Person
@@ -26,6 +26,7 @@ YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
 HOME = "/inbox"
+NUL = "\x00"
 OPEN = frozenset(
     {
         *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
@@ -85,12 +86,13 @@ def connect(app: Flask) -> CSRFProtect:
     )
     manager = LoginManager(app)
     manager.session_protection = None
-    manager.user_loader(_load)
+    manager.user_loader(_load_once)
     app.before_request(_refuse_guesses)
     app.before_request(_refuse_other_sites)
     app.before_request(_require_sign_in)
     app.after_request(_record_refusal)
     csrf = CSRFProtect(app)
+    app.before_request(_refuse_nul)
     app.register_blueprint(blueprint)
     return csrf
 
@@ -112,7 +114,8 @@ def safe_next(target: str | None) -> str:
     for form in (wanted, unquote(wanted)):
         if not form.startswith("/") or form[1:2] in ("/", "\\") or not form.isprintable():
             return HOME
-    return wanted if len(wanted) <= NEXT_CHARACTERS and urlsplit(wanted).path != "/login" else HOME
+    parts = text.split_url(wanted)
+    return wanted if len(wanted) <= NEXT_CHARACTERS and parts and parts.path != "/login" else HOME
 
 
 def start(person: Person) -> None:
@@ -210,6 +213,17 @@ def _too_many_tries(wait: int) -> Response:
     return response
 
 
+def _load_once(session_key: str) -> SignedIn | None:
+    # Flask-Login asks again whenever the user is unknown: the error page of a database that is unavailable must not
+    # ask it a second time.
+    if g.get("user_not_loaded"):
+        return None
+    g.user_not_loaded = True
+    user = _load(session_key)
+    g.user_not_loaded = False
+    return user
+
+
 def _load(session_key: str) -> SignedIn | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
     if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
@@ -253,6 +267,16 @@ def _require_sign_in() -> Response | None:
         return response
     asked = request.full_path if request.method in ("GET", "HEAD") else _path(hosts.split_url(request.referrer))
     return page.to(_login(asked.rstrip("?")))
+
+
+def _refuse_nul() -> Response | None:
+    # PostgreSQL can't store or compare NUL; nothing that a browser or client sends on purpose has one.
+    sent = [request.path, request.query_string.decode("latin-1").replace("%00", NUL)]
+    if request.method == "POST" and request.blueprint not in (page.PLAIN, page.PROGRAMS):
+        sent += [part for pair in request.form.items(multi=True) for part in pair]
+    if not any(NUL in part for part in sent):
+        return None
+    return page.problem(400, "The request has a NUL character in its URL or form. Nothing was changed. Remove it.")
 
 
 def _record_refusal(response: Response) -> Response:

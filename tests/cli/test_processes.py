@@ -64,7 +64,7 @@ def test_an_unknown_queue_is_misuse(processes: Processes) -> None:
 
 
 def test_the_sandbox_is_refused_in_production(processes: Processes) -> None:
-    secrets = {"SECRET_KEY": "a secret key of production", "META_APP_SECRETS": "s", "META_VERIFY_TOKEN": "t"}
+    secrets = {"SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a", "META_APP_SECRETS": "s", "META_VERIFY_TOKEN": "t"}
     keys = {"TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
     refused = processes.nametag("sandbox", NAMETAG_ENV="production", **secrets, **keys)
     assert refused.returncode == 2

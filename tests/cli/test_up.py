@@ -1,5 +1,6 @@
 """`nametag up` as a newcomer meets it: what it prints, what it refuses, what it leaves behind."""
 
+import os
 import signal
 import socket
 import stat
@@ -11,7 +12,7 @@ from redis import Redis
 from app import settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Keeper
-from tests.bed.processes import Process, Processes, alive, answers, children, free_port
+from tests.bed.processes import Process, Processes, alive, answers, children, free_port, part
 from tests.bed.waiting import until
 
 
@@ -26,6 +27,15 @@ def test_it_prints_an_address_that_answers_and_a_sign_in(processes: Processes) -
     assert answers(url)
     started.await_line("Ctrl-C stops everything.")
     assert started.await_line("Sign in as ").startswith("Sign in as admin@nametag.local with password ")
+
+
+def test_a_web_server_that_is_killed_during_its_start_is_started_again(processes: Processes) -> None:
+    started = processes.start("up", PORT=str(free_port()), WORKERS="1")
+    web = until(lambda: part(started, "web --fd"), "the web server starts")
+    os.kill(web, signal.SIGKILL)
+    url = started.await_line("Nametag is ready: ").rpartition(" ")[2]
+    assert "web ended (signal 9); it is started again." in started.output()
+    assert answers(url)
 
 
 def test_the_password_is_shown_once_only(processes: Processes) -> None:
@@ -92,7 +102,7 @@ def test_workers_of_every_queue_and_a_scheduler_are_at_work(processes: Processes
 
 PRODUCTION = {
     "NAMETAG_ENV": "production",
-    "SECRET_KEY": "a secret key of production",
+    "SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a",
     "TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "META_APP_SECRETS": "an-app-secret",
     "META_VERIFY_TOKEN": "a-verify-token",

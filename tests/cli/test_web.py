@@ -1,10 +1,13 @@
 """`nametag web`: where it listens, what it logs, how it ends."""
 
 import json
+import resource
 import signal
 import socket
+from contextlib import ExitStack
+from pathlib import Path
 
-from tests.bed.processes import Processes
+from tests.bed.processes import Processes, answers, children
 from tests.bed.waiting import until
 
 
@@ -31,3 +34,22 @@ def test_a_request_under_way_is_answered_after_sigterm(migrated: Processes) -> N
         connection.sendall(b"}")
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
     assert web.wait() == 0
+
+
+def test_more_clients_than_file_descriptors_wait_and_the_worker_lives(migrated: Processes) -> None:
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, most))
+    try:
+        web = migrated.web()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+    [worker] = children(web.id)
+    descriptors, port = Path(f"/proc/{worker}/fd"), int(web.url.rpartition(":")[2])
+    before = len(list(descriptors.iterdir()))
+    with ExitStack() as idle:
+        for _ in range(188):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        until(lambda: len(list(descriptors.iterdir())) >= before + 32, "as many as may be are connected")
+    until(lambda: answers(web.url), "it answers")
+    assert children(web.id) == {worker}
+    assert "Too many open files" not in web.output()

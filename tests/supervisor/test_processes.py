@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from app import clock
-from app.supervisor.processes import LONGEST_WAIT_SECONDS, STEADY_SECONDS, Keeper, Program, StartFailed, StopAsked
+from app.supervisor.processes import (
+    LONGEST_WAIT_SECONDS,
+    START_RESTARTS,
+    STEADY_SECONDS,
+    Keeper,
+    Program,
+    StartFailed,
+    StopAsked,
+)
 from tests.bed.processes import ROOT, alive
 from tests.bed.waiting import until
 
@@ -55,6 +63,23 @@ def test_a_program_that_never_becomes_ready_is_one_line(keeper: Keeper) -> None:
     keeper.start(sleeper("slow", ready=lambda: False, ready_seconds=0.05))
     with pytest.raises(StartFailed, match=r"^slow was not ready in time\. See .*log\.$"):
         keeper.await_ready("slow")
+
+
+def test_a_program_that_is_killed_during_its_start_is_started_again(
+    keeper: Keeper, said: list[str], tmp_path: Path
+) -> None:
+    first, ready = tmp_path / "first", tmp_path / "ready"
+    code = f"test -e {first} || {{ touch {first}; kill -9 $$; }}; touch {ready}; sleep 60"
+    keeper.start(Program("web", ("sh", "-c", code), ready=ready.exists))
+    keeper.await_ready("web")
+    assert said == ["web ended (signal 9); it is started again."]
+
+
+def test_a_program_that_is_killed_at_every_start_is_one_line(keeper: Keeper, said: list[str]) -> None:
+    keeper.start(Program("web", ("sh", "-c", "kill -9 $$"), ready=lambda: False))
+    with pytest.raises(StartFailed, match=r"^web did not start: signal 9\. See .*log\.$"):
+        keeper.await_ready("web")
+    assert len(said) == START_RESTARTS
 
 
 def test_what_a_program_prints_goes_to_the_log(keeper: Keeper, tmp_path: Path) -> None:

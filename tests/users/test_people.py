@@ -1,6 +1,8 @@
 """Adding people, changing passwords, switching people off."""
 
 import threading
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -88,6 +90,42 @@ def test_the_last_admin_stays(app: Flask) -> None:
     people.disable(OPERATOR, "one@example.com")
     with pytest.raises(Conflict):
         people.disable(OPERATOR, "two@example.com")
+
+
+@pytest.mark.parametrize("change", ["disable", "demote"])
+def test_of_two_admins_who_remove_each_other_at_the_same_time_one_stays(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    emails = ["one@example.com", "two@example.com"]
+    for email in emails:
+        people.add(OPERATOR, email, role=Role.ADMIN, password=GOOD)
+    both_checked, original, refused = threading.Barrier(2, timeout=0.5), people._change, []
+
+    def after_both_checked(*arguments: Any, **values: Any) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both_checked.wait()
+        original(*arguments, **values)
+
+    def remove(email: str) -> None:
+        with app.app_context():
+            try:
+                if change == "disable":
+                    people.disable(OPERATOR, email)
+                else:
+                    people.change_rights(OPERATOR, email, role=Role.OPS)
+            except Conflict:
+                refused.append(email)
+
+    monkeypatch.setattr(people, "_change", after_both_checked)
+    threads = [threading.Thread(target=remove, args=[email]) for email in emails]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.session.rollback()  # ends the snapshot of before
+    admins = [user for user in people.everyone(OPERATOR) if user.role is Role.ADMIN and user.disabled_at is None]
+    assert [admin.email for admin in admins] == refused
+    assert len(refused) == 1
 
 
 def test_unknown_people_are_not_found(app: Flask) -> None:

@@ -3,11 +3,12 @@
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from app import settings
+from app import audit, settings
 from app.factory import create_app
-from app.users import people
+from app.users import api_tokens, people
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
@@ -115,6 +116,31 @@ def test_rotating_addresses_does_not_escape_the_throttle(
             rotating = {"X-Forwarded-For": f"198.51.100.{number}, 192.0.2.9"}
             seen.add(sign_in(visitor, NADIA, "not the password", headers=rotating).status_code)
     assert seen == {401, 429}
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "stored"),
+    [
+        ("x" * 400, ""),
+        ("198.51.100.7\x00", ""),
+        ("fe80::1%" + "x" * 99, "fe80::1"),
+        ("2001:0db8:0000:0000:0000:ffff:192.0.2.128", "2001:db8::ffff:c000:280"),
+        ("198.51.100.7:50412", "198.51.100.7"),
+        ("[2001:db8::7]:50412", "2001:db8::7"),
+    ],
+)
+def test_a_forwarded_address_is_stored_as_a_valid_ip_address_or_none(
+    database: str, redis: Redis, forwarded: str, stored: str
+) -> None:
+    with settings.using(database_url=database, proxy_hops=1), databases.opened(create_app()) as app:
+        people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+        headers = {"X-Forwarded-For": forwarded}
+        assert sign_in(app.test_client(), NADIA, headers=headers).status_code == 303
+        token = {"Authorization": f"Bearer {api_tokens.create(OPERATOR, 'crm', ['read'])}"}
+        assert app.test_client().get("/api/jobs", headers=headers | token).status_code == 200
+        for action in (audit.Action.SIGNED_IN, audit.Action.TOKEN_USED):
+            [entry], _ = audit.page(OPERATOR, audit.Wanted(action=action))
+            assert entry.address == stored
 
 
 OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")

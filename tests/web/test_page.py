@@ -7,11 +7,16 @@ import re
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 
+from app import settings
 from app.errors import Unavailable
+from app.factory import create_app
 from app.inbox import listing, thread
 from app.models.inbox import Account
 from app.viewer import Role
+from tests.bed import databases, postgresql
+from tests.bed.browser import Browser
 from tests.cast import LEA, an_account, people_wrote
 from tests.web.browsing import HTMX, click, part, signed_in
 
@@ -132,6 +137,28 @@ def test_a_database_that_is_away_is_a_503_with_a_time_to_come_back(
     assert 'href="/jobs"' in answer.text
     polled = part(ops, "/inbox/list")
     assert (polled.status_code, "HX-Trigger" in polled.headers) == (503, False)
+
+
+def test_a_page_of_a_signed_in_user_is_our_503_while_postgresql_is_unavailable(redis: Redis) -> None:
+    with postgresql.own_server() as server:
+        address = databases.address(postgresql.create(server, "nametag"))
+        databases.upgrade(address)
+        with settings.using(database_url=address), databases.opened(create_app()) as app:
+            app.test_client_class = Browser
+            ops = signed_in(app)
+            postgresql.halt(server)
+            answers = [
+                ops.get("/inbox"),
+                ops.get("/settings"),
+                ops.get("/admin/queues/"),
+                ops.get("/inbox", headers=HTMX),
+            ]
+            for answer in answers:
+                assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
+                assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert 'href="/jobs"' in answers[0].text
+            postgresql.resume(server)
+            assert ops.get("/inbox").status_code == 200
 
 
 def test_a_click_while_the_database_is_away_is_told_so(ops: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

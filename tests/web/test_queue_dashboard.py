@@ -142,6 +142,16 @@ def test_odd_addresses_are_not_found(ops: FlaskClient, address: str) -> None:
     assert ops.get(address).status_code == 404
 
 
+@pytest.mark.parametrize("address", ["/admin/queues/7/view/jobs", "/admin/queues/0/view/job/nothing", EMPTY])
+def test_an_error_page_may_load_its_own_scripts_and_styles(ops: FlaskClient, address: str) -> None:
+    answer = ops.get(address)
+    assert answer.status_code in (404, 405)
+    assert '<script src="/static/' in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "nonce" not in policy
+
+
 @pytest.mark.row("S48")
 def test_the_address_of_redis_is_not_shown(ops: FlaskClient) -> None:
     assert "redis.sock" not in ops.get("/admin/queues/").text

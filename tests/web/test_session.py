@@ -277,6 +277,8 @@ def test_only_paths_of_ours_are_followed_after_signing_in(nadia: FlaskClient, ta
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Referer": "https://evil.example/localhost"},
+        {"Origin": "http://["},
+        {"Referer": "http://[::1"},
     ],
 )
 def test_other_sites_change_nothing_even_with_the_token(app: Flask, headers: dict[str, str]) -> None:
@@ -285,6 +287,26 @@ def test_other_sites_change_nothing_even_with_the_token(app: Flask, headers: dic
     answer = client.post("/jobs/backfill", data={"csrf_token": token}, headers=headers)
     assert answer.status_code == 403
     assert client.get("/inbox").status_code == 200
+
+
+def test_a_current_url_that_cannot_be_parsed_leads_to_the_plain_sign_in_page(nadia: FlaskClient) -> None:
+    answer = part(nadia, "/inbox/list", HX_Current_URL="http://[")
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
+
+
+@pytest.mark.parametrize("address", ["/deletion/%00", "/jobs/%00/cancel", "/audit?actor=a%00", "/people?%00"])
+def test_a_nul_character_in_a_url_is_400(app: Flask, address: str) -> None:
+    admin = signed_in(app, Role.ADMIN)
+    answer = click(admin, address, htmx=False) if "cancel" in address else admin.get(address)
+    assert answer.status_code == 400
+    assert "NUL character" in answer.text
+
+
+def test_a_nul_character_in_a_form_is_400_and_changes_nothing(app: Flask) -> None:
+    admin = signed_in(app, Role.ADMIN)
+    answer = click(admin, "/people", htmx=False, email="new@example.com\x00", role="agent")
+    assert answer.status_code == 400
+    assert [user.email for user in people.everyone(OPERATOR)] == ["admin@example.com"]
 
 
 def test_our_own_pages_are_not_other_sites(app: Flask) -> None:

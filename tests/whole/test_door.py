@@ -19,6 +19,9 @@ import pytest
 from redis import Redis
 
 from app import settings
+from app.core import create_core
+from app.users import api_tokens
+from app.viewer import OPERATOR
 from bench.measures import sign_in
 from tests.bed import canaries, databases, installation, proxy, slow
 from tests.bed.installation import EMAIL, PASSWORD, Installation
@@ -48,11 +51,15 @@ def nametag(
         yield installation.started(processes, chosen)
 
 
-def said(nametag: Installation, request: str) -> tuple[bytes, bool]:
-    """Send these very bytes; return the first line of the answer, and whether the connection was closed."""
+def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:
+    """Send these very bytes, and no more if `whole`; return the first line of the answer, and whether the connection
+    was closed.
+    """
     address = urlsplit(nametag.web.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as connection:
         connection.sendall(request.encode())
+        if whole:
+            connection.shutdown(socket.SHUT_WR)
         answer = b""
         try:
             while piece := connection.recv(4096):
@@ -75,6 +82,72 @@ def test_requests_that_two_servers_could_read_differently_are_refused(nametag: I
         HEAD.replace("\r\n", "\n") + "Content-Length: 5\n\nhello",
     ):
         assert said(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
+
+
+CHUNKED = "Host: localhost\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+BODIES = (
+    *(
+        f"{size}\r\nhello\r\n0\r\n\r\n"
+        for size in ("-1", "0x5", "+5", "5_0", " 5", "g", "", "5\x00", "\u0665", "5;\x00=")
+    ),
+    *("5\r\nhello0\r\n\r\n", "5\r\nhel", "5\nhello\n0\n\n", "F" * 40 + "\r\nhello", "1" * 20_000),
+    *("5\r\nhello\r\n0\r\nX: \x00\r\n\r\n", "5\r\nhello\r\n0\r\nno colon\r\n\r\n"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("/login", FORM),
+        ("/webhooks/instagram", JSON),
+        ("/webhooks/instagram/data-deletion", FORM),
+        ("/api/workers/backfill-profiles", JSON),
+    ],
+)
+def test_a_malformed_chunked_body_is_a_client_error_and_ends_the_connection(
+    nametag: Installation, path: str, type_: str
+) -> None:
+    with databases.opened(create_core()):
+        token = api_tokens.create(OPERATOR, f"chunks for {path}", ["jobs"])
+    head = f"POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{CHUNKED.format(type_)}"
+    for body in BODIES:
+        answer, closed = said(nametag, head + body, whole=True)
+        assert re.match(rb"HTTP/1.1 4\d\d |$", answer), (body[:60], answer)
+        assert closed, body[:60]
+
+
+def test_odd_request_lines_and_headers_are_client_errors(nametag: Installation) -> None:
+    for request in (
+        *(
+            f"{method} /login HTTP/1.1\r\nHost: x\r\n\r\n"
+            for method in ("TRACE", "CONNECT", "PROPFIND", "get", "X" * 50)
+        ),
+        *(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"
+            for path in ("nowhere", "http://[/", "//[", "*", "/%", "/\u00e9", "/" * 9_000)
+        ),
+        *(
+            f"GET /login HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n"
+            for header in ("X: \x00", "X y: 1", f"X: {'x' * 9_000}")
+        ),
+        "GET /login HTTP/1.1\r\nHost: x\r\n" + "X: 1\r\n" * 200 + "\r\n",
+        *("GET /login HTTP/9.9\r\n\r\n", "GET /login\r\n\r\n", "\x16\x03\x01\r\n\r\n", "\r\n\r\n\r\n"),
+    ):
+        answer, _ = said(nametag, request, whole=True)
+        assert re.match(rb"HTTP/1.[01] ([234]\d\d|501|505) |$", answer), (request[:60], answer)
+    assert "Traceback" not in nametag.web.output()
+
+
+@pytest.mark.parametrize("path", ["/login/oidc/back?state=x&code=", "/accounts/connected/facebook?state=x&code="])
+def test_a_callback_with_a_code_of_4200_characters_is_answered_by_nametag(nametag: Installation, path: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=10)
+    connection.request("GET", path + "c" * 4_200)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status in (303, 404)  # to the sign-in page; no provider is configured
+    assert answer.headers["X-Request-Id"]
 
 
 @pytest.mark.row("S8")
