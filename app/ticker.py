@@ -4,6 +4,7 @@ Hints in Redis may be lost; what is due stands in rows, so nothing is found late
 may run at once: every hint and every piece of work may come twice.
 """
 
+import functools
 import logging
 import signal
 import threading
@@ -20,12 +21,13 @@ from app.errors import Unavailable
 from app.identities import avatars, resolve
 from app.inbox import figures, search
 from app.ingest import dead_letters, effects, forget, sync, waiting
-from app.runs import beats, ledger, plan
+from app.runs import beats, duties, ledger, plan
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
+CHECK_SECONDS = 60  # how often the table is read for hourly and daily duties
 FIGURES_SECONDS = 300  # what an hour came to is noted that often, so that its last note is near its end
 NEGLECTED = timedelta(seconds=5)  # people who wait longer than this have no worker: the ticker names them itself
 
@@ -39,12 +41,13 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    due_at = {duty: clock.monotonic() + (every if duty in NOT_AT_ONCE else 0) for duty, every in DUTIES.items()}
+    due_at = dict.fromkeys(DUTIES, clock.monotonic())
     while not stop.wait(TICK_SECONDS):
         for duty, every_seconds in DUTIES.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
-                due_at[duty] = clock.monotonic() + every_seconds
-                _perform(duty)
+                recorded = every_seconds >= HOUR_SECONDS
+                due_at[duty] = clock.monotonic() + (CHECK_SECONDS if recorded else every_seconds)
+                _perform(_if_due(duty, every_seconds) if recorded else duty)
 
 
 def live() -> None:
@@ -132,7 +135,19 @@ DUTIES: dict[Callable[[], None], float] = {
     tokens.refresh_due: HOUR_SECONDS,
     search.tidy: DAY_SECONDS,
 }
-NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring, search.tidy)  # or every restart would spend calls on them
+NOT_AT_FIRST = (purge, reconcile, plan.refresh_expiring, search.tidy)  # a new installation has no work for them
+
+
+def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:
+    """Return the duty for schedulers that are restarted or of which several run: the table says whether it is due."""
+
+    @functools.wraps(duty)
+    def checked() -> None:
+        name = f"{duty.__module__.rpartition('.')[2]}.{duty.__name__}"
+        if duties.claim(name, timedelta(seconds=every_seconds), at_first=duty not in NOT_AT_FIRST):
+            duty()
+
+    return checked
 
 
 def _perform(duty: Callable[[], None]) -> None:
