@@ -9,10 +9,11 @@ from flask_migrate import Migrate
 
 from app import settings
 from app.db import engine, migrate, transaction
-from app.errors import Unavailable
+from app.errors import Incomplete, Unavailable
 from app.models import identity, inbox, run, user
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("migrations", "static", "templates")  # beside the package, so a wheel does not have them
 TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships know them all
 
 
@@ -22,7 +23,10 @@ def create_core() -> Flask:
 
 
 def furnish(app: Flask) -> Flask:
-    """Give `app` the secret and the database of the current settings; raises SettingsError."""
+    """Give `app` the secret and the database of the current settings; raises SettingsError and Incomplete."""
+    missing = [folder for folder in FOLDERS if not (ROOT / folder).is_dir()]
+    if missing:
+        raise Incomplete(missing, ROOT)
     app.config["SECRET_KEY"] = settings.current().secret_key
     app.instance_path = str(settings.current().data_dir)  # where a relative SQLite path of DATABASE_URL is
     engine.connect(app)

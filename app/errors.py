@@ -8,11 +8,13 @@ NametagError
 │   └── AlreadyRunning   a run of this account and kind is active; carries its id
 ├── Exhausted         no call may be made before a certain time; nobody's fault, wait
 │   └── CallsRefused     Meta refuses this kind of call of the account
-└── Unavailable       database, Redis or disk is away; ours to mend, try again later
+├── Unavailable       database, Redis or disk is away; ours to mend, try again later
+└── Incomplete        files of this installation are missing; install it from a checkout
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 
 class NametagError(Exception):
@@ -71,3 +73,13 @@ class Unavailable(NametagError):
         super().__init__(f"The {part} is not available right now. Nothing was changed.")
         self.part = part
         self.retry_after_seconds = retry_after_seconds
+
+
+class Incomplete(NametagError):
+    """Folders of this installation are missing, as after `pip install .` outside the checkout."""
+
+    def __init__(self, folders: Sequence[str], root: Path) -> None:
+        super().__init__(
+            f"Nametag is not installed completely: {', '.join(folders)} missing in {root}. Nothing was started. "
+            "Run Nametag from a checkout of its repository: pip install -e . there."
+        )

@@ -37,6 +37,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"[\s\u2800]+")  # the last one is a Braille letter without a dot
 _MARKS_IN_A_ROW = 4
 _FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
+_NUMBER = re.compile(r" *[0-9][0-9.,:/-]*(?:e[0-9]+)? *", re.IGNORECASE)
 
 
 def storable(value: str) -> str:
@@ -127,11 +128,21 @@ def escape_invisible(value: str) -> str:
 
 
 def for_csv(value: str) -> str:
-    """Return `value` as a cell that no spreadsheet takes for a formula (reliability.md S33)."""
+    """Return `value` as a cell that every spreadsheet keeps as text.
+
+    An apostrophe stops formulas. A tab, invisible in a cell, stops numbers and dates: Excel rounds IDs to 15 digits.
+    """
     cell = value.replace("\x00", "")
+    if _NUMBER.fullmatch(cell):
+        return f"\t{cell}"
     visible = _INVISIBLE.sub(r"\1", cell).lstrip(" ")
     begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
     return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
+
+
+def from_csv(cell: str) -> str:
+    """Return the text that `for_csv` wrote as `cell`; other cells are returned unchanged."""
+    return cell[1:] if for_csv(cell[1:]) == cell else cell
 
 
 def split_url(url: str) -> SplitResult | None:

@@ -5,10 +5,12 @@ than a tick has a thread of its own. Several schedulers may run at the same time
 come twice.
 """
 
+import functools
 import logging
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from types import FrameType
 from typing import Any, cast
 
@@ -23,13 +25,14 @@ from app.errors import Unavailable
 from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
 from app.ingest import dead_letters, effects, forget, sync, waiting
-from app.runs import beats, ledger, plan
+from app.runs import beats, duties, ledger, plan
 from app.users import sessions
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
+CHECK_SECONDS = 60  # how often the table is read for hourly and daily duties
 FIGURES_SECONDS = 300  # what an hour came to is noted that often, so that its last note is near its end
 STOP_SECONDS = 5.0  # for work in progress when the scheduler is stopped; whatever is cut off is found again
 
@@ -59,13 +62,14 @@ def _duties(*, slow: bool) -> dict[Callable[[], None], float]:
     return {duty: every for duty, every in DUTIES.items() if (duty in SLOW) is slow}
 
 
-def _work(duties: dict[Callable[[], None], float], stop: threading.Event) -> None:
-    due_at = {duty: clock.monotonic() + (every if duty in NOT_AT_ONCE else 0) for duty, every in duties.items()}
-    while duties and not stop.wait(TICK_SECONDS):
-        for duty, every_seconds in duties.items():
+def _work(periods: dict[Callable[[], None], float], stop: threading.Event) -> None:
+    due_at = dict.fromkeys(periods, clock.monotonic())
+    while periods and not stop.wait(TICK_SECONDS):
+        for duty, every_seconds in periods.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
-                due_at[duty] = clock.monotonic() + every_seconds
-                _perform(duty)
+                recorded = every_seconds >= HOUR_SECONDS
+                due_at[duty] = clock.monotonic() + (CHECK_SECONDS if recorded else every_seconds)
+                _perform(_if_due(duty, every_seconds) if recorded else duty)
 
 
 def live() -> None:
@@ -162,7 +166,19 @@ SLOW = (  # they call Meta, or change many rows
     *(effects.settle_met, forget.accounts, scrub, engine.trim_log, figures.note, purge, plan.refresh_expiring),
     *(subscriptions.check_all, health.prove_all, tokens.refresh_due, search.tidy),
 )
-NOT_AT_ONCE = (purge, reconcile, plan.refresh_expiring, search.tidy)  # or every restart would spend calls on them
+NOT_AT_FIRST = (purge, reconcile, plan.refresh_expiring, search.tidy)  # a new installation has no work for them
+
+
+def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:
+    """Return the duty for schedulers that are restarted or of which several run: the table says whether it is due."""
+
+    @functools.wraps(duty)
+    def checked() -> None:
+        name = f"{duty.__module__.rpartition('.')[2]}.{duty.__name__}"
+        if duties.claim(name, timedelta(seconds=every_seconds), at_first=duty not in NOT_AT_FIRST):
+            duty()
+
+    return checked
 
 
 def _perform(duty: Callable[[], None]) -> None:

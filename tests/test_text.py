@@ -72,7 +72,9 @@ def test_no_cell_begins_a_formula_whatever_stands_before_it(value: str) -> None:
     assert cell == "'" + value.replace("\x00", "")
 
 
-@pytest.mark.parametrize("value", ["", " ", "lea", "1-2", "a=b", 'Léa, "l\'une"\nici', "'=1"])
+@pytest.mark.parametrize(
+    "value", ["", " ", "lea", "12 days", "2026-11-20T12:00:00Z", "a=b", 'Léa, "l\'une"\nici', "'=1"]
+)
 def test_other_cells_stay_as_they_are(value: str) -> None:
     assert text.for_csv(value) == value
 
@@ -120,3 +122,13 @@ def test_a_url_that_can_be_parsed_is_split() -> None:
     parts = text.split_url("http://[::1]:8000/inbox?q=a")
     assert parts is not None
     assert (parts.hostname, parts.port, parts.path, parts.query) == ("::1", 8000, "/inbox", "q=a")
+
+
+@pytest.mark.parametrize("value", ["17841400000000101", "007", "12e5", "1.5", "1-2", "24/7", "2026-11-20", "12:30"])
+def test_a_cell_that_excel_would_take_for_a_number_or_a_date_begins_with_a_tab(value: str) -> None:
+    assert text.for_csv(value) == f"\t{value}"
+
+
+@pytest.mark.parametrize("value", ["17841400000000101", "=1+1", "@lea", "lea", "", "'", "'lea'", "\t=1"])
+def test_a_csv_cell_reads_back_as_the_text_that_was_written(value: str) -> None:
+    assert text.from_csv(text.for_csv(value)) == value

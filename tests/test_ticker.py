@@ -169,6 +169,32 @@ def test_each_duty_keeps_its_own_pace_until_a_signal_comes(monkeypatch: pytest.M
     assert done == ["often", "seldom", "often", "often", "often", "often"]
 
 
+@pytest.mark.usefixtures("app", "signals")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch, hands: Hands
+) -> None:
+    done = list[str]()
+
+    def hourly() -> None:
+        done.append("hourly")
+
+    def daily() -> None:
+        done.append("daily")
+
+    def restart() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(clock, "monotonic", lambda: hands.at.timestamp())
+    monkeypatch.setattr(ticker, "TICK_SECONDS", 0)
+    monkeypatch.setattr(ticker, "DUTIES", {hourly: ticker.HOUR_SECONDS, daily: ticker.DAY_SECONDS, restart: 1})
+    monkeypatch.setattr(ticker, "NOT_AT_FIRST", (daily,))
+    for _ in range(7 * 24 * 6):
+        ticker.run()
+        hands.forward(minutes=10)
+    assert (done.count("hourly"), done.count("daily")) == (7 * 24, 6)  # the daily one has no work at first
+
+
 def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> None:
         raise RuntimeError

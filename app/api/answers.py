@@ -191,6 +191,20 @@ class Job(Returned):
     secondsLeft: int | None = said("Estimated seconds left; null when the job has ended or without an estimate.", 20)
 
 
+class LeftOut(Returned):
+    """Contacts that a retry leaves out because it cannot help until they write."""
+
+    reason: JobItemReason = said("Why their lookups failed.", "consent")
+    contacts: int = said("Contacts left out for this reason.", 1, ge=1)
+
+
+class RetriedJob(Job):
+    """A job and what its retry does."""
+
+    retried: int = said("Contacts to look up again.", 2, ge=0)
+    leftOut: list[LeftOut] = said("Contacts left out, by reason.")
+
+
 class JobList(Returned):
     """Active jobs first, then jobs of the last 7 days."""
 

@@ -11,7 +11,7 @@ from app import clock, settings
 from app.accounts import listing
 from app.accounts.listing import ListedAccount
 from app.api import cursors, door
-from app.api.answers import Job, JobItemPage, JobList, JobResult, JobStarted
+from app.api.answers import Job, JobItemPage, JobList, JobResult, JobStarted, RetriedJob
 from app.api.schemas import BackfillRequest, ById, ItemsAsked, LocationAsked, RecentAsked, Waiting
 from app.models.run import Kind
 from app.runs import items, plan, progress, unresolved
@@ -55,11 +55,19 @@ def connect(api: APIBlueprint) -> None:
         plan.cancel(viewer, path.id)
         return progress.as_dict(progress.of(viewer, path.id)), 202
 
-    @api.post("/api/jobs/<id>/retry", tags=[JOBS], summary="Retry a job", responses={202: Job})
+    @api.post(
+        "/api/jobs/<id>/retry",
+        tags=[JOBS],
+        summary="Retry a job",
+        description="Looks up the failed contacts again, except those that a retry cannot help.",
+        responses={202: RetriedJob},
+    )
     def retry_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = door.viewer()
-        plan.retry(viewer, path.id)
-        return progress.as_dict(progress.of(viewer, path.id)), 202
+        result = unresolved.retry(viewer, path.id)
+        left_out = [{"reason": reason.value, "contacts": number} for reason, number in result.left_out.items()]
+        job = progress.as_dict(progress.of(viewer, path.id))
+        return job | {"retried": result.contacts, "leftOut": left_out}, 202
 
 
 def _connect_starts(api: APIBlueprint) -> None:

@@ -92,7 +92,10 @@ class IdentitiesAsked(Paged):
 class ExportAsked(Sent):
     """In which format."""
 
-    format: Literal["csv", "jsonl"] = said("CSV, or one JSON object per line.", default="csv")
+    format: Literal["csv", "jsonl"] = said(
+        "CSV for spreadsheets (a tab before each ID keeps it whole in Excel), or one JSON object per line.",
+        default="csv",
+    )
 
 
 class BackfillRequest(Sent):

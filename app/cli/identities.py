@@ -19,11 +19,11 @@ def identities() -> None:
 @click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of the screen.")
 @output.in_app
 def export_(format_: str, file: Path | None) -> None:
-    """Write every identity as CSV or JSON lines."""
+    """Write every identity as CSV (for spreadsheets) or JSON lines (for programs), in UTF-8."""
     lines = export.lines(OPERATOR, listing.wanted(), format_=format_)
     if file is None:
-        for line in lines:
-            click.echo(line, nl=False)
+        for piece in lines:
+            click.echo(piece.encode(), nl=False)  # a file's encoding, whatever the terminal's
         return
     try:
         with file.open("w", encoding="utf-8", newline="") as written:

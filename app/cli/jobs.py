@@ -7,7 +7,7 @@ import click
 from app.accounts import listing
 from app.cli import output, watch
 from app.labels import label
-from app.runs import plan, progress
+from app.runs import plan, progress, unresolved
 from app.runs.estimate import Estimate
 from app.viewer import OPERATOR
 
@@ -88,9 +88,8 @@ def cancel(job_id: str) -> None:
 @click.argument("job_id", metavar="ID")
 @output.in_app
 def retry(job_id: str) -> None:
-    """Try the failed people of job ID again."""
-    people = plan.retry(OPERATOR, job_id)
-    output.say(f"Job {job_id} tries {people} {'person' if people == 1 else 'people'} again.")
+    """Retry the failed contacts of job ID, except those that a retry cannot help."""
+    output.say(f"Job {job_id}: {unresolved.retry(OPERATOR, job_id).text}")
 
 
 def _start(named: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:

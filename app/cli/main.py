@@ -1,6 +1,8 @@
 """`nametag`: the list of commands, and the one place that turns errors into a line and an exit status."""
 
+import io
 import pkgutil
+import sys
 from typing import Any
 
 import click
@@ -43,6 +45,12 @@ class Commands(click.Group):
 
     A command is loaded when it is asked for: all of them together, with the web server's, take half a second more.
     """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line; characters that the terminal's encoding does not have are printed as escapes."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return every command's name."""

@@ -1,7 +1,10 @@
 """Following a job in a terminal: a bar with what is left by the budget's own reckoning, and what it came to."""
 
+import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -19,10 +22,11 @@ def until_ended(run_id: str, *, as_json: bool = False) -> int:
     """Show the progress of a job until it has ended, then what it came to; returns the exit status.
 
     The progress goes to standard error; with `as_json` standard output is one JSON document. Ctrl-C ends the watching
-    alone. Raises NotFound.
+    alone, also in a command that was started in the background. Raises NotFound.
     """
     try:
-        run = _followed(run_id)
+        with _interruptible():
+            run = _followed(run_id)
     except KeyboardInterrupt:
         click.echo(f"\nThe job goes on. Follow it with: nametag jobs show {run_id} --wait", err=True)
         return output.FAILED
@@ -39,6 +43,16 @@ def length(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"about {minutes} min"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    # A shell starts background commands with SIGINT ignored, and Python then raises no KeyboardInterrupt.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _followed(run_id: str) -> Progress:

@@ -1,4 +1,4 @@
-"""Identities as a file: CSV for spreadsheets, JSON lines for programs; a piece at a time, whatever their number."""
+"""Identities as a file: CSV for spreadsheets, JSON lines for API clients; streamed in pieces of whole lines."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ from app.models.user import Action
 from app.text import for_csv
 from app.viewer import Role, Viewer
 
+BYTE_ORDER_MARK = "\ufeff"  # without it, Excel takes a CSV file for its country's own encoding
 LINES = 200  # a piece: what is sent, and lost, at once
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8"}
 FIELDS = (
@@ -41,9 +42,13 @@ def _together(written: Iterator[str]) -> Iterator[str]:
 
 
 def _csv(rows: Iterator[dict[str, str | int | None]]) -> Iterator[str]:
-    yield _line(FIELDS)
+    yield BYTE_ORDER_MARK + _line(FIELDS)
     for row in rows:
-        yield _line(tuple(for_csv(str(value)) if value is not None else "" for value in row.values()))
+        yield _line(tuple(map(_cell, row.values())))
+
+
+def _cell(value: str | int | None) -> str:
+    return for_csv(value) if isinstance(value, str) else str("" if value is None else value)
 
 
 def _line(cells: tuple[str, ...]) -> str:

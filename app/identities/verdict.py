@@ -15,6 +15,7 @@ WAITS = (
     timedelta(hours=12),
 )  # reliability.md 3.6
 JITTER = 0.2
+NOT_RETRYABLE = frozenset({Reason.CONSENT, Reason.REFUSED})  # the result is the same until the contact writes
 PERSONAL = frozenset({Scope.PERSON, Scope.CONTRACT, Scope.FIELD})
 
 

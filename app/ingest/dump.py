@@ -1,5 +1,6 @@
 """Rows of an older system's dump, whatever it was written with: a SQLite file, SQL text, JSON (lines) or CSV."""
 
+import codecs
 import csv
 import json
 import re
@@ -7,13 +8,16 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from app.ingest import sql
 from app.ingest.sql import Rows, wrong
+from app.text import from_csv
 
 TABLES = ("instagram_user_cache", "conversations")
 
+DELIMITERS = ",;\t"
 BEGIN_BYTES = 4096  # enough to tell what a file is
 _SQL = re.compile(r"\b(COPY|INSERT|REPLACE|CREATE|DROP|BEGIN|START|PRAGMA|SET)\b", re.IGNORECASE)
 _MYSQL = re.compile(r"MySQL|MariaDB|phpMyAdmin|(INTO|TABLE|EXISTS) `")
@@ -31,7 +35,7 @@ def rows(path: Path) -> Rows:
     except OSError as error:
         raise wrong(f"it cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise wrong("it is not UTF-8") from error
+        raise wrong("it is not UTF-8, perhaps Windows-1252; save it as UTF-8 and import it again") from error
     except (sqlite3.DatabaseError, csv.Error) as error:
         raise wrong(str(error)) from error
 
@@ -39,6 +43,8 @@ def rows(path: Path) -> Rows:
 def _reader(begin: bytes) -> Callable[[Path], Rows]:
     if begin.startswith(b"SQLite format 3\0"):
         return _sqlite
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise wrong("it is UTF-16; save it as UTF-8 and import it again")
     text = begin.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n")
     if text.startswith("["):
         return _json
@@ -46,9 +52,9 @@ def _reader(begin: bytes) -> Callable[[Path], Rows]:
         return _json_lines
     if text.startswith(("--", "/*", "#")) or _SQL.match(text):
         return _sql
-    if "," in text.partition("\n")[0]:
+    if _delimiter(text):
         return _csv
-    raise wrong("it is neither a SQLite file nor SQL, JSON or CSV")
+    raise wrong("it is neither a SQLite file nor SQL, JSON or CSV separated by commas, semicolons or tabs")
 
 
 def _sqlite(path: Path) -> Rows:
@@ -70,7 +76,22 @@ def _json(path: Path) -> Rows:
     for place, row in enumerate(found, 1):
         if not isinstance(row, dict):
             raise wrong(f"its entry {place} is not an object")
-        yield row
+    yield from _phpmyadmin(found) if _is_phpmyadmin(found) else found
+
+
+def _is_phpmyadmin(found: list[dict[str, Any]]) -> bool:
+    return bool(found) and found[0].get("type") == "header"
+
+
+def _phpmyadmin(found: list[dict[str, Any]]) -> Rows:
+    tables = [each for each in found if each.get("type") == "table" and each.get("name") in TABLES]
+    if not tables:
+        raise wrong(f"it has none of the tables {', '.join(TABLES)}")
+    for table in tables:
+        rows = table.get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise wrong(f"its table {table['name']} has no list of rows")
+        yield from rows
 
 
 def _json_lines(path: Path) -> Rows:
@@ -89,10 +110,19 @@ def _json_lines(path: Path) -> Rows:
 
 def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file, strict=True):
+        delimiter = _delimiter(file.read(BEGIN_BYTES)) or ","
+        file.seek(0)
+        for row in csv.DictReader(file, delimiter=delimiter, strict=True):
             if None in row or None in row.values():
                 raise wrong("a line has more or fewer cells than the first")
-            yield {name: value or None for name, value in row.items()}
+            yield {name: from_csv(value) or None for name, value in row.items()}
+
+
+def _delimiter(text: str) -> str | None:
+    """Return what separates the heads in the first line of a CSV file, None if nothing does."""
+    heads = text.partition("\n")[0]
+    found = max(DELIMITERS, key=heads.count)
+    return found if found in heads else None
 
 
 def _sql(path: Path) -> Rows:

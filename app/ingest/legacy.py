@@ -33,7 +33,11 @@ PERSON = (
 USERNAME = ("username", "participant_username", "participantUsername")
 NAME = ("name", "full_name", "participant_name", "participantName", "display_name")
 PICTURE = ("profile_pic", "profile_pic_url", "profile_picture_url", "participant_profile_pic", "participantProfilePic")
-SEEN = ("last_fetched_at", "fetched_at", "updated_at", "updatedAt", "last_updated", "created_at", "createdAt")
+SEEN = (
+    *("last_fetched_at", "fetched_at", "updated_at", "updatedAt", "last_updated", "created_at", "createdAt"),
+    "lastSuccessAt",  # of our own export
+)
+NULLS = frozenset({"", "null", "none", "\\n"})  # the last is \N, as MySQL and PostgreSQL write NULL
 
 
 @dataclass(slots=True)
@@ -116,7 +120,7 @@ def _name(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
 
 def _told(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
     words = next((str(row[name]).strip() for name in columns if isinstance(row.get(name), str | int | float)), "")
-    return words if words and words.lower() not in ("null", "none") else None
+    return words if words.lower() not in NULLS else None
 
 
 def _seen_at(told: str | None) -> datetime:

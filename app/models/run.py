@@ -134,3 +134,12 @@ class Heartbeat(Model):
 
     part: Mapped[str] = mapped_column(String(64), primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class SchedulerDuty(Model):
+    """When the scheduler last ran a duty that is due every hour or day, for example "subscriptions.check_all"."""
+
+    __tablename__ = "scheduler_duties"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_run_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from collections.abc import Collection
 
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +12,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.identities import sighting
+from app.identities.verdict import NOT_RETRYABLE
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
 from app.models.user import Action
@@ -92,8 +92,8 @@ def cancel(viewer: Viewer, run_id: str) -> None:
         tx.touch(run.account_id)
 
 
-def retry(viewer: Viewer, run_id: str, *, spare: Collection[str] = ()) -> int:
-    """Put a finished run's failed items back to work, but for those who failed for a reason to `spare`.
+def retry(viewer: Viewer, run_id: str) -> int:
+    """Reopen a finished run for its failed items, except those that a retry cannot help.
 
     Returns how many; raises NotFound, Conflict, AlreadyRunning.
     """
@@ -103,13 +103,13 @@ def retry(viewer: Viewer, run_id: str, *, spare: Collection[str] = ()) -> int:
         raise AlreadyRunning(run_id)
     if run.kind not in TASK:
         raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
-    failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(spare))
+    failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(NOT_RETRYABLE))
     try:
         with transaction.write() as tx:
             _refuse_second(tx, run.account_id, run.kind)
             again = list(tx.execute(select(RunItem.ig_participant_id).where(*failed)).scalars())
             if not again:
-                raise Conflict("Nothing in this job failed.")
+                raise Conflict("No contact in this job can be retried.")
             tx.execute(
                 update(RunItem).where(*failed).values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None)
             )

@@ -83,10 +83,9 @@ def cancel(run_id: str) -> Response:
 
 @blueprint.post("/<run_id>/retry")
 def retry(run_id: str) -> Response:
-    """Try a job's failed people again, as far as that can help."""
+    """Retry a job's failed contacts, as far as that can help."""
     run = progress.of(session.viewer(), run_id)
-    people = unresolved.again(session.viewer(), run_id)
-    return _changed(_desk(run.ig_account_id), f"Trying {people} {'person' if people == 1 else 'people'} again.")
+    return _changed(_desk(run.ig_account_id), unresolved.retry(session.viewer(), run_id).text)
 
 
 def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:

@@ -64,6 +64,15 @@ def test_a_job_is_cancelled_and_its_failures_retried(crm: Program) -> None:
     assert crm.post(f"/api/jobs/{second}/retry").get_json()["state"] == "queued"
 
 
+def test_a_retry_leaves_out_contacts_that_it_cannot_help(crm: Program) -> None:
+    people_wrote(SHY)
+    job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
+    execute.run_slice(job_id)
+    retried = crm.post(f"/api/jobs/{job_id}/retry").get_json()
+    assert (retried["id"], retried["state"], retried["failed"]) == (job_id, "queued", 1)
+    assert (retried["retried"], retried["leftOut"]) == (1, [{"reason": "consent", "contacts": 1}])
+
+
 def test_a_program_may_wait_for_the_result(app: Flask, crm: Program) -> None:
     def work() -> None:
         with app.app_context():

@@ -16,7 +16,7 @@ from app.runs import execute, plan
 from app.viewer import OPERATOR
 from tests.bed.processes import Sandbox
 from tests.bed.waiting import until
-from tests.cast import GHOST, LEA, MAISON_LUNE, a_sandbox_account, people_wrote
+from tests.cast import GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
 from tests.cli.commands import nametag, refused
 from tests.runs.test_plan import run_of
 
@@ -114,9 +114,17 @@ def test_jobs_are_listed_shown_cancelled_and_retried(account: Account) -> None:
     assert [each["id"] for each in json.loads(nametag("jobs", "list", "--json").stdout)] == [run_id]
     shown = json.loads(nametag("jobs", "show", run_id, "--json").stdout)
     assert (shown["resolved"], shown["failed"], shown["total"]) == (1, 1, 2)
-    assert nametag("jobs", "retry", run_id).stdout == f"Job {run_id} tries 1 person again.\n"
+    assert nametag("jobs", "retry", run_id).stdout == f"Job {run_id}: Retrying 1 contact.\n"
     assert nametag("jobs", "cancel", run_id).stdout == f"Job {run_id} ends after its present person.\n"
     assert run_of(run_id).state in (RunState.CANCELED, RunState.CANCELING)
+
+
+def test_a_retry_says_how_many_contacts_it_leaves_out_and_why(account: Account) -> None:
+    people_wrote(SHY)
+    run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
+    execute.run_slice(run_id)
+    printed = nametag("jobs", "retry", run_id).stdout
+    assert printed.startswith(f"Job {run_id}: Retrying 1 contact. Left out 1 contact: This person has not agreed")
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry"])

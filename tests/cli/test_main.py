@@ -8,9 +8,17 @@ import click
 import pytest
 from flask import Flask
 
-from app import settings
+from app import clock, settings
 from app.cli.main import main
+from app.db import transaction
+from app.identities import export, sighting
+from app.identities.sighting import Sighting
+from app.models.identity import Source
+from app.models.run import Kind
+from app.runs import plan
+from app.viewer import OPERATOR
 from tests.bed.processes import ROOT, Processes
+from tests.cast import LEA, an_account
 from tests.cli.commands import nametag, refused
 
 
@@ -65,6 +73,39 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
 def test_a_mistyped_command_is_misuse(arguments: tuple[str, ...]) -> None:
     answer = nametag(*arguments)
     assert (answer.exit_code, answer.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "latin-1"}, {"PYTHONUTF8": "0", "LC_ALL": "C"}], ids=str)
+def test_a_terminal_without_utf_8_gets_the_whole_output(
+    app: Flask, processes: Processes, variables: dict[str, str]
+) -> None:
+    processes.share(settings.current())
+    account = an_account(username="atelier 😀")
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(LEA, None, "Zoë 😀", None, Source.PROFILE, clock.now()))
+    plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    listed = processes.nametag("jobs", "list", **variables)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "atelier 😀" in listed.stdout or "atelier \\U0001f600" in listed.stdout
+    exported = processes.nametag("identities", "export", **variables)
+    assert (exported.returncode, exported.stderr, "Zoë 😀" in exported.stdout) == (0, "", True)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_reader_that_closes_its_pipe_early_causes_no_traceback(app: Flask, processes: Processes) -> None:
+    processes.share(settings.current())
+    account = an_account()
+    people = (str(1520000000100000 + number) for number in range(3 * export.LINES))
+    with transaction.write() as tx:
+        for person in people:
+            sighting.record(tx, account.id, Sighting(person, None, "Léa", None, Source.PROFILE, clock.now()))
+    command = f"{sys.executable} -m app.cli.main identities export | head -1"
+    answer = subprocess.run(
+        ["sh", "-c", command], env=processes.environment(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("\ufeffaccountId,")
+    assert answer.stderr == ""
 
 
 def test_something_of_ours_that_is_not_there_is_one_line(app: Flask) -> None:

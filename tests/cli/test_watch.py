@@ -6,7 +6,7 @@ import signal
 import pytest
 from flask import Flask
 
-from app import clock
+from app import clock, settings
 from app.cli import watch
 from app.models.inbox import Account
 from app.models.run import Kind, RunState
@@ -75,12 +75,17 @@ def test_a_job_that_is_not_there_is_one_line(app: Flask) -> None:
         refused(nametag("jobs", "show", "0123456789ab", "--wait", *more), status=1)
 
 
-def test_ctrl_c_ends_the_watching_and_not_the_job(account: Account, processes: Processes, database: str) -> None:
-    from app import settings
-
+@pytest.mark.parametrize("ignored", [False, True], ids=["in the foreground", "in the background"])
+def test_ctrl_c_ends_the_watching_and_not_the_job(
+    account: Account, processes: Processes, database: str, ignored: bool
+) -> None:
     processes.share(settings.current())
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    watching = processes.start("jobs", "show", run_id, "--wait")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        watching = processes.start("jobs", "show", run_id, "--wait")  # inherits an ignored signal
+    finally:
+        signal.signal(signal.SIGINT, before)
     until(lambda: "Backfill profiles" in watching.output(), "the bar is drawn")
     assert watching.end(signal.SIGINT) == 1
     assert f"The job goes on. Follow it with: nametag jobs show {run_id} --wait" in watching.output()

@@ -1,18 +1,23 @@
 """Exports: complete, harmless in spreadsheets, for ops and admins."""
 
+import codecs
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import delete, select
 
 from app import clock
 from app.db import transaction
+from app.db.engine import db
 from app.errors import Forbidden, Invalid
 from app.identities import export, listing, sighting
 from app.identities.sighting import Sighting
-from app.models.identity import Source
+from app.ingest import legacy
+from app.models.identity import Identity, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
@@ -48,9 +53,25 @@ def test_programs_get_a_line_of_json_for_each(account: Account) -> None:
 
 
 def test_spreadsheets_get_a_row_for_each_under_the_same_heads(account: Account) -> None:
-    heads, lea, camille = csv.reader(io.StringIO(exported("csv")))
+    written = exported("csv")
+    assert written.encode().startswith(codecs.BOM_UTF8)
+    heads, lea, camille = csv.reader(io.StringIO(written.removeprefix("\ufeff")))
     assert tuple(heads) == export.FIELDS
-    assert (lea[1], lea[3], lea[4], camille[3]) == (LEA, "lea.moreau", "Léa Moreau", "")
+    assert (lea[1], lea[3], lea[4], camille[3]) == (f"\t{LEA}", "lea.moreau", "Léa Moreau", "")
+    assert lea[9] == "0"  # a real number stays one
+
+
+@pytest.mark.parametrize("username", ["0012345", "lea.moreau"])
+@pytest.mark.parametrize("name", ["Zoë 😀", '=HYPERLINK("http://x")', "24/7", '"a;b", c'])
+def test_a_csv_export_is_imported_again_as_it_was(account: Account, tmp_path: Path, username: str, name: str) -> None:
+    named(account, username, name)
+    file = tmp_path / "identities.csv"
+    file.write_bytes(exported("csv").encode())
+    with transaction.write() as tx:
+        tx.execute(delete(Identity))
+    assert legacy.load(file).names == 1
+    lea = db.session.scalars(select(Identity)).one()
+    assert (lea.ig_participant_id, lea.username, lea.name) == (LEA, username, name)
 
 
 @pytest.mark.row("S33")

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,42 @@ def test_json_is_read_as_a_list_and_as_lines(file: Path) -> None:
 def test_csv_is_read_by_its_first_line(file: Path) -> None:
     written = 'account_id,participant_id,username,name\n178,15,lea,"L\'éa, ""la\nlune"""\n,16,,x\n'
     assert read(file, written) == ROWS
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_may_be_separated_by_commas_semicolons_or_tabs(file: Path, delimiter: str) -> None:
+    lines = ("account_id|participant_id|username|name", "178|1630000000000051|mia|Mia Müller", "178|16||a,b;c")
+    written = "\r\n".join(lines).replace("a,b;c", '"a,b;c"').replace("|", delimiter)
+    file.write_bytes(f"\ufeff{written}\r\n".encode())
+    mia, other = dump.rows(file)
+    assert mia == {"account_id": "178", "participant_id": "1630000000000051", "username": "mia", "name": "Mia Müller"}
+    assert (other["username"], other["name"]) == (None, "a,b;c")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_file_in_another_encoding_is_refused_with_what_to_do(file: Path, encoding: str) -> None:
+    file.write_bytes("account_id;participant_id;name\r\n178;15;Mia Müller\r\n".encode(encoding))
+    with pytest.raises(Invalid, match="save it as UTF-8"):
+        list(dump.rows(file))
+
+
+def test_a_file_with_another_delimiter_is_refused_with_those_that_work(file: Path) -> None:
+    with pytest.raises(Invalid, match="commas, semicolons or tabs"):
+        read(file, "account_id|participant_id|name\n178|15|Mia\n")
+
+
+def phpmyadmin(*tables: dict[str, Any]) -> str:
+    return json.dumps([{"type": "header", "version": "5.2.1"}, {"type": "database", "name": "dm"}, *tables])
+
+
+def test_rows_are_read_from_the_tables_in_json_of_phpmyadmin(file: Path) -> None:
+    other: dict[str, Any] = {"type": "table", "name": "secrets", "database": "dm", "data": [{"account_id": "1"}]}
+    ours: dict[str, Any] = {"type": "table", "name": "instagram_user_cache", "database": "dm", "data": ROWS}
+    assert read(file, phpmyadmin(other, ours)) == ROWS
+    with pytest.raises(Invalid, match="none of the tables instagram_user_cache, conversations"):
+        read(file, phpmyadmin(other))
+    with pytest.raises(Invalid, match="no list of rows"):
+        read(file, phpmyadmin(ours | {"data": "x"}))
 
 
 def test_sql_is_read_from_inserts_of_the_tables_we_know(file: Path) -> None:

@@ -71,6 +71,15 @@ def test_rows_become_identities_and_are_counted(account: Account, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("null", ["\\N", "NULL", "None", ""])
+def test_null_in_a_csv_file_is_no_name(account: Account, tmp_path: Path, null: str) -> None:
+    file = tmp_path / "dump.csv"
+    columns = "account_id,participant_id,username,name"
+    file.write_text(f"{columns}\n{MAISON_LUNE},{LEA},{null},{null}\n{MAISON_LUNE},{RUI},{null},Rui\n")
+    assert (legacy.load(file).nameless, set(identities())) == (1, {RUI})
+    assert identities()[RUI].username is None
+
+
 def test_rows_without_a_usable_person_are_dropped_and_counted(account: Account, tmp_path: Path) -> None:
     people = ("1" * 65, "15\x0020", "15200\ud800", "lea", "-1", 1.5e21, None, True, [LEA], "\u0661\u0662")
     rows = [a_row(f"1520000000{number:06d}") for number in range(150)]

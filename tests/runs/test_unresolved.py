@@ -81,21 +81,23 @@ def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
         unresolved.of(elsewhere, run_id)
 
 
-def test_beside_a_run_at_work_the_hopeful_are_asked_for_one_by_one(account: Account) -> None:
+def test_a_retry_of_an_active_run_refreshes_its_failed_contacts_one_by_one(account: Account) -> None:
     people_wrote(SHY, GHOST, LEA)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     lease = ledger.take(run_id, who="here")
     assert lease is not None
     settle(lease, GHOST, Settled(ItemState.FAILED, reason=Reason.NOT_VISIBLE, code="9010", calls=1))
     settle(lease, SHY, Settled(ItemState.FAILED, reason=Reason.CONSENT, code="230", calls=1))
-    assert unresolved.again(OPERATOR, run_id) == 1
+    assert unresolved.retry(OPERATOR, run_id) == unresolved.Retry(1, {Reason.CONSENT: 1})
     asked = db.session.scalars(select(Identity.ig_participant_id).where(Identity.next_purpose == Purpose.ASKED))
     assert list(asked) == [GHOST]
 
 
-def test_those_whom_trying_cannot_help_are_left_alone(account: Account) -> None:
+def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: Account) -> None:
     people_wrote(SHY)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     execute.run_slice(run_id)
+    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*consent"):
+        unresolved.retry(OPERATOR, run_id)
     with pytest.raises(Conflict):
-        unresolved.again(OPERATOR, run_id)
+        plan.retry(OPERATOR, run_id)

@@ -147,7 +147,7 @@ def test_who_was_not_resolved_is_listed_and_tried_again(ops: FlaskClient, accoun
     assert "Some failed" in page
     assert page.count('class="table-link">Retry') == 1
     answer = click(ops, f"/jobs/{run_id}/retry")
-    assert toast(answer) == "Trying 1 person again."
+    assert toast(answer).startswith("Retrying 1 contact. Left out 1 contact: ")
     assert run_of(run_id).failed == 1
 
 

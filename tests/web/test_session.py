@@ -258,7 +258,7 @@ def test_what_polls_on_its_own_is_known_by_name(app: Flask) -> None:
     [
         *("//evil.example", "/\\evil.example", "\\\\evil.example", "https:evil.example", "///evil.example"),
         *("javascript:alert(1)", "%2f%2fevil.example", "/%2fevil.example", "/inbox\r\nSet-Cookie: a=b", "/%0d%0aX: y"),
-        *("/" + "a" * 4000, "", "inbox", "/login", "/login?next=/login", "/\x00"),
+        *("/" + "a" * 4000, "", "inbox", "/login", "/login?next=/login"),
     ],
 )
 def test_only_paths_of_ours_are_followed_after_signing_in(nadia: FlaskClient, target: str) -> None:
