@@ -23,7 +23,7 @@ from app.viewer import Viewer
 
 FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
 SILENT = timedelta(seconds=30)  # after which the scheduler counts as dead (reliability.md F46)
-WORKER_SILENT = timedelta(seconds=45)  # an idle worker sends a heartbeat every fifteen seconds
+WORKER_SILENT = timedelta(seconds=45)  # an idle worker sends a heartbeat every ten seconds
 LONG_WAIT = timedelta(minutes=1)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import RedisError, TimeoutError
+from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from app import clock, settings
 
-CONNECT_SECONDS = 0.3
+CONNECT_SECONDS = 1.0  # for TCP with another region; a frozen server still accepts connections
 ANSWER_SECONDS = 0.5  # for one command or a TLS handshake; `?socket_timeout=` in REDIS_URL raises it
 SILENT_SECONDS = 1.0
 
@@ -42,6 +42,10 @@ class _Client(Redis):
         except TimeoutError:
             self._silent_until = clock.monotonic() + SILENT_SECONDS
             raise
+        except ResponseError as error:
+            if _is_demoted(error):  # a new connection reaches the primary that took over
+                self.connection_pool.disconnect(inuse_connections=False)
+            raise
 
 
 class _Pipeline(Pipeline):
@@ -60,6 +64,13 @@ def client() -> Redis:
 def waiting_client() -> Redis:
     """Return a client for a worker's blocking reads, which may wait long for an answer."""
     return Redis.from_url(settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS)
+
+
+def _is_demoted(error: ResponseError) -> bool:
+    # Redis 6.2 reports it inside the error of a script, and a primary that lost its replicas says NOREPLICAS.
+    return isinstance(error, (ReadOnlyError, MasterDownError)) or any(
+        code in str(error) for code in ("READONLY", "NOREPLICAS")
+    )
 
 
 @lru_cache(maxsize=4)

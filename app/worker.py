@@ -30,6 +30,7 @@ RETRY_SECONDS = 1.0
 MONITORING_SECONDS = 5
 MAINTENANCE_SECONDS = 10
 TTL_SECONDS = 30
+DEQUEUE_SECONDS = 5
 PRELOADED = tasks  # with all that they need, so that no fork has to load it
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -85,6 +86,16 @@ class TaskWorker(Worker):
 
     def subscribe(self) -> None:
         """Listen to no commands: anyone who can write to Redis could stop workers, and forks would inherit a thread."""
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds that one read waits for a job."""
+        return DEQUEUE_SECONDS
+
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds after which a read is given up: the server may be gone without having closed the connection."""
+        return DEQUEUE_SECONDS + 2
 
     def _set_ip_address(self, connection: Redis) -> None:  # noqa: ARG002
         self.ip_address = "unknown"  # RQ would ask CLIENT LIST for it, which hosted servers do not allow

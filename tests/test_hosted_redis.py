@@ -1,19 +1,21 @@
-"""Redis as hosts offer it: restricted users, clusters, TLS. Real servers behind a forwarder."""
+"""Redis as hosts offer it: restricted users, clusters, failover, TLS, distance. Real servers behind a forwarder."""
 
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from app import doctor, queue, redis_checks, settings
+from app import clock, doctor, queue, redis_checks, redis_client, settings
 from app.calls import breaker, budget
 from app.doctor import Finding, Level
 from app.factory import create_app
 from app.models.identity import Purpose
 from app.models.inbox import AccountState
+from app.redis_client import RedisAway
 from app.viewer import OPERATOR, Role
 from tests.bed import certificates, databases, errands, hosted_redis
 from tests.bed.browser import Browser
@@ -184,6 +186,67 @@ def test_a_read_only_replica_is_wrong(tmp_path: Path, port: int, using: Using) -
         assert redis_findings()[0].says == "It is a read-only replica"
 
 
+def test_writes_and_tasks_go_to_the_new_primary_after_a_failover(
+    tmp_path: Path, port: int, using: Using, start_worker: Callable[[], Process]
+) -> None:
+    with (
+        hosted_redis.server(tmp_path / "other", "--replicaof", f"{HOST} {port}") as other,
+        hosted_redis.forwarder(port) as forwarding,
+        using(f"redis://{HOST}:{forwarding.port}/0"),
+    ):
+        start_worker()
+        assert queue.enqueue("run", 1)
+        until(lambda: ran(other) == 1, "the task ran and was replicated")
+        with Redis(port=other) as promoted, Redis(port=port) as demoted:
+            promoted.replicaof("NO", "ONE")
+            forwarding.target = other
+            demoted.replicaof(HOST, str(other))
+            assert not queue.enqueue("run", 2)  # the old connection leads to the demoted server
+        assert queue.enqueue("run", 3)
+        until(lambda: ran(other) == 2, "the task ran on the new primary", RECOVERY_SECONDS)
+
+
+def test_a_script_and_a_transaction_drop_the_connection_to_a_demoted_primary_too(
+    tmp_path: Path, port: int, using: Using
+) -> None:
+    with (
+        hosted_redis.server(tmp_path / "other") as other,
+        hosted_redis.forwarder(port) as forwarding,
+        using(f"redis://{HOST}:{forwarding.port}/0"),
+        Redis(port=port) as demoted,
+    ):
+        client = redis_client.client()
+
+        def transaction() -> None:
+            with client.pipeline() as pipeline:
+                pipeline.set("nametag:any", 1)
+                pipeline.execute()
+
+        for write in (partial(client.eval, "return redis.call('SET', KEYS[1], 1)", 1, "nametag:any"), transaction):
+            forwarding.target = port
+            client.connection_pool.disconnect()
+            write()
+            demoted.replicaof(HOST, str(other))
+            forwarding.target = other
+            with pytest.raises(RedisAway):
+                write()
+            write()
+            demoted.replicaof("NO", "ONE")
+
+
+def test_a_worker_resumes_after_a_network_that_swallowed_its_connection(
+    port: int, using: Using, start_worker: Callable[[], Process]
+) -> None:
+    with hosted_redis.forwarder(port) as forwarding, using(f"redis://{HOST}:{forwarding.port}/0"):
+        worker = start_worker()
+        forwarding.target = None
+        forwarding.cut_off()
+        worker.await_line("Redis is unavailable; the worker waits")
+        forwarding.target = port
+        until(lambda: queue.enqueue("run", 1), "the task is enqueued", 5)
+        until(lambda: ran(port) == 1, "the task ran", RECOVERY_SECONDS)
+
+
 def test_an_untrusted_certificate_is_named_and_its_remedies_work(
     port: int, certificate: Path, using: Using, start_worker: Callable[[], Process]
 ) -> None:
@@ -220,3 +283,27 @@ def test_a_wrong_password_is_named(port: int, using: Using) -> None:
     with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.opened(create_app()):
         redis.config_set("requirepass", "right")
         assert redis_findings()[0].says == "It refuses the user name or password"
+
+
+def test_a_redis_that_needs_350_ms_for_a_tls_handshake_is_used(
+    port: int, certificate: Path, using: Using, start_worker: Callable[[], Process]
+) -> None:
+    with (
+        hosted_redis.forwarder(port, certificate=certificate) as tls,
+        hosted_redis.forwarder(tls.port, delay_seconds=0.35) as distant,
+        using(f"rediss://{HOST}:{distant.port}/0?ssl_cert_reqs=none"),
+    ):
+        start_worker()
+        assert queue.enqueue("run", 1)
+        until(lambda: ran(port) == 1, "the task ran")
+
+
+def test_a_redis_that_is_too_slow_costs_a_second_and_the_limits_are_named(port: int, using: Using) -> None:
+    with hosted_redis.forwarder(port, delay_seconds=1.5) as slow:
+        with using(f"redis://{HOST}:{slow.port}/0"), databases.opened(create_app()):
+            began = clock.monotonic()
+            (finding,) = redis_findings()
+            assert clock.monotonic() - began < 1.0
+            assert finding.says.endswith("the limits are 1 s to connect and 0.5 s to answer")
+        with using(f"redis://{HOST}:{slow.port}/0?socket_timeout=3"):
+            assert redis_client.client().ping()
