@@ -91,8 +91,14 @@ def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: 
 
 def enqueue_once(name: str, *ids: str | int) -> bool:
     """Ask for a task unless the same hint is already waiting; return False when Redis is away."""
+    client, hint = redis_client.client(), _hint(name, ids)
     try:
-        fresh = redis_client.client().set(_hint(name, ids), 1, nx=True, ex=HINT_SECONDS)
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.set(hint, 1, nx=True, ex=HINT_SECONDS)
+            pipeline.ttl(hint)
+            fresh, seconds = pipeline.execute()
+        if seconds == -1:  # not written here: without an expiry it would hold the task back forever
+            fresh = client.set(hint, 1, ex=HINT_SECONDS)
     except RedisAway as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False

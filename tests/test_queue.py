@@ -165,3 +165,12 @@ def test_a_planted_pickle_never_runs_even_where_rq_falls_back_to_its_default(
             read()
     assert rq.serializers.resolve_serializer("pickle") is JSONSerializer
     assert not canary.exists()
+
+
+def test_a_hint_without_expiry_does_not_block_a_task_forever(redis: Redis) -> None:
+    redis.set(f"nametag:hint:{queue.SYNC}:7", 1)
+    assert queue.enqueue_once(queue.SYNC, 7)
+    assert len(Queue(queue.TASKS[queue.SYNC].queue, connection=redis, serializer=JSONSerializer)) == 1
+    assert redis.ttl(f"nametag:hint:{queue.SYNC}:7") == queue.HINT_SECONDS
+    assert queue.enqueue_once(queue.SYNC, 7)
+    assert len(Queue(queue.TASKS[queue.SYNC].queue, connection=redis, serializer=JSONSerializer)) == 1

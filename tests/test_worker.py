@@ -224,6 +224,12 @@ def test_a_planted_job_is_refused_before_anything_is_imported(
     until(lambda: listed(redis, "ran") == ["2 in nametag"], "the worker lives and works on")
 
 
+def test_a_job_id_that_is_not_text_is_skipped(errand: Process, redis: Redis) -> None:
+    redis.rpush(f"rq:queue:{errands.QUEUE}", b"\xff\xfe")
+    queue.enqueue("run", 1)
+    until(lambda: listed(redis, "ran") == ["1 in nametag"], "the next task ran")
+
+
 @pytest.mark.row("S46")
 def test_a_command_over_redis_does_not_stop_a_worker(errand: Process, redis: Redis) -> None:
     (worker,) = registered(redis)
