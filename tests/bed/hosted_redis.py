@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class Forwarder:
     port: int = 0
     accepted: int = 0
     _cut_off: int = 0
+    _tasks: dict[asyncio.Future[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     def cut_off(self) -> None:
         """Carry nothing more on the present connections, without closing them."""
@@ -66,10 +67,15 @@ class Forwarder:
     async def serve(self, ready: threading.Event, ended: asyncio.Event) -> None:
         """Accept connections until `ended`."""
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # clients may leave during a handshake
-        async with await asyncio.start_server(self._carry, HOST, 0, ssl=self.tls) as listener:
+        async with await asyncio.start_server(self._accept, HOST, 0, ssl=self.tls) as listener:
             self.port = listener.sockets[0].getsockname()[1]
             ready.set()
             await ended.wait()
+        for writer in self._tasks.values():  # a task that never began closes nothing itself
+            writer.transport.abort()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks[asyncio.ensure_future(self._carry(reader, writer))] = writer
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
