@@ -1,12 +1,14 @@
 """Is every part well? Each finding says what is wrong and how to mend it; nothing is changed by looking."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app import clock, queue, redis_client, settings
+from redis.exceptions import ReadOnlyError, ResponseError
+
+from app import clock, queue, redis_checks, redis_client, settings
 from app.accounts import health
 from app.accounts.health import Health
 from app.calls import breaker
@@ -23,7 +25,7 @@ from app.viewer import Viewer
 
 FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
 SILENT = timedelta(seconds=30)  # after which the scheduler counts as dead (reliability.md F46)
-WORKER_SILENT = timedelta(seconds=45)  # an idle worker gives a sign of life every fifteen seconds
+WORKER_SILENT = timedelta(seconds=45)  # an idle worker sends a heartbeat every ten seconds
 LONG_WAIT = timedelta(minutes=1)
 
 
@@ -85,32 +87,40 @@ def _database() -> Iterator[Finding]:
 def _redis() -> Iterator[Finding]:
     try:
         redis_client.client().ping()
-    except RedisAway as error:
-        mend = "Start it, or check REDIS_URL. Messages are stored meanwhile; names and jobs wait for it."
-        yield Finding("redis", Level.WRONG, f"It does not answer ({type(error).__name__})", mend)
-        return
-    try:
-        redis_client.require_ours()
+        redis_checks.require_ours()
+        yield from _redis_settings()
     except Conflict as wrong:
-        yield Finding("redis", Level.WRONG, str(wrong), "Check REDIS_URL: every process refuses to start on it.")
-    yield Finding("redis", Level.WELL, "It answers")
-    try:
-        told = redis_client.client().config_get("maxmemory-policy", "appendonly", "save", "requirepass")
-    except RedisAway:
-        yield Finding("redis", Level.WARNING, "Its configuration cannot be read", "See that it evicts nothing.")
-    else:
-        yield from _redis_configuration({str(name): str(value) for name, value in told.items()})
+        yield Finding("redis", Level.WRONG, str(wrong), "Until then, every process refuses to start on it.")
+    except RedisAway as error:
+        says, mend = redis_checks.explain(error)
+        mend += " Messages are stored meanwhile; names and jobs wait for it."
+        yield Finding("redis", Level.WRONG, says, mend)
 
 
-def _redis_configuration(told: dict[str, str]) -> Iterator[Finding]:
-    if told["maxmemory-policy"] != "noeviction":
-        says = f"Its eviction policy is {told['maxmemory-policy']}, which drops waiting work without a word"
+def _redis_settings() -> Iterator[Finding]:
+    info = redis_client.client().info()
+    if info.get("role") != "master":
+        raise ReadOnlyError
+    yield Finding("redis", Level.WELL, "Reachable")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        says = f"Its eviction policy is {policy}, which drops waiting work without a word"
         yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
+    try:
+        config = redis_client.client().config_get("appendonly", "save", "requirepass")
+    except ResponseError:
+        says = "Its configuration is hidden, as hosts do; persistence could not be checked"
+        yield Finding("redis", Level.WARNING, says, "Check at your host that it keeps its data over a restart.")
+    else:
+        yield from _redis_configuration(config)
+
+
+def _redis_configuration(config: Mapping[str | None, str | None]) -> Iterator[Finding]:
     private = settings.is_private(settings.current().redis_address)
-    if told["appendonly"] != "yes" and not told["save"] and not private:
-        says = "It keeps nothing over a restart; queues and budgets are then found again from the database"
+    if config.get("appendonly") == "no" and not config.get("save") and not private:
+        says = "It keeps nothing over a restart; queues and budgets are then restored from the database"
         yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
-    if not told["requirepass"] and not private:
+    if config.get("requirepass") == "" and not private:
         says = "It can be reached over the network without a password"
         yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
 

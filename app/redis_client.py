@@ -1,4 +1,4 @@
-"""The fail-fast Redis client, one per process; says once what "Redis is away" means, and which Redis is not ours."""
+"""The fail-fast Redis client, one per process; the one definition of "Redis is unavailable"."""
 
 import logging
 import os
@@ -9,17 +9,15 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import RedisError, TimeoutError
+from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from app import clock, settings
-from app.errors import Conflict
-from app.text import for_terminal, shorten
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 0.3
-ANSWER_SECONDS = 0.5  # no command waits longer for Redis than this (reliability.md M4, F6)
+CONNECT_SECONDS = 1.0  # for TCP with another region; a frozen server still accepts connections
+ANSWER_SECONDS = 0.5  # for one command or a TLS handshake; `?socket_timeout=` in REDIS_URL raises it
 SILENT_SECONDS = 1.0
 
 # A key that is there already and would live longer was not written by `take`: it gets the life it would have had.
@@ -29,10 +27,6 @@ local left = redis.call('TTL', KEYS[1])
 if left < 0 or left > tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 return 0
 """
-
-OLDEST = (6, 2)  # a job that is being taken from its queue is lost by older ones (dependencies.md 1)
-OUR_KEYS = (b"nametag:", b"rq:", b"instagram:profile:")
-LOOKED_AT = 1_000  # keys
 
 RedisAway = RedisError  # connection refused, timed out, loading, read-only, out of memory: all the same to callers
 
@@ -59,6 +53,10 @@ class _Client(Redis):
         except TimeoutError:
             self._silent_until = clock.monotonic() + SILENT_SECONDS
             raise
+        except ResponseError as error:
+            if _is_demoted(error):  # a new connection reaches the primary that took over
+                self.connection_pool.disconnect(inuse_connections=False)
+            raise
 
 
 class _Pipeline(Pipeline):
@@ -70,7 +68,7 @@ class _Pipeline(Pipeline):
 
 
 def client() -> Redis:
-    """Return this process's client; a command that Redis does not answer raises RedisAway within half a second."""
+    """Return this process's client; a command that Redis does not answer raises RedisAway."""
     return _client(os.getpid(), settings.current().redis_address)
 
 
@@ -84,24 +82,11 @@ def waiting_client() -> Redis:
     return Redis.from_url(settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS)
 
 
-def require_ours() -> None:
-    """Raise Conflict, with one line, for a Redis that is too old or that holds somebody else's data.
-
-    One that is away is no reason not to start: whoever needs it waits for it.
-    """
-    try:
-        version = str(client().info("server")["redis_version"])
-        keys: list[Any] = client().scan(count=LOOKED_AT)[1]
-    except RedisAway:
-        return
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
-        raise Conflict(f"REDIS_URL leads to Redis {version}; it should be at least {OLDEST[0]}.{OLDEST[1]}.")
-    foreign = next((key for key in keys if not key.startswith(OUR_KEYS)), None)
-    if foreign is not None:
-        named = shorten(for_terminal(foreign.decode(errors="replace")), 40)
-        raise Conflict(
-            f"REDIS_URL leads to data of others (such as {named}); it should be a database of Nametag's own."
-        )
+def _is_demoted(error: ResponseError) -> bool:
+    # Redis 6.2 reports it inside the error of a script, and a primary that lost its replicas says NOREPLICAS.
+    return isinstance(error, (ReadOnlyError, MasterDownError)) or any(
+        code in str(error) for code in ("READONLY", "NOREPLICAS")
+    )
 
 
 def rewrite_file() -> None:

@@ -18,7 +18,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import clock, lifeline, logs, queue, redis_client, tasks, versions
+from app import clock, lifeline, logs, queue, redis_checks, redis_client, tasks, versions
+from app.errors import Conflict
 from app.redis_client import RedisAway
 from app.runs import beats
 
@@ -29,6 +30,7 @@ RETRY_SECONDS = 1.0
 MONITORING_SECONDS = 5
 MAINTENANCE_SECONDS = 10
 TTL_SECONDS = 30
+DEQUEUE_SECONDS = 5
 PRELOADED = tasks  # with all that they need, so that no fork has to load it
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -84,6 +86,19 @@ class TaskWorker(Worker):
 
     def subscribe(self) -> None:
         """Listen to no commands: anyone who can write to Redis could stop workers, and forks would inherit a thread."""
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds that one read waits for a job."""
+        return DEQUEUE_SECONDS
+
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds after which a read is given up: the server may be gone without having closed the connection."""
+        return DEQUEUE_SECONDS + 2
+
+    def _set_ip_address(self, connection: Redis) -> None:  # noqa: ARG002
+        self.ip_address = "unknown"  # RQ would ask CLIENT LIST for it, which hosted servers do not allow
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
@@ -149,22 +164,23 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def work(app: Flask, names: Sequence[str]) -> None:
-    """Work on the named queues, in this order, until SIGTERM or SIGINT; outlives any absence of Redis."""
+    """Work on the named queues, in this order, until SIGTERM or SIGINT; wait whenever Redis is unavailable."""
     gc.collect()
     gc.freeze()  # what is loaded now stays shared with every fork
     signal.signal(signal.SIGUSR1, _stop)  # inherited by the forks, so that it is in place from their first moment
-    away = False
+    reported = ""
     while not queue.stopping():
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
         try:
-            redis_client.client().ping()  # fails at once, unlike the waiting client
-            away = False
+            redis_checks.require_supported()  # fails fast, unlike the waiting client
+            reported = ""
             _work_until_redis_goes(app, names)
-        except RedisAway as error:
-            if not away:
-                logger.warning("Redis is away; the worker waits", extra={"reason": type(error).__name__})
-            away = True
+        except (RedisAway, Conflict) as error:
+            reason = str(error) if isinstance(error, Conflict) else redis_checks.explain(error)[0]
+            if reason != reported:
+                logger.warning("Redis is unavailable; the worker waits", extra={"reason": reason})
+            reported = reason
         if not queue.stopping():
             clock.sleep(RETRY_SECONDS)
 

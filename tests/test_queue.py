@@ -165,3 +165,13 @@ def test_a_planted_pickle_never_runs_even_where_rq_falls_back_to_its_default(
             read()
     assert rq.serializers.resolve_serializer("pickle") is JSONSerializer
     assert not canary.exists()
+
+
+def test_a_hint_without_expiry_gets_one_and_blocks_no_task_forever(redis: Redis) -> None:
+    hint, tasks = f"nametag:hint:{queue.SYNC}:7", queue.TASKS[queue.SYNC].queue
+    redis.set(hint, 1)
+    assert queue.enqueue_once(queue.SYNC, 7)
+    assert redis.ttl(hint) == queue.HINT_SECONDS
+    redis.delete(hint)  # as it lapses
+    assert queue.enqueue_once(queue.SYNC, 7)
+    assert len(Queue(tasks, connection=redis, serializer=JSONSerializer)) == 1

@@ -16,7 +16,7 @@ from rq import Queue
 from rq.exceptions import StopRequested
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
-from rq.worker import BaseWorker
+from rq.worker import BaseWorker, WorkerStatus
 
 from app import queue, settings
 from app.core import create_core
@@ -150,7 +150,7 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     with settings.using(database_url=sqlite_database, redis_url=f"unix://{socket}") as chosen:
         processes.share(chosen)
         worker = processes.module("tests.bed.errands", errands.QUEUE)
-        worker.await_line("Redis is away")
+        worker.await_line("Redis is unavailable; the worker waits")
         for number in (1, 2):
             keeper.start(redis_server.program(tmp_path, socket))
             keeper.await_ready("redis")
@@ -161,7 +161,8 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
 
 
 def _known_and_done(redis: Redis, count: int) -> bool:
-    return len(listed(redis, "ran")) == count and len(registered(redis)) == 1
+    states = [worker.get_state() for worker in registered(redis)]
+    return len(listed(redis, "ran")) == count and states == [WorkerStatus.IDLE]
 
 
 def plant(redis: Redis, data: bytes, fields: dict[str, str]) -> None:
@@ -221,6 +222,12 @@ def test_a_planted_job_is_refused_before_anything_is_imported(
     assert listed(redis, "ran") == []
     queue.enqueue("run", 2)
     until(lambda: listed(redis, "ran") == ["2 in nametag"], "the worker lives and works on")
+
+
+def test_a_job_id_that_is_not_text_is_skipped(errand: Process, redis: Redis) -> None:
+    redis.rpush(f"rq:queue:{errands.QUEUE}", b"\xff\xfe")
+    queue.enqueue("run", 1)
+    until(lambda: listed(redis, "ran") == ["1 in nametag"], "the next task ran")
 
 
 @pytest.mark.row("S46")

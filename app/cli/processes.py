@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 from flask import Flask
 
-from app import core, logs, queue, redis_client, settings, ticker
+from app import core, logs, queue, redis_checks, settings, ticker
 from app import worker as working
 from app.cli import database
 
@@ -45,5 +45,5 @@ def readied(create: Callable[[], Flask]) -> Flask:
     logs.configure()
     app = create()
     database.require_current(app)
-    redis_client.require_ours()
+    redis_checks.require_ours()
     return app

@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 
 import click
 
-from app import core, redis_client, settings
+from app import core, redis_checks, settings
 from app.cli import database, demo, processes
 from app.settings import Settings
 from app.supervisor import redis_server
@@ -51,7 +51,7 @@ def up(with_demo: bool) -> None:
 def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
     if chosen.private_redis:
         keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
-    redis_client.require_ours()
+    redis_checks.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
     with core.opened() as app:
         database.upgrade(app)

@@ -7,16 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from app import lifeline
+from tests.bed import certificates
 from tests.bed.processes import ROOT, free_port
 from tests.bed.requirement import missing
 from tests.bed.waiting import until
@@ -32,7 +27,7 @@ def in_front_of(port: int, folder: Path) -> Iterator[int]:
     folder.mkdir()
     front = free_port()
     (folder / "nginx.conf").write_text(_moved(folder, port, front))
-    _certificate(folder)
+    certificates.self_signed(folder)
     command = [binary, "-p", str(folder), "-e", str(folder / "start.log"), "-c", str(folder / "nginx.conf")]
     process = subprocess.Popen([*command, "-g", "daemon off;"], preexec_fn=partial(lifeline.tie, os.getpid()))
     try:
@@ -64,21 +59,6 @@ def _moved(folder: Path, port: int, front: int) -> str:
 
 
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-
-
-def _certificate(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nametag.example")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "privkey.pem").write_bytes(key.private_bytes(*plain))
 
 
 def _listens(port: int) -> bool:

@@ -24,7 +24,7 @@ def test_a_redis_of_others_is_refused_with_one_line(migrated: Processes, redis: 
     redis.set("celery-task-meta", "somebody else's")
     refused = migrated.nametag(command, PORT=str(free_port()))
     assert refused.returncode == 1
-    assert refused.stderr.startswith("Error: REDIS_URL leads to data of others (such as celery-task-meta)")
+    assert refused.stderr.startswith("Error: REDIS_URL leads to data of other software (such as celery-task-meta)")
     assert refused.stderr.count("\n") == 1
 
 
