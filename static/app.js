@@ -4,6 +4,7 @@
   const on = {
     before: "htmx:beforeRequest", done: "htmx:afterRequest", settled: "htmx:afterSettle",
     swapping: "htmx:beforeSwap", confirm: "htmx:confirm", restored: "htmx:historyRestore",
+    failed: ["htmx:responseError", "htmx:sendError", "htmx:timeout"],
   };
   const listen = (name, act, capture) => document.addEventListener(name, act, capture);
   const clicked = (selector, act) => listen("click", ({ target }) => { const found = target.closest(selector); if (found) act(found); });
@@ -16,11 +17,18 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
-  // Times are kept true here: unchanged pages are not sent again.
-  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-  const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
-  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
+  // Times are kept true here, in the zone of the settings: unchanged pages are not sent again.
+  const format = (locale, options) => {
+    const { zone: timeZone } = document.documentElement.dataset;
+    try { return new Intl.DateTimeFormat(locale, { timeZone, ...options }); }
+    catch { return new Intl.DateTimeFormat(locale, options); }  // a zone that this browser does not know
+  };
+  const clock = format("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const day = format("en-GB", { day: "numeric", month: "short" });
+  const date = format("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  const weekday = format("en-GB", { weekday: "short" });
+  const isoDate = format("sv-SE", { dateStyle: "short" });
+  const midnight = (at) => Date.parse(isoDate.format(at));
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
   const past = (at, now, rest) => {
@@ -34,7 +42,7 @@
       const minutes = Math.max(0, Math.floor((at - now) / 6e4)), hours = Math.floor(minutes / 60);
       return hours >= 48 ? `${Math.floor(hours / 24)} d` : hours ? `${hours} h ${String(minutes % 60).padStart(2, "0")} m` : `${minutes} m`;
     },
-    date: (at) => `${day.format(at)} ${at.getFullYear()}`,
+    date: (at) => date.format(at),
     ago: (at, now) => ago((now - at) / 1000),
     short: (at, now) => {
       const seconds = (now - at) / 1000;
@@ -69,27 +77,45 @@
   const pollNow = () => all("[data-poll]").forEach(poll);
   listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
 
-  // How old the list is; a banner from the second failure on.
+  // How old the list is; a banner as soon as nothing answers, or after two errors in a row.
   let updatedAt = Date.now(), triedAt = updatedAt, failures = 0;
+  const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
   function showUpdated() {
     const pane = $("list-pane");
     if (!pane) return;
     $("pause").setAttribute("aria-pressed", paused);
-    const seconds = (Date.now() - updatedAt) / 1000;
+    const seconds = Math.floor((Date.now() - updatedAt) / 1000);
+    const age = seconds < 5 || seconds > 59 ? ago(seconds) : `${seconds} s ago`;
     pane.dataset.live = paused ? "paused" : failures > 1 ? "stale" : "live";
-    $("updated").textContent = paused ? "Paused" : `Updated ${ago(seconds)}`;
+    setText("updated", paused ? "Paused" : `Updated ${age}`);
     $("stale").hidden = failures < 2;
-    $("stale-since").textContent = ago(seconds).replace(" ago", "").replace("just now", "a moment");
-    $("stale-next").textContent = Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000));
+    setText("stale-since", age.replace(" ago", "").replace("just now", "a moment"));
+    setText("stale-next", `${Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000))}`);
   }
-  setInterval(() => { if (failures > 1) showUpdated(); }, 1000);
-  listen(on.done, (event) => {
-    const { elt, successful } = event.detail, wasDown = failures > 1;
-    if (elt.dataset.poll !== "list") return;
-    if (successful) { failures = 0; updatedAt = Date.now(); } else failures += 1;
-    if (failures === 2) $("alerter").textContent = "Can’t reach the server. Older messages are shown.";
-    if (wasDown && !failures) { $("alerter").textContent = ""; announce("Connection restored"); }
+  setInterval(showUpdated, 1000);
+  function failed(count) {
+    if (!$("list-pane")) return;
+    if (failures < 2 && failures + count > 1) $("alerter").textContent = "Can’t reach the server. Older messages are shown.";
+    failures += count;
     showUpdated();
+  }
+  addEventListener("offline", () => failed(2));
+  addEventListener("online", () => pollNow());
+  listen(on.done, ({ detail: { elt, successful } }) => {
+    if (!successful || !$("list-pane")) return;
+    if (elt.dataset.poll !== "list") { if (failures > 1) poll($("conv-list")); return; }
+    if (failures > 1) { $("alerter").textContent = ""; announce("Connection restored"); }
+    failures = 0;
+    updatedAt = Date.now();
+    showUpdated();
+  });
+  for (const name of on.failed) listen(name, ({ detail: { xhr, elt } }) => {
+    if (!xhr.status || xhr.status >= 500) failed(xhr.status ? 1 : 2);
+    if (elt.dataset.poll) { if (elt.dataset.poll === "thread") poll($("conv-list")); return; }
+    if ([401, 422].includes(xhr.status)) return;
+    htmx.trigger(document.body, "inbox:refresh");
+    if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
+      toast({ text: xhr.status ? "That didn’t work. Nothing was changed." : "No connection. Nothing was changed.", kind: "error" });
   });
   clicked("#pause, #stale-retry", ({ id }) => {
     if (id === "pause") paused = !paused;
@@ -103,6 +129,7 @@
     const box = $("toast-form").content.firstElementChild.cloneNode(true);
     box.dataset.kind = kind;
     box.querySelector("p").textContent = text;
+    for (const other of $("toasts").children) if (other.textContent === box.textContent) other.remove();
     $("toasts").append(box);
     while ($("toasts").children.length > 3) $("toasts").firstElementChild.remove();
     if (kind === "error") return;
@@ -112,12 +139,14 @@
   const tell = (news) => { toast(news); announce(news.text); };
   listen("toast", ({ detail }) => tell(detail));
   listen("announce", (event) => announce(event.detail.text || event.detail.value));
-  listen(on.done, ({ detail: { xhr, elt, successful } }) => {
-    if (elt.dataset.poll || successful || [401, 422].includes(xhr.status)) return;
-    htmx.trigger(document.body, "inbox:refresh");
-    if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
-      toast({ text: xhr.status ? "That didn’t work. Nothing was changed." : "No connection. Nothing was changed.", kind: "error" });
+
+  // The result of a refresh is asked for after 1, 2 and 4 s.
+  let awaited;
+  listen("lookup:requested", ({ detail: { url } }) => {
+    awaited = url;
+    for (const seconds of [1, 2, 4]) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, seconds * 1000);
   });
+  listen("lookup:ended", () => { awaited = null; });
 
   // Questions are asked in a dialog of our own.
   listen(on.confirm, (event) => {
@@ -154,6 +183,14 @@
     const box = scroller();
     if (box) box.scrollTop = box.scrollHeight;
     atEnd = true;
+    readAll();
+  }
+  function readAll() {
+    if (document.hidden) return;
+    if (unseen) {
+      const { id } = openThread().dataset, { arrivals } = $(`msgs-${id}`).dataset;
+      htmx.ajax("POST", `/inbox/${id}/read?arrivals=${arrivals}`, { source: openThread(), swap: "none" });
+    }
     showUnseen(0);
   }
   function showUnseen(count) {
@@ -166,14 +203,23 @@
   listen("scroll", ({ target }) => {
     if (target !== scroller()) return;
     atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
-    if (atEnd && unseen) showUnseen(0);
+    if (atEnd) readAll();
   }, true);
+  listen("visibilitychange", () => { if (atEnd) readAll(); });
   clicked("#thread-new", toEnd);
   function opened() {
-    for (const row of rows()) row.toggleAttribute("aria-current", false);
-    document.querySelector(`#${openRow()} .row-link`)?.setAttribute("aria-current", "true");
+    const left = currentRow(), row = document.querySelector(`#${openRow()} .row-link`);
+    left?.removeAttribute("aria-current");
+    unseen = 0;
     toEnd();
-    if (byKeyboard) $("thread-name")?.focus();
+    if (!openThread()) { focusRow(left); return; }
+    if (row) {
+      row.setAttribute("aria-current", "true");
+      delete row.dataset.unread;
+      row.querySelector(".row-badge")?.remove();
+    }
+    const focused = document.activeElement;
+    if (byKeyboard || focused === document.body || !focused.checkVisibility()) scroller().focus();
   }
   function grown() {
     const box = scroller(), thread = openThread(), { ids, older, fromEnd } = before;
@@ -182,17 +228,29 @@
     if (older) box.scrollTop = box.scrollHeight - fromEnd;
     else if (count) {
       announce(count > 1 ? many(count, "new message") : `${thread.dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
-      if (!atEnd) showUnseen(unseen + count);
-      else if (!document.hidden) htmx.ajax("POST", `/inbox/${thread.dataset.id}/read`, { source: thread, swap: "none" });
+      unseen += count;
+      if (!atEnd) { showUnseen(unseen); poll($("conv-list")); }
     }
     if (atEnd && !older) toEnd();
   }
-  listen(on.swapping, ({ detail: { target, requestConfig } }) => {
-    const box = scroller();
+  listen(on.swapping, ({ detail }) => {
+    const { target, requestConfig } = detail, box = scroller();
     before = target.id.startsWith("msgs-") && box
       ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") } : null;
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
+    if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
+  // A poll brings the newest rows; those that were loaded behind them stay.
+  function withOlderRows(answer) {
+    const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
+    if (!more) return answer;
+    const list = more.parentElement, at = (row) => row.querySelector("time")?.dateTime || "";
+    more.remove();
+    const last = at(list.lastElementChild), older = all("#conv-list li").filter((row) => at(row) <= last && !fresh.getElementById(row.id));
+    list.append(...older.map((row) => row.cloneNode(true)));
+    fresh.getElementById("conv-limit").setAttribute("value", list.childElementCount);
+    return fresh.body.innerHTML;
+  }
   listen(on.settled, ({ target }) => {
     if (target.id === "thread-pane") opened();
     else if (target.id?.startsWith("msgs-") && before) grown();
@@ -220,17 +278,23 @@
 
   // The list is one tab stop; keys move within it.
   const rows = () => all("#conv-list .row-link");
+  const currentRow = () => rows().find((link) => link.hasAttribute("aria-current"));
+  const focusRow = (link) => { if (link) { rove(link); link.focus(); } };
   let byKeyboard = false;
   function rove(target) {
     const links = rows(), stop = target || links.find((link) => link === document.activeElement)
-      || links.find((link) => link.hasAttribute("aria-current")) || links[0];
+      || currentRow() || links[0];
     for (const link of links) link.tabIndex = link === stop ? 0 : -1;
   }
   function move(step) {
-    const links = rows(), here = links.indexOf(document.activeElement);
-    const start = links.findIndex((link) => link.hasAttribute("aria-current"));
-    const next = here < 0 ? links[Math.max(start, 0)] : links[Math.min(Math.max(here + step, 0), links.length - 1)];
-    if (next) { rove(next); next.focus(); }
+    const links = rows(), here = links.indexOf(document.activeElement), current = links.indexOf(currentRow());
+    if (here >= 0) focusRow(links[Math.min(Math.max(here + step, 0), links.length - 1)]);
+    else if (!openThread()) focusRow(links[Math.max(current, 0)]);
+    else if (links[current + step]) {
+      byKeyboard = true;
+      links[current + step].scrollIntoView({ block: "nearest" });
+      links[current + step].click();
+    }
   }
   const settingKey = "nametag:shortcuts";
   const shortcutsOn = () => localStorage.getItem(settingKey) !== "off";
@@ -242,19 +306,37 @@
   });
   let going = 0;
   const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
+  function mark() {
+    const row = document.activeElement.closest(".row-link"), id = row?.parentElement.id.slice(1);
+    if (row) htmx.ajax("POST", `/inbox/${id}/${row.dataset.unread ? "read" : "unread"}`, { swap: "none" });
+    else press("u");
+  }
   const keys = {
-    j: () => move(1), k: () => move(-1), "/": () => $("q")?.focus(), r: () => press("r"), u: () => press("u"),
+    j: () => move(1), k: () => move(-1), "/": () => $("q")?.focus(), r: () => press("r"), u: mark,
     g: () => { going = Date.now(); }, "?": () => $("shortcuts")?.showModal(),
   };
   listen("keydown", (event) => {
     const field = event.target.closest("input, textarea, select");
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("dialog")) return;
     if (event.key === "Escape") {
-      if (field) field.blur();
+      const menu = document.querySelector(".menu[open]");
+      if (menu) {
+        menu.open = false;
+        menu.firstElementChild.focus();
+      } else if (document.querySelector(":popover-open")) return;
+      else if (field?.id === "q" && field.value) {
+        event.preventDefault();
+        field.value = "";
+        field.form.requestSubmit();
+      } else if (field) field.blur();
       else document.querySelector('.row-link[tabindex="0"]')?.focus();
       return;
     }
-    if (field) return;
+    if (field) {
+      if (field.id === "q" && event.key === "ArrowDown") { event.preventDefault(); focusRow(rows()[0]); }
+      return;
+    }
+    if (openThread() && /^( |Page|Home|End|Arrow)/.test(event.key) && !event.target.closest("a, button, summary, .scroll")) scroller().focus();
     const inList = event.target.closest("#conv-list"), steps = { ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 };
     if (inList && event.key in steps) { event.preventDefault(); move(steps[event.key]); return; }
     if (inList && event.key === "Enter") { byKeyboard = true; return; }
@@ -264,9 +346,21 @@
     if (target) { going = 0; target.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
   });
   listen("pointerdown", () => { byKeyboard = false; });
-  clicked(".row-link", (link) => { delete link.dataset.unread; link.querySelector(".row-badge")?.remove(); });
+  // A click with a modifier is the browser's: a new tab or window.
+  listen("click", (event) => {
+    if ((event.ctrlKey || event.metaKey || event.shiftKey) && event.target.closest("a[hx-get]")) event.stopPropagation();
+  }, true);
+
+  // Back within one list changes the thread alone: the list keeps its rows, its place and the focus.
+  const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
+  addEventListener("popstate", (event) => {
+    if (!event.state?.htmx || !$("conv-list") || listQuery() !== location.search) return;
+    event.stopImmediatePropagation();
+    htmx.ajax("GET", location.pathname + location.search, { source: "#thread-pane", target: "#thread-pane", swap: "innerHTML show:none" });
+  });
 
   function begin() {
+    if ($("conv-list") && !location.search) history.replaceState(history.state, "", listQuery() + location.hash);
     showSwitches();
     rove();
     toEnd();

@@ -1,10 +1,12 @@
 """The inbox: the list, an open conversation, and the clicks on it."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, Response, request
 
+from app import clock
 from app.errors import Invalid
 from app.identities import opening
 from app.inbox import listing, thread
@@ -19,6 +21,7 @@ ID = "int(max=9223372036854775807)"  # what a database can look for
 _OPEN = re.compile(r"/inbox/([0-9]{1,18})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 REFRESH = {"inbox:refresh": True}
+MAX_MS = 32_503_680_000_000  # the year 3000: later times are no click's
 
 
 @blueprint.get("/")
@@ -131,8 +134,21 @@ def unread(conversation_id: int) -> Response:
 def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
     refreshing.require_rate()
+    since = int(clock.now().timestamp() * 1000)
     looked_up_at = thread.ask(session.viewer(), conversation_id)
-    return page.done(f"/inbox/{conversation_id}", events=page.toast(refreshing.outcome(looked_up_at)))
+    events = page.toast(refreshing.outcome(looked_up_at))
+    if looked_up_at is None:
+        events["lookup:requested"] = {"url": f"/inbox/{conversation_id}/lookup?since={since}"}
+    return page.done(f"/inbox/{conversation_id}", events=events)
+
+
+@blueprint.get(f"/inbox/<{ID}:conversation_id>/lookup")
+def lookup(conversation_id: int) -> Response:
+    """Report the result of a refresh, asked for at `since` in ms, as a toast; nothing while there is none."""
+    since = datetime.fromtimestamp(min(_whole("since") or 0, MAX_MS) / 1000, UTC)
+    sentence = refreshing.sentence(thread.lookup_result(session.viewer(), conversation_id, since), since)
+    events = REFRESH | {"lookup:ended": True} | page.toast(sentence) if sentence else None
+    return page.done(f"/inbox/{conversation_id}", events=events)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
