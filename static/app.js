@@ -1,4 +1,4 @@
-// One block per behaviour. All names of htmx's events stand in the first.
+// One block per behavior; htmx's events first.
 (() => {
   "use strict";
   const on = {
@@ -13,21 +13,20 @@
   const icon = (name) => `<svg class="icon" aria-hidden="true"><use href="${sprite}#${name}"/></svg>`;
   const sprite = document.querySelector(".icon use")?.getAttribute("href").split("#")[0];
 
-  // The server shows days in the reader's time zone.
+  // The server needs the browser's time zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
-  // Times are kept true here, in the zone of the settings: unchanged pages are not sent again.
+  // Times change without an answer of the server.
   const format = (locale, options) => {
-    const { zone: timeZone } = document.documentElement.dataset;
-    try { return new Intl.DateTimeFormat(locale, { timeZone, ...options }); }
-    catch { return new Intl.DateTimeFormat(locale, options); }  // a zone that this browser does not know
+    const make = (timeZone) => new Intl.DateTimeFormat(locale, { timeZone, ...options });
+    try { return make(document.documentElement.dataset.zone); } catch { return make(); }
   };
   const clock = format("en-GB", { hour: "2-digit", minute: "2-digit" });
   const day = format("en-GB", { day: "numeric", month: "short" });
   const date = format("en-GB", { day: "numeric", month: "short", year: "numeric" });
   const weekday = format("en-GB", { weekday: "short" });
-  const isoDate = format("sv-SE", { dateStyle: "short" });
+  const isoDate = format("sv-SE");
   const midnight = (at) => Date.parse(isoDate.format(at));
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
@@ -61,11 +60,11 @@
     showUpdated();
   };
 
-  // Morphs keep what is typed and unfolded.
+  // Morphs keep typed text and open details.
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
 
-  // Polls: silent in a hidden tab and while paused, but for jobs.
+  // Polls pause in a hidden tab; by the button, jobs go on.
   let paused = false;
   listen(on.before, (event) => {
     const { elt, requestConfig } = event.detail;
@@ -75,11 +74,14 @@
   });
   const poll = (element) => htmx.trigger(element, "poll:now");
   const pollNow = () => all("[data-poll]").forEach(poll);
-  listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
+  listen("visibilitychange", () => {
+    if (!document.hidden && !paused) pollNow();
+    if (atEnd) readAll();
+  });
 
-  // How old the list is; a banner as soon as nothing answers, or after two errors in a row.
+  // A banner when nothing answers, or after two errors.
   let updatedAt = Date.now(), triedAt = updatedAt, failures = 0;
-  const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+  const setText = (id, text) => { $(id).textContent = text; };
   function showUpdated() {
     const pane = $("list-pane");
     if (!pane) return;
@@ -89,22 +91,22 @@
     pane.dataset.live = paused ? "paused" : failures > 1 ? "stale" : "live";
     setText("updated", paused ? "Paused" : `Updated ${age}`);
     $("stale").hidden = failures < 2;
-    setText("stale-since", age.replace(" ago", "").replace("just now", "a moment"));
+    setText("stale-age", age);
     setText("stale-next", `${Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000))}`);
   }
   setInterval(showUpdated, 1000);
   function failed(count) {
     if (!$("list-pane")) return;
-    if (failures < 2 && failures + count > 1) $("alerter").textContent = "Can’t reach the server. Older messages are shown.";
+    if (failures < 2 && failures + count > 1) setText("alerter", "Can’t reach the server. Older messages are shown.");
     failures += count;
     showUpdated();
   }
   addEventListener("offline", () => failed(2));
   addEventListener("online", () => pollNow());
   listen(on.done, ({ detail: { elt, successful } }) => {
-    if (!successful || !$("list-pane")) return;
+    if (!successful) return;
     if (elt.dataset.poll !== "list") { if (failures > 1) poll($("conv-list")); return; }
-    if (failures > 1) { $("alerter").textContent = ""; announce("Connection restored"); }
+    if (failures > 1) { setText("alerter", ""); announce("Connection restored"); }
     failures = 0;
     updatedAt = Date.now();
     showUpdated();
@@ -115,7 +117,7 @@
     if ([401, 422].includes(xhr.status)) return;
     htmx.trigger(document.body, "inbox:refresh");
     if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
-      toast({ text: xhr.status ? "That didn’t work. Nothing was changed." : "No connection. Nothing was changed.", kind: "error" });
+      toast({ text: `${xhr.status ? "That didn’t work" : "No connection"}. Nothing was changed.`, kind: "error" });
   });
   clicked("#pause, #stale-retry", ({ id }) => {
     if (id === "pause") paused = !paused;
@@ -124,7 +126,7 @@
   });
 
   // Toasts and announcements.
-  const announce = (text) => { $("announcer").textContent = text; };
+  const announce = (text) => setText("announcer", text);
   function toast({ text, kind = "info" }) {
     const box = $("toast-form").content.firstElementChild.cloneNode(true);
     box.dataset.kind = kind;
@@ -140,7 +142,7 @@
   listen("toast", ({ detail }) => tell(detail));
   listen("announce", (event) => announce(event.detail.text || event.detail.value));
 
-  // The result of a refresh is asked for after 1, 2 and 4 s.
+  // The result of a refresh.
   let awaited;
   listen("lookup:requested", ({ detail: { url } }) => {
     awaited = url;
@@ -148,7 +150,7 @@
   });
   listen("lookup:ended", () => { awaited = null; });
 
-  // Questions are asked in a dialog of our own.
+  // Confirmation in our dialog.
   listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
@@ -162,7 +164,7 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // A picture that is gone becomes words, or a disc.
+  // Missing pictures become text or a disc.
   listen("error", (event) => {
     const image = event.target;
     if (!(image instanceof HTMLImageElement)) return;
@@ -172,7 +174,7 @@
     (words ? image.closest(".media") : image).replaceWith(gone);
   }, true);
 
-  // The thread stays at its end; a pill counts for who is elsewhere.
+  // A thread stays at its end; elsewhere a pill counts.
   let atEnd = true, unseen = 0, before = null;
   const scroller = () => $("messages-scroll");
   const openThread = () => document.querySelector(".thread");
@@ -205,7 +207,6 @@
     atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
     if (atEnd) readAll();
   }, true);
-  listen("visibilitychange", () => { if (atEnd) readAll(); });
   clicked("#thread-new", toEnd);
   function opened() {
     const left = currentRow(), row = document.querySelector(`#${openRow()} .row-link`);
@@ -240,14 +241,14 @@
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
     if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
-  // A poll brings the newest rows; those that were loaded behind them stay.
+  // Rows behind those of a poll stay.
   function withOlderRows(answer) {
     const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
     if (!more) return answer;
     const list = more.parentElement, at = (row) => row.querySelector("time")?.dateTime || "";
     more.remove();
-    const last = at(list.lastElementChild), older = all("#conv-list li").filter((row) => at(row) <= last && !fresh.getElementById(row.id));
-    list.append(...older.map((row) => row.cloneNode(true)));
+    const last = at(list.lastElementChild);
+    for (const row of all("#conv-list li")) if (at(row) <= last && !fresh.getElementById(row.id)) list.append(row.cloneNode(true));
     fresh.getElementById("conv-limit").setAttribute("value", list.childElementCount);
     return fresh.body.innerHTML;
   }
@@ -260,7 +261,7 @@
   });
   listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
 
-  // What is new in the list is told at most every 30 s.
+  // New messages are announced at most every 30 s.
   let counted = null, toldAt = 0, arrived = {};
   const unreadRows = () => Object.fromEntries(rows().map((link) => [link.parentElement.id, +(link.dataset.unread || 0)]));
   function tellArrived() {
@@ -276,7 +277,7 @@
     arrived = {};
   }
 
-  // The list is one tab stop; keys move within it.
+  // The list is one tab stop.
   const rows = () => all("#conv-list .row-link");
   const currentRow = () => rows().find((link) => link.hasAttribute("aria-current"));
   const focusRow = (link) => { if (link) { rove(link); link.focus(); } };
@@ -307,8 +308,8 @@
   let going = 0;
   const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
   function mark() {
-    const row = document.activeElement.closest(".row-link"), id = row?.parentElement.id.slice(1);
-    if (row) htmx.ajax("POST", `/inbox/${id}/${row.dataset.unread ? "read" : "unread"}`, { swap: "none" });
+    const row = document.activeElement.closest(".row-link");
+    if (row) htmx.ajax("POST", `${row.pathname}/${row.dataset.unread ? "read" : "unread"}`, { swap: "none" });
     else press("u");
   }
   const keys = {
@@ -346,17 +347,17 @@
     if (target) { going = 0; target.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
   });
   listen("pointerdown", () => { byKeyboard = false; });
-  // A click with a modifier is the browser's: a new tab or window.
+  // Modified clicks open tabs.
   listen("click", (event) => {
     if ((event.ctrlKey || event.metaKey || event.shiftKey) && event.target.closest("a[hx-get]")) event.stopPropagation();
   }, true);
 
-  // Back within one list changes the thread alone: the list keeps its rows, its place and the focus.
+  // Back within one list changes the thread alone.
   const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
   addEventListener("popstate", (event) => {
     if (!event.state?.htmx || !$("conv-list") || listQuery() !== location.search) return;
     event.stopImmediatePropagation();
-    htmx.ajax("GET", location.pathname + location.search, { source: "#thread-pane", target: "#thread-pane", swap: "innerHTML show:none" });
+    htmx.ajax("GET", location.href, { source: "#thread-pane", swap: "innerHTML show:none" });
   });
 
   function begin() {
