@@ -1,6 +1,5 @@
 // One block per behavior; htmx's events first.
 (() => {
-  "use strict";
   const on = {
     before: "htmx:beforeRequest", done: "htmx:afterRequest", settled: "htmx:afterSettle",
     swapping: "htmx:beforeSwap", confirm: "htmx:confirm", restored: "htmx:historyRestore",
@@ -64,12 +63,11 @@
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
 
-  // Polls pause in a hidden tab; by the button, jobs go on.
+  // Polls pause in a hidden tab.
   let paused = false;
   listen(on.before, (event) => {
     const { elt, requestConfig } = event.detail;
-    const byTimer = elt.dataset.poll && !requestConfig.triggeringEvent;
-    if (byTimer && (document.hidden || (paused && elt.dataset.poll !== "jobs"))) event.preventDefault();
+    if (elt.dataset.poll && !requestConfig.triggeringEvent && (document.hidden || (paused && elt.dataset.poll !== "jobs"))) event.preventDefault();
     else if (elt.dataset.poll === "list") triedAt = Date.now();
   });
   const poll = (element) => htmx.trigger(element, "poll:now");
@@ -92,7 +90,7 @@
     setText("updated", paused ? "Paused" : `Updated ${age}`);
     $("stale").hidden = failures < 2;
     setText("stale-age", age);
-    setText("stale-next", `${Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000))}`);
+    setText("stale-next", Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000)));
   }
   setInterval(showUpdated, 1000);
   function failed(count) {
@@ -112,7 +110,8 @@
     showUpdated();
   });
   for (const name of on.failed) listen(name, ({ detail: { xhr, elt } }) => {
-    if (!xhr.status || xhr.status >= 500) failed(xhr.status ? 1 : 2);
+    if (!xhr.status) failed(2);
+    else if (xhr.status >= 500) failed(1);
     if (elt.dataset.poll) { if (elt.dataset.poll === "thread") poll($("conv-list")); return; }
     if ([401, 422].includes(xhr.status)) return;
     htmx.trigger(document.body, "inbox:refresh");
@@ -146,11 +145,10 @@
   let awaited;
   listen("lookup:requested", ({ detail: { url } }) => {
     awaited = url;
-    for (const seconds of [1, 2, 4]) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, seconds * 1000);
+    for (const ms of [1e3, 2e3, 4e3]) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, ms);
   });
   listen("lookup:ended", () => { awaited = null; });
 
-  // Confirmation in our dialog.
   listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
@@ -164,7 +162,7 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // Missing pictures become text or a disc.
+  // Missing pictures.
   listen("error", (event) => {
     const image = event.target;
     if (!(image instanceof HTMLImageElement)) return;
@@ -188,17 +186,14 @@
     readAll();
   }
   function readAll() {
-    if (document.hidden) return;
-    if (unseen) {
-      const { id } = openThread().dataset, { arrivals } = $(`msgs-${id}`).dataset;
-      htmx.ajax("POST", `/inbox/${id}/read?arrivals=${arrivals}`, { source: openThread(), swap: "none" });
-    }
+    if (document.hidden || !unseen) return;
+    const { id } = openThread().dataset, { arrivals } = $(`msgs-${id}`).dataset;
+    htmx.ajax("POST", `/inbox/${id}/read?arrivals=${arrivals}`, { swap: "none" });
     showUnseen(0);
   }
   function showUnseen(count) {
-    unseen = count;
     const pill = $("thread-new");
-    if (!pill) return;
+    unseen = count;
     pill.hidden = !count;
     pill.innerHTML = many(count, "new message") + icon("arrow-down");
   }
@@ -215,12 +210,12 @@
     toEnd();
     if (!openThread()) { focusRow(left); return; }
     if (row) {
+      row.scrollIntoView({ block: "nearest" });
       row.setAttribute("aria-current", "true");
       delete row.dataset.unread;
       row.querySelector(".row-badge")?.remove();
     }
-    const focused = document.activeElement;
-    if (byKeyboard || focused === document.body || !focused.checkVisibility()) scroller().focus();
+    if (byKeyboard || document.activeElement === document.body || !document.activeElement.checkVisibility()) scroller().focus();
   }
   function grown() {
     const box = scroller(), thread = openThread(), { ids, older, fromEnd } = before;
@@ -241,7 +236,6 @@
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
     if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
-  // Rows behind those of a poll stay.
   function withOlderRows(answer) {
     const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
     if (!more) return answer;
@@ -293,7 +287,6 @@
     else if (!openThread()) focusRow(links[Math.max(current, 0)]);
     else if (links[current + step]) {
       byKeyboard = true;
-      links[current + step].scrollIntoView({ block: "nearest" });
       links[current + step].click();
     }
   }
@@ -352,7 +345,7 @@
     if ((event.ctrlKey || event.metaKey || event.shiftKey) && event.target.closest("a[hx-get]")) event.stopPropagation();
   }, true);
 
-  // Back within one list changes the thread alone.
+  // Back changes the thread alone.
   const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
   addEventListener("popstate", (event) => {
     if (!event.state?.htmx || !$("conv-list") || listQuery() !== location.search) return;
