@@ -243,7 +243,7 @@
     more.remove();
     const last = at(list.lastElementChild);
     for (const row of all("#conv-list li")) if (at(row) <= last && !fresh.getElementById(row.id)) list.append(row.cloneNode(true));
-    fresh.getElementById("conv-limit").setAttribute("value", list.childElementCount);
+    fresh.getElementById("conv-limit").setAttribute("value", all(".row", list).length);
     return fresh.body.innerHTML;
   }
   listen(on.settled, ({ target }) => {
