@@ -1,9 +1,9 @@
-// One block per behaviour. All names of htmx's events stand in the first.
+// One block per behavior; htmx's events first.
 (() => {
-  "use strict";
   const on = {
     before: "htmx:beforeRequest", done: "htmx:afterRequest", settled: "htmx:afterSettle",
     swapping: "htmx:beforeSwap", confirm: "htmx:confirm", restored: "htmx:historyRestore",
+    failed: ["htmx:responseError", "htmx:sendError", "htmx:timeout"],
   };
   const listen = (name, act, capture) => document.addEventListener(name, act, capture);
   const clicked = (selector, act) => listen("click", ({ target }) => { const found = target.closest(selector); if (found) act(found); });
@@ -12,15 +12,21 @@
   const icon = (name) => `<svg class="icon" aria-hidden="true"><use href="${sprite}#${name}"/></svg>`;
   const sprite = document.querySelector(".icon use")?.getAttribute("href").split("#")[0];
 
-  // The server shows days in the reader's time zone.
+  // The server needs the browser's time zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
-  // Times are kept true here: unchanged pages are not sent again.
-  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-  const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
-  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
+  // Times change without an answer of the server.
+  const format = (locale, options) => {
+    const make = (timeZone) => new Intl.DateTimeFormat(locale, { timeZone, ...options });
+    try { return make(document.documentElement.dataset.zone); } catch { return make(); }
+  };
+  const clock = format("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const day = format("en-GB", { day: "numeric", month: "short" });
+  const date = format("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  const weekday = format("en-GB", { weekday: "short" });
+  const isoDate = format("sv-SE");
+  const midnight = (at) => Date.parse(isoDate.format(at));
   const ago = (seconds) => seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
     : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
   const past = (at, now, rest) => {
@@ -34,7 +40,7 @@
       const minutes = Math.max(0, Math.floor((at - now) / 6e4)), hours = Math.floor(minutes / 60);
       return hours >= 48 ? `${Math.floor(hours / 24)} d` : hours ? `${hours} h ${String(minutes % 60).padStart(2, "0")} m` : `${minutes} m`;
     },
-    date: (at) => `${day.format(at)} ${at.getFullYear()}`,
+    date: (at) => date.format(at),
     ago: (at, now) => ago((now - at) / 1000),
     short: (at, now) => {
       const seconds = (now - at) / 1000;
@@ -53,43 +59,64 @@
     showUpdated();
   };
 
-  // Morphs keep what is typed and unfolded.
+  // Morphs keep typed text and open details.
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
 
-  // Polls: silent in a hidden tab and while paused, but for jobs.
+  // Polls pause in a hidden tab.
   let paused = false;
   listen(on.before, (event) => {
     const { elt, requestConfig } = event.detail;
-    const byTimer = elt.dataset.poll && !requestConfig.triggeringEvent;
-    if (byTimer && (document.hidden || (paused && elt.dataset.poll !== "jobs"))) event.preventDefault();
+    if (elt.dataset.poll && !requestConfig.triggeringEvent && (document.hidden || (paused && elt.dataset.poll !== "jobs"))) event.preventDefault();
     else if (elt.dataset.poll === "list") triedAt = Date.now();
   });
   const poll = (element) => htmx.trigger(element, "poll:now");
   const pollNow = () => all("[data-poll]").forEach(poll);
-  listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
+  listen("visibilitychange", () => {
+    if (!document.hidden && !paused) pollNow();
+    if (atEnd) readAll();
+  });
 
-  // How old the list is; a banner from the second failure on.
+  // A banner when nothing answers, or after two errors.
   let updatedAt = Date.now(), triedAt = updatedAt, failures = 0;
+  const setText = (id, text) => { $(id).textContent = text; };
   function showUpdated() {
     const pane = $("list-pane");
     if (!pane) return;
     $("pause").setAttribute("aria-pressed", paused);
-    const seconds = (Date.now() - updatedAt) / 1000;
+    const seconds = Math.floor((Date.now() - updatedAt) / 1000);
+    const age = seconds < 5 || seconds > 59 ? ago(seconds) : `${seconds} s ago`;
     pane.dataset.live = paused ? "paused" : failures > 1 ? "stale" : "live";
-    $("updated").textContent = paused ? "Paused" : `Updated ${ago(seconds)}`;
+    setText("updated", paused ? "Paused" : `Updated ${age}`);
     $("stale").hidden = failures < 2;
-    $("stale-since").textContent = ago(seconds).replace(" ago", "").replace("just now", "a moment");
-    $("stale-next").textContent = Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000));
+    setText("stale-age", age);
+    setText("stale-next", Math.max(0, Math.ceil(30 - (Date.now() - triedAt) / 1000)));
   }
-  setInterval(() => { if (failures > 1) showUpdated(); }, 1000);
-  listen(on.done, (event) => {
-    const { elt, successful } = event.detail, wasDown = failures > 1;
-    if (elt.dataset.poll !== "list") return;
-    if (successful) { failures = 0; updatedAt = Date.now(); } else failures += 1;
-    if (failures === 2) $("alerter").textContent = "Can’t reach the server. Older messages are shown.";
-    if (wasDown && !failures) { $("alerter").textContent = ""; announce("Connection restored"); }
+  setInterval(showUpdated, 1000);
+  function failed(count) {
+    if (!$("list-pane")) return;
+    if (failures < 2 && failures + count > 1) setText("alerter", "Can’t reach the server. Older messages are shown.");
+    failures += count;
     showUpdated();
+  }
+  addEventListener("offline", () => failed(2));
+  addEventListener("online", () => pollNow());
+  listen(on.done, ({ detail: { elt, successful } }) => {
+    if (!successful) return;
+    if (elt.dataset.poll !== "list") { if (failures > 1) poll($("conv-list")); return; }
+    if (failures > 1) { setText("alerter", ""); announce("Connection restored"); }
+    failures = 0;
+    updatedAt = Date.now();
+    showUpdated();
+  });
+  for (const name of on.failed) listen(name, ({ detail: { xhr, elt } }) => {
+    if (!xhr.status) failed(2);
+    else if (xhr.status >= 500) failed(1);
+    if (elt.dataset.poll) { if (elt.dataset.poll === "thread") poll($("conv-list")); return; }
+    if ([401, 422].includes(xhr.status)) return;
+    htmx.trigger(document.body, "inbox:refresh");
+    if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
+      toast({ text: `${xhr.status ? "That didn’t work" : "No connection"}. Nothing was changed.`, kind: "error" });
   });
   clicked("#pause, #stale-retry", ({ id }) => {
     if (id === "pause") paused = !paused;
@@ -98,11 +125,12 @@
   });
 
   // Toasts and announcements.
-  const announce = (text) => { $("announcer").textContent = text; };
+  const announce = (text) => setText("announcer", text);
   function toast({ text, kind = "info" }) {
     const box = $("toast-form").content.firstElementChild.cloneNode(true);
     box.dataset.kind = kind;
     box.querySelector("p").textContent = text;
+    for (const other of $("toasts").children) if (other.textContent === box.textContent) other.remove();
     $("toasts").append(box);
     while ($("toasts").children.length > 3) $("toasts").firstElementChild.remove();
     if (kind === "error") return;
@@ -112,14 +140,15 @@
   const tell = (news) => { toast(news); announce(news.text); };
   listen("toast", ({ detail }) => tell(detail));
   listen("announce", (event) => announce(event.detail.text || event.detail.value));
-  listen(on.done, ({ detail: { xhr, elt, successful } }) => {
-    if (elt.dataset.poll || successful || [401, 422].includes(xhr.status)) return;
-    htmx.trigger(document.body, "inbox:refresh");
-    if (!(xhr.getResponseHeader("HX-Trigger") || "").includes("toast"))
-      toast({ text: xhr.status ? "That didn’t work. Nothing was changed." : "No connection. Nothing was changed.", kind: "error" });
-  });
 
-  // Questions are asked in a dialog of our own.
+  // The result of a refresh.
+  let awaited;
+  listen("lookup:requested", ({ detail: { url } }) => {
+    awaited = url;
+    for (const ms of [1e3, 2e3, 4e3]) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, ms);
+  });
+  listen("lookup:ended", () => { awaited = null; });
+
   listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
@@ -133,7 +162,7 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // A picture that is gone becomes words, or a disc.
+  // Missing pictures.
   listen("error", (event) => {
     const image = event.target;
     if (!(image instanceof HTMLImageElement)) return;
@@ -143,7 +172,7 @@
     (words ? image.closest(".media") : image).replaceWith(gone);
   }, true);
 
-  // The thread stays at its end; a pill counts for who is elsewhere.
+  // A thread stays at its end; elsewhere a pill counts.
   let atEnd = true, unseen = 0, before = null;
   const scroller = () => $("messages-scroll");
   const openThread = () => document.querySelector(".thread");
@@ -154,26 +183,39 @@
     const box = scroller();
     if (box) box.scrollTop = box.scrollHeight;
     atEnd = true;
+    readAll();
+  }
+  function readAll() {
+    if (document.hidden || !unseen) return;
+    const { id } = openThread().dataset, { arrivals } = $(`msgs-${id}`).dataset;
+    htmx.ajax("POST", `/inbox/${id}/read?arrivals=${arrivals}`, { swap: "none" });
     showUnseen(0);
   }
   function showUnseen(count) {
-    unseen = count;
     const pill = $("thread-new");
-    if (!pill) return;
+    unseen = count;
     pill.hidden = !count;
     pill.innerHTML = many(count, "new message") + icon("arrow-down");
   }
   listen("scroll", ({ target }) => {
     if (target !== scroller()) return;
     atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
-    if (atEnd && unseen) showUnseen(0);
+    if (atEnd) readAll();
   }, true);
   clicked("#thread-new", toEnd);
   function opened() {
-    for (const row of rows()) row.toggleAttribute("aria-current", false);
-    document.querySelector(`#${openRow()} .row-link`)?.setAttribute("aria-current", "true");
+    const left = currentRow(), row = document.querySelector(`#${openRow()} .row-link`);
+    left?.removeAttribute("aria-current");
+    unseen = 0;
     toEnd();
-    if (byKeyboard) $("thread-name")?.focus();
+    if (!openThread()) { focusRow(left); return; }
+    if (row) {
+      row.scrollIntoView({ block: "nearest" });
+      row.setAttribute("aria-current", "true");
+      delete row.dataset.unread;
+      row.querySelector(".row-badge")?.remove();
+    }
+    if (byKeyboard || document.activeElement === document.body || !document.activeElement.checkVisibility()) scroller().focus();
   }
   function grown() {
     const box = scroller(), thread = openThread(), { ids, older, fromEnd } = before;
@@ -182,20 +224,28 @@
     if (older) box.scrollTop = box.scrollHeight - fromEnd;
     else if (count) {
       announce(count > 1 ? many(count, "new message") : `${thread.dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
-      if (!atEnd) showUnseen(unseen + count);
-      else if (!document.hidden) {
-        const { arrivals } = $(`msgs-${thread.dataset.id}`).dataset;
-        htmx.ajax("POST", `/inbox/${thread.dataset.id}/read?arrivals=${arrivals}`, { source: thread, swap: "none" });
-      }
+      unseen += count;
+      if (!atEnd) { showUnseen(unseen); poll($("conv-list")); }
     }
     if (atEnd && !older) toEnd();
   }
-  listen(on.swapping, ({ detail: { target, requestConfig } }) => {
-    const box = scroller();
+  listen(on.swapping, ({ detail }) => {
+    const { target, requestConfig } = detail, box = scroller();
     before = target.id.startsWith("msgs-") && box
       ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") } : null;
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
+    if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
+  function withOlderRows(answer) {
+    const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
+    if (!more) return answer;
+    const list = more.parentElement, at = (row) => row.querySelector("time")?.dateTime || "";
+    more.remove();
+    const last = at(list.lastElementChild);
+    for (const row of all("#conv-list li")) if (at(row) <= last && !fresh.getElementById(row.id)) list.append(row.cloneNode(true));
+    fresh.getElementById("conv-limit").setAttribute("value", all(".row", list).length);
+    return fresh.body.innerHTML;
+  }
   listen(on.settled, ({ target }) => {
     if (target.id === "thread-pane") opened();
     else if (target.id?.startsWith("msgs-") && before) grown();
@@ -205,7 +255,7 @@
   });
   listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
 
-  // What is new in the list is told at most every 30 s.
+  // New messages are announced at most every 30 s.
   let counted = null, toldAt = 0, arrived = {};
   const unreadRows = () => Object.fromEntries(rows().map((link) => [link.parentElement.id, +(link.dataset.unread || 0)]));
   function tellArrived() {
@@ -221,19 +271,24 @@
     arrived = {};
   }
 
-  // The list is one tab stop; keys move within it.
+  // The list is one tab stop.
   const rows = () => all("#conv-list .row-link");
+  const currentRow = () => rows().find((link) => link.hasAttribute("aria-current"));
+  const focusRow = (link) => { if (link) { rove(link); link.focus(); } };
   let byKeyboard = false;
   function rove(target) {
     const links = rows(), stop = target || links.find((link) => link === document.activeElement)
-      || links.find((link) => link.hasAttribute("aria-current")) || links[0];
+      || currentRow() || links[0];
     for (const link of links) link.tabIndex = link === stop ? 0 : -1;
   }
   function move(step) {
-    const links = rows(), here = links.indexOf(document.activeElement);
-    const start = links.findIndex((link) => link.hasAttribute("aria-current"));
-    const next = here < 0 ? links[Math.max(start, 0)] : links[Math.min(Math.max(here + step, 0), links.length - 1)];
-    if (next) { rove(next); next.focus(); }
+    const links = rows(), here = links.indexOf(document.activeElement), current = links.indexOf(currentRow());
+    if (here >= 0) focusRow(links[Math.min(Math.max(here + step, 0), links.length - 1)]);
+    else if (!openThread()) focusRow(links[Math.max(current, 0)]);
+    else if (links[current + step]) {
+      byKeyboard = true;
+      links[current + step].click();
+    }
   }
   const settingKey = "nametag:shortcuts";
   const shortcutsOn = () => localStorage.getItem(settingKey) !== "off";
@@ -245,19 +300,37 @@
   });
   let going = 0;
   const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
+  function mark() {
+    const row = document.activeElement.closest(".row-link");
+    if (row) htmx.ajax("POST", `${row.pathname}/${row.dataset.unread ? "read" : "unread"}`, { swap: "none" });
+    else press("u");
+  }
   const keys = {
-    j: () => move(1), k: () => move(-1), "/": () => $("q")?.focus(), r: () => press("r"), u: () => press("u"),
+    j: () => move(1), k: () => move(-1), "/": () => $("q")?.focus(), r: () => press("r"), u: mark,
     g: () => { going = Date.now(); }, "?": () => $("shortcuts")?.showModal(),
   };
   listen("keydown", (event) => {
     const field = event.target.closest("input, textarea, select");
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("dialog")) return;
     if (event.key === "Escape") {
-      if (field) field.blur();
+      const menu = document.querySelector(".menu[open]");
+      if (menu) {
+        menu.open = false;
+        menu.firstElementChild.focus();
+      } else if (document.querySelector(":popover-open")) return;
+      else if (field?.id === "q" && field.value) {
+        event.preventDefault();
+        field.value = "";
+        field.form.requestSubmit();
+      } else if (field) field.blur();
       else document.querySelector('.row-link[tabindex="0"]')?.focus();
       return;
     }
-    if (field) return;
+    if (field) {
+      if (field.id === "q" && event.key === "ArrowDown") { event.preventDefault(); focusRow(rows()[0]); }
+      return;
+    }
+    if (openThread() && /^( |Page|Home|End|Arrow)/.test(event.key) && !event.target.closest("a, button, summary, .scroll")) scroller().focus();
     const inList = event.target.closest("#conv-list"), steps = { ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 };
     if (inList && event.key in steps) { event.preventDefault(); move(steps[event.key]); return; }
     if (inList && event.key === "Enter") { byKeyboard = true; return; }
@@ -267,9 +340,21 @@
     if (target) { going = 0; target.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
   });
   listen("pointerdown", () => { byKeyboard = false; });
-  clicked(".row-link", (link) => { delete link.dataset.unread; link.querySelector(".row-badge")?.remove(); });
+  // Modified clicks open tabs.
+  listen("click", (event) => {
+    if ((event.ctrlKey || event.metaKey || event.shiftKey) && event.target.closest("a[hx-get]")) event.stopPropagation();
+  }, true);
+
+  // Back changes the thread alone.
+  const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
+  addEventListener("popstate", (event) => {
+    if (!event.state?.htmx || !$("conv-list") || listQuery() !== location.search) return;
+    event.stopImmediatePropagation();
+    htmx.ajax("GET", location.href, { source: "#thread-pane", swap: "innerHTML show:none" });
+  });
 
   function begin() {
+    if ($("conv-list") && !location.search) history.replaceState(history.state, "", listQuery() + location.hash);
     showSwitches();
     rove();
     toEnd();

@@ -89,10 +89,12 @@ class Desk:
         return self.accounts[self.place][1] if self.accounts else ""
 
 
-def desk(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None) -> Desk:
-    """Return the viewer's accounts with one chosen, by its professional id, ours, or else the first.
+def desk(
+    viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None, last_used: str | None = None
+) -> Desk:
+    """Return the viewer's accounts with one chosen: by its professional ID, by ours, else `last_used` or the first.
 
-    Raises NotFound for an account that does not exist or that the viewer may not see.
+    Raises NotFound for a named account that does not exist or that the viewer may not see.
     """
     found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.id)
     found = found.where(Account.state != AccountState.DELETING)
@@ -102,11 +104,11 @@ def desk(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | 
     accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
     db.session.rollback()  # SQLite would go on reading as of now; what follows must not be older than its poll token
     for place, (own_id, ig_id, _) in enumerate(accounts):
-        if own_id == account_id or (account_id is None and ig_account_id in (None, ig_id)):
+        if own_id == account_id or (account_id is None and ig_id == ig_account_id):
             return Desk(accounts, place)
     if account_id is not None or ig_account_id is not None:
         raise NotFound("account")
-    return Desk((), 0)
+    return Desk(accounts, next((place for place, (_, ig_id, _) in enumerate(accounts) if ig_id == last_used), 0))
 
 
 def of(viewer: Viewer, at: Desk) -> Frame:

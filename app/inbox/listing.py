@@ -1,6 +1,7 @@
 """The conversation list: a keyset page of rows, newest first, with filters and counts."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -46,7 +47,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """What the list shows: rows, the filter and search they come from, and `older`, the address of what follows."""
+    """What the list shows: rows, the filter and search they come from, and `older`, the URL of what follows.
+
+    `query` names account, filter and search in URLs of the inbox.
+    """
 
     rows: tuple[Row, ...]
     filter: str
@@ -56,6 +60,7 @@ class ListPage:
     unknown_count: int
     older: str | None
     ig_account_id: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,16 @@ def wanted(*, filter_: str = "all", q: str = "", limit: int | None = None, after
 def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, selected: int | None = None) -> ListPage:
     """Return one page of an account's conversations, newest first, `selected` being the one that is open.
 
-    Its `limit` is how many rows are loaded once it is shown. An account that the viewer may not see has no rows.
+    The open one stays in a filtered list although reading it takes it out of the filter. `limit` is how many rows are
+    loaded once the page is shown. An account that the viewer may not see has no rows.
     """
     most = ROWS if want.after else want.limit
     found = db.session.execute(_rows(viewer, account_id, want).limit(most + 1)).all()
     counted = counts(account_id)
     shown = found[:most]
+    older = shown[-1] if len(found) > most else None
+    if selected is not None and want.filter in FILTERED and all(row.id != selected for row in shown):
+        shown = _with_selected(shown, older, viewer, account_id, want, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
     return ListPage(
         rows=tuple(_row(row, selected) for row in shown),
@@ -105,9 +114,18 @@ def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, s
         limit=loaded,
         unread_count=counted.unread,
         unknown_count=counted.unknown,
-        older=_address(want, shown[-1], ig_account_id, loaded) if len(found) > most else None,
+        older=_older(want, older, ig_account_id, loaded) if older else None,
         ig_account_id=ig_account_id,
+        query=query(want, ig_account_id),
     )
+
+
+def query(want: Wanted, ig_account_id: str, **more: object) -> str:
+    """Return the query that leads back to this account, filter and search, with `more` parameters; "" for none."""
+    filter_ = want.filter if want.filter in FILTERED else ""
+    named = {"account": ig_account_id, "filter": filter_, "q": want.q, **more}
+    given = urlencode({name: value for name, value in named.items() if value})
+    return f"?{given}" if given else ""
 
 
 def counts(account_id: int) -> Counts:
@@ -169,6 +187,21 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
     return found
 
 
+def _with_selected(
+    shown: Sequence[Any], older: Any, viewer: Viewer, account_id: int, want: Wanted, selected: int
+) -> Sequence[Any]:
+    """Return `shown` with the selected row in its place; rows from `older` on belong to the next page."""
+    found = _rows(viewer, account_id, replace(want, filter="all")).where(Conversation.id == selected)
+    row = db.session.execute(found).first()
+    if row is None or (older and _place(row) < _place(older)):
+        return shown
+    return sorted([*shown, row], key=_place, reverse=True)
+
+
+def _place(row: Any) -> tuple[datetime, int]:
+    return row.last_message_at, row.id
+
+
 def _row(row: Any, selected: int | None) -> Row:
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return Row(
@@ -189,7 +222,5 @@ def _picture(row: Any) -> str | None:
     return avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
 
 
-def _address(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:
-    after = cursor.of(last.last_message_at, last.id)
-    query = {"account": ig_account_id, "filter": want.filter, "q": want.q, "limit": loaded, "after": after}
-    return f"/inbox?{urlencode({name: value for name, value in query.items() if value})}"
+def _older(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:
+    return "/inbox" + query(want, ig_account_id, limit=loaded, after=cursor.of(last.last_message_at, last.id))

@@ -16,6 +16,7 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
 from app.inbox.details import Details
+from app.instagram.errors import sentence_of
 from app.instagram.events import Kind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
@@ -50,6 +51,14 @@ class Thread:
     details: Details
 
 
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """What a lookup changed: how the contact is shown now, and why it failed, None if it did not."""
+
+    display: DisplayName
+    failure: str | None
+
+
 _PERSON = and_(
     Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
 )
@@ -61,8 +70,8 @@ _KNOWN = (
     *(Conversation.arrival_count, Conversation.read_through, Conversation.seen_until, Conversation.seen_at),
     *(Conversation.first_message_at, *ALL_IDS, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
-    *(Identity.name_source, Identity.last_success_at, Identity.failure_count, Identity.last_error),
-    *(Identity.next_try_at, Identity.alike, Identity.id.label("identity_id")),
+    *(Identity.name_source, Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
+    *(Identity.last_error, Identity.next_try_at, Identity.alike, Identity.id.label("identity_id")),
     StoredAvatar.version.label("picture"),
 )
 
@@ -168,6 +177,19 @@ def ask(viewer: Viewer, conversation_id: int) -> datetime | None:
     """Have the contact looked up now; returns and raises as `asking.refresh` does."""
     known = require(viewer, conversation_id)
     return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
+
+
+def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> LookupResult | None:
+    """Return the result of the contact's newest lookup since then (aware UTC), None while there is none.
+
+    Raises NotFound.
+    """
+    known = require(viewer, conversation_id)
+    looked_up_at: datetime | None = max(filter(None, (known.last_success_at, known.last_failure_at)), default=None)
+    if looked_up_at is None or looked_up_at < since:
+        return None
+    shown = display.name_of(known.ig_participant_id, known.username, known.name, alike=known.alike)
+    return LookupResult(shown, sentence_of(known.last_error) if known.last_error else None)
 
 
 def _count_after(tx: Tx, conversation_id: int, through: int) -> int:

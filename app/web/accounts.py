@@ -10,10 +10,9 @@ from app.accounts import cards, connect, consent, listing
 from app.accounts.connect import Checked
 from app.accounts.consent import Attempt
 from app.errors import Invalid
-from app.inbox import frame
 from app.ingest import owner_requests
 from app.viewer import Role
-from app.web import hosts, page, session
+from app.web import account_selection, hosts, page, session
 
 HOME = "/accounts"
 ATTEMPT = "consent"  # in the cookie: what must come back from Meta
@@ -116,7 +115,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
     return page.answer(
         "accounts/page.html",
         None,
-        desk=frame.desk(viewer),
+        desk=account_selection.select(viewer),
         status=status,
         cards=cards.of_all(viewer),
         requests=owner_requests.waiting(viewer),

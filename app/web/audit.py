@@ -3,8 +3,7 @@
 from flask import Blueprint, Response, request
 
 from app import audit
-from app.inbox import frame
-from app.web import page, session
+from app.web import account_selection, page, session
 
 DIGITS = 18  # of the largest id
 
@@ -25,7 +24,7 @@ def index() -> Response:
     return page.answer(
         "audit/page.html",
         None,
-        desk=frame.desk(viewer),
+        desk=account_selection.select(viewer),
         want=want,
         entries=entries,
         older=older,

@@ -4,10 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from app.inbox import frame
 from app.ingest import dead_letters, replay
 from app.ingest.replay import Replayed
-from app.web import page, session
+from app.web import account_selection, page, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
@@ -18,9 +17,8 @@ HOME = "/dead-letters"
 @blueprint.get("")
 def index() -> Response:
     """The newest ones."""
-    return page.answer(
-        "dead_letters/page.html", "dead_letters/_letters.html", desk=frame.desk(session.viewer()), **_letters()
-    )
+    desk = account_selection.select(session.viewer())
+    return page.answer("dead_letters/page.html", "dead_letters/_letters.html", desk=desk, **_letters())
 
 
 @blueprint.post(f"/<{ID}:dead_letter_id>/replay")

@@ -20,19 +20,28 @@ _TRAILING = ".,;:!?)]}»”’"
 
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    times = (clock.rfc3339, exact, short, wall_clock, duration, time_of_day, span, moment)
+    times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, span, moment)
     for filter_ in (*times, person, linkify, grouped, label, clip):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
+    app.jinja_env.globals["chosen_zone"] = chosen_zone
 
 
 def zone() -> ZoneInfo:
-    """Return the reader's time zone: what they chose, else what their browser told in a cookie, else UTC."""
-    for cookie in (CHOSEN_ZONE_COOKIE, ZONE_COOKIE):
-        try:
-            return ZoneInfo(unquote(request.cookies[cookie]))
-        except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
+    """Return the user's time zone: the one chosen in Settings, else the browser's, else UTC."""
+    return _zone_of(CHOSEN_ZONE_COOKIE) or _zone_of(ZONE_COOKIE) or ZoneInfo("UTC")
+
+
+def chosen_zone() -> str | None:
+    """Return the name of the time zone that the user chose in Settings, None for the browser's."""
+    chosen = _zone_of(CHOSEN_ZONE_COOKIE)
+    return chosen.key if chosen else None
+
+
+def _zone_of(cookie: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(unquote(request.cookies[cookie]))
+    except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def exact(at: datetime) -> str:
@@ -60,6 +69,11 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes_rest = divmod(minutes, 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{hours} h {minutes_rest:02d} min"
+
+
+def date(at: datetime) -> str:
+    """Return the day with its year: 9 Nov 2026."""
+    return f"{at.astimezone(zone()):%-d %b %Y}"
 
 
 def time_of_day(at: datetime) -> str:

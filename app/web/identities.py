@@ -11,7 +11,7 @@ from app.identities.listing import Wanted
 from app.inbox import frame
 from app.inbox.frame import Desk
 from app.viewer import Role
-from app.web import page, refreshing, session
+from app.web import account_selection, page, refreshing, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 def index() -> Response:
     """The list, by state, reason and search."""
     viewer = session.viewer()
-    desk = frame.desk(viewer, ig_account_id=request.args.get("account"))
+    desk = account_selection.select(viewer, ig_account_id=request.args.get("account"))
     want = _wanted(desk)
     shown = listing.page(viewer, want)
     return page.answer(
@@ -45,7 +45,7 @@ def person(identity_id: int) -> Response:
     """Why one person is called what they are."""
     viewer = session.viewer()
     found = why.of(viewer, identity_id)
-    desk = frame.desk(viewer, account_id=found.person.account_id)
+    desk = account_selection.select(viewer, account_id=found.person.account_id)
     return page.answer(
         "identities/person.html",
         None,
@@ -87,7 +87,7 @@ def export_() -> Response:
     """The identities of the list as a file: all that its state, reason and search let through."""
     viewer = session.viewer()
     format_ = request.args.get("format", "csv")
-    desk = frame.desk(viewer, ig_account_id=request.args.get("account"))
+    desk = account_selection.select(viewer, ig_account_id=request.args.get("account"))
     lines = export.lines(viewer, replace(_wanted(desk), after=None), format_=format_)
     response = Response(stream_with_context(lines), content_type=export.FORMATS[format_])
     response.headers["Content-Disposition"] = f'attachment; filename="identities.{format_}"'

@@ -1,17 +1,19 @@
 """The inbox: the list, an open conversation, and the clicks on it."""
 
 import re
-from urllib.parse import parse_qs, urlencode
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, request
 
+from app import clock
 from app.errors import Invalid
 from app.identities import opening
-from app.inbox import frame, listing, thread
+from app.inbox import listing, thread
 from app.inbox.frame import Desk
 from app.inbox.listing import ListPage, Wanted
 from app.ingest import forget
-from app.web import filters, hosts, page, poll, refreshing, session
+from app.web import account_selection, filters, hosts, page, poll, refreshing, session
 
 blueprint = Blueprint("inbox", __name__)
 
@@ -19,6 +21,7 @@ ID = "int(max=9223372036854775807)"  # what a database can look for
 _OPEN = re.compile(r"/inbox/([0-9]{1,18})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 REFRESH = {"inbox:refresh": True}
+MAX_MS = 32_503_680_000_000  # the year 3000: later times are no click's
 
 
 @blueprint.get("/")
@@ -31,11 +34,14 @@ def home() -> Response:
 def index() -> Response:
     """The list, with no conversation open."""
     desk, want = _desk(), _wanted()
+    if page.wants_part():  # a phone's way back to the list, which is still on the page
+        return page.answer(None, "inbox/_opened.html", thread=None)
     token = _list_token(desk, want, None)
     return page.answer(
         "inbox/page.html",
         None,
         desk=desk,
+        query=listing.query(want, desk.ig_account_id),
         page=_list(desk, want),
         tokens={"list": token, "thread": None},
         thread=None,
@@ -77,6 +83,8 @@ def conversation(conversation_id: int) -> Response:
     """One conversation: beside the list, or for htmx alone."""
     viewer, before = session.viewer(), request.args.get("before")
     account_id = thread.account_of(viewer, conversation_id)
+    desk, want = account_selection.select(viewer, account_id=account_id), _wanted()
+    query = listing.query(want, desk.ig_account_id)
     version = poll.version(account_id)
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit)
@@ -84,11 +92,12 @@ def conversation(conversation_id: int) -> Response:
     if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
         opening.hint(opened.details.identity_id)
     if page.wants_part():
-        return page.answer(None, "inbox/_opened.html", token=token, thread=opened, unread=unread)
-    desk, want = frame.desk(viewer, account_id=account_id), _wanted()
+        return page.answer(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
     tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}
     shown = _list(desk, want, conversation_id)
-    return page.answer("inbox/page.html", None, desk=desk, page=shown, tokens=tokens, thread=opened, unread=unread)
+    return page.answer(
+        "inbox/page.html", None, desk=desk, page=shown, tokens=tokens, thread=opened, unread=unread, query=query
+    )
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
@@ -103,7 +112,8 @@ def messages(conversation_id: int) -> Response:
     if unchanged:
         return unchanged
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit)
-    return page.answer(None, "inbox/_polled.html", token=token, home=f"/inbox/{conversation_id}", thread=opened)
+    here = f"/inbox/{conversation_id}"
+    return page.answer(None, "inbox/_polled.html", token=token, home=here, thread=opened, query=_open_list())
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
@@ -124,8 +134,21 @@ def unread(conversation_id: int) -> Response:
 def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
     refreshing.require_rate()
+    since = int(clock.now().timestamp() * 1000)
     looked_up_at = thread.ask(session.viewer(), conversation_id)
-    return page.done(f"/inbox/{conversation_id}", events=page.toast(refreshing.outcome(looked_up_at)))
+    events = page.toast(refreshing.outcome(looked_up_at))
+    if looked_up_at is None:
+        events["lookup:requested"] = {"url": f"/inbox/{conversation_id}/lookup?since={since}"}
+    return page.done(f"/inbox/{conversation_id}", events=events)
+
+
+@blueprint.get(f"/inbox/<{ID}:conversation_id>/lookup")
+def lookup(conversation_id: int) -> Response:
+    """Report the result of a refresh, asked for at `since` in ms, as a toast; nothing while there is none."""
+    since = datetime.fromtimestamp(min(_whole("since") or 0, MAX_MS) / 1000, UTC)
+    sentence = refreshing.sentence(thread.lookup_result(session.viewer(), conversation_id, since), since)
+    events = REFRESH | {"lookup:ended": True} | page.toast(sentence) if sentence else None
+    return page.done(f"/inbox/{conversation_id}", events=events)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
@@ -136,7 +159,7 @@ def forget_person(conversation_id: int) -> Response:
 
 
 def _desk() -> Desk:
-    return frame.desk(session.viewer(), ig_account_id=request.args.get("account") or None)
+    return account_selection.select(session.viewer(), ig_account_id=request.args.get("account"))
 
 
 def _wanted() -> Wanted:
@@ -172,7 +195,11 @@ def _open_query(name: str) -> str | None:
     return parse_qs(hosts.split_url(request.headers.get("HX-Current-URL")).query).get(name, [None])[-1]
 
 
+def _open_list() -> str:
+    want = Wanted(_open_query("filter") or "all", _open_query("q") or "")
+    return listing.query(want, _open_query("account") or "")
+
+
 def _address(desk: Desk, want: Wanted, selected: int | None = None) -> str:
-    query = {"account": desk.ig_account_id, "filter": want.filter, "q": want.q}
     opened = f"/{selected}" if selected else ""
-    return f"/inbox{opened}?{urlencode({name: value for name, value in query.items() if value})}"
+    return f"/inbox{opened}{listing.query(want, desk.ig_account_id)}"

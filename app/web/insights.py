@@ -6,8 +6,8 @@ from datetime import datetime
 from flask import Blueprint, Response, request
 
 from app.errors import Invalid
-from app.inbox import frame, insights
-from app.web import filters, page, session
+from app.inbox import insights
+from app.web import account_selection, filters, page, session
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
 
@@ -18,7 +18,7 @@ def index() -> Response:
     chosen, period = request.args.get("account"), request.args.get("period", "month")
     if period not in insights.PERIODS:
         raise Invalid({"period": f"The period should be {' or '.join(insights.PERIODS)}."})
-    desk, zone = frame.desk(session.viewer(), ig_account_id=chosen), filters.zone()
+    desk, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
     accounts = [own_id for own_id, ig_id, _ in desk.accounts if chosen in (None, ig_id)]
     found = insights.of(accounts, period=period, zone=zone) if accounts else None
     return page.answer(

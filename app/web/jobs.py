@@ -12,7 +12,7 @@ from app.labels import label
 from app.runs import news, order, plan, progress, unresolved
 from app.runs.news import News
 from app.viewer import Role
-from app.web import page, poll, session
+from app.web import account_selection, page, poll, session
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -94,7 +94,7 @@ def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:
 
 
 def _desk(ig_account_id: str | None = None) -> Desk:
-    return frame.desk(session.viewer(), ig_account_id=ig_account_id or request.values.get("account") or None)
+    return account_selection.select(session.viewer(), ig_account_id=ig_account_id or request.values.get("account"))
 
 
 def _home(desk: Desk) -> str:

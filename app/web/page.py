@@ -15,7 +15,7 @@ from app import problem as documents
 from app.errors import NametagError
 from app.inbox import frame
 from app.inbox.frame import Desk, Frame
-from app.web import headers
+from app.web import account_selection, headers
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def _page(template: str, around: Frame | None, **shown: Any) -> str:
 def _frame_if_possible() -> Frame | None:
     try:
         viewer = current_user.viewer if current_user.is_authenticated else None
-        return frame.of(viewer, frame.desk(viewer)) if viewer else None
+        return frame.of(viewer, account_selection.select(viewer)) if viewer else None
     except Exception:
         logger.exception("an error page goes without its frame")
         return None

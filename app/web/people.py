@@ -6,11 +6,10 @@ from flask import Blueprint, Response, request
 
 from app.accounts import listing
 from app.errors import Invalid
-from app.inbox import frame
 from app.users import passwords, people
 from app.users.people import Person
 from app.viewer import Role
-from app.web import page, session
+from app.web import account_selection, page, session
 from app.web.inbox import ID
 
 HOME = "/people"
@@ -100,7 +99,7 @@ def _everyone(
     return page.answer(
         "people/page.html",
         None,
-        desk=frame.desk(viewer),
+        desk=account_selection.select(viewer),
         status=422 if errors else 200,
         people=people.everyone(viewer),
         accounts=listing.accounts(viewer),
@@ -116,7 +115,7 @@ def _one(someone: Person, *, errors: Mapping[str, str] | None = None, made: tupl
     return page.answer(
         "people/person.html",
         None,
-        desk=frame.desk(viewer),
+        desk=account_selection.select(viewer),
         status=422 if errors else 200,
         someone=someone,
         accounts=listing.accounts(viewer),

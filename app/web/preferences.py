@@ -6,9 +6,8 @@ from flask import Blueprint, Response, request
 
 from app import settings
 from app.errors import Invalid
-from app.inbox import frame
 from app.users import people
-from app.web import filters, page, session
+from app.web import account_selection, filters, page, session
 
 HOME = "/settings"
 
@@ -51,7 +50,7 @@ def _page(*, status: int = 200, error: str | None = None) -> Response:
     return page.answer(
         "settings/page.html",
         None,
-        desk=frame.desk(session.viewer()),
+        desk=account_selection.select(session.viewer()),
         status=status,
         error=error,
         zones=sorted(available_timezones()),

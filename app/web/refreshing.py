@@ -1,13 +1,15 @@
-"""Refreshes that users ask for by a click: how many a minute, and the sentence that follows."""
+"""Refreshes that users ask for by a click: how many a minute, and the sentences that follow."""
 
 from datetime import datetime, timedelta
 
 from app import clock
 from app.errors import Exhausted
+from app.inbox.thread import LookupResult
 from app.users import rates
 from app.web import session
 
 PER_MINUTE = 20
+PATIENCE = timedelta(seconds=3, milliseconds=500)  # the page asks for a result 1, 2 and 4 s after the click
 
 
 def require_rate() -> None:
@@ -23,3 +25,14 @@ def outcome(looked_up_at: datetime | None) -> str:
     if looked_up_at is None:
         return "Looking this contact up again."
     return f"Looked up {max(0, round((clock.now() - looked_up_at).total_seconds()))} s ago."
+
+
+def sentence(result: LookupResult | None, since: datetime) -> str | None:
+    """Return what a refresh asked for at `since` has changed; None while its result is still expected."""
+    if result is None:
+        late = clock.now() - since > PATIENCE
+        return "No result yet. The name changes here once the lookup is done." if late else None
+    name = result.display.text
+    if result.failure is None:
+        return f"Now {name}"
+    return f"{'Lookup failed' if result.display.known else 'Still no name'}: {result.failure}."

@@ -83,7 +83,7 @@ def test_opening_an_unread_thread_takes_its_badge_away(page: Page, nametag: Inst
     page.locator(".row-link", has_text="@lea.moreau").click()
     expect(page.locator(".row-link", has_text="@lea.moreau").locator(".row-badge")).to_have_count(0)
     expect(page.locator("#rail-unread")).to_have_text("1 unread")
-    assert page.url.endswith("/inbox/1")
+    assert "/inbox/1?" in page.url
 
 
 @pytest.mark.timeout(90)

@@ -77,6 +77,7 @@ PAGES = {
     "GET /inbox": Row(PERSON),
     f"GET /inbox/{ID.format('conversation_id')}": _own(OWN, "/inbox/*", CONVERSATION),
     f"GET /inbox/{ID.format('conversation_id')}/messages": _own(OWN, "/inbox/*/messages", CONVERSATION),
+    f"GET /inbox/{ID.format('conversation_id')}/lookup": _own(OWN, "/inbox/*/lookup", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/read": _own(OWN, "/inbox/*/read", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/unread": _own(OWN, "/inbox/*/unread", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/refresh": _own(OWN, "/inbox/*/refresh", CONVERSATION),

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from app import clock
 from app.db import transaction
@@ -16,7 +17,7 @@ from app.inbox import listing
 from app.inbox.listing import ListPage
 from app.ingest import receive
 from app.models.identity import Source
-from app.models.inbox import Account
+from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import (
     CAMILLE,
@@ -164,3 +165,27 @@ def test_accounts_that_a_viewer_may_not_see_have_no_rows(account: Account) -> No
 def test_what_no_address_of_ours_says_is_refused(app: Flask, wanted: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it
+
+
+def test_the_open_row_keeps_its_place_in_a_filtered_list(account: Account) -> None:
+    """Reading it took it out of the filter; it is on the page where it belongs, and on no other."""
+    first_ms = int(clock.now().timestamp() * 1000) - 100_000
+    crowd = [f"15300000000{number:05d}" for number in range(listing.ROWS + 5)]
+    deliver(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(crowd)))
+    ids = [row.id for row in page(account, limit=100).rows]
+    second, last = ids[1], ids[-1]
+    with transaction.write() as tx:
+        tx.execute(update(Conversation).where(Conversation.id.in_((second, last))).values(unread_count=0))
+
+    def unread(selected: int, **wanted: Any) -> ListPage:
+        want = listing.wanted(filter_="unread", **wanted)
+        return listing.page(OPERATOR, account.id, want, ig_account_id=MAISON_LUNE, selected=selected)
+
+    newest = unread(second)
+    assert [row.id for row in newest.rows] == ids[: listing.ROWS + 1]
+    assert newest.older is not None
+    after = parse_qs(newest.older.partition("?")[2])["after"][0]
+    assert [row.id for row in unread(second, after=after).rows] == ids[listing.ROWS + 1 : -1]
+    assert last not in [row.id for row in unread(last).rows]
+    assert unread(last, after=after).rows[-1].id == last
+    assert unread(second, q="nothing that anyone wrote").rows == ()

@@ -16,9 +16,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import sighting
 from app.identities.sighting import Sighting
+from app.identities.verdict import NOTHING_KNOWN
 from app.ingest import receive
 from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation, Message
+from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.user import User
 from tests.cast import (
     ATELIER_NORD,
@@ -109,6 +110,43 @@ def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:
     answer = click(agent, "/inbox/1/unread")
     assert json.loads(answer.headers["HX-Trigger"])["inbox:refresh"]
     assert unread() == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "reported"), [({"username": "nora.lind"}, "Now @nora.lind"), (None, "Still no name: ")]
+)
+def test_a_refresh_reports_what_its_lookup_brought(
+    agent: FlaskClient, account: Account, names: dict[str, str] | None, reported: str
+) -> None:
+    people_wrote(LEA)
+    asked = json.loads(click(agent, "/inbox/1/refresh").headers["HX-Trigger"])["lookup:requested"]["url"]
+    assert "HX-Trigger" not in part(agent, asked).headers
+    if names:
+        named(account, LEA, **names)
+    else:
+        with transaction.write() as tx:
+            sighting.failed(tx, account.id, LEA, NOTHING_KNOWN, at=clock.now(), raw=None)
+    events = json.loads(part(agent, asked).headers["HX-Trigger"])
+    assert events["toast"]["text"].startswith(reported)
+    assert {"lookup:ended", "inbox:refresh"} <= events.keys()
+
+
+def test_a_refresh_without_a_result_says_so_after_the_last_time_of_asking(agent: FlaskClient, account: Account) -> None:
+    people_wrote(LEA)
+    events = json.loads(part(agent, "/inbox/1/lookup?since=9").headers.get("HX-Trigger", "{}"))
+    assert events["toast"]["text"].startswith("No result yet.")
+    assert "HX-Trigger" not in part(agent, f"/inbox/1/lookup?since={10**17}").headers
+
+
+def test_an_account_that_was_removed_is_not_the_last_used_one(agent: FlaskClient, account: Account) -> None:
+    atelier = an_account(ATELIER_NORD)
+    assert agent.get(f"/inbox?account={ATELIER_NORD}").status_code == 200
+    assert "Account atelier.nord" in agent.get("/accounts").text
+    with transaction.write() as tx:
+        tx.execute(update(Account).where(Account.id == atelier.id).values(state=AccountState.DELETING))
+    for path in ("/inbox", "/accounts", "/nowhere"):
+        assert "Account maison.lune" in agent.get(path).text
+    assert agent.get(f"/inbox?account={ATELIER_NORD}").status_code == 404
 
 
 def test_asking_for_a_person_makes_them_due_and_calls_a_worker(
