@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 from app.identities import listing
 from app.identities.listing import State
 from app.inbox import message_facts
-from app.instagram import messaging
+from app.instagram import attachments
 from app.instagram.errors import Reason
 from app.instagram.events import Kind
 from app.models import inbox
@@ -52,7 +52,7 @@ AttachmentKind = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            (*messaging.ATTACHMENT_KINDS.values(), Kind.UNSUPPORTED),
+            attachments.KINDS.values(),
             "What an attachment is. `unsupported`: a type that Nametag does not know, or that Meta does not deliver.",
         ),
     ],
