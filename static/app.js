@@ -123,11 +123,26 @@
   listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
-    const dialog = $("confirm");
-    $("confirm-question").textContent = event.detail.question;
+    const dialog = $("confirm"), { elt, question, path, verb, issueRequest } = event.detail;
+    asked = elt;
+    $("confirm-question").textContent = question;
+    $("confirm-no").textContent = elt.dataset.no || "Keep";
+    $("confirm-yes").textContent = elt.dataset.yes || "Continue";
     dialog.returnValue = "no";
-    dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); }, { once: true });
+    dialog.addEventListener("close", () => {
+      asked = null;
+      if (dialog.returnValue !== "yes") return;
+      if (elt.isConnected) issueRequest(true);
+      else htmx.ajax(verb, path, { target: elt.getAttribute("hx-target"), swap: elt.getAttribute("hx-swap") });
+    }, { once: true });
     dialog.showModal();
+  });
+  // A poll may replace the form that asks, or remove it: then what it asks about has ended.
+  let asked = null;
+  listen(on.settled, () => {
+    if (!asked?.id || $(asked.id)) return;
+    tell({ text: asked.dataset.gone });
+    $("confirm").close("no");
   });
   clicked("[data-open-dialog]", ({ dataset }) => $(dataset.openDialog).showModal());
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));

@@ -87,7 +87,7 @@ def cancel(viewer: Viewer, run_id: str) -> None:
             update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE), at_work).values(state=RunState.CANCELING)
         )
         if not ended.rowcount and not asked.rowcount:
-            raise Conflict("This job has already ended.")
+            raise Conflict("That job had already ended. Nothing was changed.")
         audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
         tx.touch(run.account_id)
 
