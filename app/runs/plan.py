@@ -211,7 +211,6 @@ def _reopen(tx: Tx, run_id: str, people: int) -> None:
         run.values(
             state=RunState.QUEUED,
             failed=Run.failed - people,
-            finished_at=None,
             resume_at=clock.now(),
             reason=None,
             fence=Run.fence + 1,

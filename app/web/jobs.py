@@ -44,7 +44,7 @@ def live() -> Response:
 
 @blueprint.get("/unresolved")
 def unresolved_() -> Response:
-    """The people whom the newest job could not name."""
+    """The contacts that one job could not resolve."""
     return page.answer(None, "jobs/_unresolved.html", home=_home(_desk()), **_unresolved())
 
 
@@ -86,7 +86,10 @@ def retry(run_id: str) -> Response:
     """Try a job's failed people again, as far as that can help."""
     run = progress.of(session.viewer(), run_id)
     people = unresolved.again(session.viewer(), run_id)
-    return _changed(_desk(run.ig_account_id), f"Trying {people} {'person' if people == 1 else 'people'} again.")
+    words = f"Retrying {people} {'contact' if people == 1 else 'contacts'}"
+    if not run.active and run.waiting:
+        words += f" and finishing {run.waiting} waiting"
+    return _changed(_desk(run.ig_account_id), f"{words}.")
 
 
 def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:
@@ -117,6 +120,8 @@ def _live(desk: Desk) -> dict[str, Any]:
         "hours": {run.account_id: frame.forecast(run.account_id) for run in jobs},
         "account": desk.ig_account_id,
         "operates": viewer.may(Role.OPS),
+        "administers": viewer.may(Role.ADMIN),
+        "now": clock.now(),
         "token": poll.carrying(_token(desk, version, watching=bool(jobs)), [news.seen(run) for run in jobs]),
     }
 
@@ -140,7 +145,8 @@ def _told(told: News, *, idle: bool) -> dict[str, Any]:
 
 def _unresolved() -> dict[str, Any]:
     viewer = session.viewer()
-    last = progress.latest(viewer)
+    chosen = request.args.get("job")
+    last = progress.of(viewer, chosen) if chosen else progress.latest_reported(viewer)
     people = unresolved.of(viewer, last.run_id) if last else []
     everyone = request.args.get("show") == "all"
     return {
@@ -148,10 +154,15 @@ def _unresolved() -> dict[str, Any]:
         "unresolved": people if everyone else people[:FEW],
         "people": len(people),
         "hopeful": sum(person.can_recover for person in people),
+        "looking": any(person.in_progress for person in people),
+        "chosen": chosen,
         "everyone": everyone,
         "operates": viewer.may(Role.OPS),
     }
 
 
 def _history() -> dict[str, Any]:
-    return {"history": progress.history(session.viewer())}
+    viewer = session.viewer()
+    retried = [run for run in progress.active(viewer) if run.finished_at]
+    ended = progress.history(viewer)
+    return {"history": sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)}
