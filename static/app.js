@@ -148,6 +148,33 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
+  // A selection in a list: how many, and the API calls they use. Shift selects a range.
+  let pickedLast = null;
+  function showPicks(form) {
+    const bar = form.querySelector(".bulk"), boxes = all("[data-pick]", form), count = boxes.filter((box) => box.checked).length;
+    if (!bar) return;
+    const every = bar.querySelector("[data-pick-all]"), left = bar.dataset.callsLeft;
+    every.checked = count === boxes.length;
+    every.indeterminate = count > 0 && !every.checked;
+    bar.querySelector("button").disabled = !count;
+    bar.querySelector(".bulk-count").textContent = count
+      ? `${count} selected${left ? `: ${many(count, "API call")} of ${left} left` : ""}` : "None selected";
+  }
+  listen("click", ({ target, shiftKey }) => {
+    if (!target.matches("[data-pick], [data-pick-all]")) return;
+    const form = target.closest("[data-picks]"), boxes = all("[data-pick]", form);
+    const [from, to] = target.matches("[data-pick-all]") ? [0, boxes.length - 1]
+      : [boxes.indexOf(target), shiftKey && boxes.includes(pickedLast) ? boxes.indexOf(pickedLast) : boxes.indexOf(target)].sort((a, b) => a - b);
+    for (const box of boxes.slice(from, to + 1)) box.checked = target.checked;
+    pickedLast = target;
+    showPicks(form);
+  });
+  listen(on.done, ({ detail: { elt, successful } }) => {
+    if (!successful || !elt.matches("[data-picks]")) return;
+    for (const box of all("[data-pick]", elt)) box.checked = false;
+    setTimeout(() => showPicks(elt));
+  });
+
   // A picture that is gone becomes words, or a disc.
   listen("error", (event) => {
     const image = event.target;
@@ -207,13 +234,13 @@
   }
   listen(on.swapping, ({ detail: { target, requestConfig } }) => {
     const box = scroller();
-    before = target.id.startsWith("msgs-") && box
-      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") } : null;
+    before = target.getAttribute("id")?.startsWith("msgs-") && box
+      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.getAttribute("id")?.startsWith("older") } : null;
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
   });
   listen(on.settled, ({ target }) => {
     if (target.id === "thread-pane") opened();
-    else if (target.id?.startsWith("msgs-") && before) grown();
+    else if (target.getAttribute?.("id")?.startsWith("msgs-") && before) grown();
     else if (target.id === "conv-list" && counted) tellArrived();
     rove();
     tick();
@@ -286,6 +313,7 @@
 
   function begin() {
     showSwitches();
+    all("[data-picks]").forEach(showPicks);
     rove();
     toEnd();
     tick();
