@@ -59,7 +59,7 @@ def new() -> Response:
     """What may be chosen before a start, and what it would cost."""
     desk, chosen = _desk(), order.read(request.args)
     try:
-        cost = order.cost(session.viewer(), desk.account_id, chosen)
+        cost = order.cost(session.viewer(), desk.account_id, chosen) if desk.account_id else None
     except Invalid as error:
         return _options(desk, status=422, chosen=chosen, cost=None, errors=error.fields)
     return _options(desk, chosen=chosen, cost=cost, errors={})
