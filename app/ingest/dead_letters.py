@@ -83,7 +83,7 @@ def unprocessed(viewer: Viewer, *, limit: int, after: int = 0, through: int | No
     return list(db.session.scalars(found.order_by(DeadLetter.id).limit(limit)))
 
 
-def groups(viewer: Viewer) -> Sequence[Row[Any]]:
+def groups(viewer: Viewer) -> Sequence[Any]:
     """Return how many dead letters the viewer may see, by `reason` and `ig_account_id`, most first.
 
     `username` and `connected_at` are the account's, None while it is not connected.

@@ -57,12 +57,12 @@ def test_all_letters_are_replayed_in_steps_that_show_their_progress(
     monkeypatch.setattr(replay, "BATCH", 2)
     sent: dict[str, str] = {}
     for done in ("2 of 5, 0 failed again", "4 of 5, 0 failed again"):
-        answer = click(ops, "/dead-letters/replay", **sent)
+        answer = click(ops, "/dead-letters/replay", htmx=True, **sent)
         assert f"Replaying: {done}" in answer.text
         assert 'hx-trigger="load"' in answer.text
         fields = re.findall(r'name="(total|through|after|landed|stayed)" value="(\d+)"', answer.text)
         sent = dict(fields)
-    last = click(ops, "/dead-letters/replay", **sent)
+    last = click(ops, "/dead-letters/replay", htmx=True, **sent)
     assert "Replayed 5: 5 processed, 0 failed again." in last.headers["HX-Trigger"]
     assert "Replaying" not in last.text
 
