@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, flash, request
 
 from app import clock
 from app.errors import Invalid
@@ -70,7 +70,7 @@ def start(kind: str) -> Response:
     """Start a job for the account."""
     desk, chosen = _desk(), order.read(request.form, kind)
     order.start(session.viewer(), desk.account_id, chosen)
-    return _changed(desk, f"{label(chosen.kind)} has started.")
+    return _changed(desk, f"{label(chosen.kind)} queued.")
 
 
 @blueprint.post("/<run_id>/cancel")
@@ -106,6 +106,8 @@ def _home(desk: Desk) -> str:
 
 
 def _changed(desk: Desk, words: str) -> Response:
+    if not page.wants_part():
+        flash(words)
     events = CHANGED | page.toast(words)
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
 

@@ -56,7 +56,7 @@ def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: B
     page = visit(chromium, stage)
     page.goto(f"{stage.url}/jobs")
     page.get_by_role("button", name="Backfill profiles").dblclick()
-    expect(page.locator(".toast").first).to_contain_text("Backfill profiles has started.")
+    expect(page.locator(".toast").first).to_contain_text("Backfill profiles queued.")
     page.get_by_role("button", name="Backfill profiles").click()
     expect(page.locator(".toast[data-kind=error]").first).to_contain_text("lready running")
     assert started(stage) == 1
@@ -195,4 +195,18 @@ def test_a_cancel_that_is_too_late_says_so(chromium: Browser, stage: Stage) -> N
     page.evaluate("document.querySelector('.job-actions form').remove()")  # what a poll does to a form without an ID
     page.locator("#confirm-yes").click()
     expect(page.locator(".toast[data-kind=error]")).to_contain_text("That job had already ended.")
+    page.context.close()
+
+
+def test_a_number_out_of_range_is_reported_and_does_not_block_later_changes(chromium: Browser, stage: Stage) -> None:
+    stage.job(None)
+    page = visit(chromium, stage)
+    page.goto(f"{stage.url}/jobs/new?scope=recent")
+    days = page.get_by_label("Days to look back")
+    days.fill("900")
+    days.blur()
+    expect(page.locator("#order-cost")).to_contain_text("1 to 90")
+    days.fill("3")
+    days.blur()
+    expect(page.locator("#order-cost")).to_contain_text("API calls, about")
     page.context.close()

@@ -59,7 +59,7 @@ def toast(answer: TestResponse) -> str:
 def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redis) -> None:
     answer = click(ops, "/jobs/backfill", account=MAISON_LUNE)
     assert answer.status_code == 200
-    assert toast(answer) == "Backfill profiles has started."
+    assert toast(answer) == "Backfill profiles queued."
     assert "Backfill profiles" in answer.text
     assert "of 4 conversations" in answer.text
     assert 'hx-trigger="every 1500ms' in answer.text
@@ -144,7 +144,7 @@ def test_a_job_that_waits_for_an_access_token_says_who_can_reconnect(app: Flask,
     execute.run_slice(run_id)
     panel = part(signed_in(app, Role.ADMIN), "/jobs/live").text
     assert "Waiting for a working access token" in panel
-    assert f'<a href="/accounts#account-{MAISON_LUNE}">Reconnect maison.lune</a>' in panel
+    assert f'href="/accounts#account-{MAISON_LUNE}">Reconnect maison.lune</a>' in panel
     assert "Paused until" not in panel
     assert re.search(r"Time left</dt><dd>—<", panel)
     assert "Ask an admin to reconnect" in part(signed_in(app, Role.OPS), "/jobs/live").text
@@ -212,6 +212,7 @@ def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Ac
         assert f'<input type="hidden" name="{name}" value="{value}">' in shown
     answer = click(ops, "/jobs/backfill", htmx=False, account=MAISON_LUNE, days="3", batchSize="5")
     assert answer.headers["Location"] == f"/jobs?account={MAISON_LUNE}"
+    assert "Backfill profiles queued." in ops.get(answer.headers["Location"]).text
     started = db.session.execute(select(Run.days, Run.batch_size)).one()
     assert tuple(started) == (3, 5)
 
@@ -306,3 +307,28 @@ def test_a_retry_of_a_canceled_job_says_what_else_resumes_and_keeps_its_row(ops:
     assert "Queued" in history
     assert run_of(run_id).finished_at == ended_at
     assert run_of(run_id).state is RunState.QUEUED
+
+
+def test_a_contact_whose_tries_are_used_up_is_explained_instead_of_retried(ops: FlaskClient, account: Account) -> None:
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(failure_count=5, next_try_at=None))
+    shown = part(ops, "/jobs/unresolved").text
+    assert "5 of 5" in shown
+    assert 'class="table-link">Retry' not in shown
+    assert shown.count("Why?") == 2
+
+
+def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
+    assert "3 skipped: five lookups in a row failed" in part(ops, "/jobs/live").text
+    click(ops, f"/jobs/{run_id}/cancel")
+    assert 'data-label="Skipped">3<' in part(ops, "/jobs/history").text
+
+
+def test_agents_see_the_cost_of_a_job_and_who_may_start_one(app: Flask, account: Account) -> None:
+    shown = signed_in(app, Role.AGENT).get(f"/jobs/new?account={MAISON_LUNE}").text
+    assert "Only ops and admins can start a job." in shown
+    assert "Start for" not in shown
