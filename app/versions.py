@@ -1,14 +1,17 @@
-"""The poll token's heart: a word per account in Redis that changes whenever something visible changed.
+"""The poll token's heart: words in Redis that change whenever something visible changed.
 
-One more word belongs to all accounts. It changes when a process ends that may have committed something without
-reporting it: when a web server starts, when one is no longer heard of, when a worker's job is killed.
+An account has a word for its list and one for all its threads; contacts share 1024 more, so that a message of one
+contact leaves the open thread of another unchanged. One more word belongs to all accounts. It changes when a process
+ends that may have committed something without reporting it: when a web server starts, when one is no longer heard of,
+when a worker's job is killed.
 """
 
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -22,8 +25,12 @@ ALIVE_SECONDS = 3  # a web server that was not heard of for longer has ended
 BEAT_SECONDS = 1.0
 WORD_BYTES = 9  # drawn, not counted: a version never comes back, not even after Redis was emptied
 EVERY_ACCOUNT = 0  # no account has this id
+NO_CONTACT = ""  # of a change that no thread shows
+SLOTS = 1024  # per account: contacts in the same one cost each other a rendering, and the number of keys is limited
 
-_owed: dict[int, int] = {}  # by account, with a number that tells a later change from one that is being reported
+Change = int | tuple[int, str]  # an account with all its threads, or with the thread of one contact alone
+
+_owed: dict[str, int] = {}  # by key, with a number that tells a later change from one that is being reported
 _numbers = count(1)
 _lock = threading.Lock()
 _due: threading.Event | None = None
@@ -36,9 +43,13 @@ return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 """
 
 
-def bump(account_ids: Iterable[int]) -> None:
-    """Say that these accounts look different now; a bump that Redis cannot take is made up for by the next one."""
-    _owe(account_ids)
+def bump(changes: Iterable[Change]) -> None:
+    """Report that these look different now; a report that Redis cannot take is made up for by the next one."""
+    _report(key for change in changes for key in _keys(change))
+
+
+def _report(keys: Iterable[str]) -> None:
+    _owe(keys)
     if _due is None:
         _pay()
     else:
@@ -62,23 +73,28 @@ def bump_behind() -> None:
     threading.Thread(target=_pay_behind, args=(_due,), name="versions", daemon=True).start()
 
 
-def current(account_id: int) -> str | None:
-    """Return the account's version, or None when Redis is away (then nothing may be called unchanged)."""
+def current(account_id: int, contact: str | None = None) -> str | None:
+    """Return the version of an account's list, or of a contact's thread; None when Redis is unavailable.
+
+    Without a version nothing may be called unchanged.
+    """
+    own = (_list(account_id),) if contact is None else (_threads(account_id), _thread(account_id, contact))
+    keys = (_list(EVERY_ACCOUNT), *own)
     try:
         if _owed:
             _pay()
-        words = _words(account_id)
+        words = _words(keys)
         if None in words and not _owed:
-            bump(owner for owner, word in zip((EVERY_ACCOUNT, account_id), words, strict=True) if word is None)
-            words = _words(account_id)
+            _report(key for key, word in zip(keys, words, strict=True) if word is None)
+            words = _words(keys)
     except RedisAway:
         return None
     known = [word.decode(errors="replace") for word in words if isinstance(word, bytes)]
     return ".".join(known) if len(known) == len(words) and not _owed else None
 
 
-def _words(account_id: int) -> list[Any]:
-    return list(redis_client.client().mget(_key(EVERY_ACCOUNT), _key(account_id)))
+def _words(keys: Sequence[str]) -> list[Any]:
+    return list(redis_client.client().mget(keys))
 
 
 def _pay_behind(due: threading.Event) -> None:
@@ -99,13 +115,13 @@ def _beat(me: str) -> None:
     except RedisAway:
         return
     if ended:
-        _owe([EVERY_ACCOUNT])
+        _owe(_keys(EVERY_ACCOUNT))
         _pay()
 
 
-def _owe(account_ids: Iterable[int]) -> None:
+def _owe(keys: Iterable[str]) -> None:
     with _lock:
-        _owed.update((account_id, next(_numbers)) for account_id in account_ids)
+        _owed.update((key, next(_numbers)) for key in keys)
 
 
 def _pay() -> None:
@@ -114,15 +130,30 @@ def _pay() -> None:
     if not owed:
         return
     try:
-        redis_client.client().mset({_key(account_id): secrets.token_urlsafe(WORD_BYTES) for account_id in owed})
+        redis_client.client().mset({key: secrets.token_urlsafe(WORD_BYTES) for key in owed})
     except RedisAway:
         logger.warning("poll versions wait for Redis")
         return
     with _lock:
-        for account_id, number in owed.items():
-            if _owed.get(account_id) == number:  # else it changed again meanwhile
-                del _owed[account_id]
+        for key, number in owed.items():
+            if _owed.get(key) == number:  # else it changed again meanwhile
+                del _owed[key]
 
 
-def _key(account_id: int) -> str:
+def _keys(change: Change) -> tuple[str, ...]:
+    if isinstance(change, int):
+        return (_list(change), _threads(change)) if change != EVERY_ACCOUNT else (_list(change),)
+    account_id, contact = change
+    return (_list(account_id),) if contact == NO_CONTACT else (_list(account_id), _thread(account_id, contact))
+
+
+def _list(account_id: int) -> str:
     return f"nametag:version:{account_id}"
+
+
+def _threads(account_id: int) -> str:
+    return f"nametag:version:{account_id}:threads"
+
+
+def _thread(account_id: int, contact: str) -> str:
+    return f"nametag:version:{account_id}:{zlib.crc32(contact.encode()) % SLOTS}"

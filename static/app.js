@@ -152,15 +152,57 @@
   listen(on.confirm, (event) => {
     if (!event.detail.question) return;
     event.preventDefault();
-    const dialog = $("confirm");
-    $("confirm-question").textContent = event.detail.question;
+    const dialog = $("confirm"), { elt, question, path, verb, issueRequest } = event.detail;
+    asked = elt;
+    $("confirm-question").textContent = question;
+    $("confirm-no").textContent = elt.dataset.no || "Keep";
+    $("confirm-yes").textContent = elt.dataset.yes || "Continue";
     dialog.returnValue = "no";
-    dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); }, { once: true });
+    dialog.addEventListener("close", () => {
+      asked = null;
+      if (dialog.returnValue !== "yes") return;
+      if (elt.isConnected) issueRequest(true);
+      else htmx.ajax(verb, path, { target: elt.getAttribute("hx-target"), swap: elt.getAttribute("hx-swap") });
+    }, { once: true });
     dialog.showModal();
+  });
+  // A poll may replace the form that asks, or remove it: then what it asks about has ended.
+  let asked = null;
+  listen(on.settled, () => {
+    if (!asked?.id || $(asked.id)) return;
+    tell({ text: asked.dataset.gone });
+    $("confirm").close("no");
   });
   clicked("[data-open-dialog]", ({ dataset }) => $(dataset.openDialog).showModal());
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
+
+  // A selection in a list: how many, and the API calls they use. Shift selects a range.
+  let pickedLast = null;
+  function showPicks(form) {
+    const bar = form.querySelector(".bulk"), boxes = all("[data-pick]", form), count = boxes.filter((box) => box.checked).length;
+    if (!bar) return;
+    const every = bar.querySelector("[data-pick-all]"), left = bar.dataset.callsLeft;
+    every.checked = count === boxes.length;
+    every.indeterminate = count > 0 && !every.checked;
+    bar.querySelector("button").disabled = !count;
+    bar.querySelector(".bulk-count").textContent = count
+      ? `${count} selected${left ? `: ${many(count, "API call")} of ${left} left` : ""}` : "None selected";
+  }
+  listen("click", ({ target, shiftKey }) => {
+    if (!target.matches("[data-pick], [data-pick-all]")) return;
+    const form = target.closest("[data-picks]"), boxes = all("[data-pick]", form);
+    const [from, to] = target.matches("[data-pick-all]") ? [0, boxes.length - 1]
+      : [boxes.indexOf(target), shiftKey && boxes.includes(pickedLast) ? boxes.indexOf(pickedLast) : boxes.indexOf(target)].sort((a, b) => a - b);
+    for (const box of boxes.slice(from, to + 1)) box.checked = target.checked;
+    pickedLast = target;
+    showPicks(form);
+  });
+  listen(on.done, ({ detail: { elt, successful } }) => {
+    if (!successful || !elt.matches("[data-picks]")) return;
+    for (const box of all("[data-pick]", elt)) box.checked = false;
+    setTimeout(() => showPicks(elt));
+  });
 
   // Missing pictures.
   listen("error", (event) => {
@@ -230,9 +272,9 @@
     if (atEnd && !older) toEnd();
   }
   listen(on.swapping, ({ detail }) => {
-    const { target, requestConfig } = detail, box = scroller();
-    before = target.id.startsWith("msgs-") && box
-      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") } : null;
+    const { target, requestConfig } = detail, box = scroller(), id = target.getAttribute("id");
+    before = id?.startsWith("msgs-") && box
+      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.getAttribute("id")?.startsWith("older") } : null;
     counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
     if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
@@ -248,7 +290,7 @@
   }
   listen(on.settled, ({ target }) => {
     if (target.id === "thread-pane") opened();
-    else if (target.id?.startsWith("msgs-") && before) grown();
+    else if (target.getAttribute?.("id")?.startsWith("msgs-") && before) grown();
     else if (target.id === "conv-list" && counted) tellArrived();
     rove();
     tick();
@@ -356,6 +398,7 @@
   function begin() {
     if ($("conv-list") && !location.search) history.replaceState(history.state, "", listQuery() + location.hash);
     showSwitches();
+    all("[data-picks]").forEach(showPicks);
     rove();
     toEnd();
     tick();

@@ -53,14 +53,14 @@ def test_a_change_during_a_report_is_reported_after_it(redis: Redis, monkeypatch
     def slow(words: dict[str, str]) -> Any:
         reported = report(words)
         monkeypatch.undo()
-        seen.append(versions._words(1)[1])
-        versions._owe([1])  # another thread has just committed something
+        seen.append(versions._words([versions._list(1)])[0])
+        versions._owe(versions._keys(1))  # another thread has just committed something
         return reported
 
     monkeypatch.setattr(redis, "mset", slow)
     versions.bump([1])
     versions.current(1)
-    assert versions._words(1)[1] not in seen
+    assert versions._words([versions._list(1)])[0] not in seen
 
 
 def test_every_account_moves_when_a_process_ended_before_it_could_report(redis: Redis) -> None:
@@ -78,3 +78,25 @@ def test_a_web_server_that_is_no_longer_heard_of_moves_every_account_once(redis:
     assert after != before
     versions._beat("this one")
     assert versions.current(1) == after
+
+
+def test_a_change_of_one_contact_leaves_the_threads_of_others_as_they_are(redis: Redis) -> None:
+    lea, rui, listed = versions.current(1, "lea"), versions.current(1, "rui"), versions.current(1)
+    versions.bump([(1, "lea")])
+    assert versions.current(1, "lea") != lea
+    assert versions.current(1, "rui") == rui
+    assert versions.current(1) != listed
+
+
+def test_a_change_of_the_account_and_one_of_every_account_change_each_thread(redis: Redis) -> None:
+    seen = {versions.current(1, "lea")}
+    versions.bump([1])
+    seen.add(versions.current(1, "lea"))
+    versions.bump_all()
+    seen.add(versions.current(1, "lea"))
+    redis.flushall()
+    seen.add(versions.current(1, "lea"))
+    assert None not in seen
+    assert len(seen) == 4
+    versions.bump([(1, versions.NO_CONTACT)])
+    assert versions.current(1, "lea") in seen

@@ -52,7 +52,7 @@ AttachmentKind = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            (*attachments.KINDS.values(), Kind.UNSUPPORTED),
+            attachments.KINDS.values(),
             "What an attachment is. `unsupported`: a type that Nametag does not know, or that Meta does not deliver.",
         ),
     ],

@@ -52,11 +52,11 @@ def show(dead_letter_id: int, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Try all of them, the first received first.")
 @output.in_app
 def replay(dead_letter_id: int | None, every: bool) -> None:
-    """Try number ID, or all of them, again; exit 1 when one still cannot be placed."""
+    """Replay dead letter ID, or all of them; exit 1 when one fails again."""
     if (dead_letter_id is None) != every:
         raise click.UsageError("Name one dead letter, or say --all.")
     done = replaying.everything(OPERATOR) if dead_letter_id is None else replaying.one(OPERATOR, dead_letter_id)
-    output.say(f"{done.landed} landed, {done.stayed} still cannot be placed.")
+    output.say(done.says)
     if done.stayed:
         sys.exit(output.FAILED)
 
@@ -65,9 +65,9 @@ def replay(dead_letter_id: int | None, every: bool) -> None:
 @click.argument("dead_letter_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 @output.in_app
 def discard(dead_letter_id: int) -> None:
-    """Throw number ID away."""
+    """Discard dead letter ID."""
     letters.discard(OPERATOR, dead_letter_id)
-    output.say(f"Dead letter {dead_letter_id} is thrown away.")
+    output.say(f"Discarded dead letter {dead_letter_id}.")
 
 
 def _facts(dead_letter_id: int) -> dict[str, object]:

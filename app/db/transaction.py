@@ -32,16 +32,19 @@ class Tx:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.touched: set[int] = set()
+        self.touched: set[versions.Change] = set()
 
     @property
     def session(self) -> Session:
         """The ORM's session, which joins this transaction; what is Core alone does without it."""
         return db.session()
 
-    def touch(self, account_id: int) -> None:
-        """Say that this account looks different once the transaction is committed."""
-        self.touched.add(account_id)
+    def touch(self, account_id: int, contact: str | None = None) -> None:
+        """Report once the transaction is committed that this account looks different: its list and all its threads.
+
+        With `contact`, a participant's ID, only their thread does; with `versions.NO_CONTACT` none.
+        """
+        self.touched.add(account_id if contact is None else (account_id, contact))
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run one Core statement on the transaction's connection, past the ORM's bookkeeping."""

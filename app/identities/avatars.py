@@ -151,7 +151,7 @@ def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> boo
         changed = values if content else {"tried_at": values["tried_at"]}
         tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
         if content:
-            tx.touch(account_id)
+            tx.touch(account_id, ig_participant_id)
     return True
 
 

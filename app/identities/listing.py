@@ -24,6 +24,7 @@ ROWS = 50
 MOST_ROWS = 200
 Q_CHARACTERS = 200
 AT_ONCE = 500  # rows that an export holds in memory
+SOON = timedelta(seconds=30)  # a lookup that is due for longer waits for something else
 _NEVER = "never_tried"
 NOT_YET = "We haven’t looked this person up yet"
 
@@ -56,6 +57,7 @@ class ListedIdentity:
     reason: str | None
     sentence: str | None
     next_try_at: datetime | None
+    in_progress: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,14 @@ def state_of(row: Any, *, known: bool) -> State:
     return State.KNOWN if is_fresh(row.last_success_at, row.last_error) else State.STALE
 
 
+def in_progress(row: Any) -> bool:
+    """Return whether a lookup of this identity runs, or is due at this moment."""
+    now = clock.now()
+    if row.claimed_until is not None and row.claimed_until > now:
+        return True
+    return row.next_try_at is not None and now - SOON <= row.next_try_at <= now
+
+
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as people and programs see it."""
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
@@ -166,6 +176,7 @@ def listed(row: Any) -> ListedIdentity:
         reason=reason,
         sentence=_sentence(reason),
         next_try_at=row.next_try_at,
+        in_progress=in_progress(row),
     )
 
 
@@ -174,7 +185,8 @@ _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
     Identity.alike,
     *(Identity.username_source, Identity.name_source, Identity.last_success_at, Identity.last_failure_at),
-    *(Identity.failure_count, Identity.last_error, Identity.next_try_at, Account.ig_account_id),
+    *(Identity.failure_count, Identity.last_error, Identity.next_try_at, Identity.claimed_until),
+    Account.ig_account_id,
     StoredAvatar.version.label("picture"),
 )
 _STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(None))

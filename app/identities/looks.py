@@ -100,7 +100,8 @@ def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
         digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
     else:
         digits = display.SHORT_DIGITS if found.people > 1 or is_ours(look, account) else 0
-    tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits))
+    if tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits)).rowcount:
+        tx.touch(account_id)  # others are shown differently too
 
 
 def _digits(ig_participant_ids: Sequence[str]) -> int:

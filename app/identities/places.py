@@ -66,7 +66,10 @@ def _row(person: ListedIdentity) -> Place:
     label, icon = "Database", "database"
     at = person.last_success_at
     if at is None:
-        return Place(label, icon, "Empty", PLAIN, "Row exists for this account, never fetched.")
+        looked_up = (
+            "no lookup has resolved the contact" if person.last_failure_at else "the contact was not looked up yet"
+        )
+        return Place(label, icon, "Empty", PLAIN, f"Row exists, {looked_up}.")
     if person.state is State.KNOWN:
         return Place(label, icon, "Fresh", DONE, "Refreshed", until=at + FRESH)
     why = "Older than 7 days; a refresh is due." if person.reason is None else "The last lookup failed."

@@ -122,7 +122,7 @@ def failed(
     row.last_error, row.last_error_code = verdict.reason, verdict.code
     row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
     row.raw_answer = raw or row.raw_answer
-    tx.touch(account_id)
+    tx.touch(account_id, ig_participant_id)
 
 
 def take_back(tx: Tx, account_id: int, refusal: CallFailed) -> None:
@@ -251,7 +251,7 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
         looks.settle(tx, row)
     if changed:
         _name_conversation(tx, row.account_id, row.ig_participant_id)
-        tx.touch(row.account_id)
+        tx.touch(row.account_id, row.ig_participant_id)
     return changed
 
 

@@ -26,6 +26,7 @@ class AccountChoice:
     initials: str
     hue: int
     current: bool
+    reconnect: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class Frame:
     running: bool
     budget: BudgetMeter | None
 
+    @property
+    def reconnect(self) -> bool:
+        """Whether an account of the viewer has to be reconnected."""
+        return any(account.reconnect for account in self.accounts)
+
 
 # What is left of it while nobody can be asked: the ways to the pages.
 BARE = Frame("", "", "", False, False, None, (), 0, 0, False, None)
@@ -72,11 +78,12 @@ BARE = Frame("", "", "", False, False, None, (), 0, 0, False, None)
 class Desk:
     """The accounts a viewer works with, as (our id, professional account id, name), longest connected first.
 
-    `place` is the chosen one's.
+    `place` is the chosen one's, `reconnect` are our ids of those whose access token no longer works.
     """
 
     accounts: tuple[tuple[int, str, str], ...]
     place: int
+    reconnect: frozenset[int] = frozenset()
 
     @property
     def account_id(self) -> int | None:
@@ -96,24 +103,29 @@ def desk(
 
     Raises NotFound for a named account that does not exist or that the viewer may not see.
     """
-    found = select(Account.id, Account.ig_account_id, Account.username).order_by(Account.id)
+    found = select(Account.id, Account.ig_account_id, Account.username, Account.state).order_by(Account.id)
     found = found.where(Account.state != AccountState.DELETING)
     if viewer.account_ids is not None:
         found = found.where(Account.id.in_(viewer.account_ids))
-    rows = db.session.execute(found)
+    rows = db.session.execute(found).all()
     accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
+    reconnect = frozenset(row.id for row in rows if row.state is AccountState.RECONNECT)
     db.session.rollback()  # SQLite would go on reading as of now; what follows must not be older than its poll token
     for place, (own_id, ig_id, _) in enumerate(accounts):
         if own_id == account_id or (account_id is None and ig_id == ig_account_id):
-            return Desk(accounts, place)
+            return Desk(accounts, place, reconnect)
     if account_id is not None or ig_account_id is not None:
         raise NotFound("account")
-    return Desk(accounts, next((place for place, (_, ig_id, _) in enumerate(accounts) if ig_id == last_used), 0))
+    place = next((place for place, (_, ig_id, _) in enumerate(accounts) if ig_id == last_used), 0)
+    return Desk(accounts, place, reconnect)
 
 
 def of(viewer: Viewer, at: Desk) -> Frame:
     """Return what stands around the page of the chosen account."""
-    choices = tuple(_choice(account, current=place == at.place) for place, account in enumerate(at.accounts))
+    choices = tuple(
+        _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
+        for place, account in enumerate(at.accounts)
+    )
     counts = listing.counts(at.account_id) if at.account_id else listing.Counts(0, 0)
     return Frame(
         viewer_name=viewer.name,
@@ -135,9 +147,9 @@ def forecast(account_id: int | None) -> Forecast | None:
     return budget.forecast(account_id) if account_id is not None else None
 
 
-def _choice(account: tuple[int, str, str], *, current: bool) -> AccountChoice:
+def _choice(account: tuple[int, str, str], *, current: bool, reconnect: bool) -> AccountChoice:
     _, ig_account_id, name = account
-    return AccountChoice(ig_account_id, name, display.initials(name), display.hue(ig_account_id), current)
+    return AccountChoice(ig_account_id, name, display.initials(name), display.hue(ig_account_id), current, reconnect)
 
 
 def _running(account_id: int | None) -> bool:

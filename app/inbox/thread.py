@@ -133,16 +133,16 @@ def require(viewer: Viewer, conversation_id: int) -> Any:
     return row
 
 
-def account_of(viewer: Viewer, conversation_id: int) -> int:
-    """Return our id of the account a conversation belongs to; one short look-up. Raises NotFound."""
-    found = select(Conversation.account_id).where(Conversation.id == conversation_id)
+def parties_of(viewer: Viewer, conversation_id: int) -> tuple[int, str]:
+    """Return our ID of a conversation's account, and its contact's ID; one short query. Raises NotFound."""
+    found = select(Conversation.account_id, Conversation.ig_participant_id).where(Conversation.id == conversation_id)
     if viewer.account_ids is not None:
         found = found.where(Conversation.account_id.in_(viewer.account_ids))
-    account_id = db.session.execute(found).scalar()
+    parties = db.session.execute(found).first()
     db.session.rollback()  # as in frame.desk: messages must not be older than their poll token
-    if account_id is None:
+    if parties is None:
         raise NotFound("conversation")
-    return account_id
+    return parties.account_id, parties.ig_participant_id
 
 
 def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = None) -> None:
@@ -150,7 +150,7 @@ def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = No
 
     Messages that arrived later stay unread. Raises NotFound.
     """
-    account_id = account_of(viewer, conversation_id)
+    account_id, contact = parties_of(viewer, conversation_id)
     with transaction.write() as tx:
         of_conversation = Conversation.id == conversation_id
         found = select(Conversation.arrival_count, Conversation.read_through).where(of_conversation)
@@ -161,16 +161,16 @@ def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = No
         through = arrived if arrivals is None else min(max(arrivals, known.read_through), arrived)
         unread = _count_after(tx, conversation_id, through) if through < arrived else 0
         tx.execute(update(Conversation).where(of_conversation).values(read_through=through, unread_count=unread))
-        tx.touch(account_id)
+        tx.touch(account_id, contact)
 
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
     """Put the conversation back among the unread ones; raises NotFound."""
-    account_id = account_of(viewer, conversation_id)
+    account_id, contact = parties_of(viewer, conversation_id)
     with transaction.write() as tx:
         read = update(Conversation).where(Conversation.id == conversation_id, Conversation.unread_count == 0)
         tx.execute(read.values(unread_count=1))
-        tx.touch(account_id)
+        tx.touch(account_id, contact)
 
 
 def ask(viewer: Viewer, conversation_id: int) -> datetime | None:

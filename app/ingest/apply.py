@@ -111,7 +111,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
         standing = _standing(tx, sent, participant).one()
     mid_digest = digest(sent.mid)
     if standing.id is not None:
-        _complete(tx, account.id, standing, sent, read_back=read_back)
+        _complete(tx, account.id, participant, standing, sent, read_back=read_back)
         return False
     if standing.covered_until is not None and _was_deleted(tx, account.id, standing, sent, mid_digest):
         return False
@@ -124,7 +124,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     now = clock.now()
     if standing.effects_wait:
         effects.catch_up(tx, account.id, mid_digest, at=now)
-    tx.touch(account.id)
+    tx.touch(account.id, participant)
     # A new contact's first message may arrive as an echo of the account: they write now all the same.
     wanted = unread or (standing.identity_id is None and said and not history)
     live = wanted and sent.sent_at > now - sighting.LIVE
@@ -159,7 +159,7 @@ def _standing(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
     return tx.execute(rows.STANDING, of_message | {"ig_account_id": sent.ig_account_id})
 
 
-def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent, *, read_back: bool) -> None:
+def _complete(tx: Tx, account_id: int, contact: str, known: Any, sent: MessageSent, *, read_back: bool) -> None:
     """Replace a message's content where this version of it is richer; an edited text and an unsent message stay."""
     if known.kind == Kind.UNSENT or (read_back and known.kind != Kind.UNSUPPORTED):
         return  # the Conversations API knows less of a message than its delivery
@@ -174,7 +174,7 @@ def _complete(tx: Tx, account_id: int, known: Any, sent: MessageSent, *, read_ba
     newest = and_(Conversation.id == known.conversation_id, Conversation.last_message_mid == sent.mid)
     summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(content["text"])}
     tx.execute(update(Conversation).where(newest).values(**summary))
-    tx.touch(account_id)
+    tx.touch(account_id, contact)
 
 
 def _richness(kind: str, content: dict[str, Any]) -> int:

@@ -13,11 +13,11 @@ from app import audit, logs
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.db.types import DIGEST_BYTES, digest
+from app.db.types import DIGEST_BYTES, UTCDateTime, digest
 from app.errors import NotFound
 from app.identities import forgotten
 from app.instagram.webhook import Item
-from app.models.inbox import DeadLetter
+from app.models.inbox import Account, DeadLetter
 from app.models.user import Action
 from app.text import escape_invisible
 from app.viewer import Role, Viewer
@@ -82,11 +82,30 @@ def newest(viewer: Viewer, *, limit: int = 50) -> Sequence[Row[Any]]:
     return db.session.execute(found.limit(limit)).all()
 
 
-def unprocessed(viewer: Viewer, *, limit: int) -> list[int]:
-    """Return the ids of the newest dead letters the viewer may see, the oldest of them first."""
-    found = _visible(viewer, select(DeadLetter.id)).where(DeadLetter.reason != PARTLY_UNDERSTOOD)
-    newest_first = found.order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc()).limit(limit)
-    return list(db.session.scalars(newest_first))[::-1]
+def unprocessed(viewer: Viewer, *, limit: int, after: int = 0, through: int | None = None) -> list[int]:
+    """Return the IDs of at most `limit` dead letters the viewer may see, oldest first, between two IDs."""
+    found = _visible(viewer, select(DeadLetter.id)).where(DeadLetter.reason != PARTLY_UNDERSTOOD, DeadLetter.id > after)
+    if through is not None:
+        found = found.where(DeadLetter.id <= through)
+    return list(db.session.scalars(found.order_by(DeadLetter.id).limit(limit)))
+
+
+def groups(viewer: Viewer) -> Sequence[Any]:
+    """Return how many dead letters the viewer may see, by `reason` and `ig_account_id`, most first.
+
+    `username` and `connected_at` are the account's, None while it is not connected.
+    """
+    number = func.count().label("number")
+    columns = (DeadLetter.reason, DeadLetter.ig_account_id, Account.username, Account.connected_at)
+    found = select(*columns, number, func.max(DeadLetter.received_at, type_=UTCDateTime).label("newest_at"))
+    found = found.outerjoin(Account, Account.ig_account_id == DeadLetter.ig_account_id)
+    found = _visible(viewer, found).where(DeadLetter.reason != PARTLY_UNDERSTOOD)
+    return db.session.execute(found.group_by(*columns).order_by(number.desc())).all()
+
+
+def last_id(viewer: Viewer) -> int:
+    """Return the newest ID among the dead letters the viewer may see, 0 without any."""
+    return int(db.session.execute(_visible(viewer, select(func.coalesce(func.max(DeadLetter.id), 0)))).scalar_one())
 
 
 def count(viewer: Viewer, *, reason: str | None = None) -> int:

@@ -31,6 +31,10 @@ PREVIEW_CHARACTERS = 160
 _COLUMNS = (
     *(Message.id, Message.conversation_id, Message.mid, Message.kind, Message.outgoing, Message.arrival),
     *(Message.sent_at, Message.text, Message.edit_number, Message.edited_at, Message.reactions),
+    select(Conversation.ig_participant_id)
+    .where(Conversation.id == Message.conversation_id)
+    .scalar_subquery()
+    .label("contact"),
 )
 
 
@@ -91,7 +95,7 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
         _edit(tx, message, MessageEdited(effect.ig_account_id, effect.sent_at, effect.mid, effect.text or "", number=0))
     elif isinstance(effect, ReactionChanged):
         _react(tx, message, effect)
-    tx.touch(account_id)
+    tx.touch(account_id, message.contact)
 
 
 def _unsend(tx: Tx, message: Any) -> None:

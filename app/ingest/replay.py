@@ -1,7 +1,7 @@
 """Dead letters once more, after a fix or once their account is connected: what lands now is no dead letter any more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete
 
@@ -14,25 +14,60 @@ from app.models.inbox import DeadLetter
 from app.models.user import Action
 from app.viewer import Viewer
 
-BATCH = 500
+BATCH = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What became of the letters: those that landed are gone, the others stay with their newest reason."""
 
-    landed: int
-    stayed: int
+    landed: int = 0
+    stayed: int = 0
+
+    @property
+    def says(self) -> str:
+        """The result as a sentence."""
+        return f"Replayed {self.landed + self.stayed}: {self.landed} processed, {self.stayed} failed again."
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay of all dead letters is: those up to `through`, of which `after` was the last."""
+
+    total: int
+    through: int
+    after: int = 0
+    landed: int = 0
+    stayed: int = 0
 
 
 def one(viewer: Viewer, dead_letter_id: int) -> Replayed:
-    """Try one dead letter again; raises NotFound, also for what the viewer may not see."""
+    """Replay one dead letter; raises NotFound, also for what the viewer may not see."""
     return _replay(viewer, [dead_letter_id])
 
 
 def everything(viewer: Viewer) -> Replayed:
-    """Try the dead letters that the viewer may see again, those received first before the others; 500 at most."""
-    return _replay(viewer, dead_letters.unprocessed(viewer, limit=BATCH))
+    """Replay all dead letters that the viewer may see, oldest first."""
+    progress: Progress | None = begin(viewer)
+    done = Replayed()
+    while progress:
+        progress, done = step(viewer, progress)
+    return done
+
+
+def begin(viewer: Viewer) -> Progress:
+    """Return a replay of the dead letters that the viewer may see now; later ones take no part."""
+    return Progress(dead_letters.count(viewer), dead_letters.last_id(viewer))
+
+
+def step(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]:
+    """Replay the next letters, 250 at most; returns how far that is, None at the end, and the result so far."""
+    batch = dead_letters.unprocessed(viewer, limit=BATCH, after=progress.after, through=progress.through)
+    new = _replay(viewer, batch)
+    done = Replayed(progress.landed + new.landed, progress.stayed + new.stayed)
+    if len(batch) < BATCH:
+        return None, done
+    return replace(progress, after=batch[-1], landed=done.landed, stayed=done.stayed), done
 
 
 def _replay(viewer: Viewer, dead_letter_ids: Sequence[int]) -> Replayed:

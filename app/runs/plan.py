@@ -6,7 +6,7 @@ import secrets
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import audit, clock, queue, settings
+from app import audit, clock, queue, settings, versions
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -87,9 +87,9 @@ def cancel(viewer: Viewer, run_id: str) -> None:
             update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE), at_work).values(state=RunState.CANCELING)
         )
         if not ended.rowcount and not asked.rowcount:
-            raise Conflict("This job has already ended.")
+            raise Conflict("That job had already ended. Nothing was changed.")
         audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
-        tx.touch(run.account_id)
+        tx.touch(run.account_id, versions.NO_CONTACT)
 
 
 def retry(viewer: Viewer, run_id: str) -> int:
@@ -152,7 +152,7 @@ def _start(viewer: Viewer, crowd: Crowd, *, batch_size: int) -> str:
             _refuse_second(tx, crowd.account_id, crowd.kind)
             total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=viewer.name)
             audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
-            tx.touch(crowd.account_id)
+            tx.touch(crowd.account_id, versions.NO_CONTACT)
     except IntegrityError:
         raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker
     if total:
@@ -211,7 +211,6 @@ def _reopen(tx: Tx, run_id: str, people: int) -> None:
         run.values(
             state=RunState.QUEUED,
             failed=Run.failed - people,
-            finished_at=None,
             resume_at=clock.now(),
             reason=None,
             fence=Run.fence + 1,

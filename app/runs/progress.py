@@ -9,7 +9,7 @@ from app import clock, queue
 from app.db.engine import db
 from app.errors import NotFound
 from app.labels import label
-from app.models.inbox import Account
+from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunState
 from app.models.run import Kind as Kind  # for the command line, which knows no tables
 from app.runs import estimate
@@ -21,14 +21,16 @@ SOME_FAILED, WORKER_MISSING = "some_failed", "worker_missing"
 STATES = (*RunState, SOME_FAILED, WORKER_MISSING)  # every value of Progress.state
 JUST_NOW = timedelta(minutes=15)  # so long the panel shows what a run that ended has come to
 
-_RUNS = select(Run, Account.username, Account.ig_account_id).join(Account, Account.id == Run.account_id)
+_RUNS = select(Run, Account.username, Account.ig_account_id, Account.state).join(Account, Account.id == Run.account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A run as everybody sees it. Times are aware UTC; `state` is the run's, or "some_failed" and "worker_missing".
 
-    `place` is a waiting run's place in the line, 1 for the next.
+    `place` is a waiting run's place in the line, 1 for the next. `reconnect` says that the job waits for a working
+    access token. `page` of `pages` is the conversation page being read, before contacts are looked up alone; else 0.
+    A retried job keeps the `finished_at` of before until it ends once more.
     """
 
     run_id: str
@@ -56,6 +58,9 @@ class Progress:
     per_second: float | None
     seconds_left: int | None
     days: int | None
+    reconnect: bool
+    page: int
+    pages: int
     place: int | None = None
 
     @property
@@ -115,10 +120,10 @@ def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
     return at_work + [replace(progress, place=place) for place, progress in enumerate(queued, start=1)]
 
 
-def latest(viewer: Viewer) -> Progress | None:
-    """Return the run at work, or else the one that ended last in the last seven days, None without any."""
-    at_work = [run for run in active(viewer) if run.place is None]
-    return next(iter(at_work or history(viewer, limit=1)), None)
+def latest_reported(viewer: Viewer) -> Progress | None:
+    """Return the job at work once a lookup of it failed, else the job that ended last in seven days, None without."""
+    failing = [run for run in active(viewer) if run.place is None and run.failed]
+    return next(iter(failing or history(viewer, limit=1)), None)
 
 
 def just_ended(viewer: Viewer) -> Progress | None:
@@ -152,7 +157,7 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
         "reason": progress.reason,
         "startedBy": progress.started_by,
         "createdAt": clock.rfc3339(progress.created_at),
-        "finishedAt": clock.rfc3339(progress.finished_at),
+        "finishedAt": clock.rfc3339(None if progress.active else progress.finished_at),
         "resumeAt": clock.rfc3339(progress.resume_at),
         "total": progress.total,
         "done": progress.settled,
@@ -166,7 +171,7 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
     }
 
 
-def _visible(viewer: Viewer) -> Select[Run, str | None, str]:
+def _visible(viewer: Viewer) -> Select[Run, str | None, str, AccountState]:
     return _RUNS if viewer.account_ids is None else _RUNS.where(Run.account_id.in_(viewer.account_ids))
 
 
@@ -175,11 +180,13 @@ def _told(run_id: str) -> dict[str, int | str | None]:
     return as_dict(_progress(row)) if row is not None else {}
 
 
-def _progress(row: Row[Run, str | None, str]) -> Progress:
+def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
     run = row.Run
     settled = run.resolved + run.fresh + run.failed + run.skipped
     speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
     at_work = run.state in ACTIVE
+    reconnect = run.state is RunState.WAITING and row.state is AccountState.RECONNECT
+    reads_pages = run.state is RunState.RUNNING and run.swept_pages < run.sweep_pages
     return Progress(
         run_id=run.id,
         kind=run.kind,
@@ -202,10 +209,13 @@ def _progress(row: Row[Run, str | None, str]) -> Progress:
         calls=run.calls,
         cache_hits=run.cache_hits,
         worked_seconds=run.worked_seconds,
-        now=_now(run.id) if run.state is RunState.RUNNING else None,
+        now=_now(run.id) if run.state is RunState.RUNNING and not reads_pages else None,
         per_second=speed,
-        seconds_left=estimate.left(run) if at_work else None,
+        seconds_left=estimate.left(run) if at_work and not reconnect else None,
         days=run.days,
+        reconnect=reconnect,
+        page=run.swept_pages + 1 if reads_pages else 0,
+        pages=run.sweep_pages if reads_pages else 0,
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, select
 
 from app.db.engine import db
 from app.errors import Conflict
-from app.identities import asking, display
+from app.identities import asking, display, listing
 from app.identities.display import Avatar, DisplayName
 from app.identities.verdict import NOT_RETRYABLE, STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason, sentence_of
@@ -19,11 +19,15 @@ from app.runs import plan
 from app.viewer import Role, Viewer
 
 OURS = {"worker_died": "The lookup of this person ended a worker three times"}
+RESOLVED_SINCE = "Resolved since"
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """One person whom a run could not name; `code` is Meta's or a word, `tries` of `most_tries` were automatic."""
+    """One contact that a job could not resolve; `code` is Meta's or a word, `tries` of `most_tries` were automatic.
+
+    What happened is the newest: a later lookup, `in_progress` or done, counts too.
+    """
 
     ig_participant_id: str
     conversation_id: int | None
@@ -35,6 +39,7 @@ class Unresolved:
     tries: int
     most_tries: int
     can_recover: bool
+    in_progress: bool
 
     @property
     def code_words(self) -> str:
@@ -44,15 +49,19 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What a retry does: `contacts` to look up again, and how many it left out by the reason of their failure."""
+    """What a retry does: `contacts` to look up again, how many it left out by the reason of their failure, and how many
+    others of a canceled run are `waiting` and looked up as well.
+    """
 
     contacts: int
     left_out: Mapping[Reason, int]
+    waiting: int = 0
 
     @property
     def text(self) -> str:
         """The result in sentences for people."""
-        return " ".join((f"Retrying {_contacts(self.contacts)}.", *_left_out(self.left_out)))
+        finishing = f" and finishing {self.waiting} waiting" if self.waiting else ""
+        return " ".join((f"Retrying {_contacts(self.contacts)}{finishing}.", *_left_out(self.left_out)))
 
 
 def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
@@ -63,6 +72,13 @@ def of(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Unresolved]:
             RunItem.ig_participant_id,
             RunItem.reason,
             RunItem.code,
+            RunItem.settled_at,
+            Identity.last_success_at,
+            Identity.last_failure_at,
+            Identity.last_error,
+            Identity.last_error_code,
+            Identity.next_try_at,
+            Identity.claimed_until,
             Identity.username,
             Identity.name,
             Identity.alike,
@@ -94,25 +110,40 @@ def retry(viewer: Viewer, run_id: str) -> Retry:
     if not numbers:
         raise Conflict(" ".join(("No contact in this job can be retried.", *_left_out(left_out))))
     if run.state not in ACTIVE:
-        return Retry(plan.retry(viewer, run_id), left_out)
+        still_to_do = (RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+        waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*still_to_do)).scalar_one()
+        return Retry(plan.retry(viewer, run_id), left_out, waiting)
     found = [each.identity_id for each in of(viewer, run_id) if each.can_recover and each.identity_id]
     return Retry(asking.refresh_all(viewer, found), left_out)
 
 
 def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:
     shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    reason, code = _newest(row)
+    due_since = row.next_try_at is None or row.settled_at is None or row.next_try_at >= row.settled_at
+    in_progress = due_since and listing.in_progress(row)
     return Unresolved(
         ig_participant_id=row.ig_participant_id,
         conversation_id=row.conversation_id,
         identity_id=row.identity_id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown),
-        what_happened=_sentence(row.reason),
-        code=row.code or "",
+        what_happened="Looking up now" if in_progress else _sentence(reason) if reason else RESOLVED_SINCE,
+        code=code or "",
         tries=min(row.failure_count or 0, STOP_AFTER),
         most_tries=STOP_AFTER,
-        can_recover=row.reason not in NOT_RETRYABLE,
+        can_recover=reason is not None and reason not in NOT_RETRYABLE and not in_progress,
+        in_progress=in_progress,
     )
+
+
+def _newest(row: Row[*tuple[Any, ...]]) -> tuple[str | None, str | None]:
+    """Return reason and code of the newest lookup, without a reason if it resolved the contact after the job."""
+    if row.settled_at is not None and row.last_success_at is not None and row.last_success_at > row.settled_at:
+        return None, None
+    if row.settled_at is not None and row.last_failure_at is not None and row.last_failure_at > row.settled_at:
+        return row.last_error or row.reason, row.last_error_code or row.code
+    return row.reason, row.code
 
 
 def _same_person(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:

@@ -131,8 +131,10 @@ def change_rights(viewer: Viewer, email: str, *, role: Role, account_ids: Collec
 
 
 def disable(viewer: Viewer, email: str) -> None:
-    """Keep someone out from now on; raises NotFound, Conflict for the last admin."""
+    """Disable a user's sign-in; raises NotFound, Conflict for the last admin and for the viewer."""
     someone = by_email(viewer, email)
+    if someone.id == viewer.user_id:
+        raise Conflict("You cannot disable yourself. Ask another admin.")
     with transaction.write() as tx:
         _require_another_admin(tx, someone)
         _change(tx, viewer, someone.id, Action.USER_DISABLED, disabled_at=clock.now())

@@ -68,9 +68,11 @@ def finish(login: str) -> Response:
 @blueprint.post("/<ig_account_id>/check")
 def check(ig_account_id: str) -> Response:
     """Ask Meta whether the token works and the webhooks are subscribed."""
-    found = connect.check(session.viewer(), ig_account_id)
+    viewer = session.viewer()
+    found = connect.check(viewer, ig_account_id)
     if found == Checked():
-        flash("The token works, and webhooks are subscribed.")
+        account = listing.by_ig_id(viewer, ig_account_id)
+        flash(f"{account.username or ig_account_id}: the access token works, and webhooks are subscribed.")
     _flash(found)
     return page.leave(HOME)
 

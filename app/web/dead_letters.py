@@ -1,56 +1,73 @@
-"""Dead letters: reading what could not be placed, trying it again, throwing it away. For ops and admins."""
+"""Dead letters: show, replay and discard events that could not be processed. For ops and admins."""
 
+import re
+from dataclasses import fields
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.ingest import dead_letters, replay
-from app.ingest.replay import Replayed
+from app.ingest.replay import Progress, Replayed
 from app.web import account_selection, page, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
 
 HOME = "/dead-letters"
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @blueprint.get("")
 def index() -> Response:
     """The newest ones."""
     desk = account_selection.select(session.viewer())
-    return page.answer("dead_letters/page.html", "dead_letters/_letters.html", desk=desk, **_letters())
+    return page.answer("dead_letters/page.html", "dead_letters/_letters.html", desk=desk, progress=None, **_letters())
 
 
 @blueprint.post(f"/<{ID}:dead_letter_id>/replay")
 def replay_one(dead_letter_id: int) -> Response:
-    """Try one again."""
-    return _told(replay.one(session.viewer(), dead_letter_id))
+    """Replay one dead letter."""
+    return _replayed(replay.one(session.viewer(), dead_letter_id))
 
 
 @blueprint.post("/replay")
 def replay_all() -> Response:
-    """Try all of them again."""
-    return _told(replay.everything(session.viewer()))
+    """Replay all of them: for htmx a part of them, with a form that sends for the next."""
+    viewer = session.viewer()
+    if not page.wants_part():
+        return _replayed(replay.everything(viewer))
+    progress, done = replay.step(viewer, _progress() or replay.begin(viewer))
+    if progress is None:
+        return _replayed(done)
+    return page.answer(None, "dead_letters/_letters.html", home=HOME, progress=progress, **_letters())
 
 
 @blueprint.post(f"/<{ID}:dead_letter_id>/discard")
 def discard(dead_letter_id: int) -> Response:
-    """Throw one away."""
+    """Discard one dead letter."""
     dead_letters.discard(session.viewer(), dead_letter_id)
-    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=page.toast("Thrown away."), **_letters())
+    events = page.toast("Dead letter discarded.")
+    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
-def _told(done: Replayed) -> Response:
-    words = f"{done.landed} landed, {done.stayed} still cannot be placed."
-    events = page.toast(words, bad=bool(done.stayed))
-    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=events, **_letters())
+def _progress() -> Progress | None:
+    """Return the progress that the form of a replay carries, None from the button that starts one."""
+    sent = [request.form.get(field.name, "") for field in fields(Progress)]
+    return Progress(*map(int, sent)) if all(map(_NUMBER.fullmatch, sent)) else None
+
+
+def _replayed(done: Replayed) -> Response:
+    events = page.toast(done.says, bad=bool(done.stayed))
+    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
 def _letters() -> dict[str, Any]:
     viewer = session.viewer()
     shown = [(letter, dead_letters.readable(letter.raw)) for letter in dead_letters.newest(viewer)]
-    numbers = {
+    return {
+        "letters": shown,
+        "shown_bytes": dead_letters.SHOWN_BYTES,
+        "groups": dead_letters.groups(viewer),
         "number": dead_letters.count(viewer),
         "notes": dead_letters.count(viewer, reason=dead_letters.PARTLY_UNDERSTOOD),
     }
-    return {"letters": shown, "shown_bytes": dead_letters.SHOWN_BYTES} | numbers

@@ -1,8 +1,9 @@
 """What templates call to show times, durations and texts; each reads only its argument and the reader's time zone."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, request
@@ -21,7 +22,7 @@ _TRAILING = ".,;:!?)]}»”’"
 def connect(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
     times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, span, moment)
-    for filter_ in (*times, person, linkify, grouped, label, clip):
+    for filter_ in (*times, person, linkify, grouped, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
@@ -104,6 +105,12 @@ def moment(at: datetime, period: str) -> str:
 def grouped(number: int) -> str:
     """Return a number with narrow spaces between its thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def query(values: Mapping[str, object]) -> str:
+    """Return the query of a URL with the values that are set: "?job=1&show=all", or nothing."""
+    words = urlencode({name: value for name, value in values.items() if value})
+    return f"?{words}" if words else ""
 
 
 def linkify(words: str) -> Markup:

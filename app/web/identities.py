@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request, stream_with_context
 
 from app.errors import Invalid
 from app.identities import asking, export, listing, reasons, why
-from app.identities.listing import Wanted
+from app.identities.listing import ListedIdentity, Wanted
 from app.inbox import frame
 from app.inbox.frame import Desk
 from app.viewer import Role
@@ -17,6 +17,7 @@ from app.web.inbox import ID
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
 AT_ONCE = 200
+ASKED = {"identity:asked": True}
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -36,24 +37,33 @@ def index() -> Response:
         counts=listing.counts(viewer, desk.account_id),
         reasons=reasons.MEANINGS,
         account=desk.ig_account_id,
+        budget=frame.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
     )
 
 
 @blueprint.get(f"/<{ID}:identity_id>")
 def person(identity_id: int) -> Response:
-    """Why one person is called what they are."""
+    """Show one identity and why it is what it is; polled while a lookup is in progress, whose result is reported."""
     viewer = session.viewer()
     found = why.of(viewer, identity_id)
     desk = account_selection.select(viewer, account_id=found.person.account_id)
+    ended = "looking" in request.args and not found.person.in_progress
     return page.answer(
         "identities/person.html",
-        None,
+        "identities/_person.html",
         desk=desk,
+        events=page.toast(_result(found.person)) if ended else None,
         why=found,
         budget=frame.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
     )
+
+
+def _result(found: ListedIdentity) -> str:
+    if found.reason is None:
+        return f"Resolved: {found.display.text}."
+    return f"{'Not refreshed' if found.display.known else 'Not resolved'}: {found.sentence}."
 
 
 @blueprint.post(f"/<{ID}:identity_id>/refresh")
@@ -61,7 +71,7 @@ def refresh(identity_id: int) -> Response:
     """Look one person up now."""
     refreshing.require_rate()
     looked_up_at = asking.refresh(session.viewer(), identity_id)
-    return page.done(f"/identities/{identity_id}", events=page.toast(refreshing.outcome(looked_up_at)))
+    return page.done(f"/identities/{identity_id}", events=ASKED | page.toast(refreshing.outcome(looked_up_at)))
 
 
 @blueprint.post("/refresh")
@@ -70,16 +80,16 @@ def refresh_listed() -> Response:
     viewer = session.viewer()
     viewer.require(Role.OPS)
     shown = request.form.get("which", "chosen")
-    ids = request.form.getlist("id") if shown == "chosen" else shown.split()
+    ids = request.form.getlist("identity") if shown == "chosen" else shown.split()
     chosen = [int(each) for each in ids[:AT_ONCE] if _NUMBER.fullmatch(each)]
     if not chosen:
-        raise Invalid({"id": "Choose at least one person first."})
+        raise Invalid({"identity": "Select at least one contact first."})
     refreshing.require_rate()
     contacts = asking.refresh_all(viewer, chosen)
     words = f"Looking up {contacts} {'contact' if contacts == 1 else 'contacts'}."
     if contacts < len(chosen):
         words += f" {len(chosen) - contacts} looked up just now."
-    return page.done("/identities", events=page.toast(words))
+    return page.done("/identities", events=ASKED | page.toast(words))
 
 
 @blueprint.get("/export")

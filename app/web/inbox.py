@@ -82,10 +82,10 @@ def more() -> Response:
 def conversation(conversation_id: int) -> Response:
     """One conversation: beside the list, or for htmx alone."""
     viewer, before = session.viewer(), request.args.get("before")
-    account_id = thread.account_of(viewer, conversation_id)
+    account_id, contact = thread.parties_of(viewer, conversation_id)
     desk, want = account_selection.select(viewer, account_id=account_id), _wanted()
     query = listing.query(want, desk.ig_account_id)
-    version = poll.version(account_id)
+    version = poll.version(account_id, contact)
     opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit)
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
@@ -105,8 +105,8 @@ def messages(conversation_id: int) -> Response:
     """The messages alone, polled."""
     viewer, before = session.viewer(), _open_query("before")
     new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
-    account_id = thread.account_of(viewer, conversation_id)
-    version = poll.version(account_id)
+    account_id, contact = thread.parties_of(viewer, conversation_id)
+    version = poll.version(account_id, contact)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit)
     unchanged = poll.unchanged(token)
     if unchanged:

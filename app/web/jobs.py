@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, flash, request
 
 from app import clock
 from app.errors import Invalid
@@ -44,7 +44,7 @@ def live() -> Response:
 
 @blueprint.get("/unresolved")
 def unresolved_() -> Response:
-    """The people whom the newest job could not name."""
+    """The contacts that one job could not resolve."""
     return page.answer(None, "jobs/_unresolved.html", home=_home(_desk()), **_unresolved())
 
 
@@ -59,7 +59,7 @@ def new() -> Response:
     """What may be chosen before a start, and what it would cost."""
     desk, chosen = _desk(), order.read(request.args)
     try:
-        cost = order.cost(session.viewer(), desk.account_id, chosen)
+        cost = order.cost(session.viewer(), desk.account_id, chosen) if desk.account_id else None
     except Invalid as error:
         return _options(desk, status=422, chosen=chosen, cost=None, errors=error.fields)
     return _options(desk, chosen=chosen, cost=cost, errors={})
@@ -70,7 +70,7 @@ def start(kind: str) -> Response:
     """Start a job for the account."""
     desk, chosen = _desk(), order.read(request.form, kind)
     order.start(session.viewer(), desk.account_id, chosen)
-    return _changed(desk, f"{label(chosen.kind)} has started.")
+    return _changed(desk, f"{label(chosen.kind)} queued.")
 
 
 @blueprint.post("/<run_id>/cancel")
@@ -102,6 +102,8 @@ def _home(desk: Desk) -> str:
 
 
 def _changed(desk: Desk, words: str) -> Response:
+    if not page.wants_part():
+        flash(words)
     events = CHANGED | page.toast(words)
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
 
@@ -116,6 +118,8 @@ def _live(desk: Desk) -> dict[str, Any]:
         "hours": {run.account_id: frame.forecast(run.account_id) for run in jobs},
         "account": desk.ig_account_id,
         "operates": viewer.may(Role.OPS),
+        "administers": viewer.may(Role.ADMIN),
+        "now": clock.now(),
         "token": poll.carrying(_token(desk, version, watching=bool(jobs)), [news.seen(run) for run in jobs]),
     }
 
@@ -139,7 +143,8 @@ def _told(told: News, *, idle: bool) -> dict[str, Any]:
 
 def _unresolved() -> dict[str, Any]:
     viewer = session.viewer()
-    last = progress.latest(viewer)
+    chosen = request.args.get("job")
+    last = progress.of(viewer, chosen) if chosen else progress.latest_reported(viewer)
     people = unresolved.of(viewer, last.run_id) if last else []
     everyone = request.args.get("show") == "all"
     return {
@@ -147,10 +152,15 @@ def _unresolved() -> dict[str, Any]:
         "unresolved": people if everyone else people[:FEW],
         "people": len(people),
         "hopeful": sum(person.can_recover for person in people),
+        "looking": any(person.in_progress for person in people),
+        "chosen": chosen,
         "everyone": everyone,
         "operates": viewer.may(Role.OPS),
     }
 
 
 def _history() -> dict[str, Any]:
-    return {"history": progress.history(session.viewer())}
+    viewer = session.viewer()
+    retried = [run for run in progress.active(viewer) if run.finished_at]
+    ended = progress.history(viewer)
+    return {"history": sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)}

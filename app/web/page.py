@@ -75,7 +75,7 @@ def answer(
     """
     around = frame.of(current_user.viewer, desk) if desk else None
     if part and wants_part():
-        words = render_template(part, token=token, **shown)
+        words = render_template(part, token=token, frame=around, **shown)
         if around:
             words += render_template("_around.html", frame=around, section=request.blueprint)
         response = make_response(words, status)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, flash, request
 
 from app.accounts import listing
 from app.errors import Invalid
@@ -51,7 +51,7 @@ def rights(person_id: int) -> Response:
         people.change_rights(viewer, someone.email, role=role, account_ids=account_ids)
     except Invalid as error:
         return _one(someone, errors=error.fields)
-    return page.to(f"{HOME}/{person_id}")
+    return _done(person_id, f"Changed the role and account access of {someone.email}. Their sessions have ended.")
 
 
 @blueprint.post(f"/<{ID}:person_id>/password")
@@ -67,15 +67,22 @@ def password(person_id: int) -> Response:
 def disable(person_id: int) -> Response:
     """Keep someone out; their sessions end."""
     viewer = session.viewer()
-    people.disable(viewer, people.by_id(viewer, person_id).email)
-    return page.to(f"{HOME}/{person_id}")
+    email = people.by_id(viewer, person_id).email
+    people.disable(viewer, email)
+    return _done(person_id, f"Disabled {email}. Their sessions have ended.")
 
 
 @blueprint.post(f"/<{ID}:person_id>/enable")
 def enable(person_id: int) -> Response:
     """Let someone sign in again."""
     viewer = session.viewer()
-    people.enable(viewer, people.by_id(viewer, person_id).email)
+    email = people.by_id(viewer, person_id).email
+    people.enable(viewer, email)
+    return _done(person_id, f"Enabled {email}.")
+
+
+def _done(person_id: int, words: str) -> Response:
+    flash(words)
     return page.to(f"{HOME}/{person_id}")
 
 
@@ -118,6 +125,7 @@ def _one(someone: Person, *, errors: Mapping[str, str] | None = None, made: tupl
         desk=account_selection.select(viewer),
         status=422 if errors else 200,
         someone=someone,
+        is_self=someone.id == viewer.user_id,
         accounts=listing.accounts(viewer),
         roles=Role,
         errors=errors or {},

@@ -11,9 +11,12 @@ from app.web import assets, filters
 CARRIED = "."  # behind it a token may carry what the part showed, which takes no part in the comparison
 
 
-def version(account_id: int | None) -> str | None:
-    """Return the account's version, to be asked before its rows are read; None when Redis is away."""
-    return versions.current(account_id) if account_id is not None else ""
+def version(account_id: int | None, contact: str | None = None) -> str | None:
+    """Return the version of an account's list or a contact's thread, None when Redis is unavailable.
+
+    Ask for it before rows are read.
+    """
+    return versions.current(account_id, contact) if account_id is not None else ""
 
 
 def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: object) -> str | None:

@@ -8,9 +8,9 @@ from app.cli.main import main
 report = versions.bump
 
 
-def report_starts_alone(account_ids: Iterable[int]) -> None:
+def report_starts_alone(changes: Iterable[versions.Change]) -> None:
     """Report what does not come from a commit."""
-    report(each for each in account_ids if each == versions.EVERY_ACCOUNT)
+    report(each for each in changes if each == versions.EVERY_ACCOUNT)
 
 
 if __name__ == "__main__":

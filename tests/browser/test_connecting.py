@@ -75,7 +75,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     expect(worse).to_contain_text("5 of 6 · missing: pages_show_list")
     assert problems(page) == []
     card.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("The token works, and webhooks are subscribed.")).to_be_visible()
+    expect(page.get_by_text("the access token works, and webhooks are subscribed.")).to_be_visible()
     worse.get_by_text("Remove…").click()
     worse.get_by_role("button", name="Remove atelier.nord").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes").click()

@@ -56,7 +56,7 @@ def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: B
     page = visit(chromium, stage)
     page.goto(f"{stage.url}/jobs")
     page.get_by_role("button", name="Backfill profiles").dblclick()
-    expect(page.locator(".toast").first).to_contain_text("Backfill profiles has started.")
+    expect(page.locator(".toast").first).to_contain_text("Backfill profiles queued.")
     page.get_by_role("button", name="Backfill profiles").click()
     expect(page.locator(".toast[data-kind=error]").first).to_contain_text("lready running")
     assert started(stage) == 1
@@ -86,7 +86,7 @@ def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None
     _tab_to(page, "Cancel")
     keys.press("Enter")
     expect(page.locator("#confirm")).to_be_visible()
-    _tab_to(page, "Yes")
+    _tab_to(page, "Cancel job")
     keys.press("Enter")
     expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
     keys.press("?")
@@ -163,4 +163,50 @@ def _end(page: Page) -> None:
     page.locator(".job").get_by_role("button", name="Cancel").click()
     page.locator("#confirm-yes").click()
     expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
+    page.context.close()
+
+
+def test_a_cancel_dialog_names_its_job_and_closes_when_that_job_ends(chromium: Browser, stage: Stage) -> None:
+    stage.job(RunState.RUNNING)
+    page = visit(chromium, stage)
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    page.goto(f"{stage.url}/jobs")
+    page.locator(".job").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#confirm-question")).to_contain_text("Cancel Backfill profiles of maison.lune?")
+    expect(page.locator("#confirm-no")).to_have_text("Keep running")
+    stage.job(RunState.RUNNING, resolved=230)
+    expect(page.locator(".job-count strong")).to_have_text("275")
+    expect(page.locator("#confirm")).to_be_visible()  # a poll of the same job does not close it
+    stage.job(RunState.DONE, minutes=5, took=290)
+    expect(page.locator("#confirm")).to_be_hidden()
+    expect(page.locator("#toasts")).to_contain_text("Backfill profiles of maison.lune had already ended.")
+    assert posts == []
+    page.context.close()
+
+
+def test_a_cancel_that_is_too_late_says_so(chromium: Browser, stage: Stage) -> None:
+    stage.job(RunState.RUNNING)
+    page = visit(chromium, stage)
+    page.goto(f"{stage.url}/jobs")
+    page.locator(".job").get_by_role("button", name="Cancel").click()
+    page.route("**/jobs/live*", lambda route: route.abort())  # the page has not learned of the end yet
+    stage.job(RunState.DONE, minutes=5, took=290)
+    page.evaluate("document.querySelector('.job-actions form').remove()")  # what a poll does to a form without an ID
+    page.locator("#confirm-yes").click()
+    expect(page.locator(".toast[data-kind=error]")).to_contain_text("That job had already ended.")
+    page.context.close()
+
+
+def test_a_number_out_of_range_is_reported_and_does_not_block_later_changes(chromium: Browser, stage: Stage) -> None:
+    stage.job(None)
+    page = visit(chromium, stage)
+    page.goto(f"{stage.url}/jobs/new?scope=recent")
+    days = page.get_by_label("Days to look back")
+    days.fill("900")
+    days.blur()
+    expect(page.locator("#order-cost")).to_contain_text("1 to 90")
+    days.fill("3")
+    days.blur()
+    expect(page.locator("#order-cost")).to_contain_text("API calls, about")
     page.context.close()

@@ -145,3 +145,17 @@ def _tour(chromium: Browser, stage: Stage) -> Iterator[tuple[str, Page]]:
         page.goto(stage.url + path)
         yield f"{path} without an account", page
     page.context.close()
+
+
+@pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/people"])
+def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, stage: Stage, path: str) -> None:
+    page = visit(chromium, stage)
+    page.goto(stage.url + path)
+    page.locator("td bdi, td code").evaluate_all(
+        "all => all.forEach(each => { each.textContent = 'wolfeschlegelsteinhausen@example.com' })"
+    )
+    page.locator(".segment-count").evaluate_all("all => all.forEach(each => { each.textContent = '12345' })")
+    for width in (1440, 1100, 800, 390, 320):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.page'))") <= 0, width
+    page.context.close()

@@ -44,12 +44,12 @@ def test_an_unknown_letter_is_one_line(app: Flask) -> None:
 def test_letters_are_replayed_and_thrown_away(app: Flask) -> None:
     a_letter("first")
     a_letter("second")
-    assert nametag("dead-letters", "discard", "1").stdout == "Dead letter 1 is thrown away.\n"
+    assert nametag("dead-letters", "discard", "1").stdout == "Discarded dead letter 1.\n"
     still = nametag("dead-letters", "replay", "2")
-    assert (still.exit_code, still.stdout) == (1, "0 landed, 1 still cannot be placed.\n")
+    assert (still.exit_code, still.stdout) == (1, "Replayed 1: 0 processed, 1 failed again.\n")
     an_account(ATELIER_NORD, own_ids=[MAISON_LUNE])
     landed = nametag("dead-letters", "replay", "--all")
-    assert (landed.exit_code, landed.stdout) == (0, "1 landed, 0 still cannot be placed.\n")
+    assert (landed.exit_code, landed.stdout) == (0, "Replayed 1: 1 processed, 0 failed again.\n")
 
 
 def test_replaying_wants_one_or_all(app: Flask) -> None:

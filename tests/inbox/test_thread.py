@@ -175,7 +175,7 @@ def test_a_thread_says_who_it_is_with_and_what_is_known(account: Account) -> Non
     assert opened.details.shown_as == "Short ID"
 
 
-@pytest.mark.parametrize("use", [thread.open_, thread.mark_read, thread.mark_unread, thread.ask, thread.account_of])
+@pytest.mark.parametrize("use", [thread.open_, thread.mark_read, thread.mark_unread, thread.ask, thread.parties_of])
 def test_what_a_viewer_may_not_see_is_not_found(account: Account, use: object) -> None:
     wrote(1)
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.ADMIN, account_ids=frozenset({account.id + 1}))

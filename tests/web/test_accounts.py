@@ -173,7 +173,7 @@ def test_only_admins_connect_and_remove(ops: FlaskClient) -> None:
 def test_an_account_is_checked_and_removed_with_a_click(admin: FlaskClient, meta: Sandbox) -> None:
     a_sandbox_account()
     assert click(admin, f"/accounts/{MAISON_LUNE}/check").headers["HX-Redirect"] == "/accounts"
-    assert "The token works, and webhooks are subscribed." in admin.get("/accounts").text
+    assert "the access token works, and webhooks are subscribed." in admin.get("/accounts").text
     meta.post("faults", mode="190")
     click(admin, f"/accounts/{MAISON_LUNE}/check")
     page = admin.get("/accounts").text

@@ -1,12 +1,13 @@
 """The page of dead letters."""
 
 import json
+import re
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.ingest import receive
+from app.ingest import receive, replay
 from app.viewer import Role
 from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
 from tests.web.browsing import click, part, signed_in
@@ -16,9 +17,14 @@ from tests.web.test_page import squeezed
 @pytest.fixture
 def ops(app: Flask) -> FlaskClient:
     token = "<b>access_token=IGAAcanaryOfATest0123456789</b>"
-    body = a_delivery(a_message_event(LEA, token, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    deliver_to_nobody(token)
     return signed_in(app)
+
+
+def deliver_to_nobody(text: str) -> None:
+    """Deliver a message of an account that is not connected."""
+    body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:
@@ -33,16 +39,45 @@ def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClien
 
 def test_a_letter_is_tried_again_and_gone_once_it_lands(ops: FlaskClient) -> None:
     refused = click(ops, "/dead-letters/1/replay")
-    assert "0 landed, 1 still cannot be placed." in refused.headers["HX-Trigger"]
+    assert "Replayed 1: 0 processed, 1 failed again." in refused.headers["HX-Trigger"]
     an_account(ATELIER_NORD)
     landed = click(ops, "/dead-letters/replay")
-    assert "1 landed, 0 still" in landed.headers["HX-Trigger"]
-    assert "Everything that arrived found its place." in landed.text
+    assert "Replayed 1: 1 processed, 0 failed again." in landed.headers["HX-Trigger"]
+    assert "No dead letters." in landed.text
+
+
+def test_all_letters_are_replayed_in_steps_that_show_their_progress(
+    ops: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        deliver_to_nobody(f"more {number}")
+    an_account(ATELIER_NORD)
+    page = ops.get("/dead-letters").text
+    assert re.search(r"atelier\.nord</bdi>, connected since .*Replay processes these", squeezed(page))
+    monkeypatch.setattr(replay, "BATCH", 2)
+    sent: dict[str, str] = {}
+    for done in ("2 of 5, 0 failed again", "4 of 5, 0 failed again"):
+        answer = click(ops, "/dead-letters/replay", htmx=True, **sent)
+        assert f"Replaying: {done}" in answer.text
+        assert 'hx-trigger="load"' in answer.text
+        fields = re.findall(r'name="(total|through|after|landed|stayed)" value="(\d+)"', answer.text)
+        sent = dict(fields)
+    last = click(ops, "/dead-letters/replay", htmx=True, **sent)
+    assert "Replayed 5: 5 processed, 0 failed again." in last.headers["HX-Trigger"]
+    assert "Replaying" not in last.text
+
+
+def test_all_letters_are_replayed_without_scripts_too(ops: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "BATCH", 1)
+    deliver_to_nobody("one more")
+    an_account(ATELIER_NORD)
+    assert click(ops, "/dead-letters/replay", htmx=False).status_code == 303
+    assert "No dead letters." in ops.get("/dead-letters").text
 
 
 def test_a_letter_is_thrown_away(ops: FlaskClient) -> None:
     answer = click(ops, "/dead-letters/1/discard")
-    assert json.loads(answer.headers["HX-Trigger"])["toast"]["text"] == "Thrown away."
+    assert json.loads(answer.headers["HX-Trigger"])["toast"]["text"] == "Dead letter discarded."
     assert click(ops, "/dead-letters/1/discard").status_code == 404
 
 

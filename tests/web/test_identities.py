@@ -20,8 +20,9 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
 from app.web import refreshing
+from tests.bed.hands import Hands
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
-from tests.web.browsing import click, signed_in
+from tests.web.browsing import click, part, signed_in
 
 
 class Shown(HTMLParser):
@@ -127,19 +128,42 @@ def test_a_user_may_refresh_so_many_times_a_minute(ops: FlaskClient) -> None:
         assert click(ops, f"/identities/{ids()[LEA]}/refresh").status_code == 204
     for address in (f"/identities/{ids()[LEA]}/refresh", "/inbox/1/refresh"):
         assert click(ops, address).status_code == 429
-    assert click(ops, "/identities/refresh", id=str(ids()[CAMILLE])).status_code == 429
+    assert click(ops, "/identities/refresh", identity=str(ids()[CAMILLE])).status_code == 429
 
 
 def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
-    answer = click(ops, "/identities/refresh", id=str(ids()[CAMILLE]))
+    answer = click(ops, "/identities/refresh", identity=str(ids()[CAMILLE]))
     assert "Looking up 1 contact." in answer.headers["HX-Trigger"]
+
+
+def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskClient, account: Account) -> None:
+    address = f"/identities/{ids()[CAMILLE]}"
+    assert "every 1s" not in ops.get(f"/identities/{ids()[LEA]}").text
+    answer = click(ops, f"{address}/refresh")
+    assert json.loads(answer.headers["HX-Trigger"])["identity:asked"] is True
+    waiting = part(ops, address)
+    assert "Looking up" in waiting.text
+    assert 'hx-trigger="identity:asked from:body, every 1s"' in waiting.text
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, Sighting(CAMILLE, "camille.r", None, None, Source.PROFILE, clock.now()))
+    done = part(ops, f"{address}?looking=1")
+    assert json.loads(done.headers["HX-Trigger"])["toast"]["text"] == "Resolved: @camille.r."
+    assert "camille.r" in done.text
+    assert "every 1s" not in done.text
+
+
+def test_a_lookup_that_nothing_carries_out_is_not_followed_for_long(ops: FlaskClient, hands: Hands) -> None:
+    address = f"/identities/{ids()[CAMILLE]}"
+    click(ops, f"{address}/refresh")
+    hands.forward(seconds=31)
+    assert "every 1s" not in part(ops, address).text
 
 
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1"])
 def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> None:
-    answer = click(ops, "/identities/refresh", id=number)
+    answer = click(ops, "/identities/refresh", identity=number)
     assert answer.status_code == 422
-    assert "Choose at least one person" in answer.headers["HX-Trigger"]
+    assert "Select at least one contact" in answer.headers["HX-Trigger"]
 
 
 def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> None:

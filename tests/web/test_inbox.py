@@ -21,6 +21,7 @@ from app.ingest import receive
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.user import User
+from app.viewer import Role
 from tests.cast import (
     ATELIER_NORD,
     CAMILLE,
@@ -34,7 +35,7 @@ from tests.cast import (
     people_wrote,
     signed,
 )
-from tests.web.browsing import click, part, signed_in
+from tests.web.browsing import click, part, poll_headers, signed_in
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -65,8 +66,34 @@ def unread() -> int:
     return db.session.scalars(select(Conversation.unread_count)).one()
 
 
-def test_before_the_first_account_the_inbox_says_what_to_do(app: Flask) -> None:
-    assert "nametag account add" in signed_in(app).get("/inbox").text
+def test_before_the_first_account_the_pages_show_what_to_do(app: Flask) -> None:
+    admin, ops = signed_in(app, Role.ADMIN), signed_in(app, Role.OPS)
+    for address in ("/inbox", "/jobs/new"):
+        shown = admin.get(address)
+        assert shown.status_code == 200
+        assert '<a class="button button-primary" href="/accounts#connect">Connect account</a>' in shown.text
+        other = ops.get(address).text
+        assert "Ask an admin to connect an account" in other
+        assert "Connect account</a>" not in other
+    assert "Pick a conversation" not in admin.get("/inbox").text
+    assert "No account connected" in part(admin, "/inbox/list").text
+
+
+def test_a_disconnected_account_is_shown_on_every_page_and_over_its_list(app: Flask) -> None:
+    account = an_account()
+    admin, agent = signed_in(app, Role.ADMIN), signed_in(app, Role.AGENT)
+    before = agent.get("/inbox").text
+    assert "an account must be reconnected" not in before
+    assert "is disconnected" not in before
+    with transaction.write() as tx:
+        tx.execute(update(Account).where(Account.id == account.id).values(state=AccountState.RECONNECT))
+        tx.touch(account.id)
+    for address in ("/inbox", "/jobs", "/identities", "/insights"):
+        assert "an account must be reconnected" in agent.get(address).text
+    polled = agent.get("/inbox/list", headers=poll_headers(before, "conv-list"))
+    assert "maison.lune</bdi> is disconnected." in polled.text
+    assert "Ask an admin to reconnect" in polled.text
+    assert f'href="/accounts#account-{MAISON_LUNE}">Reconnect</a>' in admin.get("/inbox").text
 
 
 def test_every_conversation_shows_who_is_writing(agent: FlaskClient, account: Account) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -13,11 +14,15 @@ from werkzeug.test import TestResponse
 from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
-from app.models.inbox import Account
-from app.models.run import Kind, Run, RunState
+from app.identities import sighting
+from app.identities.sighting import Sighting
+from app.models.identity import Identity, Source
+from app.models.inbox import Account, AccountState
+from app.models.run import ItemState, Kind, Run, RunState
 from app.models.user import User
 from app.runs import execute, ledger, plan
 from app.viewer import OPERATOR, Role
+from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
 from tests.cast import (
     ATELIER_NORD,
@@ -30,6 +35,7 @@ from tests.cast import (
     an_account,
     people_wrote,
 )
+from tests.runs.test_ledger import settle
 from tests.runs.test_plan import run_of
 from tests.web.browsing import click, part, poll_headers, signed_in
 
@@ -53,7 +59,7 @@ def toast(answer: TestResponse) -> str:
 def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redis) -> None:
     answer = click(ops, "/jobs/backfill", account=MAISON_LUNE)
     assert answer.status_code == 200
-    assert toast(answer) == "Backfill profiles has started."
+    assert toast(answer) == "Backfill profiles queued."
     assert "Backfill profiles" in answer.text
     assert "of 4 conversations" in answer.text
     assert 'hx-trigger="every 1500ms' in answer.text
@@ -126,7 +132,45 @@ def test_a_paused_run_says_until_when_and_why(ops: FlaskClient, account: Account
     execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
     panel = part(ops, "/jobs/live").text
     assert "Paused until" in panel
-    assert "It goes on by itself." in panel
+    assert "The job resumes automatically." in panel
+    assert ", 1 of 200 calls used" not in panel  # one cause: the budget is not it
+
+
+def test_a_job_that_waits_for_an_access_token_says_who_can_reconnect(app: Flask, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with transaction.write() as tx:
+        dead = {"state": AccountState.RECONNECT, "state_reason": "This token is damaged"}
+        tx.execute(update(Account).where(Account.id == account.id).values(**dead))
+    execute.run_slice(run_id)
+    panel = part(signed_in(app, Role.ADMIN), "/jobs/live").text
+    assert "Waiting for a working access token" in panel
+    assert f'href="/accounts#account-{MAISON_LUNE}">Reconnect maison.lune</a>' in panel
+    assert "Paused until" not in panel
+    assert re.search(r"Time left</dt><dd>—<", panel)
+    assert "Ask an admin to reconnect" in part(signed_in(app, Role.OPS), "/jobs/live").text
+
+
+def test_a_pause_that_is_over_names_no_past_time(ops: FlaskClient, account: Account, meta: Sandbox) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with transaction.write() as tx:
+        over = {"state": RunState.WAITING, "resume_at": clock.now() - timedelta(minutes=1)}
+        tx.execute(update(Run).where(Run.id == run_id).values(**over))
+    panel = part(ops, "/jobs/live").text
+    assert "Resumes in a few seconds" in panel
+    assert "Paused until" not in panel
+
+
+def test_a_job_that_reads_conversations_shows_its_page(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with transaction.write() as tx:
+        reading = {"state": RunState.RUNNING, "sweep_pages": 41, "swept_pages": 11}
+        tx.execute(update(Run).where(Run.id == run_id).values(**reading))
+    panel = part(ops, "/jobs/live").text
+    assert "Reading conversations, page 12 of 41" in panel
+    assert re.search(r"Now</dt><dd>—<", panel)
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(swept_pages=41))
+    assert "Reading conversations" not in part(ops, "/jobs/live").text
 
 
 def test_cancelling_ends_a_run_and_says_so(ops: FlaskClient, account: Account) -> None:
@@ -168,6 +212,7 @@ def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Ac
         assert f'<input type="hidden" name="{name}" value="{value}">' in shown
     answer = click(ops, "/jobs/backfill", htmx=False, account=MAISON_LUNE, days="3", batchSize="5")
     assert answer.headers["Location"] == f"/jobs?account={MAISON_LUNE}"
+    assert "Backfill profiles queued." in ops.get(answer.headers["Location"]).text
     started = db.session.execute(select(Run.days, Run.batch_size)).one()
     assert tuple(started) == (3, 5)
 
@@ -204,3 +249,86 @@ def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, a
 @pytest.mark.parametrize("action", ["cancel", "retry"])
 def test_a_job_that_does_not_exist_is_not_found(ops: FlaskClient, action: str) -> None:
     assert click(ops, f"/jobs/0123456789ab/{action}").status_code == 404
+
+
+def test_contacts_not_resolved_name_their_job_and_stay_when_another_starts(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(run_id)
+    plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    shown = part(ops, "/jobs/unresolved").text
+    assert "Backfill profiles, <bdi>maison.lune</bdi>," in shown
+    assert "@user_000404" in shown
+
+
+def test_each_job_in_the_history_leads_to_its_contacts_not_resolved(ops: FlaskClient, account: Account) -> None:
+    first = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    execute.run_slice(first)
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
+    address = f"/jobs/unresolved?job={first}"
+    assert f'hx-get="{address}"' in part(ops, "/jobs/history").text
+    shown = part(ops, address).text
+    assert "Backfill profiles, <bdi>maison.lune</bdi>," in shown
+    assert f'hx-get="{address}"' in shown  # a later update keeps the choice
+    assert part(ops, "/jobs/unresolved?job=0123456789ab").status_code == 404
+
+
+def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
+    ops: FlaskClient, account: Account, hands: Hands
+) -> None:
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    hands.forward(seconds=31)
+    ghost = db.session.scalars(select(Identity.id).where(Identity.ig_participant_id == GHOST)).one()
+    answer = click(ops, f"/identities/{ghost}/refresh")
+    assert json.loads(answer.headers["HX-Trigger"])["identity:asked"] is True
+    waiting = part(ops, "/jobs/unresolved").text
+    assert "Looking up now" in waiting
+    assert "every 2s" in waiting
+    assert "that can recover" not in waiting
+    seen = Sighting(GHOST, "the.ghost", None, None, Source.PROFILE, clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    done = part(ops, "/jobs/unresolved").text
+    assert "Resolved since" in done
+    assert "the.ghost" in done
+    assert "every 2s" not in done
+
+
+def test_a_retry_of_a_canceled_job_says_what_else_resumes_and_keeps_its_row(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lease = ledger.take(run_id, who="here")
+    assert lease
+    settle(lease, GHOST, ledger.Settled(ItemState.FAILED, reason="timeout", code="timeout"))
+    click(ops, f"/jobs/{run_id}/cancel")
+    ledger.give_back(lease)
+    ended_at = run_of(run_id).finished_at
+    assert toast(click(ops, f"/jobs/{run_id}/retry")) == "Retrying 1 contact and finishing 3 waiting."
+    history = part(ops, "/jobs/history").text
+    assert history.count("Backfill profiles") == 1
+    assert "Queued" in history
+    assert run_of(run_id).finished_at == ended_at
+    assert run_of(run_id).state is RunState.QUEUED
+
+
+def test_a_contact_whose_tries_are_used_up_is_explained_instead_of_retried(ops: FlaskClient, account: Account) -> None:
+    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(failure_count=5, next_try_at=None))
+    shown = part(ops, "/jobs/unresolved").text
+    assert "5 of 5" in shown
+    assert 'class="table-link">Retry' not in shown
+    assert shown.count("Why?") == 2
+
+
+def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskClient, account: Account) -> None:
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
+    assert "3 skipped: five lookups in a row failed" in part(ops, "/jobs/live").text
+    click(ops, f"/jobs/{run_id}/cancel")
+    assert 'data-label="Skipped">3<' in part(ops, "/jobs/history").text
+
+
+def test_agents_see_the_cost_of_a_job_and_who_may_start_one(app: Flask, account: Account) -> None:
+    shown = signed_in(app, Role.AGENT).get(f"/jobs/new?account={MAISON_LUNE}").text
+    assert "Only ops and admins can start a job." in shown
+    assert "Start for" not in shown

@@ -94,6 +94,7 @@ def test_a_new_password_is_shown_once_and_replaces_the_old_one(admin: FlaskClien
 def test_somebody_is_switched_off_and_on(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
     click(admin, "/people/2/disable", htmx=False)
+    assert f"Disabled {NADIA}. Their sessions have ended." in admin.get("/people/2").text
     assert nadia.get("/inbox").headers["Location"] == "/login"
     assert sign_in.check(NADIA, PASSWORD) is None
     click(admin, "/people/2/enable", htmx=False)
@@ -104,6 +105,20 @@ def test_the_last_admin_stays_an_admin(admin: FlaskClient) -> None:
     assert click(admin, "/people/1/disable", htmx=False).status_code == 409
     assert click(admin, "/people/1/rights", htmx=False, role="ops", every="1").status_code == 409
     assert people.by_email(OPERATOR, "admin@example.com").role is Role.ADMIN
+
+
+def test_an_admin_cannot_disable_themselves(admin: FlaskClient, app: Flask) -> None:
+    second = signed_in(app, Role.ADMIN, email=NADIA)
+    assert "/people/2/disable" not in second.get("/people/2").text
+    assert "/people/1/disable" in second.get("/people/1").text
+    assert click(second, "/people/2/disable", htmx=False).status_code == 409
+    assert second.get("/inbox").status_code == 200
+
+
+def test_a_change_of_role_shows_its_result(admin: FlaskClient, app: Flask) -> None:
+    signed_in(app, Role.OPS, email=NADIA)
+    click(admin, "/people/2/rights", htmx=False, role="agent", every="1")
+    assert f"Changed the role and account access of {NADIA}." in admin.get("/people/2").text
 
 
 def test_somebody_unknown_is_not_found(admin: FlaskClient) -> None:

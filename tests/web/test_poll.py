@@ -8,20 +8,33 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
-from app import settings
+from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
+from app.identities import sighting
+from app.identities.sighting import Sighting
 from app.ingest import receive
-from app.models.inbox import Account
+from app.models.identity import Source
+from app.models.inbox import Account, Message
 from app.models.run import Kind, Run, RunState
 from app.models.user import User
 from app.runs import plan
 from app.viewer import OPERATOR, Role, Viewer
 from app.web import poll
 from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.cast import (
+    ATELIER_NORD,
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    a_delivery,
+    a_message_event,
+    an_account,
+    people_wrote,
+    signed,
+)
 from tests.web.browsing import HTMX, click, part, poll_headers, signed_in
 
 
@@ -195,3 +208,54 @@ def test_a_running_job_s_panel_is_shown_anew_as_time_passes(ops: FlaskClient, ac
     assert browser.get("/jobs/live", headers=running).status_code == 304
     hands.forward(seconds=11)
     assert browser.get("/jobs/live", headers=running).status_code == 200
+
+
+def test_other_contacts_leave_the_open_thread_unchanged(ops: FlaskClient, account: Account, redis: Redis) -> None:
+    headers = poll_headers(ops.get("/inbox/1").text, "msgs-1")
+    address = "/inbox/1/messages?new=1"
+    people_wrote(CAMILLE)
+    known(account, CAMILLE)
+    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    plan.cancel(OPERATOR, run_id)
+    assert ops.get(address, headers=headers).status_code == 304
+    redis.flushall()
+    assert ops.get(address, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("change", ["message", "reaction", "name", "twin", "account"])
+def test_what_a_thread_shows_ends_its_304s(ops: FlaskClient, account: Account, change: str) -> None:
+    known(account, LEA, "lea.moreau")
+    headers = poll_headers(ops.get("/inbox/1").text, "msgs-1")
+    if change == "message":
+        people_wrote(LEA)
+    elif change == "reaction":
+        mid = db.session.scalars(select(Message.mid)).one()
+        reaction = {"mid": mid, "action": "react", "emoji": "❤️", "reaction": "love"}
+        deliver({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms(), "reaction": reaction})
+    elif change == "name":
+        known(account, LEA, "lea.renamed")
+    elif change == "twin":  # another contact whose name looks the same changes how this one is shown
+        people_wrote(CAMILLE)
+        known(account, CAMILLE, "Iea.moreau")
+    else:
+        with transaction.write() as tx:
+            tx.touch(account.id)
+    assert ops.get("/inbox/1/messages?new=1", headers=headers).status_code == 200
+
+
+def known(account: Account, contact: str, username: str = "camille.r") -> None:
+    """Store a username as a lookup does."""
+    seen = Sighting(contact, username, None, None, Source.PROFILE, clock.now())
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+
+
+def now_ms() -> int:
+    """Return the time as Meta writes it."""
+    return int(clock.now().timestamp() * 1000)
+
+
+def deliver(event_: dict[str, object]) -> None:
+    """Deliver one event as Meta does."""
+    body = a_delivery(event_)
+    receive.delivery(body, signed(body)["X-Hub-Signature-256"])

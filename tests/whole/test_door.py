@@ -238,6 +238,28 @@ def web_secrets(nametag: Installation) -> list[str]:
     return nametag.processes.variables["META_APP_SECRETS"].split(",")
 
 
+def test_the_proxy_that_we_ship_compresses_pages_scripts_and_styles(nametag: Installation, tmp_path: Path) -> None:
+    session = sign_in(nametag.web.url)
+    port = urlsplit(nametag.web.url).port or 0
+    with proxy.in_front_of(port, tmp_path / "nginx") as front:
+        page, encoding = _compressed(front, "/inbox", session)
+        assert encoding == "gzip"
+        assert b"</html>" in gzip.decompress(page)
+        for file in re.findall(r'/static/[^"#]+(?:app\.css|app\.js|icons\.svg)', gzip.decompress(page).decode()):
+            assert _compressed(front, file, session)[1] == "gzip", file
+        assert _compressed(front, "/static/vendor/inter/inter-latin-wght-normal.woff2", session)[1] is None
+
+
+def _compressed(front: int, path: str, session: str) -> tuple[bytes, str | None]:
+    connection = http.client.HTTPSConnection(slow.ADDRESS, front, timeout=10, context=slow.trusting())
+    headers = {"Host": "nametag.example", "Cookie": session, "Accept-Encoding": "gzip"}
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return body, answer.headers["Content-Encoding"]
+
+
 @pytest.mark.row("R7", "S7")
 def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) -> None:
     chance = random.Random(20261127)
