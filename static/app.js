@@ -177,33 +177,6 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // A selection in a list: how many, and the API calls they use. Shift selects a range.
-  let pickedLast = null;
-  function showPicks(form) {
-    const bar = form.querySelector(".bulk"), boxes = all("[data-pick]", form), count = boxes.filter((box) => box.checked).length;
-    if (!bar) return;
-    const every = bar.querySelector("[data-pick-all]"), left = bar.dataset.callsLeft;
-    every.checked = count === boxes.length;
-    every.indeterminate = count > 0 && !every.checked;
-    bar.querySelector("button").disabled = !count;
-    bar.querySelector(".bulk-count").textContent = count
-      ? `${count} selected${left ? `: ${many(count, "API call")} of ${left} left` : ""}` : "None selected";
-  }
-  listen("click", ({ target, shiftKey }) => {
-    if (!target.matches("[data-pick], [data-pick-all]")) return;
-    const form = target.closest("[data-picks]"), boxes = all("[data-pick]", form);
-    const [from, to] = target.matches("[data-pick-all]") ? [0, boxes.length - 1]
-      : [boxes.indexOf(target), shiftKey && boxes.includes(pickedLast) ? boxes.indexOf(pickedLast) : boxes.indexOf(target)].sort((a, b) => a - b);
-    for (const box of boxes.slice(from, to + 1)) box.checked = target.checked;
-    pickedLast = target;
-    showPicks(form);
-  });
-  listen(on.done, ({ detail: { elt, successful } }) => {
-    if (!successful || !elt.matches("[data-picks]")) return;
-    for (const box of all("[data-pick]", elt)) box.checked = false;
-    setTimeout(() => showPicks(elt));
-  });
-
   // Missing pictures.
   listen("error", (event) => {
     const image = event.target;
@@ -398,7 +371,6 @@
   function begin() {
     if ($("conv-list") && !location.search) history.replaceState(history.state, "", listQuery() + location.hash);
     showSwitches();
-    all("[data-picks]").forEach(showPicks);
     rove();
     toEnd();
     tick();

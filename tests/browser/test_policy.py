@@ -20,6 +20,7 @@ PAGES = (
 WEIGHTS = {  # files, gzipped, in thousands of bytes at most (ui.md 13, 18)
     "app.css": 10,
     "app.js": 6,
+    "selection.js": 1,
     "icons.svg": 5,
     "vendor/htmx/htmx.min.js vendor/idiomorph/idiomorph-ext.min.js": 21,
     "vendor/inter/inter-latin-wght-normal.woff2": 50,
