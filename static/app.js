@@ -177,7 +177,6 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  // Missing pictures.
   listen("error", (event) => {
     const image = event.target;
     if (!(image instanceof HTMLImageElement)) return;
@@ -233,22 +232,23 @@
     if (byKeyboard || document.activeElement === document.body || !document.activeElement.checkVisibility()) scroller().focus();
   }
   function grown() {
-    const box = scroller(), thread = openThread(), { ids, older, fromEnd } = before;
+    const box = scroller(), thread = openThread(), { ids, older, fromEnd, wasAtEnd } = before;
     const fresh = theirs().filter((id) => !ids.includes(id)), count = fresh.length;
     before = null;
     if (older) box.scrollTop = box.scrollHeight - fromEnd;
     else if (count) {
       announce(count > 1 ? many(count, "new message") : `${thread.dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
       unseen += count;
-      if (!atEnd) { showUnseen(unseen); poll($("conv-list")); }
+      if (!wasAtEnd) { showUnseen(unseen); poll($("conv-list")); }
     }
-    if (atEnd && !older) toEnd();
+    if (wasAtEnd && !older) toEnd();
   }
   listen(on.swapping, ({ detail }) => {
-    const { target, requestConfig } = detail, box = scroller(), id = target.getAttribute("id");
-    before = id?.startsWith("msgs-") && box
-      ? { ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.getAttribute("id")?.startsWith("older") } : null;
-    counted = target.id === "conv-list" && requestConfig.elt === target ? unreadRows() : null;
+    const { target, requestConfig } = detail, box = scroller();
+    if (target.id.startsWith("msgs-"))
+      before = { wasAtEnd: atEnd, ids: theirs(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older") };
+    if (target.id !== "conv-list") return;
+    counted = requestConfig.elt === target ? unreadRows() : null;
     if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
   });
   function withOlderRows(answer) {
@@ -263,7 +263,7 @@
   }
   listen(on.settled, ({ target }) => {
     if (target.id === "thread-pane") opened();
-    else if (target.getAttribute?.("id")?.startsWith("msgs-") && before) grown();
+    else if (target.id?.startsWith("msgs-") && before) grown();
     else if (target.id === "conv-list" && counted) tellArrived();
     rove();
     tick();
@@ -360,7 +360,7 @@
     if ((event.ctrlKey || event.metaKey || event.shiftKey) && event.target.closest("a[hx-get]")) event.stopPropagation();
   }, true);
 
-  // Back changes the thread alone.
+  // Back changes one pane.
   const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
   addEventListener("popstate", (event) => {
     if (!event.state?.htmx || !$("conv-list") || listQuery() !== location.search) return;

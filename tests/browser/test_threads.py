@@ -138,7 +138,7 @@ def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, desk:
     assert _unread(desk, LEA) == 2
     pill.click()
     expect(pill).to_be_hidden()
-    expect(tab.get_by_text("more", exact=True)).to_be_in_viewport()
+    expect(tab.locator(".message").get_by_text("more", exact=True)).to_be_in_viewport()
 
 
 @pytest.mark.row("F44")
