@@ -71,7 +71,10 @@ def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None
     keys.press("/")
     keys.type("lea")
     expect(page.locator(".row-link")).to_have_count(1)
-    keys.press("Escape")
+    keys.press("Escape")  # clears the search
+    expect(page.locator(".row-link").nth(1)).to_be_visible()
+    page.wait_for_function(SETTLED)
+    keys.press("Escape")  # leaves the field
     keys.press("j")
     keys.press("Enter")
     expect(page.locator("[id^=msgs-]")).to_contain_text("Hello, is it still there?")
