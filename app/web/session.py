@@ -270,9 +270,11 @@ def _require_sign_in() -> Response | None:
 
 
 def _refuse_nul() -> Response | None:
-    # PostgreSQL can't store or compare NUL; nothing that a browser or client sends on purpose has one.
+    # PostgreSQL can't store or compare NUL. The API replaces it itself: what its clients look for is not found.
+    if request.blueprint == page.PROGRAMS:
+        return None
     sent = [request.path, request.query_string.decode("latin-1").replace("%00", NUL)]
-    if request.method == "POST" and request.blueprint not in (page.PLAIN, page.PROGRAMS):
+    if request.method == "POST" and request.blueprint != page.PLAIN:
         sent += [part for pair in request.form.items(multi=True) for part in pair]
     if not any(NUL in part for part in sent):
         return None

@@ -294,7 +294,9 @@ def test_a_current_url_that_cannot_be_parsed_leads_to_the_plain_sign_in_page(nad
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
 
 
-@pytest.mark.parametrize("address", ["/deletion/%00", "/jobs/%00/cancel", "/audit?actor=a%00", "/people?%00"])
+@pytest.mark.parametrize(
+    "address", ["/deletion/%00", "/jobs/%00/cancel", "/audit?actor=a%00", "/people?%00", "/login?next=/%00"]
+)
 def test_a_nul_character_in_a_url_is_400(app: Flask, address: str) -> None:
     admin = signed_in(app, Role.ADMIN)
     answer = click(admin, address, htmx=False) if "cancel" in address else admin.get(address)
