@@ -124,7 +124,7 @@ def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: 
             raise
         except Exception as error:
             logger.exception("a conversation could not be stored")
-            synced.skipped.append(_skipped(thread, f"Nametag failed on it: {type(error).__name__}"))
+            synced.skipped.append(_skipped(thread, f"Nametag could not process it: {type(error).__name__}"))
     new = _messages(account_id) - before
     synced.messages += new
     return new > 0
