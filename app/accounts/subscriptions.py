@@ -106,7 +106,7 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
         logger.warning("webhook subscription refused by Meta", extra=reason)
     elif lost:
         level = logging.WARNING if known.subscription_checked_at else logging.INFO  # of a new account all are missing
-        logger.log(level, "missing webhook fields subscribed", extra={"account": account_id, "fields": list(lost)})
+        logger.log(level, "webhook fields were missing", extra={"account": account_id, "fields": list(lost)})
     return found
 
 

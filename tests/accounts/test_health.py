@@ -52,7 +52,7 @@ def test_only_a_subscription_that_was_lost_is_worth_a_warning(
             tx.execute(update(Account).values(subscription_checked_at=clock.now()))
     with caplog.at_level(logging.INFO):
         subscriptions.check(account.id)
-    told = [each.levelname for each in caplog.records if each.message == "missing webhook fields subscribed"]
+    told = [each.levelname for each in caplog.records if each.message == "webhook fields were missing"]
     assert told == [level]
 
 
