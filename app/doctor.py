@@ -90,7 +90,7 @@ def _redis() -> Iterator[Finding]:
         redis_checks.require_ours()
         yield from _redis_settings()
     except Conflict as wrong:
-        yield Finding("redis", Level.WRONG, str(wrong), "Until then, every process refuses to start on it.")
+        yield Finding("redis", Level.WRONG, str(wrong), "Until this is corrected, no process starts.")
     except RedisAway as error:
         says, mend = redis_checks.explain(error)
         mend += " Messages are stored meanwhile; names and jobs wait for it."
@@ -104,13 +104,13 @@ def _redis_settings() -> Iterator[Finding]:
     yield Finding("redis", Level.WELL, "Reachable")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        says = f"Its eviction policy is {policy}, which drops waiting work without a word"
+        says = f"Its eviction policy is {policy}, which discards queued tasks silently"
         yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
     try:
         config = redis_client.client().config_get("appendonly", "save", "requirepass")
     except ResponseError:
-        says = "Its configuration is hidden, as hosts do; persistence could not be checked"
-        yield Finding("redis", Level.WARNING, says, "Check at your host that it keeps its data over a restart.")
+        says = "Its host hides the configuration, so persistence could not be checked"
+        yield Finding("redis", Level.WARNING, says, "Check in your host's settings that data survives a restart.")
     else:
         yield from _redis_configuration(config)
 
@@ -118,7 +118,7 @@ def _redis_settings() -> Iterator[Finding]:
 def _redis_configuration(config: Mapping[str | None, str | None]) -> Iterator[Finding]:
     private = settings.is_private(settings.current().redis_address)
     if config.get("appendonly") == "no" and not config.get("save") and not private:
-        says = "It keeps nothing over a restart; queues and budgets are then restored from the database"
+        says = "Nothing in it survives a restart; queues and budgets are then restored from the database"
         yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
     if config.get("requirepass") == "" and not private:
         says = "It can be reached over the network without a password"
@@ -190,14 +190,14 @@ def _subscription(part: str, found: Health) -> Iterator[Finding]:
 def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
     number = owner_requests.count(viewer)
     if number:
-        says = f"{number} of account owners match no account; Meta expects them to be handled"
-        fix = "See `nametag account requests list`, then assign or close each."
+        says = f"{number} of account owners match no account, and Meta expects a result"
+        fix = "Run `nametag account requests list`, then assign or close each request."
         yield Finding("owner requests", Level.WARNING, says, fix)
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
     number, announced = dead_letters.count(viewer), dead_letters.count(viewer, reason=dead_letters.UNRESOLVED)
-    see = "See `nametag dead-letters list`, replay or discard them."
+    see = "Run `nametag dead-letters list`, then replay or discard them."
     if number > announced:
         yield Finding("dead letters", Level.WARNING, f"{number - announced} could not be processed", see)
     if announced:

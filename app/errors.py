@@ -8,7 +8,7 @@ NametagError
 │   └── AlreadyRunning   a run of this account and kind is active; carries its id
 ├── Exhausted         no call may be made before a certain time; nobody's fault, wait
 │   └── CallsRefused     Meta refuses this kind of call of the account
-├── Unavailable       database, Redis or disk is away; ours to mend, try again later
+├── Unavailable       database, Redis or disk is unavailable; try again later
 └── Incomplete        files of this installation are missing; install it from a checkout
 """
 

@@ -1,4 +1,4 @@
-"""The poll token's heart: words in Redis that change whenever something visible changed.
+"""Versions of what polls show: words in Redis that change whenever something visible changed.
 
 An account has a word for its list and one for all its threads; contacts share 1024 more, so that a message of one
 contact leaves the open thread of another unchanged. One more word belongs to all accounts. It changes when a process
@@ -57,12 +57,12 @@ def _report(keys: Iterable[str]) -> None:
 
 
 def bump_all() -> None:
-    """Say that every account may look different: a process has ended before it could say which."""
+    """Report that every account may look different: a process ended before it could report which."""
     bump([EVERY_ACCOUNT])
 
 
 def bump_behind() -> None:
-    """Have a thread of this process tell Redis from now on, so that no delivery waits for it and many share one word.
+    """Have a thread of this process report to Redis from now on: no delivery waits for it, and many share one word.
 
     For a process that lives long. What it owes when it is killed is made up for when it starts again, and before that
     by the other web servers, which watch for each other's end.

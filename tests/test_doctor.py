@@ -75,7 +75,7 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     assert finding == Finding(
         "redis",
         Level.WRONG,
-        "Its eviction policy is allkeys-lru, which drops waiting work without a word",
+        "Its eviction policy is allkeys-lru, which discards queued tasks silently",
         "Set maxmemory-policy to noeviction.",
     )
 
@@ -92,7 +92,7 @@ def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monke
     finally:
         redis.config_set("appendonly", before)
     assert [each.says for each in found] == [
-        "It keeps nothing over a restart; queues and budgets are then restored from the database",
+        "Nothing in it survives a restart; queues and budgets are then restored from the database",
         "It can be reached over the network without a password",
     ]
     assert all(each.mend for each in found)

@@ -102,7 +102,7 @@ def check(viewer: Viewer, ig_account_id: str) -> Checked:
 
 
 def subscription_of(account: ListedAccount) -> Checked:
-    """Return what is wrong with the webhook subscription of an account that was just connected; asks nobody."""
+    """Return what is wrong with the webhook subscription of an account that was just connected; makes no call."""
     if account.subscription_checked_at is None:
         return Checked(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
     return _checked(subscriptions.of(account))
@@ -110,7 +110,7 @@ def subscription_of(account: ListedAccount) -> Checked:
 
 def _checked(found: Subscription) -> Checked:
     if found.unknown:
-        says = f"Can't tell whether webhooks are subscribed: {found.unknown}. Check the account again in a minute."
+        says = f"Can't check the webhook subscription: {found.unknown}. Check the account again in a minute."
         return Checked(says)
     remedy = found.remedy if found.problem else "Check the webhook fields of the app in Meta's App Dashboard."
     problem = f"{found.error}. {remedy}" if found.error else None

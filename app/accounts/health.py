@@ -35,7 +35,7 @@ class Health:
     """How an account is. `silent` says that nothing has come for far longer than is usual with it.
 
     `subscription` is as Meta was last asked, at `checked_at`; `permissions` are those of the `needed` ones that its
-    owner gave, None where nobody has said. `synced` is the result of the last conversation sync, as ingest/sync.py
+    owner gave, None where that is unknown. `synced` is the result of the last conversation sync, as ingest/sync.py
     keeps it.
     """
 
@@ -96,7 +96,7 @@ def prove_all() -> None:
         try:
             owner.prove(account_id)
         except CallFailed as failure:
-            logger.info("an account could not be checked", extra={"account": account_id, "reason": str(failure)})
+            logger.info("account not checked", extra={"account": account_id, "reason": str(failure)})
 
 
 def _owner_is_unknown() -> ColumnElement[bool]:

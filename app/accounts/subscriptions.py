@@ -76,7 +76,7 @@ class Subscription:
 
 
 def of(account: ListedAccount) -> Subscription:
-    """Return the subscription as it was last found; asks nobody."""
+    """Return the subscription as it was last found; makes no call."""
     missing, refused = account.missing_subscriptions, account.refused_subscriptions
     return Subscription(account.login, tuple(missing or ()), refused or {}, account.subscription_problem)
 
@@ -90,7 +90,7 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     try:
         found, lost = _found(account_id, known, retry_refused=retry_refused)
     except (CallFailed, Exhausted) as failure:
-        logger.warning("the subscription could not be checked", extra={"account": account_id, "reason": str(failure)})
+        logger.warning("webhook subscription not checked", extra={"account": account_id, "reason": str(failure)})
         return Subscription(known.login, unknown=failure.sentence if isinstance(failure, CallFailed) else str(failure))
     columns = {
         "subscription_checked_at": clock.now(),
@@ -103,10 +103,10 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
         tx.touch(account_id)
     if found.problem:
         reason = {"account": account_id, "reason": found.problem}
-        logger.warning("Meta refused the webhook subscription", extra=reason)
+        logger.warning("webhook subscription refused by Meta", extra=reason)
     elif lost:
-        level = logging.WARNING if known.subscription_checked_at else logging.INFO  # a new account never is subscribed
-        logger.log(level, "webhooks were not subscribed", extra={"account": account_id, "fields": list(lost)})
+        level = logging.WARNING if known.subscription_checked_at else logging.INFO  # of a new account all are missing
+        logger.log(level, "webhook fields were missing", extra={"account": account_id, "fields": list(lost)})
     return found
 
 

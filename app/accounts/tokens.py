@@ -59,7 +59,7 @@ def life(row: Any) -> Life:
         return Life(f"Works{days and f' for {days} more'}, but was not refreshed: {row.token_problem}", well=False)
     if row.login is Login.INSTAGRAM:
         refreshed = f"Works for {days} more, and is refreshed every week"
-        return Life(refreshed if days else "Works; its end is told by the first refresh")
+        return Life(refreshed if days else "Works; expiry date available after the first refresh")
     return Life(
         f"Works for {days} more; reconnect the account before it ends" if days else "Works, and does not expire"
     )

@@ -90,7 +90,7 @@ class Attachment(Returned):
 
 
 class Reaction(Returned):
-    """A current reaction to a message. A reaction that was taken back is not listed."""
+    """A current reaction to a message. A removed reaction is not listed."""
 
     emoji: str = said("The reaction.", "❤️")
     senderId: str = said("The ID of the contact or account that reacted.", A_CONTACT)
@@ -175,7 +175,7 @@ class Job(Returned):
     kind: JobKind = said("What the job does.", "backfill")
     accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
     state: JobState = said("State of the job.", "running")
-    reason: str | None = said("Why the job is waiting, in a sentence for people; null otherwise.")
+    reason: str | None = said("Why the job is waiting, in one sentence; null otherwise.")
     startedBy: str = said("The user, API token or schedule that started the job.", "crm")
     createdAt: Time = said("When the job was started.")
     finishedAt: Time | None = said("When the job ended, null before.")
@@ -215,7 +215,7 @@ class UnresolvedContact(Returned):
     """A contact that a job did not resolve."""
 
     participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
-    reason: str = said("What happened, in a sentence for people.", "Instagram did not answer in time")
+    reason: str = said("What happened, in one sentence.", "Instagram did not answer in time")
 
 
 class JobResult(Returned):
@@ -263,7 +263,7 @@ class Identity(Returned):
     lastFailureAt: Time | None = said("When a lookup last failed, null when none did.")
     failureCount: int = said("Failed lookups in a row.", 0, ge=0)
     reason: LookupReason | None = said("Why the identity is unknown, or why its last lookup failed.")
-    explanation: str | None = said("The reason in a sentence for people.")
+    explanation: str | None = said("The reason in one sentence.")
     nextTryAt: Time | None = said(NEXT_LOOKUP_AT)
 
 
@@ -275,7 +275,7 @@ class IdentityPage(Returned):
 
 
 class IdentityRefresh(Returned):
-    """What became of a request to refresh an identity."""
+    """The result of a request to refresh an identity."""
 
     status: str = said("`queued`, or `fresh` when the contact was looked up moments ago.", "queued")
     lookedUpAt: Time | None = said("When the contact was looked up; null while queued.")
@@ -289,7 +289,7 @@ class Account(Returned):
     login: Login = said("The Meta login that connected the account.", "instagram")
     locationId: str | None = said("The location that the account belongs to.", "paris-1")
     state: AccountState = said("State of the account.", "connected")
-    stateReason: str | None = said("What must be done, in a sentence for people; null while connected.")
+    stateReason: str | None = said("What to do, in one sentence; null while connected.")
     lookupProblem: str | None = said("Which calls Meta refuses at present and what to do; null when it refuses none.")
     connectedAt: Time | None = said("When the account was connected.")
     lastWebhookAt: Time | None = said("When Meta last delivered a webhook event, null when it never did.")
@@ -311,10 +311,10 @@ class FieldError(Returned):
 class Problem(Returned):
     """A problem document (RFC 9457)."""
 
-    type: str = said("Always `about:blank`: the status says it all.", "about:blank")
+    type: str = said("Always `about:blank`: the status names the kind of problem.", "about:blank")
     title: str = said("The phrase of the HTTP status.", "Conflict")
     status: int = said("The HTTP status.", 409)
-    detail: str = said("What happened, in a sentence for people.", f"Already running: job {A_JOB}.")
+    detail: str = said("What happened, in one sentence.", f"Already running: job {A_JOB}.")
     errors: list[FieldError] = Field(default_factory=list, description="The wrong fields; present with status 422.")
     jobId: str = Field(default_factory=str, description="The running job; present with status 409 on starting a job.")
 

@@ -79,7 +79,7 @@ JobItemReason = TypeAliasType(
         _one_of(
             (*Reason, *unresolved.OURS),
             "Why a contact was not resolved. `consent`: the contact must write first. `not_visible`: the contact "
-            "blocked the account or no longer exists. `worker_died`: the lookup ended a worker three times.",
+            "blocked the account or no longer exists. `worker_died`: the worker stopped during the lookup three times.",
         ),
     ],
 )
@@ -140,12 +140,12 @@ MessageKind = TypeAliasType(
         str,
         _one_of(
             Kind,
-            "What a message is. `unsent`: its sender took it back. `unsupported`: a type that Nametag does not know, "
+            "What a message is. `unsent`: its sender unsent it. `unsupported`: a type that Nametag does not know, "
             "or that Meta does not deliver.",
         ),
     ],
 )
 ReferralKind = TypeAliasType(
-    "ReferralKind", Annotated[str, _one_of(message_facts.ReferralKind, "What led the contact here.")]
+    "ReferralKind", Annotated[str, _one_of(message_facts.ReferralKind, "What led the contact to the account.")]
 )
 ReplyKind = TypeAliasType("ReplyKind", Annotated[str, _one_of(message_facts.ReplyKind, "What the message answers.")])

@@ -101,7 +101,7 @@ def _connect_starts(api: APIBlueprint) -> None:
         "/api/social/instagram/messages/backfill",
         tags=[JOBS],
         summary="Start a backfill of recent contacts",
-        description="Looks up at most 50 unknown contacts who wrote in the last days.",
+        description="Looks up at most 50 unknown contacts who wrote within `days` days.",
         responses=_STARTED,
     )
     def start_recent_backfill(query: RecentAsked, header: Waiting) -> Answer:

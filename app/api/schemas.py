@@ -61,7 +61,7 @@ class Paged(Sent):
     """A page of a list."""
 
     limit: Limit = said("Entries per page at most.", default=PAGE)
-    cursor: Cursor | None = said("The `nextCursor` of the page before, of this very list.", default=None)
+    cursor: Cursor | None = said("The `nextCursor` of the previous page, with the same filters.", default=None)
 
 
 class ConversationsAsked(Paged):
@@ -114,7 +114,7 @@ class LocationAsked(Sent):
 class RecentAsked(LocationAsked):
     """Which location, and of how many days."""
 
-    days: int = said("Only contacts who wrote in this many last days.", default=7, ge=1, le=90)
+    days: int = said("Only contacts who wrote within this many days.", default=7, ge=1, le=90)
 
 
 class Waiting(BaseModel):

@@ -1,4 +1,4 @@
-"""Asking account owners for consent at Meta, and which accounts a token reaches: calls before there is an account."""
+"""Authorization by account owners at Meta, and the accounts that a token reaches: calls before an account exists."""
 
 import logging
 from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _permissions(credential: Credential) -> tuple[str, ...] | None:
     except CallFailed as failure:
         if failure.scope is Scope.NETWORK:
             raise
-        logger.info("permissions could not be read", extra={"reason": str(failure)})
+        logger.info("permissions not read", extra={"reason": str(failure)})
         return None
 
 
@@ -137,7 +137,7 @@ def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo
         except CallFailed as failure:
             if failure.scope is Scope.NETWORK:
                 raise
-            logger.info("a granted Page could not be read", extra={"page": page_id, "reason": str(failure)})
+            logger.info("granted Page not read", extra={"page": page_id, "reason": str(failure)})
 
 
 def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
@@ -160,7 +160,7 @@ def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
     except CallFailed as failure:
         if needed and failure.scope is Scope.NETWORK:
             raise
-        logger.info("the Pages that were granted could not be found out", extra={"reason": str(failure)})
+        logger.info("granted Pages not read", extra={"reason": str(failure)})
         return None
 
 
@@ -170,7 +170,7 @@ def _lasting(token: str) -> GivenToken:
     try:
         return oauth.lasting(_app(Login.FACEBOOK), token)
     except CallFailed as failure:
-        logger.info("a user token could not be exchanged", extra={"reason": str(failure)})
+        logger.info("user token not exchanged", extra={"reason": str(failure)})
         return GivenToken(token, None)
 
 

@@ -87,7 +87,7 @@ def me(account_id: int) -> Me:
 
 
 def try_token(login: Login, token: str) -> Me:
-    """Return whom a token of Instagram or Facebook Login belongs to that no account has yet; neither counted nor noted.
+    """Return the owner of a token before its account is connected; the call is neither counted nor recorded.
 
     Raises CallFailed.
     """
@@ -221,7 +221,7 @@ def _owner(login: Login, credential: Credential, *, account_id: int | None = Non
         owner, failure = client.token_info(credentials.inspector(credential), credential.token).user_id, None
     except CallFailed as caught:
         owner, failure = None, caught
-        logger.warning("the owner of a token is unknown", extra={"account": account_id, "reason": str(caught)})
+        logger.warning("owner of an access token unknown", extra={"account": account_id, "reason": str(caught)})
     if noted and failure:
         record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
     elif noted:

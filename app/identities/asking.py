@@ -1,4 +1,4 @@
-"""A user asks for contacts to be looked up again: their failures are cleared, and they are next in line.
+"""Refresh contacts for a user: clear their failures and make them next in line.
 
 A contact who was looked up within the last 30 seconds is not looked up again, and only the first lookup of a contact
 may use the reserve: asking repeatedly cannot use up the calls that are kept for contacts who write.

@@ -1,4 +1,4 @@
-"""Deleted contacts: what is older than the deletion, or was deleted with them, stays away; no row says who it was.
+"""Deleted contacts: what is older than the deletion, or was deleted with them, stays deleted; no row names them.
 
 A tombstone holds a digest of account and contact, and two times: when they were deleted by our clock, and until when
 Meta's times are covered. Digests of the deleted messages recognize them whatever time they carry when they come again.
@@ -39,7 +39,7 @@ def is_(tx: Tx, account_id: int, ig_participant_id: str) -> bool:
 
 
 def covers(tx: Tx, account_id: int, ig_participant_id: str | None, sent_at: datetime) -> bool:
-    """Return whether what this contact sent at `sent_at` (aware UTC) was deleted with them, and must stay away."""
+    """Return whether what this contact sent at `sent_at` (aware UTC) was deleted with them, and must stay deleted."""
     return is_covered(_until(tx, account_id, ig_participant_id) if ig_participant_id else None, sent_at)
 
 

@@ -107,5 +107,5 @@ def kept(last_error: str | None, *, retries: bool) -> Meaning:
     """Return the meaning of a failed lookup of a known contact; `retries` says whether an automatic one is planned."""
     last = MEANINGS.get(last_error or "", MEANINGS[Reason.BAD_ANSWER])
     next_lookup = "automatically" if retries else "when they write, at the latest after seven days"
-    can_do = f"The stored name stays. It is looked up again {next_lookup}."
+    can_do = f"The stored name stays. The contact is looked up again {next_lookup}."
     return Meaning("The last lookup failed, so this name may be out of date", last.because, can_do, last.icon)

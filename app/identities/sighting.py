@@ -22,7 +22,7 @@ BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writin
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
 RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
-SKEW = timedelta(minutes=10)  # a clock that is ahead by less harms nobody
+SKEW = timedelta(minutes=10)  # a clock that is ahead by less does no harm
 LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
@@ -57,7 +57,7 @@ def met(
     """State that a participant was met at `at`; returns whether their name should be looked up right now.
 
     `state` holds the columns STATE of their identity, all of them None for somebody new.
-    `wrote` says that the participant sent something themselves, `live` that they, or the account to somebody new, did
+    `wrote` says that the participant sent something themselves, `live` that they, or the account to a new contact, did
     so just now. Who writes is tried again where that can help: after a missing consent, which may have come with the
     message (instagram-platform.md 7), when a failed lookup has no retry planned, and when the name is stale.
     """

@@ -26,7 +26,7 @@ OVERDUE = timedelta(minutes=1)
 class Details:
     """What the side pane says of the person and the conversation. Times are aware UTC.
 
-    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is away. `overdue` says
+    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is unavailable. `overdue` says
     that no worker has taken the lookup that was due at `next_try_at`.
     """
 

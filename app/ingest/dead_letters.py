@@ -167,7 +167,7 @@ def _keep(
 ) -> bool:
     raw_digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
     if forgotten.holds(tx, account_id, raw, raw_digest):
-        logger.warning("an event of a deleted contact was dropped", extra={"account": account_id, "reason": reason})
+        logger.warning("event of a deleted contact dropped", extra={"account": account_id, "reason": reason})
         return False
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,

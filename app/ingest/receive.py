@@ -26,7 +26,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What Meta may be told: 200 everything is committed, 400 unreadable but kept, 401 not signed by Meta.
+    """The HTTP status for Meta: 200 everything is committed, 400 unreadable but kept, 401 not signed by Meta.
 
     415 means signed but compressed or otherwise encoded, and kept.
     """

@@ -123,8 +123,8 @@ def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: 
         except (NotFound, Unavailable):
             raise
         except Exception as error:
-            logger.exception("a conversation could not be stored")
-            synced.skipped.append(_skipped(thread, f"Nametag failed on it: {type(error).__name__}"))
+            logger.exception("conversation not stored")
+            synced.skipped.append(_skipped(thread, f"Nametag could not process it: {type(error).__name__}"))
     new = _messages(account_id) - before
     synced.messages += new
     return new > 0

@@ -78,7 +78,7 @@ class ConversationPage:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Whom a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
+    """The account that a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
 
     `owner_id` is the app-scoped ID of the user who authorized a token of Facebook's host, None where it is not known.
     """

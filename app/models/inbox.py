@@ -212,7 +212,7 @@ class DeadLetter(Model):
 
 
 class DeletedEvent(Model):
-    """A digest of a message, or of a dead letter, that was deleted with its contact: delivered again, it stays away."""
+    """A digest of a message or dead letter that was deleted with its contact: delivered again, it stays deleted."""
 
     __tablename__ = "deleted_events"
     __table_args__ = (UniqueConstraint("digest", "account_id"), Index("ix_deleted_events_at", "at"))

@@ -1,4 +1,4 @@
-"""When the scheduler last ran its hourly and daily duties. A row each, because a restart forgets what memory holds."""
+"""When the scheduler last ran its hourly and daily duties. Each has a row, which outlasts a restart."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Record refused attempts in the audit log, within bounds: nobody can fill the table by being refused.
+"""Record refused attempts in the audit log, within bounds, so that refused attempts cannot fill the table.
 
 The same attempt (user, action, subject, route and IP address) gets one row in ten minutes. Each user and API token gets
 120 rows per hour, and all visitors who are not signed in share 120.

@@ -1,4 +1,4 @@
-"""Sessions that ended before their cookie expired: a copy of such a cookie must not sign anybody in again."""
+"""Sessions that ended before their cookie expired: a copy of such a cookie must not work again."""
 
 from datetime import datetime, timedelta
 

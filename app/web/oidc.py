@@ -88,7 +88,7 @@ def limit_rate() -> Response | None:
 
 @blueprint.get("")
 def begin() -> Response:
-    """Send a visitor to the provider. Whoever is signed in stays so: any site can link here."""
+    """Send a visitor to the provider. A signed-in user stays signed in: any site can link here."""
     provider, wanted = _provider(), session.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
         return page.to(wanted)

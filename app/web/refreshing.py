@@ -1,4 +1,4 @@
-"""Refreshes that users ask for by a click: how many a minute, and the sentences that follow."""
+"""Refreshes that users ask for by a click: how many a minute, and the sentences about the result."""
 
 from datetime import datetime, timedelta
 
@@ -35,4 +35,4 @@ def sentence(result: LookupResult | None, since: datetime) -> str | None:
     name = result.display.text
     if result.failure is None:
         return f"Now {name}"
-    return f"{'Lookup failed' if result.display.known else 'Still no name'}: {result.failure}."
+    return f"{'Lookup failed' if result.display.known else 'Still unknown'}: {result.failure}."

@@ -161,7 +161,7 @@ def enter() -> Response:
 
 @blueprint.post("/logout")
 def sign_out() -> Response:
-    """End this session: a copy of its cookie signs nobody in. The user's other sessions stay."""
+    """End this session: a copy of its cookie no longer works. The user's other sessions stay."""
     sessions.end(viewer(), cookie["id"])
     return _signed_out()
 

@@ -16,7 +16,7 @@ SIGNATURE = "X-Hub-Signature-256"
 _WORDS = {
     200: "EVENT_RECEIVED",
     400: "This is not a JSON object.",
-    401: "The signature does not fit.",
+    401: "The signature does not match.",
     415: "The body must have no content encoding.",
 }
 

@@ -52,7 +52,7 @@ def test_only_a_subscription_that_was_lost_is_worth_a_warning(
             tx.execute(update(Account).values(subscription_checked_at=clock.now()))
     with caplog.at_level(logging.INFO):
         subscriptions.check(account.id)
-    told = [each.levelname for each in caplog.records if each.message == "webhooks were not subscribed"]
+    told = [each.levelname for each in caplog.records if each.message == "webhook fields were missing"]
     assert told == [level]
 
 
@@ -67,7 +67,7 @@ def test_a_check_that_fails_changes_nothing_but_the_log(meta: Sandbox, caplog: p
     meta.post("faults", mode="500", call="subscribed_apps")
     subscriptions.check_all()
     assert the_health().checked_at is None
-    assert "the subscription could not be checked" in caplog.text
+    assert "webhook subscription not checked" in caplog.text
     assert account.id
 
 

@@ -134,7 +134,7 @@ def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkey
         ({"left": 1.5}, "Works for 1 day more; reconnect the account", True),
         ({"left": 6.9}, "Works for 6 days more; reconnect the account", True),
         ({"left": -1}, "It has expired; reconnect the account", True),
-        ({"left": None}, "Works; its end is told by the first refresh", False),
+        ({"left": None}, "Works; expiry date available after the first refresh", False),
         ({"left": None, "ig_account_id": ATELIER_NORD}, "Works, and does not expire", False),
         ({"left": None, "login": Login.UNIFIED}, "Works, and does not expire", False),
         ({"left": 53, "login": Login.UNIFIED}, "Works for 53 days more; reconnect the account before it ends", False),

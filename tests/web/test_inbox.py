@@ -140,7 +140,7 @@ def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "reported"), [({"username": "nora.lind"}, "Now @nora.lind"), (None, "Still no name: ")]
+    ("names", "reported"), [({"username": "nora.lind"}, "Now @nora.lind"), (None, "Still unknown: ")]
 )
 def test_a_refresh_reports_what_its_lookup_brought(
     agent: FlaskClient, account: Account, names: dict[str, str] | None, reported: str
