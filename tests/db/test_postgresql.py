@@ -61,9 +61,9 @@ def test_pages_and_changes_work_behind_a_transaction_pooler(pooled: Flask) -> No
 def test_each_transaction_behind_a_pooler_has_its_limits(pooled: Flask) -> None:
     for _ in range(2 * pgbouncer.CONNECTIONS):
         with db.engine.connect() as connection:
-            assert connection.scalar(text(LIMITS)) == "2s 5s UTC force_generic_plan"
+            assert connection.scalar(text(LIMITS)) == "1s 5s UTC force_generic_plan"
         with transaction.write() as tx:
-            assert tx.execute(text(LIMITS)).scalar() == "2s 5s UTC force_generic_plan"
+            assert tx.execute(text(LIMITS)).scalar() == "1s 5s UTC force_generic_plan"
 
 
 @pytest.fixture

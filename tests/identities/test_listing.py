@@ -27,7 +27,8 @@ GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram 
 def account(app: Flask) -> Account:
     """Léa is known, Rui's name is stale, Camille has only a name, Shy did not agree, Ghost's tries have stopped."""
     account = an_account()
-    people_wrote(LEA, RUI, CAMILLE, SHY, GHOST)
+    for each in (LEA, RUI, CAMILLE, SHY, GHOST):
+        people_wrote(each)
     now = clock.now()
     with transaction.write() as tx:
         sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", "Léa Moreau", None, Source.PROFILE, now))
