@@ -102,7 +102,8 @@ def test_what_follows_keeps_the_account_the_filter_and_the_search(account: Accou
 
 
 def test_a_row_says_who_wrote_last_and_whether_it_is_the_open_one(account: Account) -> None:
-    people_wrote(CAMILLE, LEA)
+    for each in (CAMILLE, LEA):
+        people_wrote(each)
     deliver(an_echo_event(LEA, "Avec plaisir.", at_ms=int(clock.now().timestamp() * 1000) + 1000))
     lea, camille = listing.page(OPERATOR, account.id, listing.wanted(), ig_account_id=MAISON_LUNE, selected=1).rows
     assert (lea.outgoing, lea.preview, lea.unread_count) == (True, "Avec plaisir.", 1)
