@@ -319,7 +319,7 @@ def test_only_web_urls_are_handed_on(app: Flask, account: Account, url: Any) -> 
         tx.session.add(Message(**old, **known, sent_at=clock.now()))
     api, shown = a_program(app).get("/messaging/conversations/1/messages").text, thread(app)
     assert [each for each in (api, shown) if str(url) in each and url != 7] == []
-    assert '"url"' not in api
+    assert '"url":"' not in api  # null instead
 
 
 def test_an_odd_number_costs_no_neighbor(app: Flask, account: Account) -> None:
