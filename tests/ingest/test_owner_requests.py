@@ -76,6 +76,14 @@ def test_an_id_that_the_hourly_check_learns_is_no_contact_any_more(meta: Sandbox
         assert db.session.scalars(found).all() == [LEA]
 
 
+def test_an_hourly_check_without_a_permission_disconnects_no_account(meta: Sandbox) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    meta.post("faults", mode="10", call="me")
+    health.prove_all()
+    assert [call["kind"] for call in meta.get("calls")] == ["me"]
+    assert accounts()[0].state is AccountState.CONNECTED
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_page_s_owner_is_learned_when_connecting_and_at_the_next_check(meta: Sandbox, check: bool) -> None:
     with settings.using(meta_app_id=APP_ID):
