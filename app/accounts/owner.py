@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from app.calls import gate
 from app.db import transaction
+from app.identities import self_contacts
 from app.instagram.answers import Me
 from app.models.inbox import Account
 
@@ -13,19 +14,23 @@ def prove(account_id: int) -> None:
     answer = gate.me(account_id)
     with transaction.write() as tx:
         account = tx.session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one_or_none()
-        if account is not None:
-            learn(account, answer)
+        if account is not None and _learn(account, answer):
+            tx.session.flush()
+            self_contacts.delete(tx, account_id, account.own_ids)
+            tx.touch(account_id)
 
 
-def learn(account: Account, answer: Me) -> None:
-    """Store the IDs that `/me` returned in an account's row, inside the caller's transaction.
+def _learn(account: Account, answer: Me) -> bool:
+    """Store the IDs that `/me` returned in an account's row; return whether one of `own_ids` is new.
 
-    An ID of an earlier app or Page stays among `own_ids`: requests about it may still arrive.
+    An ID of an earlier app or Page stays among them: requests about it may still arrive.
     """
     account.ig_app_scoped_id = answer.ig_app_scoped_id or account.ig_app_scoped_id
     account.ig_page_id = answer.ig_page_id or account.ig_page_id
     account.owner_id = answer.owner_id or account.owner_id
     known = {*account.own_ids, account.ig_app_scoped_id, account.ig_page_id} - {account.ig_account_id}
     own_ids = sorted(filter(None, known))
-    if own_ids != account.own_ids:
-        account.own_ids = own_ids
+    if own_ids == account.own_ids:
+        return False
+    account.own_ids = own_ids
+    return True

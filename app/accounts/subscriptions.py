@@ -28,6 +28,7 @@ REMEDIES = {
     Login.FACEBOOK: "Add pages_messaging to the app at Meta, then reconnect the account and allow every permission.",
     Login.UNIFIED: "Add instagram_manage_messages to the app at Meta, then create a new access token.",
 }
+NEWER_LOGIN = "Update Nametag: a newer version connected this account."
 _LISTS = re.compile(r"\{[^{}]{40,}\}")  # Meta names every field there is, some ninety
 
 
@@ -47,7 +48,7 @@ class Subscription:
     @property
     def remedy(self) -> str:
         """What to do about `problem`."""
-        return REMEDIES[self.login]
+        return REMEDIES.get(self.login, NEWER_LOGIN)
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscri
             left = tuple(refused)
         return Subscription(known.login, left, refused, refused.get(MESSAGES)), missing
     except CallFailed as failure:
-        if failure.reason not in REFUSALS:
+        if failure.reason not in REFUSALS or failure.http_status is None:  # without a status, Meta was not asked
             raise
         return Subscription(known.login, missing, problem=_words(failure)), missing
 

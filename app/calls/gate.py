@@ -182,7 +182,8 @@ def _made(
         if refused:
             breaker.answered(call.account_id, failure.usage)
             raise refused from None
-        breaker.failed(call.account_id, failure, token=account.token)
+        if grant or failure.reason is not Reason.PERMISSION:  # that for `/me` says nothing about other calls
+            breaker.failed(call.account_id, failure, token=account.token)
         if probing and failure.scope in (Scope.PERSON, Scope.FIELD, Scope.CONTRACT):
             refusals.answered(call)
         raise

@@ -83,6 +83,8 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
         row.last_success_at = seen.at
     if seen.source is Source.PROFILE:
         row.picture_expires_at = _picture_expires_at(seen)
+    if row.last_error is not None or row.next_try_at is not None:
+        tx.touch(account_id, seen.ig_participant_id)  # the thread shows a failure, and when the next try is
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
     row.raw_answer = seen.raw or row.raw_answer

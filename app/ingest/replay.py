@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from app import audit, clock
 from app.db import transaction
@@ -85,9 +85,10 @@ def _is_processed(viewer: Viewer, letter: DeadLetter) -> bool:
         return False
     if receive.land(items, received_at=received_at):
         return False
-    if any(item.gaps for item in items):
-        return not was_shown  # the letter is now a note, or still one
     with transaction.write() as tx:
+        reason = tx.execute(select(DeadLetter.reason).where(DeadLetter.id == letter_id)).scalar()
+        if reason == dead_letters.PARTLY_UNDERSTOOD and any(item.gaps for item in items):
+            return not was_shown  # the letter is now a note, or still one
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
         audit.note(tx, viewer, Action.LETTER_REPLAYED, f"letter {letter_id}", account_id=account_id)
         if account_id is not None and announced is not None:

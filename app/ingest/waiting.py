@@ -148,5 +148,6 @@ def _packed(effect: Effect) -> dict[str, Any]:
 
 
 def _unpacked(kind: str, kept: dict[str, Any]) -> Effect:
-    known = {each.name: kept[each.name] for each in fields(_CLASSES[kind])}  # a newer release may have added others
+    # An older release may have stored fewer fields, a newer one more.
+    known = {each.name: kept[each.name] for each in fields(_CLASSES[kind]) if each.name in kept}
     return _CLASSES[kind](**known | {"sent_at": datetime.fromisoformat(kept["sent_at"])})

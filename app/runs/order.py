@@ -27,9 +27,6 @@ class Order:
         return "everyone" if self.kind is Kind.REFRESH else "nameless" if self.days is None else "recent"
 
 
-USUAL = Order(Kind.BACKFILL)
-
-
 def read(fields: Mapping[str, str], kind: str | None = None) -> Order:
     """Return what a form or an address asks for; a number that is none becomes 0, which is refused like one."""
     scope = fields.get("scope") or ("recent" if fields.get("days") else "nameless")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app import doctor, settings
 from app.accounts import connect, health, subscriptions
 from app.accounts.health import Health
 from app.calls import gate
+from app.db import transaction
 from app.db.engine import db
 from app.doctor import Finding, Level
 from app.models.inbox import Account, Login
@@ -253,3 +254,15 @@ def test_what_was_found_with_an_earlier_token_is_not_said_of_a_new_one(refusing:
     added = connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=FACEBOOK_TOKEN)
     assert connect.subscription_of(added).problem is None
     assert "not checked yet" in (connect.subscription_of(added).warning or "")
+
+
+def test_a_login_of_a_newer_release_is_no_refusal_of_metas(meta: Sandbox) -> None:
+    account = a_sandbox_account()
+    with transaction.write() as tx:
+        tx.execute(text("UPDATE accounts SET login = 'a newer login'"))
+    assert "update Nametag" in (subscriptions.check(account.id).unknown or "")
+    assert row().subscription_problem is None
+    with transaction.write() as tx:
+        tx.execute(text("UPDATE accounts SET subscription_problem = 'No.'"))
+    assert "no messages arrive" in str(findings(MAISON_LUNE))
+    assert meta.get("calls") == []

@@ -76,3 +76,12 @@ def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
         people_wrote(RUI)
         resolve.waiting(account.id)
         assert {row.username for row in identities()} == {"lea.moreau", "rui.costa"}
+
+
+def test_a_lookup_of_the_future_does_not_refuse_the_next_one(app: Flask, hands: Hands) -> None:
+    account = an_account()
+    people_wrote(LEA)
+    with transaction.write() as tx:
+        sighting.failed(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
+    hands.forward(days=-2)
+    assert asking.refresh(OPERATOR, identities()[0].id) is None

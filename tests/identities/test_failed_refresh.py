@@ -7,7 +7,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select, update
 
-from app import clock, tasks, ticker
+from app import clock, tasks, ticker, versions
 from app.db import transaction
 from app.db.engine import db
 from app.identities import opening, resolve, sighting
@@ -152,3 +152,17 @@ def test_a_known_contact_whose_refresh_failed_is_stale_everywhere(
     row = browser.get("/identities?state=stale").text
     assert "Last lookup failed: " in row
     assert "mia.b" not in browser.get("/identities?state=known").text
+
+
+def test_an_open_thread_shows_that_a_failed_lookup_succeeded_later(account: Account, meta: Sandbox) -> None:
+    a_known_contact(account)
+    refresh_fails(account, meta, "500")
+    failed = versions.current(account.id, LEA)
+    seen = Sighting(LEA, "mia.b", "Mia", None, Source.PROFILE, clock.now())
+    with transaction.write() as tx:
+        assert not sighting.record(tx, account.id, seen)
+    succeeded = versions.current(account.id, LEA)
+    assert succeeded != failed
+    with transaction.write() as tx:
+        sighting.record(tx, account.id, seen)
+    assert versions.current(account.id, LEA) == succeeded

@@ -13,6 +13,7 @@ from app.accounts.connect import Checked
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.ingest import callbacks, forget, owner_requests
+from app.models.identity import Identity
 from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
 from app.models.user import Action, AuditEntry
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
@@ -64,6 +65,23 @@ def test_the_hourly_check_learns_the_id_of_an_account_that_was_not_checked(meta:
     assert account.ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
     health.prove_all()
     assert [call["kind"] for call in meta.get("calls")] == ["me"]
+
+
+def test_an_id_that_the_hourly_check_learns_is_no_contact_any_more(meta: Sandbox) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    people_wrote(MAISON_LUNE_APP_SCOPED, LEA)
+    health.prove_all()
+    db.session.rollback()
+    for found in (select(Conversation.ig_participant_id), select(Identity.ig_participant_id)):
+        assert db.session.scalars(found).all() == [LEA]
+
+
+def test_an_hourly_check_without_a_permission_disconnects_no_account(meta: Sandbox) -> None:
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
+    meta.post("faults", mode="10", call="me")
+    health.prove_all()
+    assert [call["kind"] for call in meta.get("calls")] == ["me"]
+    assert accounts()[0].state is AccountState.CONNECTED
 
 
 @pytest.mark.parametrize("check", [True, False])

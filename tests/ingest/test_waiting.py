@@ -2,14 +2,14 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import digest
 from app.ingest import effects, waiting
-from app.instagram.events import MessageEdited
+from app.instagram.events import MessageAnnounced, MessageEdited
 from app.models.inbox import Account, WaitingEffect
 from tests.bed.hands import Hands
 from tests.cast import MAISON_LUNE, an_account
@@ -47,4 +47,15 @@ def test_a_wait_is_told_from_a_loss(account: Account, hands: Hands) -> None:
     assert waiting.met() == []
     hands.forward(days=1)
     deliver(message())
+    assert db.session.scalars(select(WaitingEffect)).all() == []
+
+
+def test_an_announcement_that_an_earlier_release_kept_meets_its_message(account: Account) -> None:
+    with transaction.write() as tx:
+        waiting.park(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
+        kept = tx.execute(select(WaitingEffect.effect)).scalar_one()
+        del kept["text"]  # which that release did not know
+        tx.execute(update(WaitingEffect).values(effect=kept))
+    deliver(message())
+    assert the_message().text == "Bonjour"
     assert db.session.scalars(select(WaitingEffect)).all() == []
