@@ -16,6 +16,7 @@ from app.models.identity import Purpose
 from app.models.inbox import Account
 from app.models.run import ItemState, Kind, Run, RunItem, RunState
 from app.runs import execute, ledger, plan
+from app.text import real_name
 from app.viewer import OPERATOR
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
@@ -53,7 +54,8 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
     crowds: dict[int, list[str]] = {}
     for each in (account, nord):
         everyone = meta.get(f"people?account={each.ig_account_id}")
-        crowds[each.id] = [person["id"] for person in everyone if person["username"] and not person["error"]][5:17]
+        named = [person["id"] for person in everyone if real_name(person["username"]) and not person["error"]]
+        crowds[each.id] = named[5:17]
         body = a_delivery(
             *(a_message_event(who, recipient=each.ig_account_id) for who in crowds[each.id]),
             ig_account_id=each.ig_account_id,
