@@ -155,14 +155,15 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
             keeper.start(redis_server.program(tmp_path, socket))
             keeper.await_ready("redis")
             assert queue.enqueue("run", number)
-            until(partial(_known_and_done, Redis(unix_socket_path=str(socket)), number), "the worker is back")
+            until(partial(_known_and_done, Redis(unix_socket_path=str(socket))), "the worker is back")
             keeper.stop()
         assert worker.end(signal.SIGTERM) == 0
 
 
-def _known_and_done(redis: Redis, count: int) -> bool:
+def _known_and_done(redis: Redis) -> bool:
     states = [worker.get_state() for worker in registered(redis)]
-    return len(listed(redis, "ran")) == count and states == [WorkerStatus.IDLE]
+    # A private server that was restarted has forgotten the task before.
+    return len(listed(redis, "ran")) == 1 and states == [WorkerStatus.IDLE]
 
 
 def plant(redis: Redis, data: bytes, fields: dict[str, str]) -> None:

@@ -109,14 +109,17 @@ def forwarder(target: int, *, delay_seconds: float = 0.0, certificate: Path | No
     if certificate:
         forwarding.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         forwarding.tls.load_cert_chain(certificate / certificates.CERTIFICATE, certificate / certificates.KEY)
-    ready, ended = threading.Event(), asyncio.Event()
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        thread = threading.Thread(target=lambda: loop.run_until_complete(forwarding.serve(ready, ended)))
-        thread.start()
-        assert ready.wait(10)
-        try:
-            yield forwarding
-        finally:
-            loop.call_soon_threadsafe(ended.set)
-            thread.join()  # the runner then cancels what is left
+    ready, ended, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+
+    def serve() -> None:  # in a thread of its own: Playwright keeps a loop running in the main one
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:  # cancels what is left at the end
+            runner.run(forwarding.serve(ready, ended))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield forwarding
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()

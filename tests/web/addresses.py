@@ -54,7 +54,7 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
     for address in _column(select(Account.ig_account_id)):
         found += [each.format(address) for each in OF_ACCOUNT]
     for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
-        found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages"]
+        found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages", f"/inbox/{conversation}/lookup?since=0"]
     found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     found += [f"/people/{each}" for each in _column(select(User.id), most)]
     found += [f"/deletion/{each}" for each in _column(select(Deletion.code), most)]
