@@ -56,7 +56,7 @@ def deletion_asked(signed_request: str) -> str:
 def deletion(code: str) -> Deletion:
     """Return the deletion request with this code; raises NotFound."""
     found = db.session.get(Deletion, code)
-    if found is None or found.kind is not RequestKind.DELETION:
+    if found is None or found.kind is RequestKind.DEAUTHORIZATION:
         raise NotFound("deletion request")
     return found
 

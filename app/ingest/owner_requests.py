@@ -12,7 +12,7 @@ from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.models.inbox import ALL_IDS, Account, AccountState, Deletion, Outcome, RequestKind, all_ids
 from app.models.run import ACTIVE, Run, RunState
 from app.models.user import Action
@@ -76,10 +76,12 @@ def count(viewer: Viewer) -> int:
 
 
 def assign(viewer: Viewer, code: str, ig_account_id: str) -> None:
-    """Carry an open request out on an account; raises NotFound."""
+    """Carry an open request out on an account; raises NotFound, and Conflict for a kind of a newer release."""
     viewer.require(Role.ADMIN)
     with transaction.write() as tx:
         request = _open(tx, viewer, code)
+        if request.kind not in _ACTIONS:
+            raise Conflict("A newer version of Nametag received this request. Update Nametag to carry it out.")
         account_id = tx.execute(select(Account.id).where(Account.ig_account_id == ig_account_id)).scalar()
         if account_id is None:
             raise NotFound("account")
@@ -104,7 +106,8 @@ def carry_out() -> None:
     if not db.session.scalars(select(Deletion.code).where(*_OPEN, Deletion.user_id.is_not(None)).limit(1)).first():
         return
     with transaction.write() as tx:
-        for request in tx.execute(select(Deletion).where(*_OPEN, Deletion.user_id.is_not(None))).all():
+        known = (*_OPEN, Deletion.user_id.is_not(None), Deletion.kind.in_(tuple(_ACTIONS)))
+        for request in tx.execute(select(Deletion).where(*known)).all():
             older = [each for each in matching(tx, request.user_id) if each.connected_at <= request.asked_at]
             if request.kind is RequestKind.DEAUTHORIZATION:
                 concerned = [each for each in older if (each.token_at or each.connected_at) <= request.asked_at]
