@@ -177,14 +177,14 @@
   clicked("[data-copy]", ({ dataset }) => navigator.clipboard?.writeText(dataset.copy).then(() => tell({ text: "Copied." })));
   listen("click", ({ target }) => { for (const menu of all(".menu[open]")) menu.open = menu.contains(target); });
 
-  listen("error", (event) => {
-    const image = event.target;
-    if (!(image instanceof HTMLImageElement)) return;
+  // Missing pictures, also those that failed before this script ran.
+  function replaceMissing(image) {
     const words = image.dataset.gone, gone = document.createElement(words ? "p" : "span");
     gone.className = words ? "placeholder placeholder-media" : image.className;
     gone.textContent = words || "";
     (words ? image.closest(".media") : image).replaceWith(gone);
-  }, true);
+  }
+  listen("error", ({ target }) => { if (target instanceof HTMLImageElement) replaceMissing(target); }, true);
 
   // A thread stays at its end; elsewhere a pill counts.
   let atEnd = true, unseen = 0, before = null;
@@ -369,6 +369,7 @@
   });
 
   function begin() {
+    for (const image of [...document.images]) if (image.complete && !image.naturalWidth) replaceMissing(image);
     if ($("conv-list") && !location.search) history.replaceState(history.state, "", listQuery() + location.hash);
     showSwitches();
     rove();
