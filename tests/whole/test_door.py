@@ -230,7 +230,8 @@ def test_a_proxy_on_another_port_passes_the_port_on(nametag: Installation, tmp_p
         assert token
         assert 'action="/logout"' in ask("/login", csrf_token=token[1], email=EMAIL, password=PASSWORD)
         with settings.using(meta_app_secrets=tuple(web_secrets(nametag))):
-            deletion = json.loads(ask("/webhooks/instagram/data-deletion", signed_request=a_request("2600000000000999")))
+            request = a_request("2600000000000999")
+            deletion = json.loads(ask("/webhooks/instagram/data-deletion", signed_request=request))
     assert deletion["url"].startswith(f"https://{host}/")
 
 
