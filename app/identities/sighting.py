@@ -59,7 +59,7 @@ def met(
     `state` holds the columns STATE of their identity, all of them None for somebody new.
     `wrote` says that the participant sent something themselves, `live` that they, or the account to a new contact, did
     so just now. Who writes is tried again where that can help: after a missing consent, which may have come with the
-    message (instagram-platform.md 7), when a failed lookup has no retry planned, and when the name is stale.
+    message, when a failed lookup has no retry planned, and when the name is stale.
     """
     if state.identity_id is None:
         _insert(tx, account_id, ig_participant_id, live=live, at=at)

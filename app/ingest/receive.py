@@ -86,7 +86,7 @@ def _settle_shares(shares: Sequence[Share]) -> None:
         _give_up(shares, error)
     except Exception:
         # Something in here breaks our code: once more each delivery alone, with a savepoint an item, so that its
-        # neighbours land and it becomes a dead letter (reliability.md F36).
+        # neighbors are stored and it becomes a dead letter.
         logger.exception("deliveries are taken item by item")
         for share in shares:
             try:

@@ -1,8 +1,8 @@
 """Conversation sync: read conversations and their newest messages, and merge them with what was delivered.
 
 Finds messages whose webhook was lost, brings the history of a newly connected account, and keeps the usernames that
-it sees. What can't be read is skipped and reported with its ID. A message that cannot be read is no proof of an unsend
-(instagram-platform.md 8).
+it sees. What can't be read is skipped and reported with its ID. A message that cannot be read is no proof of an
+unsend.
 """
 
 import logging

@@ -17,7 +17,7 @@ PAGES = (
     *("/inbox", "/inbox?q=zzz", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings"),
     *("/dead-letters", "/nowhere"),
 )
-WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most (ui.md 13, 18)
+WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
     "app.css": 10.5,
     "app.js": 6.5,
     "selection.js": 1,
