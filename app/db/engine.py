@@ -1,6 +1,7 @@
 """The engine per dialect, the declarative base, and what makes both safe over a fork."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -12,7 +13,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -37,6 +38,9 @@ NAMING = {
 
 writing: ContextVar[Connection | None] = ContextVar(
     "the connection of this thread's open write transaction", default=None
+)
+write_wait_seconds: ContextVar[float | None] = ContextVar(
+    "how long the write transaction that begins may wait for SQLite; None: it is a read", default=None
 )
 
 
@@ -174,15 +178,20 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    wait_seconds = options.get("sqlite_wait_seconds", WAIT_SECONDS)
-    if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
+    # Past SQLAlchemy's execution of statements, which costs a delivery more than the BEGIN itself.
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # of this dialect
+    wait_seconds = write_wait_seconds.get()
+    begin = "BEGIN DEFERRED" if wait_seconds is None else "BEGIN IMMEDIATE"
+    is_short = wait_seconds is not None and wait_seconds < WAIT_SECONDS - CLOSE_SECONDS
     try:
-        connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
+        if is_short:
+            driver.execute(f"PRAGMA busy_timeout={int((wait_seconds or 0) * 1000)}")
+        driver.execute(begin)
+    except sqlite3.Error as error:
+        raise OperationalError(begin, None, error) from error
     finally:
-        if wait_seconds < WAIT_SECONDS - CLOSE_SECONDS:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
+        if is_short:
+            driver.execute(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
 
 
 def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

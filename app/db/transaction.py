@@ -9,14 +9,14 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, event
+from sqlalchemy import Connection, CursorResult, Engine, Executable, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from app import clock, versions
-from app.db.engine import WAIT_SECONDS, Model, db, is_sqlite, writing
+from app.db.engine import WAIT_SECONDS, Model, db, write_wait_seconds, writing
 from app.errors import Unavailable
 
 DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
@@ -82,7 +82,8 @@ def write() -> Iterator[Tx]:
         raise WriteOutsideTransaction("a write transaction is already open; pass its tx on instead of opening another")
     _leave_session(Session.rollback)  # ends a read, whose snapshot may be old
     try:
-        with _turn(), _begun() as connection:
+        engine = db.engine
+        with _turn(engine), _begun(engine) as connection:
             tx = Tx(connection)
             yield tx
             _leave_session(Session.commit)  # flushes; the connection's transaction is committed behind it
@@ -126,11 +127,10 @@ def waiting() -> Iterator[float]:
 
 
 @contextmanager
-def _begun() -> Iterator[Connection]:
+def _begun(engine: Engine) -> Iterator[Connection]:
     with ExitStack() as open_:
-        with waiting() as left:
-            options = {"sqlite_begin": "IMMEDIATE", "sqlite_wait_seconds": left}
-            connection = open_.enter_context(db.engine.connect().execution_options(**options))
+        with waiting() as left, _may_wait(left):
+            connection = open_.enter_context(engine.connect())
             open_.enter_context(connection.begin())
         token = writing.set(connection)
         try:
@@ -138,6 +138,15 @@ def _begun() -> Iterator[Connection]:
         finally:
             writing.reset(token)
             _leave_session(Session.rollback)
+
+
+@contextmanager
+def _may_wait(seconds: float) -> Iterator[None]:
+    token = write_wait_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        write_wait_seconds.reset(token)
 
 
 def _leave_session(leave: Callable[[Session], None]) -> None:
@@ -150,11 +159,11 @@ _threads = threading.Lock()
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def _turn(engine: Engine) -> Iterator[None]:
     # SQLite's own busy handler sleeps and is unfair; queueing writers of all threads and processes on a file lock
     # in front of it divides the slowest wait by five (performance.md 2). PostgreSQL needs no such queue.
-    path = db.engine.url.database
-    if not is_sqlite() or not path or path == ":memory:":
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:":
         yield
         return
     with waiting() as left:

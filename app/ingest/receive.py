@@ -71,9 +71,13 @@ def land(items: Sequence[Item], *, received_at: datetime) -> int:
 
     Raises Unavailable when the database cannot take them.
     """
-    shares = [Share(chunk, received_at, _lines(chunk)) for chunk in _chunks(sorted(items, key=_order))]
+    one_writer = is_sqlite()
+    shares = [
+        Share(chunk, received_at, ONE_LINE if one_writer else _lines(chunk))
+        for chunk in _chunks(sorted(items, key=_order))
+    ]
     for share in shares:
-        together.land(share, _settle_shares, shared=is_sqlite())
+        together.land(share, _settle_shares, shared=one_writer)
     for account_id in sorted(set[int]().union(*(share.waiting for share in shares))):
         queue.enqueue_once(queue.RESOLVE, account_id)
     return sum(share.dead for share in shares)
@@ -182,9 +186,7 @@ def _order(item: Item) -> tuple[str, int, str, datetime]:
 
 
 def _lines(items: Sequence[Item]) -> frozenset[Line]:
-    """Where these items may have to wait: SQLite has one writer, PostgreSQL one for each conversation."""
-    if is_sqlite():
-        return ONE_LINE
+    """Where these items may have to wait on PostgreSQL, which has a writer for each conversation."""
     return frozenset(_order(item)[:3:2] for item in items)
 
 

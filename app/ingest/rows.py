@@ -59,7 +59,7 @@ def store(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool
         return tx.execute(_both(), _named("c", conversation) | _named("m", message)).first() is not None
     begun = tx.execute(_conversation(tx.dialect), conversation).one()
     place = {"conversation_id": begun.id, "arrival": begun.arrival_count if conversation["unread_count"] else None}
-    return tx.execute(_message(tx.dialect), message | place).first() is not None
+    return tx.execute(_message(tx.dialect), message | place).rowcount == 1
 
 
 @cache
@@ -80,9 +80,11 @@ def _conversation(dialect: str) -> Any:
 
 @cache
 def _message(dialect: str) -> Any:
-    # RETURNING, because PostgreSQL's driver reports no row count for an INSERT.
-    insert = transaction.insert_into(Message, dialect).returning(Message.id)
-    return insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
+    insert = transaction.insert_into(Message, dialect)
+    insert = insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
+    if dialect == "postgresql":  # its driver reports no row count for an INSERT
+        return insert.returning(Message.id)
+    return insert.execution_options(preserve_rowcount=True)
 
 
 @cache

@@ -2,15 +2,15 @@
 
 import re
 import secrets
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, g, request
 
 from app import logs, settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 VARY = ("HX-Request", "Cookie")
 YEAR_SECONDS = 31_536_000
@@ -27,28 +27,24 @@ _HOST_PORT = re.compile(r".+:\d{1,5}")
 
 
 def connect(app: Flask) -> None:
-    """Dress every response of `app`, and give each request an id that its log lines and error page carry."""
-    fixed = (FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}).items()
-    https_only = settings.current().production
+    """Add security headers to every response of `app`, and an ID to each request, which its log lines carry."""
+    fixed = FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}
+    inner, https_only = app.wsgi_app, settings.current().production
 
-    def dress(response: Response) -> Response:
-        present = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - iterating gives pairs
-        for name, value in fixed:
-            if name.lower() not in present:
-                response.headers.add(name, value)
-        if https_only or request.is_secure:
-            response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
-        if "cache-control" not in present:
-            response.headers.add("Cache-Control", "private, no-store")
-            if "vary" in present:
-                response.vary.update(VARY)
-            else:
-                response.headers.add("Vary", ", ".join(VARY))
-        response.headers["X-Request-Id"] = request_id()
-        return response
+    # Around the app, not in after_request: checking each header again there took a tenth of a delivery's time.
+    def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ[REQUEST_ID] = secrets.token_hex(6)
+        extra = fixed | {"X-Request-Id": environ[REQUEST_ID]}
+        if https_only or environ["wsgi.url_scheme"] == "https":
+            extra["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}; includeSubDomains"
 
-    app.after_request(dress)
-    app.wsgi_app = _with_id(app.wsgi_app)  # type: ignore[assignment,method-assign]  # Flask's documented way to wrap
+        def start(status: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
+            return start_response(status, _complete(headers, extra), *failed)
+
+        with logs.place(request=environ[REQUEST_ID]):
+            return inner(environ, start)
+
+    app.wsgi_app = outer  # type: ignore[method-assign]  # Flask's documented way to wrap
 
 
 def policy(media_hosts: Iterable[str]) -> str:
@@ -80,10 +76,13 @@ def _sources(host: str) -> tuple[str, ...]:
     return (f"http://{host}",) if _HOST_PORT.fullmatch(host) else (f"https://{host}", f"https://*.{host}")
 
 
-def _with_id(inner: "WSGIApplication") -> "WSGIApplication":
-    def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        environ[REQUEST_ID] = secrets.token_hex(6)
-        with logs.place(request=environ[REQUEST_ID]):
-            return inner(environ, start_response)
-
-    return outer
+def _complete(headers: list[tuple[str, str]], extra: dict[str, str]) -> list[tuple[str, str]]:
+    """Return headers with those of `extra` that they lack; what says nothing of caching must not be cached."""
+    present = {name.lower() for name, _ in headers}
+    complete = headers + [pair for pair in extra.items() if pair[0].lower() not in present]
+    if "cache-control" not in present:
+        varies = [value for name, value in complete if name.lower() == "vary"]
+        named = dict.fromkeys(part.strip() for value in [*varies, *VARY] for part in value.split(","))
+        complete = [pair for pair in complete if pair[0].lower() != "vary"]
+        complete += [("Vary", ", ".join(named)), ("Cache-Control", "private, no-store")]
+    return complete
