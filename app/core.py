@@ -19,23 +19,23 @@ TABLES = (identity, inbox, run, user)  # imported, so that migrations and relati
 
 def create_core() -> Flask:
     """Return an app of the current settings that serves nothing; raises SettingsError when one of them is wrong."""
-    return furnish(Flask("nametag", root_path=str(ROOT), static_folder=None))
+    return init_app(Flask("nametag", root_path=str(ROOT), static_folder=None))
 
 
-def furnish(app: Flask) -> Flask:
+def init_app(app: Flask) -> Flask:
     """Give `app` the secret and the database of the current settings; raises SettingsError and Incomplete."""
     missing = [folder for folder in FOLDERS if not (ROOT / folder).is_dir()]
     if missing:
         raise Incomplete(missing, ROOT)
     app.config["SECRET_KEY"] = settings.current().secret_key
     app.instance_path = str(settings.current().data_dir)  # where a relative SQLite path of DATABASE_URL is
-    engine.connect(app)
+    engine.init_app(app)
     Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
     return app
 
 
 @contextmanager
-def entered(app: Flask) -> Iterator[Flask]:
+def app_context_of(app: Flask) -> Iterator[Flask]:
     """Push the app's context for one block, and close its connections afterwards."""
     with app.app_context():
         try:
@@ -46,10 +46,10 @@ def entered(app: Flask) -> Iterator[Flask]:
 
 
 @contextmanager
-def opened() -> Iterator[Flask]:
+def app_context() -> Iterator[Flask]:
     """Open an app for one block outside a request; raises Unavailable when the database goes away in it."""
     try:
-        with entered(create_core()) as app:
+        with app_context_of(create_core()) as app:
             yield app
-    except transaction.DatabaseAway as error:
+    except transaction.DatabaseUnavailable as error:
         raise Unavailable("database") from error

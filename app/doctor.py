@@ -14,11 +14,11 @@ from app.accounts.health import Health
 from app.calls import breaker
 from app.db import migrate
 from app.db.engine import is_read_only, is_sqlite
-from app.db.transaction import DatabaseAway
+from app.db.transaction import DatabaseUnavailable
 from app.errors import Conflict
 from app.identities import resolve
 from app.ingest import dead_letters, owner_requests
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.runs import beats
 from app.settings import SettingsError
 from app.viewer import Viewer
@@ -55,7 +55,7 @@ def examine(viewer: Viewer) -> list[Finding]:
         found = schema + found
         if all(each.level is Level.WELL for each in schema):
             found += [*_processes(), *_accounts(viewer), *_owner_requests(viewer), *_dead_letters(viewer), *_waiting()]
-    except DatabaseAway:
+    except DatabaseUnavailable:
         away = "It cannot be reached"
         found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
     except SettingsError as error:  # raised when connecting to a database that can't be used
@@ -91,7 +91,7 @@ def _redis() -> Iterator[Finding]:
         yield from _redis_settings()
     except Conflict as wrong:
         yield Finding("redis", Level.WRONG, str(wrong), "Until this is corrected, no process starts.")
-    except RedisAway as error:
+    except RedisUnavailable as error:
         says, mend = redis_checks.explain(error)
         mend += " Messages are stored meanwhile; names and jobs wait for it."
         yield Finding("redis", Level.WRONG, says, mend)

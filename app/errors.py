@@ -6,7 +6,7 @@ NametagError
 ├── Forbidden         the viewer's role does not allow it
 ├── Conflict          the present state does not allow it
 │   └── AlreadyRunning   a run of this account and kind is active; carries its id
-├── Exhausted         no call may be made before a certain time; nobody's fault, wait
+├── RetryLater         no call may be made before a certain time; nobody's fault, wait
 │   └── CallsRefused     Meta refuses this kind of call of the account
 ├── Unavailable       database, Redis or disk is unavailable; try again later
 └── Incomplete        files of this installation are missing; install it from a checkout
@@ -53,7 +53,7 @@ class AlreadyRunning(Conflict):
         self.run_id = run_id
 
 
-class Exhausted(NametagError):
+class RetryLater(NametagError):
     """No call may be made before `until` (aware UTC)."""
 
     def __init__(self, reason: str, until: datetime) -> None:
@@ -62,7 +62,7 @@ class Exhausted(NametagError):
         self.until = until
 
 
-class CallsRefused(Exhausted):
+class CallsRefused(RetryLater):
     """Meta refuses this kind of call of the account, whichever contact it is about."""
 
 

@@ -37,7 +37,7 @@ def create_app() -> Flask:
     """Return the app of the current settings; raises SettingsError when one of them is wrong."""
     app = api.new_app("nametag", root_path=str(core.ROOT), static_folder="static", template_folder="templates")
     app.jinja_env.undefined = StrictUndefined
-    core.furnish(app)
+    core.init_app(app)
     _open_doors(app)
     return app
 
@@ -45,14 +45,14 @@ def create_app() -> Flask:
 def _open_doors(app: OpenAPI) -> None:
     app.before_request(transaction.begin_request)
     app.teardown_request(transaction.end_request)
-    headers.connect(app)  # first in, last out: it dresses what all others answer
-    hosts.connect(app)
-    assets.connect(app)
-    filters.connect(app)
-    page.connect(app)
-    for kind in transaction.DatabaseAway:
+    headers.init_app(app)  # first in, last out: it dresses what all others answer
+    hosts.init_app(app)
+    assets.init_app(app)
+    filters.init_app(app)
+    page.init_app(app)
+    for kind in transaction.DatabaseUnavailable:
         app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
-    csrf = session.connect(app)
+    csrf = session.init_app(app)
     csrf.exempt(webhooks.blueprint)
     for door in (
         health,
@@ -70,6 +70,6 @@ def _open_doors(app: OpenAPI) -> None:
         people,
     ):
         app.register_blueprint(door.blueprint)
-    oidc.connect(app)
-    queue_dashboard.connect(app)
-    csrf.exempt(api.connect(app))  # it takes tokens, and no cookie
+    oidc.init_app(app)
+    queue_dashboard.init_app(app)
+    csrf.exempt(api.init_app(app))  # it takes tokens, and no cookie

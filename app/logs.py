@@ -43,7 +43,7 @@ def configure(level: int = logging.INFO) -> None:
 
 
 @contextmanager
-def place(**ids: str) -> Iterator[None]:
+def log_context(**ids: str) -> Iterator[None]:
     """Add `ids` (request, run, account) to every record written inside the block."""
     token = _place.set({**_place.get(), **ids})
     try:

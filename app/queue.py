@@ -14,7 +14,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app import clock, redis_client
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: 
             description=description or task.description,
             job_id=job_id,
         )
-    except RedisAway as error:
+    except RedisUnavailable as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False
     return True
@@ -95,7 +95,7 @@ def enqueue_once(name: str, *ids: str | int) -> bool:
     """Ask for a task unless the same hint is already waiting; return False when Redis is away."""
     try:
         fresh = redis_client.take(_hint(name, ids), "1", seconds=HINT_SECONDS)
-    except RedisAway as error:
+    except RedisUnavailable as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False
     return enqueue(name, *ids) if fresh else True
@@ -105,7 +105,7 @@ def started(name: str, *ids: str | int) -> None:
     """Say that a task has begun, so that what happens from now on asks for another turn; never raises."""
     try:
         redis_client.client().delete(_hint(name, ids))
-    except RedisAway:
+    except RedisUnavailable:
         logger.info("Redis is away; the waiting hint lapses by itself", extra={"task": name})
 
 
@@ -123,7 +123,7 @@ def report(run_id: str, told: Callable[[], Mapping[str, int | str | None]], *, f
         running = get_current_job()
         keys = {Job.key_for(run_id)} | ({running.key} if running else set())
         client.eval(_META, len(keys), *keys, json.dumps(told()), TASKS[BACKFILL_SLICE].kept_seconds)
-    except RedisAway:
+    except RedisUnavailable:
         logger.info("Redis is away; progress is not shown there", extra={"run": run_id})
 
 

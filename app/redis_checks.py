@@ -15,7 +15,7 @@ from redis.exceptions import (
 )
 
 from app.errors import Conflict
-from app.redis_client import RedisAway, client
+from app.redis_client import RedisUnavailable, client
 from app.text import for_terminal, shorten
 
 OLDEST = (6, 2)  # an older one loses a job that is being taken from its queue
@@ -50,13 +50,13 @@ def require_ours() -> None:
 
     An unavailable Redis is no reason not to start: whatever needs it waits for it.
     """
-    with suppress(RedisAway):
+    with suppress(RedisUnavailable):
         require_supported()
         _require_no_foreign_keys()
 
 
 def require_supported() -> None:
-    """Raise Conflict, with one line, for a wrong mode, an old version or a missing permission; raises RedisAway."""
+    """Raise Conflict for a wrong mode, an old version or a missing permission; raises RedisUnavailable."""
     _require_permissions()
     server: dict[str, Any] = client().info("server")
     if "cluster" in (server.get("redis_mode"), server.get("server_mode")):  # the second is Valkey's

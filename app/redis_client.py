@@ -28,7 +28,9 @@ if left < 0 or left > tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[
 return 0
 """
 
-RedisAway = RedisError  # connection refused, timed out, loading, read-only, out of memory: all the same to callers
+RedisUnavailable = (
+    RedisError  # connection refused, timed out, loading, read-only, out of memory: all the same to callers
+)
 
 
 class _Client(Redis):
@@ -68,12 +70,12 @@ class _Pipeline(Pipeline):
 
 
 def client() -> Redis:
-    """Return this process's client; a command that Redis does not answer raises RedisAway."""
+    """Return this process's client; a command that Redis does not answer raises RedisUnavailable."""
     return _client(os.getpid(), settings.current().redis_address)
 
 
 def take(key: str, value: str, *, seconds: int) -> bool:
-    """Set a key for `seconds` unless it is set; return whether it was not. Raises RedisAway."""
+    """Set a key for `seconds` unless it is set; return whether it was not. Raises RedisUnavailable."""
     return bool(client().eval(_TAKE, 1, key, value, seconds))
 
 
@@ -94,7 +96,7 @@ def rewrite_file() -> None:
     try:
         if client().info("persistence").get("aof_enabled"):
             client().bgrewriteaof()
-    except RedisAway as error:
+    except RedisUnavailable as error:
         logger.warning("Redis' append-only file could not be rewritten", extra={"reason": type(error).__name__})
 
 

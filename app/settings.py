@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app import embedded
+from app import local_defaults
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOME = "NAMETAG_HOME"
@@ -217,7 +217,7 @@ def load() -> Settings:
     """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
     folder = home()
     dotenv = folder / ".env"
-    in_file, in_environment = _by_name(embedded.read(dotenv)), _by_name(os.environ)
+    in_file, in_environment = _by_name(local_defaults.read(dotenv)), _by_name(os.environ)
     _refuse_unknown_in_file(in_file, dotenv)
     values = in_file | in_environment
     _refuse_unknown_in_environment(in_environment, values)
@@ -225,7 +225,7 @@ def load() -> Settings:
     if values.get("NAMETAG_ENV") == "production":
         _refuse_sandbox(values)
     else:
-        files.insert(0, embedded.with_secrets((folder / values.get("NAMETAG_DATA_DIR", "instance")).resolve()))
+        files.insert(0, local_defaults.with_secrets((folder / values.get("NAMETAG_DATA_DIR", "instance")).resolve()))
     try:
         chosen = Settings(_env_file=tuple(files), nametag_home=folder)
     except ValidationError as error:

@@ -18,9 +18,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import clock, lifeline, logs, queue, redis_checks, redis_client, tasks, versions
+from app import change_tokens, clock, logs, parent_death, queue, redis_checks, redis_client, tasks
 from app.errors import Conflict
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.runs import beats
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class TaskWorker(Worker):
 
     def perform_job(self, job: Job, origin: Queue) -> bool:
         """Run the job inside the app's context."""
-        with self.app.app_context(), logs.place(job=job.id):
+        with self.app.app_context(), logs.log_context(job=job.id):
             return super().perform_job(job, origin)
 
     def handle_job_failure(
@@ -129,12 +129,12 @@ class TaskWorker(Worker):
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Have polls show what the killed fork committed without reporting it."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
-        versions.bump_all()
+        change_tokens.mark_all_changed()
 
     def setup_work_horse_signals(self) -> None:
         """Tie the fork to this worker, so that it does not outlive it."""
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        lifeline.tie(int(self.pid or 0))
+        parent_death.end_with_parent(int(self.pid or 0))
 
     def fork_work_horse(self, job: Job, origin: Queue) -> None:
         """Fork; a stop that was asked for while forking reaches the fork too."""
@@ -176,7 +176,7 @@ def work(app: Flask, names: Sequence[str]) -> None:
             redis_checks.require_supported()  # fails fast, unlike the waiting client
             reported = ""
             _work_until_redis_goes(app, names)
-        except (RedisAway, Conflict) as error:
+        except (RedisUnavailable, Conflict) as error:
             reason = str(error) if isinstance(error, Conflict) else redis_checks.explain(error)[0]
             if reason != reported:
                 logger.warning("Redis is unavailable; the worker waits", extra={"reason": reason})

@@ -6,9 +6,9 @@ import sys
 from app import clock
 from app.calls import budget, gate
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.factory import create_app
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.models.identity import Purpose
 from app.models.inbox import Account
 
@@ -28,9 +28,9 @@ def main(hour_seconds: int, seconds: int, ig_account_ids: list[str]) -> None:
         while clock.monotonic() < ends_at:
             try:
                 gate.profile(random.choice(account_ids), SOMEBODY, purpose=random.choice(PURPOSES))
-            except Exhausted:
+            except RetryLater:
                 clock.sleep(WAIT_SECONDS)
-            except CallFailed:
+            except GraphAPIError:
                 continue
 
 

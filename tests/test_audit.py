@@ -18,7 +18,7 @@ from app.models.identity import Identity
 from app.models.run import Kind
 from app.models.user import AuditEntry
 from app.runs import plan
-from app.ticker import purge
+from app.scheduler import purge
 from app.users import api_tokens, people, sign_in
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
 from tests.bed.hands import Hands

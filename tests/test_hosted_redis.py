@@ -15,7 +15,7 @@ from app.doctor import Finding, Level
 from app.factory import create_app
 from app.models.identity import Purpose
 from app.models.inbox import AccountState
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.viewer import OPERATOR, Role
 from tests.bed import certificates, databases, errands, hosted_redis
 from tests.bed.browser import Browser
@@ -228,7 +228,7 @@ def test_a_script_and_a_transaction_drop_the_connection_to_a_demoted_primary_too
             write()
             demoted.replicaof(HOST, str(other))
             forwarding.target = other
-            with pytest.raises(RedisAway):
+            with pytest.raises(RedisUnavailable):
                 write()
             write()
             demoted.replicaof("NO", "ONE")

@@ -42,7 +42,7 @@ def test_a_record_is_one_line_of_json_whatever_is_in_it(written: io.StringIO) ->
 
 
 def test_the_place_is_on_every_line_inside_it(written: io.StringIO) -> None:
-    with logs.place(request="abc"), logs.place(run="r1"):
+    with logs.log_context(request="abc"), logs.log_context(run="r1"):
         log().info("inside")
     log().info("outside")
     inside, outside = lines(written)

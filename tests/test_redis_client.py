@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from app import clock, redis_client, settings
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.supervisor import redis_server
 from app.supervisor.processes import Keeper
 
@@ -16,7 +16,7 @@ from app.supervisor.processes import Keeper
 @pytest.mark.row("F5")
 def test_a_refused_connection_fails_at_once(redis: Redis, tmp_path: Path) -> None:
     began = clock.monotonic()
-    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"), pytest.raises(RedisAway):
+    with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"), pytest.raises(RedisUnavailable):
         redis_client.client().ping()
     assert clock.monotonic() - began < 0.2
 
@@ -33,15 +33,15 @@ def test_a_frozen_server_costs_half_a_second_once(tmp_path: Path) -> None:
             client.ping()
             subprocess.run(["kill", f"-{signal.SIGSTOP.value}", str(keeper.process_id("redis"))], check=True)
             began = clock.monotonic()
-            with pytest.raises(RedisAway):
+            with pytest.raises(RedisUnavailable):
                 client.ping()
             assert clock.monotonic() - began < 1.0
             began = clock.monotonic()
             pipeline = client.pipeline()
             pipeline.get("nametag:any")
-            with pytest.raises(RedisAway):
+            with pytest.raises(RedisUnavailable):
                 pipeline.execute()
-            with pytest.raises(RedisAway):
+            with pytest.raises(RedisUnavailable):
                 client.ping()
             assert clock.monotonic() - began < 0.2
     finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from app import core, embedded, settings
+from app import core, local_defaults, settings
 from app.db.engine import db
 from app.settings import SettingsError
 
@@ -33,14 +33,14 @@ def test_nothing_configured_works_and_keeps_its_secrets(folder: Path) -> None:
     assert first.secret_key == second.secret_key
     assert first.database_address == f"sqlite:///{folder / 'instance' / 'nametag.sqlite3'}"
     assert first.private_redis
-    assert embedded.file(first.data_dir).stat().st_mode & 0o777 == 0o600
+    assert local_defaults.file(first.data_dir).stat().st_mode & 0o777 == 0o600
     assert first.data_dir.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_embedded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded.write(folder / "instance", {"PORT": "1001", "WORKERS": "3", "WEB_THREADS": "4"})
+    local_defaults.write(folder / "instance", {"PORT": "1001", "WORKERS": "3", "WEB_THREADS": "4"})
     (folder / ".env").write_text("PORT=1002\nWORKERS=5\n")
     monkeypatch.setenv("PORT", "1003")
     chosen = settings.load()

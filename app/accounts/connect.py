@@ -21,7 +21,7 @@ from app.db.types import Secret
 from app.errors import Conflict, Forbidden, Invalid, Unavailable
 from app.identities import self_contacts
 from app.instagram.answers import Me
-from app.instagram.errors import CallFailed, Reason
+from app.instagram.errors import GraphAPIError, Reason
 from app.models.inbox import Account, AccountState, Login
 from app.models.user import Action, ApiToken, User
 from app.viewer import Role, Viewer
@@ -96,7 +96,7 @@ def check(viewer: Viewer, ig_account_id: str) -> Checked:
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
         owner.prove(account.id)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         return Checked(f"{failure.sentence}.")
     return _checked(subscriptions.check(account.id))
 
@@ -125,10 +125,10 @@ def remove(viewer: Viewer, ig_account_id: str) -> None:
         audit.note(tx, viewer, Action.ACCOUNT_REMOVED, account_id=account.id)
         gone = {"state": AccountState.DELETING, "token": None, "location_id": None}
         tx.execute(update(Account).where(Account.id == account.id).values(**gone))
-        tx.touch(account.id)
+        tx.mark_changed(account.id)
 
 
-def sentence(failure: CallFailed) -> str:
+def sentence(failure: GraphAPIError) -> str:
     """Return what to tell somebody whose token or consent Meta refused; raises Unavailable when Meta was away."""
     if failure.reason not in _TOKENS_FAULT:
         raise Unavailable("Graph API") from failure
@@ -154,7 +154,7 @@ def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, lo
 def _reached(ig_account_id: str | None, login: Login, token: str) -> Consented:
     try:
         found = consent.reached(login, token, ig_account_id=ig_account_id)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         raise Invalid({"token": sentence(failure)}) from failure
     wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
     names = ", ".join(each.me.ig_account_id for each in found)
@@ -205,7 +205,7 @@ def _keep(
         self_contacts.delete(tx, account.id, account.own_ids)
         refusals.retry_now(tx, account.id)
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
-        tx.touch(account.id)
+        tx.mark_changed(account.id)
         return account.id
 
 

@@ -11,9 +11,9 @@ from app.accounts.listing import ListedAccount
 from app.calls import consent
 from app.db.types import digest
 from app.errors import Invalid, NotFound, Unavailable
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.models.inbox import Login
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.viewer import Role, Viewer
 
 PATIENCE = timedelta(minutes=10)  # how long a consent may take
@@ -60,7 +60,7 @@ def finish(
         raise Invalid({"code": DENIED})
     try:
         found = consent.redeem(Login(login), code, back_url=back_url)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         raise Invalid({"code": connect.sentence(failure)}) from failure
     return [connect.consented(viewer, Login(login), each) for each in found]
 
@@ -76,5 +76,5 @@ def _first(attempt: Attempt) -> bool:
     key = f"nametag:consent:{digest(attempt.state).hex()}"
     try:
         return bool(redis_client.client().set(key, 1, nx=True, ex=int(PATIENCE.total_seconds()) + 60))
-    except RedisAway:
+    except RedisUnavailable:
         raise Unavailable("memory of used consents (Redis)") from None

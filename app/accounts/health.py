@@ -17,7 +17,7 @@ from app.accounts.tokens import Life
 from app.calls import consent, refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.models.inbox import Account, AccountState, Login, Message
 from app.viewer import Viewer
 
@@ -95,7 +95,7 @@ def prove_all() -> None:
     for account_id in db.session.scalars(asked.order_by(Account.id)).all():
         try:
             owner.prove(account_id)
-        except CallFailed as failure:
+        except GraphAPIError as failure:
             logger.info("account not checked", extra={"account": account_id, "reason": str(failure)})
 
 

@@ -10,14 +10,14 @@ from app.models.inbox import Account
 
 
 def prove(account_id: int) -> None:
-    """Ask Meta whose token an account has, and store the IDs it returns; raises CallFailed, NotFound."""
+    """Ask Meta whose token an account has, and store the IDs it returns; raises GraphAPIError, NotFound."""
     answer = gate.me(account_id)
     with transaction.write() as tx:
         account = tx.session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one_or_none()
         if account is not None and _learn(account, answer):
             tx.session.flush()
             self_contacts.delete(tx, account_id, account.own_ids)
-            tx.touch(account_id)
+            tx.mark_changed(account_id)
 
 
 def _learn(account: Account, answer: Me) -> bool:

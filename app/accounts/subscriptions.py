@@ -14,8 +14,8 @@ from app.accounts.listing import ListedAccount
 from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
-from app.instagram.errors import CallFailed, Reason
+from app.errors import RetryLater
+from app.instagram.errors import GraphAPIError, Reason
 from app.models.inbox import Account, AccountState, Login
 
 logger = logging.getLogger(__name__)
@@ -90,9 +90,11 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     known = _row(account_id)
     try:
         found, lost = _found(account_id, known, retry_refused=retry_refused)
-    except (CallFailed, Exhausted) as failure:
+    except (GraphAPIError, RetryLater) as failure:
         logger.warning("webhook subscription not checked", extra={"account": account_id, "reason": str(failure)})
-        return Subscription(known.login, unknown=failure.sentence if isinstance(failure, CallFailed) else str(failure))
+        return Subscription(
+            known.login, unknown=failure.sentence if isinstance(failure, GraphAPIError) else str(failure)
+        )
     columns = {
         "subscription_checked_at": clock.now(),
         "missing_subscriptions": list(found.missing) or None,
@@ -101,7 +103,7 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     }
     with transaction.write() as tx:
         tx.execute(update(Account).where(Account.id == account_id).values(**columns))
-        tx.touch(account_id)
+        tx.mark_changed(account_id)
     if found.problem:
         reason = {"account": account_id, "reason": found.problem}
         logger.warning("webhook subscription refused by Meta", extra=reason)
@@ -139,12 +141,12 @@ def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscri
         if left == gate.WEBHOOKS[known.login]:  # nothing is listed: believe that Meta just confirmed the others
             left = tuple(refused)
         return Subscription(known.login, left, refused, refused.get(MESSAGES)), missing
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.reason not in REFUSALS or failure.http_status is None:  # without a status, Meta was not asked
             raise
         return Subscription(known.login, missing, problem=_words(failure)), missing
 
 
-def _words(failure: CallFailed) -> str:
+def _words(failure: GraphAPIError) -> str:
     said = text.clean_message(logs.redact(_LISTS.sub("{…}", failure.message)))
     return text.shorten(said, WORDS) or f"{failure.sentence} ({failure.code})"

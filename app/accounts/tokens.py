@@ -16,7 +16,7 @@ from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.models.inbox import Account, AccountState, Login
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _refresh(account_id: int) -> None:
     before = db.session.scalars(select(Account.token).where(Account.id == account_id)).one_or_none()
     try:
         given = gate.refreshed(account_id)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         logger.warning("a token could not be refreshed", extra={"account": account_id, "reason": str(failure)})
         _note(account_id, before, {"token_problem": failure.sentence})
         return
@@ -112,4 +112,4 @@ def _note(account_id: int, before: Secret | None, found: Mapping[str, object]) -
     row = update(Account).where(Account.id == account_id, Account.token == before)
     with transaction.write() as tx:
         tx.execute(row.values(token_tried_at=clock.now(), **found))
-        tx.touch(account_id)
+        tx.mark_changed(account_id)

@@ -12,7 +12,7 @@ from app.clock import rfc3339
 ACCOUNTS = Tag(name="Accounts", description="Connected Instagram professional accounts.")
 
 
-def connect(api: APIBlueprint) -> None:
+def register(api: APIBlueprint) -> None:
     """Add the routes of accounts."""
 
     @api.get("/api/accounts", tags=[ACCOUNTS], summary="List accounts", responses={200: AccountList})

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import problem
+from app import problem_details
 from app.api.fields import (
     AccountState,
     AttachmentKind,
@@ -323,8 +323,8 @@ STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503)
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}}
 PROBLEMS: dict[Any, Any] = {
     status: {
-        "description": problem.title(status),
-        "content": {problem.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "description": problem_details.title(status),
+        "content": {problem_details.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     | ({"headers": _RETRY_AFTER} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {})
     for status in STATUSES

@@ -20,7 +20,7 @@ _PICTURE: Any = {
 }
 
 
-def connect(api: APIBlueprint) -> None:
+def register(api: APIBlueprint) -> None:
     """Add the route of pictures."""
 
     @api.get(

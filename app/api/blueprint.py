@@ -44,7 +44,7 @@ def new_app(name: str, **options: Any) -> OpenAPI:
     )
 
 
-def connect(app: OpenAPI) -> APIBlueprint:
+def init_app(app: OpenAPI) -> APIBlueprint:
     """Add the API to `app`; returns its blueprint, which is exempt from what protects browsers."""
     app.validation_error_callback = door.invalid
     app.register_api(_api())
@@ -60,9 +60,9 @@ def _api() -> APIBlueprint:
         abp_responses=answers.PROBLEMS,
         operation_id_callback=_operation_id,
     )
-    door.connect(api)
+    door.register(api)
     for part in (conversations, jobs, identities, accounts, avatars):
-        part.connect(api)
+        part.register(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)
     return api

@@ -18,7 +18,7 @@ CONVERSATIONS = Tag(name="Conversations", description="Conversations and the con
 MESSAGES = Tag(name="Messages", description="Messages of a conversation.")
 
 
-def connect(api: APIBlueprint) -> None:
+def register(api: APIBlueprint) -> None:
     """Add the routes of conversations and messages."""
 
     @api.get(

@@ -7,7 +7,7 @@ from flask import Response, g, make_response, request
 from flask_login import current_user
 from pydantic import ValidationError
 
-from app import errors, problem, settings
+from app import errors, problem_details, settings
 from app.api.cursors import ForeignCursor
 from app.errors import NametagError
 from app.users import api_tokens, rates, refusals
@@ -23,7 +23,7 @@ STATUS = {
     errors.Invalid: 422,
     errors.Forbidden: 403,
     errors.Conflict: 409,
-    errors.Exhausted: 429,
+    errors.RetryLater: 429,
     errors.Unavailable: 503,
 }
 OPEN = frozenset({"api.document", "api.explorer"})  # to people who are signed in, too
@@ -66,8 +66,8 @@ def dress(response: Response) -> Response:
 
 def answer(status: int, detail: str, **more: Any) -> Response:
     """Return a problem document."""
-    response = make_response(problem.document(status, detail, **more), status)
-    response.content_type = problem.CONTENT_TYPE
+    response = make_response(problem_details.document(status, detail, **more), status)
+    response.content_type = problem_details.CONTENT_TYPE
     return response
 
 
@@ -94,7 +94,7 @@ def invalid(error: ValidationError) -> Response:
     return answer(422, f"{len(fields)} field{'s are' if len(fields) > 1 else ' is'} wrong.", errors=fields)
 
 
-def connect(blueprint: Any) -> None:
+def register(blueprint: Any) -> None:
     """Guard every address of the API."""
     blueprint.before_request(admit)
     blueprint.after_request(dress)

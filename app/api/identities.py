@@ -23,7 +23,7 @@ _FILES: Any = {
 }
 
 
-def connect(api: APIBlueprint) -> None:
+def register(api: APIBlueprint) -> None:
     """Add the routes of identities."""
 
     @api.get("/api/identities", tags=[IDENTITIES], summary="List identities", responses={200: IdentityPage})

@@ -28,7 +28,7 @@ Answer = tuple[dict[str, Any], int, dict[str, str]]
 _STARTED: Any = {200: JobResult, 202: JobStarted}
 
 
-def connect(api: APIBlueprint) -> None:
+def register(api: APIBlueprint) -> None:
     """Add the routes of jobs."""
     _connect_starts(api)
 

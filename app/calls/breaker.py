@@ -18,11 +18,11 @@ from sqlalchemy import update
 from app import clock, redis_client
 from app.db import transaction
 from app.db.types import Secret
-from app.errors import Exhausted
-from app.instagram.errors import SENTENCES, CallFailed, Reason, Scope
+from app.errors import RetryLater
+from app.instagram.errors import SENTENCES, GraphAPIError, Reason, Scope
 from app.instagram.usage import Usage
 from app.models.inbox import Account, AccountState
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.text import shorten, storable
 
 logger = logging.getLogger(__name__)
@@ -47,16 +47,16 @@ _SCRIPT = Path(__file__).with_suffix(".lua").read_text()
 
 
 def check(account_id: int, *, state: AccountState, state_reason: str | None) -> None:
-    """Raise Exhausted while no call of this account may be made; `state` and `state_reason` are its row's."""
+    """Raise RetryLater while no call of this account may be made; `state` and `state_reason` are its row's."""
     if state is AccountState.RECONNECT:
         until = clock.now() + timedelta(seconds=RECONNECT_SECONDS)
-        raise Exhausted(state_reason or SENTENCES[Reason.TOKEN], until)
+        raise RetryLater(state_reason or SENTENCES[Reason.TOKEN], until)
     stop = _ask(account_id, probe_seconds=PROBE_SECONDS)
     if stop:
         raise stop
 
 
-def stopped(account_id: int) -> Exhausted | None:
+def stopped(account_id: int) -> RetryLater | None:
     """Return why and until when calls of this account are stopped, None when they are not; lets no probe through."""
     return _ask(account_id, probe_seconds=0)
 
@@ -76,7 +76,7 @@ def answered(account_id: int, usage: Usage) -> None:
         _stop(_limits(account_id), account_id, SENTENCES[Reason.RATE_LIMITED], usage.regain_at, _LIMITED)
 
 
-def failed(account_id: int, failure: CallFailed, *, token: Secret | None) -> None:
+def failed(account_id: int, failure: GraphAPIError, *, token: Secret | None) -> None:
     """Stop what this failure says must stop; `token` is the one the call was made with."""
     if failure.scope in (Scope.PERSON, Scope.FIELD):
         answered(account_id, failure.usage)
@@ -103,12 +103,12 @@ def _set_state(account_id: int, state: AccountState, reason: str | None, *, toke
     with transaction.write() as tx:
         changed = tx.execute(row.values(state=state, state_reason=reason)).rowcount
         if changed:
-            tx.touch(account_id)
+            tx.mark_changed(account_id)
     if changed:
         logger.warning("account %s: %s", account_id, reason or "its token works")
 
 
-def _strike(account_id: int, failure: CallFailed) -> None:
+def _strike(account_id: int, failure: GraphAPIError) -> None:
     milliseconds = (STRIKES, _UNREACHABLE.first_seconds * 1000, _UNREACHABLE.most_seconds * 1000)
     _opened(_run("strike", [_network(account_id)], failure.sentence, *milliseconds), account_id, failure.sentence)
 
@@ -124,19 +124,19 @@ def _opened(milliseconds: int | None, account_id: int, reason: str) -> None:
         logger.warning("calls stop", extra={"account": account_id, "reason": reason, "ms": milliseconds})
 
 
-def _ask(account_id: int, *, probe_seconds: int) -> Exhausted | None:
+def _ask(account_id: int, *, probe_seconds: int) -> RetryLater | None:
     wait, reason = _run("ask", _keys(account_id), probe_seconds * 1000) or (0, b"")
     if not wait:
         return None
     said = shorten(storable(reason.decode(errors="replace")), REASON_CHARACTERS) or STOPPED
-    return Exhausted(said, clock.now() + timedelta(milliseconds=wait))
+    return RetryLater(said, clock.now() + timedelta(milliseconds=wait))
 
 
 def _run(what: str, keys: list[str], *arguments: str | int) -> Any:
     evaluate: Callable[..., Any] = redis_client.client().eval
     try:
         return evaluate(_SCRIPT, len(keys), *keys, what, *arguments)
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("a stop could not be read or written: Redis is away")
         return None
 

@@ -20,11 +20,11 @@ from app import clock, redis_client, settings
 from app.calls import breaker
 from app.db.engine import db
 from app.db.types import member
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.instagram.usage import Usage
 from app.labels import label
 from app.models.identity import Lookup, Purpose
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 PROFILE = "profile"
 CONVERSATIONS = "conversations"
@@ -108,7 +108,7 @@ class _Answer:
 
 
 def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
-    """Take one call out of the account's hour; raises Exhausted when there is none now (or Redis is away)."""
+    """Take one call out of the account's hour; raises RetryLater when there is none now (or Redis is away)."""
     until = clock.monotonic() + PATIENCE_SECONDS
     try:
         while True:
@@ -117,21 +117,21 @@ def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
                 return Grant(account_id, call, purpose, answer.at, answer.generation)
             wait = _LOOK_AGAIN_SECONDS if answer.state == "unknown" else answer.wait_seconds
             if answer.state not in ("pace", "unknown") or clock.monotonic() + wait > until:
-                raise Exhausted(_REASONS[answer.state], clock.now() + timedelta(seconds=max(wait, 1)))
+                raise RetryLater(_REASONS[answer.state], clock.now() + timedelta(seconds=max(wait, 1)))
             if answer.state == "pace" or not _rebuild(account_id):
                 clock.sleep(wait)
-    except RedisAway:
+    except RedisUnavailable:
         raise _away() from None
 
 
 def confirm(grant: Grant) -> None:
-    """Make sure that a grant whose row is committed still counts, else take another; raises Exhausted.
+    """Make sure that a grant whose row is committed still counts, else take another; raises RetryLater.
 
     Redis may have forgotten everything since, and the hour been read from the rows before this one was there.
     """
     try:
         counts = _client().get(_generation(grant.account_id)) == grant.generation
-    except RedisAway:
+    except RedisUnavailable:
         raise _away() from None
     if not counts:
         spend(grant.account_id, call=grant.call, purpose=grant.purpose)
@@ -143,7 +143,7 @@ def observe(account_id: int, usage: Usage) -> None:
         return
     try:
         _client().set(_usage(account_id), usage.percent, ex=USAGE_SECONDS)
-    except RedisAway:
+    except RedisUnavailable:
         return  # then nothing is granted either
 
 
@@ -156,7 +156,7 @@ def forecast(account_id: int) -> Forecast | None:
             background = _ask(account_id, PROFILE, Purpose.BACKFILL, nonce="")
         since_ms = (background.at.timestamp() - WINDOW_SECONDS) * 1000
         grants = _client().zrangebyscore(_grants(account_id), f"({since_ms:.0f}", "+inf", withscores=True)
-    except RedisAway:
+    except RedisUnavailable:
         return None
     if background.state == "unknown":
         return None
@@ -222,8 +222,8 @@ def _client() -> Any:  # redis-py's own types leave open whether an answer is aw
     return redis_client.client()
 
 
-def _away() -> Exhausted:
-    return Exhausted("Redis is away, and no call is made uncounted", clock.now() + timedelta(seconds=AWAY_SECONDS))
+def _away() -> RetryLater:
+    return RetryLater("Redis is away, and no call is made uncounted", clock.now() + timedelta(seconds=AWAY_SECONDS))
 
 
 def _limits() -> tuple[int, int]:

@@ -11,7 +11,7 @@ from app.errors import NotFound
 from app.instagram import client, oauth
 from app.instagram.answers import GrantedPage, Me, TokenInfo
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import App, GivenToken
 from app.models.inbox import Login
 
@@ -64,7 +64,7 @@ def address(login: Login, *, back_url: str, state: str) -> str:
 
 
 def redeem(login: Login, code: str, *, back_url: str) -> list[Consented]:
-    """Return the accounts that a consent brought; raises CallFailed, NotFound without an app.
+    """Return the accounts that a consent brought; raises GraphAPIError, NotFound without an app.
 
     Instagram Login brings one, Facebook Login one for each chosen Page that has one.
     """
@@ -76,7 +76,7 @@ def redeem(login: Login, code: str, *, back_url: str) -> list[Consented]:
 
 
 def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Consented]:
-    """Return the accounts that a pasted token reaches; raises CallFailed.
+    """Return the accounts that a pasted token reaches; raises GraphAPIError.
 
     For Facebook Login, a user or system user token brings the accounts of its Pages, each with its Page's token. For
     Unified Login, `ig_account_id` is asked about when Meta names no account.
@@ -86,17 +86,17 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
         return _of_system_user(token, ig_account_id)
     try:
         return [Consented(gate.try_token(login, token), GivenToken(token, None))]
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.code not in NO_PAGE_FOR_TOKEN:
             raise
         owner = failure
     try:
         return _of_pages(_lasting(token) if owner.code == client.USER else GivenToken(token, None))
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
         sentence = f"{owner.sentence}, and no Page came with it: {NO_PAGE_FOR_TOKEN[owner.code]}"
-        raise CallFailed(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
+        raise GraphAPIError(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
 
 
 def _of_pages(user: GivenToken) -> list[Consented]:
@@ -114,14 +114,14 @@ def _of_pages(user: GivenToken) -> list[Consented]:
     ]
     if not found:
         sentence = NO_ACCOUNT if pages else NO_PAGE
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", sentence, http_status=200)
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "100/2534013", sentence, http_status=200)
     return found
 
 
 def _permissions(credential: Credential) -> tuple[str, ...] | None:
     try:
         return tuple(sorted(client.permissions(credential) & set(oauth.FACEBOOK_PERMISSIONS)))
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
         logger.info("permissions not read", extra={"reason": str(failure)})
@@ -134,7 +134,7 @@ def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo
     for page_id in granted[: client.MOST_PAGES]:
         try:
             yield client.granted_page(credential, page_id)
-        except CallFailed as failure:
+        except GraphAPIError as failure:
             if failure.scope is Scope.NETWORK:
                 raise
             logger.info("granted Page not read", extra={"page": page_id, "reason": str(failure)})
@@ -148,7 +148,7 @@ def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
     if ig_account_id and (not account_ids or ig_account_id in account_ids):
         account_ids = (ig_account_id,)
     if not account_ids:
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
     accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
     given = GivenToken(token, info.expires_at, permissions)
     return [Consented(replace(each, owner_id=info.user_id), given) for each in accounts]
@@ -157,7 +157,7 @@ def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
 def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
     try:
         return client.token_info(credentials.inspector(credential), credential.token)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if needed and failure.scope is Scope.NETWORK:
             raise
         logger.info("granted Pages not read", extra={"reason": str(failure)})
@@ -169,7 +169,7 @@ def _lasting(token: str) -> GivenToken:
         return GivenToken(token, None)
     try:
         return oauth.lasting(_app(Login.FACEBOOK), token)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         logger.info("user token not exchanged", extra={"reason": str(failure)})
         return GivenToken(token, None)
 

@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
 from app.errors import NotFound
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.inbox import Account, AccountState, Login
 
 ME = "me"
@@ -63,17 +63,17 @@ def account(account_id: int) -> Called:
 
 
 def of(called: Called) -> Credential:
-    """Return what the account's calls are made with; raises CallFailed, and stops the account, without a token."""
+    """Return what the account's calls are made with; raises GraphAPIError, and stops the account, without a token."""
     if called.login not in set(Login):  # its token must not go to the wrong host
-        raise CallFailed(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
+        raise GraphAPIError(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
     try:
         token = called.token.reveal() if called.token else ""
     except SecretUnreadable:
-        failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "unreadable", UNREADABLE)
+        failure = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "unreadable", UNREADABLE)
     else:
         if token:
             return replace(with_token(called.login, token), account_ids=called.ids)
-        failure = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
+        failure = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
     breaker.failed(called.id, failure, token=called.token)
     raise failure
 

@@ -15,7 +15,7 @@ from app.instagram import client, oauth
 from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.client import PROFILE_FIELDS
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import GivenToken
 from app.models.identity import Purpose
 from app.models.inbox import Login
@@ -44,7 +44,7 @@ Aside = TypeVar("Aside")
 def profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None = None) -> Profile:
     """Return one participant's profile; a field that Instagram refuses is left out by a further, counted call.
 
-    Raises Exhausted (nothing was asked) or CallFailed (it was, and brought nothing); NotFound without such an account.
+    Raises RetryLater (no call was made), GraphAPIError (the call failed) and NotFound (no such account).
     """
     return _profile(Call(account_id, budget.PROFILE, purpose, ig_participant_id, run_id), PROFILE_FIELDS)
 
@@ -75,7 +75,7 @@ def conversations(
 def me(account_id: int) -> Me:
     """Ask whom the account's token belongs to, through an open breaker and uncounted; a good answer closes the breaker.
 
-    Raises CallFailed, also when the token is another account's; NotFound without such an account.
+    Raises GraphAPIError, also when the token is another account's; NotFound without such an account.
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
@@ -89,7 +89,7 @@ def me(account_id: int) -> Me:
 def try_token(login: Login, token: str) -> Me:
     """Return the owner of a token before its account is connected; the call is neither counted nor recorded.
 
-    Raises CallFailed.
+    Raises GraphAPIError.
     """
     credentials.refuse_inside_transaction()
     credential = credentials.with_token(login, token)
@@ -99,7 +99,7 @@ def try_token(login: Login, token: str) -> Me:
 def missing_subscriptions(account_id: int) -> tuple[str, ...]:
     """Return the webhook fields that the account is not subscribed to.
 
-    Noted but not counted: without a subscription nothing arrives. Raises CallFailed; NotFound without an account.
+    Noted but not counted: without a subscription nothing arrives. Raises GraphAPIError; NotFound without an account.
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
@@ -108,11 +108,11 @@ def missing_subscriptions(account_id: int) -> tuple[str, ...]:
     return tuple(field for field in WEBHOOKS[account.login] if field not in present)
 
 
-def subscribe(account_id: int) -> dict[str, CallFailed]:
+def subscribe(account_id: int) -> dict[str, GraphAPIError]:
     """Subscribe the account to its webhook fields but those that Meta refuses; return these, with why.
 
     Meta takes all fields of a call or none: one that it refuses by name is left out of a further call, and where it
-    names none they are tried one after another. Noted but not counted. Raises CallFailed when nothing is subscribed.
+    names none they are tried one after another. Noted but not counted. Raises GraphAPIError when nothing is subscribed.
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
@@ -121,11 +121,11 @@ def subscribe(account_id: int) -> dict[str, CallFailed]:
     def ask(fields: tuple[str, ...]) -> None:
         _aside(call, account, lambda: client.subscribe(credential, account.node, fields), "Subscribed")
 
-    fields, refused = WEBHOOKS[account.login], dict[str, CallFailed]()
+    fields, refused = WEBHOOKS[account.login], dict[str, GraphAPIError]()
     while True:
         try:
             ask(fields)
-        except CallFailed as failure:
+        except GraphAPIError as failure:
             if failure.field in fields and len(fields) > 1:
                 refused[failure.field] = failure
                 fields = tuple(field for field in fields if field != failure.field)
@@ -140,7 +140,7 @@ def subscribe(account_id: int) -> dict[str, CallFailed]:
 def refreshed(account_id: int) -> GivenToken:
     """Return a token of 60 more days for an Instagram Login account, noted but not counted.
 
-    Raises CallFailed; NotFound without such an account.
+    Raises GraphAPIError; NotFound without such an account.
     """
     account = credentials.account(account_id)
     credential = credentials.of(account)
@@ -151,7 +151,7 @@ def _profile(call: Call, fields: tuple[str, ...]) -> Profile:
     person = call.ig_participant_id or ""
     try:
         return _counted(call, lambda credential, _: client.profile(credential, person, fields))
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         fewer = tuple(field for field in fields if field != failure.field)
         if not fewer or fewer == fields:
             raise
@@ -175,7 +175,7 @@ def _made(
         budget.confirm(grant)
     try:
         answer = ask()
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
         budget.observe(call.account_id, failure.usage)
         refused = refusals.failed(call, failure) if grant else None
@@ -200,7 +200,7 @@ def _aside(call: Call, account: Called, ask: Callable[[], Aside], brought: str) 
     noted = record.begin(call, at=clock.now())
     try:
         answer = ask()
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
         if failure.reason is Reason.TOKEN:
             breaker.failed(call.account_id, failure, token=account.token)
@@ -220,7 +220,7 @@ def _owner(login: Login, credential: Credential, *, account_id: int | None = Non
     noted = record.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
     try:
         owner, failure = client.token_info(credentials.inspector(credential), credential.token).user_id, None
-    except CallFailed as caught:
+    except GraphAPIError as caught:
         owner, failure = None, caught
         logger.warning("owner of an access token unknown", extra={"account": account_id, "reason": str(caught)})
     if noted and failure:
@@ -230,12 +230,12 @@ def _owner(login: Login, credential: Credential, *, account_id: int | None = Non
     return owner
 
 
-def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple[str, ...]) -> dict[str, CallFailed]:
-    accepted, refused = tuple[str, ...](), dict[str, CallFailed]()
+def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple[str, ...]) -> dict[str, GraphAPIError]:
+    accepted, refused = tuple[str, ...](), dict[str, GraphAPIError]()
     for field in fields:
         try:
             ask((*accepted, field))  # a call replaces what was subscribed before
-        except CallFailed as failure:
+        except GraphAPIError as failure:
             if failure.reason not in (Reason.REFUSED, Reason.FIELD):
                 raise
             refused[field] = failure
@@ -251,5 +251,5 @@ def _own(account: Called, credential: Credential) -> Me:
         return client.professional_account(credential, account.ig_account_id)
     answer = _whose(account.login, credential)
     if answer.ig_account_id != account.ig_account_id:
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "other_account", OTHER_ACCOUNT, http_status=200)
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "other_account", OTHER_ACCOUNT, http_status=200)
     return answer

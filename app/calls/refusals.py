@@ -18,7 +18,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import CallsRefused
-from app.instagram.errors import AMBIGUOUS, CallFailed, Reason, Scope
+from app.instagram.errors import AMBIGUOUS, GraphAPIError, Reason, Scope
 from app.models.identity import CallRefusal, Lookup
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def check(call: Call) -> bool:
     raise CallsRefused(row.sentence, max(row.retry_at, now + PROBE))
 
 
-def failed(call: Call, failure: CallFailed) -> CallFailed | None:
+def failed(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
     """Note a failed call that means a refusal; return it as a failure of the account, None for any other failure.
 
     `contacts` of what is returned were blamed for a wave of the same answer before it was recognized as one.
@@ -105,7 +105,7 @@ def answered(call: Call) -> None:
     with transaction.write() as tx:
         ended = update(CallRefusal).where(*_rows(call.account_id, call.name))
         tx.execute(ended.values(ended_at=clock.now()))
-        tx.touch(call.account_id)
+        tx.mark_changed(call.account_id)
     logger.warning("calls resumed: Meta no longer refuses them", extra={"account": call.account_id, "call": call.name})
 
 
@@ -131,7 +131,9 @@ def _rows(account_id: int, call: str) -> tuple[ColumnElement[bool], ...]:
     return CallRefusal.account_id == account_id, CallRefusal.call == call, CallRefusal.ended_at.is_(None)
 
 
-def _refused(call: Call, failure: CallFailed, sentence: str, contacts: frozenset[str] | None = None) -> CallFailed:
+def _refused(
+    call: Call, failure: GraphAPIError, sentence: str, contacts: frozenset[str] | None = None
+) -> GraphAPIError:
     now = clock.now()
     with transaction.write() as tx:
         row = tx.session.get(CallRefusal, (call.account_id, call.name))
@@ -140,11 +142,11 @@ def _refused(call: Call, failure: CallFailed, sentence: str, contacts: frozenset
             tx.session.add(row)
         if row.since is None or row.ended_at is not None:
             row.since, row.ended_at = now, None
-            tx.touch(call.account_id)
+            tx.mark_changed(call.account_id)
             logger.warning("calls refused by Meta", extra={"account": call.account_id, "code": failure.code})
         row.code, row.sentence, row.wave = failure.code, sentence, contacts is not None
         row.retry_at = retry_at = now + min(max(now - row.since, FIRST_WAIT), LONGEST_WAIT)
-    refused = CallFailed(
+    refused = GraphAPIError(
         Scope.ACCOUNT,
         Reason.PERMISSION if contacts is None else Reason.TEMPORARY,
         failure.code,

@@ -6,7 +6,7 @@ from flask import Flask
 
 from app import core
 from app.db import migrate
-from app.db.transaction import DatabaseAway
+from app.db.transaction import DatabaseUnavailable
 
 
 @click.group()
@@ -17,7 +17,7 @@ def db() -> None:
 @db.command("upgrade")
 def upgrade_command() -> None:
     """Run the migrations that are missing."""
-    with core.opened() as app:
+    with core.app_context() as app:
         upgrade(app)
     click.echo("The database is up to date.")
 
@@ -27,7 +27,7 @@ def upgrade(app: Flask) -> None:
     try:
         with app.app_context():
             migrate.upgrade()
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         raise click.ClickException(_AWAY) from error
     except CommandError as error:
         raise click.ClickException(f"The database cannot be migrated: {error}") from error
@@ -38,7 +38,7 @@ def require_current(app: Flask) -> None:
     try:
         with app.app_context():
             current = migrate.is_current()
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         raise click.ClickException(_AWAY) from error
     if not current:
         raise click.ClickException("The database is not migrated: run `nametag db upgrade`.")

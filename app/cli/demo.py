@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from app import embedded, settings
+from app import local_defaults, settings
 from app.accounts import connect, listing
 from app.supervisor.processes import Keeper, Program
 from app.users import sign_in
@@ -32,16 +32,16 @@ def start(keeper: Keeper, data_dir: Path, web_url: str) -> dict[str, str]:
     app_id = _read(url, "secrets")["app_id"]
     addresses = (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}", app_id, app_id)
     found = dict(zip(_META, addresses, strict=True))
-    embedded.write(data_dir, found)
+    local_defaults.write(data_dir, found)
     _connect(url)
     return found
 
 
 def forget(data_dir: Path) -> None:
     """Call Meta again, not the sandbox of an earlier demo."""
-    kept = embedded.file(data_dir)
+    kept = local_defaults.file(data_dir)
     if kept.is_file() and f"{_META[0]}=http" in kept.read_text():
-        embedded.write(data_dir, dict.fromkeys(_META, ""))
+        local_defaults.write(data_dir, dict.fromkeys(_META, ""))
 
 
 def remembered(data_dir: Path, first: tuple[str, str] | None) -> tuple[str, str] | None:

@@ -14,9 +14,9 @@ from app.settings import SettingsError
 COMMANDS = {
     "up": "app.cli.up:up",
     "web": "app.cli.web:web",
-    "worker": "app.cli.processes:worker",
-    "scheduler": "app.cli.processes:scheduler",
-    "sandbox": "app.cli.processes:sandbox",
+    "worker": "app.cli.processes:run_worker",
+    "scheduler": "app.cli.processes:run_scheduler",
+    "sandbox": "app.cli.processes:run_sandbox",
     "db": "app.cli.database:db",
     "account": "app.cli.accounts:account",
     "user": "app.cli.users:user",

@@ -25,7 +25,7 @@ def in_app(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
     @functools.wraps(command)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        with core.opened():
+        with core.app_context():
             command(*args, **kwargs)
 
     return inside

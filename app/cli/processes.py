@@ -7,8 +7,7 @@ from collections.abc import Callable
 import click
 from flask import Flask
 
-from app import core, logs, queue, redis_checks, settings, ticker
-from app import worker as working
+from app import core, logs, queue, redis_checks, scheduler, settings, worker
 from app.cli import database
 
 HOST = "127.0.0.1"  # strangers reach Nametag through a proxy that speaks TLS
@@ -16,23 +15,23 @@ DRAIN_SECONDS = 10  # a stop or a deploy lets requests under way finish (reliabi
 QUEUES = tuple(queue.TASKS[name].queue for name in (queue.RESOLVE, queue.REFRESH_SLICE, queue.BACKFILL_SLICE))
 
 
-@click.command()
+@click.command("worker")
 @click.option("--queue", "queue_name", type=click.Choice(QUEUES), help="Work on this queue alone.")
-def worker(queue_name: str | None) -> None:
+def run_worker(queue_name: str | None) -> None:
     """Work on one queue; without --queue on all of them, people who are writing first."""
-    working.work(readied(core.create_core), [queue_name] if queue_name else QUEUES)
+    worker.work(readied(core.create_core), [queue_name] if queue_name else QUEUES)
 
 
-@click.command()
-def scheduler() -> None:
+@click.command("scheduler")
+def run_scheduler() -> None:
     """Find what is due every second, and have it done."""
     with readied(core.create_core).app_context():
-        ticker.run()
+        scheduler.run()
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.command("sandbox", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def sandbox(options: tuple[str, ...]) -> None:
+def run_sandbox(options: tuple[str, ...]) -> None:
     """Play Meta on this machine; `nametag sandbox --help` lists what it can do."""
     if settings.current().production:
         raise click.UsageError("The sandbox is refused when NAMETAG_ENV=production.")

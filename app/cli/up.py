@@ -53,7 +53,7 @@ def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_de
         keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
     redis_checks.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
-    with core.opened() as app:
+    with core.app_context() as app:
         database.upgrade(app)
         sign_in = people.first_admin()
         if with_demo:

@@ -10,7 +10,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from app import lifeline, settings, versions
+from app import change_tokens, parent_death, settings
 from app.cli import processes
 from app.factory import create_app
 
@@ -85,8 +85,8 @@ class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _begin(_arbiter: Any, gunicorn_worker: Any) -> None:
-    lifeline.tie(gunicorn_worker.ppid)
-    versions.bump_behind()
+    parent_death.end_with_parent(gunicorn_worker.ppid)
+    change_tokens.start_reporting()
     # What was loaded before the fork stays: looking through it for garbage cost a tenth of each delivery.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -70,7 +70,7 @@ else:
     Model = db.Model  # mypy cannot see through Flask-SQLAlchemy's generated base
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Bind the database of the current settings to `app`; no connection is made yet."""
     url = settings.current().database_address
     app.config["SQLALCHEMY_DATABASE_URI"] = url

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from app import clock, versions
+from app import change_tokens, clock
 from app.db.engine import WAIT_SECONDS, Model, db, write_wait_seconds, writing
 from app.errors import Unavailable
 
-DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
+DatabaseUnavailable = (OperationalError, InterfaceError, PoolTimeout)
 _POLL_SECONDS = 0.0005
 
 
@@ -32,19 +32,19 @@ class Tx:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.touched: set[versions.Change] = set()
+        self.changed: set[change_tokens.Change] = set()
 
     @property
     def session(self) -> Session:
         """The ORM's session, which joins this transaction; what is Core alone does without it."""
         return db.session()
 
-    def touch(self, account_id: int, contact: str | None = None) -> None:
+    def mark_changed(self, account_id: int, contact: str | None = None) -> None:
         """Report once the transaction is committed that this account looks different: its list and all its threads.
 
         With `contact`, a participant's ID, only their thread does; with `versions.NO_CONTACT` none.
         """
-        self.touched.add(account_id if contact is None else (account_id, contact))
+        self.changed.add(account_id if contact is None else (account_id, contact))
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run one Core statement on the transaction's connection, past the ORM's bookkeeping."""
@@ -87,14 +87,14 @@ def write() -> Iterator[Tx]:
             tx = Tx(connection)
             yield tx
             _leave_session(Session.commit)  # flushes; the connection's transaction is committed behind it
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         raise Unavailable("database") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("database") from error
         raise
-    if tx.touched:
-        versions.bump(tx.touched)
+    if tx.changed:
+        change_tokens.mark_changed(tx.changed)
 
 
 def is_open() -> bool:

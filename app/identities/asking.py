@@ -70,5 +70,5 @@ def _request(tx: Tx, viewer: Viewer, account_id: int, ig_participant_id: str, ta
         return looked_up_at
     sighting.ask(tx, account_id, ig_participant_id, at=now, first=looked_up_at is None)
     audit.note(tx, viewer, Action.IDENTITY_REFRESHED, target, account_id=account_id)
-    tx.touch(account_id, ig_participant_id)
+    tx.mark_changed(account_id, ig_participant_id)
     return None

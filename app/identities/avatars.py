@@ -9,7 +9,7 @@ from datetime import timedelta
 from PIL import Image, ImageOps
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from app import apart, clock, queue, settings
+from app import clock, isolation, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
@@ -91,8 +91,8 @@ def small(content: bytes) -> bytes:
     Raises NoPicture for what is no JPEG, PNG or WebP, or cannot be decoded within DECODE_SECONDS and DECODE_MEMORY.
     """
     try:
-        return apart.run(lambda: _shrunk(content), seconds=DECODE_SECONDS, most_memory=DECODE_MEMORY)
-    except apart.Failed as reason:
+        return isolation.run(lambda: _shrunk(content), seconds=DECODE_SECONDS, most_memory=DECODE_MEMORY)
+    except isolation.Failed as reason:
         raise NoPicture(str(reason)) from None
 
 
@@ -124,11 +124,11 @@ def _shrunk(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             if max(opened.size) > MOST_PIXELS:
-                raise apart.Failed("it has too many pixels")
+                raise isolation.Failed("it has too many pixels")
             opened.draft("RGB", (SIDE * 2, SIDE * 2))
             fitted = ImageOps.fit(_fewer(opened).convert("RGB"), (SIDE, SIDE))
     except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        raise apart.Failed(f"it is no picture ({type(error).__name__})") from None
+        raise isolation.Failed(f"it is no picture ({type(error).__name__})") from None
     written = io.BytesIO()
     fitted.save(written, "WEBP", quality=80)
     return written.getvalue()
@@ -151,7 +151,7 @@ def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> boo
         changed = values if content else {"tried_at": values["tried_at"]}
         tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
         if content:
-            tx.touch(account_id, ig_participant_id)
+            tx.mark_changed(account_id, ig_participant_id)
     return True
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from app import clock, redis_client
 from app.identities.sighting import Sighting
 from app.models.identity import Source
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.text import real_name
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Sig
         return {}
     try:
         values = redis_client.client().mget([_key(ig_account_id, each) for each in ig_participant_ids])
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("names are read without the cache")
         return {}
     found = {each: _checked(value, ig_account_id, each) for each, value in zip(ig_participant_ids, values, strict=True)}
@@ -35,7 +35,7 @@ def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
     """Return how long the cache still knows this participant, 0 when it does not, None when Redis is away."""
     try:
         left = int(redis_client.client().ttl(_key(ig_account_id, ig_participant_id)))
-    except RedisAway:
+    except RedisUnavailable:
         return None
     return min(max(0, left), LIFE_SECONDS)
 
@@ -52,7 +52,7 @@ def write(ig_account_id: str, sighting: Sighting) -> None:
     }
     try:
         redis_client.client().set(_key(ig_account_id, sighting.ig_participant_id), json.dumps(value), ex=LIFE_SECONDS)
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("a name was not cached")
 
 
@@ -60,7 +60,7 @@ def forget(ig_account_id: str, ig_participant_id: str) -> None:
     """Drop what is cached of one participant; a failure is logged and passed over."""
     try:
         redis_client.client().delete(_key(ig_account_id, ig_participant_id))
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("a cached name was not dropped")
 
 

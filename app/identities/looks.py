@@ -101,7 +101,7 @@ def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
     else:
         digits = display.SHORT_DIGITS if found.people > 1 or is_ours(look, account) else 0
     if tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits)).rowcount:
-        tx.touch(account_id)  # others are shown differently too
+        tx.mark_changed(account_id)  # others are shown differently too
 
 
 def _digits(ig_participant_ids: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.calls import gate
 from app.identities import unreadable
 from app.instagram.answers import ConversationPage, Skipped
-from app.instagram.errors import CallFailed, Reason, Scope, bad_answer
+from app.instagram.errors import GraphAPIError, Reason, Scope, bad_answer
 from app.models.identity import Purpose
 
 SIZES = (50, 10, 3, 1)
@@ -34,7 +34,7 @@ class Reader:
     _listed: ConversationPage | None = None  # the next conversation by its ID alone, once pages became that small
 
     def next(self, most: int | None = None) -> ConversationPage:
-        """Return the next page, of at most `most` conversations; raises CallFailed and Exhausted as the gate does.
+        """Return the next page, of at most `most` conversations; raises GraphAPIError and RetryLater as the gate does.
 
         The page of an unreadable conversation has it in `skipped` and nothing else.
         """
@@ -51,7 +51,7 @@ class Reader:
     def _read(self, limit: int) -> ConversationPage | None:
         try:
             page = self._ask(limit)
-        except CallFailed as failure:
+        except GraphAPIError as failure:
             if failure.scope is not Scope.NETWORK:
                 raise
             if limit > 1:

@@ -15,12 +15,12 @@ from app import clock, queue
 from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.identities import cache, claims, sighting, verdict
 from app.identities.claims import CLAIM
 from app.identities.sighting import FRESH, LATER, Sighting
 from app.identities.verdict import NOTHING_KNOWN, PLACEHOLDER, Verdict
-from app.instagram.errors import CallFailed, Scope
+from app.instagram.errors import GraphAPIError, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.text import clean_name, real_name
@@ -68,7 +68,7 @@ def names(
 ) -> Iterator[Outcome]:
     """Yield one Outcome per participant: from Redis, the row, or one profile call each.
 
-    What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises Exhausted when the budget, the
+    What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises RetryLater when the budget, the
     account or the app allows no further call; what was yielded before stands.
     """
     learnt_at = _learnt_at(account_id, ig_participant_ids)
@@ -140,12 +140,12 @@ def due(now: datetime, *, live: bool) -> list[int]:
 def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
     try:
         profile = gate.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
             if failure.contacts:
                 with transaction.write() as tx:
                     sighting.take_back(tx, account_id, failure)
-            raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
+            raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
     seen = Sighting(
         ig_participant_id,
@@ -175,7 +175,7 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
             del left[outcome.ig_participant_id]
             if queue.stopping() or clock.monotonic() >= ends_at:
                 break
-    except Exhausted as pause:
+    except RetryLater as pause:
         logger.info("lookups pause", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
         go_on_at = pause.until
     if left:

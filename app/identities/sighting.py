@@ -12,7 +12,7 @@ from app.db.transaction import Tx
 from app.identities import forgotten, looks
 from app.identities.verdict import Verdict, next_try
 from app.instagram import addresses
-from app.instagram.errors import CallFailed, Reason
+from app.instagram.errors import GraphAPIError, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
@@ -84,7 +84,7 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     if seen.source is Source.PROFILE:
         row.picture_expires_at = _picture_expires_at(seen)
     if row.last_error is not None or row.next_try_at is not None:
-        tx.touch(account_id, seen.ig_participant_id)  # the thread shows a failure, and when the next try is
+        tx.mark_changed(account_id, seen.ig_participant_id)  # the thread shows a failure, and when the next try is
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
     row.raw_answer = seen.raw or row.raw_answer
@@ -124,10 +124,10 @@ def failed(
     row.last_error, row.last_error_code = verdict.reason, verdict.code
     row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
     row.raw_answer = raw or row.raw_answer
-    tx.touch(account_id, ig_participant_id)
+    tx.mark_changed(account_id, ig_participant_id)
 
 
-def take_back(tx: Tx, account_id: int, refusal: CallFailed) -> None:
+def take_back(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
     """Take failures back that were no contact's: Meta refused the call whichever contact it was about."""
     blamed = update(Identity).where(
         Identity.account_id == account_id,
@@ -136,7 +136,7 @@ def take_back(tx: Tx, account_id: int, refusal: CallFailed) -> None:
     )
     plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
     tx.execute(blamed.values(last_error=Reason.TEMPORARY, last_error_code=None, **plan))
-    tx.touch(account_id)
+    tx.mark_changed(account_id)
 
 
 def stale(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -253,7 +253,7 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
         looks.settle(tx, row)
     if changed:
         _name_conversation(tx, row.account_id, row.ig_participant_id)
-        tx.touch(row.account_id, row.ig_participant_id)
+        tx.mark_changed(row.account_id, row.ig_participant_id)
     return changed
 
 

@@ -6,7 +6,7 @@ In Redis for a day and nowhere else: what is forgotten is found again by shrinki
 import logging
 
 from app import redis_client
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def remember(account_id: int, ig_conversation_id: str) -> None:
             pipeline.sadd(_key(account_id), ig_conversation_id)
             pipeline.expire(_key(account_id), LIFE_SECONDS)
             pipeline.execute()
-    except RedisAway:
+    except RedisUnavailable:
         logger.info("unreadable conversation not remembered: Redis is unavailable", extra={"account": account_id})
 
 
@@ -28,7 +28,7 @@ def of(account_id: int) -> frozenset[str]:
     """Return the IDs of an account's conversations that could not be read lately."""
     try:
         kept = redis_client.client().smembers(_key(account_id))
-    except RedisAway:
+    except RedisUnavailable:
         return frozenset()
     return frozenset(each.decode(errors="replace") for each in kept if isinstance(each, bytes))
 

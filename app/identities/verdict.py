@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.instagram.errors import SENTENCES, CallFailed, Reason, Scope
+from app.instagram.errors import SENTENCES, GraphAPIError, Reason, Scope
 
 STOP_AFTER = 5  # failures of the person in a row (product.md 2)
 WAITS = (
@@ -46,7 +46,7 @@ NOTHING_KNOWN = Verdict(
 PLACEHOLDER = Verdict(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
 
 
-def judge(failure: CallFailed) -> Verdict:
+def judge(failure: GraphAPIError) -> Verdict:
     """Return the verdict on one participant that a failed call means."""
     return Verdict(failure.reason, failure.scope, failure.code, failure.sentence)
 

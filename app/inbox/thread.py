@@ -161,7 +161,7 @@ def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = No
         through = arrived if arrivals is None else min(max(arrivals, known.read_through), arrived)
         unread = _count_after(tx, conversation_id, through) if through < arrived else 0
         tx.execute(update(Conversation).where(of_conversation).values(read_through=through, unread_count=unread))
-        tx.touch(account_id, contact)
+        tx.mark_changed(account_id, contact)
 
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
@@ -170,7 +170,7 @@ def mark_unread(viewer: Viewer, conversation_id: int) -> None:
     with transaction.write() as tx:
         read = update(Conversation).where(Conversation.id == conversation_id, Conversation.unread_count == 0)
         tx.execute(read.values(unread_count=1))
-        tx.touch(account_id, contact)
+        tx.mark_changed(account_id, contact)
 
 
 def ask(viewer: Viewer, conversation_id: int) -> datetime | None:

@@ -124,7 +124,7 @@ def _message_sent(tx: Tx, account: Addressee, sent: MessageSent, standing: Row[A
     now = clock.now()
     if standing.effects_wait:
         effects.catch_up(tx, account.id, mid_digest, at=now)
-    tx.touch(account.id, participant)
+    tx.mark_changed(account.id, participant)
     # A new contact's first message may arrive as an echo of the account: they write now all the same.
     wanted = unread or (standing.identity_id is None and said and not history)
     live = wanted and sent.sent_at > now - sighting.LIVE
@@ -174,7 +174,7 @@ def _complete(tx: Tx, account_id: int, contact: str, known: Any, sent: MessageSe
     newest = and_(Conversation.id == known.conversation_id, Conversation.last_message_mid == sent.mid)
     summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(content["text"])}
     tx.execute(update(Conversation).where(newest).values(**summary))
-    tx.touch(account_id, contact)
+    tx.mark_changed(account_id, contact)
 
 
 def _richness(kind: str, content: dict[str, Any]) -> int:
@@ -198,7 +198,7 @@ def _learn_own_id(tx: Tx, account: Addressee, event: SelfTalk) -> None:
     known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
     self_contacts.delete(tx, account.id, [own_id])
-    tx.touch(account.id)
+    tx.mark_changed(account.id)
 
 
 def _conversation(

@@ -95,7 +95,7 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
         _edit(tx, message, MessageEdited(effect.ig_account_id, effect.sent_at, effect.mid, effect.text or "", number=0))
     elif isinstance(effect, ReactionChanged):
         _react(tx, message, effect)
-    tx.touch(account_id, message.contact)
+    tx.mark_changed(account_id, message.contact)
 
 
 def _unsend(tx: Tx, message: Any) -> None:

@@ -59,7 +59,7 @@ def person(viewer: Viewer, conversation_id: int) -> None:
         tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
         pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
         audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
-        tx.touch(row.account_id)
+        tx.mark_changed(row.account_id)
     cache.forget(row.ig_account_id, row.ig_participant_id)
     logger.info("a person's data was deleted", extra={"account": row.account_id, "by": viewer.user_id})
 
@@ -100,7 +100,7 @@ def _account(account_id: int) -> None:
     with transaction.write() as tx:
         tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
         tx.execute(delete(Account).where(Account.id == account_id))
-        tx.touch(account_id)
+        tx.mark_changed(account_id)
     for ig_participant_id in people:  # once more: a lookup that was under way may have cached a name
         cache.forget(row.ig_account_id, ig_participant_id)
     logger.warning("an account was deleted", extra={"account": account_id})

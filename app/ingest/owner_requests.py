@@ -55,7 +55,7 @@ def execute(tx: Tx, viewer: Viewer, kind: RequestKind, account_ids: Iterable[int
         tx.execute(account.values(token=None, state=state, state_reason=WITHDRAWN))
         ended = {"state": RunState.CANCELED, "finished_at": clock.now(), "fence": Run.fence + 1, "lease_until": None}
         tx.execute(update(Run).where(Run.account_id == account_id, Run.state.in_(ACTIVE)).values(**ended))
-        tx.touch(account_id)
+        tx.mark_changed(account_id)
         audit.note(tx, viewer, _ACTIONS[kind], account_id=account_id)
         logger.warning("request of an account owner carried out", extra={"account": account_id, "kind": kind})
 

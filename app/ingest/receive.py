@@ -143,7 +143,7 @@ def _settle_apart(tx: Tx, item: Item, account: Addressee | None, share: Share) -
     try:
         with tx.savepoint():
             _settle(tx, item, account, share, apply.event_apart)
-    except transaction.DatabaseAway:
+    except transaction.DatabaseUnavailable:
         raise
     except Exception as error:
         logger.exception("an item could not be applied")

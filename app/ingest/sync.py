@@ -16,14 +16,14 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.errors import Exhausted, NotFound, Unavailable
+from app.errors import NotFound, RetryLater, Unavailable
 from app.identities import sighting
 from app.identities.pages import SIZES, Reader
 from app.identities.sighting import Sighting
 from app.ingest import apply
 from app.ingest.apply import MisaddressedError
 from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.instagram.events import MessageSent
 from app.instagram.messaging import kind_of
 from app.models.identity import Purpose, Source
@@ -66,9 +66,9 @@ def account(
     reader = Reader(account_id, purpose, messages=MESSAGES)
     try:
         _read(reader, ig_account_id, synced, limit=limit, until_known=until_known)
-    except (CallFailed, Exhausted) as stop:
+    except (GraphAPIError, RetryLater) as stop:
         synced.complete = False
-        synced.reason = stop.sentence if isinstance(stop, CallFailed) else stop.reason
+        synced.reason = stop.sentence if isinstance(stop, GraphAPIError) else stop.reason
     synced.calls = reader.calls
     if purpose is Purpose.SYNC:
         _report(account_id, synced)

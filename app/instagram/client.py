@@ -1,4 +1,4 @@
-"""One function a Graph call: credential and ids in, frozen dataclass or CallFailed out. Knows no budget, no row."""
+"""One function a Graph call: credential and ids in, frozen dataclass or GraphAPIError out. Knows no budget, no row."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from app import clock
 from app.instagram import errors, ids, reading, strict, usage, wire
 from app.instagram.answers import ConversationPage, GrantedPage, Me, Profile, TokenInfo
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage import Usage
 from app.instagram.wire import Answer
 from app.text import storable
@@ -41,7 +41,7 @@ _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be b
 
 
 def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str] = PROFILE_FIELDS) -> Profile:
-    """Return one participant's profile (instagram-platform.md 7); raises CallFailed."""
+    """Return one participant's profile (instagram-platform.md 7); raises GraphAPIError."""
     answer, body = _get(credential, ig_participant_id, fields=fields, of_person=True)
     if strict.ig_id(body, "id") != ig_participant_id:
         raise errors.bad_answer("other_id", "Instagram answered about somebody else", http_status=answer.http_status)
@@ -67,7 +67,7 @@ def conversations(
     """Return one page of an account's conversations with their newest `messages`, or their IDs alone.
 
     `node` is "me" for Instagram Login, the Page's id for Facebook Login. Meta's own `next` link is never followed: it
-    carries the token. Elements that can't be read are in `skipped`. Raises CallFailed.
+    carries the token. Elements that can't be read are in `skipped`. Raises GraphAPIError.
     """
     nested = (f"messages.limit({messages}){{{MESSAGE_FIELDS}}}",) if messages else ()
     fields = ("id",) if ids_only else (*CONVERSATION_FIELDS, *nested)
@@ -78,7 +78,7 @@ def conversations(
 
 
 def me(credential: Credential) -> Me:
-    """Return whom an Instagram Login token belongs to (instagram-platform.md 2); raises CallFailed."""
+    """Return whom an Instagram Login token belongs to (instagram-platform.md 2); raises GraphAPIError."""
     answer, body = _get(credential, "me", fields=ME_FIELDS)
     account = next(iter(strict.items(body, "data")), {}) if "data" in body else body  # documented wrapped, seen without
     ig_account_id = strict.ig_id(account, "user_id")
@@ -95,28 +95,28 @@ def me(credential: Credential) -> Me:
 
 
 def page(credential: Credential) -> Me:
-    """Return whom a Facebook Login token belongs to: the Page and its Instagram account; raises CallFailed.
+    """Return whom a Facebook Login token belongs to: the Page and its Instagram account; raises GraphAPIError.
 
     For a Page token `/me` is the Page, which knows its account under `instagram_business_account` (Meta's reference of
     the Page; instagram-platform.md has no word on it).
     """
     try:
         answer, body = _get(credential, "me", fields=PAGE_FIELDS)
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.reason is not Reason.FIELD:
             raise
         owner = SYSTEM_USER if "(SystemUser)" in failure.message else USER
         status = failure.http_status
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, owner, OWNERS[owner], http_status=status) from None
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, owner, OWNERS[owner], http_status=status) from None
     found = _linked(body, _usage(credential, answer))
     if found is None:
         sentence = "The Page has no Instagram account; reconnect the account"
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_account", sentence, http_status=answer.http_status)
     return found
 
 
 def pages(credential: Credential) -> list[GrantedPage]:
-    """Return the Pages that Meta lists for a user or system user; raises CallFailed.
+    """Return the Pages that Meta lists for a user or system user; raises GraphAPIError.
 
     Pages of a business portfolio can be absent from this list although they were granted (docs/meta-platform.md).
     """
@@ -127,13 +127,13 @@ def pages(credential: Credential) -> list[GrantedPage]:
 
 
 def granted_page(credential: Credential, ig_page_id: str) -> GrantedPage:
-    """Return one Page that a user or system user granted, read by its ID; raises CallFailed."""
+    """Return one Page that a user or system user granted, read by its ID; raises GraphAPIError."""
     answer, body = _get(credential, ig_page_id, fields=GRANTED_FIELDS)
     return _granted(body, _usage(credential, answer))
 
 
 def professional_account(credential: Credential, ig_account_id: str) -> Me:
-    """Return an Instagram account that a system user token reaches without a Page, read by its ID; raises CallFailed.
+    """Return an Instagram account that a system user token reaches without a Page; raises GraphAPIError.
 
     This is how Unified Login names an account: by its professional account ID, on Facebook's host.
     """
@@ -149,14 +149,14 @@ def professional_account(credential: Credential, ig_account_id: str) -> Me:
 
 
 def token_info(credential: Credential, token: str) -> TokenInfo:
-    """Return what Meta knows of `token`, asked with the app's or the same token; raises CallFailed.
+    """Return what Meta knows of `token`, asked with the app's or the same token; raises GraphAPIError.
 
     Documented with the token in the URL, and with nothing else.
     """
     _, body = _asked(wire.get, credential, "debug_token", parameters={"input_token": token})
     info = strict.mapping(body, "data")
     if info.get("is_valid") is False:
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "invalid")
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "invalid")
     targets = _targets(strict.items(info, "granular_scopes") if "granular_scopes" in info else ())
     expires = info.get("expires_at")
     return TokenInfo(
@@ -175,14 +175,14 @@ def _targets(granular: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def permissions(credential: Credential) -> frozenset[str]:
-    """Return the permissions that a user gave the app; raises CallFailed."""
+    """Return the permissions that a user gave the app; raises GraphAPIError."""
     _, body = _get(credential, "me", "permissions", fields=("permission", "status"))
     given = (each for each in strict.items(body, "data") if each.get("status") == "granted")
     return frozenset(strict.required(each, "permission") for each in given)
 
 
 def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
-    """Return the webhook fields that an account or Page is subscribed to (instagram-platform.md 3); raises CallFailed.
+    """Return the webhook fields that an account or Page is subscribed to; raises GraphAPIError.
 
     Empty when it is not subscribed at all.
     """
@@ -192,7 +192,7 @@ def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
 
 
 def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
-    """Subscribe an account or Page to exactly these webhook fields; raises CallFailed, with one wrong field for all."""
+    """Subscribe an account or Page to exactly these webhook fields; raises GraphAPIError if one is wrong."""
     wanted = {"subscribed_fields": ",".join(fields)}
     answer, body = _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
     if body.get("success") is False:
@@ -246,9 +246,13 @@ def _asked(
     of_person: bool = False,
 ) -> tuple[Answer, dict[str, Any]]:
     if not all(_NODE.fullmatch(part) for part in path):
-        raise CallFailed(Scope.PERSON, Reason.REFUSED, "id", "This is not an id of Instagram's; it was not asked for")
+        raise GraphAPIError(
+            Scope.PERSON, Reason.REFUSED, "id", "This is not an id of Instagram's; it was not asked for"
+        )
     if not credential.token.isascii() or not credential.token.isprintable():
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "token", "This is not a token of Meta's; reconnect the account")
+        raise GraphAPIError(
+            Scope.ACCOUNT, Reason.TOKEN, "token", "This is not a token of Meta's; reconnect the account"
+        )
     answer = send(
         f"{credential.host_url}/{credential.version}/{'/'.join(path)}",
         parameters={**parameters, **credential.proof},

@@ -79,7 +79,7 @@ def sentence_of(reason: str) -> str:
     return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
 
 
-class CallFailed(Exception):
+class GraphAPIError(Exception):
     """A call brought nothing. `code` is a word of at most 32 characters ("230", "100/33", "timeout"), `sentence` is
     fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is the field that Meta refuses by
     name: always in scope FIELD, else a webhook field that a permission is missing for. `raw` is what may be kept of the
@@ -207,7 +207,7 @@ def judge(
     now: datetime,
     account_ids: Collection[str] = (),
     of_person: bool = True,
-) -> CallFailed:
+) -> GraphAPIError:
     """Return what an unsuccessful answer means; `body` is its JSON object if it has one, header names are lower-case.
 
     `account_ids` are those of the account that the call was made for, whose usage counts.
@@ -230,7 +230,7 @@ def judge(
     elif scope is Scope.PERSON and not of_person:
         scope, reason, sentence = Scope.ACCOUNT, Reason.PERMISSION, "What was asked for is missing, or not permitted"
     named = usage_headers.retry_after(headers, now=now)
-    return CallFailed(
+    return GraphAPIError(
         scope,
         reason,
         _written(http_status, code, subcode),
@@ -254,9 +254,9 @@ def reason_of(code: str) -> Reason:
     return _verdict(0, int(number), int(subcode or 0), transient=False)[1]
 
 
-def bad_answer(code: str, sentence: str | None = None, *, http_status: int | None = None) -> CallFailed:
+def bad_answer(code: str, sentence: str | None = None, *, http_status: int | None = None) -> GraphAPIError:
     """Return the failure of an answer that breaks the rules: not JSON, wrong types, somebody else's profile."""
-    return CallFailed(Scope.CONTRACT, Reason.BAD_ANSWER, code, sentence, http_status=http_status)
+    return GraphAPIError(Scope.CONTRACT, Reason.BAD_ANSWER, code, sentence, http_status=http_status)
 
 
 def _said(error: Mapping[str, Any]) -> tuple[int | None, int | None, str]:

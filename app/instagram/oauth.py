@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from app import clock
 from app.instagram import errors, strict, wire
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.wire import Answer
 
 INSTAGRAM_PERMISSIONS = ("instagram_business_basic", "instagram_business_manage_messages")
@@ -63,7 +63,7 @@ def facebook_consent(app: App, *, back_url: str, state: str) -> str:
 
 
 def instagram_token(app: App, *, code: str, back_url: str) -> GivenToken:
-    """Return an account's token of 60 days for the code that came to `back_url`; raises CallFailed."""
+    """Return an account's token of 60 days for the code that came to `back_url`; raises GraphAPIError."""
     given = _redeemed(f"{app.host('api')}/oauth/access_token", app, code, back_url)
     short = next(iter(strict.items(given, "data")), {}) if "data" in given else given  # documented and seen
     # Documented with secret and token in the address, and with nothing else (reliability.md S39).
@@ -77,18 +77,18 @@ def instagram_token(app: App, *, code: str, back_url: str) -> GivenToken:
 
 
 def facebook_token(app: App, *, code: str, back_url: str) -> GivenToken:
-    """Return a user's token of 60 days for the code that came to `back_url`; raises CallFailed."""
+    """Return a user's token of 60 days for the code that came to `back_url`; raises GraphAPIError."""
     return lasting(app, strict.required(_redeemed(_facebook_exchange(app), app, code, back_url), "access_token"))
 
 
 def lasting(app: App, token: str) -> GivenToken:
-    """Return a user's token of 60 days for any user token of Facebook Login; raises CallFailed."""
+    """Return a user's token of 60 days for any user token of Facebook Login; raises GraphAPIError."""
     form = {"grant_type": "fb_exchange_token", "client_id": app.id, "client_secret": app.secret}
     return _given(_posted(_facebook_exchange(app), form | {"fb_exchange_token": token}))
 
 
 def refreshed(credential: Credential) -> GivenToken:
-    """Return 60 more days for an Instagram Login token that is at least 24 hours old; raises CallFailed."""
+    """Return 60 more days for an Instagram Login token that is at least 24 hours old; raises GraphAPIError."""
     # Documented with the token in the address, and with nothing else (reliability.md S39).
     asked = {"grant_type": "ig_refresh_token", "access_token": credential.token}
     address = f"{credential.host_url}/refresh_access_token"
@@ -111,11 +111,11 @@ def _redeemed(address: str, app: App, code: str, back_url: str) -> Mapping[str, 
     form = {"client_id": app.id, "client_secret": app.secret, "grant_type": "authorization_code"}
     try:
         return _posted(address, form | {"redirect_uri": back_url, "code": code.removesuffix("#_")})
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
         status = failure.http_status
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, failure.code, REFUSED, http_status=status) from None
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, failure.code, REFUSED, http_status=status) from None
 
 
 def _posted(address: str, form: Mapping[str, str]) -> Mapping[str, Any]:
@@ -127,7 +127,7 @@ def _judged(answer: Answer) -> Mapping[str, Any]:
     if answer.http_status == 200 and body is not None and not {"error", "error_type"} & body.keys():
         return body
     if body is not None and "error_type" in body:  # instagram-platform.md 9: a shape of its own
-        raise CallFailed(Scope.ACCOUNT, Reason.TOKEN, "oauth", REFUSED, http_status=answer.http_status)
+        raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "oauth", REFUSED, http_status=answer.http_status)
     raise errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=False)
 
 

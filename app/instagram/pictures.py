@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from app import apart
+from app import isolation
 from app.instagram import addresses
 from app.instagram.addresses import Place, RefusedAddress, Resolve
 
@@ -31,8 +31,8 @@ def fetch(url: str, media_hosts: Iterable[str], *, resolve: Resolve | None = Non
     """
     try:
         place = addresses.place(url, media_hosts)
-        return apart.run(lambda: _brought(place, resolve), seconds=SECONDS, most_memory=MOST_MEMORY)
-    except (RefusedAddress, apart.Failed) as reason:
+        return isolation.run(lambda: _brought(place, resolve), seconds=SECONDS, most_memory=MOST_MEMORY)
+    except (RefusedAddress, isolation.Failed) as reason:
         raise NoPicture(str(reason)) from None
 
 
@@ -49,12 +49,12 @@ def _brought(place: Place, resolve: Resolve | None) -> bytes:
             timeout=urllib3.Timeout(connect=STEP_SECONDS, read=STEP_SECONDS),
         )
         if answer.status != 200:
-            raise apart.Failed(f"the answer was {answer.status}")
+            raise isolation.Failed(f"the answer was {answer.status}")
         return _read(answer)
     except RefusedAddress as reason:
-        raise apart.Failed(str(reason)) from None
+        raise isolation.Failed(str(reason)) from None
     except (HTTPError, OSError) as error:
-        raise apart.Failed(f"it could not be fetched ({type(error).__name__})") from None
+        raise isolation.Failed(f"it could not be fetched ({type(error).__name__})") from None
 
 
 def _pool(place: Place, address: str) -> urllib3.HTTPConnectionPool:
@@ -70,5 +70,5 @@ def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
     while piece := answer.read1(_PIECE):
         body += piece
         if len(body) > MOST_BYTES:
-            raise apart.Failed("it is larger than 2 MiB")
+            raise isolation.Failed("it is larger than 2 MiB")
     return bytes(body)

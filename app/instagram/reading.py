@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from app.instagram import strict
 from app.instagram.answers import ReadMessage, Skipped, Thread
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.instagram.events import Attachment, Kind
 
 URL_CHARACTERS = 4_000
@@ -19,7 +19,7 @@ Element = TypeVar("Element")
 
 
 def conversations(body: Mapping[str, Any]) -> tuple[tuple[Thread, ...], tuple[Skipped, ...]]:
-    """Return the conversations of a page, and what of it could not be read; raises CallFailed without a list."""
+    """Return the conversations of a page, and what of it could not be read; raises GraphAPIError without a list."""
     skipped: list[Skipped] = []
     threads = _readable("conversation", strict.values(body, "data"), lambda item: _thread(item, skipped), None, skipped)
     return tuple(threads), tuple(skipped)
@@ -36,7 +36,7 @@ def _readable(
     for item in found:
         try:
             readable.append(read(strict.obj(item)))
-        except CallFailed:
+        except GraphAPIError:
             own_id = _id_if_any(item)
             skipped.append(Skipped(kind, own_id, ig_conversation_id or own_id, UNREADABLE))
     return readable
@@ -45,7 +45,7 @@ def _readable(
 def _id_if_any(item: Any) -> str | None:
     try:
         return strict.identifier(strict.obj(item), "id")
-    except CallFailed:
+    except GraphAPIError:
         return None
 
 

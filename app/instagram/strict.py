@@ -23,7 +23,7 @@ def parse(body: bytes) -> dict[str, Any] | None:
 
 
 def mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the object in a field, empty when it is absent or null; raises CallFailed for another type."""
+    """Return the object in a field, empty when it is absent or null; raises GraphAPIError for another type."""
     value = holder.get(name)
     if not isinstance(value, dict | None):
         raise bad_answer("types")
@@ -31,14 +31,14 @@ def mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def obj(value: Any) -> Mapping[str, Any]:
-    """Return `value` as the object that it must be; raises CallFailed for another type."""
+    """Return `value` as the object that it must be; raises GraphAPIError for another type."""
     if not isinstance(value, dict):
         raise bad_answer("types")
     return value
 
 
 def values(holder: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the elements of a list, whatever each is; raises CallFailed when it is absent or of another type."""
+    """Return the elements of a list, whatever each is; raises GraphAPIError when it is absent or of another type."""
     value = holder.get(name)
     if not isinstance(value, list):
         raise bad_answer("types")
@@ -46,7 +46,7 @@ def values(holder: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def items(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects in a list; raises CallFailed when it is absent or of another type."""
+    """Return the objects in a list; raises GraphAPIError when it is absent or of another type."""
     value = holder.get(name)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise bad_answer("types")
@@ -54,7 +54,7 @@ def items(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def text(holder: Mapping[str, Any], name: str) -> str | None:
-    """Return the string in a field, fit to be stored, or None when it is absent or null; raises CallFailed."""
+    """Return the string in a field, fit to be stored, or None when it is absent or null; raises GraphAPIError."""
     value = holder.get(name)
     if not isinstance(value, str | None):
         raise bad_answer("types")
@@ -62,7 +62,7 @@ def text(holder: Mapping[str, Any], name: str) -> str | None:
 
 
 def required(holder: Mapping[str, Any], name: str) -> str:
-    """Return the string in a field that must not be missing or empty; raises CallFailed."""
+    """Return the string in a field that must not be missing or empty; raises GraphAPIError."""
     value = text(holder, name)
     if not value:
         raise bad_answer("types")
@@ -70,7 +70,7 @@ def required(holder: Mapping[str, Any], name: str) -> str:
 
 
 def ig_id(holder: Mapping[str, Any], name: str) -> str | None:
-    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises CallFailed."""
+    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises GraphAPIError."""
     value = holder.get(name)
     found = ids.ig_id(value)
     if value is not None and found is None:
@@ -79,7 +79,7 @@ def ig_id(holder: Mapping[str, Any], name: str) -> str | None:
 
 
 def required_id(holder: Mapping[str, Any], name: str) -> str:
-    """Return the ID in a field that must not be missing; raises CallFailed."""
+    """Return the ID in a field that must not be missing; raises GraphAPIError."""
     found = ig_id(holder, name)
     if found is None:
         raise bad_answer("types")
@@ -87,7 +87,7 @@ def required_id(holder: Mapping[str, Any], name: str) -> str:
 
 
 def identifier(holder: Mapping[str, Any], name: str) -> str:
-    """Return the ID of a conversation or message, as a string also where it is a number; raises CallFailed."""
+    """Return the ID of a conversation or message, as a string also where it is a number; raises GraphAPIError."""
     value = holder.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and value in ids.NUMBERS:
         return str(value)
@@ -99,7 +99,7 @@ def identifier(holder: Mapping[str, Any], name: str) -> str:
 def time(holder: Mapping[str, Any], name: str) -> datetime:
     """Return the aware time in a field, such as `2026-03-10T09:20:05+0000`, with or without a fraction of a second.
 
-    Raises CallFailed when it is absent or has no time zone.
+    Raises GraphAPIError when it is absent or has no time zone.
     """
     try:
         value = datetime.fromisoformat(required(holder, name))

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from app.instagram.errors import CallFailed, Reason, Scope, bad_answer
+from app.instagram.errors import GraphAPIError, Reason, Scope, bad_answer
 
 CHUNK_BYTES = 64 * 1024
 _HEADERS = {"User-Agent": "nametag", "Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -40,8 +40,8 @@ def get(
 ) -> Answer:
     """Return the answer to one GET, whatever its status; no redirect, proxy, cookie or netrc is ever used.
 
-    Raises CallFailed: NETWORK when nothing whole came within `seconds`, CONTRACT when the answer is broken or unpacks
-    to more than `most_bytes`. The libraries' own errors never get out: they quote addresses.
+    Raises GraphAPIError: NETWORK when no complete response came within `seconds`, CONTRACT when the response is
+    broken or larger than `most_bytes`. The libraries' own errors never get out: they quote addresses.
     """
     return _exchanged(_Exchange("GET", url, parameters, headers, seconds, most_bytes), seconds)
 
@@ -178,15 +178,15 @@ def _session(_pid: int) -> Session:
     return session
 
 
-def _failure(fault: Exception | None, seconds: float) -> CallFailed:
-    if isinstance(fault, CallFailed):
+def _failure(fault: Exception | None, seconds: float) -> GraphAPIError:
+    if isinstance(fault, GraphAPIError):
         return fault
     cause = _innermost(fault) if fault else TimeoutError()
     if isinstance(cause, TimeoutError):
         late = f"Instagram did not answer within {seconds:g} s"
-        return CallFailed(Scope.NETWORK, Reason.TIMEOUT, "timeout", late)
+        return GraphAPIError(Scope.NETWORK, Reason.TIMEOUT, "timeout", late)
     if isinstance(cause, OSError):
-        return CallFailed(Scope.NETWORK, Reason.NETWORK, _word(cause))
+        return GraphAPIError(Scope.NETWORK, Reason.NETWORK, _word(cause))
     return bad_answer("broken")
 
 

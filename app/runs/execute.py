@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app import clock, logs, queue
 from app.db import transaction
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.identities import claims, resolve
 from app.identities.claims import CLAIM
 from app.identities.resolve import Outcome
@@ -48,14 +48,14 @@ def run_slice(run_id: str) -> None:
     lease = ledger.take(run_id, who=f"{socket.gethostname()}:{os.getpid()}")
     if lease is None:
         return
-    with logs.place(run=run_id):
+    with logs.log_context(run=run_id):
         try:
             _work(lease)
             if ledger.give_back(lease):
                 plan.hint(run_id, lease.kind)
         except LeaseLostError:
             logger.info("the lease was lost; somebody else goes on")
-        except Exhausted as stop:
+        except RetryLater as stop:
             ledger.pause(lease, until=stop.until, reason=stop.reason)
             logger.info("the run pauses", extra={"reason": stop.reason, "until": stop.until.isoformat()})
         progress.publish(run_id, final=True)

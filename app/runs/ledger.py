@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, or_, select, update
 
-from app import clock, versions
+from app import change_tokens, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -92,7 +92,7 @@ def take(run_id: str, *, who: str) -> Lease | None:
         lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
         if before.lease_until is not None and before.swept_pages >= before.sweep_pages:
             _charge_the_dead(tx, lease)
-        tx.touch(lease.account_id, versions.NO_CONTACT)
+        tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     return lease
 
 
@@ -142,7 +142,7 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: Settled) -> bo
     if not tx.execute(item).rowcount:
         raise LeaseLostError
     counters = {COUNTED[settled.state].key: COUNTED[settled.state] + 1} if final else {}
-    tx.touch(lease.account_id, ig_participant_id)
+    tx.mark_changed(lease.account_id, ig_participant_id)
     state = fenced(
         tx,
         lease,
@@ -228,7 +228,7 @@ def _finish(tx: Tx, lease: Lease, state: RunState) -> None:
 
 
 def _give_back(tx: Tx, lease: Lease, **values: object) -> RunState:
-    tx.touch(lease.account_id, versions.NO_CONTACT)
+    tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     return fenced(tx, lease, **{"lease_by": None, "lease_until": None} | values)
 
 

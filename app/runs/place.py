@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from app import redis_client
 from app.identities.pages import SIZES
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def keep(run_id: str, kept: Place | None) -> None:
             redis_client.client().set(_key(run_id), json.dumps(asdict(kept)), ex=LIFE_SECONDS)
         else:
             redis_client.client().delete(_key(run_id))
-    except RedisAway:
+    except RedisUnavailable:
         logger.info("a place was not kept; Redis is away", extra={"run": run_id})
 
 
@@ -44,7 +44,7 @@ def of(run_id: str) -> Place | None:
     """Return where a run's next page begins, None when that is not known (any more)."""
     try:
         kept = redis_client.client().get(_key(run_id))
-    except RedisAway:
+    except RedisUnavailable:
         return None
     return _read(kept) if isinstance(kept, bytes) else None
 

@@ -6,7 +6,7 @@ import secrets
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import audit, clock, queue, settings, versions
+from app import audit, change_tokens, clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -89,7 +89,7 @@ def cancel(viewer: Viewer, run_id: str) -> None:
         if not ended.rowcount and not asked.rowcount:
             raise Conflict("That job had already ended. Nothing was changed.")
         audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
-        tx.touch(run.account_id, versions.NO_CONTACT)
+        tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
 
 
 def retry(viewer: Viewer, run_id: str) -> int:
@@ -116,7 +116,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
             _reopen(tx, run_id, len(again))
             sighting.retry(tx, run.account_id, again)
             audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
-            tx.touch(run.account_id)
+            tx.mark_changed(run.account_id)
     except IntegrityError:
         raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
     hint(run_id, run.kind)
@@ -152,7 +152,7 @@ def _start(viewer: Viewer, crowd: Crowd, *, batch_size: int) -> str:
             _refuse_second(tx, crowd.account_id, crowd.kind)
             total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=viewer.name)
             audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
-            tx.touch(crowd.account_id, versions.NO_CONTACT)
+            tx.mark_changed(crowd.account_id, change_tokens.NO_CONTACT)
     except IntegrityError:
         raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker
     if total:

@@ -11,13 +11,13 @@ from sqlalchemy import Row, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.errors import CallsRefused, Exhausted
+from app.errors import CallsRefused, RetryLater
 from app.identities import sighting
 from app.identities.pages import SIZES, Reader
 from app.identities.resolve import PAUSE
 from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import ledger, people, place
@@ -36,7 +36,7 @@ _PLAN = select(Run.sweep_pages, Run.swept_pages, Run.sweep_people)
 def next_page(lease: Lease, *, purpose: Purpose) -> int:
     """Read one more page of a run's sweep and settle whom it names; returns the calls made, 0 when the sweep is over.
 
-    A run whose place was forgotten begins again at the first page, as deep as that still saves calls. Raises Exhausted
+    A run whose place was forgotten begins again at the first page, as deep as that still saves calls. Raises RetryLater
     when no call may be made now, LeaseLostError when the run is somebody else's.
     """
     run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
@@ -53,9 +53,9 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     except CallsRefused:
         _move_on(lease, pages=left, calls=0, following=None)
         return reader.calls
-    except CallFailed as failure:
+    except GraphAPIError as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT) and failure.reason is not Reason.PERMISSION:
-            raise Exhausted(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
+            raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
         # Pages cannot be read, or the place is gone: the others are asked for alone.
         logger.info("the sweep ends early", extra={"code": failure.code})
         _move_on(lease, pages=left, calls=reader.calls, following=None)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from app import clock, lifeline
+from app import clock, parent_death
 
 FIRST_WAIT_SECONDS = 0.2  # before a dead program is started again; doubles with every death
 LONGEST_WAIT_SECONDS = 5.0
@@ -135,7 +135,7 @@ class Keeper:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
                 pass_fds=program.kept_files,
-                preexec_fn=partial(lifeline.tie, os.getpid()),
+                preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
             )
 
     def _restart_killed(self, running: _Running) -> None:

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 
 from app import clock, redis_client
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def count(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
     """Count one call under `key`, of which `limit` per window of `seconds` are allowed."""
     try:
         used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", seconds)
-    except RedisAway:
+    except RedisUnavailable:
         used, left = _here.count(key, seconds)
     return Rate(limit, int(used), int(left))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import clock, redis_client
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.users import people
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def wait_seconds(email: str, address: str) -> int:
     keys = _keys(email, address)
     try:
         seconds, for_address = redis_client.client().eval(_COUNT, len(keys), *keys, *_LIMITS)
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("sign-ins are counted in this process alone: Redis is away")
         return _here.count(*keys)
     if for_address:
@@ -59,7 +59,7 @@ def succeeded(email: str, address: str) -> None:
     _here.forget(*keys)
     try:
         redis_client.client().eval(_FORGET, len(keys), *keys)
-    except RedisAway:
+    except RedisUnavailable:
         logger.info("a right password is not noted: Redis is away")
 
 

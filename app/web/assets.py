@@ -10,7 +10,7 @@ YEAR_SECONDS = 31_536_000
 _CODE = Path(__file__).resolve().parents[1]
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Give templates `asset('app.css')`, and let browsers keep what is asked for by its fingerprint."""
     folder = Path(app.static_folder or "")
 

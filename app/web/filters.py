@@ -19,7 +19,7 @@ _LINK = re.compile(r"https?://[^\s<>\"'\u0000-\u0020]+", re.IGNORECASE)
 _TRAILING = ".,;:!?)]}»”’"
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
     times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, span, moment)
     for filter_ in (*times, person, linkify, grouped, label, clip, query):

@@ -26,7 +26,7 @@ FIXED = {
 _HOST_PORT = re.compile(r".+:\d{1,5}")
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Add security headers to every response of `app`, and an ID to each request, which its log lines carry."""
     fixed = FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}
     inner, https_only = app.wsgi_app, settings.current().production
@@ -41,7 +41,7 @@ def connect(app: Flask) -> None:
         def start(status: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
             return start_response(status, _complete(headers, extra), *failed)
 
-        with logs.place(request=environ[REQUEST_ID]):
+        with logs.log_context(request=environ[REQUEST_ID]):
             return inner(environ, start)
 
     app.wsgi_app = outer  # type: ignore[method-assign]  # Flask's documented way to wrap

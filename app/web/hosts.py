@@ -24,7 +24,7 @@ HEALTH = "/healthz"
 _FINAL_DOT = re.compile(r"\.(?=(:\d*)?$)")
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Refuse every other name in production, and read what proxies forward from as many of them as there are.
 
     The name a proxy was called by is never taken from X-Forwarded-Host: our proxies pass Host on.

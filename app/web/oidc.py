@@ -53,7 +53,7 @@ class Refused(Exception):
         self.claim = claim
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Add the routes to `app`; without a provider in the settings they answer 404."""
     app.register_blueprint(blueprint)
     chosen = settings.current()

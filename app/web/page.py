@@ -11,7 +11,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app import problem as documents
+from app import problem_details as documents
 from app.errors import NametagError
 from app.inbox import frame
 from app.inbox.frame import Desk, Frame
@@ -27,7 +27,7 @@ STATUS: Mapping[type[NametagError], int] = {
     errors.Invalid: 422,
     errors.Forbidden: 403,
     errors.Conflict: 409,
-    errors.Exhausted: 429,
+    errors.RetryLater: 429,
     errors.Unavailable: 503,
 }
 HEADINGS = {
@@ -130,7 +130,7 @@ def theme() -> str:
     return chosen if chosen in THEMES else "system"
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Translate every error of `app` in this one place, and tell its templates what they share."""
     app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD}
     for kind in STATUS:

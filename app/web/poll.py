@@ -4,7 +4,7 @@ import hashlib
 
 from flask import Response, request
 
-from app import clock, versions
+from app import change_tokens, clock
 from app.viewer import Viewer
 from app.web import assets, filters
 
@@ -16,7 +16,7 @@ def version(account_id: int | None, contact: str | None = None) -> str | None:
 
     Ask for it before rows are read.
     """
-    return versions.current(account_id, contact) if account_id is not None else ""
+    return change_tokens.current(account_id, contact) if account_id is not None else ""
 
 
 def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: object) -> str | None:

@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 
 from app import audit, redis_client, settings
 from app.errors import Conflict, Forbidden, NotFound, Unavailable
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 from app.viewer import Role
 from app.web import headers, page, session
 
@@ -107,7 +107,7 @@ class HardenedLoader(BaseLoader):
         return self.inner.list_templates()
 
 
-def connect(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Mount the dashboard on `app`, unless QUEUE_DASHBOARD is off."""
     shown = settings.current().queue_dashboard
     app.jinja_env.globals["queue_dashboard"] = shown
@@ -126,7 +126,7 @@ def connect(app: Flask) -> None:
     app.after_request(_dress)
     app.register_error_handler(NoSuchJobError, lambda _: page.ours(NotFound("job")))
     app.register_error_handler(InvalidJobOperation, lambda _: page.ours(Conflict(NOT_FAILED)))
-    app.register_error_handler(RedisAway, lambda _: page.ours(Unavailable("queue")))
+    app.register_error_handler(RedisUnavailable, lambda _: page.ours(Unavailable("queue")))
 
 
 def _explained(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from app import clock
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.inbox.thread import LookupResult
 from app.users import rates
 from app.web import session
@@ -13,11 +13,11 @@ PATIENCE = timedelta(seconds=3, milliseconds=500)  # the page asks for a result 
 
 
 def require_rate() -> None:
-    """Count a refresh of the signed-in user; raise Exhausted (429) for one too many in this minute."""
+    """Count a refresh of the signed-in user; raise RetryLater (429) for one too many in this minute."""
     rate = rates.count(f"refresh:{session.viewer().actor}", PER_MINUTE)
     if rate.exceeded:
         until = clock.now() + timedelta(seconds=rate.seconds_left)
-        raise Exhausted(f"you may refresh {PER_MINUTE} times a minute", until)
+        raise RetryLater(f"you may refresh {PER_MINUTE} times a minute", until)
 
 
 def outcome(looked_up_at: datetime | None) -> str:

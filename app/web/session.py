@@ -65,7 +65,7 @@ class SignedIn:
         return self.person.session_key
 
 
-def connect(app: Flask) -> CSRFProtect:
+def init_app(app: Flask) -> CSRFProtect:
     """Let `app` know its visitors: cookies, sign-in, protection against other sites.
 
     Returns that protection, from which doors without cookies are to be exempted.

@@ -40,7 +40,7 @@ OPERATIONS = {
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     app = blueprint.new_app("nametag")
-    blueprint.connect(app)
+    blueprint.init_app(app)
     found: dict[str, Any] = app.api_doc
     return found
 

@@ -9,7 +9,7 @@ from app import core, settings
 from app.db import migrate
 from tests.bed import postgresql
 
-opened = core.entered
+opened = core.app_context_of
 
 
 def migrated_file(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app import lifeline
+from app import parent_death
 from app.supervisor import redis_server
 from tests.bed import certificates
 from tests.bed.processes import free_port
@@ -30,7 +30,9 @@ def server(folder: Path, *options: str) -> Iterator[int]:
     port = free_port()
     command = [redis_server._binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
     with (folder / "redis.log").open("wb") as log:
-        popen = subprocess.Popen([*command, *options], stdout=log, preexec_fn=partial(lifeline.tie, os.getpid()))
+        popen = subprocess.Popen(
+            [*command, *options], stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())
+        )
     try:
         until(lambda: _answers(port), "Redis answers")
         yield port

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL
 
-from app import lifeline
+from app import parent_death
 from tests.bed import postgresql
 from tests.bed.processes import free_port
 from tests.bed.requirement import missing
@@ -31,7 +31,7 @@ def in_front_of(database: URL, **configuration: str) -> Iterator[URL]:
         process = subprocess.Popen(
             [binary or missing("there is no PgBouncer"), "-q", str(file)],
             stderr=subprocess.DEVNULL,
-            preexec_fn=partial(lifeline.tie, os.getpid()),
+            preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
             **postgresql.unprivileged(),
         )
         url = URL.create("postgresql+psycopg", "nametag", None, "127.0.0.1", port, database.database)

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import URL, make_url
 
-from app import lifeline
+from app import parent_death
 from tests.bed.requirement import missing
 
 READY_SECONDS = 20.0
@@ -124,7 +124,7 @@ def _own(folder: Path, binaries: Path) -> Iterator[URL]:
     _initialise(folder / "data", binaries, account)
     command: list[str | Path] = [binaries / "postgres", "-D", folder / "data", "-k", folder, *FAST.split()]
     with (folder / "log").open("wb") as log:
-        tied = partial(lifeline.tie, os.getpid())
+        tied = partial(parent_death.end_with_parent, os.getpid())
         process = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True, preexec_fn=tied, **_as(account)
         )

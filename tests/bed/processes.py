@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.error import HTTPError, URLError
 
-from app import lifeline, settings
+from app import parent_death, settings
 from tests.bed.waiting import until
 
 
@@ -216,7 +216,7 @@ class Processes:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=partial(lifeline.tie, os.getpid()),
+                preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
             )
         return popen, log
 

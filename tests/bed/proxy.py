@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from app import lifeline
+from app import parent_death
 from tests.bed import certificates
 from tests.bed.processes import ROOT, free_port
 from tests.bed.requirement import missing
@@ -29,7 +29,9 @@ def in_front_of(port: int, folder: Path) -> Iterator[int]:
     (folder / "nginx.conf").write_text(_moved(folder, port, front))
     certificates.self_signed(folder)
     command = [binary, "-p", str(folder), "-e", str(folder / "start.log"), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen([*command, "-g", "daemon off;"], preexec_fn=partial(lifeline.tie, os.getpid()))
+    process = subprocess.Popen(
+        [*command, "-g", "daemon off;"], preexec_fn=partial(parent_death.end_with_parent, os.getpid())
+    )
     try:
         until(lambda: _listens(front), "nginx listens")
         assert process.poll() is None, (folder / "start.log").read_text()

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 
-from app import versions
+from app import change_tokens
 from app.cli.main import main
 
-report = versions.bump
+report = change_tokens.mark_changed
 
 
-def report_starts_alone(changes: Iterable[versions.Change]) -> None:
+def report_starts_alone(changes: Iterable[change_tokens.Change]) -> None:
     """Report what does not come from a commit."""
-    report(each for each in changes if each == versions.EVERY_ACCOUNT)
+    report(each for each in changes if each == change_tokens.EVERY_ACCOUNT)
 
 
 if __name__ == "__main__":
-    versions.bump = report_starts_alone
+    change_tokens.mark_changed = report_starts_alone
     main()

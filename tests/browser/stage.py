@@ -67,8 +67,8 @@ class Stage:
         """
         with transaction.write() as tx:
             tx.execute(delete(Run).where(or_(Run.id == RUN, Run.state.in_(ACTIVE), Run.id.not_in(ENDED))))
-            tx.touch(1)
-            tx.touch(2)
+            tx.mark_changed(1)
+            tx.mark_changed(2)
             if state is None:
                 return
             if state in (RunState.RUNNING, RunState.WAITING, RunState.CANCELING):

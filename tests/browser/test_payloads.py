@@ -44,7 +44,7 @@ def poisoned(desk: Desk) -> Desk:
             tx.execute(update(RunItem).where(RunItem.ig_participant_id == person).values(**failed))
         ended = {"state": RunState.DONE, "finished_at": clock.now(), "failed": len(PAYLOADS)}
         tx.execute(update(Run).where(Run.id == run_id).values(**ended, started_by=PAYLOADS[2]))
-        tx.touch(desk.account.id)
+        tx.mark_changed(desk.account.id)
     queue.enqueue(queue.RESOLVE, desk.account.id, job_id="poisoned", description=PAYLOADS[1])
     return desk
 

@@ -61,7 +61,7 @@ def all_read(desk: Desk) -> None:
     """Mark every conversation as read."""
     with transaction.write() as tx:
         tx.execute(db.update(Conversation).values(unread_count=0))
-        tx.touch(desk.account.id)
+        tx.mark_changed(desk.account.id)
 
 
 @pytest.mark.usefixtures("second_account")

@@ -12,20 +12,20 @@ from app.calls.breaker import STRIKES
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
-from app.errors import Exhausted
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.errors import RetryLater
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage import UNSAID, Usage
 from app.models.inbox import Account, AccountState
 from tests.cast import ATELIER_NORD, an_account
 
-APP_LIMIT = CallFailed(Scope.APP, Reason.RATE_LIMITED, "4")
-APP_PERMISSION = CallFailed(Scope.APP, Reason.PERMISSION, "200")
-LIMIT = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "613")
-DEAD_TOKEN = CallFailed(Scope.ACCOUNT, Reason.TOKEN, "190/463")
-PERMISSION = CallFailed(Scope.ACCOUNT, Reason.PERMISSION, "10")
-TIMEOUT = CallFailed(Scope.NETWORK, Reason.TIMEOUT, "timeout")
-NONSENSE = CallFailed(Scope.CONTRACT, Reason.BAD_ANSWER, "types")
-GONE = CallFailed(Scope.PERSON, Reason.NOT_VISIBLE, "9010")
+APP_LIMIT = GraphAPIError(Scope.APP, Reason.RATE_LIMITED, "4")
+APP_PERMISSION = GraphAPIError(Scope.APP, Reason.PERMISSION, "200")
+LIMIT = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "613")
+DEAD_TOKEN = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "190/463")
+PERMISSION = GraphAPIError(Scope.ACCOUNT, Reason.PERMISSION, "10")
+TIMEOUT = GraphAPIError(Scope.NETWORK, Reason.TIMEOUT, "timeout")
+NONSENSE = GraphAPIError(Scope.CONTRACT, Reason.BAD_ANSWER, "types")
+GONE = GraphAPIError(Scope.PERSON, Reason.NOT_VISIBLE, "9010")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -39,7 +39,7 @@ def other(app: Flask) -> Account:
     return an_account(ATELIER_NORD)
 
 
-def fail(account: Account, failure: CallFailed, times: int = 1) -> None:
+def fail(account: Account, failure: GraphAPIError, times: int = 1) -> None:
     for _ in range(times):
         breaker.failed(account.id, failure, token=account.token)
 
@@ -55,8 +55,8 @@ def check(account: Account) -> None:
     breaker.check(row.id, state=row.state, state_reason=row.state_reason)
 
 
-def refused(account: Account) -> Exhausted:
-    with pytest.raises(Exhausted) as caught:
+def refused(account: Account) -> RetryLater:
+    with pytest.raises(RetryLater) as caught:
         check(account)
     return caught.value
 
@@ -79,7 +79,7 @@ def test_nothing_is_stopped_to_begin_with(account: Account) -> None:
 
 @pytest.mark.parametrize("failure", [APP_LIMIT, APP_PERMISSION])
 @pytest.mark.row("F19", "F21")
-def test_one_failure_of_the_app_stops_every_account(account: Account, other: Account, failure: CallFailed) -> None:
+def test_one_failure_of_the_app_stops_every_account(account: Account, other: Account, failure: GraphAPIError) -> None:
     fail(account, failure)
     assert about(stopped(account), MINUTE)
     assert refused(other).reason == failure.sentence
@@ -93,7 +93,7 @@ def test_one_rate_limit_stops_its_account_alone(account: Account, other: Account
 
 
 def test_a_stop_lasts_as_long_as_meta_says(account: Account) -> None:
-    named = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=clock.now() + timedelta(minutes=19))
+    named = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=clock.now() + timedelta(minutes=19))
     fail(account, named)
     assert about(stopped(account), timedelta(minutes=19))
 
@@ -151,7 +151,7 @@ def test_a_good_answer_forgets_how_long_the_last_stop_was(account: Account, redi
 
 
 @pytest.mark.parametrize("failure", [TIMEOUT, NONSENSE])
-def test_five_failures_in_a_row_stop_the_account(account: Account, other: Account, failure: CallFailed) -> None:
+def test_five_failures_in_a_row_stop_the_account(account: Account, other: Account, failure: GraphAPIError) -> None:
     fail(account, failure, times=STRIKES - 1)
     assert stopped(account) is None
     fail(account, failure)
@@ -159,8 +159,8 @@ def test_five_failures_in_a_row_stop_the_account(account: Account, other: Accoun
     assert stopped(other) is None
 
 
-@pytest.mark.parametrize("answer", [None, GONE, CallFailed(Scope.FIELD, Reason.FIELD, "100", field="name")])
-def test_an_answer_in_between_starts_the_count_anew(account: Account, answer: CallFailed | None) -> None:
+@pytest.mark.parametrize("answer", [None, GONE, GraphAPIError(Scope.FIELD, Reason.FIELD, "100", field="name")])
+def test_an_answer_in_between_starts_the_count_anew(account: Account, answer: GraphAPIError | None) -> None:
     fail(account, TIMEOUT, times=STRIKES - 1)
     if answer:
         fail(account, answer)
@@ -188,7 +188,9 @@ def test_metas_own_figure_of_100_percent_stops_calls(account: Account, other: Ac
 
 
 @pytest.mark.parametrize("failure", [DEAD_TOKEN, PERMISSION])
-def test_a_dead_token_waits_for_a_person(account: Account, other: Account, failure: CallFailed, redis: Redis) -> None:
+def test_a_dead_token_waits_for_a_person(
+    account: Account, other: Account, failure: GraphAPIError, redis: Redis
+) -> None:
     fail(account, failure)
     redis.flushall()  # this state is no hint
     assert refused(account).reason == failure.sentence

@@ -16,8 +16,8 @@ from app.calls import breaker, budget
 from app.calls.budget import CONVERSATIONS, PROFILE, SLOW_CALLS, WINDOW_SECONDS, Grant
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.errors import RetryLater
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage import UNSAID, Usage
 from app.models.identity import Lookup, Purpose
 from tests.calls.lookups import made
@@ -40,15 +40,15 @@ def spend(account: int, purpose: Purpose = Purpose.LIVE, call: str = PROFILE) ->
 
 def spend_all(account: int, purpose: Purpose = Purpose.LIVE, most: int = 1000) -> int:
     granted = 0
-    with suppress(Exhausted):
+    with suppress(RetryLater):
         while granted < most:
             spend(account, purpose)
             granted += 1
     return granted
 
 
-def refused(account: int, purpose: Purpose = Purpose.LIVE, call: str = PROFILE) -> Exhausted:
-    with pytest.raises(Exhausted) as caught:
+def refused(account: int, purpose: Purpose = Purpose.LIVE, call: str = PROFILE) -> RetryLater:
+    with pytest.raises(RetryLater) as caught:
         spend(account, purpose, call)
     return caught.value
 
@@ -128,7 +128,7 @@ def test_a_grant_that_a_flush_overtook_is_asked_for_again(account: int, redis: R
     redis.flushall()
     assert spend_all(account) == LIMIT  # counted from rows, and the overtaken one has none yet
     note(overtaken)
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         budget.confirm(overtaken)
 
 
@@ -154,7 +154,7 @@ def test_many_processes_and_flushes_never_exceed_the_hour(account: int, redis: R
     def work() -> int:
         calls = 0
         for _ in range(LIMIT):
-            with suppress(Exhausted):
+            with suppress(RetryLater):
                 grant = spend(account)
                 note(grant)
                 budget.confirm(grant)
@@ -215,7 +215,7 @@ def test_the_forecast_of_an_untouched_hour_is_free_now(account: int) -> None:
 
 def test_the_forecast_knows_of_a_stop(account: int) -> None:
     until = clock.now() + timedelta(minutes=19)
-    limited = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=until)
+    limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=until)
     breaker.failed(account, limited, token=None)
     forecast = budget.forecast(account)
     assert forecast
@@ -234,7 +234,7 @@ def test_without_redis_there_are_no_calls(account: int) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         wait = refused(account).until - clock.now()
         assert timedelta(seconds=3) < wait <= timedelta(seconds=5)
-        with pytest.raises(Exhausted):
+        with pytest.raises(RetryLater):
             budget.confirm(grant)
         assert budget.forecast(account) is None
         budget.observe(account, Usage(app_percent=99))

@@ -10,7 +10,7 @@ from app import settings
 from app.calls import consent
 from app.db import transaction
 from app.errors import NotFound
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.inbox import Login
 from app.sandbox.accounts import APP_ID
 from tests.accounts.consents import chosen
@@ -36,8 +36,8 @@ def code(login: Login, choice: str = "allow") -> str:
     return chosen(consent.address(login, back_url=BACK, state="s"), choice)["code"]
 
 
-def failure_of(call: Callable[[], object]) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def failure_of(call: Callable[[], object]) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         call()
     return caught.value
 

@@ -10,7 +10,7 @@ from app.calls import credentials, gate
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Login
 from tests.calls.lookups import noted
@@ -19,8 +19,8 @@ from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, an_account
 OTHER_KEY = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
 
 
-def failure_of(call: Callable[[], object]) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def failure_of(call: Callable[[], object]) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         call()
     return caught.value
 

@@ -16,10 +16,10 @@ from app.calls import budget, gate
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
-from app.errors import Exhausted, NotFound
+from app.errors import NotFound, RetryLater
 from app.instagram import client
 from app.instagram.answers import Profile
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Login
 from tests.bed.processes import Sandbox
@@ -58,8 +58,8 @@ def look(account: Account, purpose: Purpose = Purpose.LIVE) -> Profile:
     return gate.profile(account.id, LEA, purpose=purpose)
 
 
-def failure_of(call: Callable[[], object]) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def failure_of(call: Callable[[], object]) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         call()
     return caught.value
 
@@ -181,7 +181,7 @@ def test_the_token_is_in_no_query_log_or_row(
 def test_a_spent_hour_asks_nobody(account: Account, instagram: Graph) -> None:
     for _ in range(16):
         look(account, Purpose.BACKFILL)
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         look(account, Purpose.BACKFILL)
     assert len(instagram.requests) == len(noted()) == 16
     look(account, Purpose.LIVE)
@@ -192,7 +192,7 @@ def test_a_flush_after_every_call_cannot_overspend(account: Account, instagram: 
     for _ in range(20):
         look(account)
         redis.flushall()
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         look(account)
     assert len(instagram.requests) == 20
 
@@ -202,7 +202,7 @@ def test_a_flush_after_every_call_cannot_overspend(account: Account, instagram: 
 def test_one_rate_limit_is_enough(account: Account, instagram: Graph, name: str) -> None:
     instagram.say = always(sampled(name))
     assert failure_of(lambda: look(account)).reason is Reason.RATE_LIMITED
-    with pytest.raises(Exhausted) as caught:
+    with pytest.raises(RetryLater) as caught:
         look(account)
     minutes = 19 if name == "profile-error-80002" else 1
     assert timedelta(minutes=minutes - 0.2) < caught.value.until - clock.now() <= timedelta(minutes=minutes)
@@ -213,7 +213,7 @@ def test_one_rate_limit_is_enough(account: Account, instagram: Graph, name: str)
 def test_a_dead_token_stops_its_account_alone(account: Account, instagram: Graph, facebook: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         look(account)
     assert len(instagram.requests) == 1
     assert row_of(account).state is AccountState.RECONNECT
@@ -237,7 +237,7 @@ def test_five_silent_calls_stop_the_account(account: Account, instagram: Graph) 
     with settings.using(graph_timeout_seconds=0.05):
         for _ in range(5):
             assert failure_of(lambda: look(account)).reason is Reason.TIMEOUT
-        with pytest.raises(Exhausted):
+        with pytest.raises(RetryLater):
             look(account)
     assert len(instagram.requests) == 5
 
@@ -247,13 +247,13 @@ def test_metas_figures_slow_background_work(account: Account, instagram: Graph) 
     instagram.say = always(answer({"id": LEA, "username": "lena"}, X_Business_Use_Case_Usage=busy))
     look(account, Purpose.BACKFILL)
     look(account, Purpose.BACKFILL)
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         look(account, Purpose.BACKFILL)
     look(account, Purpose.LIVE)
 
 
 def test_without_redis_nobody_is_asked(account: Account, instagram: Graph) -> None:
-    with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(Exhausted):
+    with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(RetryLater):
         look(account)
     assert instagram.requests == []
     assert noted() == []

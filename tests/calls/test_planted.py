@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from app import clock, doctor, queue, settings, versions
+from app import change_tokens, clock, doctor, queue, settings
 from app.calls import breaker, budget
 from app.db import transaction
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.factory import create_app
 from app.identities import cache, sighting
 from app.identities.sighting import Sighting
@@ -128,7 +128,7 @@ def test_a_planted_value_fails_no_page_and_stops_no_name(admin: FlaskClient, red
         try:
             breaker.check(1, state=AccountState.CONNECTED, state_reason=None)
             budget.confirm(budget.spend(1, call=budget.PROFILE, purpose=Purpose.LIVE))
-        except Exhausted:
+        except RetryLater:
             return False
         return True
 
@@ -163,9 +163,9 @@ def test_planted_counts_refuse_nobody_for_ever(admin: FlaskClient, redis: Redis)
 
 def test_a_version_that_is_no_text_still_tells_a_change(admin: FlaskClient, redis: Redis) -> None:
     redis.set("nametag:version:1", b"\xff")
-    before = versions.current(1)
-    versions.bump([1])
-    assert before != versions.current(1)
+    before = change_tokens.current(1)
+    change_tokens.mark_changed([1])
+    assert before != change_tokens.current(1)
 
 
 def test_a_name_from_the_future_never_reaches_a_row(admin: FlaskClient, redis: Redis) -> None:

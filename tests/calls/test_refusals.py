@@ -7,7 +7,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select
 
-from app import doctor, ticker
+from app import doctor, scheduler
 from app.calls.refusals import WAVE, WAVE_ENDS
 from app.db.engine import db
 from app.doctor import Level
@@ -59,7 +59,7 @@ def work_until_the_refusal_ends(account: Account, hands: Hands) -> None:
     """Let time pass probe by probe, and have everyone who is due looked up."""
     for _ in range(30):
         hands.at = max(hands.at, refusal().retry_at) + timedelta(minutes=1)
-        ticker.kick_due()
+        scheduler.kick_due()
         resolve.waiting(account.id)
 
 

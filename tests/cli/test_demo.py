@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from app import embedded
+from app import local_defaults
 from app.sandbox.accounts import APP_ID, APP_SECRET, ATELIER_NORD
 from tests.bed.processes import ROOT, Process, Processes, free_port, part
 from tests.bed.waiting import until
@@ -36,7 +36,7 @@ def sign_in_line(process: Process) -> str:
 
 
 def kept(folder: Path) -> dict[str, str]:
-    lines = embedded.file(folder).read_text().splitlines()
+    lines = local_defaults.file(folder).read_text().splitlines()
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
@@ -91,7 +91,7 @@ def test_the_kept_sign_in_is_the_owners_alone(processes: Processes, tmp_path: Pa
 def test_the_sandboxs_well_known_secret_is_never_kept(processes: Processes, tmp_path: Path) -> None:
     up(processes, "--demo")
     assert kept(tmp_path)["GRAPH_FACEBOOK_URL"].startswith("http://127.0.0.1:")
-    assert APP_SECRET not in embedded.file(tmp_path).read_text()
+    assert APP_SECRET not in local_defaults.file(tmp_path).read_text()
     assert kept(tmp_path)["META_APP_ID"] == kept(tmp_path)["META_INSTAGRAM_APP_ID"] == APP_ID
     checked = processes.nametag("account", "check", ATELIER_NORD)  # proved with the secret that both sides share
     assert (checked.returncode, checked.stdout) == (0, "The token works.\n")

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import NullPool, create_engine, select, text, update
 
-from app import settings, versions
+from app import change_tokens, settings
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import WriteOutsideTransaction
@@ -70,16 +70,16 @@ def test_a_transaction_inside_a_transaction_is_refused(app: Flask) -> None:
 
 def test_touched_accounts_look_different_after_the_commit_alone(app: Flask) -> None:
     account = an_account()
-    before = versions.current(account.id)
+    before = change_tokens.current(account.id)
     with transaction.write() as tx:
-        tx.touch(account.id)
-        assert versions.current(account.id) == before
-    assert versions.current(account.id) != before
-    after = versions.current(account.id)
+        tx.mark_changed(account.id)
+        assert change_tokens.current(account.id) == before
+    assert change_tokens.current(account.id) != before
+    after = change_tokens.current(account.id)
     with pytest.raises(ZeroDivisionError), transaction.write() as tx:
-        tx.touch(account.id)
+        tx.mark_changed(account.id)
         raise ZeroDivisionError
-    assert versions.current(account.id) == after
+    assert change_tokens.current(account.id) == after
 
 
 def test_writers_of_many_threads_lose_nothing(app: Flask) -> None:

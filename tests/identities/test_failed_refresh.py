@@ -7,7 +7,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select, update
 
-from app import clock, tasks, ticker, versions
+from app import change_tokens, clock, scheduler, tasks
 from app.db import transaction
 from app.db.engine import db
 from app.identities import opening, resolve, sighting
@@ -72,7 +72,7 @@ def test_a_failed_refresh_of_a_fresh_contact_is_retried_at_the_planned_time(
     assert (row.username, row.last_error is not None) == ("mia.b", True)
     assert row.next_try_at is not None
     hands.at = row.next_try_at
-    ticker.kick_due()
+    scheduler.kick_due()
     tasks.resolve(account.id)
     row = identity()
     assert (row.username, row.last_error, row.next_try_at) == ("lea.moreau", None, None)
@@ -157,12 +157,12 @@ def test_a_known_contact_whose_refresh_failed_is_stale_everywhere(
 def test_an_open_thread_shows_that_a_failed_lookup_succeeded_later(account: Account, meta: Sandbox) -> None:
     a_known_contact(account)
     refresh_fails(account, meta, "500")
-    failed = versions.current(account.id, LEA)
+    failed = change_tokens.current(account.id, LEA)
     seen = Sighting(LEA, "mia.b", "Mia", None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
         assert not sighting.record(tx, account.id, seen)
-    succeeded = versions.current(account.id, LEA)
+    succeeded = change_tokens.current(account.id, LEA)
     assert succeeded != failed
     with transaction.write() as tx:
         sighting.record(tx, account.id, seen)
-    assert versions.current(account.id, LEA) == succeeded
+    assert change_tokens.current(account.id, LEA) == succeeded

@@ -6,7 +6,7 @@ from flask import Flask
 from app import clock, settings
 from app.calls import breaker
 from app.identities.pages import Reader
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from tests.bed.processes import Sandbox
@@ -62,7 +62,7 @@ def test_a_page_that_fails_is_asked_for_in_smaller_pieces(reader: Reader, meta: 
 
 def test_a_page_that_fails_in_every_size_is_given_up(reader: Reader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations")
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         reader.next()
     assert reader.calls == 4  # the fourth asks for the ID alone: a fifth failure would stop the account's calls
 
@@ -129,12 +129,12 @@ def test_a_page_that_leads_to_itself_ends_the_reading(app: Flask) -> None:
     with Graph(always(answer({"data": [], "paging": paging}))) as graph, settings.using(graph_instagram_url=graph.url):
         reader = Reader(account.id, Purpose.SYNC)
         assert reader.next().after == "QVFIUm"
-        with pytest.raises(CallFailed):
+        with pytest.raises(GraphAPIError):
             reader.next()
 
 
 def test_a_refusal_that_a_smaller_page_would_not_change_is_not_repeated(reader: Reader, meta: Sandbox) -> None:
     meta.post("faults", mode="190", call="conversations")
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         reader.next()
     assert reader.calls == 1

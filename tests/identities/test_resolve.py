@@ -12,7 +12,7 @@ from app import clock, queue, settings
 from app.calls import gate
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.identities import cache, claims, resolve, sighting
 from app.identities.claims import CLAIM
 from app.identities.resolve import Outcome
@@ -107,7 +107,7 @@ def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
 ) -> None:
     people_wrote(LEA)
     meta.post("faults", mode=fault)
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         asked(account, LEA)
     resolve.waiting(account.id)
     assert (identity().failure_count, identity().last_error, identity().claimed_until) == (0, None, None)
@@ -115,7 +115,7 @@ def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
 
 @pytest.mark.row("F5")
 def test_without_redis_no_call_is_made(account: Account) -> None:
-    with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(Exhausted):
+    with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(RetryLater):
         asked(account, LEA)
     assert noted() == []
 
@@ -123,7 +123,7 @@ def test_without_redis_no_call_is_made(account: Account) -> None:
 def test_the_reserve_is_for_people_who_write_now(account: Account, redis: Redis) -> None:
     with settings.using(graph_calls_per_hour=10):
         made(account.id, 8, purpose=Purpose.BACKFILL)
-        with pytest.raises(Exhausted):
+        with pytest.raises(RetryLater):
             asked(account, LEA, purpose=Purpose.BACKFILL)
         assert asked(account, LEA)[0].sighting is not None
 

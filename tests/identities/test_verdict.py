@@ -6,7 +6,7 @@ import pytest
 
 from app.identities import verdict
 from app.identities.verdict import JITTER, NOTHING_KNOWN, STOP_AFTER, WAITS, Verdict
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def test_only_failures_of_the_person_count_against_them(scope: Scope) -> None:
 
 
 def test_judging_keeps_what_meta_said() -> None:
-    failure = CallFailed(Scope.PERSON, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
+    failure = GraphAPIError(Scope.PERSON, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
     judged = verdict.judge(failure)
     assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.PERSON, "230")
     assert judged.sentence == failure.sentence

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
-from app import doctor, queue, settings, ticker
+from app import doctor, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Level
@@ -58,10 +58,10 @@ def test_an_announced_message_is_found_within_seconds(
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
     announce(mid, hands.now())
-    ticker.fetch_announced()
+    scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 0
     hands.forward(seconds=5)
-    ticker.fetch_announced()
+    scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 1
     announced.fetch(account.id)
     assert db.session.scalars(select(Message.mid)).one() == mid

@@ -9,7 +9,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import clock, ticker
+from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.identities import cache, resolve, sighting
@@ -185,7 +185,7 @@ def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, 
     forget.person(OPERATOR, 1)
     assert count(DeletedEvent) == 1
     hands.forward(days=31)
-    ticker.purge()
+    scheduler.purge()
     assert count(DeletedEvent) == 0
 
 
@@ -197,9 +197,9 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
         assert canaries.in_files(tmp_path, WORD)
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
-    ticker.scrub()
+    scheduler.scrub()
     search.tidy()
-    ticker.scrub()
+    scheduler.scrub()
     assert places_of(WORD) == set()
     assert canaries.in_files(tmp_path, WORD) == set()
 
@@ -214,7 +214,7 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         forget.person(OPERATOR, 1)
 
         def scrubbed() -> bool:
-            ticker.scrub()
+            scheduler.scrub()
             return not canaries.in_files(folder, WORD)
 
         until(scrubbed, "the name left the file")
@@ -253,7 +253,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     assert places_of(*words) == set(PLACES)
     assert canaries.in_redis(redis, *words)
     forget.person(OPERATOR, 1)
-    ticker.scrub()
+    scheduler.scrub()
     assert places_of(*words) == set()
     assert canaries.in_redis(redis, *words) == set()
     assert canaries.in_files(tmp_path, *words) == set()
@@ -264,5 +264,5 @@ def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Acco
     people_wrote(CAMILLE, at=clock.now() - timedelta(hours=1))  # not writing right now: planned an hour later
     hands.forward(hours=-5)
     assert account.id not in resolve.due(clock.now(), live=False)
-    ticker.kick_due()
+    scheduler.kick_due()
     assert account.id in resolve.due(clock.now(), live=False)

@@ -7,7 +7,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import clock, ticker
+from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.errors import Forbidden, NotFound
@@ -80,7 +80,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     assert canaries.in_redis(redis, *words)
 
     forget.person(OPERATOR, 1)
-    ticker.scrub()
+    scheduler.scrub()
 
     def traces() -> set[str]:
         return places_of(*words, LEA) | canaries.in_redis(redis, *words, LEA) | canaries.in_files(tmp_path, *words)

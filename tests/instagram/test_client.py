@@ -13,7 +13,7 @@ import pytest
 from app.instagram import client
 from app.instagram.answers import Thread
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from tests.instagram.graph import Graph, always, answer, bomb, sampled, silent
 
 TOKEN = "IGAAcanary-of-a-test"
@@ -33,8 +33,8 @@ def credential(graph: Graph) -> Credential:
     return Credential(graph.url, "v26.0", TOKEN, timeout_seconds=2.0, account_ids=frozenset({LENA_ID}))
 
 
-def failure_of(call: Callable[[], object]) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def failure_of(call: Callable[[], object]) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         call()
     return caught.value
 

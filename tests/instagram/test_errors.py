@@ -60,7 +60,7 @@ DOCUMENTED = {
 
 def judge(
     error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, of_person: bool = True
-) -> errors.CallFailed:
+) -> errors.GraphAPIError:
     body = None if error is None else {"error": error}
     return errors.judge(status, body, headers or {}, now=NOW, of_person=of_person)
 

@@ -12,7 +12,7 @@ import pytest
 from app import clock
 from app.instagram import oauth
 from app.instagram.credential import Credential
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import App, GivenToken
 from tests.instagram.graph import SAMPLES, Graph, Request, always, answer, reset, sampled, silent
 
@@ -37,8 +37,8 @@ def answering(first: bytes, then: bytes) -> Callable[[socket, Request], None]:
     return lambda connection, _: connection.sendall(left.pop(0))
 
 
-def failure_of(call: Callable[[], object]) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def failure_of(call: Callable[[], object]) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         call()
     return caught.value
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.instagram import reading
 from app.instagram.answers import Skipped, Thread
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 from app.instagram.events import Attachment, Kind
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -140,7 +140,7 @@ def test_a_conversation_that_cannot_be_read_is_skipped_and_the_others_are_read(i
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}])
 def test_a_page_without_a_list_is_a_bad_answer(body: dict[str, Any]) -> None:
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         reading.conversations(body)
 
 

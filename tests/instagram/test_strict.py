@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.instagram import strict
-from app.instagram.errors import CallFailed
+from app.instagram.errors import GraphAPIError
 
 
 @given(st.binary(max_size=200))
@@ -22,13 +22,13 @@ def test_ids_above_two_to_the_53_keep_every_digit() -> None:
 
 @pytest.mark.parametrize("value", [7, True, [], {}, 1.5])
 def test_a_text_of_another_type_is_refused(value: object) -> None:
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         strict.text({"x": value}, "x")
 
 
 @pytest.mark.parametrize("holder", [{}, {"x": None}, {"x": ""}])
 def test_a_required_text_must_say_something(holder: dict[str, object]) -> None:
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         strict.required(holder, "x")
 
 
@@ -38,11 +38,11 @@ def test_what_no_database_can_carry_is_replaced() -> None:
 
 def test_times_are_aware_and_must_name_their_zone() -> None:
     assert strict.time({"x": "2026-03-10T09:20:05+0000"}, "x") == datetime(2026, 3, 10, 9, 20, 5, tzinfo=UTC)
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         strict.time({"x": "2026-03-10T09:20:05"}, "x")
 
 
 def test_an_absent_object_is_empty_but_an_absent_list_is_refused() -> None:
     assert strict.mapping({}, "x") == {}
-    with pytest.raises(CallFailed):
+    with pytest.raises(GraphAPIError):
         strict.items({}, "x")

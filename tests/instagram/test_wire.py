@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app import clock
 from app.instagram import wire
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from tests.bed.waiting import until
 from tests.instagram.graph import Graph, Say, always, and_close, answer, bomb, dripping, reset, silent
 
@@ -40,8 +40,8 @@ def get(url: str, seconds: float = SECONDS) -> wire.Answer:
     return wire.get(url, parameters={"q": "1"}, headers=HEADERS, seconds=seconds, most_bytes=MOST_BYTES)
 
 
-def refused(url: str) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+def refused(url: str) -> GraphAPIError:
+    with pytest.raises(GraphAPIError) as caught:
         get(url)
     return caught.value
 
@@ -127,7 +127,7 @@ def test_hanging_up_without_a_word_is_the_networks_fault(graph: Graph) -> None:
 
 
 def test_a_name_that_does_not_exist_is_the_networks_fault() -> None:
-    with pytest.raises(CallFailed) as caught:
+    with pytest.raises(GraphAPIError) as caught:
         get("http://nobody.invalid", seconds=20)
     assert (caught.value.scope, caught.value.code) == (Scope.NETWORK, "dns")
 
@@ -159,7 +159,7 @@ def test_a_huge_answer_is_cut(graph: Graph) -> None:
 def test_a_gzip_bomb_is_cut_before_it_unpacks(graph: Graph) -> None:
     graph.say = always(bomb(megabytes=200))
     tracemalloc.start()
-    with pytest.raises(CallFailed) as caught:
+    with pytest.raises(GraphAPIError) as caught:
         get(graph.url, seconds=10)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

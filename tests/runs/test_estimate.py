@@ -7,7 +7,7 @@ from flask import Flask
 
 from app import clock
 from app.calls import breaker
-from app.instagram.errors import CallFailed, Reason, Scope
+from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from app.models.run import Kind, Run, RunState
@@ -62,7 +62,7 @@ def test_a_pause_is_part_of_the_time_left(account: Account) -> None:
     """All who are settled were fresh and cost nothing; the run waits for a stop, or until it resumes."""
     paused = a_run(account, total=16, fresh=8, worked_seconds=0.1)
     assert estimate.left(paused) == pytest.approx(8 * 0.5, abs=1)
-    limited = CallFailed(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
+    limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
     breaker.failed(account.id, limited, token=None)
     assert estimate.left(paused) == pytest.approx(13 * 60 + 4, abs=2)
     paused.resume_at = clock.now() + timedelta(minutes=40)

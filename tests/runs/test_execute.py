@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
-from app import clock, queue, settings, ticker
+from app import clock, queue, scheduler, settings
 from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
@@ -180,7 +180,7 @@ def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sand
     assert len(noted()) == 1
     token = "IGAAsandboxMaisonLune0123456789"
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=token, history=False)
-    hands.forward(seconds=10 - ticker.DUTIES[ticker.kick_runs])
+    hands.forward(seconds=10 - scheduler.DUTIES[scheduler.kick_runs])
     assert run_id in {each for each, _ in ledger.ready(hands.now())}
     execute.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE

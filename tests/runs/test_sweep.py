@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.db import transaction
 from app.db.engine import db
-from app.errors import Exhausted
+from app.errors import RetryLater
 from app.identities import sighting
 from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
@@ -200,7 +200,7 @@ def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account,
     everybody_wrote(meta, LEA, RUI)
     meta.post("faults", mode="190", call="conversations", count=1)
     lease = taken(started(account))
-    with pytest.raises(Exhausted):
+    with pytest.raises(RetryLater):
         sweep.next_page(lease, purpose=Purpose.BACKFILL)
     assert run_of(lease.run_id).swept_pages == 0
 

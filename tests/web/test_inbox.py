@@ -87,7 +87,7 @@ def test_a_disconnected_account_is_shown_on_every_page_and_over_its_list(app: Fl
     assert "is disconnected" not in before
     with transaction.write() as tx:
         tx.execute(update(Account).where(Account.id == account.id).values(state=AccountState.RECONNECT))
-        tx.touch(account.id)
+        tx.mark_changed(account.id)
     for address in ("/inbox", "/jobs", "/identities", "/insights"):
         assert "an account must be reconnected" in agent.get(address).text
     polled = agent.get("/inbox/list", headers=poll_headers(before, "conv-list"))

@@ -8,7 +8,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import text, update
 
-from app import audit, clock, queue, settings, ticker
+from app import audit, clock, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import Model, db
 from app.db.types import Word
@@ -96,7 +96,7 @@ def test_words_of_a_newer_release_break_nothing(rolled_back: Flask, table: str, 
         assert admin.get(address, headers=HTMX).status_code < 400, address
     for address in api:
         assert client.get(address).status_code < 400, address
-    for duty in ticker.DUTIES:
+    for duty in scheduler.DUTIES:
         duty()
         db.session.remove()
     for command in COMMANDS:

@@ -99,7 +99,7 @@ def test_another_account_s_news_change_nothing_here(ops: FlaskClient) -> None:
     other = an_account(ATELIER_NORD)
     headers = poll_headers(ops.get("/inbox").text, "conv-list")
     with transaction.write() as tx:
-        tx.touch(other.id)
+        tx.mark_changed(other.id)
     assert ops.get("/inbox/list", headers=headers).status_code == 304
 
 
@@ -190,7 +190,7 @@ def test_a_poll_of_jobs_tells_once_what_has_ended(ops: FlaskClient, account: Acc
     with transaction.write() as tx:
         run = tx.session.get_one(Run, run_id)
         run.state, run.resolved = RunState.DONE, 1
-        tx.touch(account.id)
+        tx.mark_changed(account.id)
     ended = ops.get("/jobs/live", headers=headers)
     assert "Backfill profiles finished: 1 resolved, 0 failed." in ended.headers["HX-Trigger"]
     again = ops.get("/jobs/live", headers=HTMX | {"If-None-Match": ended.headers["ETag"]})
@@ -239,7 +239,7 @@ def test_what_a_thread_shows_ends_its_304s(ops: FlaskClient, account: Account, c
         known(account, CAMILLE, "Iea.moreau")
     else:
         with transaction.write() as tx:
-            tx.touch(account.id)
+            tx.mark_changed(account.id)
     assert ops.get("/inbox/1/messages?new=1", headers=headers).status_code == 200
 
 

@@ -14,7 +14,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import update
 
-from app import logs, queue, redis_client, settings, ticker
+from app import logs, queue, redis_client, scheduler, settings
 from app.calls import breaker
 from app.db import transaction
 from app.errors import Conflict, Unavailable
@@ -105,7 +105,7 @@ def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
         for address in PAGES:
             assert admin.get(address, follow_redirects=True).status_code == 200, address
         assert "cannot be read" in admin.get("/accounts").text
-        for duty in ticker.DUTIES:
+        for duty in scheduler.DUTIES:
             duty()
 
 

@@ -21,7 +21,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import text
 
-from app import queue, settings, versions
+from app import change_tokens, queue, settings
 from bench.measures import sign_in
 from tests.bed import databases, installation, postgresql
 from tests.bed.installation import Installation
@@ -160,7 +160,7 @@ def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_poll_shows_what_a_killed_web_server_committed(install: Install, redis: Redis) -> None:
     nametag = install(queues=())
-    versions.bump([1])
+    change_tokens.mark_changed([1])
     nametag.processes.ours = ("tests.bed.unreported",)
     doomed = nametag.processes.web()
     session = sign_in(nametag.web.url)

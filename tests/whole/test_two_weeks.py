@@ -17,7 +17,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import func, select
 
-from app import clock, queue, redis_client, settings, ticker
+from app import clock, queue, redis_client, scheduler, settings
 from app.accounts import health
 from app.calls import breaker, budget
 from app.cli import demo
@@ -158,7 +158,7 @@ def _start_jobs() -> None:
 
 
 def _perform_duties(hour: int) -> None:
-    for duty, every_seconds in ticker.DUTIES.items():
+    for duty, every_seconds in scheduler.DUTIES.items():
         if hour % max(1, int(every_seconds // 3600)) == 0:
             duty()
             db.session.remove()

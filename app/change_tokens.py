@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from app import clock, redis_client
-from app.redis_client import RedisAway
+from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 """
 
 
-def bump(changes: Iterable[Change]) -> None:
+def mark_changed(changes: Iterable[Change]) -> None:
     """Report that these look different now; a report that Redis cannot take is made up for by the next one."""
     _report(key for change in changes for key in _keys(change))
 
@@ -56,12 +56,12 @@ def _report(keys: Iterable[str]) -> None:
         _due.set()
 
 
-def bump_all() -> None:
+def mark_all_changed() -> None:
     """Report that every account may look different: a process ended before it could report which."""
-    bump([EVERY_ACCOUNT])
+    mark_changed([EVERY_ACCOUNT])
 
 
-def bump_behind() -> None:
+def start_reporting() -> None:
     """Have a thread of this process report to Redis from now on: no delivery waits for it, and many share one word.
 
     For a process that lives long. What it owes when it is killed is made up for when it starts again, and before that
@@ -69,7 +69,7 @@ def bump_behind() -> None:
     """
     global _due
     _due = threading.Event()
-    bump_all()
+    mark_all_changed()
     threading.Thread(target=_pay_behind, args=(_due,), name="versions", daemon=True).start()
 
 
@@ -87,7 +87,7 @@ def current(account_id: int, contact: str | None = None) -> str | None:
         if None in words and not _owed:
             _report(key for key, word in zip(keys, words, strict=True) if word is None)
             words = _words(keys)
-    except RedisAway:
+    except RedisUnavailable:
         return None
     known = [word.decode(errors="replace") for word in words if isinstance(word, bytes)]
     return ".".join(known) if len(known) == len(words) and not _owed else None
@@ -112,7 +112,7 @@ def _pay_behind(due: threading.Event) -> None:
 def _beat(me: str) -> None:
     try:
         ended = redis_client.client().eval(_BEAT, 1, "nametag:webs", me, ALIVE_SECONDS)
-    except RedisAway:
+    except RedisUnavailable:
         return
     if ended:
         _owe(_keys(EVERY_ACCOUNT))
@@ -131,7 +131,7 @@ def _pay() -> None:
         return
     try:
         redis_client.client().mset({key: secrets.token_urlsafe(WORD_BYTES) for key in owed})
-    except RedisAway:
+    except RedisUnavailable:
         logger.warning("poll versions wait for Redis")
         return
     with _lock:

@@ -20,7 +20,7 @@ from app import audit, clock, queue, redis_client
 from app.accounts import health, subscriptions, tokens
 from app.db import engine, transaction
 from app.db.engine import db
-from app.db.transaction import DatabaseAway
+from app.db.transaction import DatabaseUnavailable
 from app.errors import Unavailable
 from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
@@ -184,7 +184,7 @@ def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None
 def _perform(duty: Callable[[], None]) -> None:
     try:
         duty()
-    except (Unavailable, *DatabaseAway):
+    except (Unavailable, *DatabaseUnavailable):
         logger.warning("the database is away; the scheduler waits", extra={"duty": duty.__name__})
     except Exception:
         logger.exception("a duty of the scheduler failed", extra={"duty": duty.__name__})

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from app import lifeline
+from app import parent_death
 
 _STATM = Path("/proc/self/statm")  # Linux alone tells, and alone keeps the limit
 _DONE, _FAILED = b"+", b"-"
@@ -52,7 +52,7 @@ def _work(work: Callable[[], bytes], writing: int, parent_id: int, seconds: floa
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        lifeline.tie(parent_id)
+        parent_death.end_with_parent(parent_id)
         if most_memory is not None:
             _limit(most_memory)
         try:

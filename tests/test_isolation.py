@@ -7,23 +7,23 @@ import time
 
 import pytest
 
-from app import apart
+from app import isolation
 
 MIB = 1024 * 1024
 
 
 def test_what_the_child_made_comes_back_whole() -> None:
     content = os.urandom(3 * MIB)  # more than a pipe holds
-    assert apart.run(lambda: content, seconds=10) == content
-    assert apart.run(lambda: b"", seconds=10) == b""
+    assert isolation.run(lambda: content, seconds=10) == content
+    assert isolation.run(lambda: b"", seconds=10) == b""
 
 
 def test_its_own_reason_comes_back_in_its_words() -> None:
     def refuse() -> bytes:
-        raise apart.Failed("é is no picture")
+        raise isolation.Failed("é is no picture")
 
-    with pytest.raises(apart.Failed, match="é is no picture"):
-        apart.run(refuse, seconds=10)
+    with pytest.raises(isolation.Failed, match="é is no picture"):
+        isolation.run(refuse, seconds=10)
 
 
 def test_work_that_hangs_is_ended_by_the_kernel() -> None:
@@ -32,15 +32,15 @@ def test_work_that_hangs_is_ended_by_the_kernel() -> None:
         return b""
 
     began = time.monotonic()
-    with pytest.raises(apart.Failed, match=r"longer than 0\.2 s"):
-        apart.run(hang, seconds=0.2)
+    with pytest.raises(isolation.Failed, match=r"longer than 0\.2 s"):
+        isolation.run(hang, seconds=0.2)
     assert time.monotonic() - began < 5
 
 
 def test_work_that_swells_is_refused_the_memory() -> None:
-    assert len(apart.run(lambda: b"x" * (4 * MIB), seconds=10, most_memory=64 * MIB)) == 4 * MIB
-    with pytest.raises(apart.Failed, match="broke"):
-        apart.run(lambda: b"x" * (100 * MIB), seconds=10, most_memory=64 * MIB)
+    assert len(isolation.run(lambda: b"x" * (4 * MIB), seconds=10, most_memory=64 * MIB)) == 4 * MIB
+    with pytest.raises(isolation.Failed, match="broke"):
+        isolation.run(lambda: b"x" * (100 * MIB), seconds=10, most_memory=64 * MIB)
 
 
 def test_work_that_dies_takes_nobody_along() -> None:
@@ -48,8 +48,8 @@ def test_work_that_dies_takes_nobody_along() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         return b"half an answer"
 
-    with pytest.raises(apart.Failed, match="broke"):
-        apart.run(die, seconds=10)
+    with pytest.raises(isolation.Failed, match="broke"):
+        isolation.run(die, seconds=10)
 
 
 def test_a_parent_that_stops_waiting_leaves_no_child() -> None:
@@ -75,7 +75,7 @@ def test_a_parent_that_stops_waiting_leaves_no_child() -> None:
     caller.start()
     try:
         with pytest.raises(Stopped):
-            apart.run(linger, seconds=30)
+            isolation.run(linger, seconds=30)
     finally:
         caller.join()
         signal.signal(signal.SIGUSR2, before)

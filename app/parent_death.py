@@ -9,7 +9,7 @@ _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork: a forked child must not load
 
 
-def tie(parent_id: int) -> None:
+def end_with_parent(parent_id: int) -> None:
     """Have the kernel kill this process as soon as its parent, `parent_id`, dies; to be called right after the fork."""
     if _libc is None:
         return

@@ -12,7 +12,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import audit, clock, doctor, queue, settings, tasks, ticker
+from app import audit, clock, doctor, queue, scheduler, settings, tasks
 from app.db.engine import db
 from app.identities import resolve
 from app.identities.sighting import LATER
@@ -45,9 +45,9 @@ def name_of_lea() -> str | None:
 def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, redis: Redis) -> None:
     people_wrote(LEA)
     redis.flushall()
-    ticker.kick_writers()
+    scheduler.kick_writers()
     assert redis.llen(RESOLVE) == 1
-    ticker.kick_writers()
+    scheduler.kick_writers()
     assert redis.llen(RESOLVE) == 1
     assert name_of_lea() is None
 
@@ -58,9 +58,9 @@ def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_tak
     people_wrote(LEA)
     hands.forward(seconds=61)
     redis.flushall()
-    ticker.kick_writers()
+    scheduler.kick_writers()
     redis.delete(f"nametag:hint:{queue.RESOLVE}:{account.id}")  # as it lapses after five seconds
-    ticker.kick_writers()
+    scheduler.kick_writers()
     assert redis.llen(RESOLVE) == 2
     assert name_of_lea() is None
     [lookups] = [each for each in doctor.examine(OPERATOR) if each.part == "lookups"]
@@ -80,10 +80,10 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
             over.set()
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(ticker, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(ticker, "DUTIES", {slow: 0, hint: 0})
-    monkeypatch.setattr(ticker, "SLOW", (slow,))
-    ticker.run()
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(scheduler, "DUTIES", {slow: 0, hint: 0})
+    monkeypatch.setattr(scheduler, "SLOW", (slow,))
+    scheduler.run()
     assert len(hinted) == 5
 
 
@@ -93,7 +93,7 @@ def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(acc
     receive.delivery(body, signed(body)["X-Hub-Signature-256"])
     assert redis.llen(RESOLVE) == 1
     redis.flushall()
-    ticker.kick_writers()
+    scheduler.kick_writers()
     assert redis.llen(RESOLVE) == 1
     tasks.resolve(account.id)
     assert name_of_lea() == "lea.moreau"
@@ -108,11 +108,11 @@ def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(accou
 
 def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis: Redis, hands: Hands) -> None:
     people_wrote(LEA, at=hands.now() - timedelta(days=1))
-    ticker.kick_writers()
-    ticker.kick_due()
+    scheduler.kick_writers()
+    scheduler.kick_due()
     assert redis.llen(RESOLVE) == 0
     hands.forward(seconds=LATER.total_seconds() + 1)
-    ticker.kick_due()
+    scheduler.kick_due()
     assert redis.llen(RESOLVE) == 1
 
 
@@ -121,14 +121,14 @@ def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Accou
     people_wrote(LEA)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     redis.flushall()
-    ticker.kick_runs()
+    scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 1
     redis.flushall()
     ledger.take(run_id, who="a worker that is killed now")
-    ticker.kick_runs()
+    scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 0
     hands.forward(seconds=31)
-    ticker.kick_runs()
+    scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 1
 
 
@@ -137,7 +137,7 @@ def test_without_redis_a_tick_goes_on(app: Flask) -> None:
     a_sandbox_account()
     people_wrote(LEA)
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
-        for duty in ticker.DUTIES:
+        for duty in scheduler.DUTIES:
             duty()
     assert name_of_lea() is None
 
@@ -163,9 +163,9 @@ def test_each_duty_keeps_its_own_pace_until_a_signal_comes(monkeypatch: pytest.M
         raise RuntimeError  # which ends neither the loop nor the other duty
 
     monkeypatch.setattr(clock, "monotonic", lambda: float(next(seconds)))
-    monkeypatch.setattr(ticker, "TICK_SECONDS", 0)
-    monkeypatch.setattr(ticker, "DUTIES", {often: 1, lambda: done.append("seldom"): 1000})
-    ticker.run()
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
+    monkeypatch.setattr(scheduler, "DUTIES", {often: 1, lambda: done.append("seldom"): 1000})
+    scheduler.run()
     assert done == ["often", "seldom", "often", "often", "often", "often"]
 
 
@@ -186,11 +186,11 @@ def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_m
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(clock, "monotonic", lambda: hands.at.timestamp())
-    monkeypatch.setattr(ticker, "TICK_SECONDS", 0)
-    monkeypatch.setattr(ticker, "DUTIES", {hourly: ticker.HOUR_SECONDS, daily: ticker.DAY_SECONDS, restart: 1})
-    monkeypatch.setattr(ticker, "NOT_AT_FIRST", (daily,))
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
+    monkeypatch.setattr(scheduler, "DUTIES", {hourly: scheduler.HOUR_SECONDS, daily: scheduler.DAY_SECONDS, restart: 1})
+    monkeypatch.setattr(scheduler, "NOT_AT_FIRST", (daily,))
     for _ in range(7 * 24 * 6):
-        ticker.run()
+        scheduler.run()
         hands.forward(minutes=10)
     assert (done.count("hourly"), done.count("daily")) == (7 * 24, 6)  # the daily one has no work at first
 
@@ -199,7 +199,7 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
     def broken() -> None:
         raise RuntimeError
 
-    ticker._perform(broken)
+    scheduler._perform(broken)
     assert "a duty of the scheduler failed" in caplog.text
 
 
@@ -207,17 +207,17 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
 def test_what_is_too_old_is_forgotten_and_counted(
     account: Account, hands: Hands, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="app.ticker")
+    caplog.set_level(logging.INFO, logger="app.scheduler")
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
     for body in (a_delivery(early), a_delivery(early, ig_account_id="17841409999999999"), b"not json"):
         receive.delivery(body, signed(body)["X-Hub-Signature-256"])
     audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
     for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
         hands.forward(days=days)
-        ticker.purge()
+        scheduler.purge()
         db.session.rollback()
         tables = (WaitingEffect, DeadLetter, AuditEntry)
         counted = tuple(db.session.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
         assert counted == left
-    told = [vars(record) for record in caplog.records if record.name == "app.ticker"]
+    told = [vars(record) for record in caplog.records if record.name == "app.scheduler"]
     assert [(each["effects"], each["dead_letters"], each["audit_entries"]) for each in told] == [(1, 2, 0), (0, 0, 1)]
