@@ -24,7 +24,7 @@ from app.db.transaction import DatabaseUnavailable
 from app.errors import Unavailable
 from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
-from app.ingest import dead_letters, effects, forget, sync, waiting
+from app.ingest import dead_letters, forget, message_updates, pending_updates, sync
 from app.runs import beats, duties, ledger, plan
 from app.users import sessions
 
@@ -104,13 +104,13 @@ def fetch_pictures() -> None:
 
 def fetch_announced() -> None:
     """Have announced messages looked for that were not delivered and whose next try is due."""
-    for account_id in waiting.due(clock.now()):
+    for account_id in pending_updates.due(clock.now()):
         queue.enqueue_once(queue.ANNOUNCED, account_id)
 
 
 def reconcile() -> None:
     """Have every connected account's newest conversations synced, for messages whose webhook was lost."""
-    for account_id in sync.connected():
+    for account_id in sync.connected_accounts():
         queue.enqueue_once(queue.SYNC, account_id)
 
 
@@ -119,7 +119,7 @@ def purge() -> None:
     now = clock.now()
     with transaction.write() as tx:
         gone = {
-            "effects": waiting.purge(tx, now),
+            "effects": pending_updates.purge(tx, now),
             "dead_letters": dead_letters.purge(tx, now),
             "audit_entries": audit.purge(tx, now),
             "deleted_events": forgotten.purge(tx, now),
@@ -147,7 +147,7 @@ DUTIES: dict[Callable[[], None], float] = {
     kick_writers: 1,
     kick_runs: 2,
     kick_due: 60,
-    effects.settle_met: 60,
+    message_updates.apply_arrived: 60,
     fetch_announced: 15,
     fetch_pictures: 10,
     forget.accounts: 5,
@@ -163,7 +163,15 @@ DUTIES: dict[Callable[[], None], float] = {
     search.tidy: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
 }
 SLOW = (  # they call Meta, or change many rows
-    *(effects.settle_met, forget.accounts, scrub, engine.trim_log, figures.note, purge, plan.refresh_expiring),
+    *(
+        message_updates.apply_arrived,
+        forget.accounts,
+        scrub,
+        engine.trim_log,
+        figures.note,
+        purge,
+        plan.refresh_expiring,
+    ),
     *(subscriptions.check_all, health.prove_all, tokens.refresh_due, search.tidy),
 )
 NOT_AT_FIRST = (purge, reconcile, plan.refresh_expiring, search.tidy)  # a new installation has no work for them

@@ -42,10 +42,10 @@ def refresh_slice(run_id: str) -> None:
 def sync(account_id: int) -> None:
     """Sync an account's conversations until nothing new comes."""
     queue.started(queue.SYNC, account_id)
-    syncing.account(account_id, until_known=True)
+    syncing.sync_account(account_id, until_known=True)
 
 
 def announced(account_id: int) -> None:
     """Look for an account's messages that were announced and not delivered."""
     queue.started(queue.ANNOUNCED, account_id)
-    announcements.fetch(account_id)
+    announcements.look_up(account_id)

@@ -59,7 +59,7 @@ def people_wrote(*people: str, at: datetime | None = None) -> None:
     """Have people write to maison.lune, a millisecond apart, now or at `at`."""
     first_ms = int((at or clock.now()).timestamp() * 1000)
     body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def a_message_event(

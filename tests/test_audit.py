@@ -108,10 +108,10 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
 def test_dead_letters_are_noted_when_they_land_or_are_thrown_away(app: Flask) -> None:
     for text in ("one", "two"):
         body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     dead_letters.discard(ADMIN, 1)
     an_account(ATELIER_NORD)
-    replay.everything(OPERATOR)
+    replay.replay_all(OPERATOR)
     noted = [(actor, action, subject) for actor, action, subject, _ in told()]
     assert noted == [
         ("user 7", "discarded a dead letter", "letter 1"),

@@ -130,7 +130,7 @@ def test_an_account_that_is_not_subscribed_is_wrong() -> None:
 @pytest.mark.usefixtures("well")
 def test_dead_letters_and_long_waits_are_warnings() -> None:
     body = a_delivery(a_message_event(LEA), ig_account_id="17841409999999999")
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     people_wrote(LEA)
     with transaction.write() as tx:
         tx.execute(update(Identity).values(next_try_at=clock.now() - timedelta(minutes=2)))

@@ -24,15 +24,15 @@ from tests.web.browsing import signed_in
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(each for each in (ROOT / "app").rglob("*.py") if "sandbox" not in each.parts)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-ENUMS: tuple[type[StrEnum], ...] = (*LABELS, events.Kind)  # those whose values templates compare with
+ENUMS: tuple[type[StrEnum], ...] = (*LABELS, events.EventKind)  # those whose values templates compare with
 
 # Members that have no place in a dictionary, by the file that holds it.
 LEFT_OUT: dict[str, set[StrEnum]] = {
     "app/runs/ledger.py": {ItemState.TODO},  # counts what is settled
     "app/calls/consent.py": {Login.UNIFIED},  # its tokens are pasted
     "app/calls/credentials.py": {Login.INSTAGRAM},  # the node "me"
-    "app/instagram/previews.py": {*events.Kind},  # what differs for our own messages; a test walks all kinds
-    "templates/macros/preview.html": {events.Kind.TEXT},  # the text itself is the preview
+    "app/instagram/previews.py": {*events.EventKind},  # what differs for our own messages; a test walks all kinds
+    "templates/macros/preview.html": {events.EventKind.TEXT},  # the text itself is the preview
 }
 
 

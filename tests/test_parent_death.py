@@ -10,10 +10,10 @@ from tests.bed.waiting import until
 
 PARENT = """
 import os, signal
-from app import lifeline
+from app import parent_death
 parent = os.getpid()
 if os.fork() == 0:
-    lifeline.tie(parent if {right} else parent + 1)
+    parent_death.end_with_parent(parent if {right} else parent + 1)
     print(os.getpid(), flush=True)
 signal.pause()
 """

@@ -18,7 +18,7 @@ from app.identities import resolve
 from app.identities.sighting import LATER
 from app.ingest import receive
 from app.models.identity import Identity
-from app.models.inbox import Account, DeadLetter, WaitingEffect
+from app.models.inbox import Account, DeadLetter, PendingMessageUpdate
 from app.models.run import Kind
 from app.models.user import AuditEntry
 from app.runs import ledger, plan
@@ -90,7 +90,7 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
 def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:
     """Instagram sometimes delivers what a contact wrote as an echo of the account."""
     body = a_delivery(an_echo_event(LEA, "Is this still available?"))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert redis.llen(RESOLVE) == 1
     redis.flushall()
     scheduler.kick_writers()
@@ -102,7 +102,7 @@ def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(acc
 def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(account: Account, hands: Hands) -> None:
     old = int((hands.now() - timedelta(hours=2)).timestamp() * 1000)
     body = a_delivery(an_echo_event(LEA, at_ms=old))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert resolve.due(hands.now(), live=True) == []
 
 
@@ -210,13 +210,13 @@ def test_what_is_too_old_is_forgotten_and_counted(
     caplog.set_level(logging.INFO, logger="app.scheduler")
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
     for body in (a_delivery(early), a_delivery(early, ig_account_id="17841409999999999"), b"not json"):
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
     for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
         hands.forward(days=days)
         scheduler.purge()
         db.session.rollback()
-        tables = (WaitingEffect, DeadLetter, AuditEntry)
+        tables = (PendingMessageUpdate, DeadLetter, AuditEntry)
         counted = tuple(db.session.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
         assert counted == left
     told = [vars(record) for record in caplog.records if record.name == "app.scheduler"]

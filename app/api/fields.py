@@ -11,7 +11,7 @@ from app.identities.listing import State
 from app.inbox import message_facts
 from app.instagram import attachments
 from app.instagram.errors import Reason
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.models import inbox
 from app.models.identity import Source
 from app.models.run import ItemState
@@ -139,7 +139,7 @@ MessageKind = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            Kind,
+            EventKind,
             "What a message is. `unsent`: its sender unsent it. `unsupported`: a type that Nametag does not know, "
             "or that Meta does not deliver.",
         ),

@@ -39,7 +39,7 @@ def list_(limit: int, as_json: bool) -> None:
 def show(dead_letter_id: int, as_json: bool) -> None:
     """Show number ID whole."""
     facts = _facts(dead_letter_id)
-    raw = letters.readable(letters.one(OPERATOR, dead_letter_id).raw)
+    raw = letters.readable(letters.get(OPERATOR, dead_letter_id).raw)
     if as_json:
         output.show(facts | {"raw": raw})
         return
@@ -55,7 +55,7 @@ def replay(dead_letter_id: int | None, every: bool) -> None:
     """Replay dead letter ID, or all of them; exit 1 when one fails again."""
     if (dead_letter_id is None) != every:
         raise click.UsageError("Name one dead letter, or say --all.")
-    done = replaying.everything(OPERATOR) if dead_letter_id is None else replaying.one(OPERATOR, dead_letter_id)
+    done = replaying.replay_all(OPERATOR) if dead_letter_id is None else replaying.replay_one(OPERATOR, dead_letter_id)
     output.say(done.says)
     if done.stayed:
         sys.exit(output.FAILED)
@@ -71,7 +71,7 @@ def discard(dead_letter_id: int) -> None:
 
 
 def _facts(dead_letter_id: int) -> dict[str, object]:
-    letter = letters.one(OPERATOR, dead_letter_id)
+    letter = letters.get(OPERATOR, dead_letter_id)
     return {
         "id": letter.id,
         "receivedAt": letter.received_at,

@@ -18,7 +18,7 @@ from app.viewer import OPERATOR
 def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
     """Sync conversations and their newest messages from the Conversations API; exit 1 when incomplete."""
     account = listing.by_ig_id(OPERATOR, ig_account_id)
-    synced = syncing.account(account.id, limit=limit)
+    synced = syncing.sync_account(account.id, limit=limit)
     if as_json:
         output.show(synced)
     else:

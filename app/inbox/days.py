@@ -11,7 +11,7 @@ from app.identities import display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import media
 from app.instagram import previews
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.text import clean_name, is_blank, shorten, web_url
 
 GAP = timedelta(minutes=10)  # a longer silence begins a new run of messages (ui.md 6.3)
@@ -195,7 +195,7 @@ def _attachment(stored: Mapping[str, Any], *, ours: bool) -> Attachment:
     return Attachment(
         kind=kind,
         label=_label_of(kind, stored, ours=ours),
-        url=web_url(url) if kind == Kind.LINK else _loadable(url),
+        url=web_url(url) if kind == EventKind.LINK else _loadable(url),
         title=stored.get("title"),
         subtitle=stored.get("subtitle"),
         image_url=_loadable(stored.get("image_url")),
@@ -204,26 +204,26 @@ def _attachment(stored: Mapping[str, Any], *, ours: bool) -> Attachment:
 
 
 def _label_of(kind: str, stored: Mapping[str, Any], *, ours: bool) -> str:
-    if kind == Kind.TEMPLATE and not (stored.get("title") or stored.get("subtitle")):
+    if kind == EventKind.TEMPLATE and not (stored.get("title") or stored.get("subtitle")):
         return "Shared a card without content"
-    if kind != Kind.UNSUPPORTED:
+    if kind != EventKind.UNSUPPORTED:
         return previews.label(kind, outgoing=ours)
     type_ = stored.get("type")
     return f"Unknown attachment type: {type_}" if type_ else "Instagram doesn’t share this kind of attachment"
 
 
 def _empty(kind: str, context: Mapping[str, Any], references: tuple[Reference, ...]) -> str | None:
-    if kind == Kind.UNSUPPORTED and context.get("is_unsupported"):
+    if kind == EventKind.UNSUPPORTED and context.get("is_unsupported"):
         return "Instagram doesn’t share this kind of message"
-    if kind == Kind.UNSUPPORTED:
+    if kind == EventKind.UNSUPPORTED:
         return "Instagram sent this message without content"
-    return None if references and kind != Kind.TEXT else previews.EMPTY
+    return None if references and kind != EventKind.TEXT else previews.EMPTY
 
 
 def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: bool) -> Iterator[Reference]:
     reply, referral = context.get("reply_to") or {}, context.get("referral") or {}
     if isinstance(story := reply.get("story"), dict):
-        replied = previews.label(Kind.STORY_REPLY, outgoing=ours)
+        replied = previews.label(EventKind.STORY_REPLY, outgoing=ours)
         yield Reference(replied, url=_loadable(story.get("url")), story=True)
     elif parent := quotes.get(str(reply.get("mid"))):
         yield Reference("Replied to a message", quote=shorten(parent.text or "", QUOTE_CHARACTERS) or None)

@@ -13,7 +13,7 @@ from app.identities.display import DisplayName
 from app.identities.sighting import FRESH, is_fresh
 from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import sentence_of
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.labels import label
 from app.models.inbox import Message
 from app.viewer import Role, Viewer
@@ -85,7 +85,11 @@ def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Detai
 def _window(conversation_id: int) -> datetime | None:
     incoming = (
         select(Message.sent_at)
-        .where(Message.conversation_id == conversation_id, Message.outgoing.is_(False), Message.kind != Kind.HANDOVER)
+        .where(
+            Message.conversation_id == conversation_id,
+            Message.outgoing.is_(False),
+            Message.kind != EventKind.HANDOVER,
+        )
         .order_by(Message.sent_at.desc(), Message.id.desc())
     )
     last = db.session.execute(incoming.limit(1)).scalar()

@@ -15,7 +15,7 @@ from app.identities import listing as identities
 from app.identities.listing import State
 from app.inbox import listing, message_facts, search
 from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
@@ -54,7 +54,7 @@ class Said:
     mid: str
     ig_sender_id: str
     outgoing: bool
-    kind: Kind
+    kind: EventKind
     text: str | None
     attachments: tuple[Attachment, ...]
     reactions: tuple[Reaction, ...]

@@ -11,7 +11,7 @@ from typing import Any
 
 from app import settings, text
 from app.inbox import media
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.instagram.ids import ig_id
 
 
@@ -34,7 +34,7 @@ class ReferralKind(StrEnum):
 class Attachment:
     """One attachment, or one card of a template; a URL is None where there is none that API clients may follow."""
 
-    kind: Kind
+    kind: EventKind
     url: str | None
     title: str | None
     subtitle: str | None
@@ -89,9 +89,9 @@ def attachments(stored: object) -> tuple[Attachment, ...]:
     )
 
 
-def kind_of(stored: object) -> Kind:
+def kind_of(stored: object) -> EventKind:
     """Return the kind of a message or an attachment; UNSUPPORTED for any other value."""
-    return Kind(stored) if isinstance(stored, str) and stored in set(Kind) else Kind.UNSUPPORTED
+    return EventKind(stored) if isinstance(stored, str) and stored in set(EventKind) else EventKind.UNSUPPORTED
 
 
 def reactions(stored: Mapping[str, Any] | None, own_ids: Collection[str]) -> tuple[Reaction, ...]:

@@ -17,7 +17,7 @@ from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
 from app.inbox.details import Details
 from app.instagram.errors import sentence_of
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
 from app.viewer import Viewer
@@ -194,7 +194,7 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
 
 def _count_after(tx: Tx, conversation_id: int, through: int) -> int:
     later = select(func.count()).select_from(Message).where(Message.conversation_id == conversation_id)
-    later = later.where(Message.arrival > through, Message.kind != Kind.UNSENT)
+    later = later.where(Message.arrival > through, Message.kind != EventKind.UNSENT)
     return int(tx.execute(later).scalar_one())
 
 
@@ -238,8 +238,8 @@ def _parties(known: Any, account: str) -> Parties:
 def _first_new(rows: Sequence[Any], known: Any) -> int:
     if not known.unread_count:
         return 0
-    counted = [row for row in rows if row.arrival is not None and row.kind != Kind.UNSENT]
+    counted = [row for row in rows if row.arrival is not None and row.kind != EventKind.UNSENT]
     unread = [row.id for row in counted if row.arrival > known.read_through]
     # Without one the conversation was marked as unread, or what is unread is older than what is shown.
-    marked = [row.id for row in rows if not row.outgoing and row.kind not in (Kind.HANDOVER, Kind.UNSENT)]
+    marked = [row.id for row in rows if not row.outgoing and row.kind not in (EventKind.HANDOVER, EventKind.UNSENT)]
     return next(iter(unread or marked[-1:]), 0)

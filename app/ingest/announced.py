@@ -8,9 +8,9 @@ from app import clock
 from app.calls import budget
 from app.db import transaction
 from app.db.transaction import Tx
-from app.ingest import dead_letters, sync, waiting
+from app.ingest import dead_letters, pending_updates, sync
 from app.instagram.events import MessageAnnounced
-from app.instagram.webhook import Item
+from app.instagram.webhook import WebhookItem
 from app.models.identity import Purpose
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,10 @@ GIVEN_UP = timedelta(days=1)  # when no try could be made at all
 EXPLANATION = "Instagram announced this message and never delivered it; look for it in the Instagram app"
 
 
-def fetch(account_id: int) -> None:
+def look_up(account_id: int) -> None:
     """Look for an account's announced messages that are due: one sync of its newest conversations for all of them."""
     with transaction.write() as tx:
-        claimed = waiting.claim(tx, account_id, at=clock.now())
+        claimed = pending_updates.claim(tx, account_id, at=clock.now())
     if not claimed:
         return
     tried = False
@@ -32,7 +32,7 @@ def fetch(account_id: int) -> None:
         tried = not _share_is_used(account_id) and _is_synced(account_id)
     finally:
         with transaction.write() as tx:
-            for row in waiting.remaining(tx, claimed):
+            for row in pending_updates.still_pending(tx, claimed):
                 _plan(tx, account_id, row, tried=tried)
 
 
@@ -42,16 +42,16 @@ def _share_is_used(account_id: int) -> bool:
 
 
 def _is_synced(account_id: int) -> bool:
-    return sync.account(account_id, limit=sync.UNCHANGED, until_known=True, purpose=Purpose.ANNOUNCED).complete
+    return sync.sync_account(account_id, limit=sync.UNCHANGED, until_known=True, purpose=Purpose.ANNOUNCED).complete
 
 
 def _plan(tx: Tx, account_id: int, row: Any, *, tried: bool) -> None:
     now, tries = clock.now(), row.tries + tried
-    if tries >= len(waiting.PAUSES) or (not tried and now - row.received_at > GIVEN_UP):
-        waiting.try_at(tx, row.id, None, tries=tries)
+    if tries >= len(pending_updates.PAUSES) or (not tried and now - row.received_at > GIVEN_UP):
+        pending_updates.try_at(tx, row.id, None, tries=tries)
         _give_up(tx, account_id, row.effect, at=now)
     else:
-        waiting.try_at(tx, row.id, now + (waiting.PAUSES[tries] if tried else POSTPONED), tries=tries)
+        pending_updates.try_at(tx, row.id, now + (pending_updates.PAUSES[tries] if tried else POSTPONED), tries=tries)
 
 
 def _give_up(tx: Tx, account_id: int, effect: dict[str, Any], *, at: datetime) -> None:
@@ -59,6 +59,6 @@ def _give_up(tx: Tx, account_id: int, effect: dict[str, Any], *, at: datetime) -
     ig_account_id, mid = effect["ig_account_id"], effect["mid"]
     announced = {"timestamp": round(sent_at.timestamp() * 1000), "message_edit": {"mid": mid, "num_edit": 0}}
     raw = {"object": "instagram", "entry": [{"id": ig_account_id, "messaging": [announced]}]}
-    item = Item(ig_account_id, MessageAnnounced(ig_account_id, sent_at, mid), "", "", raw)
+    item = WebhookItem(ig_account_id, MessageAnnounced(ig_account_id, sent_at, mid), "", "", raw)
     dead_letters.keep(tx, item, account_id=account_id, reason=dead_letters.UNRESOLVED, explanation=EXPLANATION, at=at)
     logger.warning("announced message not found", extra={"account": account_id, "mid": mid})

@@ -16,7 +16,7 @@ from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, UTCDateTime, digest
 from app.errors import NotFound
 from app.identities import forgotten
-from app.instagram.webhook import Item
+from app.instagram.webhook import WebhookItem
 from app.models.inbox import Account, DeadLetter
 from app.models.user import Action
 from app.text import escape_invisible
@@ -37,7 +37,7 @@ _LISTED = (
 )
 
 
-def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> bool:
+def keep(tx: Tx, item: WebhookItem, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> bool:
     """Keep one item of a delivery; the same item again only counts up.
 
     Returns False, and keeps nothing, for what was deleted with a contact. `at` is aware UTC.
@@ -56,7 +56,7 @@ def keep(tx: Tx, item: Item, *, account_id: int | None, reason: str, explanation
     )
 
 
-def keep_partly_understood(tx: Tx, item: Item, *, account_id: int, at: datetime) -> None:
+def keep_partly_understood(tx: Tx, item: WebhookItem, *, account_id: int, at: datetime) -> None:
     """Keep an item whose message is shown without the parts that are not understood. `at` is aware UTC."""
     explanation = f"The message is shown in part: {'; '.join(item.gaps)}."
     keep(tx, item, account_id=account_id, reason=PARTLY_UNDERSTOOD, explanation=explanation, at=at)
@@ -118,7 +118,7 @@ def count(viewer: Viewer, *, reason: str | None = None) -> int:
     return int(db.session.execute(found).scalar_one())
 
 
-def one(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
+def get(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
     """Return one dead letter; raises NotFound, also for what the viewer may not see."""
     viewer.require(Role.OPS)
     found = db.session.get(DeadLetter, dead_letter_id)
@@ -134,7 +134,7 @@ def readable(raw: bytes) -> str:
 
 def discard(viewer: Viewer, dead_letter_id: int) -> None:
     """Throw one dead letter away; raises NotFound."""
-    letter = one(viewer, dead_letter_id)
+    letter = get(viewer, dead_letter_id)
     with transaction.write() as tx:
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
         audit.note(tx, viewer, Action.LETTER_DISCARDED, f"letter {letter.id}", account_id=letter.account_id)

@@ -14,7 +14,7 @@ from app.db.transaction import Tx
 from app.db.types import UTCDateTime
 from app.errors import NotFound
 from app.identities import cache, forgotten
-from app.ingest import owner_requests, waiting
+from app.ingest import owner_requests, pending_updates
 from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
 from app.models.inbox import (
     ALL_IDS,
@@ -113,7 +113,7 @@ def _traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: Collect
         ["account_id", "digest", "at"], messages.where(*_messages(account_id, ig_participant_id))
     )
     tx.execute(deleted.on_conflict_do_nothing())
-    _note_deleted(tx, account_id, waiting.forget(tx, account_id, ig_participant_id, own_ids, at=now))
+    _note_deleted(tx, account_id, pending_updates.delete_of_contact(tx, account_id, ig_participant_id, own_ids, at=now))
     of_person = (Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     tx.execute(delete(Identity).where(*of_person))
     pictured = (StoredAvatar.account_id == account_id, StoredAvatar.ig_participant_id == ig_participant_id)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 
 from app import audit, clock
 from app.db import transaction
-from app.ingest import dead_letters, receive, waiting
+from app.ingest import dead_letters, pending_updates, receive
 from app.instagram import webhook
 from app.instagram.webhook import UnreadableBodyError
 from app.models.inbox import DeadLetter
@@ -41,26 +41,26 @@ class Progress:
     stayed: int = 0
 
 
-def one(viewer: Viewer, dead_letter_id: int) -> Replayed:
+def replay_one(viewer: Viewer, dead_letter_id: int) -> Replayed:
     """Replay one dead letter; raises NotFound, also for what the viewer may not see."""
     return _replay(viewer, [dead_letter_id])
 
 
-def everything(viewer: Viewer) -> Replayed:
+def replay_all(viewer: Viewer) -> Replayed:
     """Replay all dead letters that the viewer may see, oldest first."""
-    progress: Progress | None = begin(viewer)
+    progress: Progress | None = start(viewer)
     done = Replayed()
     while progress:
-        progress, done = step(viewer, progress)
+        progress, done = replay_next(viewer, progress)
     return done
 
 
-def begin(viewer: Viewer) -> Progress:
+def start(viewer: Viewer) -> Progress:
     """Return a replay of the dead letters that the viewer may see now; later ones take no part."""
     return Progress(dead_letters.count(viewer), dead_letters.last_id(viewer))
 
 
-def step(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]:
+def replay_next(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]:
     """Replay the next letters, 250 at most; returns how far that is, None at the end, and the result so far."""
     batch = dead_letters.unprocessed(viewer, limit=BATCH, after=progress.after, through=progress.through)
     new = _replay(viewer, batch)
@@ -71,7 +71,7 @@ def step(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]
 
 
 def _replay(viewer: Viewer, dead_letter_ids: Sequence[int]) -> Replayed:
-    landed = sum(_is_processed(viewer, dead_letters.one(viewer, each)) for each in dead_letter_ids)
+    landed = sum(_is_processed(viewer, dead_letters.get(viewer, each)) for each in dead_letter_ids)
     return Replayed(landed, len(dead_letter_ids) - landed)
 
 
@@ -83,7 +83,7 @@ def _is_processed(viewer: Viewer, letter: DeadLetter) -> bool:
         items = webhook.parse(letter.raw, received_at=received_at)
     except UnreadableBodyError:
         return False
-    if receive.land(items, received_at=received_at):
+    if receive.store_items(items, received_at=received_at):
         return False
     with transaction.write() as tx:
         reason = tx.execute(select(DeadLetter.reason).where(DeadLetter.id == letter_id)).scalar()
@@ -92,5 +92,5 @@ def _is_processed(viewer: Viewer, letter: DeadLetter) -> bool:
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
         audit.note(tx, viewer, Action.LETTER_REPLAYED, f"letter {letter_id}", account_id=account_id)
         if account_id is not None and announced is not None:
-            waiting.start_over(tx, account_id, announced, at=clock.now())
+            pending_updates.start_over(tx, account_id, announced, at=clock.now())
     return True

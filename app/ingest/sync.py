@@ -20,8 +20,8 @@ from app.errors import NotFound, RetryLater, Unavailable
 from app.identities import sighting
 from app.identities.pages import SIZES, Reader
 from app.identities.sighting import Sighting
-from app.ingest import apply
-from app.ingest.apply import MisaddressedError
+from app.ingest import event_handlers
+from app.ingest.event_handlers import MisaddressedError
 from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
 from app.instagram.errors import GraphAPIError
 from app.instagram.events import MessageSent
@@ -52,7 +52,7 @@ class Synced:
     reason: str | None = None
 
 
-def account(
+def sync_account(
     account_id: int, *, limit: int | None = None, until_known: bool = False, purpose: Purpose = Purpose.SYNC
 ) -> Synced:
     """Sync an account's conversations, newest first: all of them, or `limit`, or `until_known` until nothing new comes.
@@ -75,7 +75,7 @@ def account(
     return synced
 
 
-def connected() -> list[int]:
+def connected_accounts() -> list[int]:
     """Return the accounts whose token works, for the hourly reconciliation."""
     return list(db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)))
 
@@ -139,7 +139,7 @@ def _merge_one(ig_account_id: str, thread: Thread, synced: Synced) -> None:
 
 def _stored(ig_account_id: str, thread: Thread) -> Synced:
     with transaction.write() as tx:
-        addressee = apply.addressee(tx, ig_account_id)
+        addressee = event_handlers.find_recipient(tx, ig_account_id)
         if addressee is None:
             raise NotFound("account")
         others = [person for person in thread.participants if person[0] not in addressee.own_ids]
@@ -150,7 +150,7 @@ def _stored(ig_account_id: str, thread: Thread) -> Synced:
             # Their times are whole seconds; a microsecond each keeps those of one second in the order they were sent.
             sent = _event(ig_account_id, message, place)
             try:
-                apply.event_apart(tx, addressee, sent, read_back=True)
+                event_handlers.handle_in_savepoint(tx, addressee, sent, from_sync=True)
             except MisaddressedError:
                 found.skipped.append(Skipped("message", message.mid, thread.ig_conversation_id, MISADDRESSED))
         found.names = _named(tx, addressee.id, thread, *others[0])

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from app.instagram.events import Attachment, Kind
+from app.instagram.events import Attachment, EventKind
 from app.text import clean_name, web_url
 
 MOST = 100  # attachments and cards of one message
@@ -13,24 +13,24 @@ TITLE_CHARACTERS = 200
 WORDS_CHARACTERS = 1_000
 TYPE_CHARACTERS = 40
 KINDS = {
-    "image": Kind.IMAGE,
-    "video": Kind.VIDEO,
-    "audio": Kind.AUDIO,
-    "file": Kind.FILE,
-    "sticker": Kind.STICKER,
-    "fallback": Kind.LINK,
-    "link": Kind.LINK,
-    "location": Kind.LOCATION,
-    "share": Kind.SHARE,
-    "ig_post": Kind.SHARE,
-    "ig_reel": Kind.REEL,
-    "reel": Kind.REEL,
-    "ig_story": Kind.STORY,
-    "story": Kind.STORY,
-    "story_mention": Kind.STORY_MENTION,
-    "template": Kind.TEMPLATE,
-    "ephemeral": Kind.EPHEMERAL,
-    "unsupported_type": Kind.UNSUPPORTED,  # Meta's own word for what it does not share
+    "image": EventKind.IMAGE,
+    "video": EventKind.VIDEO,
+    "audio": EventKind.AUDIO,
+    "file": EventKind.FILE,
+    "sticker": EventKind.STICKER,
+    "fallback": EventKind.LINK,
+    "link": EventKind.LINK,
+    "location": EventKind.LOCATION,
+    "share": EventKind.SHARE,
+    "ig_post": EventKind.SHARE,
+    "ig_reel": EventKind.REEL,
+    "reel": EventKind.REEL,
+    "ig_story": EventKind.STORY,
+    "story": EventKind.STORY,
+    "story_mention": EventKind.STORY_MENTION,
+    "template": EventKind.TEMPLATE,
+    "ephemeral": EventKind.EPHEMERAL,
+    "unsupported_type": EventKind.UNSUPPORTED,  # Meta's own word for what it does not share
 }
 _URLS = ("url", "story_media_url", "item_url", "link")
 _MEDIA_IDS = ("ig_post_media_id", "reel_video_id", "story_media_id", "sticker_id", "retailer_id", "id")
@@ -69,16 +69,16 @@ def _attachments(value: dict[str, Any], gaps: list[str]) -> Iterator[Attachment]
         yield _attachment(kind, type_, (payload, *inner, value), gaps)
 
 
-def _kind(type_: object, gaps: list[str]) -> tuple[Kind, str | None]:
+def _kind(type_: object, gaps: list[str]) -> tuple[EventKind, str | None]:
     named = clean_name(type_, TYPE_CHARACTERS)
     kind = KINDS.get(named or "")
     if kind is None:
         gaps.append(f"attachment type {named} is unknown" if named else "an attachment has no type")
-        return Kind.UNSUPPORTED, named
+        return EventKind.UNSUPPORTED, named
     return kind, None
 
 
-def _attachment(kind: Kind, type_: str | None, holders: Iterable[dict[str, Any]], gaps: list[str]) -> Attachment:
+def _attachment(kind: EventKind, type_: str | None, holders: Iterable[dict[str, Any]], gaps: list[str]) -> Attachment:
     told: dict[str, Any] = {}
     for holder in reversed(tuple(holders)):
         told |= {name: value for name, value in holder.items() if value is not None}

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What a message or an attachment is; attachment types that are not known here become UNSUPPORTED."""
 
     TEXT = "text"
@@ -44,7 +44,7 @@ class Attachment:
     of a type that is not known here, else None.
     """
 
-    kind: Kind
+    kind: EventKind
     url: str | None = None
     title: str | None = None
     subtitle: str | None = None
@@ -68,7 +68,7 @@ class MessageSent:
     ig_recipient_id: str
     sent_at: datetime
     mid: str
-    kind: Kind
+    kind: EventKind
     text: str | None
     attachments: tuple[Attachment, ...]
     context: dict[str, Any]
@@ -128,7 +128,7 @@ class MessageSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SelfTalk:
+class SelfMessage:
     """The account wrote to itself: it shows a further ID of the account, `ig_own_id`."""
 
     ig_account_id: str
@@ -144,7 +144,7 @@ class SelfTalk:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class IgnoredEvent:
     """Something that is no direct message, such as a comment: counted by `what`, and that is all."""
 
     ig_account_id: str
@@ -153,5 +153,5 @@ class Passed:
     what: str
 
 
-Effect = MessageUnsent | MessageEdited | MessageAnnounced | ReactionChanged | MessageSeen
-Event = MessageSent | Effect | SelfTalk | Passed
+MessageUpdate = MessageUnsent | MessageEdited | MessageAnnounced | ReactionChanged | MessageSeen
+Event = MessageSent | MessageUpdate | SelfMessage | IgnoredEvent

@@ -12,15 +12,15 @@ from app.instagram import attachments
 from app.instagram.events import (
     Attachment,
     Event,
-    Kind,
+    EventKind,
+    IgnoredEvent,
     MessageAnnounced,
     MessageEdited,
     MessageSeen,
     MessageSent,
     MessageUnsent,
-    Passed,
     ReactionChanged,
-    SelfTalk,
+    SelfMessage,
 )
 from app.instagram.ids import ig_id
 
@@ -59,7 +59,7 @@ def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at:
     if any(name in value for name in HANDOVERS):
         return _handover(ig_account_id, value, at)
     if ignored := next((name for name in IGNORED if name in value), None):
-        return Passed(ig_account_id, at, "", ignored)
+        return IgnoredEvent(ig_account_id, at, "", ignored)
     raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
 
 
@@ -70,7 +70,7 @@ def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
         return MessageUnsent(ig_account_id, at, mid)
     sender, recipient = _parties(value)
     if _flag(message, "is_self") or sender == recipient:
-        return SelfTalk(ig_account_id, at, mid, sender, recipient)
+        return SelfMessage(ig_account_id, at, mid, sender, recipient)
     words = _words(message.get("text"))
     attached, gaps = attachments.read(message.get("attachments"))
     context = {name: message[name] for name in CONTEXT if isinstance(message.get(name), dict)}
@@ -81,13 +81,13 @@ def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     return MessageSent(ig_account_id, sender, recipient, at, mid, kind, words, attached, context, gaps)
 
 
-def _gaps(message: dict[str, Any], kind: Kind, context: dict[str, Any]) -> Iterator[str]:
+def _gaps(message: dict[str, Any], kind: EventKind, context: dict[str, Any]) -> Iterator[str]:
     if not isinstance(message.get("text"), str | None):
         yield "the text is not a string"
     for name in CONTEXT:
         if not isinstance(message.get(name), dict | None):
             yield f"{name} is not an object"
-    if kind is Kind.UNSUPPORTED and not message.get("attachments") and "is_unsupported" not in context:
+    if kind is EventKind.UNSUPPORTED and not message.get("attachments") and "is_unsupported" not in context:
         yield "the message has no content that is known here"
 
 
@@ -122,36 +122,36 @@ def _postback(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     kept = {name: postback[name] for name in ("payload", "referral") if name in postback}
     context: dict[str, Any] = {"postback": kept}
     # Taps on ice breakers and menus may come without a mid.
-    mid = _mid(postback) if postback.get("mid") else _derived_mid(value, Kind.POSTBACK, context | {"title": words})
+    mid = _mid(postback) if postback.get("mid") else _derived_mid(value, EventKind.POSTBACK, context | {"title": words})
     if _flag(value, "is_self") or sender == recipient:
-        return SelfTalk(ig_account_id, at, mid, sender, recipient)
-    return MessageSent(ig_account_id, sender, recipient, at, mid, Kind.POSTBACK, words, (), context)
+        return SelfMessage(ig_account_id, at, mid, sender, recipient)
+    return MessageSent(ig_account_id, sender, recipient, at, mid, EventKind.POSTBACK, words, (), context)
 
 
 def _referral(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
-    return _without_mid(ig_account_id, value, at, Kind.REFERRAL, {"referral": _object(value, "referral")})
+    return _without_mid(ig_account_id, value, at, EventKind.REFERRAL, {"referral": _object(value, "referral")})
 
 
 def _optin(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     told = _object(value, "optin")
     safe = {name: told[name] for name in ("type", "payload", "title") if name in told}  # the rest may be a token
-    return _without_mid(ig_account_id, value, at, Kind.OPTIN, {"optin": safe})
+    return _without_mid(ig_account_id, value, at, EventKind.OPTIN, {"optin": safe})
 
 
 def _handover(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     what = next(name for name in HANDOVERS if name in value)
-    return _without_mid(ig_account_id, value, at, Kind.HANDOVER, {"handover": what})
+    return _without_mid(ig_account_id, value, at, EventKind.HANDOVER, {"handover": what})
 
 
 def _without_mid(
-    ig_account_id: str, value: dict[str, Any], at: datetime, kind: Kind, context: dict[str, Any]
+    ig_account_id: str, value: dict[str, Any], at: datetime, kind: EventKind, context: dict[str, Any]
 ) -> MessageSent:
     sender, recipient = _parties(value)
     mid = _derived_mid(value, kind, context)
     return MessageSent(ig_account_id, sender, recipient, at, mid, kind, None, (), context)
 
 
-def _derived_mid(value: dict[str, Any], kind: Kind, content: dict[str, Any]) -> str:
+def _derived_mid(value: dict[str, Any], kind: EventKind, content: dict[str, Any]) -> str:
     # From Meta's own time or none, never from the time of receipt: each delivery of one event has the same.
     told_at = _time(value.get("timestamp"))
     told = json.dumps([*_parties(value), told_at.isoformat() if told_at else None, content], sort_keys=True)
@@ -169,14 +169,14 @@ _READERS: dict[str, Callable[[str, dict[str, Any], datetime], Event]] = {
 }
 
 
-def kind_of(words: str | None, attached: tuple[Attachment, ...], context: dict[str, Any]) -> Kind:
+def kind_of(words: str | None, attached: tuple[Attachment, ...], context: dict[str, Any]) -> EventKind:
     """Return what a message is, from its text, its attachments and what it refers to."""
     if "story" in context.get("reply_to", {}):
-        return Kind.STORY_REPLY
+        return EventKind.STORY_REPLY
     if words is not None:
-        return Kind.TEXT
-    shown = (each.kind for each in attached if each.kind not in (Kind.UNSUPPORTED, Kind.EPHEMERAL))
-    return next(shown, attached[0].kind if attached else Kind.UNSUPPORTED)
+        return EventKind.TEXT
+    shown = (each.kind for each in attached if each.kind not in (EventKind.UNSUPPORTED, EventKind.EPHEMERAL))
+    return next(shown, attached[0].kind if attached else EventKind.UNSUPPORTED)
 
 
 def _words(value: object) -> str | None:

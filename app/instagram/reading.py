@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from app.instagram import strict
 from app.instagram.answers import ReadMessage, Skipped, Thread
 from app.instagram.errors import GraphAPIError
-from app.instagram.events import Attachment, Kind
+from app.instagram.events import Attachment, EventKind
 
 URL_CHARACTERS = 4_000
 UNREADABLE = "It has no ID, or a field of another type than Meta documents"
-_MEDIA = {"image_data": Kind.IMAGE, "video_data": Kind.VIDEO, "generic_template": Kind.TEMPLATE}
+_MEDIA = {"image_data": EventKind.IMAGE, "video_data": EventKind.VIDEO, "generic_template": EventKind.TEMPLATE}
 
 Element = TypeVar("Element")
 
@@ -86,13 +86,13 @@ def _attachments(item: Mapping[str, Any]) -> Iterator[Attachment]:
     for each in map(strict.obj, attached):
         kind = next((kind for name, kind in _MEDIA.items() if name in each), None)
         media = strict.mapping(each, "image_data") or strict.mapping(each, "video_data")
-        yield Attachment(kind or Kind.FILE, _url(strict.text(media, "url") or strict.text(each, "file_url")))
+        yield Attachment(kind or EventKind.FILE, _url(strict.text(media, "url") or strict.text(each, "file_url")))
     for each in map(strict.obj, shares):
-        yield Attachment(Kind.SHARE, _url(strict.text(each, "link")))
+        yield Attachment(EventKind.SHARE, _url(strict.text(each, "link")))
     if mention := strict.mapping(story, "mention"):
-        yield Attachment(Kind.STORY_MENTION, _url(strict.text(mention, "link")))
+        yield Attachment(EventKind.STORY_MENTION, _url(strict.text(mention, "link")))
     elif story and "reply_to" not in story:
-        yield Attachment(Kind.STORY, _url(strict.text(story, "link")))
+        yield Attachment(EventKind.STORY, _url(strict.text(story, "link")))
 
 
 def _context(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.instagram import messaging
-from app.instagram.events import Event, MessageSent, Passed
+from app.instagram.events import Event, IgnoredEvent, MessageSent
 from app.instagram.ids import ig_id
 from app.instagram.messaging import UnreadableItemError
 from app.text import clean_name
@@ -41,7 +41,7 @@ class UnreadableBodyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class WebhookItem:
     """One item of a delivery: the event it tells, or the reason why it tells none.
 
     `raw` is a delivery of its own that holds this item alone, without what else the envelope carries: it can be
@@ -60,7 +60,7 @@ class Item:
         return self.event.gaps if isinstance(self.event, MessageSent) else ()
 
 
-def parse(body: bytes, *, received_at: datetime) -> list[Item]:
+def parse(body: bytes, *, received_at: datetime) -> list[WebhookItem]:
     """Return the items of a signed body, whichever of the four envelopes they came in (instagram-platform.md 4).
 
     An item with a number that cannot be stored, or that nests too deep, does not affect the others. Raises
@@ -117,19 +117,19 @@ def _without_depth(text: str) -> str:
     return "".join(kept) + (text[end:] if depth <= DEPTH else "")
 
 
-def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[Item]:
+def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[WebhookItem]:
     entries = envelope.get("entry")
     if not isinstance(entries, list) or not entries:
-        yield Item(None, None, "unreadable", "the delivery has no entries", envelope)
+        yield WebhookItem(None, None, "unreadable", "the delivery has no entries", envelope)
         return
     for entry in entries:
         if isinstance(entry, dict):
             yield from _entry(envelope, entry, received_at)
         else:
-            yield Item(None, None, "unreadable", "an entry is not an object", _alone(envelope, entry))
+            yield WebhookItem(None, None, "unreadable", "an entry is not an object", _alone(envelope, entry))
 
 
-def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[Item]:
+def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[WebhookItem]:
     ig_account_id = ig_id(entry.get("id"))
     entry_at = messaging.time_of(entry.get("time"), received_at)
     told = False
@@ -146,7 +146,7 @@ def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetim
         yield _item(ig_account_id, "changes", entry, _alone(envelope, entry), (received_at, entry_at))
     if not told:
         raw = _alone(envelope, entry)
-        yield Item(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
+        yield WebhookItem(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
 
 
 def _alone(envelope: dict[str, Any], entry: Any) -> dict[str, Any]:
@@ -157,17 +157,17 @@ def _short(holder: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: holder[name] for name in names if name in holder and len(repr(holder[name])) <= SCALAR_CHARACTERS}
 
 
-def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], times: _Times) -> Item:
+def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], times: _Times) -> WebhookItem:
     if ig_account_id is None:
-        return Item(None, None, "unreadable", "the entry has no account id", raw)
+        return WebhookItem(None, None, "unreadable", "the entry has no account id", raw)
     try:
         if envelope == "changes":
             event = _change(ig_account_id, value, times)
         else:  # standby: another app owns the thread and this is a copy, shown like any other event
             event = messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     except UnreadableItemError as error:
-        return Item(ig_account_id, None, error.reason, str(error), raw)
-    return Item(ig_account_id, event, "", "", raw)
+        return WebhookItem(ig_account_id, None, error.reason, str(error), raw)
+    return WebhookItem(ig_account_id, event, "", "", raw)
 
 
 def _change(ig_account_id: str, change: object, times: _Times) -> Event:
@@ -178,5 +178,5 @@ def _change(ig_account_id: str, change: object, times: _Times) -> Event:
     if field in MESSAGE_FIELDS or (isinstance(value, dict) and "sender" in value and "recipient" in value):
         return messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     if field in IGNORED_FIELDS:
-        return Passed(ig_account_id, times[0], "", field)
+        return IgnoredEvent(ig_account_id, times[0], "", field)
     raise UnreadableItemError("unknown_kind", f"a change of the field {clean_name(field)}, which is not known here")

@@ -159,7 +159,7 @@ class Message(Model):
     reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
-class WaitingEffect(Model):
+class PendingMessageUpdate(Model):
     """Something that happened to a message before the message itself arrived.
 
     Of an announced message, `tries` counts the syncs that did not find it, and `next_try_at` is None after the last.

@@ -27,7 +27,7 @@ def index() -> Response:
 @blueprint.post(f"/<{ID}:dead_letter_id>/replay")
 def replay_one(dead_letter_id: int) -> Response:
     """Replay one dead letter."""
-    return _replayed(replay.one(session.viewer(), dead_letter_id))
+    return _replayed(replay.replay_one(session.viewer(), dead_letter_id))
 
 
 @blueprint.post("/replay")
@@ -35,8 +35,8 @@ def replay_all() -> Response:
     """Replay all of them: for htmx a part of them, with a form that sends for the next."""
     viewer = session.viewer()
     if not page.wants_part():
-        return _replayed(replay.everything(viewer))
-    progress, done = replay.step(viewer, _progress() or replay.begin(viewer))
+        return _replayed(replay.replay_all(viewer))
+    progress, done = replay.replay_next(viewer, _progress() or replay.start(viewer))
     if progress is None:
         return _replayed(done)
     return page.answer(None, "dead_letters/_letters.html", home=HOME, progress=progress, **_letters())

@@ -29,7 +29,7 @@ def handshake() -> Response:
     mode, token, challenge = (request.args.getlist(f"hub.{name}") for name in ("mode", "verify_token", "challenge"))
     if not len(mode) == len(token) == len(challenge) == 1 or not CHALLENGE.fullmatch(challenge[0]):
         return _text("This is not a subscription handshake.", 400)
-    if not receive.is_subscription(mode[0], token[0]):
+    if not receive.is_valid_handshake(mode[0], token[0]):
         return _text("The verify token does not fit.", 403)
     return _text(challenge[0], 200)
 
@@ -41,7 +41,7 @@ def delivery() -> Response:
     if body is None:
         return _text("The body is larger than 4 MiB.", 413)
     try:
-        receipt = receive.delivery(body, request.headers.get(SIGNATURE), encoded=_is_encoded())
+        receipt = receive.receive_delivery(body, request.headers.get(SIGNATURE), encoded=_is_encoded())
     except Unavailable as error:
         answer = _text(str(error), 503)
         answer.headers["Retry-After"] = str(error.retry_after_seconds)

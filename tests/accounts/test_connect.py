@@ -294,7 +294,7 @@ def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
 def test_what_arrives_for_an_account_that_must_be_reconnected_is_stored(app: Flask) -> None:
     account = an_account(MAISON_LUNE, token=None, state=AccountState.RECONNECT)
     body = a_delivery(a_message_event(LEA))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert db.session.scalars(select(Conversation.account_id)).all() == [account.id]
 
 
@@ -303,7 +303,7 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     other = an_account(ATELIER_NORD)
     for ig_account_id in (MAISON_LUNE, ATELIER_NORD):
         body = a_delivery(a_message_event(LEA, recipient=ig_account_id), ig_account_id=ig_account_id)
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     connect.remove(OPERATOR, MAISON_LUNE)
     assert row().token is None
     with pytest.raises(Conflict, match="being deleted"):

@@ -143,7 +143,7 @@ def sample(name: str) -> dict[str, Any]:
 
 def received(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def the_messages(crm: Program, participant: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.api import blueprint
 from app.identities.listing import REASONS, State
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 from app.models.run import ItemState, RunState
 from app.models.run import Kind as RunKind
 from app.runs import execute
@@ -105,7 +105,7 @@ def test_every_operation_parameter_and_field_is_described(document: dict[str, An
         ("JobState", {*RunState, "some_failed", "worker_missing"}),
         ("LookupReason", set(REASONS)),
         ("LookupSource", {"conversations", "profile", "legacy"}),
-        ("MessageKind", set(Kind)),
+        ("EventKind", set(EventKind)),
         ("ReferralKind", {"ad", "product", "link"}),
         ("ReplyKind", {"message", "story"}),
     ],

@@ -47,7 +47,7 @@ class Desk:
     def deliver(self, *events: dict[str, Any]) -> None:
         """Deliver events as Meta does."""
         body = a_delivery(*events)
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
         db.session.rollback()
 
     def write(self, who: str, *words: str | None, ago: timedelta = timedelta(0), **more: Any) -> None:

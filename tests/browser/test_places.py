@@ -41,7 +41,7 @@ def second_account(desk: Desk) -> None:
     """A second account, to which one contact has written."""
     an_account(ATELIER_NORD, connected_at=clock.now() - timedelta(days=20))
     body = a_delivery(a_message_event(GUEST, "Hello, atelier", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     db.session.rollback()
 
 

@@ -118,7 +118,7 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
     people_wrote(LEA)
     [theirs] = contacts(meta, 1, ATELIER_NORD)
     body = a_delivery(a_message_event(theirs, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     resolve.waiting(account.id)
     resolve.waiting(other.id)
     named = {row.ig_participant_id: row.username for row in identities()}

@@ -11,7 +11,7 @@ from tests.cli.commands import nametag, refused
 
 def a_letter(text: str = "Bonjour") -> None:
     body = a_delivery(a_message_event(LEA, text), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def test_none_is_said_in_words(app: Flask) -> None:

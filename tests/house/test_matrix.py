@@ -46,7 +46,7 @@ def house(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]
         app.test_client_class = Browser
         account, other = an_account(), an_account(ATELIER_NORD)
         people_wrote(LEA)
-        receive.delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])  # a dead letter
+        receive.receive_delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])  # a dead letter
         with transaction.write() as tx:
             known = {"account_id": account.id, "ig_participant_id": LEA, "version": "1", "tried_at": clock.now()}
             tx.execute(tx.insert(StoredAvatar).values(content=b"RIFF", **known))

@@ -105,7 +105,7 @@ def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, m
     for who in (LEA, RUI, CAMILLE):
         meta.post("send", person=who, text="Bonjour")
     people_wrote(LEA, RUI, CAMILLE)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     assert (lea().username, lea().last_success_at, lea().next_purpose) == (None, None, Purpose.LIVE)
     execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
     db.session.rollback()

@@ -197,7 +197,7 @@ def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, clie
     account = an_account()
     for who in (LEA, CAMILLE):
         body = a_delivery(a_message_event(who))
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     see(account.id, CAMILLE, name="Camille Roux")
     db.session.rollback()
     rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.known))

@@ -84,7 +84,7 @@ def test_what_the_person_did_not_write_leaves_the_window_as_it_was(account: Acco
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms}
     passed = parties | {"pass_thread_control": {"previous_owner_app_id": "1", "new_owner_app_id": "2"}}
     body = a_delivery(passed if what == "a handover" else an_echo_event(LEA, at_ms=now_ms))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert details().messages == 2
     assert details().window_ends_at == before
 

@@ -52,7 +52,7 @@ def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListP
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def shown(found: ListPage) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from app import settings
 from app.inbox import message_facts
 from app.inbox.message_facts import Attachment, ReferralKind, ReplyKind, ReplyTo
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 
 
 def test_an_attachment_keeps_what_it_knows_and_leaves_out_the_rest() -> None:
@@ -25,10 +25,10 @@ def test_an_attachment_keeps_what_it_knows_and_leaves_out_the_rest() -> None:
         },
     ]
     assert message_facts.attachments(stored) == (
-        Attachment(Kind.IMAGE, None, None, None, None),
-        Attachment(Kind.UNSUPPORTED, None, None, None, None),
-        Attachment(Kind.UNSUPPORTED, None, None, None, None),
-        Attachment(Kind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", None),
+        Attachment(EventKind.IMAGE, None, None, None, None),
+        Attachment(EventKind.UNSUPPORTED, None, None, None, None),
+        Attachment(EventKind.UNSUPPORTED, None, None, None, None),
+        Attachment(EventKind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", None),
     )
     assert message_facts.attachments(None) == message_facts.attachments({}) == ()
 

@@ -67,7 +67,7 @@ def account(app: Flask) -> Account:
 
 def deliver(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> None:
     body = a_delivery(*events, ig_account_id=ig_account_id)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def said(who: str, words: str | None, **more: Any) -> None:

@@ -44,7 +44,7 @@ def wrote(number: int, *, minutes_ago: int = 60, apart_ms: int = 1) -> None:
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def event(minutes_ago: int, **happened: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from app import doctor, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Level
-from app.ingest import announced, dead_letters, receive, replay, waiting
+from app.ingest import announced, dead_letters, pending_updates, receive, replay
 from app.ingest.replay import Replayed
 from app.models.identity import Purpose
-from app.models.inbox import Account, Message, WaitingEffect
+from app.models.inbox import Account, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -28,7 +28,7 @@ def account(meta: Sandbox, hands: Hands) -> Account:
 
 def deliver(*events: dict[str, object]) -> None:
     body = a_delivery(*events)
-    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
 
 
 def announce(mid: str, at: datetime) -> None:
@@ -43,13 +43,13 @@ def letters() -> list[tuple[str, str]]:
 
 def look(account: Account, hands: Hands, **pause: float) -> None:
     hands.forward(**pause)
-    assert waiting.due(hands.now()) == [account.id]
-    announced.fetch(account.id)
-    assert waiting.due(hands.now()) == []
+    assert pending_updates.due(hands.now()) == [account.id]
+    announced.look_up(account.id)
+    assert pending_updates.due(hands.now()) == []
 
 
 def look_until_given_up(account: Account, hands: Hands) -> None:
-    for pause in waiting.PAUSES:
+    for pause in pending_updates.PAUSES:
         look(account, hands, seconds=pause.total_seconds())
 
 
@@ -63,20 +63,20 @@ def test_an_announced_message_is_found_within_seconds(
     hands.forward(seconds=5)
     scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 1
-    announced.fetch(account.id)
+    announced.look_up(account.id)
     assert db.session.scalars(select(Message.mid)).one() == mid
-    assert db.session.scalars(select(WaitingEffect)).all() == []
+    assert db.session.scalars(select(PendingMessageUpdate)).all() == []
     assert [row.purpose for row in noted()] == [Purpose.ANNOUNCED]
 
 
 def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(account: Account, hands: Hands) -> None:
     announce("m_gone", hands.now())
     look_until_given_up(account, hands)
-    assert len(noted()) == len(waiting.PAUSES) == 5
+    assert len(noted()) == len(pending_updates.PAUSES) == 5
     [(reason, raw)] = letters()
     assert (reason, "m_gone" in raw) == ("unresolved", True)
     hands.forward(days=1)
-    assert waiting.due(hands.now()) == []
+    assert pending_updates.due(hands.now()) == []
     [finding] = [each for each in doctor.examine(OPERATOR) if each.part == "unresolved messages"]
     assert (finding.level, finding.says[0]) == (Level.WARNING, "1")
 
@@ -88,10 +88,10 @@ def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account,
                 announce(f"m_{tick}", hands.now())
                 announce("m_again", hands.now())
             hands.forward(seconds=15)
-            if waiting.due(hands.now()):
-                announced.fetch(account.id)
+            if pending_updates.due(hands.now()):
+                announced.look_up(account.id)
     assert len(noted()) == 4
-    waits = db.session.scalars(select(WaitingEffect.next_try_at)).all()
+    waits = db.session.scalars(select(PendingMessageUpdate.next_try_at)).all()
     assert len(waits) == 61
     assert None not in waits
 
@@ -137,7 +137,7 @@ def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
         deliver(a_message_event(LEA, "Bonjour", mid=mid))
     else:
         meta.pull("PATCH", f"conversations/{LEA}", participants=None)
-        assert replay.everything(OPERATOR) == Replayed(landed=1, stayed=0)
+        assert replay.replay_all(OPERATOR) == Replayed(landed=1, stayed=0)
         look(account, hands, seconds=0)
     assert letters() == []
     assert db.session.scalars(select(Message.mid)).one() == mid
@@ -146,10 +146,10 @@ def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
 def test_a_replayed_message_that_is_not_found_again_is_listed_again(account: Account, hands: Hands) -> None:
     announce("m_gone", hands.now())
     look_until_given_up(account, hands)
-    replay.everything(OPERATOR)
+    replay.replay_all(OPERATOR)
     assert letters() == []
     look(account, hands, seconds=0)
-    for pause in waiting.PAUSES[1:]:
+    for pause in pending_updates.PAUSES[1:]:
         look(account, hands, seconds=pause.total_seconds())
     assert [reason for reason, _ in letters()] == ["unresolved"]
 
@@ -158,7 +158,7 @@ def test_two_workers_never_look_for_the_same_message_at_the_same_time(account: A
     announce("m", hands.now())
     hands.forward(seconds=5)
     with transaction.write() as tx:
-        assert len(waiting.claim(tx, account.id, at=hands.now())) == 1
-        assert waiting.claim(tx, account.id, at=hands.now()) == []
-    hands.at += waiting.CLAIMED + timedelta(seconds=1)  # its worker was killed
+        assert len(pending_updates.claim(tx, account.id, at=hands.now())) == 1
+        assert pending_updates.claim(tx, account.id, at=hands.now()) == []
+    hands.at += pending_updates.CLAIMED + timedelta(seconds=1)  # its worker was killed
     look(account, hands, seconds=0)

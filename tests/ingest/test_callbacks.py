@@ -123,7 +123,7 @@ def test_a_deletion_has_one_effect_and_one_code(app: Flask) -> None:
     ours, other = an_account().id, an_account(ATELIER_NORD).id
     people_wrote(LEA)
     body = a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     run_id = plan.start(OPERATOR, ours, kind=Kind.BACKFILL)
     theirs = of_account(other)
     assert len(theirs) > 1

@@ -18,7 +18,7 @@ AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 
 
 def deliver(body: bytes) -> None:
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 BODY = a_delivery(a_message_event(LEA, mid="same"), ig_account_id=ATELIER_NORD)
@@ -30,7 +30,7 @@ def a_kept_letter() -> int:
 
 
 def test_the_letter_holds_the_item_as_it_came(app: Flask) -> None:
-    letter = dead_letters.one(OPERATOR, a_kept_letter())
+    letter = dead_letters.get(OPERATOR, a_kept_letter())
     assert (letter.ig_account_id, letter.reason, letter.account_id) == (ATELIER_NORD, "unknown_account", None)
     assert json.loads(letter.raw) == json.loads(BODY)
 
@@ -39,7 +39,7 @@ def test_the_same_item_again_counts_up(app: Flask) -> None:
     first = a_kept_letter()
     assert a_kept_letter() == first
     db.session.expire_all()
-    assert dead_letters.one(OPERATOR, first).times == 2
+    assert dead_letters.get(OPERATOR, first).times == 2
     assert len(dead_letters.newest(OPERATOR)) == 1
 
 
@@ -57,7 +57,7 @@ def test_an_unreadable_body_is_kept_whole_and_listed_by_its_beginning(app: Flask
         dead_letters.keep_body(tx, body, explanation="no JSON", at=clock.now())
     [letter] = dead_letters.newest(OPERATOR)
     assert (letter.raw, letter.size, letter.reason) == (body[: dead_letters.SHOWN_BYTES], len(body), "unreadable")
-    assert dead_letters.one(OPERATOR, letter.id).raw == body
+    assert dead_letters.get(OPERATOR, letter.id).raw == body
 
 
 def test_agents_may_not_read_letters(app: Flask) -> None:
@@ -65,7 +65,7 @@ def test_agents_may_not_read_letters(app: Flask) -> None:
     with pytest.raises(Forbidden):
         dead_letters.newest(AGENT)
     with pytest.raises(Forbidden):
-        dead_letters.one(AGENT, letter)
+        dead_letters.get(AGENT, letter)
 
 
 def test_letters_of_other_accounts_are_not_found(app: Flask) -> None:
@@ -74,6 +74,6 @@ def test_letters_of_other_accounts_are_not_found(app: Flask) -> None:
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({ours.id}))
     assert dead_letters.newest(elsewhere) == []
     with pytest.raises(NotFound):
-        dead_letters.one(elsewhere, letter)
+        dead_letters.get(elsewhere, letter)
     with pytest.raises(NotFound):
-        dead_letters.one(OPERATOR, letter + 1)
+        dead_letters.get(OPERATOR, letter + 1)

@@ -16,9 +16,9 @@ from app.identities import cache, resolve, sighting
 from app.identities.resolve import Outcome
 from app.identities.sighting import Sighting
 from app.inbox import search
-from app.ingest import dead_letters, forget, receive, waiting
+from app.ingest import dead_letters, forget, pending_updates, receive
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
-from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, WaitingEffect
+from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
 from app.models.run import Kind
 from app.runs import plan
 from app.viewer import OPERATOR
@@ -39,7 +39,7 @@ def account(app: Flask) -> Account:
 
 
 def deliver(body: bytes) -> int:
-    return receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status
+    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status
 
 
 def now_ms() -> int:
@@ -115,8 +115,8 @@ def test_an_edit_without_its_contact_keeps_no_text_over_a_deletion(
     assert places_of(WORD) == set()
     deliver(body)
     assert places_of(WORD) == set()
-    assert [(each.kind) for each in db.session.scalars(select(WaitingEffect))] == ["MessageAnnounced"]
-    assert waiting.due(clock.now() + timedelta(seconds=30)) == [account.id]
+    assert [(each.kind) for each in db.session.scalars(select(PendingMessageUpdate))] == ["MessageAnnounced"]
+    assert pending_updates.due(clock.now() + timedelta(seconds=30)) == [account.id]
 
 
 def test_an_edit_of_another_contact_keeps_its_text(account: Account) -> None:

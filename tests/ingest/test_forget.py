@@ -44,7 +44,7 @@ def account(meta: Sandbox) -> Account:
     misaddressed = a_delivery(a_message_event(LEA, "A secret", recipient=ATELIER_NORD))
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "❤️"}}
     for body in (misaddressed, a_delivery(early)):
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     return account
 
 
@@ -60,7 +60,7 @@ def test_nothing_of_the_person_is_left(account: Account, redis: Redis) -> None:
     forget.person(OPERATOR, 1)
     assert places_of(LEA, "lea.moreau", "A secret") == set()
     assert not cached(redis)
-    assert replay.everything(OPERATOR).landed == 0
+    assert replay.replay_all(OPERATOR).landed == 0
     assert places_of(LEA) == set()
 
 
@@ -70,10 +70,10 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
 ) -> None:
     words = ("canarywort", "zitronenfalter", "lea.moreau", "Léa Moreau")
     said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(1000)]
-    receive.delivery(*both(old := a_delivery(*said)))
+    receive.receive_delivery(*both(old := a_delivery(*said)))
     edited = {"mid": "never", "text": "canarywort, edited", "num_edit": 1}
     early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
-    receive.delivery(*both(early))
+    receive.receive_delivery(*both(early))
     resolve.waiting(account.id)
     kept = canaries.in_files(tmp_path, *words) if is_sqlite() else places_of(*words)
     assert kept
@@ -88,7 +88,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     assert traces() == set()
     misaddressed = a_delivery(a_message_event(LEA, "canarywort", recipient=ATELIER_NORD, at_ms=now_ms() - 60_000))
     for again in (old, early, misaddressed):
-        assert receive.delivery(*both(again)).status == 200
+        assert receive.receive_delivery(*both(again)).status == 200
     with transaction.write() as tx:  # a lookup that was under way
         late = Sighting(LEA, username="lea.moreau", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
         assert not sighting.record(tx, account.id, late)
@@ -99,7 +99,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     db.session.rollback()
     fresh = db.session.scalars(select(Conversation).where(Conversation.ig_participant_id == LEA)).one()
     assert (fresh.unread_count, fresh.last_message_preview) == (1, "Bonjour !")
-    assert receive.delivery(*both(old)).status == 200
+    assert receive.receive_delivery(*both(old)).status == 200
     db.session.rollback()
     assert db.session.execute(select(func.count()).where(Message.conversation_id == fresh.id)).scalar_one() == 1
 

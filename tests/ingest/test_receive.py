@@ -15,8 +15,8 @@ from app.db.engine import db
 from app.errors import Unavailable
 from app.inbox import feed
 from app.inbox.thread import open_
-from app.ingest import apply, receive, together
-from app.ingest.receive import Receipt
+from app.ingest import event_handlers, group_commit, receive
+from app.ingest.receive import DeliveryResult
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.viewer import OPERATOR
 from tests.bed import contents
@@ -33,8 +33,8 @@ from tests.cast import (
 )
 
 
-def deliver(body: bytes) -> Receipt:
-    return receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+def deliver(body: bytes) -> DeliveryResult:
+    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def conversations() -> list[Conversation]:
@@ -48,7 +48,7 @@ def count(model: Any) -> int:
 
 def test_a_message_becomes_a_conversation_with_one_unread(app: Flask) -> None:
     account = an_account()
-    assert deliver(a_delivery(a_message_event(LEA, "Bonjour"))) == Receipt(200, stored=1)
+    assert deliver(a_delivery(a_message_event(LEA, "Bonjour"))) == DeliveryResult(200, stored=1)
     [conversation] = conversations()
     assert (conversation.account_id, conversation.ig_participant_id) == (account.id, LEA)
     assert (conversation.unread_count, conversation.last_message_preview, conversation.known) == (1, "Bonjour", False)
@@ -59,7 +59,7 @@ def test_ids_that_come_as_json_numbers_are_stored_as_strings(app: Flask) -> None
     event = a_message_event(LEA, "Bonjour") | {"sender": {"id": int(LEA)}, "recipient": {"id": int(MAISON_LUNE)}}
     body = a_delivery(event).replace(f'"id": "{MAISON_LUNE}"'.encode(), f'"id": {MAISON_LUNE}'.encode())
     assert b'"id": "' not in body
-    assert deliver(body) == Receipt(200, stored=1)
+    assert deliver(body) == DeliveryResult(200, stored=1)
     [conversation] = conversations()
     assert (conversation.account_id, conversation.ig_participant_id) == (account.id, LEA)
 
@@ -75,7 +75,7 @@ def test_an_echo_is_ours_even_without_the_flag(app: Flask) -> None:
 
 def test_a_wrong_signature_stores_nothing(app: Flask) -> None:
     an_account()
-    assert receive.delivery(a_delivery(a_message_event()), "sha256=" + "0" * 64) == Receipt(401)
+    assert receive.receive_delivery(a_delivery(a_message_event()), "sha256=" + "0" * 64) == DeliveryResult(401)
     assert (count(Message), count(DeadLetter)) == (0, 0)
 
 
@@ -145,13 +145,13 @@ def test_list_thread_and_api_agree_which_of_two_messages_of_one_moment_is_newer(
 
 
 def test_an_unknown_account_is_kept_as_a_dead_letter(app: Flask) -> None:
-    assert deliver(a_delivery(a_message_event())) == Receipt(200, dead=1)
+    assert deliver(a_delivery(a_message_event())) == DeliveryResult(200, dead=1)
     letter = db.session.scalars(select(DeadLetter)).one()
     assert (letter.reason, letter.ig_account_id, letter.account_id) == ("unknown_account", MAISON_LUNE, None)
 
 
 def test_a_signed_body_that_is_no_json_is_kept_and_answered_400(app: Flask) -> None:
-    assert deliver(b"not json at all") == Receipt(400, dead=1)
+    assert deliver(b"not json at all") == DeliveryResult(400, dead=1)
     assert db.session.scalars(select(DeadLetter)).one().raw == b"not json at all"
 
 
@@ -195,23 +195,23 @@ def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:
 
 def test_more_items_than_a_chunk_all_land(app: Flask) -> None:
     an_account()
-    events = [a_message_event(LEA, f"message {number}") for number in range(together.ITEMS * 2 + 1)]
-    assert deliver(a_delivery(*events)) == Receipt(200, stored=len(events))
+    events = [a_message_event(LEA, f"message {number}") for number in range(group_commit.MAX_ITEMS * 2 + 1)]
+    assert deliver(a_delivery(*events)) == DeliveryResult(200, stored=len(events))
     assert conversations()[0].unread_count == len(events)
 
 
 def test_an_event_that_breaks_our_code_becomes_a_dead_letter_alone(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     an_account()
-    real = apply.event
+    real = event_handlers.handle
 
     def breaking(tx: Any, account: Any, event: Any, **known: Any) -> bool:
         if event.text == "poison":
             raise ZeroDivisionError
         return real(tx, account, event, **known)
 
-    monkeypatch.setattr(apply, "event", breaking)
+    monkeypatch.setattr(event_handlers, "handle", breaking)
     body = a_delivery(a_message_event(LEA, "avant"), a_message_event(LEA, "poison"), a_message_event(CAMILLE, "après"))
-    assert deliver(body) == Receipt(200, stored=2, dead=1)
+    assert deliver(body) == DeliveryResult(200, stored=2, dead=1)
     assert count(Message) == 2
     assert db.session.scalars(select(DeadLetter)).one().reason == "fault"
 
@@ -226,7 +226,7 @@ def test_a_commit_is_followed_by_one_hint_an_account(app: Flask, redis: Redis) -
 def test_a_message_is_stored_while_redis_is_away(app: Flask, tmp_path: Path) -> None:
     an_account()
     with settings.using(redis_url=f"unix://{tmp_path / 'nothing.sock'}?db=0"):
-        assert deliver(a_delivery(a_message_event(LEA))) == Receipt(200, stored=1)
+        assert deliver(a_delivery(a_message_event(LEA))) == DeliveryResult(200, stored=1)
         assert isinstance(redis_client.client(), Redis)
     assert count(Message) == 1
 

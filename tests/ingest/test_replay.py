@@ -14,7 +14,7 @@ from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_accoun
 
 
 def deliver(body: bytes) -> None:
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def a_letter(text: str, mid: str) -> None:
@@ -30,7 +30,7 @@ def test_what_was_for_an_unknown_account_lands_once_it_is_connected(app: Flask) 
     a_letter("first", "a")
     a_letter("second", "b")
     an_account(ATELIER_NORD)
-    assert replay.everything(OPERATOR) == Replayed(landed=2, stayed=0)
+    assert replay.replay_all(OPERATOR) == Replayed(landed=2, stayed=0)
     assert letters() == 0
     assert set(db.session.scalars(select(Message.text))) == {"first", "second"}
     assert db.session.scalars(select(Conversation.unread_count)).one() == 2
@@ -39,7 +39,7 @@ def test_what_was_for_an_unknown_account_lands_once_it_is_connected(app: Flask) 
 def test_what_still_cannot_be_placed_stays(app: Flask) -> None:
     a_letter("first", "a")
     deliver(b"not json")
-    assert replay.everything(OPERATOR) == Replayed(landed=0, stayed=2)
+    assert replay.replay_all(OPERATOR) == Replayed(landed=0, stayed=2)
     assert letters() == 2
 
 
@@ -48,15 +48,15 @@ def test_one_is_replayed_alone(app: Flask) -> None:
     a_letter("second", "b")
     an_account(ATELIER_NORD)
     first = dead_letters.newest(OPERATOR)[1].id
-    assert replay.one(OPERATOR, first) == Replayed(landed=1, stayed=0)
+    assert replay.replay_one(OPERATOR, first) == Replayed(landed=1, stayed=0)
     assert db.session.scalars(select(Message.text)).all() == ["first"]
     with pytest.raises(NotFound):
-        replay.one(OPERATOR, first)
+        replay.replay_one(OPERATOR, first)
 
 
 def test_letters_of_other_accounts_are_out_of_reach(app: Flask) -> None:
     a_letter("first", "a")
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
-    assert replay.everything(elsewhere) == Replayed(landed=0, stayed=0)
+    assert replay.replay_all(elsewhere) == Replayed(landed=0, stayed=0)
     with pytest.raises(NotFound):
-        replay.one(elsewhere, dead_letters.newest(OPERATOR)[0].id)
+        replay.replay_one(elsewhere, dead_letters.newest(OPERATOR)[0].id)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db.engine import db
 from app.ingest import receive
-from app.models.inbox import Account, DeadLetter, Message, WaitingEffect
+from app.models.inbox import Account, DeadLetter, Message, PendingMessageUpdate
 from tests.cast import ATELIER_NORD, MAISON_LUNE, MAISON_LUNE_IGSID, an_account, signed
 
 FOLDER = Path(__file__).parents[1] / "samples"
@@ -75,7 +75,7 @@ NOT_DELIVERIES = {"signature-vectors", "verification"}
 
 def deliver(name: str) -> None:
     body = (FOLDER / f"webhook-{name}.json").read_bytes()
-    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
 
 
 def test_every_sample_has_its_end() -> None:
@@ -92,7 +92,7 @@ def test_a_sample_ends_where_it_belongs_however_often_it_comes(app: Flask, name:
     db.session.expire_all()
     found = End(
         messages=tuple(db.session.scalars(select(Message.kind).order_by(Message.id))),
-        waiting=tuple(db.session.scalars(select(WaitingEffect.kind))),
+        waiting=tuple(db.session.scalars(select(PendingMessageUpdate.kind))),
         passed=db.session.get_one(Account, account.id).passed_events // 2,
         dead=tuple(db.session.scalars(select(DeadLetter.reason))),
     )

@@ -43,15 +43,15 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-def deliver(*events: dict[str, Any]) -> receive.Receipt:
+def deliver(*events: dict[str, Any]) -> receive.DeliveryResult:
     return post(a_delivery(*events))
 
 
-def post(body: bytes) -> receive.Receipt:
-    return receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+def post(body: bytes) -> receive.DeliveryResult:
+    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
-def change(field: str, value: Any) -> receive.Receipt:
+def change(field: str, value: Any) -> receive.DeliveryResult:
     entry = {"id": MAISON_LUNE, "time": 1, "changes": [{"field": field, "value": value}]}
     return post(json.dumps({"object": "instagram", "entry": [entry]}).encode())
 
@@ -90,7 +90,7 @@ def reasons() -> list[str]:
     ],
 )
 def test_a_field_without_messages_is_counted_and_ignored(account: Account, field: str, value: Any) -> None:
-    assert change(field, value) == receive.Receipt(200, stored=1)
+    assert change(field, value) == receive.DeliveryResult(200, stored=1)
     db.session.expire_all()
     assert (db.session.get_one(Account, account.id).passed_events, reasons()) == (1, [])
 
@@ -265,7 +265,7 @@ def test_messages_without_usable_content_say_what_is_missing(app: Flask, account
 def test_a_message_shown_in_part_is_a_note_and_no_alarm(app: Flask, account: Account) -> None:
     body = a_delivery(attached(CLIP, mid="m"))
     for _ in range(2):
-        assert post(body) == receive.Receipt(200, stored=1)
+        assert post(body) == receive.DeliveryResult(200, stored=1)
     note = db.session.scalars(select(DeadLetter)).one()
     assert (note.reason, note.account_id, note.times) == (dead_letters.PARTLY_UNDERSTOOD, account.id, 2)
     assert "ig_clip_v2" in note.explanation
@@ -276,8 +276,8 @@ def test_a_message_shown_in_part_is_a_note_and_no_alarm(app: Flask, account: Acc
     page = signed_in(app).get("/dead-letters").text
     assert "1 shown in part" in page
     assert "attachment type ig_clip_v2 is unknown" in page
-    assert replay.everything(OPERATOR) == Replayed(0, 0)
-    assert replay.one(OPERATOR, note.id) == Replayed(0, 1)
+    assert replay.replay_all(OPERATOR) == Replayed(0, 0)
+    assert replay.replay_one(OPERATOR, note.id) == Replayed(0, 1)
 
 
 def test_a_note_does_not_keep_what_was_unsent(account: Account) -> None:
@@ -296,7 +296,7 @@ def test_a_body_that_is_read_after_an_upgrade_is_no_dead_letter_beside_its_notes
     body = a_delivery(attached(CLIP, mid="m"), a_message_event(mid="n"))
     with transaction.write() as tx:  # as an earlier release kept it
         dead_letters.keep_body(tx, body, explanation="The body is unreadable.", at=clock.now())
-    assert replay.everything(OPERATOR) == Replayed(landed=1)
+    assert replay.replay_all(OPERATOR) == Replayed(landed=1)
     assert (reasons(), len(messages())) == (["partly_understood"], 2)
 
 
@@ -327,7 +327,7 @@ def test_an_odd_number_costs_no_neighbor(app: Flask, account: Account) -> None:
         (b"1e400", b"9" * 5_000, b"NaN", b"[" * 40 + b"]" * 40, b"[" * 100_000 + b"]" * 100_000)
     ):
         events = (a_message_event(LEA, "odd", mid=f"odd{number}", odd="ODD"), a_message_event(mid=f"good{number}"))
-        assert post(a_delivery(*events).replace(b'"ODD"', odd)) == receive.Receipt(200, stored=2), odd[:9]
+        assert post(a_delivery(*events).replace(b'"ODD"', odd)) == receive.DeliveryResult(200, stored=2), odd[:9]
     assert post(a_delivery(a_message_event(mid="time", at_ms=123)).replace(b"123", b"1e400")).stored == 1
     assert len(messages()) == 11
     assert reasons() == []
@@ -340,10 +340,10 @@ def test_an_unreadable_body_is_kept_whole_and_can_be_replayed(
     assert post(whole[:-1]).status == 400
     letter = db.session.scalars(select(DeadLetter)).one()
     assert letter.raw == whole[:-1]
-    assert replay.one(OPERATOR, letter.id) == Replayed(0, 1)
+    assert replay.replay_one(OPERATOR, letter.id) == Replayed(0, 1)
     with transaction.write() as tx:  # as after a release that can read it
         tx.session.get_one(DeadLetter, letter.id).raw = whole
-    assert replay.one(OPERATOR, letter.id) == Replayed(1, 0)
+    assert replay.replay_one(OPERATOR, letter.id) == Replayed(1, 0)
     assert len(messages()) == 300
 
 
@@ -439,9 +439,9 @@ INSTAGRAM_SECRET = "instagram-app-secret-of-a-test"
 def test_the_instagram_app_secret_signs_deliveries(account: Account) -> None:
     body = a_delivery(a_message_event())
     signature = signed(body, INSTAGRAM_SECRET)["X-Hub-Signature-256"]
-    assert receive.delivery(body, signature).status == 401
+    assert receive.receive_delivery(body, signature).status == 401
     with settings.using(meta_instagram_app_secret=INSTAGRAM_SECRET):
-        assert receive.delivery(body, signature).status == 200
+        assert receive.receive_delivery(body, signature).status == 200
 
 
 @pytest.fixture

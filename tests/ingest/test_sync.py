@@ -14,10 +14,10 @@ from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.ingest import apply, receive, sync
-from app.ingest.apply import Addressee
+from app.ingest import event_handlers, receive, sync
+from app.ingest.event_handlers import RecipientAccount
 from app.ingest.sync import Synced
-from app.instagram.events import Kind, MessageSent
+from app.instagram.events import EventKind, MessageSent
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation, Message
 from app.viewer import OPERATOR
@@ -56,10 +56,10 @@ def test_lost_messages_are_found_with_their_names_in_one_call(account: Account, 
     wrote(meta, LEA, "Is it available?")
     wrote(meta, LEA, "Yes", kind="echo")
     wrote(meta, CAMILLE, kind="image")
-    assert sync.account(account.id) == Synced(conversations=2, messages=3, names=1, calls=1)
+    assert sync.sync_account(account.id) == Synced(conversations=2, messages=3, names=1, calls=1)
     lea = db.session.scalars(select(Identity).where(Identity.ig_participant_id == LEA)).one()
     assert (lea.username, lea.username_source) == ("lea.moreau", Source.CONVERSATIONS)
-    assert {row.kind for row in db.session.scalars(select(Message))} == {Kind.TEXT, Kind.IMAGE}
+    assert {row.kind for row in db.session.scalars(select(Message))} == {EventKind.TEXT, EventKind.IMAGE}
     conversation = db.session.scalars(select(Conversation).where(Conversation.ig_participant_id == LEA)).one()
     assert (conversation.last_message_preview, conversation.unread_count) == ("Yes", 1)
     assert [row.call for row in noted()] == ["conversations"]
@@ -67,29 +67,29 @@ def test_lost_messages_are_found_with_their_names_in_one_call(account: Account, 
 
 def test_reading_twice_brings_nothing_twice(account: Account, meta: Sandbox) -> None:
     wrote(meta, times=3)
-    sync.account(account.id)
-    assert sync.account(account.id) == Synced(conversations=1, calls=1)
+    sync.sync_account(account.id)
+    assert sync.sync_account(account.id) == Synced(conversations=1, calls=1)
     assert count(Message) == 3
 
 
 def test_what_was_delivered_and_what_is_read_are_one(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta)
     body = a_delivery(a_message_event(LEA, "Bonjour", mid=mid))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
-    assert sync.account(account.id).messages == 0
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    assert sync.sync_account(account.id).messages == 0
     assert count(Message) == 1
 
 
 def test_a_delivery_completes_what_was_read_without_content(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta, text="", kind="unsupported")
-    sync.account(account.id)
-    assert db.session.scalars(select(Message.kind)).one() == Kind.UNSUPPORTED
+    sync.sync_account(account.id)
+    assert db.session.scalars(select(Message.kind)).one() == EventKind.UNSUPPORTED
     share = [{"type": "ig_post", "payload": {"title": "Spring drop"}}]
     body = a_delivery(a_message_event(LEA, None, mid=mid, attachments=share))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     db.session.rollback()
-    assert db.session.scalars(select(Message.kind)).one() == Kind.SHARE
-    assert db.session.scalars(select(Conversation.last_message_kind)).one() == Kind.SHARE
+    assert db.session.scalars(select(Message.kind)).one() == EventKind.SHARE
+    assert db.session.scalars(select(Conversation.last_message_kind)).one() == EventKind.SHARE
 
 
 SHARE = [{"type": "ig_post", "payload": {"title": "Spring drop", "url": "https://lookaside.fbsbx.com/?asset_id=8"}}]
@@ -108,16 +108,16 @@ def test_a_delivery_replaces_what_was_synced_with_less(
 ) -> None:
     [mid] = wrote(meta, text="")
     meta.pull("PATCH", f"conversations/{LEA}", message=synced)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     body = a_delivery(a_message_event(LEA, text, mid=mid, **delivered))
     for _ in range(2):  # the second one changes nothing
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
         db.session.rollback()
         message = db.session.scalars(select(Message)).one()
         assert kept in json.dumps([message.attachments, message.context])
         assert db.session.scalars(select(Conversation.last_message_kind)).one() == message.kind
     before = (message.kind, message.text, message.attachments, message.context)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     db.session.rollback()
     message = db.session.scalars(select(Message)).one()
     assert (message.kind, message.text, message.attachments, message.context) == before
@@ -125,7 +125,7 @@ def test_a_delivery_replaces_what_was_synced_with_less(
 
 def test_a_richer_delivery_leaves_an_edited_text_and_an_unsent_message_alone(account: Account, meta: Sandbox) -> None:
     [edited, unsent] = wrote(meta, times=2)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     richer = [a_message_event(LEA, "Bonjour", mid=mid, reply_to={"mid": "m"}) for mid in (edited, unsent)]
     changes: list[dict[str, Any]] = [
         {"message_edit": {"mid": edited, "text": "Bonsoir", "num_edit": 1}},
@@ -133,31 +133,34 @@ def test_a_richer_delivery_leaves_an_edited_text_and_an_unsent_message_alone(acc
     ]
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}}
     for body in (a_delivery(*(parties | each for each in changes)), a_delivery(*richer)):
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     db.session.rollback()
     found = {each.mid: (each.kind, each.text, each.context) for each in db.session.scalars(select(Message))}
-    assert found == {edited: (Kind.TEXT, "Bonsoir", {"reply_to": {"mid": "m"}}), unsent: (Kind.UNSENT, None, None)}
+    assert found == {
+        edited: (EventKind.TEXT, "Bonsoir", {"reply_to": {"mid": "m"}}),
+        unsent: (EventKind.UNSENT, None, None),
+    }
 
 
 def test_history_from_before_the_connection_is_not_unread(meta: Sandbox, app: Flask) -> None:
     account = a_sandbox_account(connected_at=clock.now() + timedelta(minutes=1))
     wrote(meta)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     assert db.session.scalars(select(Conversation.unread_count)).one() == 0
 
 
 def test_only_the_twenty_newest_have_details_and_the_others_are_no_unsend(account: Account, meta: Sandbox) -> None:
     mids = wrote(meta, times=25)
     body = a_delivery(a_message_event(LEA, "delivered before", mid=mids[0]))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
-    sync.account(account.id)
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    sync.sync_account(account.id)
     assert count(Message) == 21
     assert db.session.scalars(select(Message.text).where(Message.mid == mids[0])).one() == "delivered before"
 
 
 def test_the_account_itself_is_never_somebody_one_talks_with(account: Account, meta: Sandbox) -> None:
     wrote(meta)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     people = set(db.session.scalars(select(Identity.ig_participant_id)))
     assert people == {LEA}
     assert not people & {MAISON_LUNE, MAISON_LUNE_IGSID}
@@ -167,10 +170,10 @@ def test_pages_follow_each_other_and_end_where_nothing_is_new(account: Account, 
     crowd = [person["id"] for person in meta.get(f"people?account={MAISON_LUNE}")[:60]]
     for person in crowd:
         wrote(meta, person)
-    assert sync.account(account.id).calls == 2
+    assert sync.sync_account(account.id).calls == 2
     assert count(Conversation) == 60
-    assert sync.account(account.id, until_known=True) == Synced(conversations=50, calls=1)
-    assert sync.account(account.id, limit=5) == Synced(conversations=5, calls=1)
+    assert sync.sync_account(account.id, until_known=True) == Synced(conversations=50, calls=1)
+    assert sync.sync_account(account.id, limit=5) == Synced(conversations=5, calls=1)
 
 
 def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_message_behind_it(
@@ -178,13 +181,13 @@ def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_me
 ) -> None:
     for person in (LEA, RUI, CAMILLE):
         wrote(meta, person)
-    sync.account(account.id)
+    sync.sync_account(account.id)
     [lost] = wrote(meta, LEA, "lost")
     [mid] = wrote(meta, CAMILLE, "delivered")
     body = a_delivery(a_message_event(CAMILLE, "delivered", mid=mid))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     meta.pull("PATCH", f"conversations/{RUI}", error="1")
-    synced = sync.account(account.id, until_known=True)
+    synced = sync.sync_account(account.id, until_known=True)
     assert (synced.conversations, synced.messages, synced.complete) == (2, 1, True)
     [skipped] = synced.skipped
     assert (skipped.kind, skipped.id) == ("conversation", f"t_{MAISON_LUNE}_{RUI}")
@@ -211,7 +214,7 @@ def test_one_odd_element_costs_nothing_but_itself(
     for person in (LEA, RUI, CAMILLE):
         wrote(meta, person)
     meta.pull("PATCH", f"conversations/{RUI}", **odd)
-    synced = sync.account(account.id)
+    synced = sync.sync_account(account.id)
     assert ([each.kind for each in synced.skipped], synced.messages, synced.complete) == (kinds, messages, True)
     assert {each.conversation for each in synced.skipped} <= {f"t_{MAISON_LUNE}_{RUI}"}
     assert synced.conversations == 3 - kinds.count("conversation")
@@ -222,15 +225,15 @@ def test_a_conversation_that_cannot_be_stored_costs_nothing_but_itself(
 ) -> None:
     for person in (LEA, RUI):
         wrote(meta, person)
-    as_ever = apply.event
+    as_ever = event_handlers.handle
 
-    def failing(tx: Tx, addressee: Addressee, event: MessageSent, **known: Any) -> bool:
+    def failing(tx: Tx, addressee: RecipientAccount, event: MessageSent, **known: Any) -> bool:
         if event.ig_sender_id == RUI:
             raise ValueError("a fault in our code")
         return as_ever(tx, addressee, event, **known)
 
-    monkeypatch.setattr(apply, "event", failing)
-    synced = sync.account(account.id)
+    monkeypatch.setattr(event_handlers, "handle", failing)
+    synced = sync.sync_account(account.id)
     assert (synced.conversations, [each.id for each in synced.skipped]) == (1, [f"t_{MAISON_LUNE}_{RUI}"])
     assert (count(Message), synced.complete) == (1, True)
 
@@ -239,28 +242,28 @@ def test_a_message_that_a_delivery_stores_at_the_same_moment_is_stored_once(
     account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote(meta)
-    as_ever, lost = apply.event, iter([True])
+    as_ever, lost = event_handlers.handle, iter([True])
 
-    def racing(tx: Tx, addressee: Addressee, event: MessageSent, **known: Any) -> bool:
+    def racing(tx: Tx, addressee: RecipientAccount, event: MessageSent, **known: Any) -> bool:
         if next(lost, False):
-            raise apply.RepeatedError
+            raise event_handlers.DuplicateMessageError
         return as_ever(tx, addressee, event, **known)
 
-    monkeypatch.setattr(apply, "event", racing)
-    assert sync.account(account.id) == Synced(conversations=1, messages=1, names=1, calls=1)
+    monkeypatch.setattr(event_handlers, "handle", racing)
+    assert sync.sync_account(account.id) == Synced(conversations=1, messages=1, names=1, calls=1)
 
 
 def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, meta: Sandbox) -> None:
     for person in (LEA, RUI):
         wrote(meta, person)
     meta.pull("PATCH", f"conversations/{RUI}", participants=[])
-    sync.account(account.id)
+    sync.sync_account(account.id)
     kept = db.session.execute(select(Account.synced_at, Account.synced)).one()
     assert kept.synced_at > clock.now() - timedelta(minutes=1)
     skipped = {"skipped": 1, "skipped_ids": [f"t_{MAISON_LUNE}_{RUI}"]}
     assert kept.synced == {"conversations": 1, "messages": 1, "reason": None} | skipped
     meta.post("faults", mode="190")
-    sync.account(account.id)
+    sync.sync_account(account.id)
     db.session.rollback()
     assert "reconnect" in (db.session.scalars(select(Account.synced)).one() or {})["reason"]
 
@@ -271,12 +274,12 @@ def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(a
     meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
     wrote(meta, RUI, "")
     meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
-    sync.account(account.id)
+    sync.sync_account(account.id)
     reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
-    assert (reply.kind, reply.text, reply.attachments) == (Kind.STORY_REPLY, "Love this colour", None)
+    assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this colour", None)
     assert reply.context == {"reply_to": {"story": {"url": story["link"], "id": story["id"]}}}
     assert (mention.kind, mention.attachments) == (
-        Kind.STORY_MENTION,
+        EventKind.STORY_MENTION,
         [{"kind": "story_mention", "url": story["link"]}],
     )
 
@@ -285,7 +288,7 @@ def test_a_page_that_meta_cannot_give_is_asked_for_in_smaller_ones(account: Acco
     for person in (LEA, CAMILLE, RUI):
         wrote(meta, person)
     meta.post("faults", mode="1", call="conversations", count=2)
-    synced = sync.account(account.id)
+    synced = sync.sync_account(account.id)
     assert (synced.complete, synced.conversations, synced.calls) == (True, 3, 3)
 
 
@@ -293,7 +296,7 @@ def test_a_page_that_meta_cannot_give_is_asked_for_in_smaller_ones(account: Acco
 def test_what_cannot_be_read_ends_early_and_says_why(account: Account, meta: Sandbox, fault: str) -> None:
     wrote(meta)
     meta.post("faults", mode=fault)
-    synced = sync.account(account.id)
+    synced = sync.sync_account(account.id)
     assert (synced.complete, bool(synced.reason)) == (False, True)
     assert count(Message) == 0
 
@@ -305,6 +308,6 @@ def test_connecting_an_account_asks_for_its_history(meta: Sandbox, redis: Redis,
 
 def test_an_account_that_is_not_there_is_not_found(app: Flask) -> None:
     with pytest.raises(Exception, match="account"):
-        sync.account(999)
+        sync.sync_account(999)
     with transaction.write():
-        assert sync.connected() == []
+        assert sync.connected_accounts() == []

@@ -57,7 +57,7 @@ class Model:
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
 
 
 def event_of(mid: str, minute: int) -> dict[str, Any]:

@@ -8,15 +8,15 @@ import pytest
 from app.instagram import messaging, webhook
 from app.instagram.events import (
     Event,
-    Kind,
+    EventKind,
+    IgnoredEvent,
     MessageAnnounced,
     MessageEdited,
     MessageSeen,
     MessageSent,
     MessageUnsent,
-    Passed,
     ReactionChanged,
-    SelfTalk,
+    SelfMessage,
 )
 from app.instagram.messaging import UnreadableItemError
 from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_message_event
@@ -44,7 +44,7 @@ def told(name: str, what: Any, **more: Any) -> Event:
         ("referral", {"ref": "flyer"}, MessageSent),
         ("optin", {"type": "notification_messages"}, MessageSent),
         ("take_thread_control", {"new_owner_app_id": "7"}, MessageSent),
-        ("app_roles", {"7": ["primary_receiver"]}, Passed),
+        ("app_roles", {"7": ["primary_receiver"]}, IgnoredEvent),
     ],
 )
 def test_each_kind_of_item_is_an_event_of_its_kind(name: str, what: dict[str, Any], kind: type) -> None:
@@ -67,7 +67,7 @@ def test_events_without_an_id_of_their_own_get_the_same_one_each_time() -> None:
 def test_the_account_writing_to_itself_tells_its_own_id(flag: dict[str, Any]) -> None:
     parties = {"sender": {"id": MAISON_LUNE}, "recipient": {"id": MAISON_LUNE_IGSID if flag else MAISON_LUNE}}
     event = messaging.event(MAISON_LUNE, parties | {"message": {"mid": "m"} | flag}, received_at=NOW)
-    assert isinstance(event, SelfTalk)
+    assert isinstance(event, SelfMessage)
     assert event.ig_own_id == parties["recipient"]["id"]
 
 
@@ -99,7 +99,7 @@ def test_a_long_or_hostile_emoji_stays_small() -> None:
 def test_disappearing_media_are_known_as_such() -> None:
     event = told("message", {"mid": "m", "attachments": [{"type": "ephemeral"}]})
     assert isinstance(event, MessageSent)
-    assert event.kind is Kind.EPHEMERAL
+    assert event.kind is EventKind.EPHEMERAL
 
 
 def test_ids_that_come_as_numbers_stay_exact() -> None:
@@ -128,13 +128,13 @@ def test_a_strange_time_is_made_sane(timestamp: object, expected: datetime) -> N
 def test_attachments_of_unknown_type_become_a_placeholder() -> None:
     event = a_message_event(LEA, None, attachments=[{"type": "hologram", "payload": {"url": 5}}])
     sent = message(parsed(event)[0])
-    assert (sent.kind, sent.attachments[0].url) == (Kind.UNSUPPORTED, None)
+    assert (sent.kind, sent.attachments[0].url) == (EventKind.UNSUPPORTED, None)
 
 
 def test_a_post_that_comes_twice_in_one_message_is_one_attachment() -> None:
     body = (SAMPLES / "webhook-attachment-ig-post.json").read_bytes()
     [item] = webhook.parse(body, received_at=NOW)
-    assert [(each.kind, each.title) for each in message(item).attachments] == [(Kind.SHARE, "Spring drop")]
+    assert [(each.kind, each.title) for each in message(item).attachments] == [(EventKind.SHARE, "Spring drop")]
 
 
 def test_what_breaks_databases_is_replaced_in_a_text() -> None:

@@ -3,15 +3,15 @@
 import pytest
 
 from app.instagram import previews
-from app.instagram.events import Kind
+from app.instagram.events import EventKind
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", EventKind)
 @pytest.mark.parametrize("outgoing", [False, True])
-def test_every_kind_of_message_has_a_preview(kind: Kind, outgoing: bool) -> None:
+def test_every_kind_of_message_has_a_preview(kind: EventKind, outgoing: bool) -> None:
     words = previews.preview(kind, None, outgoing=outgoing)
     assert words
-    assert kind is Kind.UNSUPPORTED or words != previews.label(Kind.UNSUPPORTED, outgoing=outgoing)
+    assert kind is EventKind.UNSUPPORTED or words != previews.label(EventKind.UNSUPPORTED, outgoing=outgoing)
     assert previews.preview(kind, "Bonjour", outgoing=outgoing) == "Bonjour"
 
 

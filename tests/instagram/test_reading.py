@@ -9,7 +9,7 @@ import pytest
 from app.instagram import reading
 from app.instagram.answers import Skipped, Thread
 from app.instagram.errors import GraphAPIError
-from app.instagram.events import Attachment, Kind
+from app.instagram.events import Attachment, EventKind
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LENA, SHOP = "1520000000000011", "17841400000000101"
@@ -42,7 +42,17 @@ def test_a_conversation_has_participants_and_its_newest_messages() -> None:
 def test_each_message_of_the_sample_has_its_kind_and_link() -> None:
     [thread], skipped = read(sample("conversation-messages") | {"id": "t"})
     kinds = [[attachment.kind for attachment in message.attachments] for message in thread.messages]
-    assert kinds == [[], [Kind.IMAGE], [Kind.VIDEO], [], [Kind.STORY_MENTION], [Kind.SHARE], [], [], []]
+    assert kinds == [
+        [],
+        [EventKind.IMAGE],
+        [EventKind.VIDEO],
+        [],
+        [EventKind.STORY_MENTION],
+        [EventKind.SHARE],
+        [],
+        [],
+        [],
+    ]
     assert all(attachment.url for message in thread.messages for attachment in message.attachments)
     assert (thread.messages[1].text, skipped) == (None, [])
 
@@ -61,9 +71,9 @@ def test_a_story_reply_refers_to_the_story_as_a_webhook_does_and_a_mention_has_i
 @pytest.mark.parametrize(
     ("story", "attachments", "context"),
     [
-        ({"link": "https://a/1", "id": "3"}, (Attachment(Kind.STORY, "https://a/1"),), {}),
+        ({"link": "https://a/1", "id": "3"}, (Attachment(EventKind.STORY, "https://a/1"),), {}),
         ({"reply_to": {"id": 3}}, (), {"reply_to": {"story": {"id": "3"}}}),
-        ({"mention": {"id": "3"}}, (Attachment(Kind.STORY_MENTION),), {}),
+        ({"mention": {"id": "3"}}, (Attachment(EventKind.STORY_MENTION),), {}),
     ],
 )
 def test_a_story_without_link_or_in_another_shape_is_kept(story: Any, attachments: Any, context: Any) -> None:

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from app.instagram import webhook
-from app.instagram.events import Kind, MessageSent
-from app.instagram.webhook import Item, UnreadableBodyError
+from app.instagram.events import EventKind, MessageSent
+from app.instagram.webhook import UnreadableBodyError, WebhookItem
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def parsed(*events: dict[str, Any]) -> list[Item]:
+def parsed(*events: dict[str, Any]) -> list[WebhookItem]:
     return webhook.parse(a_delivery(*events), received_at=NOW)
 
 
-def message(item: Item) -> MessageSent:
+def message(item: WebhookItem) -> MessageSent:
     assert isinstance(item.event, MessageSent)
     return item.event
 
@@ -53,7 +53,7 @@ def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
 def test_a_text_message_is_read_with_its_own_time() -> None:
     sent = message(parsed(a_message_event(LEA, "Bonjour", at_ms=1773134100123))[0])
     assert (sent.ig_account_id, sent.ig_sender_id, sent.ig_recipient_id) == (MAISON_LUNE, LEA, MAISON_LUNE)
-    assert (sent.kind, sent.text) == (Kind.TEXT, "Bonjour")
+    assert (sent.kind, sent.text) == (EventKind.TEXT, "Bonjour")
     assert sent.sent_at == datetime(2026, 3, 10, 9, 15, 0, 123000, tzinfo=UTC)
 
 

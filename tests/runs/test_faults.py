@@ -60,7 +60,7 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
             *(a_message_event(who, recipient=each.ig_account_id) for who in crowds[each.id]),
             ig_account_id=each.ig_account_id,
         )
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     runs = {each: asked_alone(plan.start(OPERATOR, each, kind=Kind.BACKFILL, batch_size=3)) for each in crowds}
     db.session.remove()
 

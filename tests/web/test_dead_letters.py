@@ -24,7 +24,7 @@ def ops(app: Flask) -> FlaskClient:
 def deliver_to_nobody(text: str) -> None:
     """Deliver a message of an account that is not connected."""
     body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:

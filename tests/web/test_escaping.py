@@ -121,7 +121,7 @@ def _fill(words: tuple[str, ...]) -> None:
             {"sender": {"id": person}, "recipient": {"id": account.ig_account_id}, "timestamp": 1, each: each},
         ]
         body = a_delivery(*kinds)
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     _poison(words, account.id, run_id)
     queue.enqueue(queue.RESOLVE, account.id, job_id="poisoned", description=words[1])

@@ -52,7 +52,7 @@ def agent(app: Flask, account: Account) -> FlaskClient:
 
 def deliver(*events: dict[str, object]) -> None:
     body = a_delivery(*events)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def named(account: Account, who: str, **names: str) -> None:
@@ -304,7 +304,7 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_message_can_be_read(agent: FlaskClient, name: str) -> None:
     body = (SAMPLES / f"webhook-{name}.json").read_bytes()
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     opened = part(agent, "/inbox/1").text
     words = " ".join(re.sub(r"<[^>]+>", " ", opened).split())
     assert KINDS[name] in (opened if KINDS[name].startswith("<") else words)

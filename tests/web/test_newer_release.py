@@ -15,7 +15,7 @@ from app.db.types import Word
 from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import Identity, IdentityChange, Lookup, Purpose, Source, StoredAvatar
-from app.models.inbox import Conversation, DeadLetter, Deletion, Message, WaitingEffect
+from app.models.inbox import Conversation, DeadLetter, Deletion, Message, PendingMessageUpdate
 from app.models.run import ItemState, Kind, Run, RunItem
 from app.runs import plan
 from app.viewer import OPERATOR, Role
@@ -32,7 +32,7 @@ NEWER = "newer word"
 QUEUES = sorted({task.queue for task in queue.TASKS.values()})
 TEXTS = (
     *(Identity.last_error, Message.kind, Conversation.last_message_kind, Conversation.status, Lookup.code, Lookup.call),
-    *(RunItem.reason, DeadLetter.reason, WaitingEffect.kind),
+    *(RunItem.reason, DeadLetter.reason, PendingMessageUpdate.kind),
 )
 WORDS = {
     table.name: [
@@ -57,7 +57,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
         app.test_client_class = Browser
         account = an_account()
         people_wrote(LEA, RUI, SHY)
-        receive.delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])
+        receive.receive_delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])
         made(account.id, 2, purpose=Purpose.LIVE)
         run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
         with transaction.write() as tx:
@@ -76,7 +76,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
             gone = {"code": "a-code", "digest": b"0" * 16, "asked_at": clock.now(), "done_at": clock.now()}
             tx.execute(tx.insert(Deletion).values(**gone))
             effect = {"mid_digest": b"1" * 16, "kind": "MessageSeen", "effect": {}, "digest": b"2" * 16}
-            tx.execute(tx.insert(WaitingEffect).values(account_id=account.id, received_at=clock.now(), **effect))
+            tx.execute(tx.insert(PendingMessageUpdate).values(account_id=account.id, received_at=clock.now(), **effect))
             audit.note(tx, OPERATOR, audit.Action.JOB_STARTED, f"job {run_id}")
         yield app
 

@@ -147,7 +147,7 @@ def test_another_question_has_another_answer(ops: FlaskClient, query: str) -> No
 def test_somebody_else_s_token_brings_the_asker_s_own_data(app: Flask, ops: FlaskClient, account: Account) -> None:
     other = an_account(ATELIER_NORD)
     body = a_delivery(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     answers = {address: part(ops, address) for address in ("/inbox/list", "/jobs/live")}
     assert part(ops, "/inbox/list", If_None_Match=answers["/inbox/list"].headers["ETag"]).status_code == 304
@@ -258,4 +258,4 @@ def now_ms() -> int:
 def deliver(event_: dict[str, object]) -> None:
     """Deliver one event as Meta does."""
     body = a_delivery(event_)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])

@@ -98,7 +98,7 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
         assert f'<bdi class="name-text">{SPOOFS[who]} · {who[-6:]}</bdi>' in thread
         assert '<span class="name-text">' not in thread  # our own words for ourselves, and for strangers
     body = a_delivery(a_message_event("1520000000100007", "Message deleted by the sender"))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     thread = part(ops, f"/inbox/{ids['1520000000100007']}").text
     assert "Message deleted by the sender" in thread
     assert 'class="placeholder"' not in thread
@@ -134,7 +134,7 @@ def test_in_and_out_are_decided_by_ids_alone(app: Flask, account: Account) -> No
     with transaction.write() as tx:
         tx.execute(update(Identity).values(username="maison.lune", name="maison.lune"))
     body = a_delivery(a_message_event("1520000000100004", "from the account, it seems"))
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     db.session.rollback()
     found = select(Conversation).where(Conversation.ig_participant_id == "1520000000100004")
     conversation = db.session.scalars(found).one()
@@ -147,7 +147,7 @@ def test_words_that_address_machines_are_shown_literally(app: Flask, redis: Redi
     people = {f"15200000003000{place:02}": words for place, words in enumerate(MACHINES)}
     for who, words in people.items():
         body = a_delivery(a_message_event(who, words))
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
         named(account, who, name=words)
     ops, program = signed_in(app), a_program(app)
     for number, words in enumerate(MACHINES, 1):

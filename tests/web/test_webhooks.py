@@ -155,7 +155,7 @@ def test_without_a_database_meta_is_to_come_again(client: FlaskClient, monkeypat
     def away(body: bytes, signature: str | None, **_options: bool) -> NoReturn:
         raise Unavailable("database")
 
-    monkeypatch.setattr(receive, "delivery", away)
+    monkeypatch.setattr(receive, "receive_delivery", away)
     body = a_delivery(a_message_event(LEA))
     answer = client.post(ADDRESS, data=body, headers=signed(body))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -166,7 +166,7 @@ def test_a_fault_of_ours_tells_meta_nothing(client: FlaskClient, monkeypatch: py
     def broken(body: bytes, signature: str | None, **_options: bool) -> NoReturn:
         raise RuntimeError("marker-of-a-fault")
 
-    monkeypatch.setattr(receive, "delivery", broken)
+    monkeypatch.setattr(receive, "receive_delivery", broken)
     answer = client.post(ADDRESS, data=b"{}")
     assert answer.status_code == 500
     assert "marker" not in answer.text

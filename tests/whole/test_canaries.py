@@ -117,14 +117,14 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
         a_delivery(a_message_event(LEA, TEXT, recipient="1520000000009999")),
         b"{" + TEXT.encode(),
     ):
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
         app.test_client().post("/webhooks/instagram", data=body, headers={"X-Hub-Signature-256": "sha256=0"})
     for mode in sorted(MODES - SLOW):
         meta.post("faults", mode=mode)
         try_names(account)
         meta.pull("DELETE", "faults")
     try_names(account)
-    sync.account(account.id, limit=5)
+    sync.sync_account(account.id, limit=5)
     execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
     with pytest.raises(Exception, match="hidden"), transaction.write() as tx:
         tx.execute(update(Account).values(location_id=NAME, ig_account_id=None, username=TEXT))

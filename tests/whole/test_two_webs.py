@@ -10,8 +10,8 @@ import pytest
 from app import clock, settings
 from app.core import create_core
 from app.db import transaction
-from app.ingest import apply
-from app.instagram.events import Kind, MessageSent
+from app.ingest import event_handlers
+from app.instagram.events import EventKind, MessageSent
 from tests.bed import databases, installation
 from tests.bed.installation import Installation
 from tests.bed.processes import Processes, Web
@@ -74,9 +74,17 @@ def _sync(database: str, numbers: Sequence[int]) -> None:
     with settings.using(database_url=database), databases.opened(create_core()):
         for number in numbers:
             with transaction.write() as tx:
-                account = apply.addressee(tx, MAISON_LUNE)
+                account = event_handlers.find_recipient(tx, MAISON_LUNE)
                 assert account
                 sent = MessageSent(
-                    MAISON_LUNE, contact(number), MAISON_LUNE, clock.now(), f"both-{number}", Kind.TEXT, "", (), {}
+                    MAISON_LUNE,
+                    contact(number),
+                    MAISON_LUNE,
+                    clock.now(),
+                    f"both-{number}",
+                    EventKind.TEXT,
+                    "",
+                    (),
+                    {},
                 )
-                apply.event_apart(tx, account, sent, read_back=True)
+                event_handlers.handle_in_savepoint(tx, account, sent, from_sync=True)

@@ -147,7 +147,7 @@ def _write(contacts: list[dict[str, Any]]) -> None:
     for each in contacts:
         event = a_message_event(each["id"], "Bonjour !", recipient=each["account"])
         body = a_delivery(event, ig_account_id=each["account"])
-        receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
 def _start_jobs() -> None:

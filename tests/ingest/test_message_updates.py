@@ -14,9 +14,9 @@ from sqlalchemy import delete, select
 from app.db import transaction
 from app.db.engine import db
 from app.inbox import thread
-from app.ingest import apply, receive
-from app.instagram.events import Kind, MessageSent
-from app.models.inbox import Account, Conversation, DeadLetter, Message, WaitingEffect
+from app.ingest import event_handlers, receive
+from app.instagram.events import EventKind, MessageSent
+from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 
@@ -57,7 +57,7 @@ def seen(mid: str, *, minute: int = 7) -> Event:
 
 def deliver(*events: Event) -> None:
     body = a_delivery(*events)
-    assert receive.delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
     db.session.expire_all()
 
 
@@ -84,9 +84,9 @@ def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Even
     for event in events:
         deliver(event)
     unsent = the_message()
-    assert (unsent.kind, unsent.text, unsent.attachments, unsent.context) == (Kind.UNSENT, None, None, None)
+    assert (unsent.kind, unsent.text, unsent.attachments, unsent.context) == (EventKind.UNSENT, None, None, None)
     conversation = the_conversation()
-    assert (conversation.last_message_kind, conversation.last_message_preview) == (Kind.UNSENT, None)
+    assert (conversation.last_message_kind, conversation.last_message_preview) == (EventKind.UNSENT, None)
     assert conversation.unread_count == 0
 
 
@@ -101,11 +101,11 @@ def test_an_unsend_leaves_what_was_read_and_other_messages_alone(account: Accoun
 
 def test_an_unsend_of_history_leaves_the_unread_count_alone(account: Account) -> None:
     with transaction.write() as tx:
-        addressee = apply.addressee(tx, MAISON_LUNE)
+        addressee = event_handlers.find_recipient(tx, MAISON_LUNE)
         assert addressee
         long_ago = account.connected_at - timedelta(days=1)
-        synced = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, long_ago, "history", Kind.TEXT, "Bonjour", (), {})
-        apply.event_apart(tx, addressee, synced, read_back=True)
+        synced = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, long_ago, "history", EventKind.TEXT, "Bonjour", (), {})
+        event_handlers.handle_in_savepoint(tx, addressee, synced, from_sync=True)
     db.session.expire_all()
     assert the_conversation().unread_count == 0
     deliver(message("new"), unsend("history"))
@@ -123,7 +123,7 @@ def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
 @pytest.mark.row("S55")
 def test_the_wording_of_an_edit_that_was_unsent_is_kept_nowhere(account: Account) -> None:
     deliver(edit("a secret"), react("❤️"), unsend(), edit("another secret", 2))
-    assert [row.kind for row in db.session.scalars(select(WaitingEffect))] == ["MessageUnsent"]
+    assert [row.kind for row in db.session.scalars(select(PendingMessageUpdate))] == ["MessageUnsent"]
 
 
 @pytest.mark.parametrize("events", both_orders(message(), edit("Bonsoir")))
@@ -146,7 +146,7 @@ def test_an_edit_number_zero_makes_no_message_and_changes_none(account: Account,
     assert db.session.scalars(select(Message)).all() == []
     deliver(message(), announced)
     assert the_message().text == "Bonjour"
-    assert db.session.scalars(select(WaitingEffect)).all() == []
+    assert db.session.scalars(select(PendingMessageUpdate)).all() == []
 
 
 @pytest.mark.parametrize("events", both_orders(message(), react("❤️")))
@@ -183,7 +183,7 @@ def test_effects_of_one_account_never_reach_another(account: Account) -> None:
     an_account(ATELIER_NORD)
     deliver(message())
     body = a_delivery(unsend(), ig_account_id=ATELIER_NORD)
-    receive.delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     db.session.expire_all()
     assert the_message().text == "Bonjour"
 
@@ -210,7 +210,9 @@ def state() -> str:
         last = (each.last_message_mid, each.last_message_kind, each.last_message_preview, each.last_message_outgoing)
         rows.append((last, each.unread_count, str(each.first_message_at), str(each.last_message_at)))
         rows.append((str(each.seen_until), str(each.seen_at)))
-    parked = [json.dumps([row.kind, row.effect], sort_keys=True) for row in db.session.scalars(select(WaitingEffect))]
+    parked = [
+        json.dumps([row.kind, row.effect], sort_keys=True) for row in db.session.scalars(select(PendingMessageUpdate))
+    ]
     return json.dumps([rows, sorted(parked)], sort_keys=True)
 
 

@@ -8,12 +8,12 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import digest
-from app.ingest import effects, waiting
+from app.ingest import message_updates, pending_updates
 from app.instagram.events import MessageAnnounced, MessageEdited
-from app.models.inbox import Account, WaitingEffect
+from app.models.inbox import Account, PendingMessageUpdate
 from tests.bed.hands import Hands
 from tests.cast import MAISON_LUNE, an_account
-from tests.ingest.test_effects import deliver, edit, message, react, the_message
+from tests.ingest.test_message_updates import deliver, edit, message, react, the_message
 
 
 @pytest.fixture
@@ -25,37 +25,37 @@ def test_an_effect_and_its_message_that_came_at_once_find_each_other(account: Ac
     deliver(message())
     early = MessageEdited(MAISON_LUNE, clock.now(), "m", "Bonsoir", 1)
     with transaction.write() as tx:  # as if two transactions of PostgreSQL had not seen one another
-        waiting.park(tx, account.id, early, at=clock.now())
-    assert waiting.met() == [(account.id, digest("m"))]
-    effects.settle_met()
+        pending_updates.keep(tx, account.id, early, at=clock.now())
+    assert pending_updates.arrived() == [(account.id, digest("m"))]
+    message_updates.apply_arrived()
     db.session.expire_all()
-    assert (the_message().text, waiting.met()) == ("Bonsoir", [])
+    assert (the_message().text, pending_updates.arrived()) == ("Bonsoir", [])
 
 
 def test_what_has_waited_for_thirty_days_is_forgotten(account: Account, hands: Hands) -> None:
     deliver(edit("Bonsoir"))
     hands.forward(days=29)
     with transaction.write() as tx:
-        assert waiting.purge(tx, hands.now()) == 0
+        assert pending_updates.purge(tx, hands.now()) == 0
     hands.forward(days=2)
     with transaction.write() as tx:
-        assert waiting.purge(tx, hands.now()) == 1
+        assert pending_updates.purge(tx, hands.now()) == 1
 
 
 def test_a_wait_is_told_from_a_loss(account: Account, hands: Hands) -> None:
     deliver(react("❤️"))
-    assert waiting.met() == []
+    assert pending_updates.arrived() == []
     hands.forward(days=1)
     deliver(message())
-    assert db.session.scalars(select(WaitingEffect)).all() == []
+    assert db.session.scalars(select(PendingMessageUpdate)).all() == []
 
 
 def test_an_announcement_that_an_earlier_release_kept_meets_its_message(account: Account) -> None:
     with transaction.write() as tx:
-        waiting.park(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
-        kept = tx.execute(select(WaitingEffect.effect)).scalar_one()
+        pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
+        kept = tx.execute(select(PendingMessageUpdate.effect)).scalar_one()
         del kept["text"]  # which that release did not know
-        tx.execute(update(WaitingEffect).values(effect=kept))
+        tx.execute(update(PendingMessageUpdate).values(effect=kept))
     deliver(message())
     assert the_message().text == "Bonjour"
-    assert db.session.scalars(select(WaitingEffect)).all() == []
+    assert db.session.scalars(select(PendingMessageUpdate)).all() == []

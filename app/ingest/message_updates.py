@@ -13,14 +13,14 @@ from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import forgotten
-from app.ingest import dead_letters, waiting
+from app.ingest import dead_letters, pending_updates
 from app.instagram.events import (
-    Effect,
-    Kind,
+    EventKind,
     MessageAnnounced,
     MessageEdited,
     MessageSeen,
     MessageUnsent,
+    MessageUpdate,
     ReactionChanged,
 )
 from app.models.inbox import Conversation, DeadLetter, Message
@@ -38,7 +38,7 @@ _COLUMNS = (
 )
 
 
-def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
+def handle(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> None:
     """Apply an effect to its message, or keep it until the message comes; `at` is now, aware UTC."""
     mid_digest = digest(effect.mid)
     found = select(*_COLUMNS).where(Message.account_id == account_id, Message.mid_digest == mid_digest)
@@ -48,44 +48,44 @@ def happened(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
     if message is not None:
         _apply(tx, account_id, message, effect)
     elif not _was_deleted(tx, account_id, effect, mid_digest):
-        waiting.park(tx, account_id, _without_doubtful_text(tx, account_id, effect), at=at)
+        pending_updates.keep(tx, account_id, _without_unordered_text(tx, account_id, effect), at=at)
 
 
-def _was_deleted(tx: Tx, account_id: int, effect: Effect, mid_digest: bytes) -> bool:
+def _was_deleted(tx: Tx, account_id: int, effect: MessageUpdate, mid_digest: bytes) -> bool:
     sender = getattr(effect, "ig_sender_id", None)
     return forgotten.covers(tx, account_id, sender, effect.sent_at) or forgotten.knows(tx, account_id, [mid_digest])
 
 
-def _without_doubtful_text(tx: Tx, account_id: int, effect: Effect) -> Effect:
+def _without_unordered_text(tx: Tx, account_id: int, effect: MessageUpdate) -> MessageUpdate:
     # An edit does not always say whose message it changes: one that is older than a deletion may be of the deleted
     # contact. Announced, the message is fetched if it still exists, with its newest wording.
     if not isinstance(effect, MessageEdited | MessageAnnounced):
         return effect
     if forgotten.is_covered(forgotten.newest(tx, account_id), effect.sent_at):
-        return waiting.announcement(effect)
+        return pending_updates.announcement(effect)
     return effect
 
 
-def catch_up(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
+def apply_pending(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
     """Apply what waited for a message that is there now."""
-    for effect in waiting.take(tx, account_id, mid_digest):
+    for effect in pending_updates.take(tx, account_id, mid_digest):
         if isinstance(effect, MessageAnnounced):
             listed = (DeadLetter.mid_digest == mid_digest, DeadLetter.reason == dead_letters.UNRESOLVED)
             tx.execute(delete(DeadLetter).where(DeadLetter.account_id == account_id, *listed))
-        happened(tx, account_id, effect, at=at)
+        handle(tx, account_id, effect, at=at)
 
 
-def settle_met() -> None:
+def apply_arrived() -> None:
     """Apply effects that still wait although their message is there, having come at the same moment."""
-    for account_id, mid_digest in waiting.met():
+    for account_id, mid_digest in pending_updates.arrived():
         with transaction.write() as tx:
-            catch_up(tx, account_id, mid_digest, at=clock.now())
+            apply_pending(tx, account_id, mid_digest, at=clock.now())
 
 
-def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
+def _apply(tx: Tx, account_id: int, message: Any, effect: MessageUpdate) -> None:
     if isinstance(effect, MessageSeen):
         _see(tx, message, effect)
-    elif message.kind == Kind.UNSENT:
+    elif message.kind == EventKind.UNSENT:
         return
     elif isinstance(effect, MessageUnsent):
         _unsend(tx, message)
@@ -100,10 +100,10 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: Effect) -> None:
 
 def _unsend(tx: Tx, message: Any) -> None:
     nothing = dict.fromkeys(("text", "attachments", "context", "reactions", "edit_number", "edited_at"))
-    tx.execute(update(Message).where(Message.id == message.id).values(kind=Kind.UNSENT, **nothing))
+    tx.execute(update(Message).where(Message.id == message.id).values(kind=EventKind.UNSENT, **nothing))
     conversation = update(Conversation).where(Conversation.id == message.conversation_id)
     newest = conversation.where(Conversation.last_message_mid == message.mid)
-    tx.execute(newest.values(last_message_kind=Kind.UNSENT, last_message_preview=None))
+    tx.execute(newest.values(last_message_kind=EventKind.UNSENT, last_message_preview=None))
     if message.outgoing:
         tx.execute(conversation.where(Conversation.last_reaction.is_not(None)).values(last_reaction=None))
     elif message.arrival is not None:

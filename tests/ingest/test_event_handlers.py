@@ -13,10 +13,10 @@ from app.db.engine import db
 from app.db.types import digest
 from app.identities import sighting
 from app.identities.verdict import Verdict
-from app.ingest import apply, effects, rows
-from app.ingest.apply import MisaddressedError
+from app.ingest import event_handlers, message_updates, statements
+from app.ingest.event_handlers import MisaddressedError
 from app.instagram.errors import Reason, Scope
-from app.instagram.events import Attachment, Kind, MessageSent
+from app.instagram.events import Attachment, EventKind, MessageSent
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, Conversation, Message
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
@@ -26,14 +26,14 @@ NOON = clock.now().replace(microsecond=0) - timedelta(hours=3)
 
 def a_message(mid: str, sender: str = LEA, recipient: str = MAISON_LUNE, *, minutes: int = 0) -> MessageSent:
     sent_at = NOON + timedelta(minutes=minutes)
-    return MessageSent(MAISON_LUNE, sender, recipient, sent_at, mid, Kind.TEXT, f"Text of {mid}", (), {})
+    return MessageSent(MAISON_LUNE, sender, recipient, sent_at, mid, EventKind.TEXT, f"Text of {mid}", (), {})
 
 
 def applied(*events: MessageSent) -> list[bool]:
     with transaction.write() as tx:
-        account = apply.addressee(tx, MAISON_LUNE)
+        account = event_handlers.find_recipient(tx, MAISON_LUNE)
         assert account is not None
-        return [apply.event(tx, account, event) for event in events]
+        return [event_handlers.handle(tx, account, event) for event in events]
 
 
 def conversation() -> Conversation:
@@ -79,9 +79,9 @@ def test_a_message_that_another_transaction_stored_changes_nothing(app: Flask) -
     applied(a_message("a"))
     again = a_message("a")
     with transaction.write() as tx:
-        summary = apply._conversation(account.id, LEA, again, outgoing=False, unread=True)
-        message = apply._message(account.id, again, outgoing=False, mid_digest=digest("a"))
-        assert not rows.store(tx, summary, message)
+        summary = event_handlers._conversation(account.id, LEA, again, outgoing=False, unread=True)
+        message = event_handlers._message(account.id, again, outgoing=False, mid_digest=digest("a"))
+        assert not statements.store_message(tx, summary, message)
 
 
 def test_an_event_that_does_not_concern_the_account_is_refused(app: Flask) -> None:
@@ -106,9 +106,9 @@ def test_the_account_under_any_id_of_its_own_is_never_a_participant(app: Flask) 
 
 def test_who_writes_now_or_is_new_to_the_account_is_looked_up_first(app: Flask) -> None:
     an_account()
-    fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", Kind.TEXT, "Hello", (), {})
+    fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", EventKind.TEXT, "Hello", (), {})
     old = a_message("old", CAMILLE)
-    ours = MessageSent(MAISON_LUNE, MAISON_LUNE, RUI, clock.now(), "ours", Kind.TEXT, "Hello", (), {})
+    ours = MessageSent(MAISON_LUNE, MAISON_LUNE, RUI, clock.now(), "ours", EventKind.TEXT, "Hello", (), {})
     assert applied(old, fresh, ours) == [False, True, True]
     purposes = {row.ig_participant_id: row.next_purpose for row in db.session.scalars(select(Identity))}
     assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL, RUI: Purpose.LIVE}
@@ -128,27 +128,27 @@ def test_only_a_message_of_their_own_restarts_the_lookup_of_who_had_not_consente
 
 def test_attachments_and_context_are_kept_without_what_is_missing(app: Flask) -> None:
     an_account()
-    photo = Attachment(Kind.IMAGE, url="https://cdn.example/1.jpg")
+    photo = Attachment(EventKind.IMAGE, url="https://cdn.example/1.jpg")
     context = {"reply_to": {"mid": "before"}}
-    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "photo", Kind.IMAGE, None, (photo,), context))
+    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "photo", EventKind.IMAGE, None, (photo,), context))
     kept = db.session.scalars(select(Message)).one()
     assert (kept.attachments, kept.context) == ([{"kind": "image", "url": "https://cdn.example/1.jpg"}], context)
-    assert (conversation().last_message_kind, conversation().last_message_preview) == (Kind.IMAGE, None)
+    assert (conversation().last_message_kind, conversation().last_message_preview) == (EventKind.IMAGE, None)
 
 
 def test_a_long_text_is_kept_whole_and_previewed_short(app: Flask) -> None:
     an_account()
     long = "Bonjour " * 100
-    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "long", Kind.TEXT, long, (), {}))
+    applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "long", EventKind.TEXT, long, (), {}))
     assert db.session.scalars(select(Message.text)).one() == long
     preview = conversation().last_message_preview or ""
     assert preview.startswith("Bonjour Bonjour")
-    assert len(preview) <= effects.PREVIEW_CHARACTERS
+    assert len(preview) <= message_updates.PREVIEW_CHARACTERS
 
 
 def test_an_unknown_account_has_no_addressee(app: Flask) -> None:
     with transaction.write() as tx:
-        assert apply.addressee(tx, MAISON_LUNE) is None
+        assert event_handlers.find_recipient(tx, MAISON_LUNE) is None
 
 
 def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> None:
@@ -157,9 +157,9 @@ def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> N
     heard = []
     for at in moments:
         with transaction.write() as tx:
-            found = apply.addressee(tx, MAISON_LUNE)
+            found = event_handlers.find_recipient(tx, MAISON_LUNE)
             assert found is not None
-            apply.heard(tx, [found], at=at)
+            event_handlers.note_webhook(tx, [found], at=at)
         db.session.expire_all()
         heard.append(db.session.get_one(Account, account.id).last_webhook_at)
     assert heard == [moments[0], moments[0], moments[2]]

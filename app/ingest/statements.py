@@ -11,7 +11,7 @@ from app.db.engine import Model
 from app.db.transaction import Tx
 from app.identities import forgotten, sighting
 from app.models.identity import Identity, Tombstone
-from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, WaitingEffect
+from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, PendingMessageUpdate
 
 _SUMMARY = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
@@ -29,16 +29,16 @@ _STORED = (
 _MID: BindParameter[bytes] = bindparam("mid_digest")
 _MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
 _IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
-_WAITING = exists().where(WaitingEffect.account_id == Account.id, WaitingEffect.mid_digest == _MID)
+_WAITING = exists().where(PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID)
 _COVERED_UNTIL = select(forgotten.UNTIL).where(
     Tombstone.account_id == Account.id, Tombstone.person == bindparam("person")
 )
 
 # What is known before a message is stored, in one row: its account, the message itself, what waits for it, who writes.
-STANDING = (
+MESSAGE_CONTEXT = (
     select(
         *(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at),
-        *(Message.id, Message.kind, Message.conversation_id, _WAITING.label("effects_wait")),
+        *(Message.id, Message.kind, Message.conversation_id, _WAITING.label("has_pending_updates")),
         _COVERED_UNTIL.scalar_subquery().label("covered_until"),
         *sighting.STATE,
     )
@@ -49,14 +49,17 @@ STANDING = (
 )
 
 
-def store(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
+def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
     """Store a message and bring its conversation's summary up to date; return False if the message is already stored.
 
     The message's own time decides what is newest, among equal times the order of arrival. What is unread follows the
     arrival alone: each message that counts as unread gets the next number of its conversation.
     """
     if tx.dialect == "postgresql":  # one statement: there a round trip costs more than the work
-        return tx.execute(_both(), _named("c", conversation) | _named("m", message)).first() is not None
+        return (
+            tx.execute(_conversation_and_message(), _prefixed("c", conversation) | _prefixed("m", message)).first()
+            is not None
+        )
     begun = tx.execute(_conversation(tx.dialect), conversation).one()
     place = {"conversation_id": begun.id, "arrival": begun.arrival_count if conversation["unread_count"] else None}
     return tx.execute(_message(tx.dialect), message | place).rowcount == 1
@@ -88,7 +91,7 @@ def _message(dialect: str) -> Any:
 
 
 @cache
-def _both() -> Any:
+def _conversation_and_message() -> Any:
     begun = _parameters("c", Conversation, _BEGUN)
     conversation = _conversation("postgresql").values(begun).cte("conversation")
     values = _parameters("m", Message, _STORED)
@@ -101,5 +104,5 @@ def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[s
     return {name: bindparam(f"{prefix}_{name}", type_=model.__table__.c[name].type) for name in names}
 
 
-def _named(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
+def _prefixed(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in row.items()}

@@ -12,13 +12,13 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import events
-from app.instagram.events import Effect, MessageAnnounced, MessageEdited, MessageUnsent
-from app.models.inbox import Message, WaitingEffect
+from app.instagram.events import MessageAnnounced, MessageEdited, MessageUnsent, MessageUpdate
+from app.models.inbox import Message, PendingMessageUpdate
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))  # before each try, from the last
 CLAIMED = timedelta(minutes=10)  # longer than a try takes; a worker that dies leaves the message to the next one
 KEPT = timedelta(days=30)  # a message that has not come by then will not come
-_CLASSES: dict[str, type[Effect]] = {
+_CLASSES: dict[str, type[MessageUpdate]] = {
     kind.__name__: kind
     for kind in (
         events.MessageUnsent,
@@ -30,29 +30,35 @@ _CLASSES: dict[str, type[Effect]] = {
 }
 _UNSENT, _ANNOUNCED, _EDITED = MessageUnsent.__name__, MessageAnnounced.__name__, MessageEdited.__name__
 
-_DUE = (WaitingEffect.id, WaitingEffect.effect, WaitingEffect.tries, WaitingEffect.received_at)
-_OF_MESSAGE = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.effect).where(
-    WaitingEffect.account_id == bindparam("account_id"), WaitingEffect.mid_digest == bindparam("mid_digest")
+_DUE = (
+    PendingMessageUpdate.id,
+    PendingMessageUpdate.effect,
+    PendingMessageUpdate.tries,
+    PendingMessageUpdate.received_at,
+)
+_OF_MESSAGE = select(PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.effect).where(
+    PendingMessageUpdate.account_id == bindparam("account_id"),
+    PendingMessageUpdate.mid_digest == bindparam("mid_digest"),
 )
 
-_OF_ACCOUNT = select(WaitingEffect.id, WaitingEffect.kind, WaitingEffect.mid_digest, WaitingEffect.effect).where(
-    WaitingEffect.account_id == bindparam("account_id")
-)
+_OF_ACCOUNT = select(
+    PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.mid_digest, PendingMessageUpdate.effect
+).where(PendingMessageUpdate.account_id == bindparam("account_id"))
 
 
-def park(tx: Tx, account_id: int, effect: Effect, *, at: datetime) -> None:
+def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> None:
     """Keep an effect until its message comes; of an unsent message only that, and one announcement of a message."""
     mid_digest = digest(effect.mid)
-    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
+    of_message = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.mid_digest == mid_digest)
     if isinstance(effect, MessageUnsent):
-        tx.execute(delete(WaitingEffect).where(*of_message, WaitingEffect.kind != _UNSENT))
+        tx.execute(delete(PendingMessageUpdate).where(*of_message, PendingMessageUpdate.kind != _UNSENT))
     else:
-        kept_kinds = set(tx.execute(select(WaitingEffect.kind).where(*of_message)).scalars())
+        kept_kinds = set(tx.execute(select(PendingMessageUpdate.kind).where(*of_message)).scalars())
         if _UNSENT in kept_kinds or (isinstance(effect, MessageAnnounced) and _ANNOUNCED in kept_kinds):
             return
-    kept = _packed(effect)
+    kept = _as_json(effect)
     told = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
-    insert = tx.insert(WaitingEffect).values(
+    insert = tx.insert(PendingMessageUpdate).values(
         account_id=account_id,
         mid_digest=mid_digest,
         kind=type(effect).__name__,
@@ -69,7 +75,9 @@ def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:
     return MessageAnnounced(effect.ig_account_id, effect.sent_at, effect.mid)
 
 
-def forget(tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[str], *, at: datetime) -> set[bytes]:
+def delete_of_contact(
+    tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[str], *, at: datetime
+) -> set[bytes]:
     """Delete what waits of a contact who is being deleted; returns the mid digests of the messages it waited for.
 
     An edit that names no sender, or the account, may be about this contact: it stays as an announcement alone.
@@ -78,14 +86,16 @@ def forget(tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[
     theirs = [row for row in rows if row.effect.get("ig_sender_id") == ig_participant_id]
     worded = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.effect.get("text") is not None]
     doubtful = [row for row in worded if row.effect.get("ig_sender_id") in (None, *own_ids)]
-    tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in (*theirs, *doubtful)])))
-    for effect in (_unpacked(row.kind, row.effect) for row in doubtful):
+    tx.execute(
+        delete(PendingMessageUpdate).where(PendingMessageUpdate.id.in_([row.id for row in (*theirs, *doubtful)]))
+    )
+    for effect in (_from_json(row.kind, row.effect) for row in doubtful):
         if isinstance(effect, MessageEdited | MessageAnnounced):
-            park(tx, account_id, announcement(effect), at=at)
+            keep(tx, account_id, announcement(effect), at=at)
     return {row.mid_digest for row in theirs}
 
 
-def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:
+def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[MessageUpdate]:
     """Return the effects that waited for this message, oldest first; they wait no longer.
 
     Effects that only a newer release knows go on waiting for it.
@@ -93,61 +103,68 @@ def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[Effect]:
     found = tx.execute(_OF_MESSAGE, {"account_id": account_id, "mid_digest": mid_digest})
     rows = [row for row in found if row.kind in _CLASSES]
     if rows:
-        tx.execute(delete(WaitingEffect).where(WaitingEffect.id.in_([row.id for row in rows])))
-    return sorted((_unpacked(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
+        tx.execute(delete(PendingMessageUpdate).where(PendingMessageUpdate.id.in_([row.id for row in rows])))
+    return sorted((_from_json(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
 
 
-def met() -> list[tuple[int, bytes]]:
+def arrived() -> list[tuple[int, bytes]]:
     """Return account and mid digest of effects whose message is there: the two came at once, in two transactions."""
     arrived = exists().where(
-        Message.account_id == WaitingEffect.account_id, Message.mid_digest == WaitingEffect.mid_digest
+        Message.account_id == PendingMessageUpdate.account_id, Message.mid_digest == PendingMessageUpdate.mid_digest
     )
-    known = WaitingEffect.kind.in_(_CLASSES)
-    found = select(WaitingEffect.account_id, WaitingEffect.mid_digest).where(known, arrived).distinct()
+    known = PendingMessageUpdate.kind.in_(_CLASSES)
+    found = select(PendingMessageUpdate.account_id, PendingMessageUpdate.mid_digest).where(known, arrived).distinct()
     return [(row.account_id, row.mid_digest) for row in db.session.execute(found)]
 
 
 def due(now: datetime) -> list[int]:
     """Return the accounts with announced messages that have not come and are to be looked for now."""
-    found = select(WaitingEffect.account_id).where(WaitingEffect.next_try_at <= now).distinct()
+    found = select(PendingMessageUpdate.account_id).where(PendingMessageUpdate.next_try_at <= now).distinct()
     return list(db.session.scalars(found))
 
 
 def claim(tx: Tx, account_id: int, *, at: datetime) -> list[int]:
     """Return the IDs of an account's announced messages that are due; for ten minutes nothing else looks for them."""
-    of_account = (WaitingEffect.account_id == account_id, WaitingEffect.next_try_at <= at)
-    claimed = update(WaitingEffect).where(*of_account).values(next_try_at=at + CLAIMED).returning(WaitingEffect.id)
+    of_account = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.next_try_at <= at)
+    claimed = (
+        update(PendingMessageUpdate)
+        .where(*of_account)
+        .values(next_try_at=at + CLAIMED)
+        .returning(PendingMessageUpdate.id)
+    )
     return list(tx.execute(claimed).scalars())
 
 
-def remaining(tx: Tx, claimed: list[int]) -> Sequence[Row[Any]]:
+def still_pending(tx: Tx, claimed: list[int]) -> Sequence[Row[Any]]:
     """Return those of the claimed messages that still have not come: id, effect, tries, received_at."""
-    return tx.execute(select(*_DUE).where(WaitingEffect.id.in_(claimed))).all()
+    return tx.execute(select(*_DUE).where(PendingMessageUpdate.id.in_(claimed))).all()
 
 
 def try_at(tx: Tx, waiting_id: int, at: datetime | None, *, tries: int) -> None:
     """Set when an announced message is looked for next (aware UTC); None gives it up."""
-    tx.execute(update(WaitingEffect).where(WaitingEffect.id == waiting_id).values(next_try_at=at, tries=tries))
+    tx.execute(
+        update(PendingMessageUpdate).where(PendingMessageUpdate.id == waiting_id).values(next_try_at=at, tries=tries)
+    )
 
 
 def start_over(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
     """Look for an announced message that was given up as often as for a new one."""
-    of_message = (WaitingEffect.account_id == account_id, WaitingEffect.mid_digest == mid_digest)
-    again = update(WaitingEffect).where(*of_message, WaitingEffect.kind == _ANNOUNCED)
+    of_message = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.mid_digest == mid_digest)
+    again = update(PendingMessageUpdate).where(*of_message, PendingMessageUpdate.kind == _ANNOUNCED)
     tx.execute(again.values(next_try_at=at, tries=0))
 
 
 def purge(tx: Tx, now: datetime) -> int:
     """Forget effects that have waited for 30 days; returns how many."""
-    return int(tx.execute(delete(WaitingEffect).where(WaitingEffect.received_at < now - KEPT)).rowcount)
+    return int(tx.execute(delete(PendingMessageUpdate).where(PendingMessageUpdate.received_at < now - KEPT)).rowcount)
 
 
-def _packed(effect: Effect) -> dict[str, Any]:
+def _as_json(effect: MessageUpdate) -> dict[str, Any]:
     values = {each.name: getattr(effect, each.name) for each in fields(effect)}
     return values | {"sent_at": effect.sent_at.isoformat()}
 
 
-def _unpacked(kind: str, kept: dict[str, Any]) -> Effect:
+def _from_json(kind: str, kept: dict[str, Any]) -> MessageUpdate:
     # An older release may have stored fewer fields, a newer one more.
     known = {each.name: kept[each.name] for each in fields(_CLASSES[kind]) if each.name in kept}
     return _CLASSES[kind](**known | {"sent_at": datetime.fromisoformat(kept["sent_at"])})

@@ -1,0 +1,135 @@
+"""Deliveries at the same moment: who settles whom, and what the others hear of a failure."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from app.db import transaction
+from app.errors import Unavailable
+from app.ingest import group_commit
+from app.ingest.group_commit import MAX_ITEMS, PendingDelivery
+from app.instagram.webhook import WebhookItem
+from tests.bed.waiting import until
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def a_share(items: int = 1) -> PendingDelivery:
+    return PendingDelivery([WebhookItem(None, None, "unreadable", "", {})] * items, NOW)
+
+
+class Turns:
+    """Settles what it is given, and remembers it; the first turn lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.taken: list[list[PendingDelivery]] = []
+        self.first_may_end = threading.Event()
+
+    def finish(self, deliveries: Sequence[PendingDelivery]) -> None:
+        self.taken.append(list(deliveries))
+        if len(self.taken) == 1:
+            assert self.first_may_end.wait(10)
+        for delivery in deliveries:
+            delivery.done = True
+
+
+@pytest.fixture(autouse=True)
+def no_suspicion() -> Iterator[None]:
+    yield
+    group_commit._slow.clear()
+
+
+@contextmanager
+def at_once(turns: Turns, deliveries: Sequence[PendingDelivery]) -> Iterator[None]:
+    """Have a thread each land these deliveries, the others while the first has its turn."""
+    threads = [
+        threading.Thread(target=group_commit.commit_with_others, args=(delivery, turns.finish))
+        for delivery in deliveries
+    ]
+    threads[0].start()
+    until(lambda: len(turns.taken) == 1, "the turn")
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: len(group_commit._pending) == len(deliveries) - 1, "the turn")
+    turns.first_may_end.set()
+    for thread in threads:
+        thread.join(10)
+    yield
+
+
+def test_what_waits_during_a_turn_shares_the_next() -> None:
+    turns, deliveries = Turns(), [a_share() for _ in range(8)]
+    with at_once(turns, deliveries):
+        assert [len(turn) for turn in turns.taken] == [1, 7]
+    assert all(delivery.done for delivery in deliveries)
+
+
+def test_a_turn_takes_no_more_than_other_writers_can_wait_for() -> None:
+    turns, deliveries = Turns(), [a_share(), *(a_share(items=MAX_ITEMS // 2) for _ in range(3))]
+    with at_once(turns, deliveries):
+        assert [sum(len(delivery.items) for delivery in turn) for turn in turns.taken] == [1, MAX_ITEMS, MAX_ITEMS // 2]
+
+
+def test_a_thread_settles_one_turn_its_own_and_leaves_the_backlog_to_the_others() -> None:
+    turns, own = Turns(), a_share()
+    turns.first_may_end.set()
+    group_commit._pending.extend([a_share(items=MAX_ITEMS) for _ in range(3)])
+    try:
+        group_commit.commit_with_others(own, turns.finish)
+    finally:
+        group_commit._pending.clear()
+    assert turns.taken == [[own]]
+
+
+def test_each_share_hears_of_its_own_failure_alone() -> None:
+    def finish(deliveries: Sequence[PendingDelivery]) -> None:
+        for delivery in deliveries:
+            delivery.error = Unavailable("database") if len(delivery.items) == 2 else None
+            delivery.done = True
+
+    group_commit.commit_with_others(a_share(), finish)
+    with pytest.raises(Unavailable):
+        group_commit.commit_with_others(a_share(items=2), finish)
+    group_commit.commit_with_others(a_share(), finish)
+
+
+def test_a_share_that_gets_no_turn_in_time_is_refused_and_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "WAIT_SECONDS", 0.01)
+    turns = Turns()
+    turns.first_may_end.set()
+    with group_commit._leader, pytest.raises(Unavailable):
+        group_commit.commit_with_others(a_share(), turns.finish)
+    assert not group_commit._pending
+    group_commit.commit_with_others(a_share(), turns.finish)
+
+
+def test_only_a_few_wait_in_a_line_that_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "PATIENCE_SECONDS", 0.02)
+    turns, most = Turns(), group_commit._most_waiting()
+    held, refused = a_share(), list[PendingDelivery]()
+
+    def wait(delivery: PendingDelivery) -> None:
+        try:
+            group_commit.commit_with_others(delivery, turns.finish)
+        except Unavailable:
+            refused.append(delivery)
+
+    threads = [
+        threading.Thread(target=wait, args=(delivery,)) for delivery in (held, *(a_share() for _ in range(most + 2)))
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(refused) == 3, "those who are too many give up")
+    with pytest.raises(Unavailable):
+        group_commit.commit_with_others(a_share(), turns.finish)
+    elsewhere = a_share()
+    elsewhere.locks = frozenset({("another account", "another participant")})
+    group_commit.commit_with_others(elsewhere, lambda deliveries: setattr(deliveries[0], "done", True), shared=False)
+    turns.first_may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(refused) == 3
+    group_commit.commit_with_others(a_share(), turns.finish)
