@@ -11,7 +11,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from app import clock, queue, redis_checks, redis_client, settings
 from app.accounts import health
 from app.accounts.health import Health
-from app.calls import breaker
+from app.calls import circuit_breaker
 from app.db import migrate
 from app.db.engine import is_read_only, is_sqlite
 from app.db.transaction import DatabaseUnavailable
@@ -168,7 +168,7 @@ def _account(found: Health) -> Iterator[Finding]:
     if account.lookup_problem:
         mend = "Nametag asks Meta again at least once an hour and resumes automatically."
         yield Finding(part, Level.WRONG, account.lookup_problem, mend)
-    stop = breaker.stopped(account.id)
+    stop = circuit_breaker.stopped(account.id)
     if stop:
         says = f"Calls are paused until {stop.until:%H:%M} UTC: {stop.reason}"
         yield Finding(part, Level.WARNING, says, "They resume automatically. Messages are stored meanwhile.")
@@ -208,7 +208,7 @@ def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
 
 
 def _waiting() -> Iterator[Finding]:
-    late = resolve.due(clock.now() - LONG_WAIT, live=True)
+    late = resolve.accounts_due(clock.now() - LONG_WAIT, live=True)
     if late:
         accounts = f"{len(late)} account{'' if len(late) == 1 else 's'}"
         says = f"Contacts in {accounts} have waited over a minute for a lookup that no worker has taken"

@@ -79,7 +79,7 @@ def live() -> None:
 
 def kick_writers() -> None:
     """Enqueue lookups of the contacts who are writing now, again until a worker takes them."""
-    for account_id in resolve.due(clock.now(), live=True):
+    for account_id in resolve.accounts_due(clock.now(), live=True):
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
@@ -92,13 +92,13 @@ def kick_runs() -> None:
 def kick_due() -> None:
     """Have people looked up again whose time has come: retries, and those who were not writing when they were met."""
     resolve.correct_times()
-    for account_id in resolve.due(clock.now(), live=False):
+    for account_id in resolve.accounts_due(clock.now(), live=False):
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
 def fetch_pictures() -> None:
     """Have the pictures fetched that profiles brought."""
-    for account_id in avatars.pending():
+    for account_id in avatars.accounts_with_pending():
         queue.enqueue_once(queue.AVATARS, account_id)
 
 

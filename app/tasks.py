@@ -12,7 +12,7 @@ from app.runs import execute
 def resolve(account_id: int) -> None:
     """Look up the people of one account who wait for a name."""
     queue.started(queue.RESOLVE, account_id)
-    resolving.waiting(account_id)
+    resolving.look_up_due(account_id)
 
 
 def opened(identity_id: int) -> None:

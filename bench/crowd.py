@@ -14,7 +14,7 @@ from typing import Any
 
 from app import clock
 from app.identities import cache, resolve
-from app.identities.sighting import FRESH, Sighting
+from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Purpose, Source
 from bench import load, measures
 from bench.load import Answered, Request
@@ -137,10 +137,10 @@ def _cached(nametag: Installation) -> Iterator[Figure]:
     waits, since = list[Answered](), clock.now() - FRESH
     people = [f"17{number:014d}" for number in range(CACHED)]  # whom no row knows
     for person in people:
-        cache.write(ACCOUNT, Sighting(person, "moon", None, None, Source.PROFILE, clock.now()))
+        cache.write(ACCOUNT, ProfileObservation(person, "moon", None, None, Source.PROFILE, clock.now()))
     for person in people:
         began = time.perf_counter()
-        [outcome] = resolve.names(account_id, [person], purpose=Purpose.LIVE, fresh_since=since)
+        [outcome] = resolve.look_up(account_id, [person], purpose=Purpose.LIVE, fresh_since=since)
         waits.append(Answered(200, time.perf_counter() - began, began))
         assert outcome.calls == 0
     yield Figure("a name from the cache, p95", load.times_of(waits).p95, 10, "ms")

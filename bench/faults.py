@@ -12,8 +12,8 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import FRESH, Sighting
+from app.identities import observations
+from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, AccountState
 from bench import ground
@@ -92,7 +92,9 @@ def _known(nametag: Installation, ig_account_id: str, account_id: int) -> dict[s
     long_ago = clock.now() - FRESH - timedelta(days=1)
     with transaction.write() as tx:
         for who in people:
-            sighting.record(tx, account_id, Sighting(who, names[who], None, None, Source.PROFILE, long_ago))
+            observations.record(
+                tx, account_id, ProfileObservation(who, names[who], None, None, Source.PROFILE, long_ago)
+            )
     return _names(account_id)
 
 

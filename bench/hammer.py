@@ -4,7 +4,7 @@ import random
 import sys
 
 from app import clock
-from app.calls import budget, gate
+from app.calls import budget, gateway
 from app.db.engine import db
 from app.errors import RetryLater
 from app.factory import create_app
@@ -27,7 +27,7 @@ def main(hour_seconds: int, seconds: int, ig_account_ids: list[str]) -> None:
         ends_at = clock.monotonic() + seconds
         while clock.monotonic() < ends_at:
             try:
-                gate.profile(random.choice(account_ids), SOMEBODY, purpose=random.choice(PURPOSES))
+                gateway.profile(random.choice(account_ids), SOMEBODY, purpose=random.choice(PURPOSES))
             except RetryLater:
                 clock.sleep(WAIT_SECONDS)
             except GraphAPIError:

@@ -90,7 +90,7 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
     run_id = plan.start(PROGRAM, account.id, kind=Kind.BACKFILL)
     plan.cancel(OPERATOR, run_id)
     asking.refresh(ADMIN, identity_id)
-    "".join(export.lines(PROGRAM, listing.wanted(), format_="csv"))
+    "".join(export.lines(PROGRAM, listing.parse_filter(), format_="csv"))
     forget.person(ADMIN, 1)
     keys.rotate(OPERATOR)
     connect.remove(OPERATOR, MAISON_LUNE)

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from app import clock, doctor, queue, redis_checks, redis_client, settings
-from app.calls import breaker, budget
+from app.calls import budget, circuit_breaker
 from app.doctor import Finding, Level
 from app.factory import create_app
 from app.models.identity import Purpose
@@ -108,7 +108,7 @@ def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
             assert browser.get(path).status_code == 200
         account = an_account()
         budget.spend(account.id, call=budget.PROFILE, purpose=Purpose.LIVE)
-        breaker.check(account.id, state=AccountState.CONNECTED, state_reason=None)
+        circuit_breaker.check(account.id, state=AccountState.CONNECTED, state_reason=None)
         with Redis(port=port) as redis:
             redis.delete("ran")
         assert {found.level for found in redis_findings()} == {Level.WELL, Level.WARNING}

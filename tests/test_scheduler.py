@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from app import audit, clock, doctor, queue, scheduler, settings, tasks
 from app.db.engine import db
 from app.identities import resolve
-from app.identities.sighting import LATER
+from app.identities.observations import BACKGROUND_DELAY
 from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, DeadLetter, PendingMessageUpdate
@@ -103,7 +103,7 @@ def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(accou
     old = int((hands.now() - timedelta(hours=2)).timestamp() * 1000)
     body = a_delivery(an_echo_event(LEA, at_ms=old))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    assert resolve.due(hands.now(), live=True) == []
+    assert resolve.accounts_due(hands.now(), live=True) == []
 
 
 def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis: Redis, hands: Hands) -> None:
@@ -111,7 +111,7 @@ def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis:
     scheduler.kick_writers()
     scheduler.kick_due()
     assert redis.llen(RESOLVE) == 0
-    hands.forward(seconds=LATER.total_seconds() + 1)
+    hands.forward(seconds=BACKGROUND_DELAY.total_seconds() + 1)
     scheduler.kick_due()
     assert redis.llen(RESOLVE) == 1
 

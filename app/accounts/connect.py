@@ -13,8 +13,8 @@ from app import audit, clock, queue, text
 from app.accounts import listing, owner, subscriptions
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
-from app.calls import consent, refusals
-from app.calls.consent import Consented
+from app.calls import oauth_flow, refusals
+from app.calls.oauth_flow import Authorization
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import Secret
@@ -80,7 +80,7 @@ def add(
     return _begin(viewer, account_id, named, subscribe=check, history=check and history)
 
 
-def consented(viewer: Viewer, login: Login, found: Consented) -> ListedAccount:
+def consented(viewer: Viewer, login: Login, found: Authorization) -> ListedAccount:
     """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
     viewer.require(Role.ADMIN)
     account_id = _keep(viewer, found.me.ig_account_id, login, _fresh(found), _known(found.me), ())
@@ -151,9 +151,9 @@ def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, lo
         raise Invalid(wrong)
 
 
-def _reached(ig_account_id: str | None, login: Login, token: str) -> Consented:
+def _reached(ig_account_id: str | None, login: Login, token: str) -> Authorization:
     try:
-        found = consent.reached(login, token, ig_account_id=ig_account_id)
+        found = oauth_flow.reached(login, token, ig_account_id=ig_account_id)
     except GraphAPIError as failure:
         raise Invalid({"token": sentence(failure)}) from failure
     wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
@@ -166,7 +166,7 @@ def _reached(ig_account_id: str | None, login: Login, token: str) -> Consented:
     return wanted[0]
 
 
-def _fresh(found: Consented) -> dict[str, Any]:
+def _fresh(found: Authorization) -> dict[str, Any]:
     granted = None if found.token.permissions is None else list(found.token.permissions)
     return _token(found.token.value) | {"token_expires_at": found.token.expires_at, "permissions": granted}
 
@@ -202,7 +202,7 @@ def _keep(
         for column, value in (known | fresh | connected | OUTDATED).items():
             setattr(account, column, value)
         tx.session.flush()
-        self_contacts.delete(tx, account.id, account.own_ids)
+        self_contacts.delete_self_contacts(tx, account.id, account.own_ids)
         refusals.retry_now(tx, account.id)
         audit.note(tx, viewer, Action.ACCOUNT_CONNECTED, account_id=account.id)
         tx.mark_changed(account.id)

@@ -8,7 +8,7 @@ from hmac import compare_digest
 from app import clock, redis_client
 from app.accounts import connect
 from app.accounts.listing import ListedAccount
-from app.calls import consent
+from app.calls import oauth_flow
 from app.db.types import digest
 from app.errors import Invalid, NotFound, Unavailable
 from app.instagram.errors import GraphAPIError
@@ -33,7 +33,7 @@ class Attempt:
 
 def offered() -> tuple[str, ...]:
     """Return the logins by which accounts can be connected with a click, as this installation has an app for them."""
-    return tuple(login.value for login in consent.offered())
+    return tuple(login.value for login in oauth_flow.available_logins())
 
 
 def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, Attempt]:
@@ -42,7 +42,7 @@ def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, Attempt]:
     if login not in set(Login):
         raise NotFound("login")
     attempt = Attempt(login, secrets.token_urlsafe(24), int(clock.now().timestamp()))
-    return consent.address(Login(login), back_url=back_url, state=attempt.state), attempt
+    return oauth_flow.authorize_url(Login(login), back_url=back_url, state=attempt.state), attempt
 
 
 def finish(
@@ -59,7 +59,7 @@ def finish(
     if not 0 < len(code) <= CODE_CHARACTERS:
         raise Invalid({"code": DENIED})
     try:
-        found = consent.redeem(Login(login), code, back_url=back_url)
+        found = oauth_flow.redeem(Login(login), code, back_url=back_url)
     except GraphAPIError as failure:
         raise Invalid({"code": connect.sentence(failure)}) from failure
     return [connect.consented(viewer, Login(login), each) for each in found]

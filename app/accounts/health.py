@@ -14,7 +14,7 @@ from app.accounts import listing, owner, subscriptions, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
 from app.accounts.tokens import Life
-from app.calls import consent, refusals
+from app.calls import oauth_flow, refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.instagram.errors import GraphAPIError
@@ -75,7 +75,7 @@ def of_all(viewer: Viewer) -> list[Health]:
             checked_at=account.subscription_checked_at,
             token=tokens.life(known[account.id]),
             permissions=_given(known[account.id].permissions),
-            needed=consent.PERMISSIONS.get(account.login, ()),
+            needed=oauth_flow.PERMISSIONS.get(account.login, ()),
             synced_at=known[account.id].synced_at,
             synced=known[account.id].synced,
             refusals=tuple(refused.get(account.id, ())),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.identities import self_contacts
 from app.instagram.answers import Me
@@ -11,12 +11,12 @@ from app.models.inbox import Account
 
 def prove(account_id: int) -> None:
     """Ask Meta whose token an account has, and store the IDs it returns; raises GraphAPIError, NotFound."""
-    answer = gate.me(account_id)
+    answer = gateway.token_owner(account_id)
     with transaction.write() as tx:
         account = tx.session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one_or_none()
         if account is not None and _learn(account, answer):
             tx.session.flush()
-            self_contacts.delete(tx, account_id, account.own_ids)
+            self_contacts.delete_self_contacts(tx, account_id, account.own_ids)
             tx.mark_changed(account_id)
 
 

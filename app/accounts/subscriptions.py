@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app import clock, logs, text
 from app.accounts.listing import ListedAccount
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.errors import RetryLater
@@ -128,17 +128,17 @@ def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscri
     """Return the subscription, and the fields that were missing before and were asked for."""
     missing: tuple[str, ...] = ()
     try:
-        missing = gate.missing_subscriptions(account_id)
+        missing = gateway.missing_subscriptions(account_id)
         refused_before = known.refused_subscriptions or {}
         if not retry_refused and missing and set(missing) <= refused_before.keys():
             refused = {each: refused_before[each] for each in missing}
             return Subscription(known.login, missing, refused, refused.get(MESSAGES)), ()
         if not missing:
             return Subscription(known.login), ()
-        refusals = gate.subscribe(account_id)
+        refusals = gateway.subscribe(account_id)
         refused = {each: _words(failure) for each, failure in refusals.items()}
-        left = gate.missing_subscriptions(account_id)
-        if left == gate.WEBHOOKS[known.login]:  # nothing is listed: believe that Meta just confirmed the others
+        left = gateway.missing_subscriptions(account_id)
+        if left == gateway.WEBHOOKS[known.login]:  # nothing is listed: believe that Meta just confirmed the others
             left = tuple(refused)
         return Subscription(known.login, left, refused, refused.get(MESSAGES)), missing
     except GraphAPIError as failure:

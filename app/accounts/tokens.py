@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from app import clock
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
@@ -98,7 +98,7 @@ def _due(now: datetime) -> ColumnElement[bool]:
 def _refresh(account_id: int) -> None:
     before = db.session.scalars(select(Account.token).where(Account.id == account_id)).one_or_none()
     try:
-        given = gate.refreshed(account_id)
+        given = gateway.refresh_token(account_id)
     except GraphAPIError as failure:
         logger.warning("a token could not be refreshed", extra={"account": account_id, "reason": str(failure)})
         _note(account_id, before, {"token_problem": failure.sentence})

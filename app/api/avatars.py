@@ -30,12 +30,12 @@ def register(api: APIBlueprint) -> None:
         responses=_PICTURE,
     )
     def get_avatar(path: PictureOf, query: PictureAsked) -> Response:  # noqa: ARG001 - the version keeps caches right
-        found = avatars.of(door.viewer(), path.accountId, path.participantId)
+        found = avatars.get_picture(door.viewer(), path.accountId, path.participantId)
         type_ = request.accept_mimetypes.best_match(TYPES, TYPES[0])
         return Response(found.content, content_type=type_, headers={"Cache-Control": KEPT, "Vary": "Accept"})
 
 
 def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
     """Return where a program finds a picture with its token, None where there is none."""
-    ours = avatars.address(ig_account_id, ig_participant_id, version)
+    ours = avatars.picture_url(ig_account_id, ig_participant_id, version)
     return ours and f"/api{ours}"

@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app.identities import listing
-from app.identities.listing import State
+from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
 from app.instagram.errors import Reason
@@ -64,9 +64,9 @@ Direction = TypeAliasType(
 IdentityState = TypeAliasType(
     "IdentityState",
     Annotated[
-        State,
+        NameState,
         _one_of(
-            State,
+            NameState,
             "`known`: looked up within 7 days. `stale`: looked up more than 7 days ago. "
             "`unknown`: without username and name.",
         ),

@@ -31,7 +31,7 @@ def register(api: APIBlueprint) -> None:
         viewer = door.viewer()
         account = accounts.by_ig_id(viewer, query.accountId) if query.accountId else None
         of = ("identities", account and account.id, query.state, query.reason, query.q)
-        want = listing.wanted(
+        want = listing.parse_filter(
             account_id=account.id if account else None,
             state=query.state,
             reason=query.reason,
@@ -44,14 +44,14 @@ def register(api: APIBlueprint) -> None:
 
     @api.get("/api/identities/export", tags=[IDENTITIES], summary="Export identities", responses=_FILES)
     def export_identities(query: ExportAsked) -> Response:
-        lines = export.lines(door.viewer(), listing.wanted(), format_=query.format)
+        lines = export.lines(door.viewer(), listing.parse_filter(), format_=query.format)
         response = Response(stream_with_context(lines), content_type=export.FORMATS[query.format])
         response.headers["Content-Disposition"] = f'attachment; filename="identities.{query.format}"'
         return response
 
     @api.get("/api/identities/<id>", tags=[IDENTITIES], summary="Get an identity", responses={200: Identity})
     def get_identity(path: ById) -> dict[str, Any]:
-        return _facts(listing.of(door.viewer(), number(path.id, "identity")))
+        return _facts(listing.get_identity(door.viewer(), number(path.id, "identity")))
 
     @api.post(
         "/api/identities/<id>/refresh",

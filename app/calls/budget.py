@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app import clock, redis_client, settings
-from app.calls import breaker
+from app.calls import circuit_breaker
 from app.db.engine import db
 from app.db.types import member
 from app.errors import RetryLater
@@ -166,7 +166,7 @@ def forecast(account_id: int) -> Forecast | None:
         used=len(grants),
         limit=limit,
         background_limit=background_limit,
-        free_at=max(now + timedelta(seconds=background.wait_seconds), breaker.closed_at(account_id)),
+        free_at=max(now + timedelta(seconds=background.wait_seconds), circuit_breaker.closed_at(account_id)),
         resets_at=None if oldest is None else now + timedelta(milliseconds=oldest - since_ms),
         by_purpose=Counter(_purpose(grant) for grant, _ in grants),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select
 
 from app import settings
-from app.calls import breaker
+from app.calls import circuit_breaker
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
@@ -22,7 +22,7 @@ NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a s
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class MetaAccount:
     """The row of the account that is asked about."""
 
     id: int
@@ -48,7 +48,7 @@ class Called:
         return nodes.get(self.login, ME)
 
 
-def account(account_id: int) -> Called:
+def account(account_id: int) -> MetaAccount:
     """Return the account as it is now; raises NotFound, and RuntimeError inside a transaction."""
     refuse_inside_transaction()
     db.session.rollback()  # a read that began earlier might not see a new token
@@ -59,10 +59,10 @@ def account(account_id: int) -> Called:
     row = db.session.execute(found).one_or_none()
     if row is None:
         raise NotFound("account")
-    return Called(*row)
+    return MetaAccount(*row)
 
 
-def of(called: Called) -> Credential:
+def credential_for(called: MetaAccount) -> Credential:
     """Return what the account's calls are made with; raises GraphAPIError, and stops the account, without a token."""
     if called.login not in set(Login):  # its token must not go to the wrong host
         raise GraphAPIError(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
@@ -72,13 +72,13 @@ def of(called: Called) -> Credential:
         failure = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "unreadable", UNREADABLE)
     else:
         if token:
-            return replace(with_token(called.login, token), account_ids=called.ids)
+            return replace(credential_with_token(called.login, token), account_ids=called.ids)
         failure = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
-    breaker.failed(called.id, failure, token=called.token)
+    circuit_breaker.failed(called.id, failure, token=called.token)
     raise failure
 
 
-def with_token(login: Login, token: str) -> Credential:
+def credential_with_token(login: Login, token: str) -> Credential:
     """Return what calls with this token are made with; those to Facebook's host are proved to be ours."""
     chosen = settings.current()
     facebook = login is not Login.INSTAGRAM
@@ -91,7 +91,7 @@ def with_token(login: Login, token: str) -> Credential:
     )
 
 
-def inspector(credential: Credential) -> Credential:
+def debug_credential(credential: Credential) -> Credential:
     """Return what Meta is asked with about the token of `credential`, which belongs to Facebook's host.
 
     Meta wants the app's own token to inspect another; where there is no app ID, a token may inspect itself.

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 
 from app import clock
 from app.calls import budget
-from app.calls.record import Call
+from app.calls.call_log import Call
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -80,7 +80,7 @@ def check(call: Call) -> bool:
     raise CallsRefused(row.sentence, max(row.retry_at, now + PROBE))
 
 
-def failed(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
+def record_failure(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
     """Note a failed call that means a refusal; return it as a failure of the account, None for any other failure.
 
     `contacts` of what is returned were blamed for a wave of the same answer before it was recognized as one.
@@ -100,7 +100,7 @@ def failed(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
     return _refused(call, failure, _OUTAGE, contacts)
 
 
-def answered(call: Call) -> None:
+def record_success(call: Call) -> None:
     """End the refusal whose probe got a different answer."""
     with transaction.write() as tx:
         ended = update(CallRefusal).where(*_rows(call.account_id, call.name))

@@ -20,7 +20,7 @@ def identities() -> None:
 @output.in_app
 def export_(format_: str, file: Path | None) -> None:
     """Write every identity as CSV (for spreadsheets) or JSON lines (for programs), in UTF-8."""
-    lines = export.lines(OPERATOR, listing.wanted(), format_=format_)
+    lines = export.lines(OPERATOR, listing.parse_filter(), format_=format_)
     if file is None:
         for piece in lines:
             click.echo(piece.encode(), nl=False)  # a file's encoding, whatever the terminal's

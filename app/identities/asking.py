@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app import audit, clock, queue
 from app.db import transaction
 from app.db.transaction import Tx
-from app.identities import listing, sighting
+from app.identities import listing, observations
 from app.models.identity import Identity
 from app.models.user import Action
 from app.viewer import Role, Viewer
@@ -26,7 +26,7 @@ def refresh(viewer: Viewer, identity_id: int) -> datetime | None:
     Raises NotFound, also for what the viewer may not see.
     """
     viewer.require(Role.OPS)
-    person = listing.of(viewer, identity_id)
+    person = listing.get_identity(viewer, identity_id)
     return request(viewer, person.account_id, person.ig_participant_id, f"identity {person.id}")
 
 
@@ -36,7 +36,7 @@ def refresh_all(viewer: Viewer, identity_ids: Sequence[int]) -> int:
     Raises NotFound if the viewer may not see one of them.
     """
     viewer.require(Role.OPS)
-    people = [listing.of(viewer, each) for each in identity_ids]
+    people = [listing.get_identity(viewer, each) for each in identity_ids]
     with transaction.write() as tx:
         asked = [
             person.account_id
@@ -68,7 +68,7 @@ def _request(tx: Tx, viewer: Viewer, account_id: int, ig_participant_id: str, ta
     looked_up_at: datetime | None = max(filter(None, row or ()), default=None)
     if looked_up_at is not None and abs(now - looked_up_at) < COOLDOWN:  # a later time comes from a wrong clock
         return looked_up_at
-    sighting.ask(tx, account_id, ig_participant_id, at=now, first=looked_up_at is None)
+    observations.request_lookup(tx, account_id, ig_participant_id, at=now, first=looked_up_at is None)
     audit.note(tx, viewer, Action.IDENTITY_REFRESHED, target, account_id=account_id)
     tx.mark_changed(account_id, ig_participant_id)
     return None

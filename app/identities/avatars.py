@@ -30,14 +30,14 @@ TURN = 50  # pictures
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AvatarImage:
     """A small WebP picture and the version that names it."""
 
     content: bytes
     version: str
 
 
-def pending() -> list[int]:
+def accounts_with_pending() -> list[int]:
     """Return the accounts that have pictures to fetch."""
     return list(
         db.session.scalars(select(Identity.account_id).outerjoin(StoredAvatar, _SAME).where(*_wanted()).distinct())
@@ -61,7 +61,7 @@ def fetch(account_id: int) -> int:
     return brought
 
 
-def of(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> Picture:
+def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> AvatarImage:
     """Return a person's picture; raises NotFound where there is none, also for whom the viewer may not see."""
     found = (
         select(StoredAvatar.content, StoredAvatar.version)
@@ -77,15 +77,15 @@ def of(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> Picture:
     row = db.session.execute(found).first()
     if row is None:
         raise NotFound("picture")
-    return Picture(row.content, row.version)
+    return AvatarImage(row.content, row.version)
 
 
-def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
+def picture_url(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
     """Return where a page finds a picture, None where there is none."""
     return f"/avatars/{ig_account_id}/{ig_participant_id}?v={version}" if version else None
 
 
-def small(content: bytes) -> bytes:
+def shrink(content: bytes) -> bytes:
     """Return a picture as a WebP of 96 by 96 without anything but its pixels.
 
     Raises NoPicture for what is no JPEG, PNG or WebP, or cannot be decoded within DECODE_SECONDS and DECODE_MEMORY.
@@ -113,7 +113,7 @@ def _fetched(account_id: int, url: str) -> bytes | None:
     if ends is not None and ends < clock.now():
         return None
     try:
-        picture = small(pictures.fetch(url, settings.current().media_hosts))
+        picture = shrink(pictures.fetch(url, settings.current().media_hosts))
     except NoPicture as reason:
         logger.info("a picture was not kept", extra={"account": account_id, "reason": str(reason)})
         return None

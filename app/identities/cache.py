@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app import clock, redis_client
-from app.identities.sighting import Sighting
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.redis_client import RedisUnavailable
 from app.text import real_name
@@ -18,7 +18,7 @@ LIFE_SECONDS = 86_400
 VALUE_BYTES = 10_000
 
 
-def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Sighting]:
+def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, ProfileObservation]:
     """Return the cached sightings of these participants, keyed by participant id."""
     if not ig_participant_ids:
         return {}
@@ -40,7 +40,7 @@ def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
     return min(max(0, left), LIFE_SECONDS)
 
 
-def write(ig_account_id: str, sighting: Sighting) -> None:
+def write(ig_account_id: str, sighting: ProfileObservation) -> None:
     """Keep a sighting for 24 hours; a failure is logged and passed over."""
     value = {
         "account": ig_account_id,
@@ -56,7 +56,7 @@ def write(ig_account_id: str, sighting: Sighting) -> None:
         logger.warning("a name was not cached")
 
 
-def forget(ig_account_id: str, ig_participant_id: str) -> None:
+def delete(ig_account_id: str, ig_participant_id: str) -> None:
     """Drop what is cached of one participant; a failure is logged and passed over."""
     try:
         redis_client.client().delete(_key(ig_account_id, ig_participant_id))
@@ -64,7 +64,7 @@ def forget(ig_account_id: str, ig_participant_id: str) -> None:
         logger.warning("a cached name was not dropped")
 
 
-def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: str) -> Sighting | None:
+def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: str) -> ProfileObservation | None:
     if value is None or len(value) > VALUE_BYTES:
         return None
     try:
@@ -74,7 +74,7 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
             return None
         at = datetime.fromisoformat(found["at"])
         picture = found.get("picture")
-        sighting = Sighting(
+        sighting = ProfileObservation(
             ig_participant_id,
             username=real_name(found.get("username")),
             name=real_name(found.get("name")),

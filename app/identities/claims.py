@@ -12,7 +12,7 @@ ASKED_FOR = (Purpose.ASKED, Purpose.REFRESH)  # by a user: the latter for a cont
 CLAIM = timedelta(seconds=30)  # a turn of work ends well before
 
 
-def free(now: datetime) -> ColumnElement[bool]:
+def is_unclaimed(now: datetime) -> ColumnElement[bool]:
     """Select the participants whom nobody is looking up."""
     # A claim that runs far longer than any was given comes from a clock that was wrong (reliability.md F29).
     return or_(Identity.claimed_until.is_(None), Identity.claimed_until < now, Identity.claimed_until > now + 2 * CLAIM)
@@ -24,7 +24,7 @@ def take(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, now: dat
     `until` is also what proves the claim: no two that follow each other end at the same microsecond.
     """
     people = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
-    taken = update(Identity).where(*people, free(now)).values(claimed_until=until)
+    taken = update(Identity).where(*people, is_unclaimed(now)).values(claimed_until=until)
     return set(tx.execute(taken.returning(Identity.ig_participant_id)).scalars())
 
 
@@ -46,7 +46,7 @@ def release(
     return bool(tx.execute(mine.values(claimed_until=None)).rowcount)
 
 
-def spare(tx: Tx, account_id: int, ig_participant_id: str, *, claim: datetime) -> None:
+def release_fresh(tx: Tx, account_id: int, ig_participant_id: str, *, claim: datetime) -> None:
     """Give a claimed participant back who is fresh, and take them out of the line unless somebody asked for them."""
     mine = update(Identity).where(*_held(account_id, [ig_participant_id], claim))
     unasked = or_(Identity.next_purpose.is_(None), Identity.next_purpose.not_in(ASKED_FOR))

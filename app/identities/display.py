@@ -40,7 +40,9 @@ class Avatar:
     pattern: str | None
 
 
-def name_of(ig_participant_id: str, username: str | None, name: str | None, *, alike: int | None = 0) -> DisplayName:
+def display_name(
+    ig_participant_id: str, username: str | None, name: str | None, *, alike: int | None = 0
+) -> DisplayName:
     """Return how a person is called: @username, else the name, else @user_ and the last six digits (product.md 2).
 
     Blank values and stand-ins of older systems count as missing; a username that cannot be one is shown as a name.

@@ -9,7 +9,7 @@ from itertools import islice
 from app import audit, clock
 from app.errors import Invalid
 from app.identities import listing
-from app.identities.listing import ListedIdentity, Wanted
+from app.identities.listing import IdentityFilter, ListedIdentity
 from app.models.user import Action
 from app.text import for_csv
 from app.viewer import Role, Viewer
@@ -23,7 +23,7 @@ FIELDS = (
 )
 
 
-def lines(viewer: Viewer, want: Wanted, *, format_: str) -> Iterator[str]:
+def lines(viewer: Viewer, want: IdentityFilter, *, format_: str) -> Iterator[str]:
     """Return an export in pieces of whole lines, for ops and admins, as rows are read.
 
     Raises Forbidden for others and Invalid for a format there is none of, before anything is read.
@@ -32,7 +32,7 @@ def lines(viewer: Viewer, want: Wanted, *, format_: str) -> Iterator[str]:
     if format_ not in FORMATS:
         raise Invalid({"format": "The format should be csv or jsonl."})
     audit.record(viewer, Action.IDENTITIES_EXPORTED)
-    rows = map(_facts, listing.every(viewer, want))
+    rows = map(_facts, listing.iter_identities(viewer, want))
     return _together(_csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 

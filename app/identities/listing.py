@@ -13,8 +13,8 @@ from app.db.engine import db
 from app.errors import Invalid, NotFound
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.identities.sighting import FRESH, is_fresh
-from app.identities.verdict import STOP_AFTER
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import FRESH, is_fresh
 from app.instagram.errors import Reason, sentence_of
 from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
@@ -29,7 +29,7 @@ _NEVER = "never_tried"
 NOT_YET = "We haven’t looked this person up yet"
 
 
-class State(StrEnum):
+class NameState(StrEnum):
     """How a person stands: with a name that is fresh or stale, or without one."""
 
     KNOWN = "known"
@@ -47,7 +47,7 @@ class ListedIdentity:
     ig_participant_id: str
     display: DisplayName
     avatar: Avatar
-    state: State
+    state: NameState
     username: str | None
     name: str | None
     source: Source | None
@@ -61,11 +61,11 @@ class ListedIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class IdentityFilter:
     """What of the list is asked for; `after` is the id that the page before ended with."""
 
     account_id: int | None = None
-    state: State | None = None
+    state: NameState | None = None
     reason: str | None = None
     q: str = ""
     limit: int = ROWS
@@ -80,7 +80,7 @@ class IdentityPage:
     after: int | None
 
 
-def wanted(
+def parse_filter(
     *,
     account_id: int | None = None,
     state: str | None = None,
@@ -88,9 +88,9 @@ def wanted(
     q: str = "",
     limit: int = ROWS,
     after: int | None = None,
-) -> Wanted:
+) -> IdentityFilter:
     """Return what an address asks for; raises Invalid for what no address of ours says."""
-    if state and state not in set(State):
+    if state and state not in set(NameState):
         raise Invalid({"state": "The state should be known, stale or unknown."})
     if reason and reason not in REASONS:
         raise Invalid({"reason": f"The reason should be one of {', '.join(REASONS)}."})
@@ -99,10 +99,10 @@ def wanted(
     if not 1 <= limit <= MOST_ROWS:
         raise Invalid({"limit": f"The limit should be a whole number from 1 to {MOST_ROWS}."})
     search = text.storable(q.strip())
-    return Wanted(account_id, State(state) if state else None, reason or None, search, limit, after)
+    return IdentityFilter(account_id, NameState(state) if state else None, reason or None, search, limit, after)
 
 
-def page(viewer: Viewer, want: Wanted) -> IdentityPage:
+def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
     """Return one page of the identities the viewer may see, those met last first."""
     found = _found(viewer, want)
     if want.after is not None:
@@ -112,7 +112,7 @@ def page(viewer: Viewer, want: Wanted) -> IdentityPage:
     return IdentityPage(tuple(map(listed, shown)), shown[-1].id if len(rows) > want.limit else None)
 
 
-def every(viewer: Viewer, want: Wanted) -> Iterator[ListedIdentity]:
+def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:
     """Yield every identity that is wanted, oldest first, whatever their number."""
     found, last = _found(viewer, want).order_by(Identity.id).limit(AT_ONCE), 0
     while rows := db.session.execute(found.where(Identity.id > last)).all():
@@ -121,7 +121,7 @@ def every(viewer: Viewer, want: Wanted) -> Iterator[ListedIdentity]:
         last = rows[-1].id
 
 
-def of(viewer: Viewer, identity_id: int) -> ListedIdentity:
+def get_identity(viewer: Viewer, identity_id: int) -> ListedIdentity:
     """Return one identity; raises NotFound, also for what the viewer may not see."""
     row = db.session.execute(_visible(viewer).where(Identity.id == identity_id)).first()
     if row is None:
@@ -129,20 +129,20 @@ def of(viewer: Viewer, identity_id: int) -> ListedIdentity:
     return listed(row)
 
 
-def counts(viewer: Viewer, account_id: int | None = None) -> dict[State, int]:
+def counts(viewer: Viewer, account_id: int | None = None) -> dict[NameState, int]:
     """Return how many people stand in each state."""
     counted = {}
-    for state in State:
-        found = _found(viewer, Wanted(account_id=account_id, state=state))
+    for state in NameState:
+        found = _found(viewer, IdentityFilter(account_id=account_id, state=state))
         counted[state] = db.session.execute(select(func.count()).select_from(found.subquery())).scalar_one()
     return counted
 
 
-def state_of(row: Any, *, known: bool) -> State:
+def state_of(row: Any, *, known: bool) -> NameState:
     """Return the state of an identity row's name; a known contact whose last lookup failed is stale."""
     if not known:
-        return State.UNKNOWN
-    return State.KNOWN if is_fresh(row.last_success_at, row.last_error) else State.STALE
+        return NameState.UNKNOWN
+    return NameState.KNOWN if is_fresh(row.last_success_at, row.last_error) else NameState.STALE
 
 
 def in_progress(row: Any) -> bool:
@@ -155,7 +155,7 @@ def in_progress(row: Any) -> bool:
 
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as people and programs see it."""
-    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     reason = None if shown.known and not row.last_error else _reason(row)
     return ListedIdentity(
         id=row.id,
@@ -164,7 +164,7 @@ def listed(row: Any) -> ListedIdentity:
         ig_participant_id=row.ig_participant_id,
         display=shown,
         avatar=display.avatar(
-            row.ig_participant_id, shown, avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
+            row.ig_participant_id, shown, avatars.picture_url(row.ig_account_id, row.ig_participant_id, row.picture)
         ),
         state=state_of(row, known=shown.known),
         username=shown.username,
@@ -202,7 +202,7 @@ def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     return found if viewer.account_ids is None else found.where(Identity.account_id.in_(viewer.account_ids))
 
 
-def _found(viewer: Viewer, want: Wanted) -> Select[*tuple[Any, ...]]:
+def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
     found = _visible(viewer)
     if want.account_id is not None:
         found = found.where(Identity.account_id == want.account_id)
@@ -213,12 +213,12 @@ def _found(viewer: Viewer, want: Wanted) -> Select[*tuple[Any, ...]]:
     return found.where(_matches(want.q)) if want.q else found
 
 
-def _is(state: State) -> ColumnElement[bool]:
-    if state is State.UNKNOWN:
+def _is(state: NameState) -> ColumnElement[bool]:
+    if state is NameState.UNKNOWN:
         return ~_NAMED
     fresh_since: timedelta = FRESH
     fresh = and_(Identity.last_success_at > clock.now() - fresh_since, Identity.last_error.is_(None))
-    return and_(_NAMED, fresh if state is State.KNOWN else or_(Identity.last_success_at.is_(None), ~fresh))
+    return and_(_NAMED, fresh if state is NameState.KNOWN else or_(Identity.last_success_at.is_(None), ~fresh))
 
 
 def _because(reason: str) -> ColumnElement[bool]:

@@ -12,14 +12,14 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app import clock, queue
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.errors import RetryLater
-from app.identities import cache, claims, sighting, verdict
+from app.identities import cache, claims, failure_policy, observations
 from app.identities.claims import CLAIM
-from app.identities.sighting import FRESH, LATER, Sighting
-from app.identities.verdict import NOTHING_KNOWN, PLACEHOLDER, Verdict
+from app.identities.failure_policy import NO_PROFILE, PLACEHOLDER, FailurePolicy
+from app.identities.observations import BACKGROUND_DELAY, FRESH, ProfileObservation
 from app.instagram.errors import GraphAPIError, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
@@ -40,8 +40,8 @@ class Outcome:
     """What one participant's turn brought: a sighting, a verdict, or neither when the row is fresh."""
 
     ig_participant_id: str
-    sighting: Sighting | None = None
-    verdict: Verdict | None = None
+    sighting: ProfileObservation | None = None
+    verdict: FailurePolicy | None = None
     calls: int = 0
     raw: dict[str, Any] | None = None
 
@@ -58,7 +58,7 @@ class _Claimed:
     until: datetime
 
 
-def names(
+def look_up(
     account_id: int,
     ig_participant_ids: Sequence[str],
     *,
@@ -71,7 +71,7 @@ def names(
     What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises RetryLater when the budget, the
     account or the app allows no further call; what was yielded before stands.
     """
-    learnt_at = _learnt_at(account_id, ig_participant_ids)
+    learnt_at = _looked_up_at(account_id, ig_participant_ids)
     cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in learnt_at])
     for each in ig_participant_ids:
         if (learnt_at.get(each) or _NEVER) >= fresh_since:
@@ -82,22 +82,22 @@ def names(
             yield _ask(account_id, each, purpose=purpose, run_id=run_id)
 
 
-def settle(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
+def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
     """Write what an outcome says into the participant's row, inside the caller's transaction.
 
     A name is written whoever brings it; the rest only while the participant's `claim` is still the caller's.
     """
     if outcome.sighting is not None:
-        sighting.record(tx, account_id, outcome.sighting)
+        observations.record(tx, account_id, outcome.sighting)
     elif outcome.verdict is not None:
         if claims.release(tx, account_id, [outcome.ig_participant_id], claim=claim):
             failed = (account_id, outcome.ig_participant_id, outcome.verdict)
-            sighting.failed(tx, *failed, at=clock.now(), raw=outcome.raw)
+            observations.record_failure(tx, *failed, at=clock.now(), raw=outcome.raw)
     else:
-        claims.spare(tx, account_id, outcome.ig_participant_id, claim=claim)
+        claims.release_fresh(tx, account_id, outcome.ig_participant_id, claim=claim)
 
 
-def remember(account_id: int, outcome: Outcome) -> None:
+def cache_outcome(account_id: int, outcome: Outcome) -> None:
     """Put a committed outcome into the cache, best effort; not that of a contact who was deleted meanwhile."""
     if outcome.sighting is None or outcome.sighting.source is Source.REDIS:
         return
@@ -109,10 +109,10 @@ def remember(account_id: int, outcome: Outcome) -> None:
     cache.write(ig_account_id, outcome.sighting)
     db.session.rollback()  # the deletion drops what is cached after its commit, which may lie before the write above
     if db.session.execute(found).first() is None:
-        cache.forget(ig_account_id, outcome.ig_participant_id)
+        cache.delete(ig_account_id, outcome.ig_participant_id)
 
 
-def waiting(account_id: int) -> None:
+def look_up_due(account_id: int) -> None:
     """Look up the people of one account who are due, those who are writing now first, for one turn of work."""
     ends_at = clock.monotonic() + TURN_SECONDS
     while (claimed := _claim_due(account_id)) and _serve(account_id, claimed, ends_at=ends_at):
@@ -124,30 +124,30 @@ def waiting(account_id: int) -> None:
 def correct_times() -> None:
     """Make contacts due whose next lookup a wrong clock put too late."""
     now = clock.now()
-    late = select(Identity.id).where(Identity.next_try_at > now + sighting.SKEW).limit(1)
+    late = select(Identity.id).where(Identity.next_try_at > now + observations.SKEW).limit(1)
     if db.session.execute(late).first():
         with transaction.write() as tx:
-            sighting.correct_times(tx, now=now)
+            observations.correct_times(tx, now=now)
 
 
-def due(now: datetime, *, live: bool) -> list[int]:
+def accounts_due(now: datetime, *, live: bool) -> list[int]:
     """Return the accounts that have people due for a lookup whom nobody is looking up."""
     purposes = (Purpose.LIVE, Purpose.ASKED) if live else (Purpose.BACKFILL, Purpose.REFRESH)
-    theirs = (Identity.next_try_at <= now, claims.free(now), Identity.next_purpose.in_(purposes))
+    theirs = (Identity.next_try_at <= now, claims.is_unclaimed(now), Identity.next_purpose.in_(purposes))
     return list(db.session.scalars(select(Identity.account_id).where(*theirs).distinct()))
 
 
 def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
     try:
-        profile = gate.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
+        profile = gateway.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
     except GraphAPIError as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT):
             if failure.contacts:
                 with transaction.write() as tx:
-                    sighting.take_back(tx, account_id, failure)
+                    observations.withdraw_failures(tx, account_id, failure)
             raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        return Outcome(ig_participant_id, verdict=verdict.judge(failure), calls=1, raw=failure.raw)
-    seen = Sighting(
+        return Outcome(ig_participant_id, verdict=failure_policy.classify(failure), calls=1, raw=failure.raw)
+    seen = ProfileObservation(
         ig_participant_id,
         username=real_name(profile.username),
         name=real_name(profile.name),
@@ -157,7 +157,7 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
         raw=profile.raw,
     )
     if not (seen.username or seen.name):
-        missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NOTHING_KNOWN
+        missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NO_PROFILE
         return Outcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
     return Outcome(ig_participant_id, sighting=seen, calls=1)
 
@@ -168,10 +168,10 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
     # A user who asks for a contact gets a lookup even when the name is fresh.
     fresh_since = clock.now() - (timedelta() if claimed.purpose in claims.ASKED_FOR else FRESH)
     try:
-        for outcome in names(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
+        for outcome in look_up(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
             with transaction.write() as tx:
-                settle(tx, account_id, outcome, claim=claimed.until)
-            remember(account_id, outcome)
+                store_outcome(tx, account_id, outcome, claim=claimed.until)
+            cache_outcome(account_id, outcome)
             del left[outcome.ig_participant_id]
             if queue.stopping() or clock.monotonic() >= ends_at:
                 break
@@ -180,7 +180,7 @@ def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
         go_on_at = pause.until
     if left:
         with transaction.write() as tx:
-            latest = clock.now() + LATER  # asked again hourly, which costs no call
+            latest = clock.now() + BACKGROUND_DELAY  # asked again hourly, which costs no call
             again_at = min(go_on_at, latest) if go_on_at else None
             claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=again_at)
     return go_on_at is None and not queue.stopping()
@@ -192,7 +192,7 @@ def _claim_due(account_id: int) -> _Claimed | None:
     # The last part is for probes: those who wait for the end of a refusal must not all wait behind one contact.
     order = (urgent.desc(), Identity.next_try_at.desc(), func.random())
     found = select(Identity.ig_participant_id, Identity.next_purpose).where(
-        Identity.account_id == account_id, Identity.next_try_at <= now, claims.free(now)
+        Identity.account_id == account_id, Identity.next_try_at <= now, claims.is_unclaimed(now)
     )
     with transaction.write() as tx:
         rows = tx.execute(found.order_by(*order).limit(BATCH)).all()
@@ -204,7 +204,7 @@ def _claim_due(account_id: int) -> _Claimed | None:
     return _Claimed([each for each in wanted if each in taken], purpose, until)
 
 
-def _learnt_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:
+def _looked_up_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:
     """Return when known participants were last found; None after a failed lookup, or once the picture's address ended.
 
     A failed lookup is retried however fresh the name is: else the retry would end without a call, and for good.

@@ -9,7 +9,7 @@ from app.models.identity import Identity, IdentityChange, StoredAvatar
 from app.models.inbox import Conversation
 
 
-def delete(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
+def delete_self_contacts(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
     """Delete conversations, identities and pictures that an account has under its own IDs."""
     for model in (Conversation, Identity, IdentityChange, StoredAvatar):
         tx.execute(sa.delete(model).where(model.account_id == account_id, model.ig_participant_id.in_(own_ids)))

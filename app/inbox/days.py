@@ -149,7 +149,7 @@ def _run(
     elif side == THEIRS:
         sender, avatar = parties.person.text, parties.person_avatar
     else:
-        sender, avatar = stranger, display.avatar(stranger, display.name_of(stranger, None, None))
+        sender, avatar = stranger, display.avatar(stranger, display.display_name(stranger, None, None))
     last = rows[-1].id == last_ours
     seen = last and parties.seen_until is not None and parties.seen_until >= rows[-1].sent_at
     return MessageRun(

@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.db.engine import db
-from app.identities import cache, changes
+from app.identities import cache, username_history
 from app.identities.display import DisplayName
-from app.identities.sighting import FRESH, is_fresh
-from app.identities.verdict import STOP_AFTER
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import FRESH, is_fresh
 from app.instagram.errors import sentence_of
 from app.instagram.events import EventKind
 from app.labels import label
@@ -60,7 +60,7 @@ def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Detai
     source = known.username_source if by_username else known.name_source
     return Details(
         identity_id=known.identity_id,
-        renamed_from=changes.renamed_from(known.account_id, known.ig_participant_id),
+        renamed_from=username_history.previous_username(known.account_id, known.ig_participant_id),
         shown_as="Username" if shown.username else "Name" if shown.known else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=label(source) if source else None,

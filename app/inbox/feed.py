@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
-from app.identities.listing import State
+from app.identities.listing import NameState
 from app.inbox import listing, message_facts, search
 from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
 from app.instagram.events import EventKind
@@ -35,7 +35,7 @@ class Entry:
     name: str | None
     picture_version: str | None
     display_name: str
-    state: State
+    state: NameState
     last_message_at: datetime
     kind: str
     preview: str
@@ -156,7 +156,7 @@ def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
 
 
 def _entry(row: Any) -> Entry:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return Entry(
         id=row.id,
         ig_account_id=row.ig_account_id,

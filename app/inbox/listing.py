@@ -203,7 +203,7 @@ def _place(row: Any) -> tuple[datetime, int]:
 
 
 def _row(row: Any, selected: int | None) -> Row:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return Row(
         id=row.id,
         display=shown,
@@ -219,7 +219,7 @@ def _row(row: Any, selected: int | None) -> Row:
 
 
 def _picture(row: Any) -> str | None:
-    return avatars.address(row.ig_account_id, row.ig_participant_id, row.picture)
+    return avatars.picture_url(row.ig_account_id, row.ig_participant_id, row.picture)
 
 
 def _older(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:

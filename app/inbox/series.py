@@ -10,7 +10,7 @@ from sqlalchemy import and_, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.identities import sighting
+from app.identities import observations
 from app.models.identity import HourFigures, Identity, Lookup, Purpose
 from app.models.inbox import Conversation
 
@@ -123,7 +123,7 @@ def _nameless_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, 
     )
     first = {row.id: row for row in reversed(db.session.execute(named).all())}
     took: dict[datetime, list[int]] = defaultdict(list)
-    for row in (each for each in first.values() if each.first_message_at > each.met_at - sighting.LIVE):
+    for row in (each for each in first.values() if each.first_message_at > each.met_at - observations.LIVE):
         waited = row.at + timedelta(milliseconds=row.took_ms) - row.met_at
         took[_start(row.met_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
     return took

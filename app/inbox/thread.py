@@ -188,7 +188,7 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
     looked_up_at: datetime | None = max(filter(None, (known.last_success_at, known.last_failure_at)), default=None)
     if looked_up_at is None or looked_up_at < since:
         return None
-    shown = display.name_of(known.ig_participant_id, known.username, known.name, alike=known.alike)
+    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.alike)
     return LookupResult(shown, sentence_of(known.last_error) if known.last_error else None)
 
 
@@ -219,7 +219,7 @@ def _older(conversation_id: int, first: Any) -> str:
 
 
 def _parties(known: Any, account: str) -> Parties:
-    shown = display.name_of(known.ig_participant_id, known.username, known.name, alike=known.alike)
+    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.alike)
     return Parties(
         ig_participant_id=known.ig_participant_id,
         own_ids=all_ids(known),
@@ -227,7 +227,7 @@ def _parties(known: Any, account: str) -> Parties:
         person_avatar=display.avatar(
             known.ig_participant_id,
             shown,
-            avatars.address(known.ig_account_id, known.ig_participant_id, known.picture),
+            avatars.picture_url(known.ig_account_id, known.ig_participant_id, known.picture),
         ),
         account_avatar=display.avatar(known.ig_account_id, DisplayName(account, account, None, known=True)),
         seen_until=known.seen_until,

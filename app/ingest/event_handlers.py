@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 from app import clock
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import forgotten, self_contacts, sighting
+from app.identities import forgotten, observations, self_contacts
 from app.ingest import message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
 from app.instagram.events import Event, EventKind, IgnoredEvent, MessageSeen, MessageSent, SelfMessage
@@ -135,8 +135,10 @@ def _message_sent(
     tx.mark_changed(account.id, participant)
     # A new contact's first message may arrive as an echo of the account: they write now all the same.
     wanted = unread or (context.identity_id is None and said and not history)
-    live = wanted and sent.sent_at > now - sighting.LIVE
-    return sighting.met(tx, account.id, participant, context, wrote=said and not outgoing, live=live, at=now)
+    live = wanted and sent.sent_at > now - observations.LIVE
+    return observations.record_contact(
+        tx, account.id, participant, context, wrote=said and not outgoing, live=live, at=now
+    )
 
 
 def _was_deleted(tx: Tx, account_id: int, context: Row[Any], sent: MessageSent, mid_digest: bytes) -> bool:
@@ -205,7 +207,7 @@ def _learn_own_id(tx: Tx, account: RecipientAccount, event: SelfMessage) -> None
         raise MisaddressedError("the event names its own account neither as sender nor as recipient")
     known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
-    self_contacts.delete(tx, account.id, [own_id])
+    self_contacts.delete_self_contacts(tx, account.id, [own_id])
     tx.mark_changed(account.id)
 
 

@@ -60,7 +60,7 @@ def person(viewer: Viewer, conversation_id: int) -> None:
         pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
         audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
         tx.mark_changed(row.account_id)
-    cache.forget(row.ig_account_id, row.ig_participant_id)
+    cache.delete(row.ig_account_id, row.ig_participant_id)
     logger.info("a person's data was deleted", extra={"account": row.account_id, "by": viewer.user_id})
 
 
@@ -91,7 +91,7 @@ def _account(account_id: int) -> None:
         return
     people = db.session.scalars(select(Identity.ig_participant_id).where(Identity.account_id == account_id)).all()
     for ig_participant_id in people:
-        cache.forget(row.ig_account_id, ig_participant_id)
+        cache.delete(row.ig_account_id, ig_participant_id)
     oldest = select(Message.id).where(Message.account_id == account_id).limit(CHUNK)
     deleted = CHUNK
     while deleted == CHUNK:
@@ -102,7 +102,7 @@ def _account(account_id: int) -> None:
         tx.execute(delete(Account).where(Account.id == account_id))
         tx.mark_changed(account_id)
     for ig_participant_id in people:  # once more: a lookup that was under way may have cached a name
-        cache.forget(row.ig_account_id, ig_participant_id)
+        cache.delete(row.ig_account_id, ig_participant_id)
     logger.warning("an account was deleted", extra={"account": account_id})
 
 

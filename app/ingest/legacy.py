@@ -12,8 +12,8 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import UNDATED, Sighting
+from app.identities import observations
+from app.identities.observations import UNDATED, ProfileObservation
 from app.ingest import dump
 from app.models.identity import Source
 from app.models.inbox import ALL_IDS, Account, AccountState, all_ids
@@ -60,7 +60,7 @@ def load(path: Path) -> Imported:
     without a person's id; of several rows for one person the newest counts, and one without a date is the oldest.
     Raises Invalid before anything is changed when the file cannot be read.
     """
-    imported, newest = Imported(), dict[tuple[int, str], Sighting]()
+    imported, newest = Imported(), dict[tuple[int, str], ProfileObservation]()
     accounts, pairs = _accounts(), set[tuple[str, str]]()
     for row in dump.rows(path):
         imported.total += 1
@@ -75,7 +75,7 @@ def load(path: Path) -> Imported:
     imported.unique_pairs = len(pairs)
     for account_id, some in _chunks(newest):
         with transaction.write() as tx:
-            imported.names += sum(sighting.recall(tx, account_id, each) for each in some)
+            imported.names += sum(observations.merge_legacy(tx, account_id, each) for each in some)
     return imported
 
 
@@ -83,7 +83,7 @@ def _sort_in(
     row: Mapping[str, Any],
     account: tuple[int, frozenset[str]] | None,
     person: str,
-    newest: dict[tuple[int, str], Sighting],
+    newest: dict[tuple[int, str], ProfileObservation],
     imported: Imported,
 ) -> None:
     if account is None:
@@ -102,9 +102,9 @@ def _sort_in(
         newest[account_id, person] = seen
 
 
-def _sighting(row: Mapping[str, Any], person: str) -> Sighting:
+def _sighting(row: Mapping[str, Any], person: str) -> ProfileObservation:
     picture = _told(row, PICTURE)
-    return Sighting(
+    return ProfileObservation(
         person,
         username=_name(row, USERNAME),
         name=_name(row, NAME),
@@ -146,8 +146,8 @@ def _accounts() -> dict[str, tuple[int, frozenset[str]]]:
     return known
 
 
-def _chunks(newest: Mapping[tuple[int, str], Sighting]) -> Iterator[tuple[int, list[Sighting]]]:
-    by_account: dict[int, list[Sighting]] = {}
+def _chunks(newest: Mapping[tuple[int, str], ProfileObservation]) -> Iterator[tuple[int, list[ProfileObservation]]]:
+    by_account: dict[int, list[ProfileObservation]] = {}
     for (account_id, _), seen in newest.items():
         by_account.setdefault(account_id, []).append(seen)
     for account_id, people in by_account.items():

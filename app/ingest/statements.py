@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
 from app.db import transaction
 from app.db.engine import Model
 from app.db.transaction import Tx
-from app.identities import forgotten, sighting
+from app.identities import forgotten, observations
 from app.models.identity import Identity, Tombstone
 from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, PendingMessageUpdate
 
@@ -40,7 +40,7 @@ MESSAGE_CONTEXT = (
         *(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at),
         *(Message.id, Message.kind, Message.conversation_id, _WAITING.label("has_pending_updates")),
         _COVERED_UNTIL.scalar_subquery().label("covered_until"),
-        *sighting.STATE,
+        *observations.STATE,
     )
     .select_from(Account)
     .outerjoin(Message, _MESSAGE)

@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from app import clock
+from app.calls.conversation_reader import SIZES, ConversationReader
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import NotFound, RetryLater, Unavailable
-from app.identities import sighting
-from app.identities.pages import SIZES, Reader
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import event_handlers
 from app.ingest.event_handlers import MisaddressedError
 from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
@@ -63,7 +63,7 @@ def sync_account(
     ig_account_id = db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar()
     if ig_account_id is None:
         raise NotFound("account")
-    reader = Reader(account_id, purpose, messages=MESSAGES)
+    reader = ConversationReader(account_id, purpose, messages=MESSAGES)
     try:
         _read(reader, ig_account_id, synced, limit=limit, until_known=until_known)
     except (GraphAPIError, RetryLater) as stop:
@@ -80,7 +80,9 @@ def connected_accounts() -> list[int]:
     return list(db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)))
 
 
-def _read(reader: Reader, ig_account_id: str, synced: Synced, *, limit: int | None, until_known: bool) -> None:
+def _read(
+    reader: ConversationReader, ig_account_id: str, synced: Synced, *, limit: int | None, until_known: bool
+) -> None:
     listed = unchanged = 0
     while limit is None or listed < limit:
         page = reader.next(most=None if limit is None else limit - listed)
@@ -162,8 +164,8 @@ def _named(tx: Tx, account_id: int, thread: Thread, ig_participant_id: str, user
     if not username or not thread.messages:
         return 0
     at = clock.now()
-    seen = Sighting(ig_participant_id, username, None, None, source=Source.CONVERSATIONS, at=at)
-    return int(sighting.record(tx, account_id, seen))
+    seen = ProfileObservation(ig_participant_id, username, None, None, source=Source.CONVERSATIONS, at=at)
+    return int(observations.record(tx, account_id, seen))
 
 
 def _event(ig_account_id: str, message: ReadMessage, place: int) -> MessageSent:

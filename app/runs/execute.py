@@ -11,8 +11,8 @@ from app.db import transaction
 from app.errors import RetryLater
 from app.identities import claims, resolve
 from app.identities.claims import CLAIM
+from app.identities.observations import FRESH
 from app.identities.resolve import Outcome
-from app.identities.sighting import FRESH
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
 from app.models.run import ItemState, Kind
@@ -96,16 +96,16 @@ def _serve(lease: Lease, batch: _Batch, turn: _Turn) -> bool:
     people, left = batch.people, dict.fromkeys(batch.people)
     tries = ledger.tries_of(lease, people)
     since = lease.created_at if lease.kind is Kind.REFRESH else clock.now() - FRESH
-    asked = resolve.names(lease.account_id, people, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id)
+    asked = resolve.look_up(lease.account_id, people, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id)
     began = clock.monotonic()
     try:
         for outcome in asked:
             settled = _settled(outcome, tries[outcome.ig_participant_id], clock.monotonic() - began)
             with transaction.write() as tx:
-                resolve.settle(tx, lease.account_id, outcome, claim=batch.claim)
+                resolve.store_outcome(tx, lease.account_id, outcome, claim=batch.claim)
                 wanted = ledger.settle(tx, lease, outcome.ig_participant_id, settled)
             began = clock.monotonic()
-            resolve.remember(lease.account_id, outcome)
+            resolve.cache_outcome(lease.account_id, outcome)
             progress.publish(lease.run_id)
             del left[outcome.ig_participant_id]
             turn.calls += outcome.calls

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, not_, null, or_,
 
 from app import clock
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import FRESH
-from app.identities.verdict import STOP_AFTER
+from app.identities import observations
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import FRESH
 from app.instagram.errors import Reason
 from app.models.identity import Identity
 from app.models.inbox import ALL_IDS, Account, Conversation, all_ids
@@ -47,7 +47,7 @@ def chosen(crowd: Crowd) -> Select[Any]:
     hopeless = and_(
         Identity.next_try_at.is_(None),
         or_(Identity.failure_count >= STOP_AFTER, Identity.last_error == Reason.CONSENT),
-        not_(sighting.rested(clock.now(), FRESH)),
+        not_(observations.rested(clock.now(), FRESH)),
     )
     found = select(
         Conversation.ig_participant_id,
@@ -119,7 +119,7 @@ def _belong(crowd: Crowd, now: datetime) -> list[ColumnElement[bool]]:
     if crowd.expiring:
         named_long_ago = Identity.last_success_at < now - FRESH + EXPIRES
         # A failed lookup has a retry of its own; a known contact takes part again a week after it.
-        belong += [sighting.rested(now, FRESH), or_(named_long_ago, Identity.picture_expires_at < now)]
+        belong += [observations.rested(now, FRESH), or_(named_long_ago, Identity.picture_expires_at < now)]
     return belong
 
 

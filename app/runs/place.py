@@ -9,7 +9,7 @@ import logging
 from dataclasses import asdict, dataclass
 
 from app import redis_client
-from app.identities.pages import SIZES
+from app.calls.conversation_reader import SIZES
 from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)

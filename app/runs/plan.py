@@ -11,8 +11,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
-from app.identities import sighting
-from app.identities.verdict import NOT_RETRYABLE
+from app.identities import observations
+from app.identities.failure_policy import NOT_RETRYABLE
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
 from app.models.user import Action
@@ -114,7 +114,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
                 update(RunItem).where(*failed).values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None)
             )
             _reopen(tx, run_id, len(again))
-            sighting.retry(tx, run.account_id, again)
+            observations.retry(tx, run.account_id, again)
             audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
             tx.mark_changed(run.account_id)
     except IntegrityError:

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from sqlalchemy import Row, select
 
 from app import clock
+from app.calls.conversation_reader import SIZES, ConversationReader
 from app.db import transaction
 from app.db.engine import db
 from app.errors import CallsRefused, RetryLater
-from app.identities import sighting
-from app.identities.pages import SIZES, Reader
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.identities.resolve import PAUSE
-from app.identities.sighting import Sighting
 from app.instagram.answers import ConversationPage
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Identity, Purpose, Source
@@ -45,7 +45,7 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
         left = _planned_anew(lease, run)
     if left <= 0:
         return 0
-    reader = Reader(lease.account_id, purpose, run_id=lease.run_id)
+    reader = ConversationReader(lease.account_id, purpose, run_id=lease.run_id)
     if begun:
         reader.after, reader.size = begun.after, begun.size
     try:
@@ -69,7 +69,7 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     return reader.calls
 
 
-def _following(reader: Reader, page: ConversationPage, begun: Place | None) -> tuple[Place | None, int]:
+def _following(reader: ConversationReader, page: ConversationPage, begun: Place | None) -> tuple[Place | None, int]:
     """Return where the next page begins, and how many pages were read: smaller ones add up to one of full size."""
     if page.after is None:
         return None, 0
@@ -89,16 +89,16 @@ def _planned_anew(lease: Lease, run: Row[int, int, int]) -> int:
     return again.pages
 
 
-def _seen(account_id: int, page: ConversationPage) -> Iterator[Sighting]:
+def _seen(account_id: int, page: ConversationPage) -> Iterator[ProfileObservation]:
     own_ids = people.own_ids(account_id)
     for thread in page.threads:
         others = [person for person in thread.participants if person[0] not in own_ids]
         username = real_name(others[0][1]) if len(others) == 1 else None
         if username:
-            yield Sighting(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
+            yield ProfileObservation(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
 
 
-def _settle(lease: Lease, seen: list[Sighting]) -> None:
+def _settle(lease: Lease, seen: list[ProfileObservation]) -> None:
     listed = [each.ig_participant_id for each in seen]
     known = select(Identity.ig_participant_id).where(
         Identity.account_id == lease.account_id, Identity.ig_participant_id.in_(listed)
@@ -116,11 +116,11 @@ def _settle(lease: Lease, seen: list[Sighting]) -> None:
         clock.sleep(BREATH_SECONDS)
 
 
-def _settle_some(lease: Lease, seen: list[Sighting], open_: set[str]) -> None:
+def _settle_some(lease: Lease, seen: list[ProfileObservation], open_: set[str]) -> None:
     named = [each.ig_participant_id for each in seen if each.ig_participant_id in open_]
     with transaction.write() as tx:
         for each in seen:
-            sighting.record(tx, lease.account_id, each)
+            observations.record(tx, lease.account_id, each)
         for ig_participant_id in named:
             ledger.settle(tx, lease, ig_participant_id, _NAMED)
         ledger.fenced(tx, lease, swept_people=Run.swept_people + len(named))

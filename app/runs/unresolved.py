@@ -10,7 +10,7 @@ from app.db.engine import db
 from app.errors import Conflict
 from app.identities import asking, display, listing
 from app.identities.display import Avatar, DisplayName
-from app.identities.verdict import NOT_RETRYABLE, STOP_AFTER
+from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
 from app.instagram.errors import SENTENCES, Reason, sentence_of
 from app.models.identity import Identity
 from app.models.inbox import Conversation
@@ -118,7 +118,7 @@ def retry(viewer: Viewer, run_id: str) -> Retry:
 
 
 def _unresolved(row: Row[*tuple[Any, ...]]) -> Unresolved:
-    shown = display.name_of(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     reason, code = _newest(row)
     due_since = row.next_try_at is None or row.settled_at is None or row.next_try_at >= row.settled_at
     in_progress = due_since and listing.in_progress(row)

@@ -13,5 +13,5 @@ blueprint = Blueprint("avatars", __name__, url_prefix="/avatars")
 @blueprint.get("/<ig_account_id>/<ig_participant_id>")
 def picture(ig_account_id: str, ig_participant_id: str) -> Response:
     """One picture."""
-    found = avatars.of(session.viewer(), ig_account_id, ig_participant_id)
+    found = avatars.get_picture(session.viewer(), ig_account_id, ig_participant_id)
     return Response(found.content, content_type="image/webp", headers={"Cache-Control": KEPT})

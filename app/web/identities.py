@@ -6,8 +6,8 @@ from dataclasses import replace
 from flask import Blueprint, Response, request, stream_with_context
 
 from app.errors import Invalid
-from app.identities import asking, export, listing, reasons, why
-from app.identities.listing import ListedIdentity, Wanted
+from app.identities import asking, explanation, export, listing, reasons
+from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import frame
 from app.inbox.frame import Desk
 from app.viewer import Role
@@ -46,7 +46,7 @@ def index() -> Response:
 def person(identity_id: int) -> Response:
     """Show one identity and why it is what it is; polled while a lookup is in progress, whose result is reported."""
     viewer = session.viewer()
-    found = why.of(viewer, identity_id)
+    found = explanation.explain(viewer, identity_id)
     desk = account_selection.select(viewer, account_id=found.person.account_id)
     ended = "looking" in request.args and not found.person.in_progress
     return page.answer(
@@ -104,9 +104,9 @@ def export_() -> Response:
     return response
 
 
-def _wanted(desk: Desk) -> Wanted:
+def _wanted(desk: Desk) -> IdentityFilter:
     after = request.args.get("after", "")
-    return listing.wanted(
+    return listing.parse_filter(
         account_id=desk.account_id,
         state=request.args.get("state"),
         reason=request.args.get("reason"),

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app import settings
 from app.accounts import connect, listing
 from app.accounts.connect import Checked
-from app.calls import consent as calls_consent
-from app.calls import gate
+from app.calls import gateway
+from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from app.ingest import forget, receive
@@ -216,7 +216,7 @@ def test_a_system_user_token_without_a_page_says_what_it_is_and_what_to_do(meta:
 
 def test_a_user_token_connects_the_account_of_its_page(meta: Sandbox) -> None:
     with settings.using(meta_app_id=APP_ID):
-        address = calls_consent.address(Login.FACEBOOK, back_url="http://127.0.0.1:8000/back", state="s")
+        address = calls_consent.authorize_url(Login.FACEBOOK, back_url="http://127.0.0.1:8000/back", state="s")
         code = chosen(address)["code"]
         path = "facebook/v26.0/oauth/access_token"
         user = exchange(meta, path, code=code)[1]["access_token"]
@@ -239,8 +239,8 @@ def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(m
     assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
     person = meta.get(f"people?account={ATELIER_NORD}")[0]["id"]
     meta.pull("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
-    assert gate.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
-    assert gate.conversations(account.id, purpose=Purpose.SYNC, limit=1).threads == ()
+    assert gateway.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
+    assert gateway.conversations(account.id, purpose=Purpose.SYNC, limit=1).threads == ()
 
 
 def test_a_token_of_several_accounts_asks_which_one_is_meant(graph: Graph) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app import clock, settings
 from app.accounts import connect, health, subscriptions
 from app.accounts.health import Health
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Account, AccountState, Login
@@ -30,13 +30,13 @@ def the_health() -> Health:
 
 @pytest.mark.parametrize(
     ("ig_account_id", "fields"),
-    [(MAISON_LUNE, gate.WEBHOOKS[Login.INSTAGRAM]), (ATELIER_NORD, gate.WEBHOOKS[Login.FACEBOOK])],
+    [(MAISON_LUNE, gateway.WEBHOOKS[Login.INSTAGRAM]), (ATELIER_NORD, gateway.WEBHOOKS[Login.FACEBOOK])],
 )
 def test_what_is_not_subscribed_is_subscribed(meta: Sandbox, ig_account_id: str, fields: tuple[str, ...]) -> None:
     account = a_sandbox_account(ig_account_id)
-    assert gate.missing_subscriptions(account.id) == fields
+    assert gateway.missing_subscriptions(account.id) == fields
     subscriptions.check(account.id)
-    assert gate.missing_subscriptions(account.id) == ()
+    assert gateway.missing_subscriptions(account.id) == ()
     assert the_health().subscription.complete
     assert the_health().checked_at is not None
     assert the_health().well

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from app import doctor, settings
 from app.accounts import connect, health, subscriptions
 from app.accounts.health import Health
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Finding, Level
@@ -130,7 +130,7 @@ def test_one_refused_field_does_not_void_the_others(meta: Sandbox, app: Flask) -
     checked = nametag("account", "check", MAISON_LUNE)
     assert checked.exit_code == 0
     assert "Meta refuses the webhook field message_edit" in checked.stdout
-    assert gate.missing_subscriptions(account.id) == ("message_edit",)
+    assert gateway.missing_subscriptions(account.id) == ("message_edit",)
     assert list(row().refused_subscriptions or {}) == ["message_edit"]
     [finding] = findings(MAISON_LUNE)
     assert (finding.level, "message_edit" in finding.says) == (Level.WARNING, True)
@@ -162,7 +162,7 @@ def test_a_permission_that_only_one_field_lacks_leaves_the_others_subscribed(gra
         elif "standby" in request.target:
             connection.sendall(refused(needed, code=200))
         else:
-            present[:] = [each for each in gate.WEBHOOKS[Login.INSTAGRAM] if each in request.target]
+            present[:] = [each for each in gateway.WEBHOOKS[Login.INSTAGRAM] if each in request.target]
             connection.sendall(answer({"success": True}))
 
     graph.say = say
@@ -180,7 +180,7 @@ def test_fields_are_tried_one_after_another_when_meta_names_none(graph: Graph) -
         elif "messaging_seen" in request.target:
             connection.sendall(refused("(#100) Invalid parameter"))
         else:
-            present[:] = [each for each in gate.WEBHOOKS[Login.INSTAGRAM] if each in request.target]
+            present[:] = [each for each in gateway.WEBHOOKS[Login.INSTAGRAM] if each in request.target]
             connection.sendall(answer({"success": True}))
 
     graph.say = say
@@ -191,7 +191,7 @@ def test_fields_are_tried_one_after_another_when_meta_names_none(graph: Graph) -
 
 def test_a_field_that_meta_confirms_and_does_not_list_is_missing(graph: Graph) -> None:
     account = an_account()
-    listed = [each for each in gate.WEBHOOKS[Login.INSTAGRAM] if each != "standby"]
+    listed = [each for each in gateway.WEBHOOKS[Login.INSTAGRAM] if each != "standby"]
     graph.say = always(answer({"success": True, "data": [{"subscribed_fields": listed}]}))
     found = subscriptions.check(account.id)
     assert (found.missing, found.error) == (("standby",), "Not subscribed to standby")

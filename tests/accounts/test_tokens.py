@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app import settings
 from app.accounts import health, tokens
 from app.accounts.tokens import Life
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
@@ -113,7 +113,7 @@ def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, hand
 
 def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
     account = aged(hands, days=8, left=50)
-    refreshed = gate.refreshed
+    refreshed = gateway.refresh_token
 
     def meanwhile(account_id: int) -> Any:
         given = refreshed(account_id)
@@ -121,7 +121,7 @@ def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkey
             tx.session.get_one(Account, account_id).token = Secret.hide("IGAAnewer")
         return given
 
-    monkeypatch.setattr(gate, "refreshed", meanwhile)
+    monkeypatch.setattr(gateway, "refresh_token", meanwhile)
     tokens.refresh_due()
     assert token_of(row()) == "IGAAnewer"
     assert account.id

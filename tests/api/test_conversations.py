@@ -11,8 +11,8 @@ from flask import Flask
 
 from app import clock
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
@@ -41,10 +41,10 @@ def account(app: Flask) -> Account:
     account = an_account()
     people_wrote(LEA, CAMILLE, RUI)
     with transaction.write() as tx:
-        seen = Sighting(
+        seen = ProfileObservation(
             LEA, "lea.moreau", "Léa Moreau", "https://scontent.fbcdn.net/a.jpg", Source.PROFILE, clock.now()
         )
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     return account
 
 

@@ -15,7 +15,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.api import blueprint
-from app.identities.listing import REASONS, State
+from app.identities.listing import REASONS, NameState
 from app.instagram.events import EventKind
 from app.models.run import ItemState, RunState
 from app.models.run import Kind as RunKind
@@ -98,7 +98,7 @@ def test_every_operation_parameter_and_field_is_described(document: dict[str, An
     [
         ("AttachmentKind", {"image", "share", "story", "template", "unsupported"}),
         ("Direction", {"incoming", "outgoing"}),
-        ("IdentityState", set(State)),
+        ("IdentityState", set(NameState)),
         ("JobItemReason", {"consent", "not_visible", "worker_died"}),
         ("JobItemState", set(ItemState)),
         ("JobKind", set(RunKind)),

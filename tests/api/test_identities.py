@@ -8,8 +8,8 @@ from redis import Redis
 
 from app import clock, queue
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.models.inbox import Account
 from tests.api.programs import Program, a_program, problem
@@ -23,7 +23,9 @@ def account(app: Flask) -> Account:
     account = an_account()
     people_wrote(LEA, CAMILLE)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
+        )
     return account
 
 

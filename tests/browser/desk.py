@@ -17,8 +17,8 @@ from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
@@ -111,8 +111,10 @@ def laid(processes: Processes, template: Path, redis_url: str) -> Iterator[Desk]
         desk.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
         for place, (who, username, name) in enumerate(CAST):
             desk.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
-            seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+            seen = ProfileObservation(
+                who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
+            )
             with transaction.write() as tx:
-                sighting.record(tx, account.id, seen)
+                observations.record(tx, account.id, seen)
         desk.url = processes.web().url
         yield desk

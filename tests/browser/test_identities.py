@@ -6,8 +6,8 @@ from playwright.sync_api import Browser, expect
 
 from app import clock
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from tests.browser.conftest import visit
 from tests.browser.stage import Stage
@@ -47,9 +47,9 @@ def test_an_identity_page_shows_the_result_of_its_refresh(chromium: Browser, sta
     page.get_by_role("link", name=re.compile("user_512093")).click()
     page.get_by_role("button", name="Clear failures and retry").click()
     expect(page.get_by_role("button", name="Looking up")).to_be_visible()
-    seen = Sighting(UNNAMED, "now.known", None, None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(UNNAMED, "now.known", None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, 1, seen)
+        observations.record(tx, 1, seen)
     expect(page.get_by_role("heading", name="now.known", level=1)).to_be_visible()
     expect(page.locator("#toasts")).to_contain_text("Resolved: @now.known.")
     expect(page.get_by_role("button", name="Refresh now")).to_be_visible()

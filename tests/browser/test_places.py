@@ -9,8 +9,8 @@ from playwright.sync_api import Page, Route, ViewportSize, expect
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Conversation
@@ -345,9 +345,11 @@ def test_a_refresh_reports_its_result(tab: Page, desk: Desk) -> None:
     with tab.expect_response(re.compile(r"/lookup\?since=")):
         tab.clock.run_for(1_000)
     expect(tab.locator(".toast")).to_have_count(1)
-    seen = Sighting(stranger, username="nora.lind", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(
+        stranger, username="nora.lind", name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
+    )
     with transaction.write() as tx:
-        sighting.record(tx, desk.account.id, seen)
+        observations.record(tx, desk.account.id, seen)
     tab.clock.run_for(1_100)
     expect(tab.locator(".toast").last).to_contain_text("Now @nora.lind")
     expect(tab.locator("#thread-name")).to_have_text("@nora.lind")

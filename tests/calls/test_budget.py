@@ -12,7 +12,7 @@ from flask import Flask
 from redis import Redis
 
 from app import clock, settings
-from app.calls import breaker, budget
+from app.calls import budget, circuit_breaker
 from app.calls.budget import CONVERSATIONS, PROFILE, SLOW_CALLS, WINDOW_SECONDS, Grant
 from app.db import transaction
 from app.db.engine import db
@@ -216,7 +216,7 @@ def test_the_forecast_of_an_untouched_hour_is_free_now(account: int) -> None:
 def test_the_forecast_knows_of_a_stop(account: int) -> None:
     until = clock.now() + timedelta(minutes=19)
     limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=until)
-    breaker.failed(account, limited, token=None)
+    circuit_breaker.failed(account, limited, token=None)
     forecast = budget.forecast(account)
     assert forecast
     assert abs(forecast.free_at - until) < timedelta(seconds=1)

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app import settings
-from app.calls import credentials, gate
+from app.calls import credentials, gateway
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
@@ -30,9 +30,9 @@ def row_of(account: Account) -> Account:
 
 
 def test_each_login_has_its_host_and_only_facebook_its_proof(app: Flask) -> None:
-    instagram = credentials.with_token(Login.INSTAGRAM, "IGAA")
+    instagram = credentials.credential_with_token(Login.INSTAGRAM, "IGAA")
     assert (instagram.host_url, instagram.app_secret) == ("https://graph.instagram.com", None)
-    facebook = credentials.with_token(Login.FACEBOOK, "EAA")
+    facebook = credentials.credential_with_token(Login.FACEBOOK, "EAA")
     assert (facebook.host_url, facebook.app_secret) == (
         "https://graph.facebook.com",
         settings.current().meta_app_secrets[0],
@@ -48,7 +48,7 @@ def test_conversations_are_those_of_the_page_or_of_me(app: Flask) -> None:
 def test_an_unreadable_token_asks_nobody_and_says_so(app: Flask) -> None:
     account = an_account()
     with settings.using(token_encryption_keys=OTHER_KEY):
-        failure = failure_of(lambda: gate.profile(account.id, LEA, purpose=Purpose.LIVE))
+        failure = failure_of(lambda: gateway.profile(account.id, LEA, purpose=Purpose.LIVE))
     assert (failure.scope, failure.reason, failure.code) == (Scope.ACCOUNT, Reason.TOKEN, "unreadable")
     assert row_of(account).state is AccountState.RECONNECT
     assert row_of(account).state_reason == credentials.UNREADABLE
@@ -57,7 +57,7 @@ def test_an_unreadable_token_asks_nobody_and_says_so(app: Flask) -> None:
 
 def test_an_account_without_a_token_asks_nobody(app: Flask) -> None:
     account = an_account(token=None)
-    failure = failure_of(lambda: credentials.of(credentials.account(account.id)))
+    failure = failure_of(lambda: credentials.credential_for(credentials.account(account.id)))
     assert (failure.scope, failure.code) == (Scope.ACCOUNT, "no_token")
 
 

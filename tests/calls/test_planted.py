@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from app import change_tokens, clock, doctor, queue, settings
-from app.calls import breaker, budget
+from app.calls import budget, circuit_breaker
 from app.db import transaction
 from app.errors import RetryLater
 from app.factory import create_app
-from app.identities import cache, sighting
-from app.identities.sighting import Sighting
+from app.identities import cache, observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import AccountState
 from app.users import rates, throttle
@@ -126,7 +126,7 @@ def test_a_planted_value_fails_no_page_and_stops_no_name(admin: FlaskClient, red
 
     def granted() -> bool:
         try:
-            breaker.check(1, state=AccountState.CONNECTED, state_reason=None)
+            circuit_breaker.check(1, state=AccountState.CONNECTED, state_reason=None)
             budget.confirm(budget.spend(1, call=budget.PROFILE, purpose=Purpose.LIVE))
         except RetryLater:
             return False
@@ -181,6 +181,6 @@ def test_a_lookup_replaces_a_name_with_a_time_in_the_future(admin: FlaskClient) 
         row.last_success_at = row.username_at
     now = clock.now()
     with transaction.write() as tx:
-        sighting.record(tx, 1, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, now))
+        observations.record(tx, 1, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, now))
         row = tx.session.get_one(Identity, 1)
         assert (row.username, row.username_at, row.last_success_at) == ("lea.moreau", now, now)

@@ -60,7 +60,7 @@ def work_until_the_refusal_ends(account: Account, hands: Hands) -> None:
     for _ in range(30):
         hands.at = max(hands.at, refusal().retry_at) + timedelta(minutes=1)
         scheduler.kick_due()
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
 
 
 @pytest.mark.parametrize("fault", ["200", "3", "10", "100-method"])
@@ -70,14 +70,14 @@ def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
     everyone = contacts(meta, 6)
     meta.post("faults", mode=fault)
     people_wrote(*everyone)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     redis.flushall()
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert len(noted()) == 1
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
     for _ in range(8):  # hours pass
         hands.forward(hours=1, minutes=1)
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
     assert len(noted()) == 9
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
     meta.pull("DELETE", "faults")
@@ -92,7 +92,7 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     browser, api = signed_in(app), a_program(app)
     meta.post("faults", mode="200")
     people_wrote(LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     page = browser.get("/accounts").text
     assert "Names can&#39;t be looked up since" in page
     assert "check App Review in Meta&#39;s app dashboard" in page
@@ -119,8 +119,8 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
     [theirs] = contacts(meta, 1, ATELIER_NORD)
     body = a_delivery(a_message_event(theirs, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    resolve.waiting(account.id)
-    resolve.waiting(other.id)
+    resolve.look_up_due(account.id)
+    resolve.look_up_due(other.id)
     named = {row.ig_participant_id: row.username for row in identities()}
     assert (named[LEA], named[theirs] is not None) == (None, True)
 
@@ -132,10 +132,10 @@ def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_not
     for who in everyone[:6]:
         meta.pull("PATCH", f"people/{who}", error="100-2018218")
     people_wrote(*everyone[:6])
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert {(row.last_error, row.failure_count) for row in identities()} == {(Reason.NOT_VISIBLE, 1)}
     people_wrote(everyone[6])
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert identities()[6].username
     assert db.session.scalars(select(CallRefusal)).all() == []
 
@@ -146,14 +146,14 @@ def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_them
     everyone = contacts(meta, 10)
     meta.post("faults", mode="100-33")
     people_wrote(*everyone)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert len(noted()) == WAVE
     assert {row.failure_count for row in identities()} == {0}
     assert Reason.NOT_VISIBLE not in {row.last_error for row in identities()}
     assert "most likely an outage" in refusal().sentence
     for _ in range(5):
         hands.forward(hours=1, minutes=1)
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
     assert {row.failure_count for row in identities()} == {0}
     meta.pull("DELETE", "faults")
     work_until_the_refusal_ends(account, hands)
@@ -169,11 +169,11 @@ def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
     for who in everyone[:5]:
         meta.pull("PATCH", f"people/{who}", error="100-33")
     people_wrote(*everyone[:5])
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert refusal().ended_at is None
     hands.at = refusal().retry_at
     people_wrote(everyone[5])
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     hands.forward(minutes=20)
     work_until_the_refusal_ends(account, hands)
     rows = identities()
@@ -185,8 +185,8 @@ def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
 def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sandbox, hands: Hands) -> None:
     meta.post("faults", mode="100-33")
     people_wrote(*contacts(meta, 5))
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     hands.forward(seconds=WAVE_ENDS.total_seconds() + 60)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert refusal().ended_at is not None
     assert {row.last_error for row in identities()} >= {Reason.NOT_VISIBLE}

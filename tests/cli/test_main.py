@@ -11,8 +11,8 @@ from flask import Flask
 from app import clock, settings
 from app.cli.main import main
 from app.db import transaction
-from app.identities import export, sighting
-from app.identities.sighting import Sighting
+from app.identities import export, observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.models.run import Kind
 from app.runs import plan
@@ -83,7 +83,7 @@ def test_a_terminal_without_utf_8_gets_the_whole_output(
     processes.share(settings.current())
     account = an_account(username="atelier 😀")
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, None, "Zoë 😀", None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(LEA, None, "Zoë 😀", None, Source.PROFILE, clock.now()))
     plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
     listed = processes.nametag("jobs", "list", **variables)
     assert (listed.returncode, listed.stderr) == (0, "")
@@ -99,7 +99,9 @@ def test_a_reader_that_closes_its_pipe_early_causes_no_traceback(app: Flask, pro
     people = (str(1520000000100000 + number) for number in range(3 * export.LINES))
     with transaction.write() as tx:
         for person in people:
-            sighting.record(tx, account.id, Sighting(person, None, "Léa", None, Source.PROFILE, clock.now()))
+            observations.record(
+                tx, account.id, ProfileObservation(person, None, "Léa", None, Source.PROFILE, clock.now())
+            )
     command = f"{sys.executable} -m app.cli.main identities export | head -1"
     answer = subprocess.run(
         ["sh", "-c", command], env=processes.environment(), cwd=ROOT, capture_output=True, text=True, check=True

@@ -139,5 +139,5 @@ def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Fl
             ("lea.moreau", "lea.moreau", None, None),
             ("unknowns", "unknowns", None, None),
         ]
-        assert resolve.due(clock.now(), live=False) == [1]
+        assert resolve.accounts_due(clock.now(), live=False) == [1]
         assert list(db.session.scalars(select(Conversation.known).order_by(Conversation.id))) == [False, True, True]

@@ -9,8 +9,8 @@ from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.identities import asking, resolve, sighting
-from app.identities.verdict import STOP_AFTER, Verdict
+from app.identities import asking, observations, resolve
+from app.identities.failure_policy import STOP_AFTER, FailurePolicy
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose
 from app.viewer import OPERATOR, Role, Viewer
@@ -19,7 +19,7 @@ from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
 from tests.cast import CAMILLE, LEA, RUI, a_sandbox_account, an_account, people_wrote
 
-GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
@@ -34,7 +34,7 @@ def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, hands: Hands
     people_wrote(LEA, CAMILLE)
     with transaction.write() as tx:
         for _ in range(STOP_AFTER):
-            sighting.failed(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
+            observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     redis.flushall()
     hands.forward(minutes=1)
     assert asking.refresh_all(OPERATOR, [each.id for each in identities()]) == 2
@@ -62,19 +62,19 @@ def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
     account = a_sandbox_account()
     people_wrote(LEA)
     with settings.using(graph_calls_per_hour=10):
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
         [lea] = identities()
         for _ in range(5):
             assert asking.refresh(OPERATOR, lea.id) == identities()[0].last_success_at
-            resolve.waiting(account.id)
+            resolve.look_up_due(account.id)
         assert len(noted()) == 1
         for _ in range(20):
             hands.forward(seconds=31)
             asking.refresh(OPERATOR, lea.id)
-            resolve.waiting(account.id)
+            resolve.look_up_due(account.id)
         assert len(noted()) == 8
         people_wrote(RUI)
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
         assert {row.username for row in identities()} == {"lea.moreau", "rui.costa"}
 
 
@@ -82,6 +82,6 @@ def test_a_lookup_of_the_future_does_not_refuse_the_next_one(app: Flask, hands: 
     account = an_account()
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.failed(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
+        observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     hands.forward(days=-2)
     assert asking.refresh(OPERATOR, identities()[0].id) is None

@@ -19,8 +19,8 @@ from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import avatars, sighting
-from app.identities.sighting import Sighting
+from app.identities import avatars, observations
+from app.identities.observations import ProfileObservation
 from app.ingest import forget
 from app.models.identity import Source, StoredAvatar
 from app.models.inbox import Account, Conversation
@@ -41,7 +41,9 @@ def account(meta: Sandbox) -> Account:
 
 def pictured(account: Account, url: str, who: str = LEA) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(who, "lea.moreau", None, url, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(who, "lea.moreau", None, url, Source.PROFILE, clock.now())
+        )
 
 
 def url_of(meta: Sandbox, oe: str = "7FFFFFFF", who: str = LEA) -> str:
@@ -71,24 +73,24 @@ def a_png(width: int, height: int) -> bytes:
 
 def test_a_picture_is_fetched_made_small_and_found_by_its_version(account: Account, meta: Sandbox) -> None:
     pictured(account, url_of(meta))
-    assert avatars.pending() == [account.id]
+    assert avatars.accounts_with_pending() == [account.id]
     assert fetched(account, meta) == 1
-    assert avatars.pending() == []
-    found = avatars.of(OPERATOR, MAISON_LUNE, LEA)
+    assert avatars.accounts_with_pending() == []
+    found = avatars.get_picture(OPERATOR, MAISON_LUNE, LEA)
     with Image.open(io.BytesIO(found.content)) as picture:
         assert (picture.format, picture.size, picture.info.get("exif")) == ("WEBP", (96, 96), None)
-    address = avatars.address(MAISON_LUNE, LEA, found.version)
+    address = avatars.picture_url(MAISON_LUNE, LEA, found.version)
     assert address == f"/avatars/{MAISON_LUNE}/{LEA}?v={found.version}"
 
 
 def test_a_newer_answer_brings_a_newer_picture(account: Account, meta: Sandbox, hands: Hands) -> None:
     pictured(account, url_of(meta))
     fetched(account, meta)
-    before = avatars.of(OPERATOR, MAISON_LUNE, LEA).version
+    before = avatars.get_picture(OPERATOR, MAISON_LUNE, LEA).version
     hands.forward(hours=1)
     pictured(account, url_of(meta, who=RUI))
     assert fetched(account, meta) == 1
-    assert avatars.of(OPERATOR, MAISON_LUNE, LEA).version != before
+    assert avatars.get_picture(OPERATOR, MAISON_LUNE, LEA).version != before
 
 
 @pytest.mark.row("S36")
@@ -96,9 +98,9 @@ def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, hand
     pictured(account, "https://evil.example/a.jpg")
     assert fetched(account, meta) == 0
     hands.at += timedelta(hours=23)
-    assert avatars.pending() == []
+    assert avatars.accounts_with_pending() == []
     hands.at += timedelta(hours=2)
-    assert avatars.pending() == [account.id]
+    assert avatars.accounts_with_pending() == [account.id]
 
 
 @pytest.mark.row("S36")
@@ -108,11 +110,11 @@ def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
     def die(_content: bytes) -> bytes:
         raise SystemExit
 
-    monkeypatch.setattr(avatars, "small", die)
+    monkeypatch.setattr(avatars, "shrink", die)
     pictured(account, url_of(meta))
     with pytest.raises(SystemExit):
         fetched(account, meta)
-    assert avatars.pending() == []
+    assert avatars.accounts_with_pending() == []
 
 
 def test_an_address_that_has_expired_is_not_asked(account: Account, meta: Sandbox) -> None:
@@ -143,7 +145,7 @@ def test_who_may_not_see_the_account_sees_no_face(account: Account, meta: Sandbo
     fetched(account, meta)
     for viewer, who in ((ELSEWHERE, LEA), (OPERATOR, RUI)):
         with pytest.raises(NotFound):
-            avatars.of(viewer, MAISON_LUNE, who)
+            avatars.get_picture(viewer, MAISON_LUNE, who)
 
 
 def encoded(kind: str, mode: str, side: int, **options: Any) -> bytes:
@@ -219,7 +221,7 @@ def test_a_picture_of_any_shape_becomes_square_and_loses_what_it_told(kind: str)
     written = io.BytesIO()
     Image.new("RGB", (10, 400), "navy").save(written, kind, exif=told)
     assert b"taken at home" in written.getvalue()
-    content = avatars.small(written.getvalue())
+    content = avatars.shrink(written.getvalue())
     with Image.open(io.BytesIO(content)) as small:
         assert (small.size, small.format) == ((96, 96), "WEBP")
     assert b"taken at home" not in content

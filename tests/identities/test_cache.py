@@ -9,13 +9,15 @@ from redis import Redis
 
 from app import settings
 from app.identities import cache
-from app.identities.sighting import Sighting
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from tests.bed.hands import Hands
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-SEEN = Sighting(LEA, username="lea.moreau", name="Léa Moreau", picture_url=None, source=Source.PROFILE, at=NOW)
+SEEN = ProfileObservation(
+    LEA, username="lea.moreau", name="Léa Moreau", picture_url=None, source=Source.PROFILE, at=NOW
+)
 DAY = timedelta(days=1)
 KEY = f"instagram:profile:{MAISON_LUNE}:{LEA}"
 
@@ -86,11 +88,11 @@ def test_a_name_without_an_end_is_not_kept_longer_than_a_day(redis: Redis) -> No
 def test_without_redis_nothing_is_found_and_nothing_raised(redis: Redis, tmp_path: Path) -> None:
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         cache.write(MAISON_LUNE, SEEN)
-        cache.forget(MAISON_LUNE, LEA)
+        cache.delete(MAISON_LUNE, LEA)
         assert cache.read(MAISON_LUNE, [LEA]) == {}
 
 
 def test_a_forgotten_name_is_gone(redis: Redis) -> None:
     cache.write(MAISON_LUNE, SEEN)
-    cache.forget(MAISON_LUNE, LEA)
+    cache.delete(MAISON_LUNE, LEA)
     assert cache.read(MAISON_LUNE, [LEA]) == {}

@@ -78,5 +78,5 @@ def test_who_is_fresh_waits_no_longer_unless_somebody_asked(account: Account) ->
         take(account, LEA, now=now)
         with transaction.write() as tx:
             tx.execute(update(Identity).values(next_try_at=now, next_purpose=purpose))
-            claims.spare(tx, account.id, LEA, claim=now + CLAIM)
+            claims.release_fresh(tx, account.id, LEA, claim=now + CLAIM)
         assert ((lea().next_try_at is not None), lea().claimed_until) == (waits, None)

@@ -30,13 +30,13 @@ words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "
 )
 def test_username_then_name_then_short_id(username: str | None, name: str | None, text: str) -> None:
     """Criterion 10 of ui.md 13."""
-    assert display.name_of(UNKNOWN_PERSON, username, name).text == text
+    assert display.display_name(UNKNOWN_PERSON, username, name).text == text
 
 
 @given(username=words, name=words)
 def test_nothing_is_never_shown_as_a_name(username: str | None, name: str | None) -> None:
     """Criterion 10 of ui.md 13."""
-    shown = display.name_of(UNKNOWN_PERSON, username, name)
+    shown = display.display_name(UNKNOWN_PERSON, username, name)
     assert shown.text.strip()
     assert shown.text.strip("@ ").lower() not in ("", "none", "null", "unknown")
     assert shown.known == (shown.username is not None or shown.name is not None)
@@ -44,9 +44,9 @@ def test_nothing_is_never_shown_as_a_name(username: str | None, name: str | None
 
 
 def test_the_second_name_says_more_than_the_first() -> None:
-    assert display.name_of("1", "lea.moreau", "Léa Moreau").second == "Léa Moreau"
-    assert display.name_of("1", "lea.moreau", "Lea.Moreau").second is None
-    assert display.name_of("1", None, "Léa Moreau").second is None
+    assert display.display_name("1", "lea.moreau", "Léa Moreau").second == "Léa Moreau"
+    assert display.display_name("1", "lea.moreau", "Lea.Moreau").second is None
+    assert display.display_name("1", None, "Léa Moreau").second is None
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_initials_are_first_letters_of_first_and_last_word(shown: str, letters: 
 
 
 def test_the_nameless_get_a_pattern_of_their_own_and_the_named_initials() -> None:
-    nameless = display.avatar("1", display.name_of("1", None, None))
-    named = display.avatar("1", display.name_of("1", "lea.moreau", None))
+    nameless = display.avatar("1", display.display_name("1", None, None))
+    named = display.avatar("1", display.display_name("1", "lea.moreau", None))
     assert (nameless.initials, named.initials, named.pattern) == (None, "LM", None)
-    assert nameless.pattern != display.avatar("2", display.name_of("2", None, None)).pattern
+    assert nameless.pattern != display.avatar("2", display.display_name("2", None, None)).pattern
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
@@ -74,5 +74,5 @@ def test_patterns_mirror_and_hues_are_among_the_twelve(ig_participant_id: str) -
 
 
 def test_a_name_that_looks_like_another_s_is_shown_with_digits_of_the_id() -> None:
-    assert display.name_of("1520000000000011", "lea", None, alike=6).text == "@lea · 000011"
-    assert display.name_of("1520000000000011", None, "Léa", alike=9).text == "Léa · 000000011"
+    assert display.display_name("1520000000000011", "lea", None, alike=6).text == "@lea · 000011"
+    assert display.display_name("1520000000000011", None, "Léa", alike=9).text == "Léa · 000000011"

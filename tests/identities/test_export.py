@@ -14,8 +14,8 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, Invalid
-from app.identities import export, listing, sighting
-from app.identities.sighting import Sighting
+from app.identities import export, listing, observations
+from app.identities.observations import ProfileObservation
 from app.ingest import legacy
 from app.models.identity import Identity, Source
 from app.models.inbox import Account
@@ -35,11 +35,11 @@ def account(app: Flask) -> Account:
 
 def named(account: Account, username: str | None, name: str | None) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(LEA, username, name, None, Source.PROFILE, clock.now()))
 
 
 def exported(format_: str) -> str:
-    return "".join(export.lines(OPERATOR, listing.wanted(), format_=format_))
+    return "".join(export.lines(OPERATOR, listing.parse_filter(), format_=format_))
 
 
 def test_programs_get_a_line_of_json_for_each(account: Account) -> None:
@@ -85,7 +85,7 @@ def test_no_cell_is_a_formula(account: Account, name: str) -> None:
 def test_rows_are_read_as_they_are_taken(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "AT_ONCE", 1)
     monkeypatch.setattr(export, "LINES", 1)
-    pieces = export.lines(OPERATOR, listing.wanted(), format_="csv")
+    pieces = export.lines(OPERATOR, listing.parse_filter(), format_="csv")
     taken = [next(pieces), next(pieces)]
     people_wrote(RUI)
     assert [RUI in piece for piece in (*taken, *pieces)] == [False, False, False, True]
@@ -99,6 +99,6 @@ def test_quotes_and_commas_come_back_as_they_were(account: Account) -> None:
 
 def test_agents_export_nothing_and_there_are_two_formats(account: Account) -> None:
     with pytest.raises(Forbidden):
-        export.lines(AGENT, listing.wanted(), format_="csv")
+        export.lines(AGENT, listing.parse_filter(), format_="csv")
     with pytest.raises(Invalid):
-        export.lines(OPERATOR, listing.wanted(), format_="xlsx")
+        export.lines(OPERATOR, listing.parse_filter(), format_="xlsx")

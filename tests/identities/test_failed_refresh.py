@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from app import change_tokens, clock, scheduler, tasks
 from app.db import transaction
 from app.db.engine import db
-from app.identities import opening, resolve, sighting
-from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import STOP_AFTER
+from app.identities import observations, opening, resolve
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
@@ -41,7 +41,7 @@ def a_known_contact(account: Account, who: str = LEA, *, ago: timedelta = timede
     people_wrote(who)
     with transaction.write() as tx:
         at = clock.now() - ago
-        sighting.record(tx, account.id, Sighting(who, "mia.b", "Mia", None, Source.PROFILE, at))
+        observations.record(tx, account.id, ProfileObservation(who, "mia.b", "Mia", None, Source.PROFILE, at))
 
 
 def refresh_fails(account: Account, meta: Sandbox, fault: str | None, who: str = LEA) -> None:
@@ -49,8 +49,8 @@ def refresh_fails(account: Account, meta: Sandbox, fault: str | None, who: str =
     if fault:
         meta.post("faults", mode=fault)
     with transaction.write() as tx:
-        sighting.ask(tx, account.id, who, at=clock.now())
-    resolve.waiting(account.id)
+        observations.request_lookup(tx, account.id, who, at=clock.now())
+    resolve.look_up_due(account.id)
     meta.pull("DELETE", "faults")
 
 
@@ -87,7 +87,7 @@ def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(account: Acc
     hands.forward(days=8)
     if how == "writes":
         people_wrote(LEA)
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
     elif how == "is opened":
         opening.refresh(identity().id)
     else:
@@ -158,11 +158,11 @@ def test_an_open_thread_shows_that_a_failed_lookup_succeeded_later(account: Acco
     a_known_contact(account)
     refresh_fails(account, meta, "500")
     failed = change_tokens.current(account.id, LEA)
-    seen = Sighting(LEA, "mia.b", "Mia", None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(LEA, "mia.b", "Mia", None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        assert not sighting.record(tx, account.id, seen)
+        assert not observations.record(tx, account.id, seen)
     succeeded = change_tokens.current(account.id, LEA)
     assert succeeded != failed
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     assert change_tokens.current(account.id, LEA) == succeeded

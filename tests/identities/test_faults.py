@@ -17,8 +17,8 @@ from sqlalchemy import delete, select, update
 from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
-from app.identities import resolve, sighting
-from app.identities.sighting import FRESH, Sighting
+from app.identities import observations, resolve
+from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, AccountState
@@ -88,7 +88,9 @@ def stale_and_due(account: Account, redis: Redis) -> None:
         tx.execute(delete(CallRefusal))
         tx.execute(delete(Identity))
         tx.execute(update(Account).values(state=AccountState.CONNECTED))
-        sighting.record(tx, account.id, Sighting(LEA, OLD, "Léa", "https://x/a.jpg", Source.PROFILE, long_ago))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, OLD, "Léa", "https://x/a.jpg", Source.PROFILE, long_ago)
+        )
     with transaction.write() as tx:
         tx.execute(update(Identity).values(next_try_at=clock.now(), next_purpose=Purpose.LIVE))
 
@@ -99,15 +101,15 @@ def lea() -> Identity:
 
 
 def became(account: Account) -> Became:
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     row, calls = lea(), len(noted())
     assert (row.name is None, row.picture_url is None, row.claimed_until) == (False, False, None)
     reason = Reason(row.last_error) if row.last_error else None
     username, counted = row.username, row.failure_count
     if username == OLD and reason is None:  # nobody is blamed, all wait
         with transaction.write() as tx:
-            sighting.ask(tx, account.id, LEA, at=clock.now())
-        resolve.waiting(account.id)
+            observations.request_lookup(tx, account.id, LEA, at=clock.now())
+        resolve.look_up_due(account.id)
     again, state = len(noted()) - calls, db.session.execute(select(Account.state)).scalar_one()
     return Became(username, reason, counted, calls, again, state)
 
@@ -173,7 +175,7 @@ def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) 
     while away:
         stale_and_due(account, redis)
         with redis_from_step(step) as given:
-            resolve.waiting(account.id)
+            resolve.look_up_due(account.id)
             away = given[0] > step
         asked = len(noted())
         assert asked <= 1
@@ -183,7 +185,7 @@ def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) 
         redis.flushall()  # it comes back empty
         with transaction.write() as tx:
             tx.execute(update(Identity).where(Identity.next_try_at.is_not(None)).values(next_try_at=clock.now()))
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
         assert lea().username == "lea.moreau"
         step += 1
     assert step > 5

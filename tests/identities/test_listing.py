@@ -8,10 +8,10 @@ from flask import Flask
 from app import clock
 from app.db import transaction
 from app.errors import Invalid, NotFound
-from app.identities import listing, sighting
-from app.identities.listing import State
-from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import STOP_AFTER, Verdict
+from app.identities import listing, observations
+from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.listing import NameState
+from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
@@ -19,8 +19,8 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
-NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 
 
 @pytest.fixture
@@ -31,18 +31,22 @@ def account(app: Flask) -> Account:
         people_wrote(each)
     now = clock.now()
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", "Léa Moreau", None, Source.PROFILE, now))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea.moreau", "Léa Moreau", None, Source.PROFILE, now)
+        )
         old = now - FRESH - timedelta(hours=1)
-        sighting.record(tx, account.id, Sighting(RUI, "rui.costa", None, None, Source.CONVERSATIONS, old))
-        sighting.record(tx, account.id, Sighting(CAMILLE, None, "Camille Roux", None, Source.PROFILE, now))
-        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=now, raw=None)
+        observations.record(tx, account.id, ProfileObservation(RUI, "rui.costa", None, None, Source.CONVERSATIONS, old))
+        observations.record(
+            tx, account.id, ProfileObservation(CAMILLE, None, "Camille Roux", None, Source.PROFILE, now)
+        )
+        observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=now, raw=None)
         for _ in range(STOP_AFTER):
-            sighting.failed(tx, account.id, GHOST, GONE, at=now, raw=None)
+            observations.record_failure(tx, account.id, GHOST, GONE, at=now, raw=None)
     return account
 
 
 def listed(**options: object) -> list[str]:
-    want = listing.wanted(**options)  # type: ignore[arg-type]  # as each test chooses
+    want = listing.parse_filter(**options)  # type: ignore[arg-type]  # as each test chooses
     return [each.ig_participant_id for each in listing.page(OPERATOR, want).rows]
 
 
@@ -54,7 +58,7 @@ def test_states_part_everyone(account: Account) -> None:
     assert listed(state="known") == [CAMILLE, LEA]
     assert listed(state="stale") == [RUI]
     assert listed(state="unknown") == [GHOST, SHY]
-    assert listing.counts(OPERATOR) == {State.KNOWN: 2, State.STALE: 1, State.UNKNOWN: 2}
+    assert listing.counts(OPERATOR) == {NameState.KNOWN: 2, NameState.STALE: 1, NameState.UNKNOWN: 2}
 
 
 def test_reasons_find_their_people(account: Account) -> None:
@@ -64,7 +68,7 @@ def test_reasons_find_their_people(account: Account) -> None:
 
 
 def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
-    rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.wanted()).rows}
+    rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.parse_filter()).rows}
     assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
     assert rows[GHOST].sentence == "Five tries in a row failed, and automatic tries have stopped"
     assert (rows[LEA].reason, rows[LEA].sentence) == (None, None)
@@ -82,7 +86,7 @@ def test_a_search_looks_at_names_and_ids_and_nothing_is_a_wildcard(account: Acco
 def test_pages_follow_each_other_without_gaps(account: Account) -> None:
     met, after = [], None
     for _ in range(3):
-        page = listing.page(OPERATOR, listing.wanted(limit=2, after=after))
+        page = listing.page(OPERATOR, listing.parse_filter(limit=2, after=after))
         met += [each.ig_participant_id for each in page.rows]
         after = page.after
     assert (met, after) == ([GHOST, SHY, CAMILLE, RUI, LEA], None)
@@ -90,18 +94,20 @@ def test_pages_follow_each_other_without_gaps(account: Account) -> None:
 
 def test_every_one_comes_once_however_many(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "AT_ONCE", 2)
-    assert [each.ig_participant_id for each in listing.every(OPERATOR, listing.wanted())] == listed()[::-1]
+    assert [each.ig_participant_id for each in listing.iter_identities(OPERATOR, listing.parse_filter())] == listed()[
+        ::-1
+    ]
 
 
 def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
-    [first, *_] = listing.page(OPERATOR, listing.wanted()).rows
-    assert listing.page(ELSEWHERE, listing.wanted()).rows == ()
-    assert listing.of(OPERATOR, first.id) == first
+    [first, *_] = listing.page(OPERATOR, listing.parse_filter()).rows
+    assert listing.page(ELSEWHERE, listing.parse_filter()).rows == ()
+    assert listing.get_identity(OPERATOR, first.id) == first
     with pytest.raises(NotFound):
-        listing.of(ELSEWHERE, first.id)
+        listing.get_identity(ELSEWHERE, first.id)
 
 
 @pytest.mark.parametrize("wrong", [{"state": "x"}, {"reason": "x"}, {"q": "x" * 201}, {"limit": 0}, {"limit": 201}])
 def test_what_no_address_says_is_invalid(wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid):
-        listing.wanted(**wrong)  # type: ignore[arg-type]  # that is the point
+        listing.parse_filter(**wrong)  # type: ignore[arg-type]  # that is the point

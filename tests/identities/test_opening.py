@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app import clock, queue, tasks
 from app.db import transaction
 from app.db.engine import db
-from app.identities import opening, resolve, sighting
-from app.identities.sighting import FRESH, Sighting
+from app.identities import observations, opening, resolve
+from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
 from tests.bed.hands import Hands
@@ -38,7 +38,7 @@ def named(account: Account, who: str = LEA, *, ago: timedelta, picture_ends_in: 
     ends = int((at + picture_ends_in).timestamp()) if picture_ends_in else 0
     picture = f"https://scontent.cdninstagram.com/a.jpg?oe={ends:08X}" if ends else None
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(who, "somebody", None, picture, Source.PROFILE, at))
+        observations.record(tx, account.id, ProfileObservation(who, "somebody", None, picture, Source.PROFILE, at))
     return identity(who)
 
 
@@ -92,7 +92,7 @@ def test_who_is_fresh_costs_nothing(account: Account, redis: Redis) -> None:
 
 def test_whoever_failed_keeps_their_plan(account: Account, redis: Redis) -> None:
     people_wrote(GHOST, SHY)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     planned = {who: identity(who).next_try_at for who in (GHOST, SHY)}
     redis.flushall()
     for who in planned:

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from app import clock
 from app.db.engine import db
 from app.identities import cache, resolve
-from app.identities.sighting import Sighting
-from app.identities.verdict import STOP_AFTER
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import ProfileObservation
 from app.ingest import legacy, sync
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose, Source
@@ -49,7 +49,7 @@ def known_in_the_list() -> bool:
 def test_a_placeholder_in_a_profile_is_no_name(account: Account, meta: Sandbox, placeholder: str) -> None:
     meta.pull("PATCH", f"people/{LEA}", username=placeholder, name=None)
     people_wrote(LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     row = lea()
     assert (row.username, row.name, row.last_success_at, row.failure_count) == (None, None, None, 1)
     assert row.last_error == (Reason.PLACEHOLDER if placeholder.strip() else Reason.NO_NAME)
@@ -61,7 +61,7 @@ def test_a_placeholder_in_a_profile_is_no_name(account: Account, meta: Sandbox, 
 def test_a_name_beside_a_placeholder_is_kept(account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name="Léa Moreau")
     people_wrote(LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (lea().username, lea().name, lea().last_error) == (None, "Léa Moreau", None)
 
 
@@ -71,20 +71,20 @@ def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     for failures in range(1, STOP_AFTER):
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
         row = lea()
         assert row.failure_count == failures
         assert row.next_try_at is not None
         hands.at = row.next_try_at
     meta.pull("PATCH", f"people/{LEA}", username="lea.moreau", name=None)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (lea().username, lea().failure_count) == ("lea.moreau", 0)
 
 
 def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     browser, api = signed_in(app), a_program(app)
     [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
     assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
@@ -115,10 +115,10 @@ def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, m
 
 def test_a_placeholder_in_redis_or_in_an_older_dump_is_no_name(account: Account, redis: Redis, tmp_path: Path) -> None:
     people_wrote(LEA)
-    cache.write(MAISON_LUNE, Sighting(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
+    cache.write(MAISON_LUNE, ProfileObservation(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
     dump = tmp_path / "dump.json"
     dump.write_text(json.dumps([{"account_id": MAISON_LUNE, "participant_id": LEA, "username": "Instagram User"}]))
     assert legacy.load(dump).nameless == 1
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert [row.ig_participant_id for row in noted()] == [LEA]
     assert lea().username == "lea.moreau"

@@ -11,13 +11,13 @@ def test_every_reason_of_the_list_has_its_words() -> None:
 
 
 def test_where_tries_have_stopped_the_last_failure_explains_why() -> None:
-    gone = reasons.meaning(reasons.STOPPED, Reason.NOT_VISIBLE)
+    gone = reasons.explain_reason(reasons.STOPPED, Reason.NOT_VISIBLE)
     assert gone.verdict == "They blocked the account, or no longer exist"
     assert gone.can_do.startswith("Clear the failures")
-    shy = reasons.meaning(reasons.STOPPED, Reason.CONSENT)
+    shy = reasons.explain_reason(reasons.STOPPED, Reason.CONSENT)
     assert shy.can_do.startswith("Consent comes with their first message")
-    assert reasons.meaning(reasons.STOPPED, None) is reasons.MEANINGS[reasons.STOPPED]
+    assert reasons.explain_reason(reasons.STOPPED, None) is reasons.MEANINGS[reasons.STOPPED]
 
 
 def test_an_unknown_reason_is_told_as_none_at_all() -> None:
-    assert reasons.meaning("of another release", None) is reasons.OTHER
+    assert reasons.explain_reason("of another release", None) is reasons.OTHER

@@ -9,15 +9,15 @@ from redis import Redis
 from sqlalchemy import select, update
 
 from app import clock, queue, settings
-from app.calls import gate
+from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.errors import RetryLater
-from app.identities import cache, claims, resolve, sighting
+from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
+from app.identities.failure_policy import STOP_AFTER
+from app.identities.observations import FRESH, ProfileObservation
 from app.identities.resolve import Outcome
-from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import STOP_AFTER
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
@@ -35,12 +35,12 @@ def account(meta: Sandbox) -> Account:
 
 
 def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[Outcome]:
-    return list(resolve.names(account.id, people, purpose=purpose, fresh_since=clock.now() - FRESH))
+    return list(resolve.look_up(account.id, people, purpose=purpose, fresh_since=clock.now() - FRESH))
 
 
-def seen(who: str = LEA, **fields: object) -> Sighting:
+def seen(who: str = LEA, **fields: object) -> ProfileObservation:
     known: dict[str, object] = {"username": "lea.moreau", "name": None, "picture_url": None}
-    return Sighting(who, **(known | {"source": Source.PROFILE, "at": clock.now()} | fields))  # type: ignore[arg-type]  # columns by name
+    return ProfileObservation(who, **(known | {"source": Source.PROFILE, "at": clock.now()} | fields))  # type: ignore[arg-type]  # columns by name
 
 
 def identity(who: str = LEA) -> Identity:
@@ -63,7 +63,7 @@ def test_nothing_is_written_by_asking(account: Account) -> None:
 
 def test_a_fresh_row_is_not_asked_for(account: Account) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen())
+        observations.record(tx, account.id, seen())
     [outcome] = asked(account, LEA)
     assert outcome.fresh
     assert noted() == []
@@ -71,7 +71,7 @@ def test_a_fresh_row_is_not_asked_for(account: Account) -> None:
 
 def test_a_stale_row_is_asked_for_again(account: Account) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen(at=clock.now() - FRESH - timedelta(hours=1)))
+        observations.record(tx, account.id, seen(at=clock.now() - FRESH - timedelta(hours=1)))
     [outcome] = asked(account, LEA)
     assert outcome.calls == 1
 
@@ -109,7 +109,7 @@ def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
     meta.post("faults", mode=fault)
     with pytest.raises(RetryLater):
         asked(account, LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (identity().failure_count, identity().last_error, identity().claimed_until) == (0, None, None)
 
 
@@ -130,20 +130,20 @@ def test_the_reserve_is_for_people_who_write_now(account: Account, redis: Redis)
 
 def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
     people_wrote(LEA, GHOST)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (identity().username, identity().next_try_at) == ("lea.moreau", None)
     assert (identity(GHOST).failure_count, identity(GHOST).last_error) == (1, Reason.NOT_VISIBLE)
     known = select(Conversation.known).where(Conversation.ig_participant_id == LEA)
     assert db.session.scalars(known).one()
     assert cache.read(MAISON_LUNE, [LEA, GHOST]).keys() == {LEA}
-    assert resolve.due(clock.now(), live=True) == []
+    assert resolve.accounts_due(clock.now(), live=True) == []
 
 
 def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(account: Account, hands: Hands) -> None:
     people_wrote(LEA)
     people_wrote(CAMILLE, at=hands.now() - timedelta(days=1))
     hands.forward(minutes=61)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     asked_for = [(row.ig_participant_id, row.purpose) for row in noted()]
     assert asked_for == [(LEA, Purpose.LIVE), (CAMILLE, Purpose.BACKFILL)]
 
@@ -152,7 +152,7 @@ def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account)
     people_wrote(LEA)
     with settings.using(graph_calls_per_hour=5):
         made(account.id, 5, ago_seconds=3000, purpose=LIVE)
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
     row = identity()
     assert row.username is None
     assert row.claimed_until is None
@@ -164,24 +164,24 @@ def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account)
 def test_five_failures_stop_the_tries_until_the_person_writes_again(account: Account, hands: Hands) -> None:
     people_wrote(GHOST)
     for failures in range(1, STOP_AFTER + 1):
-        resolve.waiting(account.id)
+        resolve.look_up_due(account.id)
         assert identity(GHOST).failure_count == failures
         hands.forward(hours=15)
     assert identity(GHOST).next_try_at is None
     people_wrote(GHOST)
-    assert resolve.due(hands.now(), live=True) == [account.id]
+    assert resolve.accounts_due(hands.now(), live=True) == [account.id]
 
 
 @pytest.mark.row("F22")
 def test_who_has_not_consented_waits_for_the_next_message(account: Account, meta: Sandbox, hands: Hands) -> None:
     people_wrote(SHY)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (identity(SHY).last_error, identity(SHY).next_try_at) == (Reason.CONSENT, None)
     hands.forward(days=30)
-    assert resolve.due(hands.now(), live=True) == resolve.due(hands.now(), live=False) == []
+    assert resolve.accounts_due(hands.now(), live=True) == resolve.accounts_due(hands.now(), live=False) == []
     meta.pull("PATCH", f"people/{SHY}", error=None)
     people_wrote(SHY)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert identity(SHY).username == "shy.person"
 
 
@@ -191,12 +191,12 @@ def test_trouble_on_the_way_is_tried_again_and_never_counted(
 ) -> None:
     people_wrote(LEA)
     meta.post("faults", mode=fault, count=1)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     row = identity()
     assert (row.failure_count, row.username) == (0, None)
     assert row.next_try_at is not None
     hands.at = row.next_try_at
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert identity().username == "lea.moreau"
 
 
@@ -205,17 +205,17 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person(
 ) -> None:
     people_wrote(CAMILLE, LEA)
     monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
-    remember = resolve.remember
+    remember = resolve.cache_outcome
 
     def asked_to_stop(account_id: int, outcome: Outcome) -> None:
         queue.stop()
         remember(account_id, outcome)
 
-    monkeypatch.setattr(resolve, "remember", asked_to_stop)
-    resolve.waiting(account.id)
+    monkeypatch.setattr(resolve, "cache_outcome", asked_to_stop)
+    resolve.look_up_due(account.id)
     assert len(noted()) == 1
     monkeypatch.undo()
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert {row.ig_participant_id for row in noted()} == {CAMILLE, LEA}
     assert len(noted()) == 2
 
@@ -226,16 +226,16 @@ def test_two_workers_ask_for_a_person_once(account: Account) -> None:
     with transaction.write() as tx:
         now = clock.now()
         assert claims.take(tx, account.id, [LEA], now=now, until=now + CLAIM) == {LEA}
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert noted() == []
 
 
 def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) -> None:
     people_wrote(LEA)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     with transaction.write() as tx:
-        sighting.ask(tx, account.id, LEA, at=clock.now(), first=False)
-    resolve.waiting(account.id)
+        observations.request_lookup(tx, account.id, LEA, at=clock.now(), first=False)
+    resolve.look_up_due(account.id)
     assert [row.purpose for row in noted()] == [LIVE, Purpose.REFRESH]
     assert identity().next_try_at is None
 
@@ -243,9 +243,9 @@ def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) 
 def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen())
+        observations.record(tx, account.id, seen())
         tx.execute(update(Identity).values(next_try_at=clock.now(), next_purpose=LIVE))
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert (noted(), identity().next_try_at, identity().claimed_until) == ([], None, None)
 
 
@@ -254,17 +254,17 @@ def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobod
     account: Account, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_wrote(GHOST)
-    ask = gate.profile
+    ask = gateway.profile
 
     def stalled(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(gate, "profile", ask)
+        monkeypatch.setattr(gateway, "profile", ask)
         hands.forward(seconds=31)
         with transaction.write() as tx:  # another worker takes the person over
             claims.take(tx, account.id, [GHOST], now=hands.now(), until=hands.now() + CLAIM)
         return ask(*arguments, **options)
 
-    monkeypatch.setattr(gate, "profile", stalled)
-    resolve.waiting(account.id)
+    monkeypatch.setattr(gateway, "profile", stalled)
+    resolve.look_up_due(account.id)
     assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, hands.now() + CLAIM)
 
 
@@ -274,7 +274,7 @@ def test_the_claim_of_a_killed_worker_lapses(account: Account, hands: Hands) -> 
     with transaction.write() as tx:
         claims.take(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
     hands.forward(seconds=31)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     assert identity().username == "lea.moreau"
 
 
@@ -287,7 +287,7 @@ def test_a_redis_that_loses_the_cache_costs_a_call_and_no_name(account: Account,
 
 def test_a_refused_call_keeps_its_answer_without_secrets_and_traces(account: Account) -> None:
     people_wrote(SHY)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     kept = identity(SHY).raw_answer
     assert kept is not None
     assert kept["error"]["code"] == 230

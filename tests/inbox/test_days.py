@@ -16,7 +16,7 @@ from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))
-SHOWN = display.name_of(LEA, "lea.moreau", "Léa Moreau")
+SHOWN = display.display_name(LEA, "lea.moreau", "Léa Moreau")
 PARTIES = Parties(
     LEA, frozenset({MAISON_LUNE, MAISON_LUNE_IGSID}), SHOWN, display.avatar(LEA, SHOWN), display.avatar("1", SHOWN)
 )

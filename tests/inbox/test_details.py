@@ -7,9 +7,9 @@ from flask import Flask
 
 from app import clock
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import Verdict
+from app.identities import observations
+from app.identities.failure_policy import FailurePolicy
+from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, Details
 from app.ingest import receive
@@ -43,9 +43,9 @@ def details() -> Details:
 def test_a_known_person_says_since_when_and_from_where(
     account: Account, username: str | None, name: str | None, source: Source, shown_as: str, origin: str
 ) -> None:
-    seen = Sighting(LEA, username=username, name=name, picture_url=None, source=source, at=clock.now())
+    seen = ProfileObservation(LEA, username=username, name=name, picture_url=None, source=source, at=clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     found = details()
     assert (found.shown_as, found.source, found.fresh) == (shown_as, origin, True)
     assert found.resolved_at is not None
@@ -53,17 +53,17 @@ def test_a_known_person_says_since_when_and_from_where(
 
 
 def test_a_name_older_than_seven_days_is_not_fresh(account: Account, hands: Hands) -> None:
-    seen = Sighting(LEA, username="lea", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(LEA, username="lea", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     hands.at += FRESH + timedelta(seconds=1)
     assert not details().fresh
 
 
 def test_a_nameless_person_says_why_and_when_again(account: Account) -> None:
-    verdict = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
+    verdict = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
     with transaction.write() as tx:
-        sighting.failed(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
+        observations.record_failure(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
     found = details()
     assert (found.shown_as, found.failure_count, found.most_failures, found.source) == ("Short ID", 1, 5, None)
     assert "nobody under this id" in (found.reason or "")
@@ -107,5 +107,5 @@ def test_a_username_that_cannot_be_one_is_not_called_a_username(
     account: Account, username: str, name: str | None, shown_as: str
 ) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(LEA, username, name, None, Source.PROFILE, clock.now()))
     assert details().shown_as == shown_as

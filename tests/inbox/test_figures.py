@@ -9,8 +9,8 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.inbox import figures
 from app.models.identity import HourFigures, Purpose, Source
 from app.models.inbox import Account
@@ -33,7 +33,7 @@ def noted() -> list[tuple[int, int, int, int, int, int]]:
 
 def named(account: Account, who: str, username: str | None, name: str | None) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(who, username, name, None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(who, username, name, None, Source.PROFILE, clock.now()))
 
 
 def test_an_hour_says_how_people_are_shown_and_what_came(account: Account) -> None:

@@ -8,8 +8,8 @@ from flask import Flask
 
 from app import clock
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.inbox import figures, insights
 from app.inbox.insights import Insights
 from app.models.identity import Lookup, Purpose, Source
@@ -36,7 +36,7 @@ def called(account: Account, *, ago: timedelta, code: str | None = None, answer:
 
 def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(who, username, name, None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(who, username, name, None, Source.PROFILE, clock.now()))
 
 
 def test_people_are_counted_by_how_they_are_shown_over_all_accounts(account: Account) -> None:

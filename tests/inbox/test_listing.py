@@ -11,8 +11,8 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.errors import Invalid
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.inbox import listing
 from app.inbox.listing import ListPage
 from app.ingest import receive
@@ -40,9 +40,11 @@ def account(app: Flask) -> Account:
 
 
 def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
-    seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(
+        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
+    )
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
 
 
 def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListPage:

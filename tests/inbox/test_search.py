@@ -9,8 +9,8 @@ from sqlalchemy import delete, text
 from app import clock
 from app.db import migrate, transaction
 from app.db.engine import db, is_sqlite
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.inbox import feed, listing, search
 from app.ingest import receive
 from app.models.identity import Source
@@ -84,9 +84,11 @@ def changed(mid: str, **what: Any) -> None:
 
 
 def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
-    seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(
+        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
+    )
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
 
 
 def found(account: Account, q: str) -> set[str]:

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.identities import cache, resolve, sighting
+from app.identities import cache, observations, resolve
+from app.identities.observations import ProfileObservation
 from app.identities.resolve import Outcome
-from app.identities.sighting import Sighting
 from app.inbox import search
 from app.ingest import dead_letters, forget, pending_updates, receive
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
@@ -152,24 +152,24 @@ def test_a_contact_who_was_deleted_by_a_clock_that_was_ahead_is_heard_afterwards
 
 
 def test_a_late_lookup_caches_no_deleted_contact(account: Account, redis: Redis) -> None:
-    seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     forget.person(OPERATOR, 1)
-    resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
 def test_a_name_that_is_cached_while_its_contact_is_deleted_is_dropped(
     account: Account, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     write = cache.write
 
-    def deleted_first(ig_account_id: str, sighting: Sighting) -> None:
+    def deleted_first(ig_account_id: str, sighting: ProfileObservation) -> None:
         forget.person(OPERATOR, 1)
         write(ig_account_id, sighting)
 
     monkeypatch.setattr(cache, "write", deleted_first)
-    resolve.remember(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
@@ -208,8 +208,10 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
     folder = Path(str(redis.config_get("dir")["dir"]))
     redis.config_set("appendonly", "yes")
     try:
-        seen = Sighting(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
-        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+        seen = ProfileObservation(
+            LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
+        )
+        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
         until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
         forget.person(OPERATOR, 1)
 
@@ -239,10 +241,12 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
     deliver(a_delivery(event(message_edit=edit), a_message_event(LEA, WORD), event(novelty=WORD)))
     for name in ("lea.before", "lea.after"):
-        seen = Sighting(LEA, username=name, name=WORD, picture_url=None, source=Source.PROFILE, at=clock.now())
+        seen = ProfileObservation(
+            LEA, username=name, name=WORD, picture_url=None, source=Source.PROFILE, at=clock.now()
+        )
         with transaction.write() as tx:
-            sighting.record(tx, account.id, seen)
-        resolve.remember(account.id, Outcome(LEA, sighting=seen))
+            observations.record(tx, account.id, seen)
+        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
     run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:
@@ -263,6 +267,6 @@ def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Acco
     hands.forward(hours=5)
     people_wrote(CAMILLE, at=clock.now() - timedelta(hours=1))  # not writing right now: planned an hour later
     hands.forward(hours=-5)
-    assert account.id not in resolve.due(clock.now(), live=False)
+    assert account.id not in resolve.accounts_due(clock.now(), live=False)
     scheduler.kick_due()
-    assert account.id in resolve.due(clock.now(), live=False)
+    assert account.id in resolve.accounts_due(clock.now(), live=False)

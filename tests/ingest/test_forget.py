@@ -11,8 +11,8 @@ from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.errors import Forbidden, NotFound
-from app.identities import resolve, sighting
-from app.identities.sighting import Sighting
+from app.identities import observations, resolve
+from app.identities.observations import ProfileObservation
 from app.ingest import dead_letters, forget, receive, replay
 from app.models.identity import Source
 from app.models.inbox import Account, AccountState, Conversation, Message
@@ -39,7 +39,7 @@ from tests.cast import (
 def account(meta: Sandbox) -> Account:
     account = a_sandbox_account()
     people_wrote(LEA, CAMILLE, GHOST)
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
     misaddressed = a_delivery(a_message_event(LEA, "A secret", recipient=ATELIER_NORD))
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "❤️"}}
@@ -74,7 +74,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     edited = {"mid": "never", "text": "canarywort, edited", "num_edit": 1}
     early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
     receive.receive_delivery(*both(early))
-    resolve.waiting(account.id)
+    resolve.look_up_due(account.id)
     kept = canaries.in_files(tmp_path, *words) if is_sqlite() else places_of(*words)
     assert kept
     assert canaries.in_redis(redis, *words)
@@ -90,8 +90,10 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     for again in (old, early, misaddressed):
         assert receive.receive_delivery(*both(again)).status == 200
     with transaction.write() as tx:  # a lookup that was under way
-        late = Sighting(LEA, username="lea.moreau", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
-        assert not sighting.record(tx, account.id, late)
+        late = ProfileObservation(
+            LEA, username="lea.moreau", name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
+        )
+        assert not observations.record(tx, account.id, late)
     assert traces() == set()
     assert not any(word in caplog.text for word in words)
 

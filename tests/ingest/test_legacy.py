@@ -13,9 +13,9 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
-from app.identities.verdict import NOTHING_KNOWN
+from app.identities import observations
+from app.identities.failure_policy import NO_PROFILE
+from app.identities.observations import ProfileObservation
 from app.ingest import legacy
 from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
@@ -118,8 +118,8 @@ def test_importing_twice_changes_nothing_however_many_days_later(
 
 def test_a_row_without_a_date_never_wins_over_what_was_learnt(account: Account, tmp_path: Path, hands: Hands) -> None:
     with transaction.write() as tx:
-        seen = Sighting(LEA, "lea.paris", None, None, Source.PROFILE, clock.now())
-        sighting.record(tx, account.id, seen)
+        seen = ProfileObservation(LEA, "lea.paris", None, None, Source.PROFILE, clock.now())
+        observations.record(tx, account.id, seen)
     hands.at += timedelta(days=90)
     legacy.load(dumped(tmp_path, a_row(name="Léa Moreau")))
     lea = identities()[LEA]
@@ -130,7 +130,7 @@ def test_a_row_without_a_date_never_wins_over_what_was_learnt(account: Account, 
 def test_an_import_leaves_failures_and_plans_alone(account: Account, tmp_path: Path) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.failed(tx, account.id, LEA, NOTHING_KNOWN, at=clock.now(), raw=None)
+        observations.record_failure(tx, account.id, LEA, NO_PROFILE, at=clock.now(), raw=None)
     planned = identities()[LEA].next_try_at
     legacy.load(dumped(tmp_path, a_row(updated_at="2026-05-01")))
     lea = identities()[LEA]
@@ -156,8 +156,8 @@ def test_dates_are_read_as_older_systems_wrote_them(
 
 def test_what_is_known_better_stays(account: Account, tmp_path: Path) -> None:
     with transaction.write() as tx:
-        seen = Sighting(LEA, "lea.paris", None, None, Source.PROFILE, clock.now() - timedelta(hours=1))
-        sighting.record(tx, account.id, seen)
+        seen = ProfileObservation(LEA, "lea.paris", None, None, Source.PROFILE, clock.now() - timedelta(hours=1))
+        observations.record(tx, account.id, seen)
     legacy.load(dumped(tmp_path, a_row(name="Léa", updated_at="2026-05-01T10:00:00Z")))
     lea = identities()[LEA]
     assert (lea.username, lea.name) == ("lea.paris", "Léa")

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.calls import breaker
+from app.calls import circuit_breaker
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account
@@ -63,7 +63,7 @@ def test_a_pause_is_part_of_the_time_left(account: Account) -> None:
     paused = a_run(account, total=16, fresh=8, worked_seconds=0.1)
     assert estimate.left(paused) == pytest.approx(8 * 0.5, abs=1)
     limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
-    breaker.failed(account.id, limited, token=None)
+    circuit_breaker.failed(account.id, limited, token=None)
     assert estimate.left(paused) == pytest.approx(13 * 60 + 4, abs=2)
     paused.resume_at = clock.now() + timedelta(minutes=40)
     assert estimate.left(paused) == pytest.approx(40 * 60 + 4, abs=2)

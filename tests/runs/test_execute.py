@@ -13,10 +13,10 @@ from app import clock, queue, scheduler, settings
 from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
-from app.identities import cache, claims, resolve, sighting
+from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
+from app.identities.observations import ProfileObservation
 from app.identities.resolve import Outcome
-from app.identities.sighting import Sighting
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, Kind, RunItem, RunState
@@ -50,14 +50,14 @@ def items(run_id: str) -> dict[str, RunItem]:
 
 
 def after_one_person(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    remember = resolve.remember
+    remember = resolve.cache_outcome
 
     def meanwhile(account_id: int, outcome: Outcome) -> None:
-        monkeypatch.setattr(resolve, "remember", remember)
+        monkeypatch.setattr(resolve, "cache_outcome", remember)
         happens()
         remember(account_id, outcome)
 
-    monkeypatch.setattr(resolve, "remember", meanwhile)
+    monkeypatch.setattr(resolve, "cache_outcome", meanwhile)
 
 
 def test_a_backfill_settles_everyone_with_one_call_each(run_id: str) -> None:
@@ -90,14 +90,14 @@ def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis
 
 
 def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monotonic, remember, slept = clock.monotonic, resolve.remember, [0]
+    monotonic, remember, slept = clock.monotonic, resolve.cache_outcome, [0]
 
     def slowly(account_id: int, outcome: Outcome) -> None:
         slept[0] += 21
         remember(account_id, outcome)
 
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + slept[0])
-    monkeypatch.setattr(resolve, "remember", slowly)
+    monkeypatch.setattr(resolve, "cache_outcome", slowly)
     for turns in range(1, len(EVERYBODY) + 1):
         execute.run_slice(run_id)
         assert len(noted()) == turns
@@ -197,9 +197,9 @@ def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch:
 
 
 def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account) -> None:
-    seen = Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     cache.write(MAISON_LUNE, replace(seen, ig_participant_id=RUI))
     execute.run_slice(run_id)
     run = run_of(run_id)
@@ -279,7 +279,7 @@ def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: A
 def test_the_scheduled_refresh_spends_as_such(account: Account, hands: Hands) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea", None, None, Source.PROFILE, hands.now()))
+        observations.record(tx, account.id, ProfileObservation(LEA, "lea", None, None, Source.PROFILE, hands.now()))
     hands.forward(days=7)
     plan.refresh_expiring()
     [run_id] = [run_id for run_id, _ in ledger.ready(hands.now())]

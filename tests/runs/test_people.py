@@ -9,9 +9,9 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import FRESH, Sighting
-from app.identities.verdict import Verdict
+from app.identities import observations
+from app.identities.failure_policy import FailurePolicy
+from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
@@ -45,9 +45,9 @@ def crowd_of(account: Account, **options: object) -> list[str]:
 
 
 def seen(account: Account, who: str, *, ago: timedelta = timedelta()) -> None:
-    sighted = Sighting(who, "somebody", None, None, Source.PROFILE, clock.now() - ago)
+    sighted = ProfileObservation(who, "somebody", None, None, Source.PROFILE, clock.now() - ago)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, sighted)
+        observations.record(tx, account.id, sighted)
 
 
 def test_a_backfill_is_of_the_nameless_and_a_refresh_of_everyone(account: Account) -> None:
@@ -103,7 +103,9 @@ def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Accou
     for who, seconds in ((LEA, 60), (CAMILLE, 7200)):
         url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(hands.now().timestamp()) + seconds:08X}"
         with transaction.write() as tx:
-            sighting.record(tx, account.id, Sighting(who, "somebody", None, url, Source.PROFILE, hands.now()))
+            observations.record(
+                tx, account.id, ProfileObservation(who, "somebody", None, url, Source.PROFILE, hands.now())
+            )
     hands.forward(hours=1)
     assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
 
@@ -113,8 +115,8 @@ def test_whoever_failed_has_a_plan_and_does_not_expire(account: Account) -> None
     seen(account, LEA, ago=FRESH)
     seen(account, CAMILLE, ago=FRESH)
     with transaction.write() as tx:
-        gone = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
-        sighting.failed(tx, account.id, CAMILLE, gone, at=clock.now(), raw=None)
+        gone = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+        observations.record_failure(tx, account.id, CAMILLE, gone, at=clock.now(), raw=None)
     assert crowd_of(account, kind=Kind.REFRESH, expiring=True) == [LEA]
 
 

@@ -12,9 +12,9 @@ from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
-from app.identities import sighting
-from app.identities.sighting import Sighting
-from app.identities.verdict import Verdict
+from app.identities import observations
+from app.identities.failure_policy import FailurePolicy
+from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import AccountState
@@ -30,9 +30,9 @@ ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset
 
 def named(account_id: int, who: str, *, ago: timedelta = timedelta()) -> None:
     at = clock.now() - ago
-    seen = Sighting(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=at)
+    seen = ProfileObservation(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=at)
     with transaction.write() as tx:
-        sighting.record(tx, account_id, seen)
+        observations.record(tx, account_id, seen)
 
 
 def asked_alone(run_id: str) -> str:
@@ -75,9 +75,9 @@ def test_a_refresh_takes_everyone_but_placeholders(app: Flask) -> None:
 def test_people_for_whom_tries_have_stopped_are_left_out_and_counted(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA, SHY)
-    refused = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+    refused = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
     with transaction.write() as tx:
-        sighting.failed(tx, account.id, SHY, refused, at=clock.now(), raw=None)
+        observations.record_failure(tx, account.id, SHY, refused, at=clock.now(), raw=None)
     run = run_of(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
     assert (run.total, run.skipped) == (2, 1)
     assert dict(items(run.id))[SHY] is ItemState.SKIPPED

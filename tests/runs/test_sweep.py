@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app.db import transaction
 from app.db.engine import db
 from app.errors import RetryLater
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import Kind, RunState
@@ -136,7 +136,9 @@ def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sand
     with transaction.write() as tx:
         for who in (LEA, RUI, CAMILLE):
             picture = url if who == LEA else None
-            sighting.record(tx, account.id, Sighting(who, who, None, picture, Source.PROFILE, hands.now()))
+            observations.record(
+                tx, account.id, ProfileObservation(who, who, None, picture, Source.PROFILE, hands.now())
+            )
     hands.forward(hours=1)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
     assert run_of(run_id).sweep_people == 2

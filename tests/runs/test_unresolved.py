@@ -7,8 +7,8 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Conflict, NotFound
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
@@ -56,10 +56,10 @@ def test_the_same_id_at_another_account_is_somebody_else(account: Account) -> No
     people_wrote(GHOST)
     run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
     execute.run_slice(run_id)
-    named = Sighting(GHOST, "another.ghost", None, None, Source.PROFILE, clock.now())
+    named = ProfileObservation(GHOST, "another.ghost", None, None, Source.PROFILE, clock.now())
     elsewhere = an_account(ATELIER_NORD).id
     with transaction.write() as tx:
-        sighting.record(tx, elsewhere, named)
+        observations.record(tx, elsewhere, named)
     [found] = unresolved.of(OPERATOR, run_id)
     assert found.display.text == "@user_000404"
 

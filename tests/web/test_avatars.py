@@ -4,8 +4,8 @@ from flask import Flask
 
 from app import clock
 from app.db import transaction
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Source, StoredAvatar
 from tests.cast import LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import signed_in
@@ -15,7 +15,9 @@ def a_picture(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
+        )
         values = {"account_id": account.id, "ig_participant_id": LEA, "content": b"RIFF", "version": "abc"}
         tx.execute(tx.insert(StoredAvatar).values(tried_at=clock.now(), **values))
 

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
@@ -47,7 +47,9 @@ def account(app: Flask) -> Account:
     account = an_account()
     people_wrote(LEA, CAMILLE)
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
+        )
     return account
 
 
@@ -143,7 +145,9 @@ def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskCl
     assert "Looking up" in waiting.text
     assert 'hx-trigger="identity:asked from:body, every 1s"' in waiting.text
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(CAMILLE, "camille.r", None, None, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(CAMILLE, "camille.r", None, None, Source.PROFILE, clock.now())
+        )
     done = part(ops, f"{address}?looking=1")
     assert json.loads(done.headers["HX-Trigger"])["toast"]["text"] == "Resolved: @camille.r."
     assert "camille.r" in done.text

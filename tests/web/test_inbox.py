@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
-from app.identities.verdict import NOTHING_KNOWN
+from app.identities import observations
+from app.identities.failure_policy import NO_PROFILE
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, AccountState, Conversation, Message
@@ -58,7 +58,7 @@ def deliver(*events: dict[str, object]) -> None:
 def named(account: Account, who: str, **names: str) -> None:
     known: dict[str, Any] = {"username": None, "name": None, "picture_url": None} | names
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(who, source=Source.PROFILE, at=clock.now(), **known))
+        observations.record(tx, account.id, ProfileObservation(who, source=Source.PROFILE, at=clock.now(), **known))
 
 
 def unread() -> int:
@@ -152,7 +152,7 @@ def test_a_refresh_reports_what_its_lookup_brought(
         named(account, LEA, **names)
     else:
         with transaction.write() as tx:
-            sighting.failed(tx, account.id, LEA, NOTHING_KNOWN, at=clock.now(), raw=None)
+            observations.record_failure(tx, account.id, LEA, NO_PROFILE, at=clock.now(), raw=None)
     events = json.loads(part(agent, asked).headers["HX-Trigger"])
     assert events["toast"]["text"].startswith(reported)
     assert {"lookup:ended", "inbox:refresh"} <= events.keys()

@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, AccountState
 from app.models.run import ItemState, Kind, Run, RunState
@@ -284,9 +284,9 @@ def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
     assert "Looking up now" in waiting
     assert "every 2s" in waiting
     assert "that can recover" not in waiting
-    seen = Sighting(GHOST, "the.ghost", None, None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(GHOST, "the.ghost", None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     done = part(ops, "/jobs/unresolved").text
     assert "Resolved since" in done
     assert "the.ghost" in done

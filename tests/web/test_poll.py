@@ -13,8 +13,8 @@ from sqlalchemy import event, select, update
 from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Message
@@ -245,9 +245,9 @@ def test_what_a_thread_shows_ends_its_304s(ops: FlaskClient, account: Account, c
 
 def known(account: Account, contact: str, username: str = "camille.r") -> None:
     """Store a username as a lookup does."""
-    seen = Sighting(contact, username, None, None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(contact, username, None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
 
 
 def now_ms() -> int:

@@ -15,8 +15,8 @@ from sqlalchemy import select, update
 from app import clock, text
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import Sighting
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation
@@ -47,9 +47,11 @@ MACHINES = (
 
 
 def named(account: Account, who: str, *, username: str | None = None, name: str | None = None) -> None:
-    seen = Sighting(who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now())
+    seen = ProfileObservation(
+        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
+    )
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
 
 
 @pytest.fixture

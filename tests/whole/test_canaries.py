@@ -15,7 +15,7 @@ from redis import Redis
 from sqlalchemy import update
 
 from app import logs, queue, redis_client, scheduler, settings
-from app.calls import breaker
+from app.calls import circuit_breaker
 from app.db import transaction
 from app.errors import Conflict, Unavailable
 from app.identities import resolve
@@ -100,7 +100,7 @@ def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
         body = a_delivery(a_message_event(LEA))
         assert app.test_client().post("/webhooks/instagram", data=body, headers=signed(body)).status_code == 200
         with suppress(Exception):
-            resolve.waiting(account.id)
+            resolve.look_up_due(account.id)
         admin = signed_in(app, Role.ADMIN)
         for address in PAGES:
             assert admin.get(address, follow_redirects=True).status_code == 200, address
@@ -134,7 +134,7 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
 
 
 def try_names(account: Account) -> None:
-    redis_client.client().delete(*breaker._keys(account.id))  # each fault meets an account that may call
+    redis_client.client().delete(*circuit_breaker._keys(account.id))  # each fault meets an account that may call
     with transaction.write() as tx:
         tx.execute(update(Account).values(state="connected", state_reason=None))
     plan_of = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import FRESH, Sighting
+from app.identities import observations
+from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.redis_client import ANSWER_SECONDS
@@ -27,7 +27,7 @@ def account(app: Flask) -> Account:
     people_wrote(LEA)
     with transaction.write() as tx:  # stale, so that opening the conversation would give a hint
         long_ago = clock.now() - FRESH - FRESH
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", None, None, Source.PROFILE, long_ago))
+        observations.record(tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, long_ago))
     return account
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from app import clock, queue, redis_client, scheduler, settings
 from app.accounts import health
-from app.calls import breaker, budget
+from app.calls import budget, circuit_breaker
 from app.cli import demo
 from app.db.engine import db
 from app.factory import create_app
@@ -85,7 +85,7 @@ def time(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Time:
     for name in ("now", "monotonic", "sleep"):
         monkeypatch.setattr(clock, name, getattr(moved, name))
     monkeypatch.setattr(budget, "_SPEND", budget._SPEND.replace(REDIS_TIME, OUR_TIME))
-    monkeypatch.setattr(breaker, "_SCRIPT", breaker._SCRIPT.replace(REDIS_TIME, OUR_TIME))
+    monkeypatch.setattr(circuit_breaker, "_SCRIPT", circuit_breaker._SCRIPT.replace(REDIS_TIME, OUR_TIME))
     monkeypatch.setattr(redis_client._Client, "time", moved.redis_time)
     return moved
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from app import clock
-from app.calls import breaker, budget, credentials, record, refusals
+from app.calls import budget, call_log, circuit_breaker, credentials, refusals
 from app.calls.budget import Grant
-from app.calls.credentials import Called
-from app.calls.record import Call
+from app.calls.call_log import Call
+from app.calls.credentials import MetaAccount
 from app.db import transaction
 from app.instagram import client, oauth
 from app.instagram.answers import ConversationPage, Me, Profile
@@ -38,7 +38,7 @@ WEBHOOKS = {
 }  # docs/meta-platform.md 3
 
 Answer = TypeVar("Answer", Profile, ConversationPage, Me)
-Aside = TypeVar("Aside")
+Uncounted = TypeVar("Uncounted")
 
 
 def profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None = None) -> Profile:
@@ -72,27 +72,27 @@ def conversations(
     return _counted(call, ask)
 
 
-def me(account_id: int) -> Me:
+def token_owner(account_id: int) -> Me:
     """Ask whom the account's token belongs to, through an open breaker and uncounted; a good answer closes the breaker.
 
     Raises GraphAPIError, also when the token is another account's; NotFound without such an account.
     """
     account = credentials.account(account_id)
-    credential = credentials.of(account)
+    credential = credentials.credential_for(account)
     answer = _made(Call(account_id, ME, Purpose.CHECK), account, lambda: _own(account, credential))
-    breaker.proved(account_id, token=account.token)
+    circuit_breaker.proved(account_id, token=account.token)
     with transaction.write() as tx:
         refusals.retry_now(tx, account_id)
     return replace(answer, owner_id=_owner(account.login, credential, account_id=account_id))
 
 
-def try_token(login: Login, token: str) -> Me:
+def owner_of_new_token(login: Login, token: str) -> Me:
     """Return the owner of a token before its account is connected; the call is neither counted nor recorded.
 
     Raises GraphAPIError.
     """
     credentials.refuse_inside_transaction()
-    credential = credentials.with_token(login, token)
+    credential = credentials.credential_with_token(login, token)
     return replace(_whose(login, credential), owner_id=_owner(login, credential))
 
 
@@ -102,9 +102,11 @@ def missing_subscriptions(account_id: int) -> tuple[str, ...]:
     Noted but not counted: without a subscription nothing arrives. Raises GraphAPIError; NotFound without an account.
     """
     account = credentials.account(account_id)
-    credential = credentials.of(account)
+    credential = credentials.credential_for(account)
     call = Call(account_id, SUBSCRIBED_APPS, Purpose.CHECK)
-    present = _aside(call, account, lambda: client.subscribed_fields(credential, account.node), "What is subscribed")
+    present = _uncounted(
+        call, account, lambda: client.subscribed_fields(credential, account.node), "What is subscribed"
+    )
     return tuple(field for field in WEBHOOKS[account.login] if field not in present)
 
 
@@ -115,11 +117,11 @@ def subscribe(account_id: int) -> dict[str, GraphAPIError]:
     names none they are tried one after another. Noted but not counted. Raises GraphAPIError when nothing is subscribed.
     """
     account = credentials.account(account_id)
-    credential = credentials.of(account)
+    credential = credentials.credential_for(account)
     call = Call(account_id, SUBSCRIBED_APPS, Purpose.CHECK)
 
     def ask(fields: tuple[str, ...]) -> None:
-        _aside(call, account, lambda: client.subscribe(credential, account.node, fields), "Subscribed")
+        _uncounted(call, account, lambda: client.subscribe(credential, account.node, fields), "Subscribed")
 
     fields, refused = WEBHOOKS[account.login], dict[str, GraphAPIError]()
     while True:
@@ -137,14 +139,16 @@ def subscribe(account_id: int) -> dict[str, GraphAPIError]:
             return refused
 
 
-def refreshed(account_id: int) -> GivenToken:
+def refresh_token(account_id: int) -> GivenToken:
     """Return a token of 60 more days for an Instagram Login account, noted but not counted.
 
     Raises GraphAPIError; NotFound without such an account.
     """
     account = credentials.account(account_id)
-    credential = credentials.of(account)
-    return _aside(Call(account_id, REFRESH, Purpose.CHECK), account, lambda: oauth.refreshed(credential), "A new token")
+    credential = credentials.credential_for(account)
+    return _uncounted(
+        Call(account_id, REFRESH, Purpose.CHECK), account, lambda: oauth.refreshed(credential), "A new token"
+    )
 
 
 def _profile(call: Call, fields: tuple[str, ...]) -> Profile:
@@ -160,52 +164,52 @@ def _profile(call: Call, fields: tuple[str, ...]) -> Profile:
 
 def _counted(call: Call, ask: Callable[[Credential, str], Answer]) -> Answer:
     account = credentials.account(call.account_id)
-    breaker.check(call.account_id, state=account.state, state_reason=account.state_reason)
+    circuit_breaker.check(call.account_id, state=account.state, state_reason=account.state_reason)
     probing = refusals.check(call)
-    credential = credentials.of(account)
+    credential = credentials.credential_for(account)
     grant = budget.spend(call.account_id, call=call.name, purpose=call.purpose)
     return _made(call, account, lambda: ask(credential, account.node), grant, probing=probing)
 
 
 def _made(
-    call: Call, account: Called, ask: Callable[[], Answer], grant: Grant | None = None, *, probing: bool = False
+    call: Call, account: MetaAccount, ask: Callable[[], Answer], grant: Grant | None = None, *, probing: bool = False
 ) -> Answer:
-    noted = record.begin(call, at=grant.at if grant else clock.now())
+    noted = call_log.begin(call, at=grant.at if grant else clock.now())
     if grant:
         budget.confirm(grant)
     try:
         answer = ask()
     except GraphAPIError as failure:
-        record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
+        call_log.finish(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
         budget.observe(call.account_id, failure.usage)
-        refused = refusals.failed(call, failure) if grant else None
+        refused = refusals.record_failure(call, failure) if grant else None
         if refused:
-            breaker.answered(call.account_id, failure.usage)
+            circuit_breaker.answered(call.account_id, failure.usage)
             raise refused from None
         if grant or failure.reason is not Reason.PERMISSION:  # that for `/me` says nothing about other calls
-            breaker.failed(call.account_id, failure, token=account.token)
+            circuit_breaker.failed(call.account_id, failure, token=account.token)
         if probing and failure.scope in (Scope.PERSON, Scope.FIELD, Scope.CONTRACT):
-            refusals.answered(call)
+            refusals.record_success(call)
         raise
-    record.settle(noted, http_status=200, code=None, answer=record.summary(answer))
+    call_log.finish(noted, http_status=200, code=None, answer=call_log.summary(answer))
     budget.observe(call.account_id, answer.usage)
-    breaker.answered(call.account_id, answer.usage)
+    circuit_breaker.answered(call.account_id, answer.usage)
     if probing:
-        refusals.answered(call)
+        refusals.record_success(call)
     return answer
 
 
-def _aside(call: Call, account: Called, ask: Callable[[], Aside], brought: str) -> Aside:
+def _uncounted(call: Call, account: MetaAccount, ask: Callable[[], Uncounted], brought: str) -> Uncounted:
     # Not about names, so not counted; and of its failures only a dead token says anything about other calls.
-    noted = record.begin(call, at=clock.now())
+    noted = call_log.begin(call, at=clock.now())
     try:
         answer = ask()
     except GraphAPIError as failure:
-        record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
+        call_log.finish(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
         if failure.reason is Reason.TOKEN:
-            breaker.failed(call.account_id, failure, token=account.token)
+            circuit_breaker.failed(call.account_id, failure, token=account.token)
         raise
-    record.settle(noted, http_status=200, code=None, answer=brought)
+    call_log.finish(noted, http_status=200, code=None, answer=brought)
     return answer
 
 
@@ -217,16 +221,16 @@ def _owner(login: Login, credential: Credential, *, account_id: int | None = Non
     """Return who authorized a token of Facebook's host, None where Meta does not say: a token works without it."""
     if login is Login.INSTAGRAM:
         return None
-    noted = record.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
+    noted = call_log.begin(Call(account_id, DEBUG_TOKEN, Purpose.CHECK), at=clock.now()) if account_id else None
     try:
-        owner, failure = client.token_info(credentials.inspector(credential), credential.token).user_id, None
+        owner, failure = client.token_info(credentials.debug_credential(credential), credential.token).user_id, None
     except GraphAPIError as caught:
         owner, failure = None, caught
         logger.warning("owner of an access token unknown", extra={"account": account_id, "reason": str(caught)})
     if noted and failure:
-        record.settle(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
+        call_log.finish(noted, http_status=failure.http_status, code=failure.code, answer=failure.sentence)
     elif noted:
-        record.settle(noted, http_status=200, code=None, answer="The owner of the token")
+        call_log.finish(noted, http_status=200, code=None, answer="The owner of the token")
     return owner
 
 
@@ -246,7 +250,7 @@ def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple
     return refused
 
 
-def _own(account: Called, credential: Credential) -> Me:
+def _own(account: MetaAccount, credential: Credential) -> Me:
     if account.login is Login.UNIFIED:
         return client.professional_account(credential, account.ig_account_id)
     answer = _whose(account.login, credential)

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import changes, sighting
-from app.identities.sighting import Sighting
+from app.identities import observations, username_history
+from app.identities.observations import ProfileObservation
 from app.ingest import forget
 from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
@@ -21,7 +21,7 @@ from tests.cast import LEA, RUI, an_account, people_wrote
 
 def seen(account: Account, username: str | None, name: str | None = None) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, username, name, None, Source.PROFILE, clock.now()))
+        observations.record(tx, account.id, ProfileObservation(LEA, username, name, None, Source.PROFILE, clock.now()))
 
 
 def test_a_rename_is_kept_with_its_time_and_source(app: Flask, hands: Hands) -> None:
@@ -31,10 +31,13 @@ def test_a_rename_is_kept_with_its_time_and_source(app: Flask, hands: Hands) -> 
     seen(account, "lea.m")
     hands.forward(hours=1)
     seen(account, "lea.paris")
-    kept = [(each.old_username, each.new_username, each.source) for each in changes.of(account.id, LEA)]
+    kept = [
+        (each.old_username, each.new_username, each.source)
+        for each in username_history.username_changes(account.id, LEA)
+    ]
     assert kept == [("lea.m", "lea.paris", Source.PROFILE), ("lea.moreau", "lea.m", Source.PROFILE)]
-    assert changes.of(account.id, LEA)[0].at == hands.at
-    assert changes.renamed_from(account.id, LEA) == "lea.m"
+    assert username_history.username_changes(account.id, LEA)[0].at == hands.at
+    assert username_history.previous_username(account.id, LEA) == "lea.m"
 
 
 @pytest.mark.row("F28")
@@ -45,11 +48,13 @@ def test_a_handle_that_passes_to_somebody_else_makes_no_two_people_one(app: Flas
     hands.forward(hours=1)
     seen(account, "lea.paris")
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(RUI, "lea.moreau", None, None, Source.PROFILE, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(RUI, "lea.moreau", None, None, Source.PROFILE, clock.now())
+        )
     named = select(Identity.ig_participant_id, Identity.username)
     assert dict(db.session.execute(named).all()) == {LEA: "lea.paris", RUI: "lea.moreau"}
-    assert changes.renamed_from(account.id, LEA) == "lea.moreau"
-    assert changes.of(account.id, RUI) == []
+    assert username_history.previous_username(account.id, LEA) == "lea.moreau"
+    assert username_history.username_changes(account.id, RUI) == []
 
 
 def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
@@ -57,8 +62,8 @@ def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
     seen(account, "lea.moreau")
     seen(account, None, "Léa")
     seen(account, "lea.moreau")
-    assert changes.of(account.id, LEA) == []
-    assert changes.renamed_from(account.id, LEA) is None
+    assert username_history.username_changes(account.id, LEA) == []
+    assert username_history.previous_username(account.id, LEA) is None
 
 
 def test_after_thirty_days_nobody_is_reminded(app: Flask, hands: Hands) -> None:
@@ -66,8 +71,8 @@ def test_after_thirty_days_nobody_is_reminded(app: Flask, hands: Hands) -> None:
     seen(account, "lea.moreau")
     seen(account, "lea.paris")
     hands.at += timedelta(days=30)
-    assert changes.renamed_from(account.id, LEA) is None
-    assert len(changes.of(account.id, LEA)) == 1
+    assert username_history.previous_username(account.id, LEA) is None
+    assert len(username_history.username_changes(account.id, LEA)) == 1
 
 
 def test_who_is_forgotten_had_no_other_name_either(app: Flask) -> None:

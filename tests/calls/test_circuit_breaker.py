@@ -7,8 +7,8 @@ from flask import Flask
 from redis import Redis
 
 from app import clock, settings
-from app.calls import breaker
-from app.calls.breaker import STRIKES
+from app.calls import circuit_breaker
+from app.calls.circuit_breaker import FAILURE_THRESHOLD
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
@@ -41,18 +41,18 @@ def other(app: Flask) -> Account:
 
 def fail(account: Account, failure: GraphAPIError, times: int = 1) -> None:
     for _ in range(times):
-        breaker.failed(account.id, failure, token=account.token)
+        circuit_breaker.failed(account.id, failure, token=account.token)
 
 
 def stopped(account: Account) -> timedelta | None:
     """Return how long this account's calls are stopped, without being the probe."""
-    wait = breaker.closed_at(account.id) - clock.now()
+    wait = circuit_breaker.closed_at(account.id) - clock.now()
     return wait if wait > timedelta(0) else None
 
 
 def check(account: Account) -> None:
     row = db.session.get_one(Account, account.id, populate_existing=True)
-    breaker.check(row.id, state=row.state, state_reason=row.state_reason)
+    circuit_breaker.check(row.id, state=row.state, state_reason=row.state_reason)
 
 
 def refused(account: Account) -> RetryLater:
@@ -105,7 +105,7 @@ def test_late_answers_to_old_calls_do_not_lengthen_a_stop(account: Account) -> N
 
 def test_late_good_answers_to_old_calls_do_not_end_a_stop(account: Account) -> None:
     fail(account, LIMIT)
-    breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, UNSAID)
     assert about(stopped(account), MINUTE)
 
 
@@ -113,14 +113,14 @@ def test_after_a_stop_one_call_probes_and_the_others_wait(account: Account, redi
     fail(account, LIMIT)
     elapse(redis)
     check(account)
-    assert timedelta(0) < refused(account).until - clock.now() <= timedelta(seconds=breaker.PROBE_SECONDS)
+    assert timedelta(0) < refused(account).until - clock.now() <= timedelta(seconds=circuit_breaker.PROBE_SECONDS)
 
 
 def test_a_good_probe_lets_everyone_go_on(account: Account, redis: Redis) -> None:
     fail(account, LIMIT)
     elapse(redis)
     check(account)
-    breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, UNSAID)
     check(account)
     check(account)
 
@@ -145,14 +145,14 @@ def test_a_good_answer_forgets_how_long_the_last_stop_was(account: Account, redi
     for _ in range(3):
         fail(account, LIMIT)
         elapse(redis)
-    breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, UNSAID)
     fail(account, LIMIT)
     assert about(stopped(account), MINUTE)
 
 
 @pytest.mark.parametrize("failure", [TIMEOUT, NONSENSE])
 def test_five_failures_in_a_row_stop_the_account(account: Account, other: Account, failure: GraphAPIError) -> None:
-    fail(account, failure, times=STRIKES - 1)
+    fail(account, failure, times=FAILURE_THRESHOLD - 1)
     assert stopped(account) is None
     fail(account, failure)
     assert about(stopped(account), timedelta(seconds=30))
@@ -161,18 +161,18 @@ def test_five_failures_in_a_row_stop_the_account(account: Account, other: Accoun
 
 @pytest.mark.parametrize("answer", [None, GONE, GraphAPIError(Scope.FIELD, Reason.FIELD, "100", field="name")])
 def test_an_answer_in_between_starts_the_count_anew(account: Account, answer: GraphAPIError | None) -> None:
-    fail(account, TIMEOUT, times=STRIKES - 1)
+    fail(account, TIMEOUT, times=FAILURE_THRESHOLD - 1)
     if answer:
         fail(account, answer)
     else:
-        breaker.answered(account.id, UNSAID)
-    fail(account, TIMEOUT, times=STRIKES - 1)
+        circuit_breaker.answered(account.id, UNSAID)
+    fail(account, TIMEOUT, times=FAILURE_THRESHOLD - 1)
     assert stopped(account) is None
 
 
 @pytest.mark.row("F15", "F16")
 def test_an_unreachable_network_is_probed_after_half_a_minute_then_ever_later(account: Account, redis: Redis) -> None:
-    fail(account, TIMEOUT, times=STRIKES)
+    fail(account, TIMEOUT, times=FAILURE_THRESHOLD)
     for seconds in (60, 120, 240, 480, 900, 900):
         elapse(redis)
         fail(account, TIMEOUT)
@@ -180,10 +180,10 @@ def test_an_unreachable_network_is_probed_after_half_a_minute_then_ever_later(ac
 
 
 def test_metas_own_figure_of_100_percent_stops_calls(account: Account, other: Account) -> None:
-    breaker.answered(account.id, Usage(account_percent=100, regain_at=clock.now() + HOUR))
+    circuit_breaker.answered(account.id, Usage(account_percent=100, regain_at=clock.now() + HOUR))
     assert about(stopped(account), HOUR)
     assert stopped(other) is None
-    breaker.answered(account.id, Usage(app_percent=100))
+    circuit_breaker.answered(account.id, Usage(app_percent=100))
     assert about(stopped(other), MINUTE)
 
 
@@ -202,14 +202,14 @@ def test_the_verdict_on_an_old_token_does_not_hit_the_new_one(account: Account) 
     old = account.token
     with transaction.write() as tx:
         tx.session.get_one(Account, account.id).token = Secret.hide("new-token")
-    breaker.failed(account.id, DEAD_TOKEN, token=old)
+    circuit_breaker.failed(account.id, DEAD_TOKEN, token=old)
     check(account)
 
 
 def test_a_good_check_connects_the_account_again(account: Account) -> None:
     fail(account, DEAD_TOKEN)
     token = db.session.get_one(Account, account.id, populate_existing=True).token
-    breaker.proved(account.id, token=token)
+    circuit_breaker.proved(account.id, token=token)
     check(account)
     row = db.session.get_one(Account, account.id, populate_existing=True)
     assert (row.state, row.state_reason) == (AccountState.CONNECTED, None)
@@ -224,5 +224,5 @@ def test_an_opening_is_logged_once(account: Account, caplog: pytest.LogCaptureFi
 def test_without_redis_the_breaker_leaves_the_decision_to_the_budget(account: Account) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         fail(account, LIMIT)
-        breaker.answered(account.id, UNSAID)
+        circuit_breaker.answered(account.id, UNSAID)
         check(account)

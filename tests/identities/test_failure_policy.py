@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.identities import verdict
-from app.identities.verdict import JITTER, NOTHING_KNOWN, STOP_AFTER, WAITS, Verdict
+from app.identities import failure_policy
+from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, FailurePolicy
 from app.instagram.errors import GraphAPIError, Reason, Scope
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
-def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) -> Verdict:
-    return Verdict(reason, scope, "9010", "Gone")
+def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) -> FailurePolicy:
+    return FailurePolicy(reason, scope, "9010", "Gone")
 
 
 @pytest.mark.parametrize("scope", list(Scope))
@@ -23,14 +23,14 @@ def test_only_failures_of_the_person_count_against_them(scope: Scope) -> None:
 
 def test_judging_keeps_what_meta_said() -> None:
     failure = GraphAPIError(Scope.PERSON, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
-    judged = verdict.judge(failure)
+    judged = failure_policy.classify(failure)
     assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.PERSON, "230")
     assert judged.sentence == failure.sentence
 
 
 def test_waits_grow_with_every_failure_and_are_spread() -> None:
-    for failures, wait in enumerate(WAITS[: STOP_AFTER - 1], start=1):
-        moments = {verdict.next_try(NOTHING_KNOWN, failures, NOW) for _ in range(20)}
+    for failures, wait in enumerate(RETRY_DELAYS[: STOP_AFTER - 1], start=1):
+        moments = {failure_policy.next_try(NO_PROFILE, failures, NOW) for _ in range(20)}
         assert len(moments) > 1
         for at in moments:
             assert at is not None
@@ -38,15 +38,15 @@ def test_waits_grow_with_every_failure_and_are_spread() -> None:
 
 
 def test_after_five_in_a_row_only_a_message_or_a_person_can_restart_it() -> None:
-    assert verdict.next_try(NOTHING_KNOWN, STOP_AFTER - 1, NOW) is not None
-    assert verdict.next_try(NOTHING_KNOWN, STOP_AFTER, NOW) is None
+    assert failure_policy.next_try(NO_PROFILE, STOP_AFTER - 1, NOW) is not None
+    assert failure_policy.next_try(NO_PROFILE, STOP_AFTER, NOW) is None
 
 
 def test_missing_consent_waits_for_the_next_message() -> None:
-    assert verdict.next_try(a_verdict(reason=Reason.CONSENT), 1, NOW) is None
+    assert failure_policy.next_try(a_verdict(reason=Reason.CONSENT), 1, NOW) is None
 
 
 def test_a_failure_that_is_not_counted_still_waits_a_little() -> None:
-    at = verdict.next_try(a_verdict(Scope.NETWORK, Reason.TIMEOUT), 0, NOW)
+    at = failure_policy.next_try(a_verdict(Scope.NETWORK, Reason.TIMEOUT), 0, NOW)
     assert at is not None
     assert at - NOW > timedelta(seconds=30)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.instagram.errors import SENTENCES, GraphAPIError, Reason, Scope
 
 STOP_AFTER = 5  # failures of the person in a row (product.md 2)
-WAITS = (
+RETRY_DELAYS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
     timedelta(minutes=30),
@@ -16,11 +16,11 @@ WAITS = (
 )  # reliability.md 3.6
 JITTER = 0.2
 NOT_RETRYABLE = frozenset({Reason.CONSENT, Reason.REFUSED})  # the result is the same until the contact writes
-PERSONAL = frozenset({Scope.PERSON, Scope.CONTRACT, Scope.FIELD})
+CONTACT_REASONS = frozenset({Scope.PERSON, Scope.CONTRACT, Scope.FIELD})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FailurePolicy:
     """Why one lookup brought no name. `personal` verdicts count against the participant, the others never do."""
 
     reason: Reason
@@ -31,7 +31,7 @@ class Verdict:
     @property
     def personal(self) -> bool:
         """Whether the failure belongs to this participant rather than to the account, the app or the network."""
-        return self.scope in PERSONAL
+        return self.scope in CONTACT_REASONS
 
     @property
     def lasting(self) -> bool:
@@ -39,24 +39,24 @@ class Verdict:
         return self.reason is Reason.CONSENT
 
 
-NOTHING_KNOWN = Verdict(
+NO_PROFILE = FailurePolicy(
     Reason.NO_NAME, Scope.PERSON, "empty", "Instagram answered without a username and without a name"
 )
 
-PLACEHOLDER = Verdict(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
+PLACEHOLDER = FailurePolicy(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
 
 
-def judge(failure: GraphAPIError) -> Verdict:
+def classify(failure: GraphAPIError) -> FailurePolicy:
     """Return the verdict on one participant that a failed call means."""
-    return Verdict(failure.reason, failure.scope, failure.code, failure.sentence)
+    return FailurePolicy(failure.reason, failure.scope, failure.code, failure.sentence)
 
 
-def next_try(verdict: Verdict, failures: int, now: datetime) -> datetime | None:
+def next_try(verdict: FailurePolicy, failures: int, now: datetime) -> datetime | None:
     """Return when to retry after `failures` in a row, or None when only a message or a user can restart it.
 
     Only a failure of the contact ends the retries: after a timeout they go on, however many failed before.
     """
     if verdict.lasting or (verdict.personal and failures >= STOP_AFTER):
         return None
-    wait = WAITS[min(max(failures, 1), len(WAITS)) - 1]
+    wait = RETRY_DELAYS[min(max(failures, 1), len(RETRY_DELAYS)) - 1]
     return now + wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads retries, guards nothing

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.identities import looks
+from app.identities import confusables
 
 
 @pytest.mark.row("S49")
@@ -21,22 +21,22 @@ from app.identities import looks
     ],
 )
 def test_what_looks_the_same_has_one_look(one: str, other: str) -> None:
-    assert looks.of(one) == looks.of(other)
+    assert confusables.skeleton(one) == confusables.skeleton(other)
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("lea", "leo"), ("L\u00e9a", "Lea"), ("lea.m", "lea_m"), ("lea 123456", "lea")]
 )
 def test_what_a_reader_can_tell_apart_has_two(one: str, other: str) -> None:
-    assert looks.of(one) != looks.of(other)
+    assert confusables.skeleton(one) != confusables.skeleton(other)
 
 
 @pytest.mark.row("S49")
 @pytest.mark.parametrize("words", ["You", "y\u043eu", "Unknown sender", "Maison.Lune", "@user_883201", "user_000000"])
 def test_words_of_our_own_are_known(words: str) -> None:
-    assert looks.is_ours(looks.of(words), "maison.lune")
+    assert confusables.is_reserved(confusables.skeleton(words), "maison.lune")
 
 
 def test_a_look_is_never_longer_than_its_column() -> None:
-    assert len(looks.of("\ufdfa" * 80)) == looks.CHARACTERS
-    assert not looks.is_ours(looks.of("lea.moreau"), None)
+    assert len(confusables.skeleton("\ufdfa" * 80)) == confusables.CHARACTERS
+    assert not confusables.is_reserved(confusables.skeleton("lea.moreau"), None)

@@ -9,13 +9,13 @@ from sqlalchemy import update
 
 from app import clock, settings
 from app.db import transaction
-from app.identities import cache, sighting
-from app.identities.places import Place
-from app.identities.sighting import Sighting
+from app.identities import cache, observations
+from app.identities.lookup_sources import LookupSource
+from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account
 from tests.cast import LEA, MAISON_LUNE, SHY, an_account, people_wrote
-from tests.identities.test_why import about, asked
+from tests.identities.test_explanation import about, asked
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def account(app: Flask) -> Account:
     return account
 
 
-def places(account: Account, who: str) -> dict[str, Place]:
+def places(account: Account, who: str) -> dict[str, LookupSource]:
     return {place.label: place for place in about(account, who).places}
 
 
@@ -48,9 +48,9 @@ def test_a_refused_profile_and_a_page_without_the_name_are_told_apart(account: A
 
 
 def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account, redis: Redis) -> None:
-    seen = Sighting(LEA, "lea.moreau", "Léa", None, Source.PROFILE, clock.now())
+    seen = ProfileObservation(LEA, "lea.moreau", "Léa", None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
-        sighting.record(tx, account.id, seen)
+        observations.record(tx, account.id, seen)
     cache.write(MAISON_LUNE, seen)
     asked(account, LEA, http_status=200, code=None, answer="username, name", took_ms=312)
     found = places(account, LEA)

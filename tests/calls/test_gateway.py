@@ -12,7 +12,7 @@ from flask import Flask
 from redis import Redis
 
 from app import clock, settings
-from app.calls import budget, gate
+from app.calls import budget, gateway
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
@@ -55,7 +55,7 @@ def account(app: Flask) -> Account:
 
 
 def look(account: Account, purpose: Purpose = Purpose.LIVE) -> Profile:
-    return gate.profile(account.id, LEA, purpose=purpose)
+    return gateway.profile(account.id, LEA, purpose=purpose)
 
 
 def failure_of(call: Callable[[], object]) -> GraphAPIError:
@@ -79,7 +79,7 @@ def query(request: Request) -> dict[str, str]:
 
 
 def test_a_profile_comes_through_counted_and_noted(account: Account, instagram: Graph) -> None:
-    profile = gate.profile(account.id, LEA, purpose=Purpose.BACKFILL, run_id="0123456789ab")
+    profile = gateway.profile(account.id, LEA, purpose=Purpose.BACKFILL, run_id="0123456789ab")
     assert profile.username == "lena.moreau"
     assert used(account) == 1
     (row,) = noted()
@@ -141,7 +141,7 @@ def test_a_field_that_is_refused_again_and_again_ends(account: Account, instagra
 
 def test_an_instagram_login_reads_its_conversations_as_me(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("conversations-page1"))
-    page = gate.conversations(account.id, purpose=Purpose.BACKFILL, limit=2, after="cursor")
+    page = gateway.conversations(account.id, purpose=Purpose.BACKFILL, limit=2, after="cursor")
     assert (len(page.threads), page.after) == (2, "QVFIUafter1")
     assert urlsplit(instagram.requests[0].target).path == "/v26.0/me/conversations"
     assert query(instagram.requests[0])["after"] == "cursor"
@@ -151,7 +151,7 @@ def test_an_instagram_login_reads_its_conversations_as_me(account: Account, inst
 
 def test_a_facebook_login_reads_its_pages_conversations_and_proves_itself(facebook: Graph, instagram: Graph) -> None:
     facebook.say = always(sampled("conversations-page1"))
-    gate.conversations(an_account(ATELIER_NORD, token="EAAcanary").id, purpose=Purpose.BACKFILL, limit=2)
+    gateway.conversations(an_account(ATELIER_NORD, token="EAAcanary").id, purpose=Purpose.BACKFILL, limit=2)
     sent = facebook.requests[0]
     assert urlsplit(sent.target).path == f"/v26.0/{ATELIER_NORD_PAGE}/conversations"
     assert query(sent)["platform"] == "instagram"
@@ -262,9 +262,9 @@ def test_without_redis_nobody_is_asked(account: Account, instagram: Graph) -> No
 def test_a_call_inside_a_transaction_is_refused(account: Account, instagram: Graph) -> None:
     calls: list[Callable[[], object]] = [
         lambda: look(account),
-        lambda: gate.conversations(account.id, purpose=Purpose.LIVE, limit=1),
-        lambda: gate.me(account.id),
-        lambda: gate.try_token(Login.INSTAGRAM, TOKEN),
+        lambda: gateway.conversations(account.id, purpose=Purpose.LIVE, limit=1),
+        lambda: gateway.token_owner(account.id),
+        lambda: gateway.owner_of_new_token(Login.INSTAGRAM, TOKEN),
     ]
     for call in calls:
         with transaction.write(), pytest.raises(RuntimeError, match="transaction"):
@@ -289,14 +289,14 @@ def test_no_transaction_is_open_while_instagram_thinks(
 
 def test_an_account_that_does_not_exist_is_not_found(app: Flask) -> None:
     with pytest.raises(NotFound):
-        gate.profile(4711, LEA, purpose=Purpose.LIVE)
+        gateway.profile(4711, LEA, purpose=Purpose.LIVE)
 
 
 def test_a_check_goes_through_an_open_breaker_and_closes_it(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
     instagram.say = always(sampled("me"))
-    assert gate.me(account.id).ig_account_id == MAISON_LUNE
+    assert gateway.token_owner(account.id).ig_account_id == MAISON_LUNE
     assert row_of(account).state is AccountState.CONNECTED
     instagram.say = always(sampled("profile"))
     look(account)
@@ -306,25 +306,25 @@ def test_a_check_goes_through_an_open_breaker_and_closes_it(account: Account, in
 
 def test_a_check_that_fails_leaves_the_breaker_open(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
-    failure_of(lambda: gate.me(account.id))
+    failure_of(lambda: gateway.token_owner(account.id))
     assert row_of(account).state is AccountState.RECONNECT
 
 
 def test_the_token_of_another_account_is_no_good(account: Account, instagram: Graph) -> None:
     instagram.say = always(answer({"user_id": ATELIER_NORD, "username": "atelier.nord"}))
-    assert failure_of(lambda: gate.me(account.id)).code == "other_account"
-    assert row_of(account).state_reason == gate.OTHER_ACCOUNT
+    assert failure_of(lambda: gateway.token_owner(account.id)).code == "other_account"
+    assert row_of(account).state_reason == gateway.OTHER_ACCOUNT
 
 
 def test_a_check_of_a_page_asks_for_its_account(facebook: Graph) -> None:
     linked = {"id": ATELIER_NORD, "username": "atelier.nord"}
     facebook.say = always(answer({"id": ATELIER_NORD_PAGE, "instagram_business_account": linked}))
-    assert gate.me(an_account(ATELIER_NORD).id).ig_page_id == ATELIER_NORD_PAGE
+    assert gateway.token_owner(an_account(ATELIER_NORD).id).ig_page_id == ATELIER_NORD_PAGE
 
 
 def test_a_token_may_be_tried_before_there_is_an_account(app: Flask, instagram: Graph) -> None:
     instagram.say = always(sampled("me"))
-    assert gate.try_token(Login.INSTAGRAM, TOKEN).ig_account_id == MAISON_LUNE
+    assert gateway.owner_of_new_token(Login.INSTAGRAM, TOKEN).ig_account_id == MAISON_LUNE
     assert noted() == []
 
 
@@ -333,13 +333,13 @@ def test_both_logins_work_against_the_sandbox(sandbox: Sandbox, ig_account_id: s
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account_id = an_account(ig_account_id, token=tokens[ig_account_id]).id
     with settings.using(**sandbox.settings):
-        assert gate.me(account_id).ig_account_id == ig_account_id
-        page = gate.conversations(account_id, purpose=Purpose.BACKFILL, limit=5)
+        assert gateway.token_owner(account_id).ig_account_id == ig_account_id
+        page = gateway.conversations(account_id, purpose=Purpose.BACKFILL, limit=5)
         assert all(ig_account_id in dict(thread.participants) for thread in page.threads)
         if ig_account_id == MAISON_LUNE:
-            assert gate.profile(account_id, LEA, purpose=Purpose.LIVE).name == "Léa Moreau"
-            assert failure_of(lambda: gate.profile(account_id, GHOST, purpose=Purpose.LIVE)).code == "9010"
-            assert failure_of(lambda: gate.profile(account_id, SHY, purpose=Purpose.LIVE)).reason is Reason.CONSENT
+            assert gateway.profile(account_id, LEA, purpose=Purpose.LIVE).name == "Léa Moreau"
+            assert failure_of(lambda: gateway.profile(account_id, GHOST, purpose=Purpose.LIVE)).code == "9010"
+            assert failure_of(lambda: gateway.profile(account_id, SHY, purpose=Purpose.LIVE)).reason is Reason.CONSENT
     assert not any(call["token_in_query"] for call in sandbox.get("calls"))
 
 
@@ -348,8 +348,8 @@ def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sa
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account = an_account(ig_account_id, token=tokens[ig_account_id])
     with settings.using(**sandbox.settings):
-        assert gate.missing_subscriptions(account.id) == gate.WEBHOOKS[account.login]
-        assert gate.subscribe(account.id) == {}
+        assert gateway.missing_subscriptions(account.id) == gateway.WEBHOOKS[account.login]
+        assert gateway.subscribe(account.id) == {}
     rows = [(row.call, row.purpose, row.http_status, row.answer) for row in noted()]
     assert rows == [
         ("subscribed_apps", Purpose.CHECK, 200, "What is subscribed"),
@@ -360,9 +360,9 @@ def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sa
 
 def test_only_a_dead_token_stops_more_than_the_call_about_webhooks(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-4"))
-    assert failure_of(lambda: gate.missing_subscriptions(account.id)).code == "4"
+    assert failure_of(lambda: gateway.missing_subscriptions(account.id)).code == "4"
     instagram.say = always(sampled("profile"))
     look(account)
     instagram.say = always(sampled("profile-error-190"))
-    assert failure_of(lambda: gate.missing_subscriptions(account.id)).code.startswith("190")
+    assert failure_of(lambda: gateway.missing_subscriptions(account.id)).code.startswith("190")
     assert row_of(account).state is AccountState.RECONNECT

@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 
 from app import clock, settings
-from app.calls import breaker
-from app.identities.pages import Reader
+from app.calls import circuit_breaker
+from app.calls.conversation_reader import ConversationReader
 from app.instagram.errors import GraphAPIError
 from app.models.identity import Purpose
 from app.models.inbox import Account
@@ -27,7 +27,7 @@ def spoil(meta: Sandbox, *people: str) -> None:
         meta.pull("PATCH", f"conversations/{person}", error="1")
 
 
-def read_all(reader: Reader) -> tuple[list[str], list[str | None]]:
+def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
     """Return the IDs of the conversations that were read, and of those that were skipped."""
     found, skipped = list[str](), list[str | None]()
     while True:
@@ -39,14 +39,14 @@ def read_all(reader: Reader) -> tuple[list[str], list[str | None]]:
 
 
 @pytest.fixture
-def reader(meta: Sandbox) -> Reader:
+def reader(meta: Sandbox) -> ConversationReader:
     account: Account = a_sandbox_account()
     for person in (LEA, CAMILLE, RUI):
         meta.post("send", person=person, text="Bonjour")
-    return Reader(account.id, Purpose.SYNC)
+    return ConversationReader(account.id, Purpose.SYNC)
 
 
-def test_pages_follow_each_other_to_the_end(reader: Reader) -> None:
+def test_pages_follow_each_other_to_the_end(reader: ConversationReader) -> None:
     first = reader.next(most=2)
     assert (len(first.threads), reader.after is None) == (2, False)
     assert len(reader.next(most=2).threads) == 1
@@ -54,13 +54,13 @@ def test_pages_follow_each_other_to_the_end(reader: Reader) -> None:
 
 
 @pytest.mark.row("F18")
-def test_a_page_that_fails_is_asked_for_in_smaller_pieces(reader: Reader, meta: Sandbox) -> None:
+def test_a_page_that_fails_is_asked_for_in_smaller_pieces(reader: ConversationReader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations", count=2)
     assert len(reader.next().threads) == 3
     assert (reader.size, reader.calls, len(noted())) == (3, 3, 3)
 
 
-def test_a_page_that_fails_in_every_size_is_given_up(reader: Reader, meta: Sandbox) -> None:
+def test_a_page_that_fails_in_every_size_is_given_up(reader: ConversationReader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations")
     with pytest.raises(GraphAPIError):
         reader.next()
@@ -68,14 +68,16 @@ def test_a_page_that_fails_in_every_size_is_given_up(reader: Reader, meta: Sandb
 
 
 @pytest.fixture
-def crowded(meta: Sandbox) -> Reader:
+def crowded(meta: Sandbox) -> ConversationReader:
     account: Account = a_sandbox_account()
     for person in PEOPLE:
         meta.post("send", person=person, text="Bonjour")
-    return Reader(account.id, Purpose.SYNC)
+    return ConversationReader(account.id, Purpose.SYNC)
 
 
-def test_a_conversation_that_meta_cannot_return_is_skipped_and_the_rest_is_read(crowded: Reader, meta: Sandbox) -> None:
+def test_a_conversation_that_meta_cannot_return_is_skipped_and_the_rest_is_read(
+    crowded: ConversationReader, meta: Sandbox
+) -> None:
     spoil(meta, RUI)
     found, skipped = read_all(crowded)
     assert found == [thread_of(person) for person in (GHOST, SHY, CAMILLE, LEA)]
@@ -84,41 +86,45 @@ def test_a_conversation_that_meta_cannot_return_is_skipped_and_the_rest_is_read(
     assert [row.code for row in noted()] == ["1", "1", "1", None, None, None, "1", None, None]
 
 
-def test_a_conversation_that_was_unreadable_before_is_found_with_fewer_calls(crowded: Reader, meta: Sandbox) -> None:
+def test_a_conversation_that_was_unreadable_before_is_found_with_fewer_calls(
+    crowded: ConversationReader, meta: Sandbox
+) -> None:
     spoil(meta, RUI)
     before = read_all(crowded)
-    again = Reader(crowded.account_id, Purpose.SYNC)
+    again = ConversationReader(crowded.account_id, Purpose.SYNC)
     assert read_all(again) == before
     assert (crowded.calls, again.calls) == (9, 5)
 
 
-def test_what_was_unreadable_costs_nothing_once_meta_returns_it_again(crowded: Reader, meta: Sandbox) -> None:
+def test_what_was_unreadable_costs_nothing_once_meta_returns_it_again(
+    crowded: ConversationReader, meta: Sandbox
+) -> None:
     spoil(meta, RUI)
     read_all(crowded)
     meta.pull("PATCH", f"conversations/{RUI}", error=None)
-    again = Reader(crowded.account_id, Purpose.SYNC)
+    again = ConversationReader(crowded.account_id, Purpose.SYNC)
     found, skipped = read_all(again)
     assert (len(found), skipped, again.calls) == (5, [], 1)
 
 
 def test_unreadable_conversations_at_both_ends_stop_no_other_call_of_the_account(
-    crowded: Reader, meta: Sandbox
+    crowded: ConversationReader, meta: Sandbox
 ) -> None:
     spoil(meta, GHOST, LEA)
     found, skipped = read_all(crowded)
     assert (len(found), skipped) == (3, [thread_of(GHOST), thread_of(LEA)])
-    assert breaker.closed_at(crowded.account_id) <= clock.now()
+    assert circuit_breaker.closed_at(crowded.account_id) <= clock.now()
 
 
 def test_large_pages_that_are_refused_are_read_in_smaller_ones_without_their_times(
-    crowded: Reader, meta: Sandbox
+    crowded: ConversationReader, meta: Sandbox
 ) -> None:
     meta.pull("PATCH", "settings", largest_page=10, updated_time=False)
     found, skipped = read_all(crowded)
     assert (len(found), skipped, crowded.calls) == (5, [], 2)
 
 
-def test_an_empty_page_without_cursors_is_not_the_end(crowded: Reader, meta: Sandbox) -> None:
+def test_an_empty_page_without_cursors_is_not_the_end(crowded: ConversationReader, meta: Sandbox) -> None:
     meta.pull("PATCH", "settings", sparse_pages=True)
     assert len(read_all(crowded)[0]) == 5
 
@@ -127,13 +133,15 @@ def test_a_page_that_leads_to_itself_ends_the_reading(app: Flask) -> None:
     paging = {"cursors": {"after": "QVFIUm"}, "next": "https://graph.instagram.com/?after=QVFIUm"}
     account: Account = a_sandbox_account()
     with Graph(always(answer({"data": [], "paging": paging}))) as graph, settings.using(graph_instagram_url=graph.url):
-        reader = Reader(account.id, Purpose.SYNC)
+        reader = ConversationReader(account.id, Purpose.SYNC)
         assert reader.next().after == "QVFIUm"
         with pytest.raises(GraphAPIError):
             reader.next()
 
 
-def test_a_refusal_that_a_smaller_page_would_not_change_is_not_repeated(reader: Reader, meta: Sandbox) -> None:
+def test_a_refusal_that_a_smaller_page_would_not_change_is_not_repeated(
+    reader: ConversationReader, meta: Sandbox
+) -> None:
     meta.post("faults", mode="190", call="conversations")
     with pytest.raises(GraphAPIError):
         reader.next()

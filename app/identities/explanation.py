@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from app import logs
 from app.db.engine import db
-from app.identities import changes, listing, places, reasons
-from app.identities.changes import Change
+from app.identities import listing, lookup_sources, reasons, username_history
+from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import ListedIdentity
-from app.identities.places import Place
-from app.identities.reasons import Meaning
-from app.identities.verdict import STOP_AFTER
+from app.identities.lookup_sources import LookupSource
+from app.identities.reasons import ReasonText
+from app.identities.username_history import UsernameChange
 from app.instagram.previews import preview
 from app.labels import label
 from app.models.identity import Identity, Lookup, Source
@@ -35,7 +35,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedUp:
+class PastLookup:
     """One call that was made for this person. `at` is aware UTC, the time it took in milliseconds."""
 
     at: datetime
@@ -57,19 +57,19 @@ class SeenIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Explanation:
     """Everything about one person's name."""
 
     person: ListedIdentity
     account: str
-    meaning: Meaning
+    meaning: ReasonText
     steps: tuple[Step, ...]
-    lookups: tuple[LookedUp, ...]
+    lookups: tuple[PastLookup, ...]
     raw: str | None
     tries: int
     most_tries: int
-    changes: tuple[Change, ...]
-    places: tuple[Place, ...]
+    changes: tuple[UsernameChange, ...]
+    places: tuple[LookupSource, ...]
     seen_in: SeenIn | None
 
     @property
@@ -79,12 +79,12 @@ class Why:
         return sum(each.code == last for each in self.lookups) if last else 0
 
 
-def of(viewer: Viewer, identity_id: int) -> Why:
+def explain(viewer: Viewer, identity_id: int) -> Explanation:
     """Return why a person is called what they are; raises NotFound, also for whom the viewer may not see."""
-    person = listing.of(viewer, identity_id)
+    person = listing.get_identity(viewer, identity_id)
     row = db.session.get_one(Identity, identity_id)
     account = db.session.get_one(Account, person.account_id)
-    return Why(
+    return Explanation(
         person=person,
         account=account.username or account.ig_account_id,
         meaning=_meaning(person, row.last_error),
@@ -93,8 +93,8 @@ def of(viewer: Viewer, identity_id: int) -> Why:
         raw=_readable(row),
         tries=min(person.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
-        changes=tuple(changes.of(person.account_id, person.ig_participant_id)),
-        places=places.of(person, sources=(row.username_source, row.name_source), met_at=row.met_at),
+        changes=tuple(username_history.username_changes(person.account_id, person.ig_participant_id)),
+        places=lookup_sources.lookup_sources(person, sources=(row.username_source, row.name_source), met_at=row.met_at),
         seen_in=_seen_in(person),
     )
 
@@ -109,14 +109,16 @@ def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int 
     return db.session.execute(found).scalar()
 
 
-def _meaning(person: ListedIdentity, last_error: str | None) -> Meaning:
+def _meaning(person: ListedIdentity, last_error: str | None) -> ReasonText:
     if person.reason is not None and person.display.known:
-        return reasons.kept(last_error, retries=person.next_try_at is not None)
+        return reasons.explain_stale_reason(last_error, retries=person.next_try_at is not None)
     if person.reason is not None:
-        return reasons.meaning(person.reason, last_error)
+        return reasons.explain_reason(person.reason, last_error)
     if person.username:
-        return Meaning("Instagram told the username", "", "Nothing is needed; it is looked up again every seven days.")
-    return Meaning("Instagram sent a name but no username", "", "Nothing is needed; the name is shown.")
+        return ReasonText(
+            "Instagram told the username", "", "Nothing is needed; it is looked up again every seven days."
+        )
+    return ReasonText("Instagram sent a name but no username", "", "Nothing is needed; the name is shown.")
 
 
 def _steps(person: ListedIdentity, row: Identity) -> tuple[Step, ...]:
@@ -135,13 +137,13 @@ def _from(source: Source | None) -> str:
     return label(source) if source else "Not returned by any source"
 
 
-def _lookups(person: ListedIdentity) -> list[LookedUp]:
+def _lookups(person: ListedIdentity) -> list[PastLookup]:
     columns = (Lookup.at, Lookup.purpose, Lookup.http_status, Lookup.code, Lookup.answer, Lookup.took_ms)
     found = select(*columns).where(
         Lookup.account_id == person.account_id, Lookup.ig_participant_id == person.ig_participant_id
     )
     rows = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(LOOKUPS))
-    return [LookedUp(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
+    return [PastLookup(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
 
 
 def _readable(row: Identity) -> str | None:

@@ -7,8 +7,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from app import clock
-from app.calls import record
-from app.calls.record import Call
+from app.calls import call_log
+from app.calls.call_log import Call
 from app.db import transaction
 from app.errors import Unavailable
 from app.instagram.answers import ConversationPage, Me, Profile
@@ -20,30 +20,30 @@ from tests.cast import LEA, an_account
 
 def test_a_row_is_begun_without_and_settled_with_its_answer(app: Flask) -> None:
     call = Call(an_account().id, "profile", Purpose.BACKFILL, LEA, "0123456789ab")
-    begun = record.begin(call, at=clock.now())
+    begun = call_log.begin(call, at=clock.now())
     [row] = noted()
     assert (row.call, row.ig_participant_id, row.run_id, row.http_status) == ("profile", LEA, "0123456789ab", None)
-    record.settle(begun, http_status=200, code=None, answer="x" * 500)
+    call_log.finish(begun, http_status=200, code=None, answer="x" * 500)
     [row] = noted()
-    assert (row.http_status, row.answer, row.took_ms is not None) == (200, "x" * record.ANSWER_CHARACTERS, True)
+    assert (row.http_status, row.answer, row.took_ms is not None) == (200, "x" * call_log.ANSWER_CHARACTERS, True)
 
 
 def test_an_answer_that_cannot_be_noted_is_only_logged(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begun = record.begin(Call(an_account().id, "me", Purpose.CHECK), at=clock.now())
+    begun = call_log.begin(Call(an_account().id, "me", Purpose.CHECK), at=clock.now())
 
     def away() -> None:
         raise Unavailable("database") from OperationalError("", {}, Exception())
 
     monkeypatch.setattr(transaction, "write", away)
     with caplog.at_level(logging.WARNING):
-        record.settle(begun, http_status=200, code=None, answer="The token works")
+        call_log.finish(begun, http_status=200, code=None, answer="The token works")
     assert "could not be noted" in caplog.text
 
 
 def test_a_summary_names_nobody() -> None:
-    assert record.summary(Profile("1", "lena", None, "https://x", {}, UNSAID)) == "username, picture"
-    assert record.summary(Profile("1", None, None, None, {}, UNSAID)) == "nothing but the id"
-    assert record.summary(ConversationPage((), None, UNSAID)) == "0 conversations"
-    assert record.summary(Me("1", None, "lena", None, None, UNSAID)) == "The token works"
+    assert call_log.summary(Profile("1", "lena", None, "https://x", {}, UNSAID)) == "username, picture"
+    assert call_log.summary(Profile("1", None, None, None, {}, UNSAID)) == "nothing but the id"
+    assert call_log.summary(ConversationPage((), None, UNSAID)) == "0 conversations"
+    assert call_log.summary(Me("1", None, "lena", None, None, UNSAID)) == "The token works"

@@ -27,7 +27,7 @@ from app.text import shorten, storable
 
 logger = logging.getLogger(__name__)
 
-STRIKES = 5  # failures of the network in a row (reliability.md 3.6)
+FAILURE_THRESHOLD = 5  # failures of the network in a row (reliability.md 3.6)
 PROBE_SECONDS = 10  # how long others wait for the one call that tries whether things are well again
 RECONNECT_SECONDS = 6  # whoever waits for a new token looks again, and resumes within ten (reliability.md F20)
 REASON_CHARACTERS = 200
@@ -81,7 +81,7 @@ def failed(account_id: int, failure: GraphAPIError, *, token: Secret | None) -> 
     if failure.scope in (Scope.PERSON, Scope.FIELD):
         answered(account_id, failure.usage)
     elif failure.scope in (Scope.NETWORK, Scope.CONTRACT):
-        _strike(account_id, failure)
+        _count_failure(account_id, failure)
     elif failure.scope is Scope.APP:
         _stop(_app(), account_id, failure.sentence, failure.retry_at, _LIMITED)
     elif failure.reason is Reason.RATE_LIMITED:
@@ -108,8 +108,8 @@ def _set_state(account_id: int, state: AccountState, reason: str | None, *, toke
         logger.warning("account %s: %s", account_id, reason or "its token works")
 
 
-def _strike(account_id: int, failure: GraphAPIError) -> None:
-    milliseconds = (STRIKES, _UNREACHABLE.first_seconds * 1000, _UNREACHABLE.most_seconds * 1000)
+def _count_failure(account_id: int, failure: GraphAPIError) -> None:
+    milliseconds = (FAILURE_THRESHOLD, _UNREACHABLE.first_seconds * 1000, _UNREACHABLE.most_seconds * 1000)
     _opened(_run("strike", [_network(account_id)], failure.sentence, *milliseconds), account_id, failure.sentence)
 
 

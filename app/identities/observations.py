@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
-from app.identities import forgotten, looks
-from app.identities.verdict import Verdict, next_try
+from app.identities import confusables, forgotten
+from app.identities.failure_policy import FailurePolicy, next_try
 from app.instagram import addresses
 from app.instagram.errors import GraphAPIError, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
@@ -18,12 +18,14 @@ from app.models.inbox import Conversation
 
 FRESH = timedelta(days=7)  # product.md 2
 FIELDS = ("username", "name", "picture_url")
-BREATH = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
+MIN_RETRY_INTERVAL = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
 RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
 LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
 SKEW = timedelta(minutes=10)  # a clock that is ahead by less does no harm
-LATER = timedelta(hours=1)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
+BACKGROUND_DELAY = timedelta(
+    hours=1
+)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
 STATE = (
@@ -39,7 +41,7 @@ STATE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ProfileObservation:
     """One observation of a participant's name; a missing field never blanks a known one. `at` is aware UTC."""
 
     ig_participant_id: str
@@ -51,7 +53,7 @@ class Sighting:
     raw: dict[str, Any] | None = None
 
 
-def met(
+def record_contact(
     tx: Tx, account_id: int, ig_participant_id: str, state: Row[Any], *, wrote: bool, live: bool, at: datetime
 ) -> bool:
     """State that a participant was met at `at`; returns whether their name should be looked up right now.
@@ -73,7 +75,7 @@ def met(
     return live and due_at <= at
 
 
-def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
+def record(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
     """Merge a sighting into the participant's row and their conversation; returns whether what is shown changed."""
     row = _row(tx, account_id, seen)
     if row is None:
@@ -91,7 +93,7 @@ def record(tx: Tx, account_id: int, seen: Sighting) -> bool:
     return changed
 
 
-def recall(tx: Tx, account_id: int, seen: Sighting) -> bool:
+def merge_legacy(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
     """Merge what an older system knew, perhaps with the time UNDATED; returns whether what is shown changed.
 
     It fills in what is missing, and with a date also replaces what is older. Failures and plans stay as they are, and
@@ -110,8 +112,8 @@ def recall(tx: Tx, account_id: int, seen: Sighting) -> bool:
     return changed
 
 
-def failed(
-    tx: Tx, account_id: int, ig_participant_id: str, verdict: Verdict, *, at: datetime, raw: dict[str, Any] | None
+def record_failure(
+    tx: Tx, account_id: int, ig_participant_id: str, verdict: FailurePolicy, *, at: datetime, raw: dict[str, Any] | None
 ) -> None:
     """Note that a lookup brought no name; only personal verdicts count against the participant (product.md 2)."""
     row = tx.session.scalars(
@@ -127,7 +129,7 @@ def failed(
     tx.mark_changed(account_id, ig_participant_id)
 
 
-def take_back(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
+def withdraw_failures(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
     """Take failures back that were no contact's: Meta refused the call whichever contact it was about."""
     blamed = update(Identity).where(
         Identity.account_id == account_id,
@@ -165,14 +167,14 @@ def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
     tx.execute(update(Identity).where(*people).values(failure_count=0, last_error=None, last_error_code=None))
 
 
-def ask(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
+def request_lookup(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
     """Make a participant due now because a user asked; clears their failures. Only a `first` lookup is urgent."""
     retry(tx, account_id, [ig_participant_id])
     one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED if first else Purpose.REFRESH))
 
 
-def opened(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
+def refresh_on_open(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
     """Make a stale participant due at once whose conversation was opened; returns the account, None for the fresh."""
     later = or_(Identity.next_try_at.is_(None), Identity.next_try_at > at)
     row = update(Identity).where(Identity.id == identity_id, later, *stale(at))
@@ -186,7 +188,7 @@ def correct_times(tx: Tx, *, now: datetime) -> None:
     """
     wrong = or_(
         Identity.last_failure_at > now + SKEW,
-        and_(Identity.last_error.is_(None), Identity.next_try_at > now + LATER + SKEW),
+        and_(Identity.last_error.is_(None), Identity.next_try_at > now + BACKGROUND_DELAY + SKEW),
     )
     tx.execute(update(Identity).where(Identity.next_try_at > now + SKEW, wrong).values(next_try_at=now))
 
@@ -196,7 +198,7 @@ def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: 
         account_id=account_id,
         ig_participant_id=ig_participant_id,
         met_at=at,
-        next_try_at=at if live else at + LATER,
+        next_try_at=at if live else at + BACKGROUND_DELAY,
         next_purpose=Purpose.LIVE if live else Purpose.BACKFILL,
     )
     tx.execute(insert.on_conflict_do_nothing(index_elements=["account_id", "ig_participant_id"]))
@@ -210,7 +212,7 @@ def _due_at(state: Row[Any], at: datetime) -> datetime | None:
     if state.last_error is None:
         return at if _is_stale(state, at) else None
     if state.last_error == Reason.CONSENT or state.next_try_at is None:
-        return max(at, (state.last_failure_at or UNDATED) + BREATH)
+        return max(at, (state.last_failure_at or UNDATED) + MIN_RETRY_INTERVAL)
     return None
 
 
@@ -219,13 +221,13 @@ def _is_stale(state: Row[Any], at: datetime) -> bool:
     return named_at is None or named_at < at - FRESH or (picture_ends_at is not None and picture_ends_at < at)
 
 
-def _picture_expires_at(seen: Sighting) -> datetime | None:
+def _picture_expires_at(seen: ProfileObservation) -> datetime | None:
     """When the address ends that a profile told; one that had ended already would only be told again."""
     ends_at = addresses.expires_at(seen.picture_url) if seen.picture_url else None
     return ends_at if ends_at is not None and ends_at > seen.at else None
 
 
-def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity | None:
+def _row(tx: Tx, account_id: int, seen: ProfileObservation) -> Identity | None:
     row = tx.session.scalars(
         select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
     ).one_or_none()
@@ -236,7 +238,7 @@ def _row(tx: Tx, account_id: int, seen: Sighting) -> Identity | None:
     return row
 
 
-def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
+def _merge(tx: Tx, row: Identity, seen: ProfileObservation) -> bool:
     changed, before = False, row.username
     for field in FIELDS:
         value, prefix = getattr(seen, field), field.removesuffix("_url")
@@ -250,7 +252,7 @@ def _merge(tx: Tx, row: Identity, seen: Sighting) -> bool:
     if before and row.username != before:
         _renamed(tx, row, before, seen)
     if changed or row.look is None:
-        looks.settle(tx, row)
+        confusables.update_confusables(tx, row)
     if changed:
         _name_conversation(tx, row.account_id, row.ig_participant_id)
         tx.mark_changed(row.account_id, row.ig_participant_id)
@@ -262,7 +264,7 @@ def _is_newer(known_at: datetime | None, seen_at: datetime) -> bool:
     return known_at is not None and seen_at < known_at <= clock.now()
 
 
-def _renamed(tx: Tx, row: Identity, before: str, seen: Sighting) -> None:
+def _renamed(tx: Tx, row: Identity, before: str, seen: ProfileObservation) -> None:
     change = {"old_username": before, "new_username": row.username, "source": seen.source, "at": seen.at}
     person = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
     tx.execute(tx.insert(IdentityChange).values(**person, **change))

@@ -6,8 +6,7 @@ ID alone, which Meta still returns, brings the cursor of the next one.
 
 from dataclasses import dataclass
 
-from app.calls import gate
-from app.identities import unreadable
+from app.calls import gateway, unreadable_conversations
 from app.instagram.answers import ConversationPage, Skipped
 from app.instagram.errors import GraphAPIError, Reason, Scope, bad_answer
 from app.models.identity import Purpose
@@ -17,7 +16,7 @@ _OF_ONE_CONVERSATION = (Reason.TEMPORARY, Reason.TIMEOUT)  # the other failures 
 
 
 @dataclass(slots=True)
-class Reader:
+class ConversationReader:
     """Reads an account's conversations, newest first; `calls` are those made, `after` is the cursor of the next page.
 
     With `messages`, each conversation comes with that many of its newest. `size` is that of the next page.
@@ -67,7 +66,7 @@ class Reader:
 
     def _shrink(self, limit: int) -> None:
         """Make the next page end before the first conversation that is known to be unreadable, else smaller."""
-        known = unreadable.of(self.account_id)
+        known = unreadable_conversations.get(self.account_id)
         listed = self._ask(limit, ids_only=True).threads if known else ()
         ahead = next((place for place, each in enumerate(listed) if each.ig_conversation_id in known), None)
         self.size = next(size for size in SIZES if size < limit) if ahead is None else max(ahead, 1)
@@ -77,7 +76,7 @@ class Reader:
             self._listed = self._ask(1, ids_only=True)
 
     def _skipped_known(self) -> ConversationPage | None:
-        known = unreadable.of(self.account_id)
+        known = unreadable_conversations.get(self.account_id)
         listed = self._ask(1, ids_only=True) if known else None
         if listed is None or not {each.ig_conversation_id for each in listed.threads} & known:
             return None
@@ -88,13 +87,13 @@ class Reader:
             Skipped("conversation", each.ig_conversation_id, each.ig_conversation_id, reason) for each in listed.threads
         ]
         for each in listed.threads:
-            unreadable.remember(self.account_id, each.ig_conversation_id)
+            unreadable_conversations.remember(self.account_id, each.ig_conversation_id)
         self.size, self._listed = SIZES[0], None
         return ConversationPage((), listed.after, listed.usage, tuple(skipped))
 
     def _ask(self, limit: int, *, ids_only: bool = False) -> ConversationPage:
         self.calls += 1
-        return gate.conversations(
+        return gateway.conversations(
             self.account_id,
             purpose=self.purpose,
             limit=limit,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from app import clock, settings
-from app.calls import credentials, gate
+from app.calls import credentials, gateway
 from app.errors import NotFound
 from app.instagram import client, oauth
 from app.instagram.answers import GrantedPage, Me, TokenInfo
@@ -45,37 +45,37 @@ SHORT = timedelta(days=1)  # a user token that ends this soon takes the tokens o
 
 
 @dataclass(frozen=True, slots=True)
-class Consented:
+class Authorization:
     """An account that a token reaches: whose it is, and the token its calls are made with."""
 
     me: Me
     token: GivenToken
 
 
-def offered() -> tuple[Login, ...]:
+def available_logins() -> tuple[Login, ...]:
     """Return the logins that this installation has an app for."""
     return tuple(login for login in Login if _app_id(login))
 
 
-def address(login: Login, *, back_url: str, state: str) -> str:
+def authorize_url(login: Login, *, back_url: str, state: str) -> str:
     """Return where the owner is asked; raises NotFound without an app."""
     ask = oauth.facebook_consent if login is Login.FACEBOOK else oauth.instagram_consent
     return ask(_app(login), back_url=back_url, state=state)
 
 
-def redeem(login: Login, code: str, *, back_url: str) -> list[Consented]:
+def redeem(login: Login, code: str, *, back_url: str) -> list[Authorization]:
     """Return the accounts that a consent brought; raises GraphAPIError, NotFound without an app.
 
     Instagram Login brings one, Facebook Login one for each chosen Page that has one.
     """
     credentials.refuse_inside_transaction()
     if login is Login.FACEBOOK:
-        return _of_pages(oauth.facebook_token(_app(login), code=code, back_url=back_url))
+        return _page_accounts(oauth.facebook_token(_app(login), code=code, back_url=back_url))
     token = oauth.instagram_token(_app(login), code=code, back_url=back_url)
-    return [Consented(gate.try_token(login, token.value), token)]
+    return [Authorization(gateway.owner_of_new_token(login, token.value), token)]
 
 
-def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Consented]:
+def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Authorization]:
     """Return the accounts that a pasted token reaches; raises GraphAPIError.
 
     For Facebook Login, a user or system user token brings the accounts of its Pages, each with its Page's token. For
@@ -83,15 +83,15 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
     """
     credentials.refuse_inside_transaction()
     if login is Login.UNIFIED:
-        return _of_system_user(token, ig_account_id)
+        return _system_user_accounts(token, ig_account_id)
     try:
-        return [Consented(gate.try_token(login, token), GivenToken(token, None))]
+        return [Authorization(gateway.owner_of_new_token(login, token), GivenToken(token, None))]
     except GraphAPIError as failure:
         if failure.code not in NO_PAGE_FOR_TOKEN:
             raise
         owner = failure
     try:
-        return _of_pages(_lasting(token) if owner.code == client.USER else GivenToken(token, None))
+        return _page_accounts(_lasting(token) if owner.code == client.USER else GivenToken(token, None))
     except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
@@ -99,7 +99,7 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
         raise GraphAPIError(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
 
 
-def _of_pages(user: GivenToken) -> list[Consented]:
+def _page_accounts(user: GivenToken) -> list[Authorization]:
     credential = _patient(Login.FACEBOOK, user.value)
     permissions = _permissions(credential)
     listed = client.pages(credential)
@@ -109,7 +109,7 @@ def _of_pages(user: GivenToken) -> list[Consented]:
     usable = [(page.account, page.token) for page in pages if page.account and page.token]
     owner_id = info.user_id if info else None
     found = [
-        Consented(replace(account, owner_id=owner_id), GivenToken(token, ends, permissions))
+        Authorization(replace(account, owner_id=owner_id), GivenToken(token, ends, permissions))
         for account, token in usable
     ]
     if not found:
@@ -140,9 +140,9 @@ def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo
             logger.info("granted Page not read", extra={"page": page_id, "reason": str(failure)})
 
 
-def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
+def _system_user_accounts(token: str, ig_account_id: str | None) -> list[Authorization]:
     credential = _patient(Login.UNIFIED, token)
-    info = client.token_info(credentials.inspector(credential), token)
+    info = client.token_info(credentials.debug_credential(credential), token)
     permissions = tuple(sorted(info.permissions & set(oauth.UNIFIED_PERMISSIONS)))
     account_ids = info.ig_account_ids
     if ig_account_id and (not account_ids or ig_account_id in account_ids):
@@ -151,12 +151,12 @@ def _of_system_user(token: str, ig_account_id: str | None) -> list[Consented]:
         raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
     accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
     given = GivenToken(token, info.expires_at, permissions)
-    return [Consented(replace(each, owner_id=info.user_id), given) for each in accounts]
+    return [Authorization(replace(each, owner_id=info.user_id), given) for each in accounts]
 
 
 def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
     try:
-        return client.token_info(credentials.inspector(credential), credential.token)
+        return client.token_info(credentials.debug_credential(credential), credential.token)
     except GraphAPIError as failure:
         if needed and failure.scope is Scope.NETWORK:
             raise
@@ -175,7 +175,7 @@ def _lasting(token: str) -> GivenToken:
 
 
 def _patient(login: Login, token: str) -> Credential:
-    return replace(credentials.with_token(login, token), timeout_seconds=oauth.SECONDS)
+    return replace(credentials.credential_with_token(login, token), timeout_seconds=oauth.SECONDS)
 
 
 def _app(login: Login) -> App:

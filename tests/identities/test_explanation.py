@@ -8,16 +8,16 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import sighting, why
-from app.identities.sighting import Sighting
-from app.identities.verdict import STOP_AFTER, Verdict
+from app.identities import explanation, observations
+from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import LEA, SHY, an_account, people_wrote
 
-NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
 
@@ -28,11 +28,11 @@ def account(app: Flask) -> Account:
     return account
 
 
-def about(account: Account, who: str) -> why.Why:
+def about(account: Account, who: str) -> explanation.Explanation:
     db.session.rollback()
-    identity_id = why.identity_of(OPERATOR, account.id, who)
+    identity_id = explanation.identity_of(OPERATOR, account.id, who)
     assert identity_id is not None
-    return why.of(OPERATOR, identity_id)
+    return explanation.explain(OPERATOR, identity_id)
 
 
 def asked(account: Account, who: str, **answer: object) -> None:
@@ -45,7 +45,7 @@ def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
     asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
     with transaction.write() as tx:
         answer = {"error": {"code": 230, "access_token": "IGAAcanaryOfATest0123456789"}}
-        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
+        observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
     found = about(account, SHY)
     assert found.meaning.verdict == "This person hasn’t agreed to share a profile"
     assert found.meaning.can_do.startswith("Consent comes with their first message")
@@ -65,7 +65,9 @@ def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
 
 def test_a_username_says_where_it_came_from(account: Account) -> None:
     with transaction.write() as tx:
-        sighting.record(tx, account.id, Sighting(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now()))
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now())
+        )
     found = about(account, LEA)
     assert [(step.told, step.value, step.used) for step in found.steps[:2]] == [
         ("Conversations API", "@lea.moreau", True),
@@ -80,13 +82,13 @@ def test_nobody_was_asked_yet_is_a_reason_too(account: Account) -> None:
 
 def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
     identity_id = db.session.execute(select(Identity.id).limit(1)).scalar_one()
-    assert why.identity_of(ELSEWHERE, account.id, LEA) is None
+    assert explanation.identity_of(ELSEWHERE, account.id, LEA) is None
     with pytest.raises(NotFound):
-        why.of(ELSEWHERE, identity_id)
+        explanation.explain(ELSEWHERE, identity_id)
 
 
 def test_a_raw_answer_shows_invisible_characters_escaped_and_letters_as_they_are(account: Account) -> None:
     with transaction.write() as tx:
         answer = {"name": "\u202eLéa\u200b\u061c"}
-        sighting.failed(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
+        observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
     assert about(account, SHY).raw == '{\n  "name": "\\u202eLéa\\u200b\\u061c"\n}'

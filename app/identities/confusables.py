@@ -63,7 +63,7 @@ _LAST_DIGITS = func.substr(
 _NAMELESS = re.compile(r"user_[\dlo]{6}")  # as display.name_of calls who has no name
 
 
-def of(words: str) -> str:
+def skeleton(words: str) -> str:
     """Return what a name looks like, for comparison with other looks only."""
     plain = unicodedata.normalize("NFKC", _DIGITS.sub("", words)).casefold().strip().removeprefix("@")
     look = " ".join(unicodedata.normalize("NFC", plain).split()).translate(_DRAWN)
@@ -72,24 +72,24 @@ def of(words: str) -> str:
     return look[:CHARACTERS]
 
 
-def settle(tx: Tx, row: Identity) -> None:
+def update_confusables(tx: Tx, row: Identity) -> None:
     """Note how the changed name of `row` looks, and mark everyone of the account who looks as it did, or does now."""
-    shown = display.name_of(row.ig_participant_id, row.username, row.name)
-    before, row.look = row.look, of(shown.text) if shown.known else None
+    shown = display.display_name(row.ig_participant_id, row.username, row.name)
+    before, row.look = row.look, skeleton(shown.text) if shown.known else None
     tx.session.flush()
     for look in sorted(filter(None, {before, row.look})):
-        _tell_apart(tx, row.account_id, look)
+        _mark_confusables(tx, row.account_id, look)
 
 
-OURS = frozenset(map(of, ("You", "Unknown sender", "Unknown", "Message deleted by the sender")))
+OURS = frozenset(map(skeleton, ("You", "Unknown sender", "Unknown", "Message deleted by the sender")))
 
 
-def is_ours(look: str, account: str | None) -> bool:
+def is_reserved(look: str, account: str | None) -> bool:
     """Return whether a look is that of words which pages use themselves, of the account, or of a short id."""
-    return look in OURS or (account is not None and look == of(account)) or _NAMELESS.fullmatch(look) is not None
+    return look in OURS or (account is not None and look == skeleton(account)) or _NAMELESS.fullmatch(look) is not None
 
 
-def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
+def _mark_confusables(tx: Tx, account_id: int, look: str) -> None:
     if tx.dialect == "postgresql":  # or two who are first seen at the same moment would not see each other
         tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(look))))
     same = (Identity.account_id == account_id, Identity.look == look)
@@ -99,7 +99,7 @@ def _tell_apart(tx: Tx, account_id: int, look: str) -> None:
     if found.people != found.endings:
         digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
     else:
-        digits = display.SHORT_DIGITS if found.people > 1 or is_ours(look, account) else 0
+        digits = display.SHORT_DIGITS if found.people > 1 or is_reserved(look, account) else 0
     if tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits)).rowcount:
         tx.mark_changed(account_id)  # others are shown differently too
 

@@ -30,14 +30,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class LoggedCall:
     """A call that has its row; `began` is by the monotonic clock."""
 
     row_id: int
     began: float
 
 
-def begin(call: Call, *, at: datetime) -> Noted:
+def begin(call: Call, *, at: datetime) -> LoggedCall:
     """Write down that a call is about to be made at `at` (aware UTC); raises Unavailable."""
     with transaction.write() as tx:
         row = tx.insert(Lookup).values(
@@ -49,10 +49,10 @@ def begin(call: Call, *, at: datetime) -> Noted:
             at=at,
         )
         row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
-    return Noted(row_id, clock.monotonic())
+    return LoggedCall(row_id, clock.monotonic())
 
 
-def settle(noted: Noted, *, http_status: int | None, code: str | None, answer: str) -> None:
+def finish(noted: LoggedCall, *, http_status: int | None, code: str | None, answer: str) -> None:
     """Write down what came back; never raises: a row without an answer counts as spent all the same."""
     values = {"http_status": http_status, "code": code, "answer": answer[:ANSWER_CHARACTERS]}
     took_ms = round((clock.monotonic() - noted.began) * 1000)

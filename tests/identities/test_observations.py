@@ -9,40 +9,40 @@ from sqlalchemy import and_, select
 
 from app.db import transaction
 from app.db.engine import db
-from app.identities import sighting
-from app.identities.sighting import BREATH, FRESH, LATER, Sighting
-from app.identities.verdict import STOP_AFTER, Verdict
+from app.identities import observations
+from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTERVAL, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
 from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-NO_CONSENT = Verdict(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = Verdict(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
-TIMEOUT = Verdict(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+TIMEOUT = FailurePolicy(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
 
 
 def meet(account_id: int, who: str = LEA, *, wrote: bool = True, live: bool = True, at: datetime = NOW) -> bool:
     with transaction.write() as tx:
         of_person = and_(Identity.account_id == account_id, Identity.ig_participant_id == who)
-        state = tx.execute(select(*sighting.STATE).select_from(Account).outerjoin(Identity, of_person)).one()
-        return sighting.met(tx, account_id, who, state, wrote=wrote, live=live, at=at)
+        state = tx.execute(select(*observations.STATE).select_from(Account).outerjoin(Identity, of_person)).one()
+        return observations.record_contact(tx, account_id, who, state, wrote=wrote, live=live, at=at)
 
 
 def see(account_id: int, who: str = LEA, **fields: Any) -> bool:
     seen = {"username": None, "name": None, "picture_url": None, "source": Source.PROFILE, "at": NOW} | fields
     with transaction.write() as tx:
-        return sighting.record(tx, account_id, Sighting(who, **seen))
+        return observations.record(tx, account_id, ProfileObservation(who, **seen))
 
 
 def a_picture(ends_at: datetime) -> str:
     return f"https://scontent.cdninstagram.com/a.jpg?oe={int(ends_at.timestamp()):08X}"
 
 
-def fail(account_id: int, verdict: Verdict, who: str = LEA, *, at: datetime = NOW) -> None:
+def fail(account_id: int, verdict: FailurePolicy, who: str = LEA, *, at: datetime = NOW) -> None:
     with transaction.write() as tx:
-        sighting.failed(tx, account_id, who, verdict, at=at, raw=None)
+        observations.record_failure(tx, account_id, who, verdict, at=at, raw=None)
 
 
 def identity(who: str = LEA) -> Identity:
@@ -57,7 +57,7 @@ def test_someone_who_writes_for_the_first_time_is_due_at_once(app: Flask) -> Non
 
 def test_someone_whose_message_is_old_gets_a_turn_later(app: Flask) -> None:
     assert not meet(an_account().id, live=False)
-    assert (identity().next_try_at, identity().next_purpose) == (NOW + LATER, Purpose.BACKFILL)
+    assert (identity().next_try_at, identity().next_purpose) == (NOW + BACKGROUND_DELAY, Purpose.BACKFILL)
 
 
 def test_a_named_person_who_writes_again_is_not_looked_up(app: Flask) -> None:
@@ -117,7 +117,7 @@ def test_a_chatty_person_without_consent_costs_at_most_one_call_a_minute(app: Fl
     meet(account.id)
     fail(account.id, NO_CONSENT)
     assert not meet(account.id, at=NOW + timedelta(seconds=5))
-    assert identity().next_try_at == NOW + BREATH
+    assert identity().next_try_at == NOW + MIN_RETRY_INTERVAL
 
 
 @pytest.mark.row("F22")
@@ -212,6 +212,6 @@ def test_asking_for_a_person_forgets_their_failures(app: Flask) -> None:
     meet(account.id)
     fail(account.id, NO_CONSENT)
     with transaction.write() as tx:
-        sighting.ask(tx, account.id, LEA, at=NOW)
+        observations.request_lookup(tx, account.id, LEA, at=NOW)
     row = identity()
     assert (row.failure_count, row.next_try_at, row.next_purpose) == (0, NOW, Purpose.ASKED)

@@ -24,7 +24,7 @@ def remember(account_id: int, ig_conversation_id: str) -> None:
         logger.info("unreadable conversation not remembered: Redis is unavailable", extra={"account": account_id})
 
 
-def of(account_id: int) -> frozenset[str]:
+def get(account_id: int) -> frozenset[str]:
     """Return the IDs of an account's conversations that could not be read lately."""
     try:
         kept = redis_client.client().smembers(_key(account_id))

@@ -13,7 +13,7 @@ SHOWN = timedelta(days=30)  # how long "renamed from" is said beside the name
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class UsernameChange:
     """One change of a username, seen at `at` (aware UTC)."""
 
     old_username: str
@@ -22,17 +22,17 @@ class Change:
     at: datetime
 
 
-def of(account_id: int, ig_participant_id: str) -> list[Change]:
+def username_changes(account_id: int, ig_participant_id: str) -> list[UsernameChange]:
     """Return every change of a participant's username, newest first."""
     columns = (IdentityChange.old_username, IdentityChange.new_username, IdentityChange.source, IdentityChange.at)
     found = select(*columns).where(
         IdentityChange.account_id == account_id, IdentityChange.ig_participant_id == ig_participant_id
     )
     newest = found.order_by(IdentityChange.at.desc(), IdentityChange.id.desc())
-    return [Change(*row) for row in db.session.execute(newest)]
+    return [UsernameChange(*row) for row in db.session.execute(newest)]
 
 
-def renamed_from(account_id: int, ig_participant_id: str) -> str | None:
+def previous_username(account_id: int, ig_participant_id: str) -> str | None:
     """Return the username that a participant had until at most thirty days ago, or None."""
-    newest = next(iter(of(account_id, ig_participant_id)), None)
+    newest = next(iter(username_changes(account_id, ig_participant_id)), None)
     return newest.old_username if newest and newest.at > clock.now() - SHOWN else None
