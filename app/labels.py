@@ -6,7 +6,7 @@ from enum import StrEnum
 from app.instagram.errors import Reason
 from app.models.identity import Purpose, Source
 from app.models.inbox import Login
-from app.models.run import Kind
+from app.models.run import RunKind
 from app.models.user import Action
 from app.viewer import Role
 
@@ -45,7 +45,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Reason.REFUSED: "Refused",
         Reason.BAD_ANSWER: "Not understood",
     },
-    Kind: {Kind.BACKFILL: "Backfill profiles", Kind.REFRESH: "Refresh identities"},
+    RunKind: {RunKind.BACKFILL: "Backfill profiles", RunKind.REFRESH: "Refresh identities"},
     Login: {
         Login.INSTAGRAM: "Instagram Login",
         Login.FACEBOOK: "Facebook Login",

@@ -25,7 +25,7 @@ from app.errors import Unavailable
 from app.identities import avatars, forgotten, resolve
 from app.inbox import figures, search
 from app.ingest import dead_letters, forget, message_updates, pending_updates, sync
-from app.runs import beats, duties, ledger, plan
+from app.runs import beats, duties, leases, lifecycle
 from app.users import sessions
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ def kick_writers() -> None:
 
 def kick_runs() -> None:
     """Bring runs to work that may go on and that nobody works on: after a pause, a lost hint, a killed worker."""
-    for run_id, kind in ledger.ready(clock.now()):
-        queue.enqueue_once(plan.TASK[kind], run_id)
+    for run_id, kind in leases.ready(clock.now()):
+        queue.enqueue_once(lifecycle.TASK[kind], run_id)
 
 
 def kick_due() -> None:
@@ -156,7 +156,7 @@ DUTIES: dict[Callable[[], None], float] = {
     figures.note: FIGURES_SECONDS,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
-    plan.refresh_expiring: HOUR_SECONDS,
+    lifecycle.refresh_expiring: HOUR_SECONDS,
     subscriptions.check_all: DAY_SECONDS,
     health.prove_all: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
@@ -170,11 +170,11 @@ SLOW = (  # they call Meta, or change many rows
         engine.trim_log,
         figures.note,
         purge,
-        plan.refresh_expiring,
+        lifecycle.refresh_expiring,
     ),
     *(subscriptions.check_all, health.prove_all, tokens.refresh_due, search.tidy),
 )
-NOT_AT_FIRST = (purge, reconcile, plan.refresh_expiring, search.tidy)  # a new installation has no work for them
+NOT_AT_FIRST = (purge, reconcile, lifecycle.refresh_expiring, search.tidy)  # a new installation has no work for them
 
 
 def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from app.identities import opening
 from app.identities import resolve as resolving
 from app.ingest import announced as announcements
 from app.ingest import sync as syncing
-from app.runs import execute
+from app.runs import runner
 
 
 def resolve(account_id: int) -> None:
@@ -30,13 +30,13 @@ def avatars(account_id: int) -> None:
 def backfill_slice(run_id: str) -> None:
     """Work one turn on a backfill."""
     queue.started(queue.BACKFILL_SLICE, run_id)
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
 
 
 def refresh_slice(run_id: str) -> None:
     """Work one turn on a refresh."""
     queue.started(queue.REFRESH_SLICE, run_id)
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
 
 
 def sync(account_id: int) -> None:

@@ -12,9 +12,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
-from app.models.run import ItemState, Kind, Run, RunItem
-from app.runs import ledger, plan, progress
-from app.runs.ledger import Settled
+from app.models.run import ItemState, Run, RunItem, RunKind
+from app.runs import items, leases, lifecycle, progress
+from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR
 from bench.measures import Figure
 
@@ -22,7 +22,7 @@ SMALL, LARGE = 1_000, 100_000
 ROUNDS = 5
 TURN = 200  # people
 EVEN = 1.2
-SETTLED = Settled(ItemState.RESOLVED, calls=1, worked_seconds=0.2)
+SETTLED = ItemOutcome(ItemState.RESOLVED, calls=1, worked_seconds=0.2)
 
 
 def even() -> Iterator[Figure]:
@@ -33,7 +33,7 @@ def even() -> Iterator[Figure]:
     for _ in range(ROUNDS):
         for account_id, people in ((small, SMALL), (large, LARGE)):
             began = time.perf_counter()
-            run_id = plan.start(OPERATOR, account_id, kind=Kind.BACKFILL)
+            run_id = lifecycle.start(OPERATOR, account_id, kind=RunKind.BACKFILL)
             planned[account_id].append((time.perf_counter() - began) / people)
             worked[account_id].append(_worked(run_id, people))
             _forget(run_id)
@@ -53,13 +53,13 @@ def _worked(run_id: str, people: int) -> float:
     with transaction.write() as tx:
         tx.execute(half.values(state=ItemState.RESOLVED))
         tx.execute(update(Run).where(Run.id == run_id).values(resolved=people // 2, sweep_pages=0))
-    lease = ledger.take(run_id, who="bench")
+    lease = leases.take(run_id, who="bench")
     assert lease is not None
     began, done = time.perf_counter(), 0
     while done < TURN:
-        for person in ledger.due(lease):
+        for person in items.due(lease):
             with transaction.write() as tx:
-                ledger.settle(tx, lease, person, SETTLED)
+                items.settle(tx, lease, person, SETTLED)
             progress.publish(run_id)
             done += 1
     return (time.perf_counter() - began) / done

@@ -15,9 +15,9 @@ from app.errors import Conflict, Forbidden, Invalid
 from app.identities import asking, export, listing
 from app.ingest import dead_letters, forget, receive, replay
 from app.models.identity import Identity
-from app.models.run import Kind
+from app.models.run import RunKind
 from app.models.user import AuditEntry
-from app.runs import plan
+from app.runs import lifecycle
 from app.scheduler import purge
 from app.users import api_tokens, people, sign_in
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
@@ -87,8 +87,8 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
     account = an_account()
     people_wrote(LEA)
     [identity_id] = db.session.scalars(select(Identity.id))
-    run_id = plan.start(PROGRAM, account.id, kind=Kind.BACKFILL)
-    plan.cancel(OPERATOR, run_id)
+    run_id = lifecycle.start(PROGRAM, account.id, kind=RunKind.BACKFILL)
+    lifecycle.cancel(OPERATOR, run_id)
     asking.refresh(ADMIN, identity_id)
     "".join(export.lines(PROGRAM, listing.parse_filter(), format_="csv"))
     forget.person(ADMIN, 1)
@@ -121,9 +121,9 @@ def test_dead_letters_are_noted_when_they_land_or_are_thrown_away(app: Flask) ->
 
 def test_what_did_not_happen_is_not_noted(app: Flask) -> None:
     account = an_account()
-    run_id = plan.start(SCHEDULE, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(SCHEDULE, account.id, kind=RunKind.BACKFILL)
     with pytest.raises(Conflict):
-        plan.cancel(OPERATOR, run_id)  # nobody to name: it ended at once
+        lifecycle.cancel(OPERATOR, run_id)  # nobody to name: it ended at once
     assert [action for _, action, _, _ in told()] == ["started a job"]
 
 
@@ -134,7 +134,7 @@ def test_the_log_holds_no_name_no_text_and_no_secret(app: Flask) -> None:
     sign_in.check(NADIA, "canary of a password", address="192.0.2.1")
     secret = api_tokens.create(OPERATOR, "canary of a name", ["read"])
     api_tokens.presented(secret, address="192.0.2.1")
-    plan.start(ADMIN, account.id, kind=Kind.BACKFILL)
+    lifecycle.start(ADMIN, account.id, kind=RunKind.BACKFILL)
     forget.person(ADMIN, 1)
     rows = [dict(row._mapping) for row in db.session.execute(select(AuditEntry.__table__))]
     written = json.dumps(rows, default=str)

@@ -19,9 +19,9 @@ from app.identities.observations import BACKGROUND_DELAY
 from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, DeadLetter, PendingMessageUpdate
-from app.models.run import Kind
+from app.models.run import RunKind
 from app.models.user import AuditEntry
-from app.runs import ledger, plan
+from app.runs import leases, lifecycle
 from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -119,12 +119,12 @@ def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis:
 @pytest.mark.row("F7", "F10")
 def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Account, redis: Redis, hands: Hands) -> None:
     people_wrote(LEA)
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     redis.flushall()
     scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 1
     redis.flushall()
-    ledger.take(run_id, who="a worker that is killed now")
+    leases.take(run_id, who="a worker that is killed now")
     scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 0
     hands.forward(seconds=31)

@@ -20,8 +20,8 @@ from app.db.transaction import Tx
 from app.db.types import Secret
 from app.errors import Conflict, Forbidden, Invalid, Unavailable
 from app.identities import self_contacts
-from app.instagram.answers import Me
 from app.instagram.errors import GraphAPIError, Reason
+from app.instagram.responses import TokenOwner
 from app.models.inbox import Account, AccountState, Login
 from app.models.user import Action, ApiToken, User
 from app.viewer import Role, Viewer
@@ -175,7 +175,7 @@ def _token(value: str) -> dict[str, Any]:
     return {"token": Secret.hide(value), "token_expires_at": None, "permissions": None}
 
 
-def _known(me: Me | None) -> dict[str, Any]:
+def _known(me: TokenOwner | None) -> dict[str, Any]:
     if me is None:
         return {}
     ids = {"ig_page_id": me.ig_page_id, "ig_app_scoped_id": me.ig_app_scoped_id, "owner_id": me.owner_id}

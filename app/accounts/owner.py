@@ -5,7 +5,7 @@ from sqlalchemy import select
 from app.calls import gateway
 from app.db import transaction
 from app.identities import self_contacts
-from app.instagram.answers import Me
+from app.instagram.responses import TokenOwner
 from app.models.inbox import Account
 
 
@@ -20,7 +20,7 @@ def prove(account_id: int) -> None:
             tx.mark_changed(account_id)
 
 
-def _learn(account: Account, answer: Me) -> bool:
+def _learn(account: Account, answer: TokenOwner) -> bool:
     """Store the IDs that `/me` returned in an account's row; return whether one of `own_ids` is new.
 
     An ID of an earlier app or Page stays among them: requests about it may still arrive.

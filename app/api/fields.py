@@ -15,8 +15,8 @@ from app.instagram.events import EventKind
 from app.models import inbox
 from app.models.identity import Source
 from app.models.run import ItemState
-from app.models.run import Kind as RunKind
-from app.runs import progress, unresolved
+from app.models.run import RunKind as RunKind
+from app.runs import failures, progress
 
 
 def said(description: str, example: Any = None, **rules: Any) -> Any:
@@ -77,7 +77,7 @@ JobItemReason = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            (*Reason, *unresolved.OURS),
+            (*Reason, *failures.OURS),
             "Why a contact was not resolved. `consent`: the contact must write first. `not_visible`: the contact "
             "blocked the account or no longer exists. `worker_died`: the worker stopped during the lookup three times.",
         ),

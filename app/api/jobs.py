@@ -13,9 +13,9 @@ from app.accounts.listing import ListedAccount
 from app.api import cursors, door
 from app.api.answers import Job, JobItemPage, JobList, JobResult, JobStarted, RetriedJob
 from app.api.schemas import BackfillRequest, ById, ItemsAsked, LocationAsked, RecentAsked, Waiting
-from app.models.run import Kind
-from app.runs import items, plan, progress, unresolved
-from app.runs.items import Item
+from app.models.run import RunKind
+from app.runs import failures, item_listing, lifecycle, progress
+from app.runs.item_listing import ListedItem
 from app.runs.progress import Progress
 from app.viewer import Role, Viewer
 
@@ -35,25 +35,25 @@ def register(api: APIBlueprint) -> None:
     @api.get("/api/jobs", tags=[JOBS], summary="List jobs", responses={200: JobList})
     def list_jobs() -> dict[str, Any]:
         viewer = door.viewer()
-        found = [*progress.active(viewer), *progress.history(viewer, limit=100)]
+        found = [*progress.active_runs(viewer), *progress.history(viewer, limit=100)]
         return {"data": [progress.as_dict(each) for each in found]}
 
     @api.get("/api/jobs/<id>", tags=[JOBS], summary="Get a job", responses={200: Job})
     def get_job(path: ById) -> dict[str, Any]:
-        return progress.as_dict(progress.of(door.viewer(), path.id))
+        return progress.as_dict(progress.get_progress(door.viewer(), path.id))
 
     @api.get("/api/jobs/<id>/items", tags=[JOBS], summary="List the contacts in a job", responses={200: JobItemPage})
     def list_job_items(path: ById, query: ItemsAsked) -> dict[str, Any]:
         of = ("items", path.id, query.state)
         after = cursors.row(query.cursor, *of) or 0
-        found, last = items.page(door.viewer(), path.id, state=query.state, limit=query.limit, after=after)
+        found, last = item_listing.list_items(door.viewer(), path.id, state=query.state, limit=query.limit, after=after)
         return {"data": [_item(each) for each in found], "nextCursor": cursors.seal(last, *of)}
 
     @api.post("/api/jobs/<id>/cancel", tags=[JOBS], summary="Cancel a job", responses={202: Job})
     def cancel_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = door.viewer()
-        plan.cancel(viewer, path.id)
-        return progress.as_dict(progress.of(viewer, path.id)), 202
+        lifecycle.cancel(viewer, path.id)
+        return progress.as_dict(progress.get_progress(viewer, path.id)), 202
 
     @api.post(
         "/api/jobs/<id>/retry",
@@ -64,9 +64,9 @@ def register(api: APIBlueprint) -> None:
     )
     def retry_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = door.viewer()
-        result = unresolved.retry(viewer, path.id)
+        result = failures.retry_failed(viewer, path.id)
         left_out = [{"reason": reason.value, "contacts": number} for reason, number in result.left_out.items()]
-        job = progress.as_dict(progress.of(viewer, path.id))
+        job = progress.as_dict(progress.get_progress(viewer, path.id))
         return job | {"retried": result.contacts, "leftOut": left_out}, 202
 
 
@@ -82,7 +82,7 @@ def _connect_starts(api: APIBlueprint) -> None:
         viewer = door.viewer()
         viewer.require(Role.OPS)
         account = listing.by_ig_id(viewer, body.accountId)
-        run_id = plan.start(viewer, account.id, kind=Kind.BACKFILL, batch_size=body.batchSize)
+        run_id = lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, batch_size=body.batchSize)
         return _started(viewer, run_id, header.prefer)
 
     @api.post(
@@ -95,7 +95,7 @@ def _connect_starts(api: APIBlueprint) -> None:
     def start_refresh(query: LocationAsked, header: Waiting) -> Answer:
         viewer = door.viewer()
         account = _of_location(viewer, query.locationId)
-        return _started(viewer, plan.start(viewer, account.id, kind=Kind.REFRESH), header.prefer)
+        return _started(viewer, lifecycle.start(viewer, account.id, kind=RunKind.REFRESH), header.prefer)
 
     @api.post(
         "/api/social/instagram/messages/backfill",
@@ -107,7 +107,9 @@ def _connect_starts(api: APIBlueprint) -> None:
     def start_recent_backfill(query: RecentAsked, header: Waiting) -> Answer:
         viewer = door.viewer()
         account = _of_location(viewer, query.locationId)
-        return _started(viewer, plan.start(viewer, account.id, kind=Kind.BACKFILL, days=query.days), header.prefer)
+        return _started(
+            viewer, lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, days=query.days), header.prefer
+        )
 
 
 def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
@@ -117,7 +119,7 @@ def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
 
 def _started(viewer: Viewer, run_id: str, prefer: str) -> Answer:
     seconds = _wait_seconds(prefer)
-    run = progress.of(viewer, run_id)
+    run = progress.get_progress(viewer, run_id)
     if seconds and _seats().acquire(blocking=False):
         try:
             run = _awaited(viewer, run, seconds)
@@ -144,12 +146,12 @@ def _awaited(viewer: Viewer, run: Progress, seconds: int) -> Progress:
     until = clock.monotonic() + seconds
     while run.active and clock.monotonic() < until:
         clock.sleep(LOOK_SECONDS)
-        run = progress.anew(viewer, run.run_id)
+        run = progress.get_current_progress(viewer, run.run_id)
     return run
 
 
 def _result(viewer: Viewer, run: Progress) -> dict[str, Any]:
-    failed = unresolved.of(viewer, run.run_id, limit=ERRORS)
+    failed = failures.failed_contacts(viewer, run.run_id, limit=ERRORS)
     errors = [{"participantPlatformId": each.ig_participant_id, "reason": each.what_happened} for each in failed]
     return {
         "jobId": run.run_id,
@@ -160,7 +162,7 @@ def _result(viewer: Viewer, run: Progress) -> dict[str, Any]:
     }
 
 
-def _item(one: Item) -> dict[str, Any]:
+def _item(one: ListedItem) -> dict[str, Any]:
     return {
         "participantPlatformId": one.ig_participant_id,
         "state": one.state.value,

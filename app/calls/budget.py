@@ -21,7 +21,7 @@ from app.calls import circuit_breaker
 from app.db.engine import db
 from app.db.types import member
 from app.errors import RetryLater
-from app.instagram.usage import Usage
+from app.instagram.usage_headers import Usage
 from app.labels import label
 from app.models.identity import Lookup, Purpose
 from app.redis_client import RedisUnavailable

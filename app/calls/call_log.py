@@ -9,7 +9,7 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.errors import Unavailable
-from app.instagram.answers import ConversationPage, Me, Profile
+from app.instagram.responses import ConversationPage, Profile, TokenOwner
 from app.models.identity import Lookup, Purpose
 from app.text import real_name
 
@@ -63,12 +63,12 @@ def finish(noted: LoggedCall, *, http_status: int | None, code: str | None, answ
         logger.warning("the answer to lookup %s could not be noted", noted.row_id)
 
 
-def summary(answer: Profile | ConversationPage | Me) -> str:
+def summary(answer: Profile | ConversationPage | TokenOwner) -> str:
     """Return in a few words what an answer brought, without any name."""
     if isinstance(answer, ConversationPage):
         skipped = f", {len(answer.skipped)} skipped" if answer.skipped else ""
         return f"{len(answer.threads)} conversations{skipped}"
-    if isinstance(answer, Me):
+    if isinstance(answer, TokenOwner):
         return "The token works"
     given = {"username": answer.username, "name": answer.name}
     known = [field for field, value in given.items() if real_name(value)] + ["picture"] * bool(answer.picture_url)

@@ -7,8 +7,8 @@ ID alone, which Meta still returns, brings the cursor of the next one.
 from dataclasses import dataclass
 
 from app.calls import gateway, unreadable_conversations
-from app.instagram.answers import ConversationPage, Skipped
-from app.instagram.errors import GraphAPIError, Reason, Scope, bad_answer
+from app.instagram.errors import GraphAPIError, Reason, Scope, bad_response
+from app.instagram.responses import ConversationPage, Skipped
 from app.models.identity import Purpose
 
 SIZES = (50, 10, 3, 1)
@@ -43,7 +43,7 @@ class ConversationReader:
             page = self._skipped_known() if limit == 1 else None
             page = page or self._read(limit)
         if page.after is not None and page.after == self.after:
-            raise bad_answer("paging")  # or the same page would follow for ever
+            raise bad_response("paging")  # or the same page would follow for ever
         self.after = page.after
         return page
 

@@ -12,11 +12,11 @@ from app.calls.call_log import Call
 from app.calls.credentials import MetaAccount
 from app.db import transaction
 from app.instagram import client, oauth
-from app.instagram.answers import ConversationPage, Me, Profile
 from app.instagram.client import PROFILE_FIELDS
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.oauth import GivenToken
+from app.instagram.oauth import IssuedToken
+from app.instagram.responses import ConversationPage, Profile, TokenOwner
 from app.models.identity import Purpose
 from app.models.inbox import Login
 
@@ -37,7 +37,7 @@ WEBHOOKS = {
     Login.UNIFIED: ("messages", "message_reactions", "messaging_seen", "messaging_postbacks", "messaging_referral"),
 }  # docs/meta-platform.md 3
 
-Answer = TypeVar("Answer", Profile, ConversationPage, Me)
+Answer = TypeVar("Answer", Profile, ConversationPage, TokenOwner)
 Uncounted = TypeVar("Uncounted")
 
 
@@ -72,7 +72,7 @@ def conversations(
     return _counted(call, ask)
 
 
-def token_owner(account_id: int) -> Me:
+def token_owner(account_id: int) -> TokenOwner:
     """Ask whom the account's token belongs to, through an open breaker and uncounted; a good answer closes the breaker.
 
     Raises GraphAPIError, also when the token is another account's; NotFound without such an account.
@@ -86,7 +86,7 @@ def token_owner(account_id: int) -> Me:
     return replace(answer, owner_id=_owner(account.login, credential, account_id=account_id))
 
 
-def owner_of_new_token(login: Login, token: str) -> Me:
+def owner_of_new_token(login: Login, token: str) -> TokenOwner:
     """Return the owner of a token before its account is connected; the call is neither counted nor recorded.
 
     Raises GraphAPIError.
@@ -139,7 +139,7 @@ def subscribe(account_id: int) -> dict[str, GraphAPIError]:
             return refused
 
 
-def refresh_token(account_id: int) -> GivenToken:
+def refresh_token(account_id: int) -> IssuedToken:
     """Return a token of 60 more days for an Instagram Login account, noted but not counted.
 
     Raises GraphAPIError; NotFound without such an account.
@@ -147,7 +147,7 @@ def refresh_token(account_id: int) -> GivenToken:
     account = credentials.account(account_id)
     credential = credentials.credential_for(account)
     return _uncounted(
-        Call(account_id, REFRESH, Purpose.CHECK), account, lambda: oauth.refreshed(credential), "A new token"
+        Call(account_id, REFRESH, Purpose.CHECK), account, lambda: oauth.refresh_long_lived(credential), "A new token"
     )
 
 
@@ -213,8 +213,8 @@ def _uncounted(call: Call, account: MetaAccount, ask: Callable[[], Uncounted], b
     return answer
 
 
-def _whose(login: Login, credential: Credential) -> Me:
-    return client.page(credential) if login is Login.FACEBOOK else client.me(credential)
+def _whose(login: Login, credential: Credential) -> TokenOwner:
+    return client.page(credential) if login is Login.FACEBOOK else client.token_owner(credential)
 
 
 def _owner(login: Login, credential: Credential, *, account_id: int | None = None) -> str | None:
@@ -250,7 +250,7 @@ def _subscribed_one_by_one(ask: Callable[[tuple[str, ...]], None], fields: tuple
     return refused
 
 
-def _own(account: MetaAccount, credential: Credential) -> Me:
+def _own(account: MetaAccount, credential: Credential) -> TokenOwner:
     if account.login is Login.UNIFIED:
         return client.professional_account(credential, account.ig_account_id)
     answer = _whose(account.login, credential)

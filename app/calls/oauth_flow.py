@@ -9,10 +9,10 @@ from app import clock, settings
 from app.calls import credentials, gateway
 from app.errors import NotFound
 from app.instagram import client, oauth
-from app.instagram.answers import GrantedPage, Me, TokenInfo
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.oauth import App, GivenToken
+from app.instagram.oauth import App, IssuedToken
+from app.instagram.responses import GrantedPage, TokenInfo, TokenOwner
 from app.models.inbox import Login
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ SHORT = timedelta(days=1)  # a user token that ends this soon takes the tokens o
 class Authorization:
     """An account that a token reaches: whose it is, and the token its calls are made with."""
 
-    me: Me
-    token: GivenToken
+    me: TokenOwner
+    token: IssuedToken
 
 
 def available_logins() -> tuple[Login, ...]:
@@ -59,7 +59,7 @@ def available_logins() -> tuple[Login, ...]:
 
 def authorize_url(login: Login, *, back_url: str, state: str) -> str:
     """Return where the owner is asked; raises NotFound without an app."""
-    ask = oauth.facebook_consent if login is Login.FACEBOOK else oauth.instagram_consent
+    ask = oauth.facebook_authorize_url if login is Login.FACEBOOK else oauth.instagram_authorize_url
     return ask(_app(login), back_url=back_url, state=state)
 
 
@@ -85,13 +85,13 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
     if login is Login.UNIFIED:
         return _system_user_accounts(token, ig_account_id)
     try:
-        return [Authorization(gateway.owner_of_new_token(login, token), GivenToken(token, None))]
+        return [Authorization(gateway.owner_of_new_token(login, token), IssuedToken(token, None))]
     except GraphAPIError as failure:
         if failure.code not in NO_PAGE_FOR_TOKEN:
             raise
         owner = failure
     try:
-        return _page_accounts(_lasting(token) if owner.code == client.USER else GivenToken(token, None))
+        return _page_accounts(_lasting(token) if owner.code == client.USER else IssuedToken(token, None))
     except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
@@ -99,7 +99,7 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
         raise GraphAPIError(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
 
 
-def _page_accounts(user: GivenToken) -> list[Authorization]:
+def _page_accounts(user: IssuedToken) -> list[Authorization]:
     credential = _patient(Login.FACEBOOK, user.value)
     permissions = _permissions(credential)
     listed = client.pages(credential)
@@ -109,7 +109,7 @@ def _page_accounts(user: GivenToken) -> list[Authorization]:
     usable = [(page.account, page.token) for page in pages if page.account and page.token]
     owner_id = info.user_id if info else None
     found = [
-        Authorization(replace(account, owner_id=owner_id), GivenToken(token, ends, permissions))
+        Authorization(replace(account, owner_id=owner_id), IssuedToken(token, ends, permissions))
         for account, token in usable
     ]
     if not found:
@@ -150,7 +150,7 @@ def _system_user_accounts(token: str, ig_account_id: str | None) -> list[Authori
     if not account_ids:
         raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
     accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
-    given = GivenToken(token, info.expires_at, permissions)
+    given = IssuedToken(token, info.expires_at, permissions)
     return [Authorization(replace(each, owner_id=info.user_id), given) for each in accounts]
 
 
@@ -164,14 +164,14 @@ def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
         return None
 
 
-def _lasting(token: str) -> GivenToken:
+def _lasting(token: str) -> IssuedToken:
     if not _app_id(Login.FACEBOOK):
-        return GivenToken(token, None)
+        return IssuedToken(token, None)
     try:
-        return oauth.lasting(_app(Login.FACEBOOK), token)
+        return oauth.exchange_for_long_lived(_app(Login.FACEBOOK), token)
     except GraphAPIError as failure:
         logger.info("user token not exchanged", extra={"reason": str(failure)})
-        return GivenToken(token, None)
+        return IssuedToken(token, None)
 
 
 def _patient(login: Login, token: str) -> Credential:

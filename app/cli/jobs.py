@@ -7,7 +7,7 @@ import click
 from app.accounts import listing
 from app.cli import output, watch
 from app.labels import label
-from app.runs import plan, progress, unresolved
+from app.runs import failures, lifecycle, progress
 from app.runs.estimate import Estimate
 from app.viewer import OPERATOR
 
@@ -17,7 +17,7 @@ wait_option = click.option("--wait", is_flag=True, help="Show the progress until
 
 @click.command("backfill-profiles")
 @account_id
-@click.option("--batch-size", type=int, default=plan.BATCH_SIZE, show_default=True, help="1 to 100.")
+@click.option("--batch-size", type=int, default=lifecycle.BATCH_SIZE, show_default=True, help="1 to 100.")
 @wait_option
 @output.in_app
 def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
@@ -31,7 +31,7 @@ def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
 @output.in_app
 def refresh_identities(ig_account_id: str, wait: bool) -> None:
     """Look up everyone again; says what that costs and prints the job's id."""
-    _start("refresh", ig_account_id, plan.BATCH_SIZE, wait=wait)
+    _start("refresh", ig_account_id, lifecycle.BATCH_SIZE, wait=wait)
 
 
 @click.group()
@@ -44,7 +44,7 @@ def jobs() -> None:
 @output.in_app
 def list_(as_json: bool) -> None:
     """List jobs at work and those of the last seven days."""
-    found = [*progress.active(OPERATOR), *progress.history(OPERATOR, limit=100)]
+    found = [*progress.active_runs(OPERATOR), *progress.history(OPERATOR, limit=100)]
     if as_json:
         output.show([progress.as_dict(run) for run in found])
         return
@@ -68,7 +68,7 @@ def show(job_id: str, as_json: bool, wait: bool) -> None:
     """Show job ID, or follow it to its end."""
     if wait:
         sys.exit(watch.until_ended(job_id, as_json=as_json))
-    facts = progress.as_dict(progress.of(OPERATOR, job_id))
+    facts = progress.as_dict(progress.get_progress(OPERATOR, job_id))
     if as_json:
         output.show(facts)
     else:
@@ -80,7 +80,7 @@ def show(job_id: str, as_json: bool, wait: bool) -> None:
 @output.in_app
 def cancel(job_id: str) -> None:
     """End job ID after its present person."""
-    plan.cancel(OPERATOR, job_id)
+    lifecycle.cancel(OPERATOR, job_id)
     output.say(f"Job {job_id} ends after its present person.")
 
 
@@ -89,16 +89,16 @@ def cancel(job_id: str) -> None:
 @output.in_app
 def retry(job_id: str) -> None:
     """Retry the failed contacts of job ID, except those that a retry cannot help."""
-    output.say(f"Job {job_id}: {unresolved.retry(OPERATOR, job_id).text}")
+    output.say(f"Job {job_id}: {failures.retry_failed(OPERATOR, job_id).text}")
 
 
 def _start(named: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
-    plan.require_batch_size(batch_size)
-    kind = progress.Kind(named)
-    cost = plan.estimate_of(OPERATOR, account.id, kind=kind)
+    lifecycle.require_batch_size(batch_size)
+    kind = progress.RunKind(named)
+    cost = lifecycle.estimate_run(OPERATOR, account.id, kind=kind)
     click.echo(f"{label(kind)}: {_plan(cost)}.", err=True)
-    run_id = plan.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:
         sys.exit(watch.until_ended(run_id))

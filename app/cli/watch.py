@@ -10,7 +10,7 @@ import click
 
 from app import clock
 from app.cli import output
-from app.runs import progress, unresolved
+from app.runs import failures, progress
 from app.runs.progress import Progress
 from app.viewer import OPERATOR
 
@@ -56,7 +56,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _followed(run_id: str) -> Progress:
-    run = progress.anew(OPERATOR, run_id)
+    run = progress.get_current_progress(OPERATOR, run_id)
     with click.progressbar(
         length=run.total, label=run.title, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=_state
     ) as bar:
@@ -64,7 +64,7 @@ def _followed(run_id: str) -> Progress:
             bar.update(run.settled - bar.pos, run)
             bar.render_progress()
             clock.sleep(LOOK_SECONDS)
-            run = progress.anew(OPERATOR, run_id)
+            run = progress.get_current_progress(OPERATOR, run_id)
         bar.update(run.settled - bar.pos, run)
     return run
 
@@ -79,7 +79,7 @@ def _state(run: Progress | None) -> str | None:
 
 
 def _tell(run: Progress) -> None:
-    reasons = Counter(each.what_happened for each in unresolved.of(OPERATOR, run.run_id))
+    reasons = Counter(each.what_happened for each in failures.failed_contacts(OPERATOR, run.run_id))
     came_to = (
         *(("total", run.total), ("resolved", run.resolved), ("already fresh", run.fresh), ("failed", run.failed)),
         *((f"  {reason[:1].lower()}{reason[1:]}", people) for reason, people in reasons.most_common()),

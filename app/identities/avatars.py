@@ -13,8 +13,8 @@ from app import clock, isolation, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.instagram import addresses, pictures
-from app.instagram.pictures import NoPicture
+from app.instagram import image_fetch, media_urls
+from app.instagram.image_fetch import NoImage
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account
 from app.viewer import Viewer
@@ -93,7 +93,7 @@ def shrink(content: bytes) -> bytes:
     try:
         return isolation.run(lambda: _shrunk(content), seconds=DECODE_SECONDS, most_memory=DECODE_MEMORY)
     except isolation.Failed as reason:
-        raise NoPicture(str(reason)) from None
+        raise NoImage(str(reason)) from None
 
 
 _SAME = and_(
@@ -109,12 +109,12 @@ def _wanted() -> tuple[ColumnElement[bool], ...]:
 
 
 def _fetched(account_id: int, url: str) -> bytes | None:
-    ends = addresses.expires_at(url)
+    ends = media_urls.expires_at(url)
     if ends is not None and ends < clock.now():
         return None
     try:
-        picture = shrink(pictures.fetch(url, settings.current().media_hosts))
-    except NoPicture as reason:
+        picture = shrink(image_fetch.fetch(url, settings.current().media_hosts))
+    except NoImage as reason:
         logger.info("a picture was not kept", extra={"account": account_id, "reason": str(reason)})
         return None
     return picture if len(picture) <= MOST_BYTES else None

@@ -15,7 +15,7 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
-from app.instagram.errors import Reason, sentence_of
+from app.instagram.errors import Reason, describe
 from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
@@ -248,4 +248,4 @@ def _sentence(reason: str | None) -> str | None:
         return None
     if reason == "stopped":
         return "Five tries in a row failed, and automatic tries have stopped"
-    return NOT_YET if reason == _NEVER else sentence_of(reason)
+    return NOT_YET if reason == _NEVER else describe(reason)

@@ -11,7 +11,7 @@ from app import clock
 from app.db.transaction import Tx
 from app.identities import confusables, forgotten
 from app.identities.failure_policy import FailurePolicy, next_try
-from app.instagram import addresses
+from app.instagram import media_urls
 from app.instagram.errors import GraphAPIError, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
@@ -223,7 +223,7 @@ def _is_stale(state: Row[Any], at: datetime) -> bool:
 
 def _picture_expires_at(seen: ProfileObservation) -> datetime | None:
     """When the address ends that a profile told; one that had ended already would only be told again."""
-    ends_at = addresses.expires_at(seen.picture_url) if seen.picture_url else None
+    ends_at = media_urls.expires_at(seen.picture_url) if seen.picture_url else None
     return ends_at if ends_at is not None and ends_at > seen.at else None
 
 

@@ -12,7 +12,7 @@ from app.identities import cache, username_history
 from app.identities.display import DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
-from app.instagram.errors import sentence_of
+from app.instagram.errors import describe
 from app.instagram.events import EventKind
 from app.labels import label
 from app.models.inbox import Message
@@ -70,7 +70,7 @@ def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Detai
         cache_away=cached is None,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,
-        reason=sentence_of(known.last_error) if known.last_error else None,
+        reason=describe(known.last_error) if known.last_error else None,
         next_try_at=known.next_try_at,
         overdue=known.next_try_at is not None and known.next_try_at < clock.now() - OVERDUE,
         account=account,

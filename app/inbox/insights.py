@@ -107,7 +107,7 @@ def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, in
     failed = select(Lookup.code, func.count()).where(*of_period, Lookup.code.is_not(None)).group_by(Lookup.code)
     found: Counter[str] = Counter()
     for code, number in db.session.execute(failed):
-        found[label(errors.reason_of(code or ""))] += number
+        found[label(errors.reason_from_code(code or ""))] += number
     partly = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
     found[NAME_ONLY] += db.session.execute(partly).scalar_one()
     return tuple((words, number) for words, number in found.most_common() if number)

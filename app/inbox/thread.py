@@ -16,7 +16,7 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, days, details
 from app.inbox.days import Day, Parties
 from app.inbox.details import Details
-from app.instagram.errors import sentence_of
+from app.instagram.errors import describe
 from app.instagram.events import EventKind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
@@ -189,7 +189,7 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
     if looked_up_at is None or looked_up_at < since:
         return None
     shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.alike)
-    return LookupResult(shown, sentence_of(known.last_error) if known.last_error else None)
+    return LookupResult(shown, describe(known.last_error) if known.last_error else None)
 
 
 def _count_after(tx: Tx, conversation_id: int, through: int) -> int:

@@ -73,7 +73,7 @@ def _keep(tx: Tx, request_digest: bytes, **columns: object) -> tuple[str, bool]:
 
 
 def _holder(signed_request: str) -> str:
-    holder = signatures.holder_of(signed_request, settings.current().signing_secrets)
+    holder = signatures.user_of_signed_request(signed_request, settings.current().signing_secrets)
     if holder is None:
         logger.warning("a signed request was refused: it is not Meta's")
         raise Forbidden("This request is not signed by Meta.")

@@ -22,10 +22,10 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.ingest import event_handlers
 from app.ingest.event_handlers import MisaddressedError
-from app.instagram.answers import ConversationPage, ReadMessage, Skipped, Thread
 from app.instagram.errors import GraphAPIError
 from app.instagram.events import MessageSent
 from app.instagram.messaging import kind_of
+from app.instagram.responses import ConversationPage, ReadConversation, ReadMessage, Skipped
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
 from app.text import clean_message, real_name
@@ -132,14 +132,14 @@ def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: 
     return new > 0
 
 
-def _merge_one(ig_account_id: str, thread: Thread, synced: Synced) -> None:
+def _merge_one(ig_account_id: str, thread: ReadConversation, synced: Synced) -> None:
     found = _stored(ig_account_id, thread)
     synced.conversations += found.conversations
     synced.names += found.names
     synced.skipped += found.skipped
 
 
-def _stored(ig_account_id: str, thread: Thread) -> Synced:
+def _stored(ig_account_id: str, thread: ReadConversation) -> Synced:
     with transaction.write() as tx:
         addressee = event_handlers.find_recipient(tx, ig_account_id)
         if addressee is None:
@@ -159,7 +159,7 @@ def _stored(ig_account_id: str, thread: Thread) -> Synced:
         return found
 
 
-def _named(tx: Tx, account_id: int, thread: Thread, ig_participant_id: str, username: str | None) -> int:
+def _named(tx: Tx, account_id: int, thread: ReadConversation, ig_participant_id: str, username: str | None) -> int:
     username = real_name(username)
     if not username or not thread.messages:
         return 0
@@ -183,7 +183,7 @@ def _event(ig_account_id: str, message: ReadMessage, place: int) -> MessageSent:
     )
 
 
-def _skipped(thread: Thread, reason: str) -> Skipped:
+def _skipped(thread: ReadConversation, reason: str) -> Skipped:
     return Skipped("conversation", thread.ig_conversation_id, thread.ig_conversation_id, reason)
 
 

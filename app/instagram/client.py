@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from app import clock
-from app.instagram import errors, ids, reading, strict, usage, wire
-from app.instagram.answers import ConversationPage, GrantedPage, Me, Profile, TokenInfo
+from app.instagram import conversation_parser, errors, http, ids, json_fields, usage_headers
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.usage import Usage
-from app.instagram.wire import Answer
+from app.instagram.http import HttpResponse
+from app.instagram.responses import ConversationPage, GrantedPage, Profile, TokenInfo, TokenOwner
+from app.instagram.usage_headers import Usage
 from app.text import storable
 
 PROFILE_FIELDS = ("name", "username", "profile_pic")
@@ -43,13 +43,13 @@ _NODE = re.compile(r"[\w=-]{1,512}", re.ASCII)  # nothing that a path could be b
 def profile(credential: Credential, ig_participant_id: str, fields: Sequence[str] = PROFILE_FIELDS) -> Profile:
     """Return one participant's profile (instagram-platform.md 7); raises GraphAPIError."""
     answer, body = _get(credential, ig_participant_id, fields=fields, of_person=True)
-    if strict.ig_id(body, "id") != ig_participant_id:
-        raise errors.bad_answer("other_id", "Instagram answered about somebody else", http_status=answer.http_status)
+    if json_fields.optional_id(body, "id") != ig_participant_id:
+        raise errors.bad_response("other_id", "Instagram answered about somebody else", http_status=answer.http_status)
     return Profile(
         ig_id=ig_participant_id,
-        username=strict.text(body, "username"),
-        name=strict.text(body, "name"),
-        picture_url=strict.text(body, "profile_pic"),
+        username=json_fields.optional_text(body, "username"),
+        name=json_fields.optional_text(body, "name"),
+        picture_url=json_fields.optional_text(body, "profile_pic"),
         raw=_raw(body, credential.token),
         usage=_usage(credential, answer),
     )
@@ -73,28 +73,30 @@ def conversations(
     fields = ("id",) if ids_only else (*CONVERSATION_FIELDS, *nested)
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
-    threads, skipped = reading.conversations(body)
+    threads, skipped = conversation_parser.parse_conversations(body)
     return ConversationPage(threads, _after(body), _usage(credential, answer), skipped)
 
 
-def me(credential: Credential) -> Me:
+def token_owner(credential: Credential) -> TokenOwner:
     """Return whom an Instagram Login token belongs to (instagram-platform.md 2); raises GraphAPIError."""
     answer, body = _get(credential, "me", fields=ME_FIELDS)
-    account = next(iter(strict.items(body, "data")), {}) if "data" in body else body  # documented wrapped, seen without
-    ig_account_id = strict.ig_id(account, "user_id")
+    account = (
+        next(iter(json_fields.required_objects(body, "data")), {}) if "data" in body else body
+    )  # documented wrapped, seen without
+    ig_account_id = json_fields.optional_id(account, "user_id")
     if ig_account_id is None:
-        raise errors.bad_answer("no_user_id", NO_USER_ID, http_status=answer.http_status)
-    return Me(
+        raise errors.bad_response("no_user_id", NO_USER_ID, http_status=answer.http_status)
+    return TokenOwner(
         ig_account_id=ig_account_id,
-        ig_app_scoped_id=strict.ig_id(account, "id"),
-        username=strict.text(account, "username"),
-        account_type=strict.text(account, "account_type"),
+        ig_app_scoped_id=json_fields.optional_id(account, "id"),
+        username=json_fields.optional_text(account, "username"),
+        account_type=json_fields.optional_text(account, "account_type"),
         ig_page_id=None,
         usage=_usage(credential, answer),
     )
 
 
-def page(credential: Credential) -> Me:
+def page(credential: Credential) -> TokenOwner:
     """Return whom a Facebook Login token belongs to: the Page and its Instagram account; raises GraphAPIError.
 
     For a Page token `/me` is the Page, which knows its account under `instagram_business_account` (Meta's reference of
@@ -123,7 +125,7 @@ def pages(credential: Credential) -> list[GrantedPage]:
     paging = {"limit": str(MOST_PAGES)}
     answer, body = _get(credential, "me", "accounts", fields=GRANTED_FIELDS, paging=paging, most_bytes=PAGE_BYTES)
     said = _usage(credential, answer)
-    return [_granted(each, said) for each in strict.items(body, "data")]
+    return [_granted(each, said) for each in json_fields.required_objects(body, "data")]
 
 
 def granted_page(credential: Credential, ig_page_id: str) -> GrantedPage:
@@ -132,16 +134,16 @@ def granted_page(credential: Credential, ig_page_id: str) -> GrantedPage:
     return _granted(body, _usage(credential, answer))
 
 
-def professional_account(credential: Credential, ig_account_id: str) -> Me:
+def professional_account(credential: Credential, ig_account_id: str) -> TokenOwner:
     """Return an Instagram account that a system user token reaches without a Page; raises GraphAPIError.
 
     This is how Unified Login names an account: by its professional account ID, on Facebook's host.
     """
     answer, body = _get(credential, ig_account_id, fields=("id", "username"))
-    return Me(
-        ig_account_id=strict.required_id(body, "id"),
+    return TokenOwner(
+        ig_account_id=json_fields.required_id(body, "id"),
         ig_app_scoped_id=None,
-        username=strict.text(body, "username"),
+        username=json_fields.optional_text(body, "username"),
         account_type=None,
         ig_page_id=None,
         usage=_usage(credential, answer),
@@ -153,11 +155,11 @@ def token_info(credential: Credential, token: str) -> TokenInfo:
 
     Documented with the token in the URL, and with nothing else.
     """
-    _, body = _asked(wire.get, credential, "debug_token", parameters={"input_token": token})
-    info = strict.mapping(body, "data")
+    _, body = _asked(http.get, credential, "debug_token", parameters={"input_token": token})
+    info = json_fields.optional_object(body, "data")
     if info.get("is_valid") is False:
         raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "invalid")
-    targets = _targets(strict.items(info, "granular_scopes") if "granular_scopes" in info else ())
+    targets = _targets(json_fields.required_objects(info, "granular_scopes") if "granular_scopes" in info else ())
     expires = info.get("expires_at")
     return TokenInfo(
         permissions=frozenset(_words(info.get("scopes"))),
@@ -169,7 +171,7 @@ def token_info(credential: Credential, token: str) -> TokenInfo:
 
 
 def _targets(granular: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    told = ((strict.text(each, "scope") or "", each.get("target_ids")) for each in granular)
+    told = ((json_fields.optional_text(each, "scope") or "", each.get("target_ids")) for each in granular)
     found = ((scope, ids.ig_id(each)) for scope, targets in told if isinstance(targets, list) for each in targets)
     return [(scope, target) for scope, target in found if target]
 
@@ -177,8 +179,8 @@ def _targets(granular: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 def permissions(credential: Credential) -> frozenset[str]:
     """Return the permissions that a user gave the app; raises GraphAPIError."""
     _, body = _get(credential, "me", "permissions", fields=("permission", "status"))
-    given = (each for each in strict.items(body, "data") if each.get("status") == "granted")
-    return frozenset(strict.required(each, "permission") for each in given)
+    given = (each for each in json_fields.required_objects(body, "data") if each.get("status") == "granted")
+    return frozenset(json_fields.required_text(each, "permission") for each in given)
 
 
 def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
@@ -187,42 +189,44 @@ def subscribed_fields(credential: Credential, node: str) -> frozenset[str]:
     Empty when it is not subscribed at all.
     """
     _, body = _get(credential, node, "subscribed_apps", fields=("subscribed_fields",))
-    apps = strict.items(body, "data") if "data" in body else []
+    apps = json_fields.required_objects(body, "data") if "data" in body else []
     return frozenset(field for app in apps for field in _words(app.get("subscribed_fields")))
 
 
 def subscribe(credential: Credential, node: str, fields: Sequence[str]) -> None:
     """Subscribe an account or Page to exactly these webhook fields; raises GraphAPIError if one is wrong."""
     wanted = {"subscribed_fields": ",".join(fields)}
-    answer, body = _asked(wire.post, credential, node, "subscribed_apps", parameters=wanted)
+    answer, body = _asked(http.post, credential, node, "subscribed_apps", parameters=wanted)
     if body.get("success") is False:
-        raise errors.bad_answer("not_subscribed", http_status=answer.http_status)
+        raise errors.bad_response("not_subscribed", http_status=answer.http_status)
 
 
 def _words(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _usage(credential: Credential, answer: Answer) -> Usage:
-    return usage.read(answer.headers, now=clock.now(), account_ids=credential.account_ids)
+def _usage(credential: Credential, answer: HttpResponse) -> Usage:
+    return usage_headers.parse_usage(answer.headers, now=clock.now(), account_ids=credential.account_ids)
 
 
-def _linked(page: Mapping[str, Any], said: Usage) -> Me | None:
-    account = strict.mapping(page, "instagram_business_account")
+def _linked(page: Mapping[str, Any], said: Usage) -> TokenOwner | None:
+    account = json_fields.optional_object(page, "instagram_business_account")
     if not account:
         return None
-    return Me(
-        ig_account_id=strict.required_id(account, "id"),
+    return TokenOwner(
+        ig_account_id=json_fields.required_id(account, "id"),
         ig_app_scoped_id=None,
-        username=strict.text(account, "username"),
+        username=json_fields.optional_text(account, "username"),
         account_type=None,
-        ig_page_id=strict.required_id(page, "id"),
+        ig_page_id=json_fields.required_id(page, "id"),
         usage=said,
     )
 
 
 def _granted(page: Mapping[str, Any], said: Usage) -> GrantedPage:
-    return GrantedPage(strict.required_id(page, "id"), _linked(page, said), strict.text(page, "access_token"))
+    return GrantedPage(
+        json_fields.required_id(page, "id"), _linked(page, said), json_fields.optional_text(page, "access_token")
+    )
 
 
 def _get(
@@ -232,19 +236,19 @@ def _get(
     paging: Mapping[str, str] = NO_PAGING,
     most_bytes: int = PROFILE_BYTES,
     of_person: bool = False,
-) -> tuple[Answer, dict[str, Any]]:
+) -> tuple[HttpResponse, dict[str, Any]]:
     parameters = {**paging, "fields": ",".join(fields)}
-    return _asked(wire.get, credential, *path, parameters=parameters, most_bytes=most_bytes, of_person=of_person)
+    return _asked(http.get, credential, *path, parameters=parameters, most_bytes=most_bytes, of_person=of_person)
 
 
 def _asked(
-    send: Callable[..., Answer],
+    send: Callable[..., HttpResponse],
     credential: Credential,
     *path: str,
     parameters: Mapping[str, str],
     most_bytes: int = PROFILE_BYTES,
     of_person: bool = False,
-) -> tuple[Answer, dict[str, Any]]:
+) -> tuple[HttpResponse, dict[str, Any]]:
     if not all(_NODE.fullmatch(part) for part in path):
         raise GraphAPIError(
             Scope.PERSON, Reason.REFUSED, "id", "This is not an id of Instagram's; it was not asked for"
@@ -261,11 +265,11 @@ def _asked(
         most_bytes=most_bytes,
     )
     if 300 <= answer.http_status < 400:
-        raise errors.bad_answer("redirect", http_status=answer.http_status)
-    body = strict.parse(answer.body)
+        raise errors.bad_response("redirect", http_status=answer.http_status)
+    body = json_fields.load_object(answer.body)
     if answer.http_status == 200 and body is not None and "error" not in body:
         return answer, body
-    failure = errors.judge(
+    failure = errors.classify(
         answer.http_status,
         body,
         answer.headers,
@@ -279,18 +283,18 @@ def _asked(
 
 
 def _after(body: Mapping[str, Any]) -> str | None:
-    paging = strict.mapping(body, "paging")
-    following = strict.text(paging, "next")
+    paging = json_fields.optional_object(body, "paging")
+    following = json_fields.optional_text(paging, "next")
     if not following:
         return None
-    return strict.text(strict.mapping(paging, "cursors"), "after") or _after_in(following)
+    return json_fields.optional_text(json_fields.optional_object(paging, "cursors"), "after") or _after_in(following)
 
 
 def _after_in(following: str) -> str:
     try:
         return parse_qs(urlsplit(following).query)["after"][0]
     except (ValueError, KeyError):
-        raise errors.bad_answer("paging") from None
+        raise errors.bad_response("paging") from None
 
 
 def _raw(body: Mapping[str, Any], token: str) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from app.instagram import usage as usage_headers
-from app.instagram.usage import UNSAID, Usage
+from app.instagram import usage_headers
+from app.instagram.usage_headers import NO_USAGE, Usage
 
 
 class Scope(StrEnum):
@@ -74,7 +74,7 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-def sentence_of(reason: str) -> str:
+def describe(reason: str) -> str:
     """Return the sentence about a reason as rows keep it, also about one that only a newer release knows."""
     return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
 
@@ -99,7 +99,7 @@ class GraphAPIError(Exception):
         http_status: int | None = None,
         retry_at: datetime | None = None,
         field: str | None = None,
-        usage: Usage = UNSAID,
+        usage: Usage = NO_USAGE,
     ) -> None:
         self.sentence = sentence or SENTENCES[reason]
         super().__init__(f"{self.sentence} ({code})")
@@ -199,7 +199,7 @@ _TOKEN_TEXTS = (
 )
 
 
-def judge(
+def classify(
     http_status: int,
     body: Mapping[str, Any] | None,
     headers: Mapping[str, str],
@@ -213,7 +213,7 @@ def judge(
     `account_ids` are those of the account that the call was made for, whose usage counts.
     `of_person` says whether one person was asked about: only then can "no such object" be that person's fault.
     """
-    usage = usage_headers.read(headers, now=now, account_ids=account_ids)
+    usage = usage_headers.parse_usage(headers, now=now, account_ids=account_ids)
     error = body.get("error") if body else None
     code, subcode, message = _said(error) if isinstance(error, Mapping) else (None, None, "")
     field = _refused_field(code, subcode, message)
@@ -242,7 +242,7 @@ def judge(
     )
 
 
-def reason_of(code: str) -> Reason:
+def reason_from_code(code: str) -> Reason:
     """Return why a call failed, from the word that its row keeps."""
     number, _, subcode = code.removeprefix("http ").partition("/")
     if code in set(Reason):
@@ -254,7 +254,7 @@ def reason_of(code: str) -> Reason:
     return _verdict(0, int(number), int(subcode or 0), transient=False)[1]
 
 
-def bad_answer(code: str, sentence: str | None = None, *, http_status: int | None = None) -> GraphAPIError:
+def bad_response(code: str, sentence: str | None = None, *, http_status: int | None = None) -> GraphAPIError:
     """Return the failure of an answer that breaks the rules: not JSON, wrong types, somebody else's profile."""
     return GraphAPIError(Scope.CONTRACT, Reason.BAD_ANSWER, code, sentence, http_status=http_status)
 

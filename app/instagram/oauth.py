@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app import clock
-from app.instagram import errors, strict, wire
+from app.instagram import errors, http, json_fields
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.wire import Answer
+from app.instagram.http import HttpResponse
 
 INSTAGRAM_PERMISSIONS = ("instagram_business_basic", "instagram_business_manage_messages")
 FACEBOOK_PERMISSIONS = (
@@ -44,7 +44,7 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenToken:
+class IssuedToken:
     """A token that Meta gave; `expires_at` is aware UTC, None for one that does not expire, `permissions` if told."""
 
     value: str = field(repr=False)
@@ -52,47 +52,51 @@ class GivenToken:
     permissions: tuple[str, ...] | None = None
 
 
-def instagram_consent(app: App, *, back_url: str, state: str) -> str:
+def instagram_authorize_url(app: App, *, back_url: str, state: str) -> str:
     """Return the address at Instagram where an account's owner agrees, and is sent to `back_url` from."""
     return f"{app.host('www')}/oauth/authorize?{_asking(app, INSTAGRAM_PERMISSIONS, back_url, state)}"
 
 
-def facebook_consent(app: App, *, back_url: str, state: str) -> str:
+def facebook_authorize_url(app: App, *, back_url: str, state: str) -> str:
     """Return the address at Facebook where the owner of Pages agrees, and is sent to `back_url` from."""
     return f"{app.host('www')}/{app.version}/dialog/oauth?{_asking(app, FACEBOOK_PERMISSIONS, back_url, state)}"
 
 
-def instagram_token(app: App, *, code: str, back_url: str) -> GivenToken:
+def instagram_token(app: App, *, code: str, back_url: str) -> IssuedToken:
     """Return an account's token of 60 days for the code that came to `back_url`; raises GraphAPIError."""
     given = _redeemed(f"{app.host('api')}/oauth/access_token", app, code, back_url)
-    short = next(iter(strict.items(given, "data")), {}) if "data" in given else given  # documented and seen
+    short = (
+        next(iter(json_fields.required_objects(given, "data")), {}) if "data" in given else given
+    )  # documented and seen
     # Documented with secret and token in the address, and with nothing else (reliability.md S39).
     asked = {
         "grant_type": "ig_exchange_token",
         "client_secret": app.secret,
-        "access_token": strict.required(short, "access_token"),
+        "access_token": json_fields.required_text(short, "access_token"),
     }
-    lasting = _judged(wire.get(f"{app.host_url}/access_token", parameters=asked, headers={}, **_LIMITS))
+    lasting = _classified(http.get(f"{app.host_url}/access_token", parameters=asked, headers={}, **_LIMITS))
     return _given(lasting, permissions=_permissions(short))
 
 
-def facebook_token(app: App, *, code: str, back_url: str) -> GivenToken:
+def facebook_token(app: App, *, code: str, back_url: str) -> IssuedToken:
     """Return a user's token of 60 days for the code that came to `back_url`; raises GraphAPIError."""
-    return lasting(app, strict.required(_redeemed(_facebook_exchange(app), app, code, back_url), "access_token"))
+    return exchange_for_long_lived(
+        app, json_fields.required_text(_redeemed(_facebook_exchange(app), app, code, back_url), "access_token")
+    )
 
 
-def lasting(app: App, token: str) -> GivenToken:
+def exchange_for_long_lived(app: App, token: str) -> IssuedToken:
     """Return a user's token of 60 days for any user token of Facebook Login; raises GraphAPIError."""
     form = {"grant_type": "fb_exchange_token", "client_id": app.id, "client_secret": app.secret}
     return _given(_posted(_facebook_exchange(app), form | {"fb_exchange_token": token}))
 
 
-def refreshed(credential: Credential) -> GivenToken:
+def refresh_long_lived(credential: Credential) -> IssuedToken:
     """Return 60 more days for an Instagram Login token that is at least 24 hours old; raises GraphAPIError."""
     # Documented with the token in the address, and with nothing else (reliability.md S39).
     asked = {"grant_type": "ig_refresh_token", "access_token": credential.token}
     address = f"{credential.host_url}/refresh_access_token"
-    return _given(_judged(wire.get(address, parameters=asked, headers={}, **_LIMITS)))
+    return _given(_classified(http.get(address, parameters=asked, headers={}, **_LIMITS)))
 
 
 _LIMITS: Any = {"seconds": SECONDS, "most_bytes": MOST_BYTES}
@@ -119,24 +123,24 @@ def _redeemed(address: str, app: App, code: str, back_url: str) -> Mapping[str, 
 
 
 def _posted(address: str, form: Mapping[str, str]) -> Mapping[str, Any]:
-    return _judged(wire.post(address, parameters={}, headers={}, form=form, **_LIMITS))
+    return _classified(http.post(address, parameters={}, headers={}, form=form, **_LIMITS))
 
 
-def _judged(answer: Answer) -> Mapping[str, Any]:
-    body = strict.parse(answer.body)
+def _classified(answer: HttpResponse) -> Mapping[str, Any]:
+    body = json_fields.load_object(answer.body)
     if answer.http_status == 200 and body is not None and not {"error", "error_type"} & body.keys():
         return body
     if body is not None and "error_type" in body:  # instagram-platform.md 9: a shape of its own
         raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "oauth", REFUSED, http_status=answer.http_status)
-    raise errors.judge(answer.http_status, body, answer.headers, now=clock.now(), of_person=False)
+    raise errors.classify(answer.http_status, body, answer.headers, now=clock.now(), of_person=False)
 
 
-def _given(body: Mapping[str, Any], *, permissions: tuple[str, ...] | None = None) -> GivenToken:
-    token, life = strict.required(body, "access_token"), body.get("expires_in")
+def _given(body: Mapping[str, Any], *, permissions: tuple[str, ...] | None = None) -> IssuedToken:
+    token, life = json_fields.required_text(body, "access_token"), body.get("expires_in")
     if not TOKEN.fullmatch(token):
-        raise errors.bad_answer("types")
+        raise errors.bad_response("types")
     told = isinstance(life, int) and not isinstance(life, bool) and 0 < life < LONGEST_SECONDS
-    return GivenToken(token, clock.now() + timedelta(seconds=life) if told and life else None, permissions)
+    return IssuedToken(token, clock.now() + timedelta(seconds=life) if told and life else None, permissions)
 
 
 def _permissions(body: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -36,7 +36,7 @@ def is_handshake(mode: str | None, token: str | None, *, verify_token: str) -> b
     return mode == "subscribe" and hmac.compare_digest((token or "").encode(), verify_token.encode())
 
 
-def holder_of(signed_request: str, secrets: Sequence[str]) -> str | None:
+def user_of_signed_request(signed_request: str, secrets: Sequence[str]) -> str | None:
     """Return the app-scoped id of the account holder whom a `signed_request` is about; None when it is not Meta's.
 
     The signature is over the encoded payload as received (instagram-platform.md 13).

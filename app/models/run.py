@@ -10,7 +10,7 @@ from app.db.engine import Model
 from app.db.types import Id, IgId, UTCDateTime, Word
 
 
-class Kind(StrEnum):
+class RunKind(StrEnum):
     """Backfill: people without a name. Refresh: everyone."""
 
     BACKFILL = "backfill"
@@ -66,7 +66,7 @@ class Run(Model):
 
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    kind: Mapped[RunKind] = mapped_column(Word(RunKind))
     state: Mapped[RunState] = mapped_column(Word(RunState))
     reason: Mapped[str | None] = mapped_column(Text)
     batch_size: Mapped[int]

@@ -11,8 +11,8 @@ from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
 from app.models.run import ItemState, Run
-from app.runs import people
-from app.runs.people import Crowd
+from app.runs import selection
+from app.runs.selection import Selection
 
 SECONDS_PER_PAGE = 0.6  # two conversation pages a second are allowed, and each is written down
 SECONDS_PER_PERSON = 0.5  # assumed until the run has a speed of its own
@@ -28,19 +28,19 @@ class Estimate:
     seconds: int | None
 
 
-def before(crowd: Crowd) -> Estimate:
+def estimate_selection(crowd: Selection) -> Estimate:
     """Return what a run of these people would cost if it were started now."""
-    wanted = people.chosen(crowd).subquery()
+    wanted = selection.select_items(crowd).subquery()
     counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.TODO.value)
     total = db.session.execute(counted).scalar_one()
-    swept = people.sweep(crowd)
+    swept = selection.plan_page_scan(crowd)
     alone = total - math.floor(swept.people * NAMED_BY_PAGES)
     calls = swept.pages + alone
     working = swept.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_PERSON
     return Estimate(total, calls, _seconds(crowd.account_id, calls, working))
 
 
-def left(run: Run) -> int | None:
+def seconds_left(run: Run) -> int | None:
     """Return the seconds a run still takes, its pause included; None when the budget cannot be asked.
 
     The speed is that of the contacts who cost calls: those who were fresh say nothing about the others.

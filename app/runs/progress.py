@@ -11,7 +11,7 @@ from app.errors import NotFound
 from app.labels import label
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunState
-from app.models.run import Kind as Kind  # for the command line, which knows no tables
+from app.models.run import RunKind as RunKind
 from app.runs import estimate
 from app.viewer import Viewer
 
@@ -34,7 +34,7 @@ class Progress:
     """
 
     run_id: str
-    kind: Kind
+    kind: RunKind
     title: str
     account_id: int
     ig_account_id: str
@@ -95,7 +95,7 @@ class Progress:
         return 100 * self.cache_hits // asked if asked else None
 
 
-def of(viewer: Viewer, run_id: str) -> Progress:
+def get_progress(viewer: Viewer, run_id: str) -> Progress:
     """Return the progress of one run; raises NotFound, also for what the viewer may not see."""
     row = db.session.execute(_visible(viewer).where(Run.id == run_id)).first()
     if row is None:
@@ -103,13 +103,13 @@ def of(viewer: Viewer, run_id: str) -> Progress:
     return _progress(row)
 
 
-def anew(viewer: Viewer, run_id: str) -> Progress:
+def get_current_progress(viewer: Viewer, run_id: str) -> Progress:
     """Return the progress of a run as it is now, whatever this session saw of it before; raises NotFound."""
     db.session.rollback()
-    return of(viewer, run_id)
+    return get_progress(viewer, run_id)
 
 
-def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
+def active_runs(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
     """Return the runs that are not over, those at work first, of one account or of all that the viewer may see."""
     found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)
     if account_id is not None:
@@ -122,7 +122,7 @@ def active(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
 
 def latest_reported(viewer: Viewer) -> Progress | None:
     """Return the job at work once a lookup of it failed, else the job that ended last in seven days, None without."""
-    failing = [run for run in active(viewer) if run.place is None and run.failed]
+    failing = [run for run in active_runs(viewer) if run.place is None and run.failed]
     return next(iter(failing or history(viewer, limit=1)), None)
 
 
@@ -211,7 +211,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         worked_seconds=run.worked_seconds,
         now=_now(run.id) if run.state is RunState.RUNNING and not reads_pages else None,
         per_second=speed,
-        seconds_left=estimate.left(run) if at_work and not reconnect else None,
+        seconds_left=estimate.seconds_left(run) if at_work and not reconnect else None,
         days=run.days,
         reconnect=reconnect,
         page=run.swept_pages + 1 if reads_pages else 0,

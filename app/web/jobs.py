@@ -9,8 +9,8 @@ from app.errors import Invalid
 from app.inbox import frame
 from app.inbox.frame import Desk
 from app.labels import label
-from app.runs import news, order, plan, progress, unresolved
-from app.runs.news import News
+from app.runs import failures, lifecycle, notifications, progress, run_request
+from app.runs.notifications import Notification
 from app.viewer import Role
 from app.web import account_selection, page, poll, session
 
@@ -37,7 +37,7 @@ def live() -> Response:
     if unchanged:
         return unchanged
     shown = _live(desk)
-    told = news.since(session.viewer(), watched, shown["jobs"]) if poll.remembers() else News()
+    told = notifications.changes_since(session.viewer(), watched, shown["jobs"]) if poll.remembers() else Notification()
     events = _told(told, idle=not shown["jobs"])
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 
@@ -57,9 +57,9 @@ def history() -> Response:
 @blueprint.get("/new")
 def new() -> Response:
     """What may be chosen before a start, and what it would cost."""
-    desk, chosen = _desk(), order.read(request.args)
+    desk, chosen = _desk(), run_request.parse(request.args)
     try:
-        cost = order.cost(session.viewer(), desk.account_id, chosen) if desk.account_id else None
+        cost = run_request.estimate(session.viewer(), desk.account_id, chosen) if desk.account_id else None
     except Invalid as error:
         return _options(desk, status=422, chosen=chosen, cost=None, errors=error.fields)
     return _options(desk, chosen=chosen, cost=cost, errors={})
@@ -68,24 +68,24 @@ def new() -> Response:
 @blueprint.post("/<any(backfill, refresh):kind>")
 def start(kind: str) -> Response:
     """Start a job for the account."""
-    desk, chosen = _desk(), order.read(request.form, kind)
-    order.start(session.viewer(), desk.account_id, chosen)
+    desk, chosen = _desk(), run_request.parse(request.form, kind)
+    run_request.start(session.viewer(), desk.account_id, chosen)
     return _changed(desk, f"{label(chosen.kind)} queued.")
 
 
 @blueprint.post("/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
     """End a job after its present person."""
-    run = progress.of(session.viewer(), run_id)
-    plan.cancel(session.viewer(), run_id)
+    run = progress.get_progress(session.viewer(), run_id)
+    lifecycle.cancel(session.viewer(), run_id)
     return _changed(_desk(run.ig_account_id), "The job ends after the present person.")
 
 
 @blueprint.post("/<run_id>/retry")
 def retry(run_id: str) -> Response:
     """Retry a job's failed contacts, as far as that can help."""
-    run = progress.of(session.viewer(), run_id)
-    return _changed(_desk(run.ig_account_id), unresolved.retry(session.viewer(), run_id).text)
+    run = progress.get_progress(session.viewer(), run_id)
+    return _changed(_desk(run.ig_account_id), failures.retry_failed(session.viewer(), run_id).text)
 
 
 def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:
@@ -111,7 +111,7 @@ def _changed(desk: Desk, words: str) -> Response:
 def _live(desk: Desk) -> dict[str, Any]:
     version = _version(desk)  # first: what changes while the rows are read is shown by the next poll
     viewer = session.viewer()
-    jobs = progress.active(viewer)
+    jobs = progress.active_runs(viewer)
     return {
         "jobs": jobs,
         "ended": None if jobs else progress.just_ended(viewer),
@@ -120,7 +120,9 @@ def _live(desk: Desk) -> dict[str, Any]:
         "operates": viewer.may(Role.OPS),
         "administers": viewer.may(Role.ADMIN),
         "now": clock.now(),
-        "token": poll.carrying(_token(desk, version, watching=bool(jobs)), [news.seen(run) for run in jobs]),
+        "token": poll.carrying(
+            _token(desk, version, watching=bool(jobs)), [notifications.run_state_key(run) for run in jobs]
+        ),
     }
 
 
@@ -134,7 +136,7 @@ def _token(desk: Desk, version: str | None, *, watching: bool) -> str | None:
     return poll.token(session.viewer(), desk.account_id, version, "jobs", moment)
 
 
-def _told(told: News, *, idle: bool) -> dict[str, Any]:
+def _told(told: Notification, *, idle: bool) -> dict[str, Any]:
     if told.ended:
         return CHANGED | page.toast(told.ended, bad=told.bad)
     events: dict[str, Any] = {"announce": {"text": told.heard}} if told.heard else {}
@@ -144,8 +146,8 @@ def _told(told: News, *, idle: bool) -> dict[str, Any]:
 def _unresolved() -> dict[str, Any]:
     viewer = session.viewer()
     chosen = request.args.get("job")
-    last = progress.of(viewer, chosen) if chosen else progress.latest_reported(viewer)
-    people = unresolved.of(viewer, last.run_id) if last else []
+    last = progress.get_progress(viewer, chosen) if chosen else progress.latest_reported(viewer)
+    people = failures.failed_contacts(viewer, last.run_id) if last else []
     everyone = request.args.get("show") == "all"
     return {
         "last": last,
@@ -161,6 +163,6 @@ def _unresolved() -> dict[str, Any]:
 
 def _history() -> dict[str, Any]:
     viewer = session.viewer()
-    retried = [run for run in progress.active(viewer) if run.finished_at]
+    retried = [run for run in progress.active_runs(viewer) if run.finished_at]
     ended = progress.history(viewer)
     return {"history": sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)}

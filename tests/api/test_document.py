@@ -18,8 +18,8 @@ from app.api import blueprint
 from app.identities.listing import REASONS, NameState
 from app.instagram.events import EventKind
 from app.models.run import ItemState, RunState
-from app.models.run import Kind as RunKind
-from app.runs import execute
+from app.models.run import RunKind as RunKind
+from app.runs import runner
 from tests.api.programs import a_program
 from tests.bed.processes import Sandbox
 from tests.cast import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
@@ -151,7 +151,7 @@ def test_a_generated_python_client_lists_conversations_and_follows_a_job(
     states: list[str] = []
     while not states or states[-1] == "queued":
         states.append(get_job(started.job_id, client=client).state.value)
-        execute.run_slice(started.job_id)
+        runner.run_slice(started.job_id)
     job = get_job(started.job_id, client=client)
     assert (states[0], job.state.value, job.resolved, job.total) == ("queued", "done", 2, 2)
 

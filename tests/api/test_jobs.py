@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.models.inbox import Account
-from app.runs import execute
+from app.runs import runner
 from tests.api.programs import Program, a_program, problem
 from tests.bed.processes import Sandbox
 from tests.cast import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
@@ -43,7 +43,7 @@ def test_a_second_start_names_the_job_that_runs(crm: Program) -> None:
 
 def test_a_job_is_watched_with_its_people(crm: Program) -> None:
     job_id = crm.post(f"{RECENT}?locationId=paris-1&days=7").get_json()["jobId"]
-    execute.run_slice(job_id)
+    runner.run_slice(job_id)
     job = crm.get(f"/api/jobs/{job_id}").get_json()
     assert (job["state"], job["done"], job["resolved"], job["failed"]) == ("some_failed", 3, 2, 1)
     assert [each["id"] for each in crm.get("/api/jobs").get_json()["data"]] == [job_id]
@@ -60,14 +60,14 @@ def test_a_job_is_cancelled_and_its_failures_retried(crm: Program) -> None:
     problem(crm.post(f"/api/jobs/{job_id}/cancel"), 409)
     problem(crm.post(f"/api/jobs/{job_id}/retry"), 409)
     second = crm.post(f"{REFRESH}?locationId={MAISON_LUNE}").get_json()["jobId"]
-    execute.run_slice(second)
+    runner.run_slice(second)
     assert crm.post(f"/api/jobs/{second}/retry").get_json()["state"] == "queued"
 
 
 def test_a_retry_leaves_out_contacts_that_it_cannot_help(crm: Program) -> None:
     people_wrote(SHY)
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
-    execute.run_slice(job_id)
+    runner.run_slice(job_id)
     retried = crm.post(f"/api/jobs/{job_id}/retry").get_json()
     assert (retried["id"], retried["state"], retried["failed"]) == (job_id, "queued", 1)
     assert (retried["retried"], retried["leftOut"]) == (1, [{"reason": "consent", "contacts": 1}])
@@ -78,7 +78,7 @@ def test_a_program_may_wait_for_the_result(app: Flask, crm: Program) -> None:
         with app.app_context():
             while not (jobs := crm.get("/api/jobs").get_json()["data"]):
                 pass
-            execute.run_slice(jobs[0]["id"])
+            runner.run_slice(jobs[0]["id"])
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -148,6 +148,6 @@ def test_jobs_of_other_accounts_do_not_exist(app: Flask, crm: Program) -> None:
 def test_shy_people_have_their_reason(app: Flask, crm: Program) -> None:
     people_wrote(SHY)
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
-    execute.run_slice(job_id)
+    runner.run_slice(job_id)
     reasons = {each["reason"] for each in crm.get(f"/api/jobs/{job_id}/items?state=failed").get_json()["data"]}
     assert reasons == {"consent", "not_visible"}

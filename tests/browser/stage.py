@@ -15,7 +15,7 @@ from app.db.types import Secret
 from app.factory import create_app
 from app.models.identity import HourFigures, Identity, IdentityChange, Lookup, Purpose, Source
 from app.models.inbox import Account, Conversation, Login, Message
-from app.models.run import ACTIVE, ItemState, Kind, Run, RunItem, RunState
+from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.models.user import User
 from app.users import people
 from app.viewer import OPERATOR, Role
@@ -72,10 +72,10 @@ class Stage:
             if state is None:
                 return
             if state in (RunState.RUNNING, RunState.WAITING, RunState.CANCELING):
-                _run(tx, "bbbbbbbbbbbb", 2, Kind.REFRESH, RunState.QUEUED, minutes=0, total=96)
+                _run(tx, "bbbbbbbbbbbb", 2, RunKind.REFRESH, RunState.QUEUED, minutes=0, total=96)
             counts = {"total": 412, "resolved": 223, "fresh": 31, "failed": 14}
             work = {"calls": 120, "cache_hits": 164, "worked_seconds": 67.0}
-            _run(tx, RUN, 1, Kind.BACKFILL, state, **{"minutes": 8} | counts | work | changes)
+            _run(tx, RUN, 1, RunKind.BACKFILL, state, **{"minutes": 8} | counts | work | changes)
             places = enumerate(FAILED)
             failed = [_item(place, who, ItemState.FAILED, reason, code) for place, (who, reason, code, _) in places]
             waiting = [_item(900, "17841400123126709", ItemState.TODO)] if state is not RunState.DONE else []
@@ -205,14 +205,14 @@ def _figures(tx: Any, now: datetime) -> None:
 
 def _history(tx: Any) -> None:
     done = {"total": 187, "resolved": 184, "fresh": 3, "took": 161}
-    _run(tx, "cccccccccccc", 1, Kind.REFRESH, RunState.DONE, minutes=160, **done)
+    _run(tx, "cccccccccccc", 1, RunKind.REFRESH, RunState.DONE, minutes=160, **done)
     some = {"total": 793, "resolved": 731, "fresh": 40, "failed": 22, "took": 662}
-    _run(tx, "dddddddddddd", 2, Kind.BACKFILL, RunState.DONE, minutes=300, by="schedule", **some)
-    _run(tx, "eeeeeeeeeeee", 1, Kind.BACKFILL, RunState.CANCELED, minutes=1500, total=50, resolved=50, took=34)
-    _run(tx, "ffffffffffff", 1, Kind.BACKFILL, RunState.FAILED, minutes=4000, total=50, resolved=5, took=34)
+    _run(tx, "dddddddddddd", 2, RunKind.BACKFILL, RunState.DONE, minutes=300, by="schedule", **some)
+    _run(tx, "eeeeeeeeeeee", 1, RunKind.BACKFILL, RunState.CANCELED, minutes=1500, total=50, resolved=50, took=34)
+    _run(tx, "ffffffffffff", 1, RunKind.BACKFILL, RunState.FAILED, minutes=4000, total=50, resolved=5, took=34)
 
 
-def _run(tx: Any, run_id: str, account_id: int, kind: Kind, state: RunState, **columns: Any) -> None:
+def _run(tx: Any, run_id: str, account_id: int, kind: RunKind, state: RunState, **columns: Any) -> None:
     now = clock.now()
     created = now - timedelta(minutes=columns.pop("minutes"))
     took, by, paused = columns.pop("took", None), columns.pop("by", EMAIL), columns.pop("paused", None)

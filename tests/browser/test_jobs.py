@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 from sqlalchemy import func, select
 
 from app.db.engine import db
-from app.models.run import Kind, Run, RunState
+from app.models.run import Run, RunKind, RunState
 from tests.bed.waiting import until
 from tests.browser.conftest import visit
 from tests.browser.desk import SETTLED
@@ -21,7 +21,7 @@ HEARD = """() => { window.heard = []; new MutationObserver(() => {
 def started(stage: Stage) -> int:
     """How many backfills of the first account are at work, but for the one that the stage set."""
     db.session.rollback()
-    of_account = (Run.account_id == 1, Run.kind == Kind.BACKFILL, Run.state == RunState.QUEUED, Run.id != RUN)
+    of_account = (Run.account_id == 1, Run.kind == RunKind.BACKFILL, Run.state == RunState.QUEUED, Run.id != RUN)
     return db.session.execute(select(func.count()).where(*of_account)).scalar_one()
 
 

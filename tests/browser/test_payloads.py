@@ -9,8 +9,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.models.identity import Identity
 from app.models.inbox import Conversation
-from app.models.run import ItemState, Kind, Run, RunItem, RunState
-from app.runs import plan
+from app.models.run import ItemState, Run, RunItem, RunKind, RunState
+from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.browser.desk import CROWD, SETTLED, Desk
 from tests.cast import LEA, a_message_event
@@ -33,7 +33,7 @@ def poisoned(desk: Desk) -> Desk:
         seen = {"type": "image", "payload": {"url": each}}
         story = {"story": {"url": each, "id": each}}
         desk.deliver(a_message_event(LEA, each, reply_to=story), a_message_event(LEA, None, attachments=[told, seen]))
-    run_id = plan.start(OPERATOR, desk.account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, desk.account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         for person, each in zip((LEA, *CROWD), (PAYLOADS[2], *PAYLOADS), strict=False):
             named = {"username": each[:80], "name": each[:80], "picture_url": each, "last_error": each[:32]}

@@ -18,7 +18,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import RetryLater
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.usage import UNSAID, Usage
+from app.instagram.usage_headers import NO_USAGE, Usage
 from app.models.identity import Lookup, Purpose
 from tests.calls.lookups import made
 from tests.cast import ATELIER_NORD, an_account
@@ -187,7 +187,7 @@ def test_near_metas_limit_background_work_slows_down(account: int) -> None:
 
 def test_background_work_speeds_up_again_when_metas_figure_falls(account: int) -> None:
     budget.observe(account, Usage(app_percent=85))
-    budget.observe(account, UNSAID)
+    budget.observe(account, NO_USAGE)
     assert spend_all(account, Purpose.BACKFILL) == SLOW_CALLS
     budget.observe(account, Usage(app_percent=79))
     assert spend_all(account, Purpose.BACKFILL) == BACKGROUND_LIMIT - SLOW_CALLS

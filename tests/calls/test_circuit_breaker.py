@@ -14,7 +14,7 @@ from app.db.engine import db
 from app.db.types import Secret
 from app.errors import RetryLater
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.usage import UNSAID, Usage
+from app.instagram.usage_headers import NO_USAGE, Usage
 from app.models.inbox import Account, AccountState
 from tests.cast import ATELIER_NORD, an_account
 
@@ -105,7 +105,7 @@ def test_late_answers_to_old_calls_do_not_lengthen_a_stop(account: Account) -> N
 
 def test_late_good_answers_to_old_calls_do_not_end_a_stop(account: Account) -> None:
     fail(account, LIMIT)
-    circuit_breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, NO_USAGE)
     assert about(stopped(account), MINUTE)
 
 
@@ -120,7 +120,7 @@ def test_a_good_probe_lets_everyone_go_on(account: Account, redis: Redis) -> Non
     fail(account, LIMIT)
     elapse(redis)
     check(account)
-    circuit_breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, NO_USAGE)
     check(account)
     check(account)
 
@@ -145,7 +145,7 @@ def test_a_good_answer_forgets_how_long_the_last_stop_was(account: Account, redi
     for _ in range(3):
         fail(account, LIMIT)
         elapse(redis)
-    circuit_breaker.answered(account.id, UNSAID)
+    circuit_breaker.answered(account.id, NO_USAGE)
     fail(account, LIMIT)
     assert about(stopped(account), MINUTE)
 
@@ -165,7 +165,7 @@ def test_an_answer_in_between_starts_the_count_anew(account: Account, answer: Gr
     if answer:
         fail(account, answer)
     else:
-        circuit_breaker.answered(account.id, UNSAID)
+        circuit_breaker.answered(account.id, NO_USAGE)
     fail(account, TIMEOUT, times=FAILURE_THRESHOLD - 1)
     assert stopped(account) is None
 
@@ -224,5 +224,5 @@ def test_an_opening_is_logged_once(account: Account, caplog: pytest.LogCaptureFi
 def test_without_redis_the_breaker_leaves_the_decision_to_the_budget(account: Account) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         fail(account, LIMIT)
-        circuit_breaker.answered(account.id, UNSAID)
+        circuit_breaker.answered(account.id, NO_USAGE)
         check(account)

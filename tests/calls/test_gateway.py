@@ -18,8 +18,8 @@ from app.db.engine import db
 from app.db.types import Secret
 from app.errors import NotFound, RetryLater
 from app.instagram import client
-from app.instagram.answers import Profile
 from app.instagram.errors import GraphAPIError, Reason, Scope
+from app.instagram.responses import Profile
 from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Login
 from tests.bed.processes import Sandbox

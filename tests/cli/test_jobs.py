@@ -11,14 +11,14 @@ from sqlalchemy import func, select
 
 from app.db.engine import db
 from app.models.inbox import Account
-from app.models.run import Kind, Run, RunState
-from app.runs import execute, plan
+from app.models.run import Run, RunKind, RunState
+from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.bed.processes import Sandbox
 from tests.bed.waiting import until
 from tests.cast import GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
 from tests.cli.commands import nametag, refused
-from tests.runs.test_plan import run_of
+from tests.runs.test_lifecycle import run_of
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def working(app: Flask) -> Iterator[None]:
         while not stop.wait(0.05):
             with app.app_context():
                 for run_id in db.session.scalars(select(Run.id)).all():
-                    execute.run_slice(run_id)
+                    runner.run_slice(run_id)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -52,9 +52,9 @@ def runs() -> int:
 
 
 @pytest.mark.parametrize(
-    ("command", "kind"), [("backfill-profiles", Kind.BACKFILL), ("refresh-identities", Kind.REFRESH)]
+    ("command", "kind"), [("backfill-profiles", RunKind.BACKFILL), ("refresh-identities", RunKind.REFRESH)]
 )
-def test_a_start_prints_the_id_alone(account: Account, command: str, kind: Kind) -> None:
+def test_a_start_prints_the_id_alone(account: Account, command: str, kind: RunKind) -> None:
     answer = nametag(command, "--account-id", MAISON_LUNE)
     assert answer.exit_code == 0
     assert re.fullmatch(r"[0-9a-f]{12}\n", answer.stdout)
@@ -75,7 +75,7 @@ def test_waiting_for_a_run_that_is_cancelled_fails(account: Account, app: Flask)
     def cancel() -> None:
         with app.app_context():
             until(runs, "the run has started")
-            plan.cancel(OPERATOR, db.session.scalars(select(Run.id)).one())
+            lifecycle.cancel(OPERATOR, db.session.scalars(select(Run.id)).one())
 
     thread = threading.Thread(target=cancel)
     thread.start()
@@ -109,7 +109,7 @@ def test_a_second_start_names_the_running_one(account: Account) -> None:
 
 def test_jobs_are_listed_shown_cancelled_and_retried(account: Account) -> None:
     run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
     assert nametag("jobs", "list").stdout.splitlines()[1].startswith(f"{run_id}  backfill  maison.lune  some_failed")
     assert [each["id"] for each in json.loads(nametag("jobs", "list", "--json").stdout)] == [run_id]
     shown = json.loads(nametag("jobs", "show", run_id, "--json").stdout)
@@ -122,7 +122,7 @@ def test_jobs_are_listed_shown_cancelled_and_retried(account: Account) -> None:
 def test_a_retry_says_how_many_contacts_it_leaves_out_and_why(account: Account) -> None:
     people_wrote(SHY)
     run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
     printed = nametag("jobs", "retry", run_id).stdout
     assert printed.startswith(f"Job {run_id}: Retrying 1 contact. Left out 1 contact: This person has not agreed")
 

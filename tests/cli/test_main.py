@@ -14,8 +14,8 @@ from app.db import transaction
 from app.identities import export, observations
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source
-from app.models.run import Kind
-from app.runs import plan
+from app.models.run import RunKind
+from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.bed.processes import ROOT, Processes
 from tests.cast import LEA, an_account
@@ -84,7 +84,7 @@ def test_a_terminal_without_utf_8_gets_the_whole_output(
     account = an_account(username="atelier 😀")
     with transaction.write() as tx:
         observations.record(tx, account.id, ProfileObservation(LEA, None, "Zoë 😀", None, Source.PROFILE, clock.now()))
-    plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     listed = processes.nametag("jobs", "list", **variables)
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "atelier 😀" in listed.stdout or "atelier \\U0001f600" in listed.stdout

@@ -9,14 +9,14 @@ from flask import Flask
 from app import clock, settings
 from app.cli import watch
 from app.models.inbox import Account
-from app.models.run import Kind, RunState
-from app.runs import execute, plan
+from app.models.run import RunKind, RunState
+from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.bed.processes import Processes, Sandbox
 from tests.bed.waiting import until
 from tests.cast import GHOST, LEA, a_sandbox_account, people_wrote
 from tests.cli.commands import nametag, refused
-from tests.runs.test_plan import run_of
+from tests.runs.test_lifecycle import run_of
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_a_length_of_time_is_as_exact_as_can_be_foretold(seconds: int, words: st
 
 
 def test_what_a_job_came_to_is_told_by_reason(account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    execute.run_slice(run_id)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
     answer = nametag("jobs", "show", run_id, "--wait")
     assert answer.exit_code == 0
     told = dict(line.rsplit("  ", 1) for line in answer.stdout.splitlines()[1:])
@@ -53,12 +53,12 @@ def test_what_a_job_came_to_is_told_by_reason(account: Account) -> None:
 
 
 def test_a_program_waits_for_the_end_and_gets_json_alone(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     waits: list[float] = []
 
     def work(seconds: float) -> None:
         waits.append(seconds)
-        execute.run_slice(run_id)
+        runner.run_slice(run_id)
 
     monkeypatch.setattr(clock, "sleep", work)
     answer = nametag("jobs", "show", run_id, "--wait", "--json")
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_job(
     account: Account, processes: Processes, database: str, ignored: bool
 ) -> None:
     processes.share(settings.current())
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
     try:
         watching = processes.start("jobs", "show", run_id, "--wait")  # inherits an ignored signal

@@ -19,7 +19,7 @@ from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import StoredAvatar
 from app.models.inbox import Deletion
-from app.models.run import Kind, Run, RunState
+from app.models.run import Run, RunKind, RunState
 from app.users import api_tokens, people
 from app.viewer import OPERATOR, Role
 from app.web import headers
@@ -52,7 +52,7 @@ def house(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]
             tx.execute(tx.insert(StoredAvatar).values(content=b"RIFF", **known))
             gone = {"digest": b"0" * 16, "asked_at": clock.now(), "done_at": clock.now()}
             tx.execute(tx.insert(Deletion).values(code="a-code", **gone))
-            run = {"id": RUN, "account_id": account.id, "kind": Kind.BACKFILL, "state": RunState.QUEUED}
+            run = {"id": RUN, "account_id": account.id, "kind": RunKind.BACKFILL, "state": RunState.QUEUED}
             more = {"batch_size": 10, "started_by": "Command line", "created_at": clock.now(), "total": 0}
             tx.session.add(Run(**run, **more))
         queue.enqueue(queue.BACKFILL_SLICE, RUN, job_id=RUN)

@@ -184,7 +184,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 ZOO_KEEPER = """
 import json, pathlib, resource, sys, time
 from app.identities import avatars
-from app.instagram.pictures import NoPicture
+from app.instagram.image_fetch import NoPicture
 
 def most(who):
     return resource.getrusage(who).ru_maxrss // 1024

@@ -17,7 +17,7 @@ from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
 from app.models.run import Run
-from app.runs import execute, plan
+from app.runs import lifecycle, runner
 from tests.api.programs import a_program
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -91,9 +91,9 @@ def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(account: Acc
     elif how == "is opened":
         opening.refresh(identity().id)
     else:
-        plan.refresh_expiring()
+        lifecycle.refresh_expiring()
         [run_id] = db.session.scalars(select(Run.id)).all()
-        execute.run_slice(run_id)
+        runner.run_slice(run_id)
     assert (identity().username, identity().last_error) == ("lea.moreau", None)
 
 
@@ -101,9 +101,9 @@ def test_the_weekly_refresh_takes_in_known_contacts_whose_lookups_had_stopped(ac
     a_known_contact(account, ago=timedelta(days=6))
     stop()
     hands.forward(days=8)
-    plan.refresh_expiring()
+    lifecycle.refresh_expiring()
     [run_id] = db.session.scalars(select(Run.id)).all()
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
     assert identity().username == "lea.moreau"
 
 

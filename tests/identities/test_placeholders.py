@@ -17,8 +17,8 @@ from app.ingest import legacy, sync
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from app.models.run import ItemState, Kind, RunItem
-from app.runs import execute, plan
+from app.models.run import ItemState, RunItem, RunKind
+from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
 from tests.bed.hands import Hands
@@ -107,7 +107,7 @@ def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, m
     people_wrote(LEA, RUI, CAMILLE)
     sync.sync_account(account.id)
     assert (lea().username, lea().last_success_at, lea().next_purpose) == (None, None, Purpose.LIVE)
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     db.session.rollback()
     item = db.session.scalars(select(RunItem).where(RunItem.ig_participant_id == LEA)).one()
     assert (item.state, item.reason) == (ItemState.FAILED, Reason.PLACEHOLDER)

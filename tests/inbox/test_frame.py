@@ -9,8 +9,8 @@ from app.errors import NotFound
 from app.inbox import frame
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import Kind, Run, RunState
-from app.runs import plan
+from app.models.run import Run, RunKind, RunState
+from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
 from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
@@ -56,14 +56,14 @@ def test_counts_are_the_chosen_account_s(account: Account) -> None:
 
 def test_a_job_that_is_not_over_shows(account: Account) -> None:
     people_wrote(LEA)
-    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     assert frame.of(OPERATOR, frame.desk(OPERATOR)).running
 
 
 def test_neither_another_account_s_job_nor_one_that_is_over_shows(account: Account) -> None:
     other = an_account(ATELIER_NORD)
     people_wrote(LEA)
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     assert not frame.of(OPERATOR, frame.desk(OPERATOR, account_id=other.id)).running
     with transaction.write() as tx:
         tx.session.get_one(Run, run_id).state = RunState.DONE

@@ -17,8 +17,8 @@ from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.ingest import callbacks, forget, owner_requests, receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
-from app.models.run import Kind, Run, RunState
-from app.runs import plan
+from app.models.run import Run, RunKind, RunState
+from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.bed import contents
 from tests.cast import (
@@ -108,7 +108,7 @@ def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
 def test_a_withdrawn_access_destroys_the_token_and_ends_the_jobs(app: Flask) -> None:
     ours, other = an_account(), an_account(ATELIER_NORD)
     people_wrote(LEA)
-    run_id = plan.start(OPERATOR, ours.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, ours.id, kind=RunKind.BACKFILL)
     callbacks.deauthorized(a_request())
     assert (account(ours.id).token, account(ours.id).state) == (None, AccountState.RECONNECT)
     assert account(ours.id).state_reason == owner_requests.WITHDRAWN
@@ -124,7 +124,7 @@ def test_a_deletion_has_one_effect_and_one_code(app: Flask) -> None:
     people_wrote(LEA)
     body = a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    run_id = plan.start(OPERATOR, ours, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, ours, kind=RunKind.BACKFILL)
     theirs = of_account(other)
     assert len(theirs) > 1
     code = callbacks.deletion_asked(a_request())

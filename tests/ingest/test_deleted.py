@@ -19,8 +19,8 @@ from app.inbox import search
 from app.ingest import dead_letters, forget, pending_updates, receive
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
-from app.models.run import Kind
-from app.runs import plan
+from app.models.run import RunKind
+from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.bed import canaries
 from tests.bed.contents import places_of
@@ -247,7 +247,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
         with transaction.write() as tx:
             observations.record(tx, account.id, seen)
         resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:
         tx.execute(tx.insert(StoredAvatar).values(**contact, content=WORD.encode(), tried_at=clock.now()))

@@ -16,8 +16,8 @@ from app.identities.observations import ProfileObservation
 from app.ingest import dead_letters, forget, receive, replay
 from app.models.identity import Source
 from app.models.inbox import Account, AccountState, Conversation, Message
-from app.models.run import Kind
-from app.runs import execute, plan
+from app.models.run import RunKind
+from app.runs import lifecycle, runner
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed import canaries
 from tests.bed.contents import places_of
@@ -40,7 +40,7 @@ def account(meta: Sandbox) -> Account:
     account = a_sandbox_account()
     people_wrote(LEA, CAMILLE, GHOST)
     resolve.look_up_due(account.id)
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     misaddressed = a_delivery(a_message_event(LEA, "A secret", recipient=ATELIER_NORD))
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "❤️"}}
     for body in (misaddressed, a_delivery(early)):

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.instagram import client
-from app.instagram.answers import Thread
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
+from app.instagram.responses import ReadConversation
 from tests.instagram.graph import Graph, always, answer, bomb, sampled, silent
 
 TOKEN = "IGAAcanary-of-a-test"
@@ -95,7 +95,7 @@ def test_an_id_that_could_bend_the_path_is_never_sent(graph: Graph, credential: 
 
 @pytest.mark.parametrize("token", ["two\nlines", "t\u00f6ken", "tab\t"])
 def test_a_token_that_no_header_can_carry_is_never_sent(graph: Graph, token: str) -> None:
-    failure = failure_of(lambda: client.me(Credential(graph.url, "v26.0", token, 2.0)))
+    failure = failure_of(lambda: client.token_owner(Credential(graph.url, "v26.0", token, 2.0)))
     assert (failure.scope, failure.reason) == (Scope.ACCOUNT, Reason.TOKEN)
     assert graph.requests == []
 
@@ -225,14 +225,14 @@ def test_a_page_without_cursors_has_the_next_one_in_its_link_which_is_not_follow
 def test_conversations_are_listed_by_their_ids_alone(graph: Graph, credential: Credential) -> None:
     graph.say = always(answer({"data": [{"id": "t_3"}]}))
     page = client.conversations(credential, "me", limit=1, messages=20, ids_only=True)
-    assert (query(graph)["fields"], page.threads) == ("id", (Thread("t_3", ()),))
+    assert (query(graph)["fields"], page.threads) == ("id", (ReadConversation("t_3", ()),))
 
 
 def test_a_conversation_without_participants_is_kept(graph: Graph, credential: Credential) -> None:
     graph.say = always(answer({"data": [{"id": "t1"}, {"id": "t2", "participants": {"data": [{"id": LEA}]}}]}))
     assert client.conversations(credential, "me", limit=2).threads == (
-        Thread("t1", ()),
-        Thread("t2", ((LEA, None),)),
+        ReadConversation("t1", ()),
+        ReadConversation("t2", ((LEA, None),)),
     )
 
 
@@ -266,14 +266,14 @@ def test_a_page_may_be_larger_than_a_profile(graph: Graph, credential: Credentia
 
 def test_the_owner_of_a_token_is_known_by_the_webhooks_id(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("me"))
-    account = client.me(credential)
+    account = client.token_owner(credential)
     assert (account.ig_account_id, account.ig_app_scoped_id) == (LENA_ID, "24900000000000777")
     assert (account.username, account.account_type) == ("harbor.lane.studio", "BUSINESS")
 
 
 def test_the_documented_wrapping_of_the_owner_is_understood(graph: Graph, credential: Credential) -> None:
     graph.say = always(answer({"data": [{"user_id": LENA_ID, "username": "harbor.lane.studio"}]}))
-    assert client.me(credential).ig_account_id == LENA_ID
+    assert client.token_owner(credential).ig_account_id == LENA_ID
 
 
 @pytest.mark.parametrize("body", [{"id": "24900000000000777"}, {"data": []}, {"data": [{}]}, {"user_id": True}])
@@ -281,7 +281,7 @@ def test_the_app_scoped_id_is_never_taken_for_the_account(
     graph: Graph, credential: Credential, body: dict[str, Any]
 ) -> None:
     graph.say = always(answer(body))
-    assert failure_of(lambda: client.me(credential)).reason is Reason.BAD_ANSWER
+    assert failure_of(lambda: client.token_owner(credential)).reason is Reason.BAD_ANSWER
 
 
 def test_a_page_token_leads_to_the_pages_account(graph: Graph, credential: Credential) -> None:

@@ -62,14 +62,14 @@ def judge(
     error: dict[str, Any] | None, *, status: int = 400, headers: dict[str, str] | None = None, of_person: bool = True
 ) -> errors.GraphAPIError:
     body = None if error is None else {"error": error}
-    return errors.judge(status, body, headers or {}, now=NOW, of_person=of_person)
+    return errors.classify(status, body, headers or {}, now=NOW, of_person=of_person)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.row("F18", "F19", "F20", "F21", "F22")
 def test_every_sample_has_its_scope_reason_and_code(name: str) -> None:
     status, headers, body = sample(name)
-    failure = errors.judge(status, body, headers, now=NOW)
+    failure = errors.classify(status, body, headers, now=NOW)
     assert (failure.scope, failure.reason, failure.code) == SAMPLES[name]
     assert failure.http_status == status
     assert failure.sentence
@@ -94,7 +94,7 @@ def test_words_and_type_alone_say_nothing() -> None:
 
 def test_a_token_of_the_other_login_is_told_from_a_dead_one() -> None:
     status, headers, body = sample("profile-error-190-wrong-host")
-    assert "other kind of login" in errors.judge(status, body, headers, now=NOW).sentence
+    assert "other kind of login" in errors.classify(status, body, headers, now=NOW).sentence
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_checkpoint_sends_the_owner_to_instagram_first(error: dict[str, Any]) 
 
 def test_the_refused_field_is_named() -> None:
     status, headers, body = sample("profile-error-100")
-    assert errors.judge(status, body, headers, now=NOW).field == "profile_pic"
+    assert errors.classify(status, body, headers, now=NOW).field == "profile_pic"
 
 
 def test_another_bad_parameter_is_our_fault_and_no_field() -> None:
@@ -143,12 +143,12 @@ def test_a_code_that_is_no_whole_number_is_not_believed(code: object) -> None:
 
 @pytest.mark.parametrize("error", [{"error": "text"}, {"error": []}, {"error": None}, {}])
 def test_an_error_of_the_wrong_shape_is_a_bad_answer(error: dict[str, Any]) -> None:
-    assert errors.judge(400, error, {}, now=NOW).reason is Reason.BAD_ANSWER
+    assert errors.classify(400, error, {}, now=NOW).reason is Reason.BAD_ANSWER
 
 
 def test_retry_follows_metas_minutes() -> None:
     status, headers, body = sample("profile-error-80002")
-    failure = errors.judge(status, body, headers, now=NOW, account_ids=["17841400000000101"])
+    failure = errors.classify(status, body, headers, now=NOW, account_ids=["17841400000000101"])
     assert failure.retry_at == NOW + timedelta(minutes=19)
 
 
@@ -178,4 +178,4 @@ def test_metas_words_are_never_repeated() -> None:
     ],
 )
 def test_the_word_that_a_row_keeps_tells_the_reason_again(code: str, reason: Reason) -> None:
-    assert errors.reason_of(code) is reason
+    assert errors.reason_from_code(code) is reason

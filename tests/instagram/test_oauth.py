@@ -13,7 +13,7 @@ from app import clock
 from app.instagram import oauth
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.oauth import App, GivenToken
+from app.instagram.oauth import App, IssuedToken
 from tests.instagram.graph import SAMPLES, Graph, Request, always, answer, reset, sampled, silent
 
 EXCHANGE: dict[str, Any] = json.loads((SAMPLES / "oauth-exchange.json").read_text())
@@ -44,7 +44,7 @@ def failure_of(call: Callable[[], object]) -> GraphAPIError:
 
 
 def test_an_owner_is_led_to_the_sister_of_the_graph_host() -> None:
-    led = urlsplit(oauth.instagram_consent(META, back_url=BACK, state="s p"))
+    led = urlsplit(oauth.instagram_authorize_url(META, back_url=BACK, state="s p"))
     assert (led.netloc, led.path) == ("www.instagram.com", "/oauth/authorize")
     assert parse_qs(led.query) == {
         "client_id": ["4711"],
@@ -54,7 +54,7 @@ def test_an_owner_is_led_to_the_sister_of_the_graph_host() -> None:
         "state": ["s p"],
     }
     page = App("https://graph.facebook.com", "v26.0", "4711", "hush")
-    assert oauth.facebook_consent(page, back_url=BACK, state="s").startswith(
+    assert oauth.facebook_authorize_url(page, back_url=BACK, state="s").startswith(
         "https://www.facebook.com/v26.0/dialog/oauth?"
     )
     assert META.host("api") == "https://api.instagram.com"
@@ -106,11 +106,11 @@ def test_an_answer_without_a_token_is_none(graph: Graph, app: App, body: dict[st
 @pytest.mark.parametrize("life", [None, 0, -5, True, "60", 10**12])
 def test_a_life_that_is_none_is_not_believed(graph: Graph, app: App, life: object) -> None:
     graph.say = always(answer({"access_token": "EAAsample", "expires_in": life}))
-    assert oauth.facebook_token(app, code="c", back_url=BACK) == GivenToken("EAAsample", None)
+    assert oauth.facebook_token(app, code="c", back_url=BACK) == IssuedToken("EAAsample", None)
 
 
 def test_a_token_is_refreshed_without_version_or_secret(graph: Graph) -> None:
     graph.say = always(sampled("refresh-token"))
-    given = oauth.refreshed(Credential(graph.url, "v26.0", "IGAAold", 2.0))
+    given = oauth.refresh_long_lived(Credential(graph.url, "v26.0", "IGAAold", 2.0))
     assert (given.value, given.expires_at is not None) == ("IGAAsampleLong2", True)
     assert graph.requests[0].target == "/refresh_access_token?grant_type=ig_refresh_token&access_token=IGAAold"

@@ -10,9 +10,9 @@ from app.calls import circuit_breaker
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import Kind, Run, RunState
+from app.models.run import Run, RunKind, RunState
 from app.runs import estimate
-from app.runs.people import Crowd
+from app.runs.selection import Selection
 from tests.calls.lookups import made
 from tests.cast import an_account, people_wrote
 
@@ -27,16 +27,16 @@ def a_run(account: Account, **values: int | float) -> Run:
         ("resolved", "fresh", "failed", "skipped", "calls", "sweep_pages", "sweep_people", "swept_pages"), 0
     )
     values = counted | {"swept_people": 0, "worked_seconds": 0.0, "total": 0} | values
-    return Run(id="r", account_id=account.id, kind=Kind.BACKFILL, state=RunState.RUNNING, **values)
+    return Run(id="r", account_id=account.id, kind=RunKind.BACKFILL, state=RunState.RUNNING, **values)
 
 
 def test_nobody_costs_nothing(account: Account) -> None:
-    assert estimate.before(Crowd(account.id, Kind.BACKFILL)) == estimate.Estimate(0, 0, 0)
+    assert estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL)) == estimate.Estimate(0, 0, 0)
 
 
 def test_pages_are_counted_before_people(account: Account) -> None:
     people_wrote(*(str(10**15 + place) for place in range(100)))
-    found = estimate.before(Crowd(account.id, Kind.BACKFILL))
+    found = estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL))
     assert (found.people, found.calls) == (100, 2 + 15)
     assert found.seconds == pytest.approx(2 * 0.6 + 15 * 0.5, abs=1)
 
@@ -44,7 +44,7 @@ def test_pages_are_counted_before_people(account: Account) -> None:
 def test_a_used_up_hour_is_part_of_the_time(account: Account) -> None:
     made(account.id, 160, ago_seconds=1800, purpose=Purpose.BACKFILL)
     people_wrote(*(str(10**15 + place) for place in range(4)))
-    found = estimate.before(Crowd(account.id, Kind.BACKFILL))
+    found = estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL))
     assert found.seconds is not None
     assert 1790 < found.seconds < 1820
 
@@ -53,20 +53,20 @@ def test_a_run_at_work_counts_its_own_speed_and_its_own_luck(account: Account) -
     """Half of the pages are read and named three quarters of their people; forty were asked for alone."""
     swept = a_run(account, total=400, sweep_pages=4, sweep_people=200, swept_pages=2, swept_people=75, resolved=75)
     alone = 325 - 100 * 0.75
-    assert estimate.left(swept) == pytest.approx(2 * 0.6 + alone * 0.5 + _pause(2 + alone), abs=2)
+    assert estimate.seconds_left(swept) == pytest.approx(2 * 0.6 + alone * 0.5 + _pause(2 + alone), abs=2)
     asked = a_run(account, total=100, resolved=30, failed=10, calls=60, worked_seconds=80.0)
-    assert estimate.left(asked) == pytest.approx(60 * 2.0, abs=2)
+    assert estimate.seconds_left(asked) == pytest.approx(60 * 2.0, abs=2)
 
 
 def test_a_pause_is_part_of_the_time_left(account: Account) -> None:
     """All who are settled were fresh and cost nothing; the run waits for a stop, or until it resumes."""
     paused = a_run(account, total=16, fresh=8, worked_seconds=0.1)
-    assert estimate.left(paused) == pytest.approx(8 * 0.5, abs=1)
+    assert estimate.seconds_left(paused) == pytest.approx(8 * 0.5, abs=1)
     limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
     circuit_breaker.failed(account.id, limited, token=None)
-    assert estimate.left(paused) == pytest.approx(13 * 60 + 4, abs=2)
+    assert estimate.seconds_left(paused) == pytest.approx(13 * 60 + 4, abs=2)
     paused.resume_at = clock.now() + timedelta(minutes=40)
-    assert estimate.left(paused) == pytest.approx(40 * 60 + 4, abs=2)
+    assert estimate.seconds_left(paused) == pytest.approx(40 * 60 + 4, abs=2)
 
 
 def _pause(calls: float) -> float:

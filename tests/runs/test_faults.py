@@ -14,8 +14,8 @@ from app.db.engine import db
 from app.ingest import receive
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import ItemState, Kind, Run, RunItem, RunState
-from app.runs import execute, ledger, plan
+from app.models.run import ItemState, Run, RunItem, RunKind, RunState
+from app.runs import leases, lifecycle, runner
 from app.text import real_name
 from app.viewer import OPERATOR
 from tests.bed.processes import Sandbox
@@ -33,7 +33,7 @@ from tests.cast import (
     signed,
 )
 from tests.identities.test_faults import redis_from_step
-from tests.runs.test_plan import asked_alone, run_of
+from tests.runs.test_lifecycle import asked_alone, run_of
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
             ig_account_id=each.ig_account_id,
         )
         receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    runs = {each: asked_alone(plan.start(OPERATOR, each, kind=Kind.BACKFILL, batch_size=3)) for each in crowds}
+    runs = {each: asked_alone(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds}
     db.session.remove()
 
     def work(run_id: str) -> None:
         with app.app_context():
-            execute.run_slice(run_id)
+            runner.run_slice(run_id)
 
     threads = [threading.Thread(target=work, args=(run_id,)) for run_id in runs.values() for _ in range(4)]
     for thread in threads:
@@ -89,17 +89,17 @@ def test_a_run_outlives_a_redis_that_goes_at_any_step_and_comes_back_empty(
     account: Account, redis: Redis, step: int
 ) -> None:
     people_wrote(LEA, CAMILLE, GHOST, RUI)
-    run_id = asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL, batch_size=2))
+    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
     with redis_from_step(step):
-        execute.run_slice(run_id)
+        runner.run_slice(run_id)
     assert run_of(run_id).lease_until is None
     assert run_of(run_id).state in (RunState.WAITING, RunState.RUNNING, RunState.DONE)
     before = len(noted())
     with transaction.write() as tx:
         tx.execute(update(Run).where(Run.resume_at.is_not(None)).values(resume_at=clock.now()))
     redis.flushall()
-    for ready, _ in ledger.ready(clock.now()):
-        execute.run_slice(ready)
+    for ready, _ in leases.ready(clock.now()):
+        runner.run_slice(ready)
     assert (run_of(run_id).state, settled(run_id)) == (
         RunState.DONE,
         Counter({ItemState.RESOLVED: 3, ItemState.FAILED: 1}),

@@ -14,13 +14,13 @@ from app.db import transaction
 from app.errors import NotFound
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from app.models.run import ItemState, Kind, Run, RunState
-from app.runs import ledger, plan, progress
+from app.models.run import ItemState, Run, RunKind, RunState
+from app.runs import items, leases, lifecycle, progress
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
 from tests.calls.lookups import made
 from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
-from tests.runs.test_plan import asked_alone
+from tests.runs.test_lifecycle import asked_alone
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def account(app: Flask) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(LEA, CAMILLE, GHOST, SHY)
-    return asked_alone(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
 
 
 def changed(run_id: str, **values: object) -> None:
@@ -40,29 +40,29 @@ def changed(run_id: str, **values: object) -> None:
 
 
 def test_a_queued_run_has_everyone_waiting(run_id: str) -> None:
-    seen = progress.of(OPERATOR, run_id)
+    seen = progress.get_progress(OPERATOR, run_id)
     assert (seen.state, seen.active, seen.title, seen.account) == ("queued", True, "Backfill profiles", "maison.lune")
     assert (seen.total, seen.settled, seen.waiting, seen.percent) == (4, 0, 4, 0)
     assert (seen.now, seen.per_second, seen.cache_percent) == (None, None, None)
 
 
 def test_a_run_at_work_says_who_is_looked_up_and_how_fast(run_id: str) -> None:
-    ledger.take(run_id, who="here")
+    leases.take(run_id, who="here")
     changed(run_id, resolved=1, failed=1, skipped=1, calls=1, cache_hits=1, worked_seconds=0.5)
-    seen = progress.of(OPERATOR, run_id)
+    seen = progress.get_progress(OPERATOR, run_id)
     assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 75, 50)
     assert seen.seconds_left == 1
 
 
 def test_hundred_percent_only_when_all_is_settled(run_id: str) -> None:
     changed(run_id, total=1000, resolved=999)
-    assert progress.of(OPERATOR, run_id).percent == 99
+    assert progress.get_progress(OPERATOR, run_id).percent == 99
 
 
 def test_the_time_left_counts_the_pauses_for_the_budget(run_id: str, account: Account) -> None:
     with settings.using(graph_calls_per_hour=5):
         made(account.id, 3, ago_seconds=3000, purpose=Purpose.BACKFILL)
-        left = progress.of(OPERATOR, run_id).seconds_left
+        left = progress.get_progress(OPERATOR, run_id).seconds_left
     assert left is not None
     assert 580 < left < 700
 
@@ -71,7 +71,7 @@ def test_the_time_left_counts_the_pauses_for_the_budget(run_id: str, account: Ac
 def test_what_does_not_fit_into_an_hour_waits_for_the_next(run_id: str, people: int, hours: int) -> None:
     changed(run_id, total=people)
     with settings.using(graph_calls_per_hour=5):  # of which one is kept for live traffic
-        left = progress.of(OPERATOR, run_id).seconds_left
+        left = progress.get_progress(OPERATOR, run_id).seconds_left
     assert left is not None
     assert 0 <= left - hours * budget.WINDOW_SECONDS < 60
 
@@ -80,48 +80,48 @@ def test_a_run_waits_for_earlier_calls_and_then_for_its_own(run_id: str, account
     changed(run_id, total=8)
     with settings.using(graph_calls_per_hour=5):
         made(account.id, 3, ago_seconds=3000, purpose=Purpose.BACKFILL)
-        left = progress.of(OPERATOR, run_id).seconds_left
+        left = progress.get_progress(OPERATOR, run_id).seconds_left
     assert left is not None
     assert 580 < left - budget.WINDOW_SECONDS < 700
 
 
 def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
-        assert progress.of(OPERATOR, run_id).seconds_left is None
+        assert progress.get_progress(OPERATOR, run_id).seconds_left is None
 
 
 def test_a_run_that_no_worker_takes_says_so(run_id: str, hands: Hands) -> None:
     hands.forward(seconds=31)
-    assert progress.of(OPERATOR, run_id).state == "worker_missing"
-    ledger.take(run_id, who="here")
-    assert progress.of(OPERATOR, run_id).state == "running"
+    assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
+    leases.take(run_id, who="here")
+    assert progress.get_progress(OPERATOR, run_id).state == "running"
 
 
 def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, hands: Hands) -> None:
-    lease = ledger.take(run_id, who="here")
+    lease = leases.take(run_id, who="here")
     assert lease is not None
     with transaction.write() as tx:
-        for person in ledger.due(lease):
-            ledger.settle(tx, lease, person, ledger.Settled(ItemState.FAILED, reason="no_name"))
-    ledger.give_back(lease)
+        for person in items.due(lease):
+            items.settle(tx, lease, person, items.ItemOutcome(ItemState.FAILED, reason="no_name"))
+    leases.release(lease)
     hands.forward(hours=1)
-    plan.retry(OPERATOR, run_id)
-    assert progress.of(OPERATOR, run_id).state == "queued"
+    lifecycle.retry(OPERATOR, run_id)
+    assert progress.get_progress(OPERATOR, run_id).state == "queued"
     hands.forward(seconds=31)
-    assert progress.of(OPERATOR, run_id).state == "worker_missing"
+    assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
 
 
 def test_a_done_run_with_failures_says_so(run_id: str) -> None:
     changed(run_id, state=RunState.DONE, failed=1)
-    assert progress.of(OPERATOR, run_id).state == "some_failed"
+    assert progress.get_progress(OPERATOR, run_id).state == "some_failed"
 
 
 def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, hands: Hands) -> None:
-    refresh = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
-    ledger.take(refresh, who="here")
-    assert [run.run_id for run in progress.active(OPERATOR, account.id)] == [refresh, run_id]
+    refresh = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
+    leases.take(refresh, who="here")
+    assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [refresh, run_id]
     changed(refresh, state=RunState.DONE)
-    assert [run.run_id for run in progress.active(OPERATOR, account.id)] == [run_id]
+    assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [run_id]
     assert [run.run_id for run in progress.history(OPERATOR, account_id=account.id)] == [refresh]
     hands.forward(days=8)
     assert progress.history(OPERATOR, account_id=account.id) == []
@@ -130,13 +130,13 @@ def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, han
 def test_runs_of_other_accounts_are_not_found(run_id: str, account: Account) -> None:
     other = an_account(ATELIER_NORD)
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({other.id}))
-    assert progress.active(elsewhere) == []
+    assert progress.active_runs(elsewhere) == []
     with pytest.raises(NotFound):
-        progress.of(elsewhere, run_id)
+        progress.get_progress(elsewhere, run_id)
 
 
 def test_programs_see_times_in_utc_and_ids_as_strings(run_id: str) -> None:
-    seen = progress.as_dict(progress.of(OPERATOR, run_id))
+    seen = progress.as_dict(progress.get_progress(OPERATOR, run_id))
     assert (seen["id"], seen["kind"], seen["accountId"]) == (run_id, "backfill", MAISON_LUNE)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(seen["createdAt"]))
     assert (seen["finishedAt"], seen["total"], seen["done"]) == (None, 4, 0)

@@ -21,8 +21,8 @@ from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter
-from app.models.run import ItemState, Kind, Run, RunItem
-from app.runs import plan
+from app.models.run import ItemState, Run, RunItem, RunKind
+from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
 from tests.bed import databases
@@ -122,7 +122,7 @@ def _fill(words: tuple[str, ...]) -> None:
         ]
         body = a_delivery(*kinds)
         receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     _poison(words, account.id, run_id)
     queue.enqueue(queue.RESOLVE, account.id, job_id="poisoned", description=words[1])
 

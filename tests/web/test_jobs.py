@@ -18,9 +18,9 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, AccountState
-from app.models.run import ItemState, Kind, Run, RunState
+from app.models.run import ItemState, Run, RunKind, RunState
 from app.models.user import User
-from app.runs import execute, ledger, plan
+from app.runs import items, leases, lifecycle, runner
 from app.viewer import OPERATOR, Role
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
@@ -35,8 +35,8 @@ from tests.cast import (
     an_account,
     people_wrote,
 )
-from tests.runs.test_ledger import settle
-from tests.runs.test_plan import run_of
+from tests.runs.test_leases import settle
+from tests.runs.test_lifecycle import run_of
 from tests.web.browsing import click, part, poll_headers, signed_in
 
 
@@ -84,7 +84,7 @@ def test_a_job_is_started_and_ended_by_post_with_a_token_alone(ops: FlaskClient,
 
 @pytest.mark.parametrize("address", ["/jobs/backfill", "/jobs/refresh", "/jobs/{run}/cancel", "/jobs/{run}/retry"])
 def test_agents_watch_only(app: Flask, account: Account, address: str) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     agent = signed_in(app, Role.AGENT)
     assert click(agent, address.format(run=run_id), account=MAISON_LUNE).status_code == 403
     assert "of 4 conversations" in agent.get("/jobs").text
@@ -103,7 +103,7 @@ def test_a_job_is_started_for_the_account_that_is_chosen_and_shown_at_every_one(
 
 
 def test_jobs_of_other_accounts_are_not_found(app: Flask, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     other = an_account(ATELIER_NORD)
     elsewhere = signed_in(app)
     with transaction.write() as tx:
@@ -118,7 +118,7 @@ def test_jobs_of_other_accounts_are_not_found(app: Flask, account: Account) -> N
 
 
 def test_the_panel_counts_what_became_of_people(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         at_work = {"state": RunState.RUNNING, "resolved": 2, "failed": 1, "calls": 3, "worked_seconds": 1.5}
         tx.execute(update(Run).where(Run.id == run_id).values(**at_work))
@@ -129,7 +129,7 @@ def test_the_panel_counts_what_became_of_people(ops: FlaskClient, account: Accou
 
 def test_a_paused_run_says_until_when_and_why(ops: FlaskClient, account: Account, meta: Sandbox) -> None:
     meta.post("faults", mode="4")
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     panel = part(ops, "/jobs/live").text
     assert "Paused until" in panel
     assert "The job resumes automatically." in panel
@@ -137,11 +137,11 @@ def test_a_paused_run_says_until_when_and_why(ops: FlaskClient, account: Account
 
 
 def test_a_job_that_waits_for_an_access_token_says_who_can_reconnect(app: Flask, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         dead = {"state": AccountState.RECONNECT, "state_reason": "This token is damaged"}
         tx.execute(update(Account).where(Account.id == account.id).values(**dead))
-    execute.run_slice(run_id)
+    runner.run_slice(run_id)
     panel = part(signed_in(app, Role.ADMIN), "/jobs/live").text
     assert "Waiting for a working access token" in panel
     assert f'href="/accounts#account-{MAISON_LUNE}">Reconnect maison.lune</a>' in panel
@@ -151,7 +151,7 @@ def test_a_job_that_waits_for_an_access_token_says_who_can_reconnect(app: Flask,
 
 
 def test_a_pause_that_is_over_names_no_past_time(ops: FlaskClient, account: Account, meta: Sandbox) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         over = {"state": RunState.WAITING, "resume_at": clock.now() - timedelta(minutes=1)}
         tx.execute(update(Run).where(Run.id == run_id).values(**over))
@@ -161,7 +161,7 @@ def test_a_pause_that_is_over_names_no_past_time(ops: FlaskClient, account: Acco
 
 
 def test_a_job_that_reads_conversations_shows_its_page(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         reading = {"state": RunState.RUNNING, "sweep_pages": 41, "swept_pages": 11}
         tx.execute(update(Run).where(Run.id == run_id).values(**reading))
@@ -174,16 +174,16 @@ def test_a_job_that_reads_conversations_shows_its_page(ops: FlaskClient, account
 
 
 def test_cancelling_ends_a_run_and_says_so(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    ledger.take(run_id, who="a worker")
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    leases.take(run_id, who="a worker")
     answer = click(ops, f"/jobs/{run_id}/cancel")
     assert toast(answer) == "The job ends after the present person."
     assert run_of(run_id).state is RunState.CANCELING
 
 
 def test_who_was_not_resolved_is_listed_and_tried_again(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    execute.run_slice(run_id)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
     page = ops.get("/jobs").text
     assert "@user_000404" in page
     assert "@user_000230" in page
@@ -197,7 +197,7 @@ def test_who_was_not_resolved_is_listed_and_tried_again(ops: FlaskClient, accoun
 
 def test_more_than_a_few_who_were_not_resolved_are_shown_on_demand(ops: FlaskClient, account: Account) -> None:
     people_wrote(*(str(1520000000009000 + number) for number in range(7)))
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     few = part(ops, "/jobs/unresolved").text
     assert few.count("<tr>") == 1 + 5
     assert "Show 4 more" in few
@@ -226,7 +226,7 @@ def test_impossible_options_are_refused_in_their_form(ops: FlaskClient, query: s
 
 
 def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     first = part(ops, "/jobs/live")
     assert "HX-Trigger" not in first.headers
     with transaction.write() as tx:
@@ -252,18 +252,18 @@ def test_a_job_that_does_not_exist_is_not_found(ops: FlaskClient, action: str) -
 
 
 def test_contacts_not_resolved_name_their_job_and_stay_when_another_starts(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    execute.run_slice(run_id)
-    plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     shown = part(ops, "/jobs/unresolved").text
     assert "Backfill profiles, <bdi>maison.lune</bdi>," in shown
     assert "@user_000404" in shown
 
 
 def test_each_job_in_the_history_leads_to_its_contacts_not_resolved(ops: FlaskClient, account: Account) -> None:
-    first = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    execute.run_slice(first)
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
+    first = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(first)
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     address = f"/jobs/unresolved?job={first}"
     assert f'hx-get="{address}"' in part(ops, "/jobs/history").text
     shown = part(ops, address).text
@@ -275,7 +275,7 @@ def test_each_job_in_the_history_leads_to_its_contacts_not_resolved(ops: FlaskCl
 def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
     ops: FlaskClient, account: Account, hands: Hands
 ) -> None:
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     hands.forward(seconds=31)
     ghost = db.session.scalars(select(Identity.id).where(Identity.ig_participant_id == GHOST)).one()
     answer = click(ops, f"/identities/{ghost}/refresh")
@@ -294,12 +294,12 @@ def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
 
 
 def test_a_retry_of_a_canceled_job_says_what_else_resumes_and_keeps_its_row(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
-    lease = ledger.take(run_id, who="here")
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    lease = leases.take(run_id, who="here")
     assert lease
-    settle(lease, GHOST, ledger.Settled(ItemState.FAILED, reason="timeout", code="timeout"))
+    settle(lease, GHOST, items.ItemOutcome(ItemState.FAILED, reason="timeout", code="timeout"))
     click(ops, f"/jobs/{run_id}/cancel")
-    ledger.give_back(lease)
+    leases.release(lease)
     ended_at = run_of(run_id).finished_at
     assert toast(click(ops, f"/jobs/{run_id}/retry")) == "Retrying 1 contact and finishing 3 waiting."
     history = part(ops, "/jobs/history").text
@@ -310,7 +310,7 @@ def test_a_retry_of_a_canceled_job_says_what_else_resumes_and_keeps_its_row(ops:
 
 
 def test_a_contact_whose_tries_are_used_up_is_explained_instead_of_retried(ops: FlaskClient, account: Account) -> None:
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.BACKFILL))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     with transaction.write() as tx:
         tx.execute(update(Identity).values(failure_count=5, next_try_at=None))
     shown = part(ops, "/jobs/unresolved").text
@@ -320,7 +320,7 @@ def test_a_contact_whose_tries_are_used_up_is_explained_instead_of_retried(ops: 
 
 
 def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
     assert "3 skipped: five lookups in a row failed" in part(ops, "/jobs/live").text

@@ -16,8 +16,8 @@ from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import Identity, IdentityChange, Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Conversation, DeadLetter, Deletion, Message, PendingMessageUpdate
-from app.models.run import ItemState, Kind, Run, RunItem
-from app.runs import plan
+from app.models.run import ItemState, Run, RunItem, RunKind
+from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
 from tests.bed import databases
@@ -59,7 +59,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
         people_wrote(LEA, RUI, SHY)
         receive.receive_delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])
         made(account.id, 2, purpose=Purpose.LIVE)
-        run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+        run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
         with transaction.write() as tx:
             known = {"account_id": account.id, "ig_participant_id": LEA}
             failed = {"state": ItemState.FAILED, "reason": "consent", "code": "230"}

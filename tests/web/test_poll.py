@@ -18,9 +18,9 @@ from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Message
-from app.models.run import Kind, Run, RunState
+from app.models.run import Run, RunKind, RunState
 from app.models.user import User
-from app.runs import plan
+from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer
 from app.web import poll
 from tests.bed.hands import Hands
@@ -148,7 +148,7 @@ def test_somebody_else_s_token_brings_the_asker_s_own_data(app: Flask, ops: Flas
     other = an_account(ATELIER_NORD)
     body = a_delivery(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     answers = {address: part(ops, address) for address in ("/inbox/list", "/jobs/live")}
     assert part(ops, "/inbox/list", If_None_Match=answers["/inbox/list"].headers["ETag"]).status_code == 304
     second = signed_in(app, email="second@example.com")
@@ -184,7 +184,7 @@ def test_an_emptied_redis_never_makes_old_news_look_new(ops: FlaskClient, redis:
 
 
 def test_a_poll_of_jobs_tells_once_what_has_ended(ops: FlaskClient, account: Account) -> None:
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     running = part(ops, "/jobs/live")
     headers = HTMX | {"If-None-Match": running.headers["ETag"]}
     with transaction.write() as tx:
@@ -203,7 +203,7 @@ def test_a_running_job_s_panel_is_shown_anew_as_time_passes(ops: FlaskClient, ac
     idle = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
     hands.forward(seconds=11)
     assert browser.get("/jobs/live", headers=idle).status_code == 304
-    plan.start(OPERATOR, account.id, kind=Kind.BACKFILL)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     running = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
     assert browser.get("/jobs/live", headers=running).status_code == 304
     hands.forward(seconds=11)
@@ -215,8 +215,8 @@ def test_other_contacts_leave_the_open_thread_unchanged(ops: FlaskClient, accoun
     address = "/inbox/1/messages?new=1"
     people_wrote(CAMILLE)
     known(account, CAMILLE)
-    run_id = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
-    plan.cancel(OPERATOR, run_id)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
+    lifecycle.cancel(OPERATOR, run_id)
     assert ops.get(address, headers=headers).status_code == 304
     redis.flushall()
     assert ops.get(address, headers=headers).status_code == 200

@@ -21,8 +21,8 @@ from app.errors import Conflict, Unavailable
 from app.identities import resolve
 from app.ingest import receive, sync
 from app.models.inbox import Account
-from app.models.run import Kind
-from app.runs import execute, plan
+from app.models.run import RunKind
+from app.runs import lifecycle, runner
 from app.sandbox.faults import MODES
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role
@@ -125,7 +125,7 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
         meta.pull("DELETE", "faults")
     try_names(account)
     sync.sync_account(account.id, limit=5)
-    execute.run_slice(plan.start(OPERATOR, account.id, kind=Kind.REFRESH))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     with pytest.raises(Exception, match="hidden"), transaction.write() as tx:
         tx.execute(update(Account).values(location_id=NAME, ig_account_id=None, username=TEXT))
     logging.getLogger("app").exception("as our own faults are logged")
@@ -137,11 +137,11 @@ def try_names(account: Account) -> None:
     redis_client.client().delete(*circuit_breaker._keys(account.id))  # each fault meets an account that may call
     with transaction.write() as tx:
         tx.execute(update(Account).values(state="connected", state_reason=None))
-    plan_of = plan.start(OPERATOR, account.id, kind=Kind.REFRESH)
+    plan_of = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     with suppress(Unavailable):
-        execute.run_slice(plan_of)
+        runner.run_slice(plan_of)
     with suppress(Conflict):  # it has ended
-        plan.cancel(OPERATOR, plan_of)
+        lifecycle.cancel(OPERATOR, plan_of)
 
 
 def backup(database: Path, copy: Path) -> None:

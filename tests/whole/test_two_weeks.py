@@ -26,8 +26,8 @@ from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import Identity, Lookup, Purpose
 from app.models.inbox import Account
-from app.models.run import Kind, Run
-from app.runs import plan
+from app.models.run import Run, RunKind
+from app.runs import lifecycle
 from app.users import api_tokens, people
 from app.viewer import OPERATOR, Role
 from tests.api.programs import Program
@@ -152,9 +152,9 @@ def _write(contacts: list[dict[str, Any]]) -> None:
 
 def _start_jobs() -> None:
     for account_id in db.session.scalars(select(Account.id)).all():
-        for kind in Kind:
-            if plan._active(account_id, kind) is None:
-                plan.start(OPERATOR, account_id, kind=kind)
+        for kind in RunKind:
+            if lifecycle._active(account_id, kind) is None:
+                lifecycle.start(OPERATOR, account_id, kind=kind)
 
 
 def _perform_duties(hour: int) -> None:

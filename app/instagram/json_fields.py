@@ -1,0 +1,119 @@
+"""What an answer must look like: strict JSON, fields of the types Meta documents; anything else is a bad answer."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from app.instagram import ids
+from app.instagram.errors import bad_response
+from app.text import storable
+
+ID_CHARACTERS = 512
+
+
+def load_object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that `body` is, or None: strict UTF-8, no NaN, no infinity, no bottomless nesting."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def optional_object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the object in a field, empty when it is absent or null; raises GraphAPIError for another type."""
+    value = holder.get(name)
+    if not isinstance(value, dict | None):
+        raise bad_response("types")
+    return value or {}
+
+
+def require_object(value: Any) -> Mapping[str, Any]:
+    """Return `value` as the object that it must be; raises GraphAPIError for another type."""
+    if not isinstance(value, dict):
+        raise bad_response("types")
+    return value
+
+
+def required_list(holder: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the elements of a list, whatever each is; raises GraphAPIError when it is absent or of another type."""
+    value = holder.get(name)
+    if not isinstance(value, list):
+        raise bad_response("types")
+    return value
+
+
+def required_objects(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in a list; raises GraphAPIError when it is absent or of another type."""
+    value = holder.get(name)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise bad_response("types")
+    return value
+
+
+def optional_text(holder: Mapping[str, Any], name: str) -> str | None:
+    """Return the string in a field, fit to be stored, or None when it is absent or null; raises GraphAPIError."""
+    value = holder.get(name)
+    if not isinstance(value, str | None):
+        raise bad_response("types")
+    return None if value is None else storable(value)
+
+
+def required_text(holder: Mapping[str, Any], name: str) -> str:
+    """Return the string in a field that must not be missing or empty; raises GraphAPIError."""
+    value = optional_text(holder, name)
+    if not value:
+        raise bad_response("types")
+    return value
+
+
+def optional_id(holder: Mapping[str, Any], name: str) -> str | None:
+    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises GraphAPIError."""
+    value = holder.get(name)
+    found = ids.ig_id(value)
+    if value is not None and found is None:
+        raise bad_response("types")
+    return found
+
+
+def required_id(holder: Mapping[str, Any], name: str) -> str:
+    """Return the ID in a field that must not be missing; raises GraphAPIError."""
+    found = optional_id(holder, name)
+    if found is None:
+        raise bad_response("types")
+    return found
+
+
+def required_identifier(holder: Mapping[str, Any], name: str) -> str:
+    """Return the ID of a conversation or message, as a string also where it is a number; raises GraphAPIError."""
+    value = holder.get(name)
+    if isinstance(value, int) and not isinstance(value, bool) and value in ids.NUMBERS:
+        return str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS:
+        raise bad_response("types")
+    return storable(value)
+
+
+def required_time(holder: Mapping[str, Any], name: str) -> datetime:
+    """Return the aware time in a field, such as `2026-03-10T09:20:05+0000`, with or without a fraction of a second.
+
+    Raises GraphAPIError when it is absent or has no time zone.
+    """
+    try:
+        value = datetime.fromisoformat(required_text(holder, name))
+    except ValueError:
+        raise bad_response("types") from None
+    if value.tzinfo is None:
+        raise bad_response("types")
+    return value.astimezone(UTC)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)

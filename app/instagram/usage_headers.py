@@ -1,0 +1,80 @@
+"""What an answer's headers say about Meta's own limits (instagram-platform.md 10); read leniently, never raises."""
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")  # all in percent
+USE_CASES = ("instagram", "pages", "messenger", None)  # None: an entry that does not say its own
+LONGEST_WAIT = timedelta(days=1)  # what a header may ask for at most: a nonsensical figure must not stop us for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of Meta's limits is used, in percent, and when access comes back (aware UTC); None where unsaid."""
+
+    app_percent: int | None = None
+    account_percent: int | None = None
+    regain_at: datetime | None = None
+
+    @property
+    def percent(self) -> int | None:
+        """The worse of the app's and the account's figure."""
+        return max((each for each in (self.app_percent, self.account_percent) if each is not None), default=None)
+
+
+NO_USAGE = Usage()
+
+
+def parse_usage(headers: Mapping[str, str], *, now: datetime, account_ids: Collection[str]) -> Usage:
+    """Return what an answer's headers (lower-case names) say; absent and malformed ones say nothing.
+
+    One header lists up to 32 business objects of the app. Those of `account_ids` count, in the use cases that Nametag's
+    calls belong to: figures of another account or of advertising stop nothing here.
+    """
+    app = _json(headers.get("x-app-usage"))
+    accounts = list(_entries(_json(headers.get("x-business-use-case-usage")), account_ids))
+    minutes = max((_number(each.get("estimated_time_to_regain_access")) or 0 for each in accounts), default=0)
+    return Usage(
+        app_percent=_worst([app]) if isinstance(app, dict) else None,
+        account_percent=_worst(accounts),
+        regain_at=retry_later_of(now, minutes * 60),
+    )
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
+    """Return the time that a Retry-After header in seconds names, if there is one."""
+    value = headers.get("retry-after", "").strip()
+    return retry_later_of(now, float(value)) if value.isascii() and value.isdigit() else None
+
+
+def retry_later_of(now: datetime, seconds: float) -> datetime | None:
+    """Return the moment `seconds` after `now`, at most a day away, or None for nothing to wait."""
+    return now + timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())) if seconds > 0 else None
+
+
+def _json(header: str | None) -> Any:
+    try:
+        return json.loads(header) if header else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entries(usage: Any, account_ids: Collection[str]) -> Iterator[dict[str, Any]]:
+    for business_object, entries in usage.items() if isinstance(usage, dict) else ():
+        if business_object in account_ids and isinstance(entries, list):
+            yield from (each for each in entries if isinstance(each, dict) and each.get("type") in USE_CASES)
+
+
+def _worst(usages: list[dict[str, Any]]) -> int | None:
+    figures = [number for each in usages for name in FIGURES if (number := _number(each.get(name))) is not None]
+    return math.ceil(max(figures)) if figures else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1_000_000:
+        return None
+    return value

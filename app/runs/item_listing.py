@@ -1,0 +1,46 @@
+"""The ledger of a run as people and programs read it: each person, what became of them, what it cost."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app.db.engine import db
+from app.errors import Invalid
+from app.models.run import ItemState, RunItem
+from app.runs import lifecycle
+from app.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class ListedItem:
+    """One person of a run; `reason` and `code` say why there is no name. Times are aware UTC."""
+
+    ig_participant_id: str
+    position: int
+    state: ItemState
+    reason: str | None
+    code: str | None
+    tries: int
+    calls: int
+    settled_at: datetime | None
+    next_try_at: datetime | None
+
+
+def list_items(
+    viewer: Viewer, run_id: str, *, state: str | None, limit: int, after: int = 0
+) -> tuple[list[ListedItem], int | None]:
+    """Return at most `limit` items in the order of the plan that follow position `after`, and where the next page
+    begins; raises NotFound, and Invalid for a state there is none of.
+    """
+    lifecycle.require_run(viewer, run_id)
+    if state and state not in set(ItemState):
+        raise Invalid({"state": f"The state should be one of {', '.join(ItemState)}."})
+    found = select(
+        *(RunItem.ig_participant_id, RunItem.position, RunItem.state, RunItem.reason, RunItem.code),
+        *(RunItem.tries, RunItem.calls, RunItem.settled_at, RunItem.next_try_at),
+    ).where(RunItem.run_id == run_id, RunItem.position > after)
+    if state:
+        found = found.where(RunItem.state == ItemState(state))
+    rows = db.session.execute(found.order_by(RunItem.position).limit(limit + 1)).all()
+    return [ListedItem(*row) for row in rows[:limit]], rows[limit - 1].position if len(rows) > limit else None

@@ -1,0 +1,220 @@
+"""Start, cancel and retry runs: who is in one, in which order, and that there is only one at a time."""
+
+import logging
+import secrets
+
+from sqlalchemy import bindparam, case, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import audit, change_tokens, clock, queue, settings
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
+from app.identities import observations
+from app.identities.failure_policy import NOT_RETRYABLE
+from app.models.inbox import Account, AccountState
+from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
+from app.models.user import Action
+from app.runs import estimate, selection
+from app.runs.estimate import Estimate
+from app.runs.selection import PageScan, Selection
+from app.viewer import SCHEDULE, Role, Viewer
+
+logger = logging.getLogger(__name__)
+
+DAYS = range(1, 91)
+BATCH_SIZE = 10
+BATCH_SIZES = range(1, 101)
+_ACTIVE_RUN = select(Run.id).where(
+    Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), Run.state.in_(ACTIVE)
+)
+TASK = {RunKind.BACKFILL: queue.BACKFILL_SLICE, RunKind.REFRESH: queue.REFRESH_SLICE}
+
+
+def start(
+    viewer: Viewer, account_id: int, *, kind: RunKind, batch_size: int = BATCH_SIZE, days: int | None = None
+) -> str:
+    """Plan a run of this account and hand it to the workers; returns its id.
+
+    Backfill takes everyone without a name, or with `days` at most 50 who wrote or were written to since, refresh
+    everyone; the newest conversation first. Raises AlreadyRunning with the active run's id, Invalid for a batch size
+    outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
+    """
+    viewer.require(Role.OPS)
+    require_batch_size(batch_size)
+    return _start(viewer, _selection(viewer, account_id, kind, days), batch_size=batch_size)
+
+
+def estimate_run(viewer: Viewer, account_id: int, *, kind: RunKind, days: int | None = None) -> Estimate:
+    """Return what such a run would cost if it were started now; raises Invalid and NotFound as `start` does."""
+    return estimate.estimate_selection(_selection(viewer, account_id, kind, days))
+
+
+def refresh_expiring() -> None:
+    """Start a refresh of the people whose names expire within a day, for every connected account that has some.
+
+    Together they spend at most half of an hour's calls (product.md 5: daily).
+    """
+    most = settings.current().graph_calls_per_hour // 2
+    accounts = select(Account.id).where(Account.state == AccountState.CONNECTED)
+    for account_id in list(db.session.scalars(accounts)):
+        crowd = Selection(account_id, RunKind.REFRESH, expiring=True, most=most)
+        if db.session.execute(selection.select_items(crowd).limit(1)).first() is None:
+            continue
+        try:
+            _start(SCHEDULE, crowd, batch_size=BATCH_SIZE)
+        except AlreadyRunning:
+            logger.info("a refresh runs already", extra={"account": account_id})
+
+
+def enqueue(run_id: str, kind: RunKind, *, job_id: str | None = None) -> bool:
+    """Tell the workers that a run has work; returns False when Redis is away (the ticker finds the run again)."""
+    return queue.enqueue(TASK[kind], run_id, job_id=job_id, description=f"{kind} run {run_id}")
+
+
+def cancel(viewer: Viewer, run_id: str) -> None:
+    """Let a run end after its present item; raises NotFound, and Conflict when it has ended already."""
+    viewer.require(Role.OPS)
+    run = require_run(viewer, run_id)
+    now = clock.now()
+    with transaction.write() as tx:
+        at_work = (Run.lease_until.is_not(None)) & (Run.lease_until > now)
+        ended = tx.execute(
+            update(Run)
+            .where(Run.id == run_id, Run.state.in_(ACTIVE), ~at_work)
+            .values(state=RunState.CANCELED, finished_at=now, lease_until=None, lease_by=None, fence=Run.fence + 1)
+        )
+        asked = tx.execute(
+            update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE), at_work).values(state=RunState.CANCELING)
+        )
+        if not ended.rowcount and not asked.rowcount:
+            raise Conflict("That job had already ended. Nothing was changed.")
+        audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
+        tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
+
+
+def retry(viewer: Viewer, run_id: str) -> int:
+    """Reopen a finished run for its failed items, except those that a retry cannot help.
+
+    Returns how many; raises NotFound, Conflict, AlreadyRunning.
+    """
+    viewer.require(Role.OPS)
+    run = require_run(viewer, run_id)
+    if run.state in ACTIVE:
+        raise AlreadyRunning(run_id)
+    if run.kind not in TASK:
+        raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
+    failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(NOT_RETRYABLE))
+    try:
+        with transaction.write() as tx:
+            _refuse_second(tx, run.account_id, run.kind)
+            again = list(tx.execute(select(RunItem.ig_participant_id).where(*failed)).scalars())
+            if not again:
+                raise Conflict("No contact in this job can be retried.")
+            tx.execute(
+                update(RunItem).where(*failed).values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None)
+            )
+            _reopen(tx, run_id, len(again))
+            observations.retry(tx, run.account_id, again)
+            audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
+            tx.mark_changed(run.account_id)
+    except IntegrityError:
+        raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
+    enqueue(run_id, run.kind)
+    return len(again)
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Raise Invalid for a batch size outside 1-100."""
+    if batch_size not in BATCH_SIZES:
+        raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
+
+
+def require_run(viewer: Viewer, run_id: str) -> Run:
+    """Return a run the viewer may see, or raise NotFound."""
+    run = db.session.get(Run, run_id)
+    if run is None or (viewer.account_ids is not None and run.account_id not in viewer.account_ids):
+        raise NotFound("job")
+    return run
+
+
+def _selection(viewer: Viewer, account_id: int, kind: RunKind, days: int | None) -> Selection:
+    if days is not None and (kind is not RunKind.BACKFILL or days not in DAYS):
+        raise Invalid({"days": "The days should be a whole number from 1 to 90, for a backfill."})
+    _require_account(viewer, account_id)
+    return Selection(account_id, kind, days)
+
+
+def _start(viewer: Viewer, crowd: Selection, *, batch_size: int) -> str:
+    run_id = secrets.token_hex(6)
+    swept = selection.plan_page_scan(crowd)
+    try:
+        with transaction.write() as tx:
+            _refuse_second(tx, crowd.account_id, crowd.kind)
+            total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=viewer.name)
+            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
+            tx.mark_changed(crowd.account_id, change_tokens.NO_CONTACT)
+    except IntegrityError:
+        raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker
+    if total:
+        enqueue(run_id, crowd.kind, job_id=run_id)
+    return run_id
+
+
+def _require_account(viewer: Viewer, account_id: int) -> None:
+    allowed = viewer.account_ids is None or account_id in viewer.account_ids
+    if not allowed or db.session.get(Account, account_id) is None:
+        raise NotFound("account")
+
+
+def _refuse_second(tx: Tx, account_id: int, kind: RunKind) -> None:
+    running = tx.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).scalar()
+    if running is not None:
+        raise AlreadyRunning(str(running))
+
+
+def _active(account_id: int, kind: RunKind) -> str | None:
+    return db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).scalar()
+
+
+def _plan_items(tx: Tx, run_id: str, crowd: Selection, swept: PageScan, *, batch_size: int, started_by: str) -> int:
+    now = clock.now()
+    run = Run(
+        id=run_id,
+        account_id=crowd.account_id,
+        kind=crowd.kind,
+        days=crowd.days,
+        state=RunState.QUEUED,
+        batch_size=batch_size,
+        started_by=started_by,
+        created_at=now,
+        total=0,
+        sweep_pages=swept.pages,
+        sweep_people=swept.people,
+    )
+    tx.session.add(run)
+    tx.session.flush()
+    chosen = selection.select_items(crowd).add_columns(literal(run_id))
+    columns = ["ig_participant_id", "position", "state", "reason", "run_id"]
+    tx.execute(insert(RunItem).from_select(columns, chosen))
+    is_skipped = case((RunItem.state == ItemState.SKIPPED, 1))
+    counted = select(func.count().label("total"), func.count(is_skipped).label("skipped"))
+    counts = tx.execute(counted.where(RunItem.run_id == run_id)).one()
+    run.total, run.skipped = counts.total, counts.skipped
+    if run.skipped == run.total:
+        run.state, run.started_at, run.finished_at = RunState.DONE, now, now
+    return run.total - run.skipped
+
+
+def _reopen(tx: Tx, run_id: str, people: int) -> None:
+    run = update(Run).where(Run.id == run_id)
+    tx.execute(
+        run.values(
+            state=RunState.QUEUED,
+            failed=Run.failed - people,
+            resume_at=clock.now(),
+            reason=None,
+            fence=Run.fence + 1,
+        )
+    )

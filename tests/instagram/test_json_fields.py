@@ -1,0 +1,50 @@
+"""Strict reading of answers, field by field."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.instagram import json_fields
+from app.instagram.errors import GraphAPIError
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_object_or_nothing(body: bytes) -> None:
+    assert json_fields.load_object(body) is None or isinstance(json_fields.load_object(body), dict)
+
+
+def test_ids_above_two_to_the_53_keep_every_digit() -> None:
+    parsed = json_fields.load_object(b'{"id": "9990000000000023", "number": 9990000000000023}')
+    assert parsed == {"id": "9990000000000023", "number": 9990000000000023}
+
+
+@pytest.mark.parametrize("value", [7, True, [], {}, 1.5])
+def test_a_text_of_another_type_is_refused(value: object) -> None:
+    with pytest.raises(GraphAPIError):
+        json_fields.optional_text({"x": value}, "x")
+
+
+@pytest.mark.parametrize("holder", [{}, {"x": None}, {"x": ""}])
+def test_a_required_text_must_say_something(holder: dict[str, object]) -> None:
+    with pytest.raises(GraphAPIError):
+        json_fields.required_text(holder, "x")
+
+
+def test_what_no_database_can_carry_is_replaced() -> None:
+    assert json_fields.optional_text({"x": "a\x00b\udc00"}, "x") == "a\ufffdb\ufffd"
+
+
+def test_times_are_aware_and_must_name_their_zone() -> None:
+    assert json_fields.required_time({"x": "2026-03-10T09:20:05+0000"}, "x") == datetime(
+        2026, 3, 10, 9, 20, 5, tzinfo=UTC
+    )
+    with pytest.raises(GraphAPIError):
+        json_fields.required_time({"x": "2026-03-10T09:20:05"}, "x")
+
+
+def test_an_absent_object_is_empty_but_an_absent_list_is_refused() -> None:
+    assert json_fields.optional_object({}, "x") == {}
+    with pytest.raises(GraphAPIError):
+        json_fields.required_objects({}, "x")

@@ -1,0 +1,24 @@
+"""What calls bring back cannot be changed by who gets it."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from app.instagram.responses import ConversationPage, Profile, ReadConversation, TokenOwner
+from app.instagram.usage_headers import NO_USAGE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Profile("1", "lea.moreau", None, None, {}, NO_USAGE),
+        ReadConversation("t1", ()),
+        ConversationPage((), None, NO_USAGE),
+        TokenOwner("1", None, None, None, None, NO_USAGE),
+    ],
+)
+def test_an_answer_stays_as_it_came(answer: Any) -> None:
+    for field in fields(answer):
+        with pytest.raises(FrozenInstanceError):
+            setattr(answer, field.name, "other")

@@ -1,0 +1,103 @@
+"""The people a run could not name, and what can be done."""
+
+import pytest
+from sqlalchemy import select, update
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.errors import Conflict, NotFound
+from app.identities import observations
+from app.identities.observations import ProfileObservation
+from app.instagram.errors import Reason
+from app.models.identity import Identity, Purpose, Source
+from app.models.inbox import Account
+from app.models.run import ItemState, RunKind
+from app.runs import failures, leases, lifecycle, runner
+from app.runs.items import ItemOutcome
+from app.viewer import OPERATOR, Role, Viewer
+from tests.bed.processes import Sandbox
+from tests.cast import ATELIER_NORD, GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, an_account, people_wrote
+from tests.runs.test_leases import settle
+
+
+@pytest.fixture
+def account(meta: Sandbox) -> Account:
+    return a_sandbox_account()
+
+
+def test_each_failed_person_says_what_happened(account: Account) -> None:
+    people_wrote(UNKNOWN_PERSON, SHY, LEA, GHOST)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    found = failures.failed_contacts(OPERATOR, run_id)
+    assert [(each.ig_participant_id, each.code, each.can_recover) for each in found] == [
+        (GHOST, "9010", True),
+        (SHY, "230", False),
+        (UNKNOWN_PERSON, "empty", True),
+    ]
+    assert [each.display.text for each in found] == ["@user_000404", "@user_000230", "@user_883201"]
+    assert {(each.tries, each.most_tries) for each in found} == {(1, 5)}
+    assert all(each.conversation_id and each.what_happened for each in found)
+    assert failures.failed_contacts(OPERATOR, run_id, limit=1) == found[:1]
+
+
+def test_a_person_whose_lookup_ends_workers_is_explained_too(account: Account) -> None:
+    people_wrote(LEA)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    lease = leases.take(run_id, who="here")
+    assert lease is not None
+    settle(lease, LEA, ItemOutcome(ItemState.FAILED, reason="worker_died", code="worker"))
+    [found] = failures.failed_contacts(OPERATOR, run_id)
+    assert found.what_happened == "The lookup of this person ended a worker three times"
+
+
+def test_the_same_id_at_another_account_is_somebody_else(account: Account) -> None:
+    people_wrote(GHOST)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    named = ProfileObservation(GHOST, "another.ghost", None, None, Source.PROFILE, clock.now())
+    elsewhere = an_account(ATELIER_NORD).id
+    with transaction.write() as tx:
+        observations.record(tx, elsewhere, named)
+    [found] = failures.failed_contacts(OPERATOR, run_id)
+    assert found.display.text == "@user_000404"
+
+
+def test_automatic_tries_are_five_at_most_whatever_was_counted(account: Account) -> None:
+    people_wrote(GHOST)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(failure_count=7))
+    assert [each.tries for each in failures.failed_contacts(OPERATOR, run_id)] == [5]
+
+
+def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
+    people_wrote(LEA)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))
+    with pytest.raises(NotFound):
+        failures.failed_contacts(elsewhere, run_id)
+
+
+def test_a_retry_of_an_active_run_refreshes_its_failed_contacts_one_by_one(account: Account) -> None:
+    people_wrote(SHY, GHOST, LEA)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    lease = leases.take(run_id, who="here")
+    assert lease is not None
+    settle(lease, GHOST, ItemOutcome(ItemState.FAILED, reason=Reason.NOT_VISIBLE, code="9010", calls=1))
+    settle(lease, SHY, ItemOutcome(ItemState.FAILED, reason=Reason.CONSENT, code="230", calls=1))
+    assert failures.retry_failed(OPERATOR, run_id) == failures.RetryResult(1, {Reason.CONSENT: 1})
+    asked = db.session.scalars(select(Identity.ig_participant_id).where(Identity.next_purpose == Purpose.ASKED))
+    assert list(asked) == [GHOST]
+
+
+def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: Account) -> None:
+    people_wrote(SHY)
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*consent"):
+        failures.retry_failed(OPERATOR, run_id)
+    with pytest.raises(Conflict):
+        lifecycle.retry(OPERATOR, run_id)
