@@ -39,7 +39,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditRow:
     """One thing that was done, at an aware UTC time.
 
     `actor` is "user 3", "token 2", "command line", "schedule" or the like; `address` is the IP address of a sign-in, a
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditFilter:
     """Which entries: of one actor, of one action, older than the entry `before`."""
 
     actor: str | None = None
@@ -65,11 +65,11 @@ class Wanted:
     before: int | None = None
 
 
-def wanted(*, actor: str | None = None, action: str | None = None, before: int | None = None) -> Wanted:
+def parse_filter(*, actor: str | None = None, action: str | None = None, before: int | None = None) -> AuditFilter:
     """Return what to look for, from words that somebody typed; raises Invalid for an action there is none of."""
     if action and action not in set(Action):
         raise Invalid({"action": "The action should be one of the list."})
-    return Wanted(actor or None, Action(action) if action else None, before)
+    return AuditFilter(actor or None, Action(action) if action else None, before)
 
 
 def note(
@@ -107,7 +107,7 @@ def record(
         note(tx, viewer, action, subject, address=address, route=route)
 
 
-def noted(tx: Tx, viewer: Viewer, action: Action, *, address: str | None) -> bool:
+def is_recorded(tx: Tx, viewer: Viewer, action: Action, *, address: str | None) -> bool:
     """Return whether `viewer` did `action` from `address` before."""
     found = select(AuditEntry.id).where(AuditEntry.actor == viewer.actor, AuditEntry.action == action)
     return tx.execute(found.where(AuditEntry.address == address).limit(1)).first() is not None
@@ -120,7 +120,7 @@ def pseudonym(ig_account_id: str, ig_participant_id: str) -> str:
     return f"person {digest[:PSEUDONYM_DIGITS]}"
 
 
-def page(viewer: Viewer, want: Wanted, *, limit: int = PAGE) -> tuple[Sequence[Entry], int | None]:
+def page(viewer: Viewer, want: AuditFilter, *, limit: int = PAGE) -> tuple[Sequence[AuditRow], int | None]:
     """Return the newest entries, for admins, and the id behind which the next page begins, if there is one."""
     viewer.require(Role.ADMIN)
     found = select(*_COLUMNS).order_by(AuditEntry.id.desc()).limit(limit + 1)
@@ -131,7 +131,7 @@ def page(viewer: Viewer, want: Wanted, *, limit: int = PAGE) -> tuple[Sequence[E
     if want.before is not None:
         found = found.where(AuditEntry.id < want.before)
     rows = db.session.execute(found).all()
-    entries = [Entry(**row._asdict()) for row in rows[:limit]]
+    entries = [AuditRow(**row._asdict()) for row in rows[:limit]]
     return entries, entries[-1].id if len(rows) > limit else None
 
 

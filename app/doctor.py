@@ -144,7 +144,7 @@ def _since(at: datetime | None, now: datetime) -> str:
 
 
 def _accounts(viewer: Viewer) -> Iterator[Finding]:
-    everyone = health.of_all(viewer)
+    everyone = health.list_health(viewer)
     if not everyone:
         yield Finding("accounts", Level.WARNING, "No account is connected", "Connect one: `nametag account add`.")
     for each in everyone:

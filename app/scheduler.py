@@ -136,7 +136,7 @@ def scrub() -> None:
     """
     if forget.lately():
         db.session.rollback()
-        search.tidy()
+        search.merge_indexes()
         redis_client.rewrite_file()
     db.session.rollback()
     engine.empty_log()
@@ -158,9 +158,9 @@ DUTIES: dict[Callable[[], None], float] = {
     reconcile: HOUR_SECONDS,
     lifecycle.refresh_expiring: HOUR_SECONDS,
     subscriptions.check_all: DAY_SECONDS,
-    health.prove_all: HOUR_SECONDS,
+    health.check_refused: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
-    search.tidy: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
+    search.merge_indexes: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
 }
 SLOW = (  # they call Meta, or change many rows
     *(
@@ -172,9 +172,14 @@ SLOW = (  # they call Meta, or change many rows
         purge,
         lifecycle.refresh_expiring,
     ),
-    *(subscriptions.check_all, health.prove_all, tokens.refresh_due, search.tidy),
+    *(subscriptions.check_all, health.check_refused, tokens.refresh_due, search.merge_indexes),
 )
-NOT_AT_FIRST = (purge, reconcile, lifecycle.refresh_expiring, search.tidy)  # a new installation has no work for them
+NOT_AT_FIRST = (
+    purge,
+    reconcile,
+    lifecycle.refresh_expiring,
+    search.merge_indexes,
+)  # a new installation has no work for them
 
 
 def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:

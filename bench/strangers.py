@@ -11,7 +11,7 @@ from itertools import count, repeat
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.users import passwords, people, sign_in
+from app.users import passwords, sign_in, users
 from app.viewer import OPERATOR, Role
 from bench import load, measures
 from bench.load import Answered, Request
@@ -64,7 +64,7 @@ def names_alike() -> Iterator[Figure]:
     """Fifty people and fifty whom nobody knows, in turn, each with a wrong password; inside the app."""
     known, unknown = ([f"{kind}{number}@example.com" for number in range(NAMES)] for kind in ("known", "unknown"))
     for email in known:
-        people.add(OPERATOR, email, role=Role.AGENT, password=passwords.random())
+        users.add_user(OPERATOR, email, role=Role.AGENT, password=passwords.generate())
     took = [[_checking(email) for email in pair] for pair in zip(known, unknown, strict=True)]
     here, nowhere = (statistics.median(times) for times in zip(*took, strict=True))
     yield Figure("an unknown name's wrong sign-in, off a known one's", 100 * abs(nowhere / here - 1), 10, "%")
@@ -72,7 +72,7 @@ def names_alike() -> Iterator[Figure]:
 
 def _checking(email: str) -> float:
     began = time.perf_counter()
-    assert sign_in.check(email, "not this one either") is None
+    assert sign_in.authenticate(email, "not this one either") is None
     return time.perf_counter() - began
 
 

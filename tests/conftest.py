@@ -17,8 +17,8 @@ pytest_plugins = ["tests.bed.chromium"]
 from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
-from app.supervisor.processes import Keeper  # noqa: E402
-from app.users import throttle  # noqa: E402
+from app.supervisor.processes import Supervisor  # noqa: E402
+from app.users import login_throttle  # noqa: E402
 from tests.bed import databases, postgresql, templates  # noqa: E402
 from tests.bed.browser import Browser  # noqa: E402
 from tests.bed.hands import Hands  # noqa: E402
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a private Redis server of this test process."""
-    keeper = Keeper(log=DATA_DIR / "redis.log", say=print)
+    keeper = Supervisor(log=DATA_DIR / "redis.log", say=print)
     socket = settings.redis_socket_path(DATA_DIR)
     keeper.start(private_redis.program(DATA_DIR, socket))
     try:
@@ -55,7 +55,7 @@ def redis(redis_server: str) -> Iterator[Redis]:
     """The client that the code uses, on an empty server."""
     with settings.using(redis_url=redis_server):
         redis_client._client.cache_clear()  # a client that just waited in vain fails at once for a second
-        throttle._here.refused.clear()  # as long as the server that was told is the same
+        login_throttle._here.refused.clear()  # as long as the server that was told is the same
         client = redis_client.client()
         client.flushall()
         yield client

@@ -19,7 +19,7 @@ from app.models.run import RunKind
 from app.models.user import AuditEntry
 from app.runs import lifecycle
 from app.scheduler import purge
-from app.users import api_tokens, people, sign_in
+from app.users import api_tokens, sign_in, users
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
 from tests.bed.hands import Hands
 from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
@@ -31,19 +31,19 @@ PROGRAM = Viewer(user_id=None, name="token crm", role=Role.OPS, token_id=4)
 
 def told() -> list[tuple[str, str, str | None, str | None]]:
     """Return the log, oldest first, as (actor, action, subject, account)."""
-    entries, _ = audit.page(OPERATOR, audit.Wanted(), limit=1_000)
+    entries, _ = audit.page(OPERATOR, audit.AuditFilter(), limit=1_000)
     return [(each.actor, each.action.value, each.subject, each.ig_account_id) for each in reversed(entries)]
 
 
 def test_signing_in_and_out_is_noted_with_the_place_it_came_from(app: Flask) -> None:
-    nadia = people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
-    sign_in.check(NADIA, "something else", address="192.0.2.1")
-    sign_in.check("my own password by mistake", PASSWORD, address="192.0.2.1")
-    sign_in.check(NADIA, PASSWORD, address="192.0.2.2")
+    nadia = users.add_user(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    sign_in.authenticate(NADIA, "something else", address="192.0.2.1")
+    sign_in.authenticate("my own password by mistake", PASSWORD, address="192.0.2.1")
+    sign_in.authenticate(NADIA, PASSWORD, address="192.0.2.2")
     for _ in range(3):
-        sign_in.throttled("192.0.2.3")
-    people.sign_out(nadia.viewer())
-    entries, _ = audit.page(OPERATOR, audit.Wanted())
+        sign_in.record_throttled("192.0.2.3")
+    users.sign_out(nadia.viewer())
+    entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     assert [(each.actor, each.action, each.subject, each.address) for each in reversed(entries)] == [
         ("user 7", Action.USER_ADDED, "user 1", None),
         ("stranger", Action.SIGN_IN_FAILED, "user 1", "192.0.2.1"),
@@ -55,12 +55,12 @@ def test_signing_in_and_out_is_noted_with_the_place_it_came_from(app: Flask) -> 
 
 
 def test_what_admins_do_with_people_and_tokens_is_noted(app: Flask) -> None:
-    nadia = people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
-    people.change_password(ADMIN, NADIA, password=PASSWORD + "!")
-    people.change_own_password(nadia.viewer(), present=PASSWORD + "!", password=PASSWORD)
-    people.change_rights(ADMIN, NADIA, role=Role.AGENT)
-    people.disable(ADMIN, NADIA)
-    people.enable(ADMIN, NADIA)
+    nadia = users.add_user(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    users.change_password(ADMIN, NADIA, password=PASSWORD + "!")
+    users.change_own_password(nadia.viewer(), present=PASSWORD + "!", password=PASSWORD)
+    users.change_access(ADMIN, NADIA, role=Role.AGENT)
+    users.disable(ADMIN, NADIA)
+    users.enable(ADMIN, NADIA)
     api_tokens.create(ADMIN, "crm", ["read"])
     api_tokens.revoke(ADMIN, "crm")
     assert [(actor, action, subject) for actor, action, subject, _ in told()] == [
@@ -78,8 +78,8 @@ def test_what_admins_do_with_people_and_tokens_is_noted(app: Flask) -> None:
 def test_a_tokens_first_use_and_each_new_address_is_noted_once(app: Flask) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read"])
     for address in ("192.0.2.1", "192.0.2.1", "192.0.2.9", "192.0.2.1"):
-        assert api_tokens.presented(secret, address=address)
-    entries, _ = audit.page(OPERATOR, audit.wanted(action="used a token from a new address"))
+        assert api_tokens.authenticate(secret, address=address)
+    entries, _ = audit.page(OPERATOR, audit.parse_filter(action="used a token from a new address"))
     assert [(each.actor, each.address) for each in entries] == [("token 1", "192.0.2.9"), ("token 1", "192.0.2.1")]
 
 
@@ -130,10 +130,10 @@ def test_what_did_not_happen_is_not_noted(app: Flask) -> None:
 def test_the_log_holds_no_name_no_text_and_no_secret(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA)
-    people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
-    sign_in.check(NADIA, "canary of a password", address="192.0.2.1")
+    users.add_user(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    sign_in.authenticate(NADIA, "canary of a password", address="192.0.2.1")
     secret = api_tokens.create(OPERATOR, "canary of a name", ["read"])
-    api_tokens.presented(secret, address="192.0.2.1")
+    api_tokens.authenticate(secret, address="192.0.2.1")
     lifecycle.start(ADMIN, account.id, kind=RunKind.BACKFILL)
     forget.person(ADMIN, 1)
     rows = [dict(row._mapping) for row in db.session.execute(select(AuditEntry.__table__))]
@@ -146,25 +146,25 @@ def test_pages_follow_each_other_and_keep_to_what_was_wanted(app: Flask) -> None
     with transaction.write() as tx:
         for number in range(7):
             audit.note(tx, ADMIN if number % 2 else PROGRAM, Action.JOB_STARTED, f"job {number}")
-    want = audit.wanted(actor="token 4", action="started a job")
+    want = audit.parse_filter(actor="token 4", action="started a job")
     first, older = audit.page(OPERATOR, want, limit=3)
-    rest, end = audit.page(OPERATOR, audit.wanted(actor="token 4", before=older), limit=3)
+    rest, end = audit.page(OPERATOR, audit.parse_filter(actor="token 4", before=older), limit=3)
     assert [each.subject for each in [*first, *rest]] == ["job 6", "job 4", "job 2", "job 0"]
     assert end is None
-    assert audit.page(OPERATOR, audit.wanted(action="rotated keys")) == ([], None)
+    assert audit.page(OPERATOR, audit.parse_filter(action="rotated keys")) == ([], None)
     with pytest.raises(Invalid):
-        audit.wanted(action="whatever")
+        audit.parse_filter(action="whatever")
 
 
 def test_only_admins_read_it(app: Flask) -> None:
     with pytest.raises(Forbidden):
-        audit.page(PROGRAM, audit.Wanted())
+        audit.page(PROGRAM, audit.AuditFilter())
     with pytest.raises(Forbidden):
         audit.names(PROGRAM)
 
 
 def test_people_and_programs_are_called_what_they_are_called_today(app: Flask) -> None:
-    people.add(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
+    users.add_user(ADMIN, NADIA, role=Role.OPS, password=PASSWORD)
     api_tokens.create(ADMIN, "crm", ["read"])
     assert audit.names(OPERATOR) == {"user 1": NADIA, "token 1": "crm"}
 

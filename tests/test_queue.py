@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 
 from app import clock, queue, redis_client, settings
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper
+from app.supervisor.processes import Supervisor
 
 
 def waiting(redis: Redis, name: str = queue.RESOLVE) -> list[Job]:
@@ -28,7 +28,7 @@ def waiting(redis: Redis, name: str = queue.RESOLVE) -> list[Job]:
 
 @contextmanager
 def frozen(folder: Path) -> Iterator[None]:
-    keeper = Keeper(log=folder / "log", say=print)
+    keeper = Supervisor(log=folder / "log", say=print)
     socket = settings.redis_socket_path(folder)
     keeper.start(redis_server.program(folder, socket))
     keeper.await_ready("redis")

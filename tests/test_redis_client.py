@@ -10,7 +10,7 @@ from redis import Redis
 from app import clock, redis_client, settings
 from app.redis_client import RedisUnavailable
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper
+from app.supervisor.processes import Supervisor
 
 
 @pytest.mark.row("F5")
@@ -24,7 +24,7 @@ def test_a_refused_connection_fails_at_once(redis: Redis, tmp_path: Path) -> Non
 @pytest.mark.row("F6")
 def test_a_frozen_server_costs_half_a_second_once(tmp_path: Path) -> None:
     address = settings.redis_socket_path(tmp_path)
-    keeper = Keeper(log=tmp_path / "redis.log", say=print)
+    keeper = Supervisor(log=tmp_path / "redis.log", say=print)
     keeper.start(redis_server.program(tmp_path, address))
     try:
         keeper.await_ready("redis")

@@ -22,7 +22,7 @@ from app import queue, settings
 from app.core import create_core
 from app.runs import beats
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper
+from app.supervisor.processes import Supervisor
 from app.worker import TaskWorker
 from tests.bed import canaries, databases, errands
 from tests.bed.processes import Process, Processes, alive, children
@@ -146,7 +146,7 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
 ) -> None:
     monkeypatch.setitem(queue.TASKS, "run", errands.TASKS["run"])
     socket = tmp_path / "own.sock"
-    keeper = Keeper(log=tmp_path / "redis.log", say=print)
+    keeper = Supervisor(log=tmp_path / "redis.log", say=print)
     with settings.using(database_url=sqlite_database, redis_url=f"unix://{socket}") as chosen:
         processes.share(chosen)
         worker = processes.module("tests.bed.errands", errands.QUEUE)

@@ -11,7 +11,7 @@ from app.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class AccountCard:
     """One account. `budget` is None while Redis is away; `spent` are (who, calls) of this hour, most first."""
 
     health: Health
@@ -21,15 +21,15 @@ class Card:
     spent: tuple[tuple[str, int], ...]
 
 
-def of_all(viewer: Viewer) -> list[Card]:
+def list_cards(viewer: Viewer) -> list[AccountCard]:
     """Return a card for every account the viewer may see; asks the database and Redis, never Meta."""
-    return [_card(each) for each in health.of_all(viewer)]
+    return [_card(each) for each in health.list_health(viewer)]
 
 
-def _card(found: Health) -> Card:
+def _card(found: Health) -> AccountCard:
     account = found.account
     left = budget.forecast(account.id)
-    return Card(
+    return AccountCard(
         found,
         display.initials(account.username or account.ig_account_id),
         display.hue(account.ig_account_id),

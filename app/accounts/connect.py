@@ -41,7 +41,7 @@ OUTDATED = dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class AccountCheck:
     """What a check found: `problem` is why messages do not arrive, `warning` what else is missing; None where well."""
 
     problem: str | None = None
@@ -80,14 +80,14 @@ def add(
     return _begin(viewer, account_id, named, subscribe=check, history=check and history)
 
 
-def consented(viewer: Viewer, login: Login, found: Authorization) -> ListedAccount:
+def connect_authorized(viewer: Viewer, login: Login, found: Authorization) -> ListedAccount:
     """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
     viewer.require(Role.ADMIN)
     account_id = _keep(viewer, found.me.ig_account_id, login, _fresh(found), _known(found.me), ())
     return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
-def check(viewer: Viewer, ig_account_id: str) -> Checked:
+def check(viewer: Viewer, ig_account_id: str) -> AccountCheck:
     """Ask Meta whether the account's token works and its webhooks are subscribed, and subscribe what is missing.
 
     Raises NotFound.
@@ -95,26 +95,26 @@ def check(viewer: Viewer, ig_account_id: str) -> Checked:
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
     try:
-        owner.prove(account.id)
+        owner.verify_owner(account.id)
     except GraphAPIError as failure:
-        return Checked(f"{failure.sentence}.")
+        return AccountCheck(f"{failure.sentence}.")
     return _checked(subscriptions.check(account.id))
 
 
-def subscription_of(account: ListedAccount) -> Checked:
+def subscription_of(account: ListedAccount) -> AccountCheck:
     """Return what is wrong with the webhook subscription of an account that was just connected; makes no call."""
     if account.subscription_checked_at is None:
-        return Checked(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
-    return _checked(subscriptions.of(account))
+        return AccountCheck(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
+    return _checked(subscriptions.stored_subscription(account))
 
 
-def _checked(found: Subscription) -> Checked:
+def _checked(found: Subscription) -> AccountCheck:
     if found.unknown:
         says = f"Can't check the webhook subscription: {found.unknown}. Check the account again in a minute."
-        return Checked(says)
+        return AccountCheck(says)
     remedy = found.remedy if found.problem else "Check the webhook fields of the app in Meta's App Dashboard."
     problem = f"{found.error}. {remedy}" if found.error else None
-    return Checked(problem, f"{found.warning}." if found.warning else None)
+    return AccountCheck(problem, f"{found.warning}." if found.warning else None)
 
 
 def remove(viewer: Viewer, ig_account_id: str) -> None:
@@ -128,7 +128,7 @@ def remove(viewer: Viewer, ig_account_id: str) -> None:
         tx.mark_changed(account.id)
 
 
-def sentence(failure: GraphAPIError) -> str:
+def describe_failure(failure: GraphAPIError) -> str:
     """Return what to tell somebody whose token or consent Meta refused; raises Unavailable when Meta was away."""
     if failure.reason not in _TOKENS_FAULT:
         raise Unavailable("Graph API") from failure
@@ -155,7 +155,7 @@ def _reached(ig_account_id: str | None, login: Login, token: str) -> Authorizati
     try:
         found = oauth_flow.reached(login, token, ig_account_id=ig_account_id)
     except GraphAPIError as failure:
-        raise Invalid({"token": sentence(failure)}) from failure
+        raise Invalid({"token": describe_failure(failure)}) from failure
     wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
     names = ", ".join(each.me.ig_account_id for each in found)
     if not wanted:

@@ -13,7 +13,7 @@ from app import clock, settings
 from app.accounts import listing, owner, subscriptions, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
-from app.accounts.tokens import Life
+from app.accounts.tokens import TokenExpiry
 from app.calls import oauth_flow, refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
@@ -43,7 +43,7 @@ class Health:
     silent: bool
     subscription: Subscription
     checked_at: datetime | None
-    token: Life
+    token: TokenExpiry
     permissions: tuple[str, ...] | None
     needed: tuple[str, ...]
     synced_at: datetime | None = None
@@ -62,7 +62,7 @@ class Health:
         return self.token.well and self.subscription.complete and not troubled
 
 
-def of_all(viewer: Viewer) -> list[Health]:
+def list_health(viewer: Viewer) -> list[Health]:
     """Return how the accounts are that the viewer may see; asks nobody but the database."""
     found = select(Account.id, Account.permissions, Account.synced_at, Account.synced, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
@@ -71,9 +71,9 @@ def of_all(viewer: Viewer) -> list[Health]:
         Health(
             account,
             silent=_silent(account),
-            subscription=subscriptions.of(account),
+            subscription=subscriptions.stored_subscription(account),
             checked_at=account.subscription_checked_at,
-            token=tokens.life(known[account.id]),
+            token=tokens.token_expiry(known[account.id]),
             permissions=_given(known[account.id].permissions),
             needed=oauth_flow.PERMISSIONS.get(account.login, ()),
             synced_at=known[account.id].synced_at,
@@ -84,7 +84,7 @@ def of_all(viewer: Viewer) -> list[Health]:
     ]
 
 
-def prove_all() -> None:
+def check_refused() -> None:
     """Ask Meta about accounts whose token it refused, and about those whose owner's ID is not known yet.
 
     A token that works again reconnects the account. The ID is what Meta names in an owner's requests.
@@ -94,7 +94,7 @@ def prove_all() -> None:
     asked = select(Account.id).where(Account.token.is_not(None), or_(refused, and_(connected, _owner_is_unknown())))
     for account_id in db.session.scalars(asked.order_by(Account.id)).all():
         try:
-            owner.prove(account_id)
+            owner.verify_owner(account_id)
         except GraphAPIError as failure:
             logger.info("account not checked", extra={"account": account_id, "reason": str(failure)})
 

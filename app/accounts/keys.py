@@ -13,17 +13,17 @@ from app.viewer import Role, Viewer
 
 
 @dataclass(slots=True)
-class Rotated:
+class RotationResult:
     """How many tokens were encrypted anew, and the accounts whose token no configured key can read."""
 
     rotated: int = 0
     unreadable: list[str] = field(default_factory=list)
 
 
-def rotate(viewer: Viewer) -> Rotated:
+def rotate(viewer: Viewer) -> RotationResult:
     """Encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS, for admins; what is unreadable stays."""
     viewer.require(Role.ADMIN)
-    done = Rotated()
+    done = RotationResult()
     with transaction.write() as tx:
         stored = select(Account.id, Account.ig_account_id, Account.token).where(Account.token.is_not(None))
         for row in tx.execute(stored.with_for_update()).all():

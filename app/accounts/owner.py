@@ -9,7 +9,7 @@ from app.instagram.responses import TokenOwner
 from app.models.inbox import Account
 
 
-def prove(account_id: int) -> None:
+def verify_owner(account_id: int) -> None:
     """Ask Meta whose token an account has, and store the IDs it returns; raises GraphAPIError, NotFound."""
     answer = gateway.token_owner(account_id)
     with transaction.write() as tx:

@@ -76,7 +76,7 @@ class Subscription:
         return not (self.problem or self.missing or self.refused)
 
 
-def of(account: ListedAccount) -> Subscription:
+def stored_subscription(account: ListedAccount) -> Subscription:
     """Return the subscription as it was last found; makes no call."""
     missing, refused = account.missing_subscriptions, account.refused_subscriptions
     return Subscription(account.login, tuple(missing or ()), refused or {}, account.subscription_problem)

@@ -28,7 +28,7 @@ AGAIN = timedelta(days=1)  # after a try that failed
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class TokenExpiry:
     """How a token is, in words for people. `reconnect` says that an owner must act soon, or has to at once."""
 
     says: str
@@ -43,7 +43,7 @@ COLUMNS = (
 )
 
 
-def life(row: Any) -> Life:
+def token_expiry(row: Any) -> TokenExpiry:
     """Return how the token of an account is whose `COLUMNS` these are; asks nobody."""
     if not _readable(row.token):
         return _ended("It cannot be read with the configured keys; restore the key or reconnect the account")
@@ -54,13 +54,15 @@ def life(row: Any) -> Life:
         return _ended("It has expired; reconnect the account")
     days = "" if left is None else f"{left.days} {'day' if left.days == 1 else 'days'}"
     if left is not None and left < SOON:
-        return Life(f"Works for {days} more; reconnect the account", reconnect=True, well=False)
+        return TokenExpiry(f"Works for {days} more; reconnect the account", reconnect=True, well=False)
     if row.token_problem:
-        return Life(f"Works{days and f' for {days} more'}, but was not refreshed: {row.token_problem}", well=False)
+        return TokenExpiry(
+            f"Works{days and f' for {days} more'}, but was not refreshed: {row.token_problem}", well=False
+        )
     if row.login is Login.INSTAGRAM:
         refreshed = f"Works for {days} more, and is refreshed every week"
-        return Life(refreshed if days else "Works; expiry date available after the first refresh")
-    return Life(
+        return TokenExpiry(refreshed if days else "Works; expiry date available after the first refresh")
+    return TokenExpiry(
         f"Works for {days} more; reconnect the account before it ends" if days else "Works, and does not expire"
     )
 
@@ -79,8 +81,8 @@ def _readable(token: Secret | None) -> bool:
         return False
 
 
-def _ended(says: str) -> Life:
-    return Life(says, works=False, reconnect=True, well=False)
+def _ended(says: str) -> TokenExpiry:
+    return TokenExpiry(says, works=False, reconnect=True, well=False)
 
 
 def _due(now: datetime) -> ColumnElement[bool]:

@@ -10,8 +10,8 @@ from app.api.answers import Conversation, ConversationPage, MessagePage
 from app.api.schemas import ById, ConversationsAsked, Paged
 from app.api.words import number
 from app.clock import rfc3339
-from app.inbox import feed
-from app.inbox.feed import Entry, Said, Wanted
+from app.inbox import api_queries
+from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
 
 CONVERSATIONS = Tag(name="Conversations", description="Conversations and the contacts who write in them.")
@@ -30,9 +30,9 @@ def register(api: APIBlueprint) -> None:
     def list_conversations(query: ConversationsAsked) -> dict[str, Any]:
         viewer = door.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
-        want = Wanted(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
+        want = FeedQuery(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
         after = cursors.place(query.cursor, "conversations", want)
-        found, last = feed.conversations(viewer, want, limit=query.limit, after=after)
+        found, last = api_queries.conversations(viewer, want, limit=query.limit, after=after)
         return {"data": [_entry(each) for each in found], "nextCursor": cursors.seal(last, "conversations", want)}
 
     @api.get(
@@ -42,7 +42,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def get_conversation(path: ById) -> dict[str, Any]:
-        return _entry(feed.conversation(door.viewer(), number(path.id, "conversation")))
+        return _entry(api_queries.conversation(door.viewer(), number(path.id, "conversation")))
 
     @api.get(
         "/messaging/conversations/<id>/messages",
@@ -53,12 +53,12 @@ def register(api: APIBlueprint) -> None:
     def list_messages(path: ById, query: Paged) -> dict[str, Any]:
         conversation_id = number(path.id, "conversation")
         after = cursors.place(query.cursor, "messages", conversation_id)
-        found, last = feed.messages(door.viewer(), conversation_id, limit=query.limit, after=after)
+        found, last = api_queries.messages(door.viewer(), conversation_id, limit=query.limit, after=after)
         sealed = cursors.seal(last, "messages", conversation_id)
         return {"data": [_said(each) for each in found], "nextCursor": sealed}
 
 
-def _entry(one: Entry) -> dict[str, Any]:
+def _entry(one: ConversationEntry) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "accountId": one.ig_account_id,
@@ -75,7 +75,7 @@ def _entry(one: Entry) -> dict[str, Any]:
     }
 
 
-def _said(one: Said) -> dict[str, Any]:
+def _said(one: MessageEntry) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "mid": one.mid,

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from app import errors, problem_details, settings
 from app.api.cursors import ForeignCursor
 from app.errors import NametagError
-from app.users import api_tokens, rates, refusals
+from app.users import api_tokens, rate_limit, refusals
 from app.users.api_tokens import Scope, Token
-from app.users.rates import Rate
+from app.users.rate_limit import Rate
 from app.viewer import Viewer
 
 READS, STARTS, FAILURES = 600, 10, 60  # a minute (reliability.md S30)
@@ -38,7 +38,7 @@ def admit() -> Response | None:
         return _turned_away()
     g.token = token
     scope, most = (Scope.READ, READS) if request.method in READING else (Scope.JOBS, STARTS)
-    g.rate = rates.count(f"{scope}:{token.id}", most)
+    g.rate = rate_limit.count_call(f"{scope}:{token.id}", most)
     if g.rate.exceeded:
         return _too_many(g.rate)
     if scope not in token.scopes:
@@ -106,7 +106,7 @@ def _token() -> Token | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         return None
-    return api_tokens.presented(secret.strip(), address=_address(), route=_route())
+    return api_tokens.authenticate(secret.strip(), address=_address(), route=_route())
 
 
 def _address() -> str:
@@ -118,7 +118,7 @@ def _route() -> str:
 
 
 def _turned_away() -> Response:
-    failed = rates.count(f"failures:{_address()}", FAILURES)
+    failed = rate_limit.count_call(f"failures:{_address()}", FAILURES)
     if failed.exceeded:
         return _too_many(failed)
     refused = answer(401, "Send a token: Authorization: Bearer nametag_…")

@@ -5,7 +5,7 @@ import sys
 import click
 
 from app.accounts import connect, health, listing
-from app.accounts.connect import Checked
+from app.accounts.connect import AccountCheck
 from app.accounts.health import Health
 from app.accounts.listing import ListedAccount
 from app.cli import output
@@ -73,7 +73,7 @@ def list_(as_json: bool) -> None:
     heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION", "LOOKUPS")
     rows = (
         (*_row(found.account), found.token.says, _subscription(found), found.account.lookup_problem or "Work")
-        for found in health.of_all(OPERATOR)
+        for found in health.list_health(OPERATOR)
     )
     output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
 
@@ -153,7 +153,7 @@ def close_request(code: str) -> None:
     output.say(f"Closed request {code}.")
 
 
-def _say(found: Checked) -> None:
+def _say(found: AccountCheck) -> None:
     for words in (found.problem, found.warning):
         if words:
             output.say(words)

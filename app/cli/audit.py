@@ -23,7 +23,7 @@ def audit() -> None:
 @output.in_app
 def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> None:
     """List what was done, newest first."""
-    entries, _ = log.page(OPERATOR, log.wanted(actor=actor, action=action), limit=limit)
+    entries, _ = log.page(OPERATOR, log.parse_filter(actor=actor, action=action), limit=limit)
     if as_json:
         output.show(entries)
         return

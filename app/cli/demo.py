@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 from app import local_defaults, settings
 from app.accounts import connect, listing
-from app.supervisor.processes import Keeper, Program
+from app.supervisor.processes import Program, Supervisor
 from app.users import sign_in
 from app.viewer import OPERATOR
 
@@ -19,7 +19,7 @@ SANDBOX_STAGE = 3  # stopped first: it keeps sending until then
 _META = ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL", "MEDIA_HOSTS", "META_APP_ID", "META_INSTAGRAM_APP_ID")
 
 
-def start(keeper: Keeper, data_dir: Path, web_url: str) -> dict[str, str]:
+def start(keeper: Supervisor, data_dir: Path, web_url: str) -> dict[str, str]:
     """Run a sandbox and connect its accounts; return the settings that make it Meta for every process of ours.
 
     They are also kept for commands in other terminals. The sandbox signs with our own secret: its usual one is known to
@@ -54,7 +54,7 @@ def remembered(data_dir: Path, first: tuple[str, str] | None) -> tuple[str, str]
     if not path.is_file():
         return None
     email, password = path.read_text().split()
-    return (email, password) if sign_in.check(email, password) else None
+    return (email, password) if sign_in.authenticate(email, password) else None
 
 
 def _sandbox(port: int, url: str, web_url: str, *, backlog: int) -> Program:

@@ -33,7 +33,7 @@ def list_(as_json: bool) -> None:
     names = {account.id: account.ig_account_id for account in listing.accounts(OPERATOR)}
     found = [
         (each, None if each.account_ids is None else [names.get(one, str(one)) for one in each.account_ids])
-        for each in api_tokens.every(OPERATOR)
+        for each in api_tokens.list_tokens(OPERATOR)
     ]
     if as_json:
         output.show([_facts(each, limited) for each, limited in found])

@@ -16,9 +16,9 @@ from app import core, redis_checks, settings
 from app.cli import database, demo, processes
 from app.settings import Settings
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper, Program, StartFailed, StopAsked
+from app.supervisor.processes import Program, StartFailed, StopAsked, Supervisor
 from app.supervisor.redis_server import RedisUnusable
-from app.users import people
+from app.users import users
 
 NEARBY_PORTS = 100
 LOG_BYTES = 10_000_000  # a longer log of earlier runs is put aside
@@ -35,8 +35,8 @@ def up(with_demo: bool) -> None:
     chosen = settings.current()
     if with_demo and chosen.production:
         raise click.UsageError("--demo is refused when NAMETAG_ENV=production.")
-    keeper = Keeper(_log(chosen), _say)
-    with _alone(chosen.data_dir) as tell_others, keeper.heeding(), _stopped_at_the_end(keeper):
+    keeper = Supervisor(_log(chosen), _say)
+    with _alone(chosen.data_dir) as tell_others, keeper.signal_handlers(), _stopped_at_the_end(keeper):
         listener, port = _listen(chosen.port)
         url = f"http://{processes.HOST}:{port}"
         tell_others(url)
@@ -48,14 +48,14 @@ def up(with_demo: bool) -> None:
     click.echo("Stopped.")
 
 
-def _start(keeper: Keeper, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
+def _start(keeper: Supervisor, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
     if chosen.private_redis:
         keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
     redis_checks.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
     with core.app_context() as app:
         database.upgrade(app)
-        sign_in = people.first_admin()
+        sign_in = users.first_admin()
         if with_demo:
             sign_in = demo.remembered(chosen.data_dir, sign_in)
             changes |= demo.start(keeper, chosen.data_dir, url)
@@ -112,7 +112,7 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _stopped_at_the_end(keeper: Keeper) -> Iterator[None]:
+def _stopped_at_the_end(keeper: Supervisor) -> Iterator[None]:
     try:
         yield
     except StopAsked:

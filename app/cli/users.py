@@ -7,8 +7,8 @@ import click
 from app.accounts import listing
 from app.cli import output
 from app.errors import Invalid
-from app.users import people
-from app.users.people import Person
+from app.users import users
+from app.users.users import StaffUser
 from app.viewer import OPERATOR, Role
 
 role_of = click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
@@ -34,7 +34,7 @@ def user() -> None:
 def add(email: str, role: str, ig_account_ids: Sequence[str], password_stdin: bool) -> None:  # noqa: ARG001 - the option says where it comes from
     """Let EMAIL sign in."""
     limited = _ours(ig_account_ids)
-    person = people.add(OPERATOR, email, role=Role(role), password=_password(), account_ids=limited)
+    person = users.add_user(OPERATOR, email, role=Role(role), password=_password(), account_ids=limited)
     output.say(f"{person.email} may sign in as {person.role}.")
 
 
@@ -43,7 +43,7 @@ def add(email: str, role: str, ig_account_ids: Sequence[str], password_stdin: bo
 @output.in_app
 def list_(as_json: bool) -> None:
     """List everyone."""
-    found = people.everyone(OPERATOR)
+    found = users.list_users(OPERATOR)
     if as_json:
         output.show(found)
         return
@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
 @output.in_app
 def role_(email: str, role: str, ig_account_ids: Sequence[str]) -> None:
     """Set what EMAIL may do, and in which accounts (all unless given); their sessions end."""
-    people.change_rights(OPERATOR, email, role=Role(role), account_ids=_ours(ig_account_ids))
+    users.change_access(OPERATOR, email, role=Role(role), account_ids=_ours(ig_account_ids))
     output.say("The rights are changed; every session has ended.")
 
 
@@ -73,7 +73,7 @@ def role_(email: str, role: str, ig_account_ids: Sequence[str]) -> None:
 @output.in_app
 def passwd(email: str, password_stdin: bool) -> None:  # noqa: ARG001 - the option says where it comes from
     """Set a new password for EMAIL and end their sessions."""
-    people.change_password(OPERATOR, email, password=_password())
+    users.change_password(OPERATOR, email, password=_password())
     output.say("The password is changed; every session has ended.")
 
 
@@ -82,7 +82,7 @@ def passwd(email: str, password_stdin: bool) -> None:  # noqa: ARG001 - the opti
 @output.in_app
 def disable(email: str) -> None:
     """Keep EMAIL out from now on and end their sessions."""
-    people.disable(OPERATOR, email)
+    users.disable(OPERATOR, email)
     output.say(f"{email} may not sign in any more.")
 
 
@@ -91,7 +91,7 @@ def disable(email: str) -> None:
 @output.in_app
 def enable(email: str) -> None:
     """Let EMAIL sign in again."""
-    people.enable(OPERATOR, email)
+    users.enable(OPERATOR, email)
     output.say(f"{email} may sign in again.")
 
 
@@ -106,11 +106,11 @@ def _password() -> str:
         raise Invalid({"password": "The password should be UTF-8 text."}) from None
 
 
-def _accounts(person: Person, names: dict[int, str]) -> str:
+def _accounts(person: StaffUser, names: dict[int, str]) -> str:
     if person.account_ids is None:
         return "all"
     return ",".join(names.get(each, str(each)) for each in sorted(person.account_ids)) or "none"
 
 
-def _state(person: Person) -> str:
+def _state(person: StaffUser) -> str:
     return "disabled" if person.disabled_at else "active"

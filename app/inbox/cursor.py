@@ -10,12 +10,12 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def of(at: datetime, row_id: int) -> str:
+def make_cursor(at: datetime, row_id: int) -> str:
     """Return the cursor of a row that was sorted by the aware time `at` and its id."""
     return f"{(at - _EPOCH) // _MICROSECOND},{row_id}"
 
 
-def parse(cursor: str) -> tuple[datetime, int]:
+def parse_cursor(cursor: str) -> tuple[datetime, int]:
     """Return the time (aware UTC) and the id of a cursor; raises Invalid for anything else."""
     found = _FORM.fullmatch(cursor)
     if found is None:

@@ -23,7 +23,7 @@ OVERDUE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class ConversationDetails:
     """What the side pane says of the person and the conversation. Times are aware UTC.
 
     The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is unavailable. `overdue` says
@@ -52,13 +52,13 @@ class Details:
     may_forget: bool
 
 
-def of(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> Details:
+def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> ConversationDetails:
     """Return the details of a conversation whose row `known` is, with its account and identity, and how it is shown."""
     by_username = known.username is not None and (shown.username or shown.name) == known.username.strip()
     window_ends_at = _window(known.id)
     cached = cache.seconds_left(known.ig_account_id, known.ig_participant_id)
     source = known.username_source if by_username else known.name_source
-    return Details(
+    return ConversationDetails(
         identity_id=known.identity_id,
         renamed_from=username_history.previous_username(known.account_id, known.ig_participant_id),
         shown_as="Username" if shown.username else "Name" if shown.known else "Short ID",

@@ -27,7 +27,7 @@ Q_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ConversationRow:
     """One conversation in the list; `kind` is the last message's, `preview` its text or what it is.
 
     `reaction` is the person's to a message of ours, if nothing was said after it.
@@ -52,7 +52,7 @@ class ListPage:
     `query` names account, filter and search in URLs of the inbox.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ConversationRow, ...]
     filter: str
     q: str
     limit: int
@@ -72,7 +72,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ConversationFilter:
     """What of the list is asked for: `limit` rows from the beginning, or those that follow them `after` a cursor."""
 
     filter: str = "all"
@@ -81,7 +81,9 @@ class Wanted:
     after: tuple[datetime, int] | None = None
 
 
-def wanted(*, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None) -> Wanted:
+def parse_filter(
+    *, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None
+) -> ConversationFilter:
     """Return what an address asks for; raises Invalid for what no address of ours says."""
     if filter_ not in FILTERS:
         raise Invalid({"filter": "The filter should be all, unread or unknown."})
@@ -90,10 +92,14 @@ def wanted(*, filter_: str = "all", q: str = "", limit: int | None = None, after
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit should be a whole number from 1."})
-    return Wanted(filter_, text.storable(q.strip()), min(limit, MOST_ROWS), cursor.parse(after) if after else None)
+    return ConversationFilter(
+        filter_, text.storable(q.strip()), min(limit, MOST_ROWS), cursor.parse_cursor(after) if after else None
+    )
 
 
-def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, selected: int | None = None) -> ListPage:
+def page(
+    viewer: Viewer, account_id: int, want: ConversationFilter, *, ig_account_id: str, selected: int | None = None
+) -> ListPage:
     """Return one page of an account's conversations, newest first, `selected` being the one that is open.
 
     The open one stays in a filtered list although reading it takes it out of the filter. `limit` is how many rows are
@@ -116,11 +122,11 @@ def page(viewer: Viewer, account_id: int, want: Wanted, *, ig_account_id: str, s
         unknown_count=counted.unknown,
         older=_older(want, older, ig_account_id, loaded) if older else None,
         ig_account_id=ig_account_id,
-        query=query(want, ig_account_id),
+        query=query_string(want, ig_account_id),
     )
 
 
-def query(want: Wanted, ig_account_id: str, **more: object) -> str:
+def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:
     """Return the query that leads back to this account, filter and search, with `more` parameters; "" for none."""
     filter_ = want.filter if want.filter in FILTERED else ""
     named = {"account": ig_account_id, "filter": filter_, "q": want.q, **more}
@@ -145,7 +151,7 @@ FILTERED: dict[str, ColumnElement[bool]] = {
 }
 
 
-def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, ...]]:
+def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*tuple[Any, ...]]:
     same_person = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
@@ -181,14 +187,14 @@ def _rows(viewer: Viewer, account_id: int, want: Wanted) -> Select[*tuple[Any, .
     if want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
     if want.q:
-        found = found.where(search.matches(want.q, (account_id,)))
+        found = found.where(search.matching_conversations(want.q, (account_id,)))
     if want.after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < want.after)
     return found
 
 
 def _with_selected(
-    shown: Sequence[Any], older: Any, viewer: Viewer, account_id: int, want: Wanted, selected: int
+    shown: Sequence[Any], older: Any, viewer: Viewer, account_id: int, want: ConversationFilter, selected: int
 ) -> Sequence[Any]:
     """Return `shown` with the selected row in its place; rows from `older` on belong to the next page."""
     found = _rows(viewer, account_id, replace(want, filter="all")).where(Conversation.id == selected)
@@ -202,9 +208,9 @@ def _place(row: Any) -> tuple[datetime, int]:
     return row.last_message_at, row.id
 
 
-def _row(row: Any, selected: int | None) -> Row:
+def _row(row: Any, selected: int | None) -> ConversationRow:
     shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
-    return Row(
+    return ConversationRow(
         id=row.id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown, _picture(row)),
@@ -222,5 +228,7 @@ def _picture(row: Any) -> str | None:
     return avatars.picture_url(row.ig_account_id, row.ig_participant_id, row.picture)
 
 
-def _older(want: Wanted, last: Any, ig_account_id: str, loaded: int) -> str:
-    return "/inbox" + query(want, ig_account_id, limit=loaded, after=cursor.of(last.last_message_at, last.id))
+def _older(want: ConversationFilter, last: Any, ig_account_id: str, loaded: int) -> str:
+    return "/inbox" + query_string(
+        want, ig_account_id, limit=loaded, after=cursor.make_cursor(last.last_message_at, last.id)
+    )

@@ -37,7 +37,7 @@ class _Asked:
     account_ids: tuple[int, ...] | None
 
 
-def matches(q: str, account_ids: Collection[int] | None) -> ColumnElement[bool]:
+def matching_conversations(q: str, account_ids: Collection[int] | None) -> ColumnElement[bool]:
     """Return the condition that a search of these accounts (None: of all) means a conversation.
 
     Every word has to be in one message, the last one may be begun only, or all have to be in a person's names and ids.
@@ -53,7 +53,7 @@ def matches(q: str, account_ids: Collection[int] | None) -> ColumnElement[bool]:
     return Conversation.id.in_(union(*found))
 
 
-def tidy() -> None:
+def merge_indexes() -> None:
     """Merge SQLite's indexes, a step a transaction: what was taken back or deleted is then gone from the file too.
 
     Until then FTS5 only notes that it no longer counts. PostgreSQL's autovacuum does the same by itself.

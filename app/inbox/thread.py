@@ -13,9 +13,9 @@ from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import asking, avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import cursor, days, details
-from app.inbox.days import Day, Parties
-from app.inbox.details import Details
+from app.inbox import cursor, details, timeline
+from app.inbox.details import ConversationDetails
+from app.inbox.timeline import Day, Parties
 from app.instagram.errors import describe
 from app.instagram.events import EventKind
 from app.models.identity import Identity, StoredAvatar
@@ -48,7 +48,7 @@ class Thread:
     limit: int
     further: int | None
     new_from: int
-    details: Details
+    details: ConversationDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ _KNOWN = (
 )
 
 
-def open_(
+def open_thread(
     viewer: Viewer,
     conversation_id: int,
     *,
@@ -90,7 +90,7 @@ def open_(
     `zone` is the viewer's; `new_from` is the message that was the first unread one when the thread was opened, None
     while it is being opened. Raises NotFound, also for what the viewer may not see.
     """
-    known = require(viewer, conversation_id)
+    known = require_conversation(viewer, conversation_id)
     limit = min(max(limit or MESSAGES, MESSAGES), MOST_MESSAGES)
     newest_first = _messages(conversation_id, before, limit)
     rows, older = newest_first[:limit][::-1], len(newest_first) > limit
@@ -107,16 +107,16 @@ def open_(
         account_avatar=parties.account_avatar,
         unread_count=known.unread_count,
         arrivals=known.arrival_count,
-        days=days.group(rows, parties, zone=zone, first_new=new_from),
+        days=timeline.group_by_day(rows, parties, zone=zone, first_new=new_from),
         older=_older(known.id, rows[0]) if older else None,
         limit=limit,
         further=limit + MESSAGES if older and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
-        details=details.of(viewer, known, parties.person, account=account),
+        details=details.get_details(viewer, known, parties.person, account=account),
     )
 
 
-def require(viewer: Viewer, conversation_id: int) -> Any:
+def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
     """Return a conversation's row with its account and identity; raises NotFound, also for what may not be seen."""
     found = (
         select(*_KNOWN)
@@ -173,9 +173,9 @@ def mark_unread(viewer: Viewer, conversation_id: int) -> None:
         tx.mark_changed(account_id, contact)
 
 
-def ask(viewer: Viewer, conversation_id: int) -> datetime | None:
+def request_lookup(viewer: Viewer, conversation_id: int) -> datetime | None:
     """Have the contact looked up now; returns and raises as `asking.refresh` does."""
-    known = require(viewer, conversation_id)
+    known = require_conversation(viewer, conversation_id)
     return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
 
 
@@ -184,7 +184,7 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
 
     Raises NotFound.
     """
-    known = require(viewer, conversation_id)
+    known = require_conversation(viewer, conversation_id)
     looked_up_at: datetime | None = max(filter(None, (known.last_success_at, known.last_failure_at)), default=None)
     if looked_up_at is None or looked_up_at < since:
         return None
@@ -210,12 +210,12 @@ def _messages(conversation_id: int, before: str | None, limit: int) -> Sequence[
         .limit(limit + 1)
     )
     if before:
-        found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse(before))
+        found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse_cursor(before))
     return db.session.execute(found).all()
 
 
 def _older(conversation_id: int, first: Any) -> str:
-    return f"/inbox/{conversation_id}?before={cursor.of(first.sent_at, first.id)}"
+    return f"/inbox/{conversation_id}?before={cursor.make_cursor(first.sent_at, first.id)}"
 
 
 def _parties(known: Any, account: str) -> Parties:

@@ -56,7 +56,7 @@ class _Running:
 
 
 @dataclass(slots=True)
-class Keeper:
+class Supervisor:
     """A set of running programs; their output goes to the file `log` or to ours if None, lines for people to `say`."""
 
     log: Path | None
@@ -66,7 +66,7 @@ class Keeper:
     _wakes: int = -1
 
     @contextmanager
-    def heeding(self) -> Iterator[None]:
+    def signal_handlers(self) -> Iterator[None]:
         """Take note of SIGINT and SIGTERM within the block: `keep` returns, and starting more raises StopAsked.
 
         The handlers raise nothing: an exception of theirs is lost when the signal comes in the middle of a fork.
@@ -94,16 +94,16 @@ class Keeper:
                 clock.sleep(_LOOK_SECONDS)
 
     def keep(self) -> None:
-        """Restart what dies until this process is asked to stop; only within `heeding`."""
+        """Restart what dies until this process is asked to stop; only within `signal_handlers`."""
         while not self._asked:
-            self.mend()
+            self.restart_exited()
             select.select([self._wakes], [], [], self._until_next())
             _drain(self._wakes)
 
-    def mend(self) -> None:
+    def restart_exited(self) -> None:
         """Start again what has died and waited long enough; returns at once."""
         for running in self._running.values():
-            self._mend(running)
+            self._restart(running)
 
     def stop(self) -> None:
         """End every program: one SIGTERM, then SIGKILL once its grace is over; higher stages before lower ones."""
@@ -143,9 +143,9 @@ class Keeper:
         exited = running.process.returncode >= 0
         if exited or (running.again_at is None and running.restarts >= START_RESTARTS):
             raise StartFailed(f"{running.program.name} did not start: {_how(running.process)}. {self._where()}")
-        self._mend(running)
+        self._restart(running)
 
-    def _mend(self, running: _Running) -> None:
+    def _restart(self, running: _Running) -> None:
         now = clock.monotonic()
         if running.again_at is None and running.process.poll() is not None:
             if now - running.since > STEADY_SECONDS:

@@ -76,7 +76,7 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
     return secret
 
 
-def every(viewer: Viewer) -> list[Token]:
+def list_tokens(viewer: Viewer) -> list[Token]:
     """Return every token, by name, for admins."""
     viewer.require(Role.ADMIN)
     return [_token(row) for row in db.session.scalars(select(ApiToken).order_by(ApiToken.name))]
@@ -93,7 +93,7 @@ def revoke(viewer: Viewer, name: str) -> None:
         audit.note(tx, viewer, Action.TOKEN_REVOKED, f"token {revoked}")
 
 
-def presented(secret: str, *, address: str = "", route: str | None = None) -> Token | None:
+def authenticate(secret: str, *, address: str = "", route: str | None = None) -> Token | None:
     """Return the token with this secret unless it is unknown or revoked; its use or refusal is recorded."""
     digest = _digest(secret)
     row = db.session.scalars(select(ApiToken).where(ApiToken.digest == digest)).one_or_none()
@@ -116,7 +116,7 @@ def _note_use(token: Token, address: str) -> None:
     viewer = token.viewer()
     with transaction.write() as tx:
         tx.execute(update(ApiToken).where(ApiToken.id == token.id).values(last_used_at=clock.now()))
-        if not audit.noted(tx, viewer, Action.TOKEN_USED, address=address):
+        if not audit.is_recorded(tx, viewer, Action.TOKEN_USED, address=address):
             audit.note(tx, viewer, Action.TOKEN_USED, f"token {token.id}", address=address)
 
 

@@ -41,18 +41,18 @@ def require_good(password: str) -> None:
         raise Invalid({"password": "This password is too common; choose another one."})
 
 
-def random() -> str:
+def generate() -> str:
     """Return a new password that nobody can guess: 108 bits, easy to copy."""
     return secrets.token_urlsafe(18)[:18]
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Return the hash to store; takes some 50 ms. Raises Unavailable when too many wait already."""
     with _Turn():
         return _hasher.hash(_bytes(password))
 
 
-def fits(password: str, password_hash: str | None) -> bool:
+def verify(password: str, password_hash: str | None) -> bool:
     """Return whether `password` belongs to `password_hash`; None means an unknown name and takes just as long.
 
     Raises Invalid for a password over 1,024 bytes, before any work, and Unavailable when too many wait already.

@@ -11,7 +11,7 @@ import re
 from app import audit
 from app.audit import Action
 from app.errors import Unavailable
-from app.users import rates
+from app.users import rate_limit
 from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ def record(viewer: Viewer, action: Action, subject: str | None = None, *, addres
     """Record that `viewer` was refused, unless the bounds are reached. Never raises for an unavailable database."""
     attempt = "\n".join((viewer.actor, action, subject or "", route or "", address))
     digest = hashlib.blake2s(attempt.encode("utf-8", "replace"), digest_size=12).hexdigest()
-    if rates.count(f"refused:{digest}", 1, REPEAT_SECONDS).exceeded:
+    if rate_limit.count_call(f"refused:{digest}", 1, REPEAT_SECONDS).exceeded:
         return
-    rows = rates.count(f"refused:{viewer.actor}", ROWS, ROWS_SECONDS)
+    rows = rate_limit.count_call(f"refused:{viewer.actor}", ROWS, ROWS_SECONDS)
     if rows.exceeded:
         if rows.used == ROWS + 1:
             logger.warning("refused attempts are not recorded until the hour ends", extra={"actor": viewer.actor})

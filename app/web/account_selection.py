@@ -2,20 +2,22 @@
 
 from flask import request, session
 
-from app.inbox import frame
-from app.inbox.frame import Desk
+from app.inbox import layout
+from app.inbox.layout import AccountSelection
 from app.viewer import Viewer
 
 _LAST_USED = "account"  # in the session, a professional account ID
 
 
-def select(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None) -> Desk:
+def select(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None) -> AccountSelection:
     """Return the viewer's accounts with one selected; a page that names an account makes it the last used one.
 
     Raises NotFound for a named account that does not exist or that the viewer may not see.
     """
     last_used = session.get(_LAST_USED)
-    desk = frame.desk(viewer, ig_account_id=ig_account_id or None, account_id=account_id, last_used=last_used)
+    desk = layout.select_account(
+        viewer, ig_account_id=ig_account_id or None, account_id=account_id, last_used=last_used
+    )
     named = ig_account_id or account_id is not None
     if named and request.headers.get("HX-Request") != "true" and last_used != desk.ig_account_id:
         session[_LAST_USED] = desk.ig_account_id

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, flash, make_response, redirect, request
 from flask import session as cookie
 
 from app import queue
-from app.accounts import cards, connect, consent, listing
-from app.accounts.connect import Checked
-from app.accounts.consent import Attempt
+from app.accounts import authorization, cards, connect, listing
+from app.accounts.authorization import AuthorizationAttempt
+from app.accounts.connect import AccountCheck
 from app.errors import Invalid
 from app.ingest import owner_requests
 from app.viewer import Role
@@ -44,7 +44,7 @@ def add() -> Response:
 @blueprint.get("/connect/<login>")
 def begin(login: str) -> Response:
     """Lead an admin to Meta, where an account's owner agrees; nothing is changed but the cookie."""
-    address, attempt = consent.begin(session.viewer(), login, back_url=_back(login))
+    address, attempt = authorization.begin(session.viewer(), login, back_url=_back(login))
     cookie[ATTEMPT] = [attempt.login, attempt.state, attempt.began]
     return make_response(redirect(address, 303))
 
@@ -54,9 +54,9 @@ def finish(login: str) -> Response:
     """Where Meta sends the owner back: a GET that changes rows, for the word in the cookie, once."""
     kept = cookie.pop(ATTEMPT, None)
     asked = {"state": request.args.get("state", ""), "code": request.args.get("code", "")}
-    attempt = Attempt(*kept) if kept else None
+    attempt = AuthorizationAttempt(*kept) if kept else None
     try:
-        added = consent.finish(session.viewer(), attempt, login=login, back_url=_back(login), **asked)
+        added = authorization.finish(session.viewer(), attempt, login=login, back_url=_back(login), **asked)
     except Invalid as error:
         return _page(status=422, wrong=error.fields)
     flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
@@ -70,7 +70,7 @@ def check(ig_account_id: str) -> Response:
     """Ask Meta whether the token works and the webhooks are subscribed."""
     viewer = session.viewer()
     found = connect.check(viewer, ig_account_id)
-    if found == Checked():
+    if found == AccountCheck():
         account = listing.by_ig_id(viewer, ig_account_id)
         flash(f"{account.username or ig_account_id}: the access token works, and webhooks are subscribed.")
     _flash(found)
@@ -119,17 +119,17 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
         None,
         desk=account_selection.select(viewer),
         status=status,
-        cards=cards.of_all(viewer),
+        cards=cards.list_cards(viewer),
         requests=owner_requests.waiting(viewer),
         operates=viewer.may(Role.OPS),
         administers=viewer.may(Role.ADMIN),
-        offered=consent.offered(),
+        offered=authorization.available_logins(),
         wrong=defaultdict(str, wrong or {}),
         form=defaultdict(str, form or {}),
     )
 
 
-def _flash(found: Checked, *, of: str | None = None) -> None:
+def _flash(found: AccountCheck, *, of: str | None = None) -> None:
     for category, words in (("bad", found.problem), ("warn", found.warning)):
         if words:
             flash(f"{of}: {words}" if of else words, category)

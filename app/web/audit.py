@@ -15,7 +15,7 @@ def index() -> Response:
     """The newest entries, or those behind an older one."""
     viewer = session.viewer()
     before = request.args.get("before", "")
-    want = audit.wanted(
+    want = audit.parse_filter(
         actor=request.args.get("actor"),
         action=request.args.get("action"),
         before=int(before) if before.isascii() and before.isdigit() and len(before) <= DIGITS else None,

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, request, stream_with_context
 from app.errors import Invalid
 from app.identities import asking, explanation, export, listing, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
-from app.inbox import frame
-from app.inbox.frame import Desk
+from app.inbox import layout
+from app.inbox.layout import AccountSelection
 from app.viewer import Role
 from app.web import account_selection, page, refreshing, session
 from app.web.inbox import ID
@@ -37,7 +37,7 @@ def index() -> Response:
         counts=listing.counts(viewer, desk.account_id),
         reasons=reasons.MEANINGS,
         account=desk.ig_account_id,
-        budget=frame.forecast(desk.account_id),
+        budget=layout.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
     )
 
@@ -55,7 +55,7 @@ def person(identity_id: int) -> Response:
         desk=desk,
         events=page.toast(_result(found.person)) if ended else None,
         why=found,
-        budget=frame.forecast(desk.account_id),
+        budget=layout.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
     )
 
@@ -104,7 +104,7 @@ def export_() -> Response:
     return response
 
 
-def _wanted(desk: Desk) -> IdentityFilter:
+def _wanted(desk: AccountSelection) -> IdentityFilter:
     after = request.args.get("after", "")
     return listing.parse_filter(
         account_id=desk.account_id,

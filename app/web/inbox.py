@@ -10,8 +10,8 @@ from app import clock
 from app.errors import Invalid
 from app.identities import opening
 from app.inbox import listing, thread
-from app.inbox.frame import Desk
-from app.inbox.listing import ListPage, Wanted
+from app.inbox.layout import AccountSelection
+from app.inbox.listing import ConversationFilter, ListPage
 from app.ingest import forget
 from app.web import account_selection, filters, hosts, page, poll, refreshing, session
 
@@ -41,7 +41,7 @@ def index() -> Response:
         "inbox/page.html",
         None,
         desk=desk,
-        query=listing.query(want, desk.ig_account_id),
+        query=listing.query_string(want, desk.ig_account_id),
         page=_list(desk, want),
         tokens={"list": token, "thread": None},
         thread=None,
@@ -84,9 +84,9 @@ def conversation(conversation_id: int) -> Response:
     viewer, before = session.viewer(), request.args.get("before")
     account_id, contact = thread.parties_of(viewer, conversation_id)
     desk, want = account_selection.select(viewer, account_id=account_id), _wanted()
-    query = listing.query(want, desk.ig_account_id)
+    query = listing.query_string(want, desk.ig_account_id)
     version = poll.version(account_id, contact)
-    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before)
+    opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before)
     token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit)
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
     if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
@@ -111,7 +111,9 @@ def messages(conversation_id: int) -> Response:
     unchanged = poll.unchanged(token)
     if unchanged:
         return unchanged
-    opened = thread.open_(viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit)
+    opened = thread.open_thread(
+        viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit
+    )
     here = f"/inbox/{conversation_id}"
     return page.answer(None, "inbox/_polled.html", token=token, home=here, thread=opened, query=_open_list())
 
@@ -135,7 +137,7 @@ def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
     refreshing.require_rate()
     since = int(clock.now().timestamp() * 1000)
-    looked_up_at = thread.ask(session.viewer(), conversation_id)
+    looked_up_at = thread.request_lookup(session.viewer(), conversation_id)
     events = page.toast(refreshing.outcome(looked_up_at))
     if looked_up_at is None:
         events["lookup:requested"] = {"url": f"/inbox/{conversation_id}/lookup?since={since}"}
@@ -158,13 +160,13 @@ def forget_person(conversation_id: int) -> Response:
     return page.leave("/inbox")
 
 
-def _desk() -> Desk:
+def _desk() -> AccountSelection:
     return account_selection.select(session.viewer(), ig_account_id=request.args.get("account"))
 
 
-def _wanted() -> Wanted:
+def _wanted() -> ConversationFilter:
     asked = request.args
-    return listing.wanted(
+    return listing.parse_filter(
         filter_=asked.get("filter") or "all", q=asked.get("q", ""), limit=_whole("limit"), after=asked.get("after")
     )
 
@@ -176,13 +178,13 @@ def _whole(name: str) -> int | None:
     return int(value) if value else None
 
 
-def _list(desk: Desk, want: Wanted, selected: int | None = None) -> ListPage:
+def _list(desk: AccountSelection, want: ConversationFilter, selected: int | None = None) -> ListPage:
     return listing.page(
         session.viewer(), desk.account_id or 0, want, ig_account_id=desk.ig_account_id, selected=selected
     )
 
 
-def _list_token(desk: Desk, want: Wanted, selected: int | None) -> str | None:
+def _list_token(desk: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:
     return poll.token(session.viewer(), desk.account_id, poll.version(desk.account_id), "list", want, selected)
 
 
@@ -196,10 +198,10 @@ def _open_query(name: str) -> str | None:
 
 
 def _open_list() -> str:
-    want = Wanted(_open_query("filter") or "all", _open_query("q") or "")
-    return listing.query(want, _open_query("account") or "")
+    want = ConversationFilter(_open_query("filter") or "all", _open_query("q") or "")
+    return listing.query_string(want, _open_query("account") or "")
 
 
-def _address(desk: Desk, want: Wanted, selected: int | None = None) -> str:
+def _address(desk: AccountSelection, want: ConversationFilter, selected: int | None = None) -> str:
     opened = f"/{selected}" if selected else ""
-    return f"/inbox{opened}{listing.query(want, desk.ig_account_id)}"
+    return f"/inbox{opened}{listing.query_string(want, desk.ig_account_id)}"

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, flash, request
 
 from app import clock
 from app.errors import Invalid
-from app.inbox import frame
-from app.inbox.frame import Desk
+from app.inbox import layout
+from app.inbox.layout import AccountSelection
 from app.labels import label
 from app.runs import failures, lifecycle, notifications, progress, run_request
 from app.runs.notifications import Notification
@@ -88,34 +88,34 @@ def retry(run_id: str) -> Response:
     return _changed(_desk(run.ig_account_id), failures.retry_failed(session.viewer(), run_id).text)
 
 
-def _options(desk: Desk, *, status: int = 200, **shown: Any) -> Response:
+def _options(desk: AccountSelection, *, status: int = 200, **shown: Any) -> Response:
     shown |= {"account": desk.ig_account_id, "operates": session.viewer().may(Role.OPS)}
     return page.answer("jobs/new.html", "jobs/_cost.html", desk=desk, status=status, **shown)
 
 
-def _desk(ig_account_id: str | None = None) -> Desk:
+def _desk(ig_account_id: str | None = None) -> AccountSelection:
     return account_selection.select(session.viewer(), ig_account_id=ig_account_id or request.values.get("account"))
 
 
-def _home(desk: Desk) -> str:
+def _home(desk: AccountSelection) -> str:
     return f"/jobs?account={desk.ig_account_id}" if desk.ig_account_id else "/jobs"
 
 
-def _changed(desk: Desk, words: str) -> Response:
+def _changed(desk: AccountSelection, words: str) -> Response:
     if not page.wants_part():
         flash(words)
     events = CHANGED | page.toast(words)
     return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
 
 
-def _live(desk: Desk) -> dict[str, Any]:
+def _live(desk: AccountSelection) -> dict[str, Any]:
     version = _version(desk)  # first: what changes while the rows are read is shown by the next poll
     viewer = session.viewer()
     jobs = progress.active_runs(viewer)
     return {
         "jobs": jobs,
         "ended": None if jobs else progress.just_ended(viewer),
-        "hours": {run.account_id: frame.forecast(run.account_id) for run in jobs},
+        "hours": {run.account_id: layout.forecast(run.account_id) for run in jobs},
         "account": desk.ig_account_id,
         "operates": viewer.may(Role.OPS),
         "administers": viewer.may(Role.ADMIN),
@@ -126,12 +126,12 @@ def _live(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _version(desk: Desk) -> str | None:
+def _version(desk: AccountSelection) -> str | None:
     versions = [poll.version(account_id) for account_id, _, _ in desk.accounts]
     return None if None in versions else "".join(map(str, versions))
 
 
-def _token(desk: Desk, version: str | None, *, watching: bool) -> str | None:
+def _token(desk: AccountSelection, version: str | None, *, watching: bool) -> str | None:
     moment = int(clock.now().timestamp()) // RETIMED_SECONDS if watching else None
     return poll.token(session.viewer(), desk.account_id, version, "jobs", moment)
 

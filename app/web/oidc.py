@@ -18,7 +18,7 @@ from flask_login import current_user
 from app import settings
 from app.audit import Action
 from app.errors import NotFound
-from app.users import rates, refusals, sign_in
+from app.users import rate_limit, refusals, sign_in
 from app.viewer import STRANGER
 from app.web import hosts, page, session
 
@@ -80,9 +80,9 @@ def init_app(app: Flask) -> None:
 def limit_rate() -> Response | None:
     """Refuse an IP address that tries too often: each try holds a thread while the provider is asked."""
     address = request.remote_addr or ""
-    if not rates.count(f"oidc:{address}", TRIES).exceeded:
+    if not rate_limit.count_call(f"oidc:{address}", TRIES).exceeded:
         return None
-    sign_in.throttled(address, session.route())
+    sign_in.record_throttled(address, session.route())
     return session.refused(429, "Too many tries. Try again in a minute.")
 
 
@@ -119,7 +119,7 @@ def finish() -> Response:
         return _failed(refusal, refusal.__cause__)
     except Exception as error:  # a wrong nonce, signature or answer, or none in time
         return _failed(_refusal_of(error), error)
-    person = sign_in.vouched(email, address=request.remote_addr or "", route=session.route())
+    person = sign_in.sso_sign_in(email, address=request.remote_addr or "", route=session.route())
     if person is None:  # which is recorded with the user
         return _failed(Refused("user"))
     session.start(person)

@@ -13,8 +13,8 @@ from werkzeug.exceptions import HTTPException
 from app import errors
 from app import problem_details as documents
 from app.errors import NametagError
-from app.inbox import frame
-from app.inbox.frame import Desk, Frame
+from app.inbox import layout
+from app.inbox.layout import AccountSelection, Layout
 from app.web import account_selection, headers
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def answer(
     part: str | None,
     /,
     *,
-    desk: Desk | None = None,
+    desk: AccountSelection | None = None,
     token: str | None = None,
     home: str = "/inbox",
     status: int = 200,
@@ -73,7 +73,7 @@ def answer(
     brings its counts along with a part; `token` is the
     version of a polled part, `events` are told to the page's scripts (`toast`, `announce` and others).
     """
-    around = frame.of(current_user.viewer, desk) if desk else None
+    around = layout.get_layout(current_user.viewer, desk) if desk else None
     if part and wants_part():
         words = render_template(part, token=token, frame=around, **shown)
         if around:
@@ -160,7 +160,7 @@ def problem(status: int, sentence: str) -> Response:
         )  # two failures show the banner, one shows nothing (ui.md 7.7)
         return tell(Response(status=status), None if polled else toast(sentence, bad=True))
     heading = HEADINGS.get(status, "Something went wrong")
-    around = _frame_if_possible() if status != 503 else frame.BARE  # what is away is not asked again
+    around = _frame_if_possible() if status != 503 else layout.EMPTY_LAYOUT  # what is away is not asked again
     words = _page(
         "errors/error.html", around, heading=heading, sentence=sentence, request_id=headers.request_id(), status=status
     )
@@ -177,14 +177,14 @@ def _http(error: HTTPException) -> HTTPException | Response:
     return response
 
 
-def _page(template: str, around: Frame | None, **shown: Any) -> str:
+def _page(template: str, around: Layout | None, **shown: Any) -> str:
     return render_template(template, frame=around, section=request.blueprint or "", theme=theme(), **shown)
 
 
-def _frame_if_possible() -> Frame | None:
+def _frame_if_possible() -> Layout | None:
     try:
         viewer = current_user.viewer if current_user.is_authenticated else None
-        return frame.of(viewer, account_selection.select(viewer)) if viewer else None
+        return layout.get_layout(viewer, account_selection.select(viewer)) if viewer else None
     except Exception:
         logger.exception("an error page goes without its frame")
         return None

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, flash, request
 
 from app.accounts import listing
 from app.errors import Invalid
-from app.users import passwords, people
-from app.users.people import Person
+from app.users import passwords, users
+from app.users.users import StaffUser
 from app.viewer import Role
 from app.web import account_selection, page, session
 from app.web.inbox import ID
@@ -26,10 +26,10 @@ def index() -> Response:
 @blueprint.post("")
 def add() -> Response:
     """Let someone sign in, with a password that is shown once."""
-    email, password = request.form.get("email", ""), passwords.random()
+    email, password = request.form.get("email", ""), passwords.generate()
     try:
         role, account_ids = _rights()
-        someone = people.add(session.viewer(), email, role=role, password=password, account_ids=account_ids)
+        someone = users.add_user(session.viewer(), email, role=role, password=password, account_ids=account_ids)
     except Invalid as error:
         return _everyone(errors=error.fields, email=email[:254])
     return _everyone(made=(someone.email, password))
@@ -38,17 +38,17 @@ def add() -> Response:
 @blueprint.get(f"/<{ID}:person_id>")
 def person(person_id: int) -> Response:
     """One person, and what can be changed about them."""
-    return _one(people.by_id(session.viewer(), person_id))
+    return _one(users.by_id(session.viewer(), person_id))
 
 
 @blueprint.post(f"/<{ID}:person_id>/rights")
 def rights(person_id: int) -> Response:
     """Change someone's role and accounts; their sessions end."""
     viewer = session.viewer()
-    someone = people.by_id(viewer, person_id)
+    someone = users.by_id(viewer, person_id)
     try:
         role, account_ids = _rights()
-        people.change_rights(viewer, someone.email, role=role, account_ids=account_ids)
+        users.change_access(viewer, someone.email, role=role, account_ids=account_ids)
     except Invalid as error:
         return _one(someone, errors=error.fields)
     return _done(person_id, f"Changed the role and account access of {someone.email}. Their sessions have ended.")
@@ -57,9 +57,9 @@ def rights(person_id: int) -> Response:
 @blueprint.post(f"/<{ID}:person_id>/password")
 def password(person_id: int) -> Response:
     """Give someone a new password, which is shown once; their sessions end."""
-    viewer, fresh = session.viewer(), passwords.random()
-    someone = people.by_id(viewer, person_id)
-    people.change_password(viewer, someone.email, password=fresh)
+    viewer, fresh = session.viewer(), passwords.generate()
+    someone = users.by_id(viewer, person_id)
+    users.change_password(viewer, someone.email, password=fresh)
     return _one(someone, made=(someone.email, fresh))
 
 
@@ -67,8 +67,8 @@ def password(person_id: int) -> Response:
 def disable(person_id: int) -> Response:
     """Keep someone out; their sessions end."""
     viewer = session.viewer()
-    email = people.by_id(viewer, person_id).email
-    people.disable(viewer, email)
+    email = users.by_id(viewer, person_id).email
+    users.disable(viewer, email)
     return _done(person_id, f"Disabled {email}. Their sessions have ended.")
 
 
@@ -76,8 +76,8 @@ def disable(person_id: int) -> Response:
 def enable(person_id: int) -> Response:
     """Let someone sign in again."""
     viewer = session.viewer()
-    email = people.by_id(viewer, person_id).email
-    people.enable(viewer, email)
+    email = users.by_id(viewer, person_id).email
+    users.enable(viewer, email)
     return _done(person_id, f"Enabled {email}.")
 
 
@@ -108,7 +108,7 @@ def _everyone(
         None,
         desk=account_selection.select(viewer),
         status=422 if errors else 200,
-        people=people.everyone(viewer),
+        people=users.list_users(viewer),
         accounts=listing.accounts(viewer),
         roles=Role,
         errors=errors or {},
@@ -117,7 +117,9 @@ def _everyone(
     )
 
 
-def _one(someone: Person, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None) -> Response:
+def _one(
+    someone: StaffUser, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None
+) -> Response:
     viewer = session.viewer()
     return page.answer(
         "people/person.html",

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from app import settings
 from app.errors import Invalid
-from app.users import people
+from app.users import users
 from app.web import account_selection, filters, page, session
 
 HOME = "/settings"
@@ -40,7 +40,7 @@ def password() -> Response:
     """Change one's own password; every session ends, this one too."""
     present, wanted = request.form.get("present", ""), request.form.get("password", "")
     try:
-        people.change_own_password(session.viewer(), present=present, password=wanted)
+        users.change_own_password(session.viewer(), present=present, password=wanted)
     except Invalid as error:
         return _page(status=422, error=str(error))
     return page.leave("/login")

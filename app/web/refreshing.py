@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from app import clock
 from app.errors import RetryLater
 from app.inbox.thread import LookupResult
-from app.users import rates
+from app.users import rate_limit
 from app.web import session
 
 PER_MINUTE = 20
@@ -14,7 +14,7 @@ PATIENCE = timedelta(seconds=3, milliseconds=500)  # the page asks for a result 
 
 def require_rate() -> None:
     """Count a refresh of the signed-in user; raise RetryLater (429) for one too many in this minute."""
-    rate = rates.count(f"refresh:{session.viewer().actor}", PER_MINUTE)
+    rate = rate_limit.count_call(f"refresh:{session.viewer().actor}", PER_MINUTE)
     if rate.exceeded:
         until = clock.now() + timedelta(seconds=rate.seconds_left)
         raise RetryLater(f"you may refresh {PER_MINUTE} times a minute", until)

@@ -13,8 +13,8 @@ from flask_wtf import CSRFProtect
 
 from app import clock, settings, text
 from app.errors import Forbidden, Invalid
-from app.users import people, refusals, sessions, sign_in, throttle
-from app.users.people import Person
+from app.users import login_throttle, refusals, sessions, sign_in, users
+from app.users.users import StaffUser
 from app.viewer import STRANGER, Viewer
 from app.web import hosts, page
 
@@ -56,7 +56,7 @@ class SignedIn:
     is_authenticated = is_active = True
     is_anonymous = False
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: StaffUser) -> None:
         self.person = person
         self.viewer = person.viewer()
 
@@ -118,7 +118,7 @@ def safe_next(target: str | None) -> str:
     return wanted if len(wanted) <= NEXT_CHARACTERS and parts and parts.path != "/login" else HOME
 
 
-def start(person: Person) -> None:
+def start(person: StaffUser) -> None:
     """Begin a new session of `person`, whatever there was before."""
     cookie.clear()
     login_user(SignedIn(person))
@@ -145,16 +145,16 @@ def enter() -> Response:
     """Sign in: a new session, whatever there was before."""
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or ""
-    if wait := throttle.wait_seconds(email, address):
-        sign_in.throttled(address, route())
+    if wait := login_throttle.wait_seconds(email, address):
+        sign_in.record_throttled(address, route())
         return _too_many_tries(wait)
     try:
-        person = sign_in.check(email, password, address=address, route=route())
+        person = sign_in.authenticate(email, password, address=address, route=route())
     except Invalid as error:
         return _form(422, str(error), email)
     if person is None:
         return _form(401, WRONG, email)
-    throttle.succeeded(email, address)
+    login_throttle.forget_attempt(email, address)
     start(person)
     return page.to(safe_next(request.args.get("next")))
 
@@ -169,7 +169,7 @@ def sign_out() -> Response:
 @blueprint.post("/logout/all")
 def sign_out_everywhere() -> Response:
     """End every session of this user, on all devices."""
-    people.sign_out(viewer())
+    users.sign_out(viewer())
     return _signed_out()
 
 
@@ -238,7 +238,7 @@ def _load(session_key: str) -> SignedIn | None:
 
 def _refuse_guesses() -> Response | None:
     # Before anything else is done for it: somebody may guess a hundred times a second.
-    wait = throttle.refused_seconds(request.remote_addr or "") if request.endpoint == "session.enter" else 0
+    wait = login_throttle.refused_seconds(request.remote_addr or "") if request.endpoint == "session.enter" else 0
     return _too_many_tries(wait) if wait else None
 
 

@@ -15,7 +15,7 @@ def test_a_card_says_who_spent_the_hour(app: Flask) -> None:
     made(account.id, 3, purpose=Purpose.BACKFILL)
     made(account.id, 1, purpose=Purpose.LIVE)
     made(account.id, 2, call="subscribed_apps", purpose=Purpose.CHECK)
-    [card] = cards.of_all(OPERATOR)
+    [card] = cards.list_cards(OPERATOR)
     assert card.budget is not None
     assert (card.budget.used, card.initials) == (4, "ML")
     assert card.spent == (("Backfill", 3), ("New messages", 1))
@@ -24,11 +24,11 @@ def test_a_card_says_who_spent_the_hour(app: Flask) -> None:
 def test_without_redis_the_budget_is_not_known(app: Flask) -> None:
     an_account()
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
-        [card] = cards.of_all(OPERATOR)
+        [card] = cards.list_cards(OPERATOR)
     assert (card.budget, card.spent) == (None, ())
 
 
 def test_foreign_accounts_have_no_card(app: Flask) -> None:
     account = an_account()
     limited = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))
-    assert cards.of_all(limited) == []
+    assert cards.list_cards(limited) == []

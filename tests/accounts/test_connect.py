@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app import settings
 from app.accounts import connect, listing
-from app.accounts.connect import Checked
+from app.accounts.connect import AccountCheck
 from app.calls import gateway
 from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
@@ -201,7 +201,7 @@ def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pag
     assert (added.ig_account_id, account.login, account.ig_page_id) == (ATELIER_NORD, Login.FACEBOOK, ATELIER_NORD_PAGE)
     assert account.token is not None
     assert account.token.reveal() == FACEBOOK_TOKEN
-    assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+    assert connect.check(OPERATOR, ATELIER_NORD) == AccountCheck()
 
 
 def test_a_system_user_token_without_a_page_says_what_it_is_and_what_to_do(meta: Sandbox) -> None:
@@ -236,7 +236,7 @@ def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(m
     assert (account.login, account.ig_page_id) == (Login.UNIFIED, None)
     assert account.permissions == ["instagram_basic", "instagram_manage_messages"]
     assert account.missing_subscriptions is None
-    assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+    assert connect.check(OPERATOR, ATELIER_NORD) == AccountCheck()
     person = meta.get(f"people?account={ATELIER_NORD}")[0]["id"]
     meta.pull("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
     assert gateway.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
@@ -282,7 +282,7 @@ def test_only_admins_connect_and_remove(graph: Graph) -> None:
 
 def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
     a_sandbox_account()
-    assert connect.check(OPERATOR, MAISON_LUNE) == Checked()
+    assert connect.check(OPERATOR, MAISON_LUNE) == AccountCheck()
     assert row().subscription_checked_at is not None
     meta.post("faults", mode="190")
     assert connect.check(OPERATOR, MAISON_LUNE).problem
@@ -321,7 +321,7 @@ def test_who_was_limited_to_a_removed_account_does_not_see_the_next(app: Flask) 
     connect.remove(OPERATOR, MAISON_LUNE)
     forget.accounts()
     connect.add(OPERATOR, ATELIER_NORD, login="facebook", token="EAAtwo", check=False)
-    token = api_tokens.presented(secret)
+    token = api_tokens.authenticate(secret)
     assert token is not None
     assert listing.accounts(token.viewer()) == []
 

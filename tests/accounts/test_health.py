@@ -24,7 +24,7 @@ TOKEN = "IGAAsandboxMaisonLune0123456789"
 
 def the_health() -> Health:
     db.session.rollback()
-    [found] = health.of_all(OPERATOR)
+    [found] = health.list_health(OPERATOR)
     return found
 
 
@@ -107,25 +107,28 @@ def test_a_dead_token_is_not_well_and_foreign_accounts_are_not_shown(app: Flask)
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.RECONNECT))
     assert not the_health().well
-    assert health.of_all(Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1}))) == []
+    assert (
+        health.list_health(Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({account.id + 1})))
+        == []
+    )
 
 
 @pytest.mark.row("F20", "F47")
 def test_what_was_mended_at_meta_or_in_the_keys_goes_on_by_itself(meta: Sandbox) -> None:
     a_sandbox_account(state=AccountState.RECONNECT, state_reason="Log in at Instagram first")
     meta.post("faults", mode="190-checkpoint", call="me", count=1)
-    health.prove_all()
+    health.check_refused()
     assert the_health().account.state is AccountState.RECONNECT
     with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
-        health.prove_all()
+        health.check_refused()
         assert "cannot be read" in the_health().token.says
-    health.prove_all()
+    health.check_refused()
     assert the_health().account.state is AccountState.CONNECTED
     assert [call["kind"] for call in meta.get("calls")] == ["me", "me"]
 
 
 def test_an_account_without_a_token_is_not_asked_about(meta: Sandbox) -> None:
     an_account(token=None, state=AccountState.RECONNECT)
-    health.prove_all()
+    health.check_refused()
     assert the_health().account.state is AccountState.RECONNECT
     assert meta.get("calls") == []

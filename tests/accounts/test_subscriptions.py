@@ -53,7 +53,7 @@ def row() -> Account:
 
 def the_health() -> Health:
     db.session.rollback()
-    [found] = health.of_all(OPERATOR)
+    [found] = health.list_health(OPERATOR)
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app import settings
 from app.accounts import health, tokens
-from app.accounts.tokens import Life
+from app.accounts.tokens import TokenExpiry
 from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
@@ -40,9 +40,9 @@ def token_of(account: Account) -> str:
     return account.token.reveal()
 
 
-def life(ig_account_id: str = MAISON_LUNE) -> Life:
+def life(ig_account_id: str = MAISON_LUNE) -> TokenExpiry:
     db.session.rollback()
-    return next(each.token for each in health.of_all(OPERATOR) if each.account.ig_account_id == ig_account_id)
+    return next(each.token for each in health.list_health(OPERATOR) if each.account.ig_account_id == ig_account_id)
 
 
 def aged(hands: Hands, *, days: float, left: float | None, ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
@@ -94,13 +94,13 @@ def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox,
     tokens.refresh_due()
     tokens.refresh_due()
     assert [each.call for each in noted()] == ["refresh"]
-    assert life() == Life(
+    assert life() == TokenExpiry(
         "Works for 50 days more, but was not refreshed: Instagram has a temporary problem", well=False
     )
     meta.pull("DELETE", "faults")
     hands.forward(days=1)
     tokens.refresh_due()
-    assert life() == Life("Works for 59 days more, and is refreshed every week")
+    assert life() == TokenExpiry("Works for 59 days more, and is refreshed every week")
 
 
 def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, hands: Hands) -> None:

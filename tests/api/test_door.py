@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app import audit, settings
 from app.api import door
-from app.users import api_tokens, rates
+from app.users import api_tokens, rate_limit
 from app.viewer import OPERATOR
 from tests.api.programs import Program, a_program, problem
 from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
@@ -63,7 +63,7 @@ def test_refused_tokens_and_calls_are_in_the_audit_log(app: Flask) -> None:
     problem(reader.post(BACKFILL, json={"accountId": MAISON_LUNE}), 403)
     problem(limited.post(BACKFILL, json={"accountId": MAISON_LUNE}), 404)
     problem(reader.get("/api/jobs/ffffffffffff"), 404)  # sees every account: it does not exist
-    entries, _ = audit.page(OPERATOR, audit.Wanted())
+    entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
     assert [each for each in found if each[3]] == [
         ("stranger", "sent a refused API token", None, f"GET {ACCOUNTS}", "127.0.0.1"),
@@ -120,7 +120,7 @@ def test_starts_are_limited_to_ten_a_minute(crm: Program) -> None:
 @pytest.mark.row("S30")
 def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(door, "READS", 2)
-    rates._here.windows.clear()
+    rate_limit._here.windows.clear()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         assert [crm.get(ACCOUNTS).status_code for _ in range(3)] == [200, 200, 429]
 

@@ -15,7 +15,7 @@ from app.cli.processes import QUEUES
 from app.core import create_core
 from app.supervisor import redis_server
 from app.supervisor.processes import Program
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.bed.processes import Process, Processes, Sandbox, Web, free_port
@@ -97,7 +97,7 @@ def introduce(sandbox: Sandbox) -> None:
                 username=account["username"],
                 check=False,
             )
-        people.add(OPERATOR, EMAIL, role=Role.OPS, password=PASSWORD)
+        users.add_user(OPERATOR, EMAIL, role=Role.OPS, password=PASSWORD)
 
 
 @dataclass

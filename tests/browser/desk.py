@@ -22,7 +22,7 @@ from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.bed.processes import Processes
@@ -104,7 +104,7 @@ def laid(processes: Processes, template: Path, redis_url: str) -> Iterator[Desk]
     with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.opened(create_app()):
         processes.share(chosen)
         account = an_account(connected_at=clock.now() - timedelta(days=30))
-        people.add(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
+        users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
         desk = Desk("", account)
         for place, who in enumerate(CROWD):
             desk.write(who, f"Question {place}", ago=timedelta(hours=2, minutes=place))

@@ -17,7 +17,7 @@ from app.models.identity import HourFigures, Identity, IdentityChange, Lookup, P
 from app.models.inbox import Account, Conversation, Login, Message
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.models.user import User
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.bed.processes import Processes
@@ -108,8 +108,8 @@ def _fill() -> None:
         _lookups(tx, now)
         _history(tx)
         _figures(tx, now)
-    people.add(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
-    people.add(OPERATOR, NEWCOMER, role=Role.AGENT, password=PASSWORD)
+    users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
+    users.add_user(OPERATOR, NEWCOMER, role=Role.AGENT, password=PASSWORD)
     with transaction.write() as tx:
         tx.execute(update(User).where(User.email == NEWCOMER).values(account_ids=[]))
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from app import settings
 from app.sandbox.accounts import APP_ID
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed.installation import PASSWORD
 from tests.bed.processes import Processes, Web
@@ -30,7 +30,7 @@ def database(sqlite_database: str) -> str:
 @pytest.fixture
 def web(processes: Processes, app: Flask) -> Web:
     """The pages alone, with an admin, a sandbox and its app, and no account."""
-    people.add(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
+    users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
     processes.share(settings.current())
     secrets = processes.sandbox().get("secrets")
     apps = {"META_APP_ID": APP_ID, "META_INSTAGRAM_APP_ID": APP_ID}

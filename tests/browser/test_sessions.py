@@ -4,13 +4,13 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect
 
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.browser.desk import PASSWORD, Desk
 
 
 def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(chromium: Browser, desk: Desk) -> None:
-    people.add(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)
+    users.add_user(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)
     site = f"http://inbox.shop.localhost:{urlsplit(desk.url).port}"
     cookies = (("shared", ".shop.localhost"), ("crm", "crm.shop.localhost"), ("theme", "inbox.shop.localhost"))
     with chromium.new_context() as context:
@@ -30,10 +30,10 @@ def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(chro
 
 
 def test_a_poll_after_the_session_ended_shows_why_and_leads_back(page: Page, desk: Desk) -> None:
-    people.add(OPERATOR, "ended@example.com", role=Role.AGENT, password=PASSWORD)
+    users.add_user(OPERATOR, "ended@example.com", role=Role.AGENT, password=PASSWORD)
     desk.sign_in(page, "ended@example.com")
     page.goto(f"{desk.url}/inbox?filter=unread")
-    people.change_password(OPERATOR, "ended@example.com", password=PASSWORD)
+    users.change_password(OPERATOR, "ended@example.com", password=PASSWORD)
     page.evaluate("htmx.trigger(document.querySelector('[data-poll=list]'), 'poll:now')")
     expect(page.get_by_role("status")).to_have_text("Your session ended. Sign in to continue where you were.")
     page.get_by_label("Email").fill("ended@example.com")

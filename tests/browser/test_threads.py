@@ -13,7 +13,7 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Conversation, Message
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed.waiting import until
 from tests.browser.desk import PASSWORD, SETTLED, Desk, poll
@@ -85,7 +85,7 @@ def test_back_leads_through_the_threads_and_nothing_of_them_is_stored(tab: Page,
 
 @pytest.mark.row("S22")
 def test_after_signing_out_back_shows_no_message(page: Page, desk: Desk) -> None:
-    people.add(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)  # every session of hers ends
+    users.add_user(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)  # every session of hers ends
     desk.sign_in(page, "leaving@example.com")
     desk.open(page, LEA)
     expect(page.locator(".bubble").first).to_contain_text("Hello from Léa Moreau")

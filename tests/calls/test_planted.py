@@ -19,7 +19,7 @@ from app.identities import cache, observations
 from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import AccountState
-from app.users import rates, throttle
+from app.users import login_throttle, rate_limit
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.bed.browser import Browser
@@ -152,13 +152,13 @@ def test_a_planted_hint_delays_a_task_by_seconds_only(admin: FlaskClient, redis:
 
 def test_planted_counts_refuse_nobody_for_ever(admin: FlaskClient, redis: Redis) -> None:
     redis.set("nametag:rate:x", 1000)
-    rates.count("x", 10)
+    rate_limit.count_call("x", 10)
     assert 0 < int(redis.ttl("nametag:rate:x")) <= 60
-    pair, name, address = throttle._keys("lea@example.com", "10.0.0.1")
+    pair, name, address = login_throttle._keys("lea@example.com", "10.0.0.1")
     redis.hset(pair, "open_at", FAR)
     redis.set(name, 1000)
     redis.set(address, 1000)
-    assert throttle.wait_seconds("lea@example.com", "10.0.0.1") == 0
+    assert login_throttle.wait_seconds("lea@example.com", "10.0.0.1") == 0
 
 
 def test_a_version_that_is_no_text_still_tells_a_change(admin: FlaskClient, redis: Redis) -> None:

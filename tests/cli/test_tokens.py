@@ -12,7 +12,7 @@ from tests.cli.commands import nametag, refused
 def test_a_token_is_printed_alone_and_once(app: Flask) -> None:
     account = an_account()
     answer = nametag("token", "create", "crm", "--scopes", "read,jobs", "--account-id", MAISON_LUNE)
-    found = api_tokens.presented(answer.stdout.strip())
+    found = api_tokens.authenticate(answer.stdout.strip())
     assert found is not None
     assert (found.name, found.account_ids, answer.stdout.count("\n")) == ("crm", (account.id,), 1)
     [listed] = json.loads(nametag("token", "list", "--json").stdout)
@@ -23,7 +23,7 @@ def test_a_token_is_printed_alone_and_once(app: Flask) -> None:
 def test_a_token_is_revoked(app: Flask) -> None:
     secret = nametag("token", "create", "crm", "--scopes", "read").stdout.strip()
     assert nametag("token", "revoke", "crm").stdout == "The token crm is revoked.\n"
-    assert api_tokens.presented(secret) is None
+    assert api_tokens.authenticate(secret) is None
     refused(nametag("token", "revoke", "crm"), status=1)
 
 

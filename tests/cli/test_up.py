@@ -11,7 +11,7 @@ from redis import Redis
 
 from app import settings
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper
+from app.supervisor.processes import Supervisor
 from tests.bed.processes import Process, Processes, alive, answers, children, free_port, part
 from tests.bed.waiting import until
 
@@ -146,7 +146,7 @@ def test_an_unreachable_database_is_one_line(processes: Processes) -> None:
 
 
 def test_redis_files_in_use_by_somebody_else_are_one_line(processes: Processes, tmp_path: Path) -> None:
-    keeper = Keeper(log=tmp_path / "log", say=print)
+    keeper = Supervisor(log=tmp_path / "log", say=print)
     keeper.start(redis_server.program(tmp_path, tmp_path / "other.sock"))
     try:
         refused = processes.nametag("up", PORT=str(free_port()))

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.db.engine import db
-from app.users import people, sign_in
+from app.users import sign_in, users
 from app.viewer import OPERATOR, Role
 from tests.cast import MAISON_LUNE, an_account
 from tests.cli.commands import nametag, refused
@@ -18,7 +18,7 @@ ADD = ("user", "add", NADIA, "--role", "ops", "--password-stdin")
 def test_who_was_added_may_sign_in(app: Flask) -> None:
     answer = nametag(*ADD, answer=PASSWORD + "\n")
     assert (answer.exit_code, answer.stdout) == (0, f"{NADIA} may sign in as ops.\n")
-    assert sign_in.check(NADIA, PASSWORD)
+    assert sign_in.authenticate(NADIA, PASSWORD)
 
 
 @pytest.mark.parametrize("email", ["nadia", "nadia@", "na dia@example.com", ""])
@@ -45,14 +45,14 @@ def test_a_new_password_replaces_the_old_one(app: Flask) -> None:
     nametag(*ADD, answer=PASSWORD)
     answer = nametag("user", "passwd", NADIA, "--password-stdin", answer="another moonlit horse")
     assert answer.stdout == "The password is changed; every session has ended.\n"
-    assert not sign_in.check(NADIA, PASSWORD)
-    assert sign_in.check(NADIA, "another moonlit horse")
+    assert not sign_in.authenticate(NADIA, PASSWORD)
+    assert sign_in.authenticate(NADIA, "another moonlit horse")
 
 
 def test_who_is_disabled_stays_out(app: Flask) -> None:
     nametag(*ADD, answer=PASSWORD)
     assert nametag("user", "disable", NADIA).exit_code == 0
-    assert not sign_in.check(NADIA, PASSWORD)
+    assert not sign_in.authenticate(NADIA, PASSWORD)
 
 
 @pytest.mark.parametrize("arguments", [("passwd", "--password-stdin"), ("disable",)])
@@ -64,7 +64,7 @@ def test_somebody_may_be_limited_to_accounts(app: Flask) -> None:
     an_account()
     nametag(*ADD, "--account-id", MAISON_LUNE, answer=PASSWORD)
     assert MAISON_LUNE in nametag("user", "list").stdout
-    assert people.by_email(OPERATOR, NADIA).account_ids == frozenset({1})
+    assert users.by_email(OPERATOR, NADIA).account_ids == frozenset({1})
     refused(nametag(*ADD, "--account-id", "1", answer=PASSWORD), status=2)
 
 
@@ -72,11 +72,11 @@ def test_rights_are_changed_and_an_admin_is_never_limited(app: Flask) -> None:
     an_account()
     nametag(*ADD, answer=PASSWORD)
     assert nametag("user", "role", NADIA, "--role", "agent", "--account-id", MAISON_LUNE).exit_code == 0
-    assert people.by_email(OPERATOR, NADIA).role is Role.AGENT
+    assert users.by_email(OPERATOR, NADIA).role is Role.AGENT
     refused(nametag("user", "role", NADIA, "--role", "admin", "--account-id", MAISON_LUNE), status=2)
     assert nametag("user", "role", NADIA, "--role", "ops").exit_code == 0
     db.session.rollback()  # reads anew, as another command would
-    assert people.by_email(OPERATOR, NADIA).account_ids is None
+    assert users.by_email(OPERATOR, NADIA).account_ids is None
 
 
 def test_who_was_disabled_may_come_back(app: Flask) -> None:
@@ -84,4 +84,4 @@ def test_who_was_disabled_may_come_back(app: Flask) -> None:
     nametag("user", "disable", NADIA)
     assert "disabled" in nametag("user", "list").stdout
     assert nametag("user", "enable", NADIA).exit_code == 0
-    assert sign_in.check(NADIA, PASSWORD)
+    assert sign_in.authenticate(NADIA, PASSWORD)

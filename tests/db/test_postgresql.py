@@ -15,7 +15,7 @@ from app import doctor, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.bed import databases, pgbouncer, postgresql
 from tests.bed.browser import Browser
@@ -49,7 +49,7 @@ def test_pages_and_changes_work_behind_a_transaction_pooler(pooled: Flask) -> No
             transactions.enter_context(db.engine.connect()).execute(text("SELECT 1"))
     for number in range(20):
         assert client.get("/inbox").status_code == 200
-        people.add(OPERATOR, f"agent{number}@example.com", role=Role.AGENT, password=PASSWORD)
+        users.add_user(OPERATOR, f"agent{number}@example.com", role=Role.AGENT, password=PASSWORD)
     servers = set()
     with db.engine.connect() as connection:
         for _ in range(20):
@@ -113,7 +113,7 @@ def test_a_read_only_database_is_unavailable_until_it_accepts_changes(
     direct: Flask, read_only: Callable[[bool], None]
 ) -> None:
     an_account()
-    people.add(OPERATOR, "nadia@example.com", role=Role.AGENT, password=PASSWORD)
+    users.add_user(OPERATOR, "nadia@example.com", role=Role.AGENT, password=PASSWORD)
     client = direct.test_client()
     assert deliver(client).status_code == 200
     read_only(True)

@@ -20,7 +20,7 @@ from app.ingest import receive
 from app.models.identity import StoredAvatar
 from app.models.inbox import Deletion
 from app.models.run import Run, RunKind, RunState
-from app.users import api_tokens, people
+from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from app.web import headers
 from tests.bed import databases
@@ -56,11 +56,11 @@ def house(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]
             more = {"batch_size": 10, "started_by": "Command line", "created_at": clock.now(), "total": 0}
             tx.session.add(Run(**run, **more))
         queue.enqueue(queue.BACKFILL_SLICE, RUN, job_id=RUN)
-        people.add(OPERATOR, SOMEBODY["email"], role=Role.AGENT, password=PASSWORD)
+        users.add_user(OPERATOR, SOMEBODY["email"], role=Role.AGENT, password=PASSWORD)
         for visitor in VISITORS[1:]:
             limited = [other.id] if visitor.startswith("limited") else None
             role = Role(visitor.removeprefix("limited "))
-            people.add(OPERATOR, address_of(visitor), role=role, password=PASSWORD, account_ids=limited)
+            users.add_user(OPERATOR, address_of(visitor), role=role, password=PASSWORD, account_ids=limited)
         yield app
 
 

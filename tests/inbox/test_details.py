@@ -11,7 +11,7 @@ from app.identities import observations
 from app.identities.failure_policy import FailurePolicy
 from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
-from app.inbox.details import REPLY_WINDOW, Details
+from app.inbox.details import REPLY_WINDOW, ConversationDetails
 from app.ingest import receive
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
@@ -28,8 +28,8 @@ def account(app: Flask, hands: Hands) -> Account:
     return account
 
 
-def details() -> Details:
-    return thread.open_(OPERATOR, 1).details
+def details() -> ConversationDetails:
+    return thread.open_thread(OPERATOR, 1).details
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def named(account: Account, who: str, username: str | None, name: str | None = N
 
 
 def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListPage:
-    want = listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it
+    want = listing.parse_filter(**wanted)  # type: ignore[arg-type]  # as an address says it
     return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
 
 
@@ -107,7 +107,9 @@ def test_a_row_says_who_wrote_last_and_whether_it_is_the_open_one(account: Accou
     for each in (CAMILLE, LEA):
         people_wrote(each)
     deliver(an_echo_event(LEA, "Avec plaisir.", at_ms=int(clock.now().timestamp() * 1000) + 1000))
-    lea, camille = listing.page(OPERATOR, account.id, listing.wanted(), ig_account_id=MAISON_LUNE, selected=1).rows
+    lea, camille = listing.page(
+        OPERATOR, account.id, listing.parse_filter(), ig_account_id=MAISON_LUNE, selected=1
+    ).rows
     assert (lea.outgoing, lea.preview, lea.unread_count) == (True, "Avec plaisir.", 1)
     assert (camille.outgoing, camille.selected, lea.selected) == (False, True, False)
 
@@ -167,7 +169,7 @@ def test_accounts_that_a_viewer_may_not_see_have_no_rows(account: Account) -> No
 @pytest.mark.parametrize("wanted", [{"filter_": "odd"}, {"limit": 0}, {"q": "x" * 201}, {"after": "x"}])
 def test_what_no_address_of_ours_says_is_refused(app: Flask, wanted: dict[str, object]) -> None:
     with pytest.raises(Invalid):
-        listing.wanted(**wanted)  # type: ignore[arg-type]  # as an address says it
+        listing.parse_filter(**wanted)  # type: ignore[arg-type]  # as an address says it
 
 
 def test_the_open_row_keeps_its_place_in_a_filtered_list(account: Account) -> None:
@@ -181,7 +183,7 @@ def test_the_open_row_keeps_its_place_in_a_filtered_list(account: Account) -> No
         tx.execute(update(Conversation).where(Conversation.id.in_((second, last))).values(unread_count=0))
 
     def unread(selected: int, **wanted: Any) -> ListPage:
-        want = listing.wanted(filter_="unread", **wanted)
+        want = listing.parse_filter(filter_="unread", **wanted)
         return listing.page(OPERATOR, account.id, want, ig_account_id=MAISON_LUNE, selected=selected)
 
     newest = unread(second)

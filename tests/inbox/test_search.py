@@ -11,7 +11,7 @@ from app.db import migrate, transaction
 from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.inbox import feed, listing, search
+from app.inbox import api_queries, listing, search
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
@@ -93,7 +93,7 @@ def named(account: Account, who: str, username: str | None, name: str | None = N
 
 def found(account: Account, q: str) -> set[str]:
     db.session.rollback()
-    shown = listing.page(OPERATOR, account.id, listing.wanted(q=q), ig_account_id=account.ig_account_id)
+    shown = listing.page(OPERATOR, account.id, listing.parse_filter(q=q), ig_account_id=account.ig_account_id)
     ids = [row.id for row in shown.rows]
     return set(db.session.scalars(db.select(Conversation.ig_participant_id).where(Conversation.id.in_(ids))))
 
@@ -144,7 +144,7 @@ def test_words_taken_back_leave_the_file_when_the_index_is_tidied(account: Accou
     said(LEA, "zebrafinch", mid="first")
     said(LEA, "nightingale")
     changed("first", message={"mid": "first", "is_deleted": True})
-    search.tidy()
+    search.merge_indexes()
     assert found(account, "nightingale") == {LEA}
     if is_sqlite():
         stored = db.session.execute(text("SELECT block FROM search_messages_data")).scalars()
@@ -182,7 +182,7 @@ def test_a_search_of_several_accounts_finds_in_each(account: Account) -> None:
 
 def found_by_programs(q: str, *, limited_to: set[int] | None = None) -> set[str]:
     viewer = OPERATOR if limited_to is None else Viewer(1, "t", Role.AGENT, frozenset(limited_to))
-    entries, _ = feed.conversations(viewer, feed.Wanted(q=q), limit=50)
+    entries, _ = api_queries.conversations(viewer, api_queries.FeedQuery(q=q), limit=50)
     return {entry.ig_participant_id for entry in entries}
 
 
@@ -208,7 +208,7 @@ def test_only_the_newest_hits_of_an_account_count(account: Account, monkeypatch:
 
 def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) -> None:
     if not is_sqlite():
-        search.matches("linen", (account.id,))
+        search.matching_conversations("linen", (account.id,))
         asked = text("SHOW plan_cache_mode")
         assert db.session.execute(asked).scalar_one() == "force_custom_plan"
         db.session.rollback()

@@ -63,19 +63,19 @@ def conversation() -> Conversation:
 
 def test_the_newest_fifty_are_shown_oldest_first_and_the_rest_follows(account: Account) -> None:
     wrote(120)
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert texts(opened) == [f"Message {place}" for place in range(70, 120)]
     assert opened.older
-    before = thread.open_(OPERATOR, 1, before=opened.older.partition("before=")[2])
+    before = thread.open_thread(OPERATOR, 1, before=opened.older.partition("before=")[2])
     assert texts(before) == [f"Message {place}" for place in range(20, 70)]
-    first = thread.open_(OPERATOR, 1, before=(before.older or "").partition("before=")[2])
+    first = thread.open_thread(OPERATOR, 1, before=(before.older or "").partition("before=")[2])
     assert (texts(first), first.older) == ([f"Message {place}" for place in range(20)], None)
 
 
 def test_messages_of_one_moment_are_neither_lost_nor_doubled_between_pages(account: Account) -> None:
     wrote(60, apart_ms=0)
-    opened = thread.open_(OPERATOR, 1)
-    before = thread.open_(OPERATOR, 1, before=(opened.older or "").partition("before=")[2])
+    opened = thread.open_thread(OPERATOR, 1)
+    before = thread.open_thread(OPERATOR, 1, before=(opened.older or "").partition("before=")[2])
     assert texts(before) + texts(opened) == [f"Message {place}" for place in range(60)]
 
 
@@ -89,7 +89,7 @@ def test_the_divider_counts_only_what_the_person_said(account: Account) -> None:
         event(9, message={"mid": "back", "is_deleted": True}),
         event(5, pass_thread_control={"previous_owner_app_id": "1", "new_owner_app_id": "2"}),
     )
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     new = [message for day in opened.days for run in day.runs for message in run.messages if message.first_new]
     assert (opened.unread_count, [message.text for message in new]) == (1, ["new"])
 
@@ -98,21 +98,21 @@ def test_older_messages_have_no_divider_while_something_newer_is_unread(account:
     wrote(60)
     thread.mark_read(OPERATOR, 1)
     wrote(1, minutes_ago=1)
-    older = thread.open_(OPERATOR, 1).older or ""
-    assert thread.open_(OPERATOR, 1, before=older.partition("before=")[2]).new_from == 0
+    older = thread.open_thread(OPERATOR, 1).older or ""
+    assert thread.open_thread(OPERATOR, 1, before=older.partition("before=")[2]).new_from == 0
 
 
 def test_the_divider_stays_before_what_was_unread_on_opening(account: Account) -> None:
     wrote(3)
     thread.mark_read(OPERATOR, 1)
     wrote(2, minutes_ago=5)
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert opened.unread_count == 2
     thread.mark_read(OPERATOR, 1)
-    again = thread.open_(OPERATOR, 1, new_from=opened.new_from)
+    again = thread.open_thread(OPERATOR, 1, new_from=opened.new_from)
     new = [message.id for day in again.days for run in day.runs for message in run.messages if message.first_new]
     assert new == [opened.new_from]
-    assert thread.open_(OPERATOR, 1).new_from == 0
+    assert thread.open_thread(OPERATOR, 1).new_from == 0
 
 
 def new_messages(opened: Thread) -> list[str | None]:
@@ -125,7 +125,7 @@ def test_what_arrives_after_reading_is_unread_whenever_it_was_sent(account: Acco
     thread.mark_read(OPERATOR, 1)
     assert conversation().unread_count == 0
     deliver(a_message_event(LEA, "late", at_ms=at_ms(minutes_ago=61)))
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert (opened.unread_count, new_messages(opened), texts(opened)) == (1, ["late"], ["late", "question"])
     assert conversation().last_message_preview == "question"
 
@@ -134,20 +134,20 @@ def test_a_clock_that_is_fast_hides_nothing_that_follows(account: Account) -> No
     deliver(a_message_event(LEA, "from the future", at_ms=at_ms(minutes_ago=-9)))
     thread.mark_read(OPERATOR, 1)
     deliver(a_message_event(LEA, "now", at_ms=at_ms(minutes_ago=0)))
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert (opened.unread_count, new_messages(opened)) == (1, ["now"])
 
 
 def test_reading_a_thread_leaves_unread_what_arrived_since_it_was_shown(account: Account) -> None:
     wrote(3)
-    shown = thread.open_(OPERATOR, 1)
+    shown = thread.open_thread(OPERATOR, 1)
     deliver(
         a_message_event(LEA, "meanwhile", at_ms=at_ms(minutes_ago=90)),
         a_message_event(LEA, "taken back", mid="back"),
         event(0, message={"mid": "back", "is_deleted": True}),
     )
     thread.mark_read(OPERATOR, 1, arrivals=shown.arrivals)
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert (opened.unread_count, new_messages(opened)) == (1, ["meanwhile"])
     thread.mark_read(OPERATOR, 1, arrivals=opened.arrivals)
     thread.mark_read(OPERATOR, 1, arrivals=shown.arrivals)  # an older tab changes nothing
@@ -158,7 +158,7 @@ def test_marking_as_unread_adds_one_to_what_was_read_and_reading_takes_it_away(a
     deliver(a_message_event(LEA, "question"), an_echo_event(LEA, "answer"))
     thread.mark_read(OPERATOR, 1)
     thread.mark_unread(OPERATOR, 1)
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert (opened.unread_count, new_messages(opened)) == (1, ["question"])
     thread.mark_unread(OPERATOR, 1)
     assert conversation().unread_count == 1
@@ -170,12 +170,14 @@ def test_marking_as_unread_adds_one_to_what_was_read_and_reading_takes_it_away(a
 
 def test_a_thread_says_who_it_is_with_and_what_is_known(account: Account) -> None:
     people_wrote(CAMILLE)
-    opened = thread.open_(OPERATOR, 1)
+    opened = thread.open_thread(OPERATOR, 1)
     assert (opened.display.text, opened.account) == ("@user_000033", "maison.lune")
     assert opened.details.shown_as == "Short ID"
 
 
-@pytest.mark.parametrize("use", [thread.open_, thread.mark_read, thread.mark_unread, thread.ask, thread.parties_of])
+@pytest.mark.parametrize(
+    "use", [thread.open_thread, thread.mark_read, thread.mark_unread, thread.request_lookup, thread.parties_of]
+)
 def test_what_a_viewer_may_not_see_is_not_found(account: Account, use: object) -> None:
     wrote(1)
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.ADMIN, account_ids=frozenset({account.id + 1}))

@@ -198,7 +198,7 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
     scheduler.scrub()
-    search.tidy()
+    search.merge_indexes()
     scheduler.scrub()
     assert places_of(WORD) == set()
     assert canaries.in_files(tmp_path, WORD) == set()

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app import settings
 from app.accounts import connect, health, subscriptions
-from app.accounts.connect import Checked
+from app.accounts.connect import AccountCheck
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.ingest import callbacks, forget, owner_requests
@@ -60,17 +60,17 @@ def test_an_unmatched_deletion_stays_open_until_me_names_the_owner(meta: Sandbox
 
 def test_the_hourly_check_learns_the_id_of_an_account_that_was_not_checked(meta: Sandbox) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
-    health.prove_all()
+    health.check_refused()
     [account] = accounts()
     assert account.ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
-    health.prove_all()
+    health.check_refused()
     assert [call["kind"] for call in meta.get("calls")] == ["me"]
 
 
 def test_an_id_that_the_hourly_check_learns_is_no_contact_any_more(meta: Sandbox) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
     people_wrote(MAISON_LUNE_APP_SCOPED, LEA)
-    health.prove_all()
+    health.check_refused()
     db.session.rollback()
     for found in (select(Conversation.ig_participant_id), select(Identity.ig_participant_id)):
         assert db.session.scalars(found).all() == [LEA]
@@ -79,7 +79,7 @@ def test_an_id_that_the_hourly_check_learns_is_no_contact_any_more(meta: Sandbox
 def test_an_hourly_check_without_a_permission_disconnects_no_account(meta: Sandbox) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
     meta.post("faults", mode="10", call="me")
-    health.prove_all()
+    health.check_refused()
     assert [call["kind"] for call in meta.get("calls")] == ["me"]
     assert accounts()[0].state is AccountState.CONNECTED
 
@@ -89,7 +89,7 @@ def test_a_page_s_owner_is_learned_when_connecting_and_at_the_next_check(meta: S
     with settings.using(meta_app_id=APP_ID):
         connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=PAGE_TOKEN, page_id=ATELIER_NORD_PAGE, check=check)
         assert accounts()[0].owner_id == (OWNER if check else None)
-        health.prove_all()
+        health.check_refused()
     assert accounts()[0].owner_id == OWNER
     callbacks.deauthorized(a_request(OWNER))
     assert (accounts()[0].token, accounts()[0].state) == (None, AccountState.RECONNECT)
@@ -121,7 +121,7 @@ def test_a_pasted_token_names_the_owner(meta: Sandbox, login: str, token: str, p
 def test_the_hourly_check_learns_the_owner_of_an_account_of_unified_login(meta: Sandbox) -> None:
     connect.add(OPERATOR, ATELIER_NORD, login="unified", token=SYSTEM_USER_TOKEN, check=False)
     with settings.using(meta_app_id=APP_ID):
-        health.prove_all()
+        health.check_refused()
     assert accounts()[0].owner_id == OWNER
 
 
@@ -129,7 +129,7 @@ def test_a_page_works_although_meta_does_not_name_its_owner(meta: Sandbox) -> No
     meta.post("faults", mode="500", call="debug_token")
     account = a_sandbox_account(ATELIER_NORD)
     with settings.using(meta_app_id=APP_ID):
-        assert connect.check(OPERATOR, ATELIER_NORD) == Checked()
+        assert connect.check(OPERATOR, ATELIER_NORD) == AccountCheck()
     assert (accounts()[0].id, accounts()[0].owner_id) == (account.id, None)
 
 

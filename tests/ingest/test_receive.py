@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from app import queue, redis_client, settings
 from app.db.engine import db
 from app.errors import Unavailable
-from app.inbox import feed
-from app.inbox.thread import open_
+from app.inbox import api_queries
+from app.inbox.thread import open_thread
 from app.ingest import event_handlers, group_commit, receive
 from app.ingest.receive import DeliveryResult
 from app.models.inbox import Conversation, DeadLetter, Message
@@ -135,8 +135,8 @@ def test_list_thread_and_api_agree_which_of_two_messages_of_one_moment_is_newer(
     pair = [a_message_event(CAMILLE, text, mid=f"m_{9 - place}", **one_moment) for place, text in enumerate("ab")]
     deliver(a_delivery(*pair))
     for conversation, newest in zip(conversations(), ("second", "b"), strict=True):
-        runs = [run for day in open_(OPERATOR, conversation.id).days for run in day.runs]
-        found, _ = feed.messages(OPERATOR, conversation.id, limit=1)
+        runs = [run for day in open_thread(OPERATOR, conversation.id).days for run in day.runs]
+        found, _ = api_queries.messages(OPERATOR, conversation.id, limit=1)
         shown = (conversation.last_message_preview, runs[-1].messages[-1].text, found[0].text)
         assert shown == (newest, newest, newest)
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134300000}

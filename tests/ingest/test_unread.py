@@ -9,8 +9,8 @@ from sqlalchemy import delete, select
 
 from app.db import transaction
 from app.db.engine import db
-from app.inbox import feed, listing, thread
-from app.inbox.listing import Wanted
+from app.inbox import api_queries, listing, thread
+from app.inbox.listing import ConversationFilter
 from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
@@ -80,7 +80,7 @@ def take_step(model: Model, what: str, which: Any) -> None:
     elif not model.arrived:
         return
     elif what == "open":
-        model.on_page = (set(model.arrived), thread.open_(OPERATOR, conversation_id()).arrivals)
+        model.on_page = (set(model.arrived), thread.open_thread(OPERATOR, conversation_id()).arrivals)
     elif what == "read":
         shown, arrivals = model.on_page or (set(model.arrived), None)
         thread.mark_read(OPERATOR, conversation_id(), arrivals=arrivals)
@@ -101,17 +101,17 @@ def assert_exact(model: Model, account: Account) -> None:
     in_order = model.in_order
     if not in_order:
         return
-    opened = thread.open_(OPERATOR, conversation_id())
+    opened = thread.open_thread(OPERATOR, conversation_id())
     shown = [message for day in opened.days for run in day.runs for message in run.messages]
     newest = in_order[-1]
     preview = "Message deleted" if newest in model.unsent else f"Text of {newest}"
     assert [each.text for each in shown] == [None if mid in model.unsent else f"Text of {mid}" for mid in in_order]
-    [row] = listing.page(OPERATOR, account.id, Wanted(), ig_account_id=MAISON_LUNE).rows
+    [row] = listing.page(OPERATOR, account.id, ConversationFilter(), ig_account_id=MAISON_LUNE).rows
     assert (row.preview, row.unread_count, opened.unread_count) == (preview, model.unread_count, model.unread_count)
-    unread = listing.page(OPERATOR, account.id, Wanted(filter="unread"), ig_account_id=MAISON_LUNE).rows
+    unread = listing.page(OPERATOR, account.id, ConversationFilter(filter="unread"), ig_account_id=MAISON_LUNE).rows
     assert len(unread) == (model.unread_count > 0)
-    [entry], _ = feed.conversations(OPERATOR, feed.Wanted(), limit=2)
-    said, _ = feed.messages(OPERATOR, entry.id, limit=1)
+    [entry], _ = api_queries.conversations(OPERATOR, api_queries.FeedQuery(), limit=2)
+    said, _ = api_queries.messages(OPERATOR, entry.id, limit=1)
     assert (entry.preview, entry.unread_count, said[0].mid) == (preview, model.unread_count, newest)
     new = [each.text for each in shown if each.first_new]
     first = next((f"Text of {mid}" for mid in in_order if mid in model.unread), None)

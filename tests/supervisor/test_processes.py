@@ -15,10 +15,10 @@ from app.supervisor.processes import (
     LONGEST_WAIT_SECONDS,
     START_RESTARTS,
     STEADY_SECONDS,
-    Keeper,
     Program,
     StartFailed,
     StopAsked,
+    Supervisor,
 )
 from tests.bed.processes import ROOT, alive
 from tests.bed.waiting import until
@@ -32,8 +32,8 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def keeper(tmp_path: Path, said: list[str]) -> Iterator[Keeper]:
-    kept = Keeper(log=tmp_path / "log", say=said.append)
+def keeper(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    kept = Supervisor(log=tmp_path / "log", say=said.append)
     yield kept
     kept.stop()
 
@@ -46,27 +46,27 @@ def sleeper(name: str = "sleeper", **fields: object) -> Program:
     return Program(name, ("sleep", "60"), **fields)  # type: ignore[arg-type]  # a test's shorthand
 
 
-def test_a_program_is_ready_when_it_says_so(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_program_is_ready_when_it_says_so(keeper: Supervisor, tmp_path: Path) -> None:
     mark = tmp_path / "ready"
     keeper.start(Program("late", ("sh", "-c", f"sleep 0.1; touch {mark}; sleep 60"), ready=mark.exists))
     keeper.await_ready("late")
     assert mark.exists()
 
 
-def test_a_program_that_ends_instead_of_becoming_ready_is_one_line(keeper: Keeper) -> None:
+def test_a_program_that_ends_instead_of_becoming_ready_is_one_line(keeper: Supervisor) -> None:
     keeper.start(Program("broken", ("sh", "-c", "exit 3"), ready=lambda: False))
     with pytest.raises(StartFailed, match=r"^broken did not start: exit status 3\. See .*log\.$"):
         keeper.await_ready("broken")
 
 
-def test_a_program_that_never_becomes_ready_is_one_line(keeper: Keeper) -> None:
+def test_a_program_that_never_becomes_ready_is_one_line(keeper: Supervisor) -> None:
     keeper.start(sleeper("slow", ready=lambda: False, ready_seconds=0.05))
     with pytest.raises(StartFailed, match=r"^slow was not ready in time\. See .*log\.$"):
         keeper.await_ready("slow")
 
 
 def test_a_program_that_is_killed_during_its_start_is_started_again(
-    keeper: Keeper, said: list[str], tmp_path: Path
+    keeper: Supervisor, said: list[str], tmp_path: Path
 ) -> None:
     first, ready = tmp_path / "first", tmp_path / "ready"
     code = f"test -e {first} || {{ touch {first}; kill -9 $$; }}; touch {ready}; sleep 60"
@@ -75,20 +75,20 @@ def test_a_program_that_is_killed_during_its_start_is_started_again(
     assert said == ["web ended (signal 9); it is started again."]
 
 
-def test_a_program_that_is_killed_at_every_start_is_one_line(keeper: Keeper, said: list[str]) -> None:
+def test_a_program_that_is_killed_at_every_start_is_one_line(keeper: Supervisor, said: list[str]) -> None:
     keeper.start(Program("web", ("sh", "-c", "kill -9 $$"), ready=lambda: False))
     with pytest.raises(StartFailed, match=r"^web did not start: signal 9\. See .*log\.$"):
         keeper.await_ready("web")
     assert len(said) == START_RESTARTS
 
 
-def test_what_a_program_prints_goes_to_the_log(keeper: Keeper, tmp_path: Path) -> None:
+def test_what_a_program_prints_goes_to_the_log(keeper: Supervisor, tmp_path: Path) -> None:
     keeper.start(Program("talker", ("sh", "-c", "echo out; echo err >&2; sleep 60")))
     until(lambda: (tmp_path / "log").read_text().split() == ["out", "err"], "both lines are in the log")
 
 
 def test_a_dead_program_is_started_again_after_growing_waits(
-    keeper: Keeper, said: list[str], monkeypatch: pytest.MonkeyPatch
+    keeper: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
@@ -98,18 +98,18 @@ def test_a_dead_program_is_started_again_after_growing_waits(
         died = keeper.process_id("sleeper")
         os.kill(died, signal.SIGKILL)
         until(lambda gone=died: not alive(gone), "it died")  # type: ignore[misc]  # a lambda with a default
-        keeper.mend()
+        keeper.restart_exited()
         began = now[0]
         while keeper.process_id("sleeper") == died:
             now[0] += 0.1
-            keeper.mend()
+            keeper.restart_exited()
         waits.append(round(now[0] - began, 1))
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS]
     assert said == ["sleeper ended (signal 9); it is started again."] * 7
 
 
 def test_a_program_that_lived_for_a_while_is_started_again_at_once(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    keeper: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
@@ -119,13 +119,13 @@ def test_a_program_that_lived_for_a_while_is_started_again_at_once(
         now[0] += lived
         os.kill(died, signal.SIGKILL)
         until(lambda gone=died: not alive(gone), "it died")  # type: ignore[misc]  # a lambda with a default
-        keeper.mend()
+        keeper.restart_exited()
         now[0] += 0.2
-        keeper.mend()
+        keeper.restart_exited()
         assert keeper.process_id("sleeper") != died
 
 
-def test_higher_stages_are_stopped_before_lower_ones(keeper: Keeper, tmp_path: Path) -> None:
+def test_higher_stages_are_stopped_before_lower_ones(keeper: Supervisor, tmp_path: Path) -> None:
     order = tmp_path / "order"
     for name, stage in (("redis", 0), ("web", 2), ("worker", 1)):
         leave = f"sleep 0.05; echo {name} >> {order}; exit"
@@ -136,7 +136,7 @@ def test_higher_stages_are_stopped_before_lower_ones(keeper: Keeper, tmp_path: P
     assert order.read_text().split() == ["web", "worker", "redis"]
 
 
-def test_a_program_that_does_not_listen_is_killed_after_its_grace(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_program_that_does_not_listen_is_killed_after_its_grace(keeper: Supervisor, tmp_path: Path) -> None:
     deaf = Program("deaf", python(DEAF), ready=lambda: "deaf" in (tmp_path / "log").read_text(), grace_seconds=0.1)
     keeper.start(deaf)
     keeper.await_ready("deaf")
@@ -145,12 +145,12 @@ def test_a_program_that_does_not_listen_is_killed_after_its_grace(keeper: Keeper
     assert not alive(process_id)
 
 
-def test_a_program_is_in_a_session_of_its_own_so_that_ctrl_c_passes_it_by(keeper: Keeper) -> None:
+def test_a_program_is_in_a_session_of_its_own_so_that_ctrl_c_passes_it_by(keeper: Supervisor) -> None:
     keeper.start(sleeper())
     assert os.getsid(keeper.process_id("sleeper")) == keeper.process_id("sleeper")
 
 
-def test_kept_files_are_inherited_and_closed_after_the_stop(keeper: Keeper, tmp_path: Path) -> None:
+def test_kept_files_are_inherited_and_closed_after_the_stop(keeper: Supervisor, tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "kept", os.O_RDWR | os.O_CREAT)
     keeper.start(Program("writer", python(f"import os; os.write({descriptor}, b'kept')"), kept_files=(descriptor,)))
     until(lambda: (tmp_path / "kept").read_text() == "kept", "the child wrote to it")
@@ -160,7 +160,9 @@ def test_kept_files_are_inherited_and_closed_after_the_stop(keeper: Keeper, tmp_
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_keeping_ends_when_asked_and_mends_until_then(keeper: Keeper, said: list[str], number: signal.Signals) -> None:
+def test_keeping_ends_when_asked_and_mends_until_then(
+    keeper: Supervisor, said: list[str], number: signal.Signals
+) -> None:
     before = signal.getsignal(number)
     keeper.start(sleeper())
     first = keeper.process_id("sleeper")
@@ -173,15 +175,15 @@ def test_keeping_ends_when_asked_and_mends_until_then(keeper: Keeper, said: list
 
     disturber = threading.Thread(target=disturb)
     disturber.start()
-    with keeper.heeding():
+    with keeper.signal_handlers():
         keeper.keep()
     disturber.join()
     assert len(said) == 1
     assert signal.getsignal(number) == before
 
 
-def test_once_a_stop_was_asked_nothing_more_is_started(keeper: Keeper) -> None:
-    with keeper.heeding():
+def test_once_a_stop_was_asked_nothing_more_is_started(keeper: Supervisor) -> None:
+    with keeper.signal_handlers():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(StopAsked):
             keeper.start(sleeper())
@@ -194,7 +196,7 @@ from pathlib import Path
 from app.supervisor.processes import Keeper, Program
 os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
 keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
-with keeper.heeding():
+with keeper.signal_handlers():
     keeper.start(Program("sleeper", ({sys.executable!r}, "-c", "import time; time.sleep(60)")))
     keeper.keep()
 keeper.stop()
@@ -214,7 +216,7 @@ from app.supervisor.processes import Keeper, Program
 keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
 keeper.start(Program("deaf", ({sys.executable!r}, "-c", {DEAF!r})))
 print(keeper.process_id("deaf"), flush=True)
-with keeper.heeding():
+with keeper.signal_handlers():
     keeper.keep()
 """
     supervisor = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True, cwd=ROOT)

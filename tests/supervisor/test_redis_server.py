@@ -11,27 +11,27 @@ from redis import Redis
 
 from app import settings
 from app.supervisor import redis_server
-from app.supervisor.processes import Keeper
+from app.supervisor.processes import Supervisor
 from app.supervisor.redis_server import RedisUnusable
 from tests.bed import canaries
 from tests.bed.waiting import until
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[Keeper]:
-    kept = Keeper(log=tmp_path / "log", say=print)
+def keeper(tmp_path: Path) -> Iterator[Supervisor]:
+    kept = Supervisor(log=tmp_path / "log", say=print)
     yield kept
     kept.stop()
 
 
-def started(keeper: Keeper, data_dir: Path) -> Redis:
+def started(keeper: Supervisor, data_dir: Path) -> Redis:
     socket = settings.redis_socket_path(data_dir)
     keeper.start(redis_server.program(data_dir, socket))
     keeper.await_ready("redis")
     return Redis(unix_socket_path=str(socket))
 
 
-def test_the_server_is_ready_refuses_to_evict_and_writes_no_file(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_server_is_ready_refuses_to_evict_and_writes_no_file(keeper: Supervisor, tmp_path: Path) -> None:
     client = started(keeper, tmp_path)
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     assert client.config_get("port") == {"port": "0"}
@@ -40,7 +40,7 @@ def test_the_server_is_ready_refuses_to_evict_and_writes_no_file(keeper: Keeper,
     assert canaries.in_files(tmp_path, "lea.moreau") == set()
 
 
-def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     keeper.stop()
     [folder] = (tmp_path / "redis").iterdir()
@@ -50,13 +50,13 @@ def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Keeper, t
     assert canaries.in_files(tmp_path, "lea.moreau") == set()
 
 
-def test_a_killed_server_comes_back(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_killed_server_comes_back(keeper: Supervisor, tmp_path: Path) -> None:
     client = started(keeper, tmp_path)
     first = keeper.process_id("redis")
     os.kill(first, signal.SIGKILL)
 
     def another() -> bool:
-        keeper.mend()
+        keeper.restart_exited()
         return keeper.process_id("redis") != first
 
     until(another, "another server runs")
@@ -64,13 +64,13 @@ def test_a_killed_server_comes_back(keeper: Keeper, tmp_path: Path) -> None:
     assert client.ping()
 
 
-def test_a_second_server_on_the_same_files_is_refused(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_files_is_refused(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     with pytest.raises(RedisUnusable, match="Another Redis server already uses"):
         redis_server.program(tmp_path, tmp_path / "other.sock")
 
 
-def test_the_lock_lasts_as_long_as_the_server_itself(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_lock_lasts_as_long_as_the_server_itself(keeper: Supervisor, tmp_path: Path) -> None:
     program = redis_server.program(tmp_path, tmp_path / "redis.sock")
     keeper.start(program)
     keeper.await_ready("redis")
@@ -80,7 +80,7 @@ def test_the_lock_lasts_as_long_as_the_server_itself(keeper: Keeper, tmp_path: P
     os.dup2(os.open(os.devnull, os.O_RDONLY), program.kept_files[0])  # for the keeper to close
 
 
-def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Keeper, tmp_path: Path) -> None:
+def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     folders = [folder.name for folder in (tmp_path / "redis").iterdir()]
     assert len(folders) == 1
@@ -90,7 +90,7 @@ def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Keeper, 
 
 
 @pytest.mark.row("S45", "S52")
-def test_the_socket_and_the_folders_are_the_owners_alone(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_socket_and_the_folders_are_the_owners_alone(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     socket = settings.redis_socket_path(tmp_path)
     assert stat.S_IMODE(socket.stat().st_mode) == 0o700
@@ -98,7 +98,7 @@ def test_the_socket_and_the_folders_are_the_owners_alone(keeper: Keeper, tmp_pat
     assert stat.S_IMODE((tmp_path / "redis").stat().st_mode) == 0o700
 
 
-def test_a_data_folder_with_a_very_long_path_still_works(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_data_folder_with_a_very_long_path_still_works(keeper: Supervisor, tmp_path: Path) -> None:
     data_dir = tmp_path / ("long" * 20) / ("longer" * 12)
     data_dir.mkdir(parents=True)
     assert started(keeper, data_dir).ping()

@@ -27,37 +27,37 @@ def test_only_the_digest_is_kept(app: Flask) -> None:
 
 
 def test_a_token_knows_what_it_may_do(app: Flask) -> None:
-    reader = api_tokens.presented(api_tokens.create(OPERATOR, "reader", ["read"], [7]))
-    worker = api_tokens.presented(api_tokens.create(OPERATOR, "worker", ["read", "jobs"]))
+    reader = api_tokens.authenticate(api_tokens.create(OPERATOR, "reader", ["read"], [7]))
+    worker = api_tokens.authenticate(api_tokens.create(OPERATOR, "worker", ["read", "jobs"]))
     assert reader is not None
     assert worker is not None
     assert (reader.viewer().role, reader.viewer().account_ids) == (Role.AGENT, frozenset({7}))
     assert (worker.viewer().role, worker.viewer().account_ids, worker.viewer().name) == (Role.OPS, None, "token worker")
-    assert [each.scopes for each in api_tokens.every(OPERATOR)] == [(Scope.READ,), (Scope.JOBS, Scope.READ)]
+    assert [each.scopes for each in api_tokens.list_tokens(OPERATOR)] == [(Scope.READ,), (Scope.JOBS, Scope.READ)]
 
 
 def test_what_is_no_token_is_none(app: Flask) -> None:
     api_tokens.create(OPERATOR, "crm", ["read"])
     for wrong in ("", PREFIX, PREFIX + "x" * 43, "é\ud83d"):
-        assert api_tokens.presented(wrong) is None
+        assert api_tokens.authenticate(wrong) is None
 
 
 def test_a_revoked_token_is_worthless_and_stays_in_the_list(app: Flask) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read"])
     api_tokens.revoke(OPERATOR, "crm")
-    assert api_tokens.presented(secret) is None
-    assert api_tokens.every(OPERATOR)[0].revoked_at is not None
+    assert api_tokens.authenticate(secret) is None
+    assert api_tokens.list_tokens(OPERATOR)[0].revoked_at is not None
     with pytest.raises(NotFound):
         api_tokens.revoke(OPERATOR, "crm")
 
 
 def test_its_last_use_is_noted_by_the_minute(app: Flask, hands: Hands) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read"])
-    api_tokens.presented(secret)
+    api_tokens.authenticate(secret)
     first = hands.at
     hands.at += timedelta(seconds=30)
-    api_tokens.presented(secret)
-    assert api_tokens.every(OPERATOR)[0].last_used_at == first
+    api_tokens.authenticate(secret)
+    assert api_tokens.list_tokens(OPERATOR)[0].last_used_at == first
 
 
 @pytest.mark.parametrize(("name", "scopes"), [("", ["read"]), ("crm", []), ("crm", ["admin"]), ("crm", ["read", "x"])])
@@ -74,4 +74,4 @@ def test_names_are_taken_once_and_admins_alone_make_them(app: Flask) -> None:
         with pytest.raises(Forbidden):
             forbidden()
     with pytest.raises(Forbidden):
-        api_tokens.every(OPS)
+        api_tokens.list_tokens(OPS)

@@ -29,34 +29,34 @@ def test_a_common_password_is_refused(password: str) -> None:
 @pytest.mark.parametrize("password", [GOOD, "\N{SNOWMAN}\U0001f600 et accents", "tab\tand\nline break", "x1y2z" * 200])
 def test_any_characters_are_allowed(password: str) -> None:
     passwords.require_good(password)
-    assert passwords.fits(password, passwords.hashed(password))
+    assert passwords.verify(password, passwords.hash_password(password))
 
 
 @pytest.mark.row("S21")
 def test_a_hash_is_argon2id_with_19_mib_and_two_passes() -> None:
-    assert passwords.hashed(GOOD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords.hash_password(GOOD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_only_the_right_password_fits() -> None:
-    stored = passwords.hashed(GOOD)
-    assert passwords.fits(GOOD, stored)
-    assert not passwords.fits(GOOD + " ", stored)
-    assert not passwords.fits(GOOD, None)
-    assert not passwords.fits(GOOD, "no hash at all")
+    stored = passwords.hash_password(GOOD)
+    assert passwords.verify(GOOD, stored)
+    assert not passwords.verify(GOOD + " ", stored)
+    assert not passwords.verify(GOOD, None)
+    assert not passwords.verify(GOOD, "no hash at all")
 
 
 def test_the_same_letter_typed_in_two_ways_fits() -> None:
-    assert passwords.fits("cafe\u0301 au lait svp", passwords.hashed("caf\u00e9 au lait svp"))
+    assert passwords.verify("cafe\u0301 au lait svp", passwords.hash_password("caf\u00e9 au lait svp"))
 
 
 @pytest.mark.row("S20")
 def test_an_endless_password_costs_no_work() -> None:
     with pytest.raises(Invalid):
-        passwords.fits("x" * 1_000_000, None)
+        passwords.verify("x" * 1_000_000, None)
 
 
 def test_random_passwords_may_be_chosen_and_differ() -> None:
-    first, second = passwords.random(), passwords.random()
+    first, second = passwords.generate(), passwords.generate()
     passwords.require_good(first)
     assert first != second
 
@@ -69,4 +69,4 @@ def test_whoever_waits_too_long_for_a_turn_is_sent_away(monkeypatch: pytest.Monk
     monkeypatch.setattr(passwords, "_turns", taken)
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     with pytest.raises(Unavailable):
-        passwords.fits(GOOD, None)
+        passwords.verify(GOOD, None)

@@ -9,17 +9,17 @@ from redis import Redis
 from sqlalchemy.exc import OperationalError
 
 from app import audit, settings
-from app.audit import Action, Entry
+from app.audit import Action, AuditRow
 from app.db import transaction
-from app.users import rates, refusals
+from app.users import rate_limit, refusals
 from app.viewer import OPERATOR, STRANGER, Role, Viewer
 
 NADIA = Viewer(user_id=3, name="nadia@example.com", role=Role.AGENT, account_ids=frozenset({1}))
 ROUTE = "GET /jobs"
 
 
-def entries() -> list[Entry]:
-    found, _ = audit.page(OPERATOR, audit.Wanted(), limit=1_000)
+def entries() -> list[AuditRow]:
+    found, _ = audit.page(OPERATOR, audit.AuditFilter(), limit=1_000)
     return list(found)
 
 
@@ -48,7 +48,7 @@ def test_the_same_refused_attempt_is_recorded_once_in_ten_minutes(app: Flask, re
 def test_a_flood_from_many_ip_addresses_adds_few_rows_and_hides_no_user(
     app: Flask, redis_available: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rates._here.windows.clear()
+    rate_limit._here.windows.clear()
     elsewhere = {} if redis_available else {"redis_url": f"unix://{tmp_path}/nothing.sock?db=0"}
     with settings.using(**elsewhere):
         for number in range(refusals.ROWS + 80):

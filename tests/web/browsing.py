@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 
 PASSWORD = "a moonlit correct horse"
@@ -18,7 +18,7 @@ _CSRF = re.compile(r'"X-CSRFToken": "([^"]+)"|name="csrf_token" value="([^"]+)"'
 def signed_in(app: Flask, role: Role = Role.OPS, *, email: str = "") -> FlaskClient:
     """Return the browser of somebody with this role who has signed in."""
     address = email or f"{role}@example.com"
-    people.add(OPERATOR, address, role=role, password=PASSWORD)
+    users.add_user(OPERATOR, address, role=role, password=PASSWORD)
     client = app.test_client()
     answer = sign_in(client, address)
     assert answer.status_code == 303, answer.text

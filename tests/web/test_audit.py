@@ -5,7 +5,7 @@ from flask import Flask
 from app import audit
 from app.audit import Action
 from app.db import transaction
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.cast import LEA, an_account, people_wrote
 from tests.web.browsing import sign_in, signed_in
@@ -45,7 +45,7 @@ def test_refused_attempts_are_shown_with_user_route_and_ip_address(app: Flask) -
     people_wrote(LEA)
     agent = signed_in(app, Role.AGENT)
     assert agent.get("/audit").status_code == 403
-    people.change_rights(OPERATOR, "agent@example.com", role=Role.AGENT, account_ids=[])
+    users.change_access(OPERATOR, "agent@example.com", role=Role.AGENT, account_ids=[])
     assert sign_in(agent, "agent@example.com").status_code == 303
     assert agent.get("/inbox/1").status_code == 404
     assert agent.get("/nothing/here").status_code == 404
@@ -53,7 +53,7 @@ def test_refused_attempts_are_shown_with_user_route_and_ip_address(app: Flask) -
     cross_site = agent.post("/jobs/backfill", headers={"Sec-Fetch-Site": "cross-site"})
     assert cross_site.status_code == 403
     assert sign_in(app.test_client(), "agent@example.com", "not the password").status_code == 401
-    entries, _ = audit.page(OPERATOR, audit.Wanted())
+    entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
     assert [each for each in found if each[3]] == [
         ("user 1", "was refused access", None, "GET /audit", "127.0.0.1"),

@@ -8,7 +8,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import audit, settings
 from app.factory import create_app
-from app.users import api_tokens, people
+from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.bed import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
@@ -110,7 +110,7 @@ def test_rotating_addresses_does_not_escape_the_throttle(
 ) -> None:
     chosen = {"database_url": sqlite_database, "redis_url": redis_server, "proxy_hops": hops}
     with settings.using(**chosen), databases.opened(create_app()) as app:
-        people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+        users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         visitor, seen = app.test_client(), set()
         for number in range(7):
             rotating = {"X-Forwarded-For": f"198.51.100.{number}, 192.0.2.9"}
@@ -133,13 +133,13 @@ def test_a_forwarded_address_is_stored_as_a_valid_ip_address_or_none(
     database: str, redis: Redis, forwarded: str, stored: str
 ) -> None:
     with settings.using(database_url=database, proxy_hops=1), databases.opened(create_app()) as app:
-        people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+        users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         headers = {"X-Forwarded-For": forwarded}
         assert sign_in(app.test_client(), NADIA, headers=headers).status_code == 303
         token = {"Authorization": f"Bearer {api_tokens.create(OPERATOR, 'crm', ['read'])}"}
         assert app.test_client().get("/api/jobs", headers=headers | token).status_code == 200
         for action in (audit.Action.SIGNED_IN, audit.Action.TOKEN_USED):
-            [entry], _ = audit.page(OPERATOR, audit.Wanted(action=action))
+            [entry], _ = audit.page(OPERATOR, audit.AuditFilter(action=action))
             assert entry.address == stored
 
 

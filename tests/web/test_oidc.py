@@ -14,10 +14,10 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from app import audit, settings
-from app.audit import Wanted
+from app.audit import AuditFilter
 from app.factory import create_app
 from app.models.user import Action
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from app.web import oidc
 from tests.bed import databases, provider
@@ -41,7 +41,7 @@ def here(there: Provider, sqlite_database: str, redis: Redis, tmp_path: Path) ->
     chosen |= {"oidc_issuer": there.issuer, "oidc_client_id": "nametag", "oidc_client_secret": "a secret"}
     with settings.using(**chosen), databases.opened(create_app()) as app:
         app.test_client_class = Browser
-        people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+        users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         yield app
 
 
@@ -82,7 +82,7 @@ def test_who_is_known_gets_a_new_session_and_is_noted(browser: FlaskClient, ther
     with browser.session_transaction() as after:
         assert "planted" not in after
         assert not [name for name in after if "oidc" in name]
-    entries, _ = audit.page(OPERATOR, Wanted(action=Action.SIGNED_IN))
+    entries, _ = audit.page(OPERATOR, AuditFilter(action=Action.SIGNED_IN))
     assert [entry.address for entry in entries] == ["127.0.0.1"]
 
 
@@ -124,7 +124,7 @@ def test_a_refused_sign_in_shows_and_logs_the_claim_that_failed(
     assert logged(caplog) == [(step, claim)]
     assert f"“{claim}”" in answer.text or claim is None
     assert NADIA not in caplog.text
-    [entry], _ = audit.page(OPERATOR, Wanted(action=Action.SIGN_IN_FAILED))
+    [entry], _ = audit.page(OPERATOR, AuditFilter(action=Action.SIGN_IN_FAILED))
     assert (entry.route, entry.address) == ("GET /login/oidc/back", "127.0.0.1")
     assert entry.subject == (f"claim {claim}" if claim else None)
 
@@ -165,7 +165,7 @@ def test_a_claim_of_a_namespace_can_verify_the_email_address(browser: FlaskClien
 
 
 def test_an_email_address_with_a_kelvin_sign_is_not_the_one_with_a_k(browser: FlaskClient, there: Provider) -> None:
-    people.add(OPERATOR, "kim@example.com", role=Role.ADMIN, password=PASSWORD)
+    users.add_user(OPERATOR, "kim@example.com", role=Role.ADMIN, password=PASSWORD)
     there.claims["email"] = "\u212aim@example.com"
     assert refused(browser, tried(browser, there))
 
@@ -261,9 +261,9 @@ def test_a_token_that_another_key_signed_signs_nobody_in(browser: FlaskClient, t
 
 
 def test_who_is_disabled_stays_outside_and_the_try_is_noted(browser: FlaskClient, there: Provider) -> None:
-    people.disable(OPERATOR, NADIA)
+    users.disable(OPERATOR, NADIA)
     assert refused(browser, tried(browser, there))
-    entries, _ = audit.page(OPERATOR, Wanted(action=Action.SIGN_IN_FAILED))
+    entries, _ = audit.page(OPERATOR, AuditFilter(action=Action.SIGN_IN_FAILED))
     assert [entry.subject for entry in entries] == ["user 1"]
 
 

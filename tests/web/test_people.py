@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.users import people, sign_in
+from app.users import sign_in, users
 from app.viewer import OPERATOR, Role
 from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.web.browsing import PASSWORD, click, signed_in
@@ -30,8 +30,8 @@ def made_password(page: str) -> str:
 
 def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient) -> None:
     page = click(admin, "/people", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE).text
-    assert sign_in.check(NADIA, made_password(page)) is not None
-    added = people.by_email(OPERATOR, NADIA)
+    assert sign_in.authenticate(NADIA, made_password(page)) is not None
+    added = users.by_email(OPERATOR, NADIA)
     assert (added.role, added.account_ids) == (Role.AGENT, frozenset({1}))
     assert "<code>" not in admin.get("/people").text
     assert NADIA in admin.get("/people").text
@@ -52,14 +52,14 @@ def test_what_is_wrong_adds_nobody(admin: FlaskClient, wrong: dict[str, str], wo
     answer = click(admin, "/people", htmx=False, **({"email": NADIA, "role": "agent"} | wrong))
     assert answer.status_code == 422
     assert words is None or words in answer.text
-    assert len(people.everyone(OPERATOR)) == 1
+    assert len(users.list_users(OPERATOR)) == 1
 
 
 @pytest.mark.row("S24")
 def test_a_form_sets_nothing_but_what_it_shows(admin: FlaskClient) -> None:
     more = {"id": "99", "password_hash": "x", "session_key": "x", "disabled_at": "2026-01-01", "account_ids": "2"}
     click(admin, "/people", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE, **more)
-    added = people.by_email(OPERATOR, NADIA)
+    added = users.by_email(OPERATOR, NADIA)
     assert (added.id, added.account_ids, added.disabled_at) == (2, frozenset({1}), None)
     assert added.session_key != "x"
 
@@ -67,27 +67,27 @@ def test_a_form_sets_nothing_but_what_it_shows(admin: FlaskClient) -> None:
 def test_rights_are_changed_and_every_session_ends(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
     assert click(admin, "/people/2/rights", htmx=False, role="agent", account=ATELIER_NORD).status_code == 303
-    changed = people.by_email(OPERATOR, NADIA)
+    changed = users.by_email(OPERATOR, NADIA)
     assert (changed.role, changed.account_ids) == (Role.AGENT, frozenset({2}))
     assert nadia.get("/inbox").headers["Location"] == "/login"
     click(admin, "/people/2/rights", htmx=False, role="ops", every="1")
-    assert people.by_email(OPERATOR, NADIA).account_ids is None
+    assert users.by_email(OPERATOR, NADIA).account_ids is None
 
 
 def test_no_box_ticked_limits_to_nothing(admin: FlaskClient, app: Flask) -> None:
     signed_in(app, Role.OPS, email=NADIA)
     click(admin, "/people/2/rights", htmx=False, role="agent")
-    assert people.by_email(OPERATOR, NADIA).account_ids == frozenset()
+    assert users.by_email(OPERATOR, NADIA).account_ids == frozenset()
     refused = click(admin, "/people/2/rights", htmx=False, role="admin", account=MAISON_LUNE)
     assert refused.status_code == 422
-    assert people.by_email(OPERATOR, NADIA).role is Role.AGENT
+    assert users.by_email(OPERATOR, NADIA).role is Role.AGENT
 
 
 def test_a_new_password_is_shown_once_and_replaces_the_old_one(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
     page = click(admin, "/people/2/password", htmx=False).text
-    assert sign_in.check(NADIA, PASSWORD) is None
-    assert sign_in.check(NADIA, made_password(page)) is not None
+    assert sign_in.authenticate(NADIA, PASSWORD) is None
+    assert sign_in.authenticate(NADIA, made_password(page)) is not None
     assert nadia.get("/inbox").status_code == 303
 
 
@@ -96,15 +96,15 @@ def test_somebody_is_switched_off_and_on(admin: FlaskClient, app: Flask) -> None
     click(admin, "/people/2/disable", htmx=False)
     assert f"Disabled {NADIA}. Their sessions have ended." in admin.get("/people/2").text
     assert nadia.get("/inbox").headers["Location"] == "/login"
-    assert sign_in.check(NADIA, PASSWORD) is None
+    assert sign_in.authenticate(NADIA, PASSWORD) is None
     click(admin, "/people/2/enable", htmx=False)
-    assert sign_in.check(NADIA, PASSWORD) is not None
+    assert sign_in.authenticate(NADIA, PASSWORD) is not None
 
 
 def test_the_last_admin_stays_an_admin(admin: FlaskClient) -> None:
     assert click(admin, "/people/1/disable", htmx=False).status_code == 409
     assert click(admin, "/people/1/rights", htmx=False, role="ops", every="1").status_code == 409
-    assert people.by_email(OPERATOR, "admin@example.com").role is Role.ADMIN
+    assert users.by_email(OPERATOR, "admin@example.com").role is Role.ADMIN
 
 
 def test_an_admin_cannot_disable_themselves(admin: FlaskClient, app: Flask) -> None:

@@ -182,7 +182,7 @@ def test_what_was_changed_by_hand_is_in_the_audit_log(ops: FlaskClient, redis: R
     token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
     assert token
     assert ops.post(EMPTY, headers={"X-CSRFToken": token[1]}).status_code == 200
-    entries, _ = audit.page(OPERATOR, audit.Wanted(action=audit.Action.QUEUE_CHANGED))
+    entries, _ = audit.page(OPERATOR, audit.AuditFilter(action=audit.Action.QUEUE_CHANGED))
     assert [(entry.actor, entry.subject) for entry in entries] == [("user 1", f"empty_queue {QUEUE} queued")]
 
 

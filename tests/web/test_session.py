@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from app import clock, settings
 from app.api import door
 from app.factory import create_app
-from app.users import people
+from app.users import users
 from app.viewer import OPERATOR, Role
 from app.web import session
 from tests.web.browsing import HTMX, PASSWORD, click, csrf, part, sign_in, signed_in
@@ -19,7 +19,7 @@ NADIA = "nadia@example.com"
 
 @pytest.fixture
 def nadia(app: Flask) -> FlaskClient:
-    people.add(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
+    users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
     return app.test_client()
 
 
@@ -72,7 +72,7 @@ def test_a_session_that_ended_says_so_on_the_sign_in_page_and_leads_back(nadia: 
 
 def test_a_poll_of_a_session_that_ended_leads_to_the_sign_in_page_that_says_so(nadia: FlaskClient) -> None:
     sign_in(nadia, NADIA)
-    people.disable(OPERATOR, NADIA)
+    users.disable(OPERATOR, NADIA)
     answer = part(nadia, "/inbox/list", HX_Current_URL="http://localhost/inbox/7?filter=unread")
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login?next=/inbox/7%3Ffilter%3Dunread")
     assert session.ENDED in nadia.get("/login").text
@@ -83,7 +83,7 @@ def test_a_poll_of_a_session_that_ended_leads_to_the_sign_in_page_that_says_so(n
 
 def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(nadia: FlaskClient) -> None:
     sign_in(nadia, NADIA)
-    people.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
+    users.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
     answer = nadia.post("/settings/zone", headers={"Referer": "http://localhost/settings?a=b"})
     assert answer.location == "/login?next=/settings%3Fa%3Db"
     assert session.ENDED in nadia.get(answer.location).text
@@ -121,7 +121,7 @@ def test_a_wrong_name_and_a_wrong_password_read_the_same(nadia: FlaskClient, ema
 @pytest.mark.row("S21")
 @pytest.mark.parametrize("password", ["admin", "password", "123456", "nametag", "letmein"])
 def test_nobody_signs_in_with_a_usual_pair(nadia: FlaskClient, password: str) -> None:
-    people.first_admin()
+    users.first_admin()
     assert sign_in(nadia, "admin", password).status_code == 401
     assert sign_in(nadia, "admin@nametag.local", password).status_code == 401
 
@@ -208,11 +208,11 @@ def test_a_cookie_without_a_session_id_signs_nobody_in(nadia: FlaskClient) -> No
 @pytest.mark.row("S19")
 def test_a_new_password_and_a_switch_off_end_the_session(nadia: FlaskClient) -> None:
     sign_in(nadia, NADIA)
-    people.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
+    users.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
     assert nadia.get("/inbox").status_code == 303
     sign_in(nadia, NADIA, PASSWORD + "!")
     assert nadia.get("/inbox").status_code == 200
-    people.disable(OPERATOR, NADIA)
+    users.disable(OPERATOR, NADIA)
     assert nadia.get("/inbox").status_code == 303
 
 
@@ -308,7 +308,7 @@ def test_a_nul_character_in_a_form_is_400_and_changes_nothing(app: Flask) -> Non
     admin = signed_in(app, Role.ADMIN)
     answer = click(admin, "/people", htmx=False, email="new@example.com\x00", role="agent")
     assert answer.status_code == 400
-    assert [user.email for user in people.everyone(OPERATOR)] == ["admin@example.com"]
+    assert [user.email for user in users.list_users(OPERATOR)] == ["admin@example.com"]
 
 
 def test_our_own_pages_are_not_other_sites(app: Flask) -> None:

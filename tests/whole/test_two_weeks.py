@@ -28,7 +28,7 @@ from app.models.identity import Identity, Lookup, Purpose
 from app.models.inbox import Account
 from app.models.run import Run, RunKind
 from app.runs import lifecycle
-from app.users import api_tokens, people
+from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.api.programs import Program
 from tests.bed import databases, templates
@@ -115,7 +115,7 @@ def test_no_page_fails_in_two_weeks(
     demo_app: Flask, sandbox: Sandbox, time: Time, redis: Redis, pytestconfig: pytest.Config
 ) -> None:
     every = pytestconfig.getoption("--pages-every")
-    people.add(OPERATOR, ADMIN, role=Role.ADMIN, password=PASSWORD)
+    users.add_user(OPERATOR, ADMIN, role=Role.ADMIN, password=PASSWORD)
     chance, opened = Random(14), list[str]()
     program = Program(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs"), None))
     contacts = sandbox.get("people")
@@ -194,4 +194,4 @@ def _require_that_it_happened() -> None:
     refreshed = select(func.count()).where(Lookup.call == "refresh", Lookup.http_status == 200)
     assert db.session.execute(refreshed).scalar_one() >= 1
     assert db.session.execute(select(func.count()).where(Run.started_by == "Schedule")).scalar_one() >= 2
-    assert [each.token.well for each in health.of_all(OPERATOR)] == [True, True]
+    assert [each.token.well for each in health.list_health(OPERATOR)] == [True, True]

@@ -40,7 +40,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class StaffUser:
     """Someone who may sign in; `session_key` is what their sessions carry, so that changing it ends them all."""
 
     id: int
@@ -61,7 +61,9 @@ class Person:
         return Viewer(self.id, self.email, self.role, self.account_ids)
 
 
-def add(viewer: Viewer, email: str, *, role: Role, password: str, account_ids: Collection[int] | None = None) -> Person:
+def add_user(
+    viewer: Viewer, email: str, *, role: Role, password: str, account_ids: Collection[int] | None = None
+) -> StaffUser:
     """Let someone sign in from now on, limited to `account_ids` unless None.
 
     Raises Invalid for a malformed or known address, a weak password, and for an admin who is to be limited.
@@ -70,7 +72,7 @@ def add(viewer: Viewer, email: str, *, role: Role, password: str, account_ids: C
     address = _address(email)
     limited = _limited(role, account_ids)
     passwords.require_good(password)
-    password_hash = passwords.hashed(password)
+    password_hash = passwords.hash_password(password)
     try:
         with transaction.write() as tx:
             person_id = _insert(tx, address, role, password_hash, limited)
@@ -80,18 +82,18 @@ def add(viewer: Viewer, email: str, *, role: Role, password: str, account_ids: C
     return by_email(viewer, address)
 
 
-def everyone(viewer: Viewer) -> list[Person]:
+def list_users(viewer: Viewer) -> list[StaffUser]:
     """Return everyone who may or might sign in, by address."""
     viewer.require(Role.ADMIN)
-    return [person(row) for row in db.session.execute(select(*COLUMNS).order_by(User.email))]
+    return [from_row(row) for row in db.session.execute(select(*COLUMNS).order_by(User.email))]
 
 
-def by_email(viewer: Viewer, email: str) -> Person:
+def by_email(viewer: Viewer, email: str) -> StaffUser:
     """Return one person; raises NotFound."""
-    return _one(viewer, User.email == normal(email))
+    return _one(viewer, User.email == normalize_email(email))
 
 
-def by_id(viewer: Viewer, person_id: int) -> Person:
+def by_id(viewer: Viewer, person_id: int) -> StaffUser:
     """Return one person; raises NotFound."""
     return _one(viewer, User.id == person_id)
 
@@ -100,7 +102,7 @@ def change_password(viewer: Viewer, email: str, *, password: str) -> None:
     """Set a new password; raises NotFound and Invalid."""
     someone = by_email(viewer, email)
     passwords.require_good(password)
-    password_hash = passwords.hashed(password)
+    password_hash = passwords.hash_password(password)
     with transaction.write() as tx:
         _change(tx, viewer, someone.id, Action.PASSWORD_CHANGED, password_hash=password_hash)
 
@@ -109,15 +111,15 @@ def change_own_password(viewer: Viewer, *, present: str, password: str) -> None:
     """Set one's own password; raises Invalid when `present` is not right."""
     own_hash = db.session.execute(select(User.password_hash).where(User.id == viewer.user_id)).scalar_one()
     db.session.rollback()  # hashing takes long; no snapshot is kept open over it
-    if not passwords.fits(present, own_hash):
+    if not passwords.verify(present, own_hash):
         raise Invalid({"present": "That is not your present password."})
     passwords.require_good(password)
-    password_hash = passwords.hashed(password)
+    password_hash = passwords.hash_password(password)
     with transaction.write() as tx:
         _change(tx, viewer, viewer.user_id, Action.PASSWORD_CHANGED, password_hash=password_hash)
 
 
-def change_rights(viewer: Viewer, email: str, *, role: Role, account_ids: Collection[int] | None = None) -> None:
+def change_access(viewer: Viewer, email: str, *, role: Role, account_ids: Collection[int] | None = None) -> None:
     """Set someone's role, and the accounts they are limited to unless None.
 
     Raises NotFound, Conflict for the last admin, and Invalid for an admin who is to be limited.
@@ -157,8 +159,8 @@ def first_admin() -> tuple[str, str] | None:
     """Add an admin with a random password where nobody may sign in yet; returns address and password, or None."""
     if db.session.execute(select(User.id).limit(1)).first() is not None:
         return None
-    password = passwords.random()
-    password_hash = passwords.hashed(password)
+    password = passwords.generate()
+    password_hash = passwords.hash_password(password)
     try:
         with transaction.write() as tx:
             if tx.execute(select(User.id).limit(1)).first() is not None:
@@ -170,7 +172,7 @@ def first_admin() -> tuple[str, str] | None:
     return FIRST_ADMIN, password
 
 
-def normal(email: str) -> str:
+def normalize_email(email: str) -> str:
     """Return an email address as it is stored: without spaces around it, ASCII letters in lower case.
 
     Other letters stay: Unicode's lower case of the Kelvin sign is an ASCII k, so another user's address would match.
@@ -178,22 +180,22 @@ def normal(email: str) -> str:
     return text.storable(email).strip(string.whitespace).encode().lower().decode()  # bytes.lower() is ASCII only
 
 
-def person(row: Row[*tuple[Any, ...]]) -> Person:
+def from_row(row: Row[*tuple[Any, ...]]) -> StaffUser:
     """Return the person that a row of COLUMNS describes."""
     account_ids = None if row.account_ids is None else frozenset(row.account_ids)
-    return Person(**{**row._asdict(), "account_ids": account_ids})
+    return StaffUser(**{**row._asdict(), "account_ids": account_ids})
 
 
-def _one(viewer: Viewer, which: ColumnElement[bool]) -> Person:
+def _one(viewer: Viewer, which: ColumnElement[bool]) -> StaffUser:
     viewer.require(Role.ADMIN)
     row = db.session.execute(select(*COLUMNS).where(which)).first()
     if row is None:
         raise NotFound("user")
-    return person(row)
+    return from_row(row)
 
 
 def _address(email: str) -> str:
-    address = normal(email)
+    address = normalize_email(email)
     if not EMAIL.fullmatch(address):
         raise Invalid({"email": "The email address must look like name@example.com, in ASCII letters."})
     return address
@@ -205,7 +207,7 @@ def _limited(role: Role, account_ids: Collection[int] | None) -> list[int] | Non
     return None if account_ids is None else sorted(account_ids)
 
 
-def _require_another_admin(tx: Tx, someone: Person) -> None:
+def _require_another_admin(tx: Tx, someone: StaffUser) -> None:
     # The rows stay locked until the commit: of two admins who disable each other, the second sees what the first did.
     admins = select(User.id).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
     enabled = set(tx.execute(admins.with_for_update()).scalars())

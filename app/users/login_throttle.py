@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app import clock, redis_client
 from app.redis_client import RedisUnavailable
-from app.users import people
+from app.users import users
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def refused_seconds(address: str) -> int:
     return _here.refused_seconds(address)
 
 
-def succeeded(email: str, address: str) -> None:
+def forget_attempt(email: str, address: str) -> None:
     """Take back what `wait_seconds` counted: the password was right."""
     keys = _keys(email, address)
     _here.forget(*keys)
@@ -65,7 +65,7 @@ def succeeded(email: str, address: str) -> None:
 
 def _keys(email: str, address: str) -> tuple[str, str, str]:
     # Hashed, because what is typed as a name may be anything, a password for instance.
-    name = hashlib.blake2s(people.normal(email).encode(), digest_size=12).hexdigest()
+    name = hashlib.blake2s(users.normalize_email(email).encode(), digest_size=12).hexdigest()
     return f"nametag:sign-in:{name}:{address}", f"nametag:sign-in:{name}", f"nametag:sign-in:from:{address}"
 
 

@@ -21,11 +21,11 @@ from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.viewer import Viewer
 
-Place = tuple[datetime, int]  # where a page ended: the last row's time (aware UTC) and id
+FeedPosition = tuple[datetime, int]  # where a page ended: the last row's time (aware UTC) and id
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConversationEntry:
     """One conversation. Times are aware UTC; `preview` is the last message's text or what it is."""
 
     id: int
@@ -44,7 +44,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class MessageEntry:
     """One message. Times are aware UTC; `text` is None when there is none or the message was unsent.
 
     `seen_at` is when the contact saw this message of the account, or a later one.
@@ -66,7 +66,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FeedQuery:
     """Which conversations: of one account or all, with a status, unread or unknown ones only, matching a search."""
 
     account_id: int | None = None
@@ -77,8 +77,8 @@ class Wanted:
 
 
 def conversations(
-    viewer: Viewer, want: Wanted, *, limit: int, after: Place | None = None
-) -> tuple[list[Entry], Place | None]:
+    viewer: Viewer, want: FeedQuery, *, limit: int, after: FeedPosition | None = None
+) -> tuple[list[ConversationEntry], FeedPosition | None]:
     """Return at most `limit` conversations, newest first, that follow `after`, and where the next page begins."""
     found = _conversations(viewer)
     if want.account_id is not None:
@@ -89,7 +89,7 @@ def conversations(
         if getattr(want, name):
             found = found.where(listing.FILTERED[name])
     if want.q:
-        found = found.where(search.matches(text.storable(want.q), _accounts(viewer, want)))
+        found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
     rows = db.session.execute(
@@ -99,7 +99,7 @@ def conversations(
     return [_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
 
 
-def conversation(viewer: Viewer, conversation_id: int) -> Entry:
+def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
     """Return one conversation; raises NotFound, also for what the viewer may not see."""
     row = db.session.execute(_conversations(viewer).where(Conversation.id == conversation_id)).first()
     if row is None:
@@ -108,8 +108,8 @@ def conversation(viewer: Viewer, conversation_id: int) -> Entry:
 
 
 def messages(
-    viewer: Viewer, conversation_id: int, *, limit: int, after: Place | None = None
-) -> tuple[list[Said], Place | None]:
+    viewer: Viewer, conversation_id: int, *, limit: int, after: FeedPosition | None = None
+) -> tuple[list[MessageEntry], FeedPosition | None]:
     """Return at most `limit` messages of a conversation, newest first, that follow `after`, and where the next page
     begins; raises NotFound.
     """
@@ -151,13 +151,13 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     return _visible(viewer, columns).outerjoin(Identity, person).outerjoin(StoredAvatar, picture)
 
 
-def _accounts(viewer: Viewer, want: Wanted) -> Collection[int] | None:
+def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:
     return viewer.account_ids if want.account_id is None else (want.account_id,)
 
 
-def _entry(row: Any) -> Entry:
+def _entry(row: Any) -> ConversationEntry:
     shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
-    return Entry(
+    return ConversationEntry(
         id=row.id,
         ig_account_id=row.ig_account_id,
         ig_participant_id=row.ig_participant_id,
@@ -189,9 +189,9 @@ def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...
     return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
 
 
-def _said(row: Any, seen: Any) -> Said:
+def _said(row: Any, seen: Any) -> MessageEntry:
     was_seen = row.outgoing and seen.seen_until is not None and row.sent_at <= seen.seen_until
-    return Said(
+    return MessageEntry(
         id=row.id,
         mid=row.mid,
         ig_sender_id=row.ig_sender_id,

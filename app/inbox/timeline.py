@@ -21,7 +21,7 @@ SENT, SEEN = "Sent", "Seen"
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class TimelineAttachment:
     """One attachment; its URLs are given only when the browser may load them, else a placeholder is shown.
 
     A shared link is not loaded, so its URL may lead anywhere. `label` says what the attachment is.
@@ -37,7 +37,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
+class TimelineReaction:
     """One reaction on a message; `label` says in a sentence whose it is."""
 
     emoji: str
@@ -55,7 +55,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TimelineMessage:
     """One message; `kind` chooses the template that shows it, `first_new` puts the "New" divider before it.
 
     `empty` says in words that a message without text and attachments has nothing to show.
@@ -65,16 +65,16 @@ class Message:
     kind: str
     text: str | None
     empty: str | None
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[TimelineAttachment, ...]
     references: tuple[Reference, ...]
-    reactions: tuple[Reaction, ...]
+    reactions: tuple[TimelineReaction, ...]
     edited: bool
     sent_at: datetime
     first_new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRun:
+class MessageGroup:
     """Messages of one sender, at most ten minutes apart: `side` is "theirs", "ours" or "unknown".
 
     `state` stands under the last of ours: sent, or seen at `seen_at` (aware UTC).
@@ -85,7 +85,7 @@ class MessageRun:
     sender: str
     avatar: Avatar | None
     at: datetime
-    messages: tuple[Message, ...]
+    messages: tuple[TimelineMessage, ...]
     state: str | None
     seen_at: datetime | None
 
@@ -97,7 +97,7 @@ class Day:
     date: date
     near: str
     label: str
-    runs: tuple[MessageRun, ...]
+    runs: tuple[MessageGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Parties:
     seen_at: datetime | None = None
 
 
-def group(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int | None) -> tuple[Day, ...]:
+def group_by_day(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int | None) -> tuple[Day, ...]:
     """Return message rows, oldest first, as days of runs; `zone` is the viewer's, `first_new` a message's id."""
     today = clock.now().astimezone(zone).date()
     last_ours = next((row.id for row in reversed(rows) if _sender(row, parties)[0] == OURS), None)
@@ -121,14 +121,14 @@ def group(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int
     days = []
     for day, of_day in groupby(rows, key=lambda row: row.sent_at.astimezone(zone).date()):
         runs = tuple(
-            _run(run, parties, quotes, first_new=first_new, last_ours=last_ours)
-            for run in _runs(of_day, parties, first_new)
+            _group(run, parties, quotes, first_new=first_new, last_ours=last_ours)
+            for run in _groups(of_day, parties, first_new)
         )
         days.append(Day(day, _near(day, today), _label(day, today), runs))
     return tuple(days)
 
 
-def _runs(rows: Iterable[Any], parties: Parties, first_new: int | None) -> Iterator[list[Any]]:
+def _groups(rows: Iterable[Any], parties: Parties, first_new: int | None) -> Iterator[list[Any]]:
     run: list[Any] = []
     for row in rows:
         silent = run and row.sent_at - run[-1].sent_at > GAP
@@ -140,9 +140,9 @@ def _runs(rows: Iterable[Any], parties: Parties, first_new: int | None) -> Itera
         yield run
 
 
-def _run(
+def _group(
     rows: Sequence[Any], parties: Parties, quotes: Mapping[str, Any], *, first_new: int | None, last_ours: int | None
-) -> MessageRun:
+) -> MessageGroup:
     side, stranger = _sender(rows[0], parties)
     if side == OURS:
         sender, avatar = "You", parties.account_avatar
@@ -152,7 +152,7 @@ def _run(
         sender, avatar = stranger, display.avatar(stranger, display.display_name(stranger, None, None))
     last = rows[-1].id == last_ours
     seen = last and parties.seen_until is not None and parties.seen_until >= rows[-1].sent_at
-    return MessageRun(
+    return MessageGroup(
         id=f"r-{rows[0].id}",
         side=side,
         sender=sender,
@@ -171,12 +171,12 @@ def _sender(row: Any, parties: Parties) -> tuple[str, str]:
     return (THEIRS, "") if row.ig_sender_id == parties.ig_participant_id else (UNKNOWN, row.ig_sender_id)
 
 
-def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: int | None) -> Message:
+def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: int | None) -> TimelineMessage:
     ours = _sender(row, parties)[0] == OURS
     context = row.context or {}
     words = row.text if row.text and not is_blank(row.text) else None
     references = tuple(_references(context, quotes, ours=ours))
-    return Message(
+    return TimelineMessage(
         id=row.id,
         kind=row.kind,
         text=words,
@@ -190,9 +190,9 @@ def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: i
     )
 
 
-def _attachment(stored: Mapping[str, Any], *, ours: bool) -> Attachment:
+def _attachment(stored: Mapping[str, Any], *, ours: bool) -> TimelineAttachment:
     kind, url = str(stored.get("kind")), stored.get("url")
-    return Attachment(
+    return TimelineAttachment(
         kind=kind,
         label=_label_of(kind, stored, ours=ours),
         url=web_url(url) if kind == EventKind.LINK else _loadable(url),
@@ -239,11 +239,11 @@ def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: 
         yield Reference("Tapped a quick reply")
 
 
-def _reactions(reactions: Mapping[str, Any], parties: Parties) -> Iterator[Reaction]:
+def _reactions(reactions: Mapping[str, Any], parties: Parties) -> Iterator[TimelineReaction]:
     for sender, each in reactions.items():
         if emoji := each.get("emoji"):
             who = "You" if sender in parties.own_ids else parties.person.text
-            yield Reaction(emoji, f"{who} reacted with {emoji}")
+            yield TimelineReaction(emoji, f"{who} reacted with {emoji}")
 
 
 def _loadable(url: object) -> str | None:

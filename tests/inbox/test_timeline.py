@@ -10,8 +10,8 @@ from flask import Flask
 
 from app import clock
 from app.identities import display
-from app.inbox import days
-from app.inbox.days import Day, MessageRun, Parties
+from app.inbox import timeline
+from app.inbox.timeline import Day, MessageGroup, Parties
 from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -51,10 +51,10 @@ def now(monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
 
 
 def grouped(*rows: Row, zone: Any = UTC, first_new: int | None = None, parties: Parties = PARTIES) -> tuple[Day, ...]:
-    return days.group(rows, parties, zone=zone, first_new=first_new)
+    return timeline.group_by_day(rows, parties, zone=zone, first_new=first_new)
 
 
-def runs(*rows: Row, parties: Parties = PARTIES) -> list[MessageRun]:
+def runs(*rows: Row, parties: Parties = PARTIES) -> list[MessageGroup]:
     return [run for day in grouped(*rows, parties=parties) for run in day.runs]
 
 

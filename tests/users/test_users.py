@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.db.engine import db
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.models.user import User
-from app.users import passwords, people, sign_in
+from app.users import passwords, sign_in, users
 from app.viewer import OPERATOR, Role, Viewer
 
 GOOD = "a moonlit correct horse"
@@ -19,13 +19,13 @@ AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 
 
 def test_somebody_added_may_sign_in_under_any_spelling_of_the_address(app: Flask) -> None:
-    added = people.add(OPERATOR, " Nadia@Example.com ", role=Role.OPS, password=GOOD)
+    added = users.add_user(OPERATOR, " Nadia@Example.com ", role=Role.OPS, password=GOOD)
     assert (added.email, added.role, added.account_ids) == ("nadia@example.com", Role.OPS, None)
-    assert sign_in.check("NADIA@example.com", GOOD) is not None
+    assert sign_in.authenticate("NADIA@example.com", GOOD) is not None
 
 
 def test_the_password_is_kept_as_a_hash_only(app: Flask) -> None:
-    people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
     [row] = db.session.scalars(select(User)).all()
     assert GOOD not in repr(vars(row))
     assert row.password_hash.startswith("$argon2id$")
@@ -40,56 +40,56 @@ def test_the_password_is_kept_as_a_hash_only(app: Flask) -> None:
 )
 def test_a_malformed_address_is_refused(app: Flask, email: str) -> None:
     with pytest.raises(Invalid) as refused:
-        people.add(OPERATOR, email, role=Role.AGENT, password=GOOD)
+        users.add_user(OPERATOR, email, role=Role.AGENT, password=GOOD)
     assert list(refused.value.fields) == ["email"]
 
 
 @pytest.mark.parametrize("email", ["\u212aim@example.com", "\u2003kim@example.com", "kim@example.com\u0130"])
 def test_an_email_address_with_confusing_characters_is_not_the_ascii_one(app: Flask, email: str) -> None:
-    people.add(OPERATOR, "kim@example.com", role=Role.AGENT, password=GOOD)
-    assert sign_in.check(email, GOOD) is None
-    assert sign_in.vouched(email) is None
+    users.add_user(OPERATOR, "kim@example.com", role=Role.AGENT, password=GOOD)
+    assert sign_in.authenticate(email, GOOD) is None
+    assert sign_in.sso_sign_in(email) is None
     with pytest.raises(NotFound):
-        people.disable(OPERATOR, email)
+        users.disable(OPERATOR, email)
 
 
 def test_an_address_is_added_once(app: Flask) -> None:
-    people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
     with pytest.raises(Invalid):
-        people.add(OPERATOR, "Nadia@example.com", role=Role.ADMIN, password=GOOD)
-    assert [person.role for person in people.everyone(OPERATOR)] == [Role.OPS]
+        users.add_user(OPERATOR, "Nadia@example.com", role=Role.ADMIN, password=GOOD)
+    assert [person.role for person in users.list_users(OPERATOR)] == [Role.OPS]
 
 
 def test_a_weak_password_adds_nobody(app: Flask) -> None:
     with pytest.raises(Invalid):
-        people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password="admin")
-    assert people.everyone(OPERATOR) == []
+        users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password="admin")
+    assert users.list_users(OPERATOR) == []
 
 
 def test_a_new_password_ends_every_session(app: Flask) -> None:
-    before = people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
-    people.change_password(OPERATOR, "nadia@example.com", password=GOOD + "!")
+    before = users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    users.change_password(OPERATOR, "nadia@example.com", password=GOOD + "!")
     assert sign_in.by_session_key(before.session_key) is None
-    assert sign_in.check("nadia@example.com", GOOD) is None
-    assert sign_in.check("nadia@example.com", GOOD + "!") is not None
+    assert sign_in.authenticate("nadia@example.com", GOOD) is None
+    assert sign_in.authenticate("nadia@example.com", GOOD + "!") is not None
 
 
 def test_whoever_is_switched_off_is_out_at_once(app: Flask) -> None:
-    before = people.add(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
-    people.disable(OPERATOR, "nadia@example.com")
+    before = users.add_user(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
+    users.disable(OPERATOR, "nadia@example.com")
     assert sign_in.by_session_key(before.session_key) is None
-    assert sign_in.check("nadia@example.com", GOOD) is None
-    assert people.by_email(OPERATOR, "nadia@example.com").disabled_at is not None
+    assert sign_in.authenticate("nadia@example.com", GOOD) is None
+    assert users.by_email(OPERATOR, "nadia@example.com").disabled_at is not None
 
 
 def test_the_last_admin_stays(app: Flask) -> None:
-    people.add(OPERATOR, "one@example.com", role=Role.ADMIN, password=GOOD)
+    users.add_user(OPERATOR, "one@example.com", role=Role.ADMIN, password=GOOD)
     with pytest.raises(Conflict):
-        people.disable(OPERATOR, "one@example.com")
-    people.add(OPERATOR, "two@example.com", role=Role.ADMIN, password=GOOD)
-    people.disable(OPERATOR, "one@example.com")
+        users.disable(OPERATOR, "one@example.com")
+    users.add_user(OPERATOR, "two@example.com", role=Role.ADMIN, password=GOOD)
+    users.disable(OPERATOR, "one@example.com")
     with pytest.raises(Conflict):
-        people.disable(OPERATOR, "two@example.com")
+        users.disable(OPERATOR, "two@example.com")
 
 
 @pytest.mark.parametrize("change", ["disable", "demote"])
@@ -98,8 +98,8 @@ def test_of_two_admins_who_remove_each_other_at_the_same_time_one_stays(
 ) -> None:
     emails = ["one@example.com", "two@example.com"]
     for email in emails:
-        people.add(OPERATOR, email, role=Role.ADMIN, password=GOOD)
-    both_checked, original, refused = threading.Barrier(2, timeout=0.5), people._change, []
+        users.add_user(OPERATOR, email, role=Role.ADMIN, password=GOOD)
+    both_checked, original, refused = threading.Barrier(2, timeout=0.5), users._change, []
 
     def after_both_checked(*arguments: Any, **values: Any) -> None:
         with suppress(threading.BrokenBarrierError):
@@ -110,49 +110,49 @@ def test_of_two_admins_who_remove_each_other_at_the_same_time_one_stays(
         with app.app_context():
             try:
                 if change == "disable":
-                    people.disable(OPERATOR, email)
+                    users.disable(OPERATOR, email)
                 else:
-                    people.change_rights(OPERATOR, email, role=Role.OPS)
+                    users.change_access(OPERATOR, email, role=Role.OPS)
             except Conflict:
                 refused.append(email)
 
-    monkeypatch.setattr(people, "_change", after_both_checked)
+    monkeypatch.setattr(users, "_change", after_both_checked)
     threads = [threading.Thread(target=remove, args=[email]) for email in emails]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     db.session.rollback()  # ends the snapshot of before
-    admins = [user for user in people.everyone(OPERATOR) if user.role is Role.ADMIN and user.disabled_at is None]
+    admins = [user for user in users.list_users(OPERATOR) if user.role is Role.ADMIN and user.disabled_at is None]
     assert [admin.email for admin in admins] == refused
     assert len(refused) == 1
 
 
 def test_unknown_people_are_not_found(app: Flask) -> None:
     with pytest.raises(NotFound):
-        people.change_password(OPERATOR, "nobody@example.com", password=GOOD)
+        users.change_password(OPERATOR, "nobody@example.com", password=GOOD)
     with pytest.raises(NotFound):
-        people.disable(OPERATOR, "nobody@example.com")
+        users.disable(OPERATOR, "nobody@example.com")
 
 
 def test_only_admins_deal_with_people(app: Flask) -> None:
     with pytest.raises(Forbidden):
-        people.add(AGENT, "nadia@example.com", role=Role.ADMIN, password=GOOD)
+        users.add_user(AGENT, "nadia@example.com", role=Role.ADMIN, password=GOOD)
     with pytest.raises(Forbidden):
-        people.everyone(AGENT)
+        users.list_users(AGENT)
 
 
 @pytest.mark.row("S21")
 def test_the_first_admin_gets_a_random_password_once(app: Flask) -> None:
-    made = people.first_admin()
+    made = users.first_admin()
     assert made is not None
     email, password = made
     assert email == "admin@nametag.local"
     passwords.require_good(password)
-    admin = sign_in.check(email, password)
+    admin = sign_in.authenticate(email, password)
     assert admin is not None
     assert admin.role is Role.ADMIN
-    assert people.first_admin() is None
+    assert users.first_admin() is None
 
 
 def test_of_two_first_starts_one_makes_the_admin(app: Flask) -> None:
@@ -160,7 +160,7 @@ def test_of_two_first_starts_one_makes_the_admin(app: Flask) -> None:
 
     def start() -> None:
         with app.app_context():
-            made.append(people.first_admin())
+            made.append(users.first_admin())
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
@@ -168,9 +168,9 @@ def test_of_two_first_starts_one_makes_the_admin(app: Flask) -> None:
     for thread in threads:
         thread.join()
     assert len([one for one in made if one]) == 1
-    assert len(people.everyone(OPERATOR)) == 1
+    assert len(users.list_users(OPERATOR)) == 1
 
 
 def test_people_do_not_print_their_session_key(app: Flask) -> None:
-    person = people.add(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
+    person = users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
     assert person.session_key not in repr(person)

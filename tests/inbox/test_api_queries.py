@@ -7,8 +7,8 @@ from flask import Flask
 
 from app import clock
 from app.errors import NotFound
-from app.inbox import feed
-from app.inbox.feed import Wanted
+from app.inbox import api_queries
+from app.inbox.api_queries import FeedQuery
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import CAMILLE, LEA, RUI, an_account, people_wrote
 
@@ -20,7 +20,7 @@ def test_pages_of_conversations_have_no_gaps_and_no_doubles(app: Flask) -> None:
     people_wrote(LEA, CAMILLE, RUI)
     met, after = [], None
     for _ in range(3):
-        found, after = feed.conversations(OPERATOR, Wanted(), limit=1, after=after)
+        found, after = api_queries.conversations(OPERATOR, FeedQuery(), limit=1, after=after)
         met += [each.ig_participant_id for each in found]
     assert (met, after) == ([RUI, CAMILLE, LEA], None)
 
@@ -29,13 +29,13 @@ def test_messages_come_newest_first_and_belong_to_whom_they_belong(app: Flask) -
     an_account()
     people_wrote(LEA, at=clock.now() - timedelta(minutes=2))
     people_wrote(LEA)
-    [lea] = feed.conversations(OPERATOR, Wanted(), limit=10)[0]
-    [newest], place = feed.messages(OPERATOR, lea.id, limit=1)
-    [oldest], end = feed.messages(OPERATOR, lea.id, limit=1, after=place)
+    [lea] = api_queries.conversations(OPERATOR, FeedQuery(), limit=10)[0]
+    [newest], place = api_queries.messages(OPERATOR, lea.id, limit=1)
+    [oldest], end = api_queries.messages(OPERATOR, lea.id, limit=1, after=place)
     assert newest.sent_at > oldest.sent_at
     assert end is None
     with pytest.raises(NotFound):
-        feed.messages(ELSEWHERE, lea.id, limit=1)
+        api_queries.messages(ELSEWHERE, lea.id, limit=1)
     with pytest.raises(NotFound):
-        feed.conversation(ELSEWHERE, lea.id)
-    assert feed.conversations(ELSEWHERE, Wanted(), limit=1) == ([], None)
+        api_queries.conversation(ELSEWHERE, lea.id)
+    assert api_queries.conversations(ELSEWHERE, FeedQuery(), limit=1) == ([], None)

@@ -23,7 +23,7 @@ DENIED = "Nothing was connected: the consent was declined at Meta."
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AuthorizationAttempt:
     """A way to Meta that was begun: the login, the word that must come back, and when (Unix time)."""
 
     login: str
@@ -31,22 +31,22 @@ class Attempt:
     began: int
 
 
-def offered() -> tuple[str, ...]:
+def available_logins() -> tuple[str, ...]:
     """Return the logins by which accounts can be connected with a click, as this installation has an app for them."""
     return tuple(login.value for login in oauth_flow.available_logins())
 
 
-def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, Attempt]:
+def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, AuthorizationAttempt]:
     """Return where an account's owner agrees, and what the session must keep; for admins. Raises NotFound."""
     viewer.require(Role.ADMIN)
     if login not in set(Login):
         raise NotFound("login")
-    attempt = Attempt(login, secrets.token_urlsafe(24), int(clock.now().timestamp()))
+    attempt = AuthorizationAttempt(login, secrets.token_urlsafe(24), int(clock.now().timestamp()))
     return oauth_flow.authorize_url(Login(login), back_url=back_url, state=attempt.state), attempt
 
 
 def finish(
-    viewer: Viewer, attempt: Attempt | None, *, login: str, state: str, code: str, back_url: str
+    viewer: Viewer, attempt: AuthorizationAttempt | None, *, login: str, state: str, code: str, back_url: str
 ) -> list[ListedAccount]:
     """Connect what a consent brought; for admins. Without a code it was declined.
 
@@ -61,17 +61,17 @@ def finish(
     try:
         found = oauth_flow.redeem(Login(login), code, back_url=back_url)
     except GraphAPIError as failure:
-        raise Invalid({"code": connect.sentence(failure)}) from failure
-    return [connect.consented(viewer, Login(login), each) for each in found]
+        raise Invalid({"code": connect.describe_failure(failure)}) from failure
+    return [connect.connect_authorized(viewer, Login(login), each) for each in found]
 
 
-def _fits(attempt: Attempt, login: str, state: str) -> bool:
+def _fits(attempt: AuthorizationAttempt, login: str, state: str) -> bool:
     age = clock.now() - clock.from_timestamp(attempt.began)
     same = compare_digest(attempt.state.encode(), state.encode())
     return same and attempt.login == login and timedelta(0) <= age + timedelta(seconds=1) and age <= PATIENCE
 
 
-def _first(attempt: Attempt) -> bool:
+def _first(attempt: AuthorizationAttempt) -> bool:
     # The cookie that holds the attempt could be sent twice; Redis remembers for as long as it could be of use.
     key = f"nametag:consent:{digest(attempt.state).hex()}"
     try:

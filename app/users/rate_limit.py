@@ -39,7 +39,7 @@ class Rate:
         return max(0, self.limit - self.used)
 
 
-def count(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
+def count_call(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
     """Count one call under `key`, of which `limit` per window of `seconds` are allowed."""
     try:
         used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", seconds)

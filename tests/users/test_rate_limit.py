@@ -6,30 +6,30 @@ import pytest
 from redis import Redis
 
 from app import clock, settings
-from app.users import rates
+from app.users import rate_limit
 
 
 def test_what_is_over_the_limit_is_exceeded_until_the_minute_ends(redis: Redis) -> None:
-    found = [rates.count("reads:1", 2) for _ in range(3)]
+    found = [rate_limit.count_call("reads:1", 2) for _ in range(3)]
     assert [(each.remaining, each.exceeded) for each in found] == [(1, False), (0, False), (0, True)]
-    assert 0 < found[-1].seconds_left <= rates.WINDOW_SECONDS
-    assert not rates.count("reads:2", 2).exceeded
+    assert 0 < found[-1].seconds_left <= rate_limit.WINDOW_SECONDS
+    assert not rate_limit.count_call("reads:2", 2).exceeded
 
 
 def test_without_redis_the_limit_is_neither_open_nor_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates._here.windows.clear()
+    rate_limit._here.windows.clear()
     monotonic, ahead = clock.monotonic, [0.0]
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + ahead[0])
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
-        assert [rates.count("reads:1", 2).exceeded for _ in range(3)] == [False, False, True]
-        ahead[0] += rates.WINDOW_SECONDS
-        assert not rates.count("reads:1", 2).exceeded
+        assert [rate_limit.count_call("reads:1", 2).exceeded for _ in range(3)] == [False, False, True]
+        ahead[0] += rate_limit.WINDOW_SECONDS
+        assert not rate_limit.count_call("reads:1", 2).exceeded
 
 
 def test_without_redis_no_more_windows_are_kept_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates._here.windows.clear()
-    monkeypatch.setattr(rates, "REMEMBERED", 3)
+    rate_limit._here.windows.clear()
+    monkeypatch.setattr(rate_limit, "REMEMBERED", 3)
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         for number in range(5):
-            rates.count(f"failures:{number}", 2)
-    assert len(rates._here.windows) == 3
+            rate_limit.count_call(f"failures:{number}", 2)
+    assert len(rate_limit._here.windows) == 3

@@ -49,7 +49,7 @@ class BudgetMeter:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Layout:
     """What the rail shows; `account` is None before the first account is connected."""
 
     viewer_name: str
@@ -71,11 +71,11 @@ class Frame:
 
 
 # What is left of it while nobody can be asked: the ways to the pages.
-BARE = Frame("", "", "", False, False, None, (), 0, 0, False, None)
+EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, False, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AccountSelection:
     """The accounts a viewer works with, as (our id, professional account id, name), longest connected first.
 
     `place` is the chosen one's, `reconnect` are our ids of those whose access token no longer works.
@@ -96,9 +96,9 @@ class Desk:
         return self.accounts[self.place][1] if self.accounts else ""
 
 
-def desk(
+def select_account(
     viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None, last_used: str | None = None
-) -> Desk:
+) -> AccountSelection:
     """Return the viewer's accounts with one chosen: by its professional ID, by ours, else `last_used` or the first.
 
     Raises NotFound for a named account that does not exist or that the viewer may not see.
@@ -113,21 +113,21 @@ def desk(
     db.session.rollback()  # SQLite would go on reading as of now; what follows must not be older than its poll token
     for place, (own_id, ig_id, _) in enumerate(accounts):
         if own_id == account_id or (account_id is None and ig_id == ig_account_id):
-            return Desk(accounts, place, reconnect)
+            return AccountSelection(accounts, place, reconnect)
     if account_id is not None or ig_account_id is not None:
         raise NotFound("account")
     place = next((place for place, (_, ig_id, _) in enumerate(accounts) if ig_id == last_used), 0)
-    return Desk(accounts, place, reconnect)
+    return AccountSelection(accounts, place, reconnect)
 
 
-def of(viewer: Viewer, at: Desk) -> Frame:
+def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
     """Return what stands around the page of the chosen account."""
     choices = tuple(
         _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
         for place, account in enumerate(at.accounts)
     )
     counts = listing.counts(at.account_id) if at.account_id else listing.Counts(0, 0)
-    return Frame(
+    return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
         role=viewer.role.value,

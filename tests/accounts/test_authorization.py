@@ -9,8 +9,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import settings
-from app.accounts import connect, consent, listing
-from app.accounts.consent import Attempt
+from app.accounts import authorization, connect, listing
+from app.accounts.authorization import AuthorizationAttempt
 from app.accounts.listing import ListedAccount
 from app.db.engine import db
 from app.errors import Forbidden, Invalid, NotFound, Unavailable
@@ -50,17 +50,19 @@ def row(ig_account_id: str = MAISON_LUNE) -> Account:
     return db.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one()
 
 
-def led(login: str = "instagram", choice: str = "allow") -> tuple[Attempt, dict[str, str]]:
-    address, attempt = consent.begin(OPERATOR, login, back_url=BACK + login)
+def led(login: str = "instagram", choice: str = "allow") -> tuple[AuthorizationAttempt, dict[str, str]]:
+    address, attempt = authorization.begin(OPERATOR, login, back_url=BACK + login)
     return attempt, chosen(address, choice)
 
 
-def finished(attempt: Attempt | None, sent: dict[str, str], login: str = "instagram") -> list[ListedAccount]:
+def finished(
+    attempt: AuthorizationAttempt | None, sent: dict[str, str], login: str = "instagram"
+) -> list[ListedAccount]:
     code = sent.get("code", "")
-    return consent.finish(OPERATOR, attempt, login=login, state=sent["state"], code=code, back_url=BACK + login)
+    return authorization.finish(OPERATOR, attempt, login=login, state=sent["state"], code=code, back_url=BACK + login)
 
 
-def refusal(attempt: Attempt | None, sent: dict[str, str], login: str = "instagram") -> str:
+def refusal(attempt: AuthorizationAttempt | None, sent: dict[str, str], login: str = "instagram") -> str:
     with pytest.raises(Invalid) as refused:
         finished(attempt, sent, login)
     assert listing.accounts(OPERATOR) == []
@@ -163,7 +165,7 @@ def test_a_consent_that_hands_over_no_page_says_so_and_what_to_do(apps: Sandbox)
 
 
 def test_facebook_login_asks_for_the_permission_to_receive_messages(apps: Sandbox) -> None:
-    address, _ = consent.begin(OPERATOR, "facebook", back_url=BACK + "facebook")
+    address, _ = authorization.begin(OPERATOR, "facebook", back_url=BACK + "facebook")
     assert "pages_messaging" in address
 
 
@@ -179,12 +181,12 @@ def test_while_meta_or_redis_is_away_it_may_be_tried_again(apps: Sandbox) -> Non
 def test_only_admins_of_an_installation_with_an_app_are_led_to_meta(app: Flask) -> None:
     ops = Viewer(user_id=1, name="Oskar", role=Role.OPS)
     with pytest.raises(Forbidden):
-        consent.begin(ops, "instagram", back_url=BACK)
+        authorization.begin(ops, "instagram", back_url=BACK)
     with pytest.raises(Forbidden):
-        consent.finish(ops, None, login="instagram", state="", code="", back_url=BACK)
+        authorization.finish(ops, None, login="instagram", state="", code="", back_url=BACK)
     for login in ("instagram", "telegram"):
         with pytest.raises(NotFound):
-            consent.begin(OPERATOR, login, back_url=BACK)
-    assert consent.offered() == ()
+            authorization.begin(OPERATOR, login, back_url=BACK)
+    assert authorization.available_logins() == ()
     with settings.using(meta_app_id=APP_ID):
-        assert consent.offered() == ("facebook",)
+        assert authorization.available_logins() == ("facebook",)
