@@ -15,19 +15,19 @@ from app.web import (
     avatars,
     dead_letters,
     deletions,
+    error_pages,
     filters,
     headers,
     health,
-    hosts,
     identities,
     insights,
     jobs,
     oidc,
-    page,
-    people,
     preferences,
     queue_dashboard,
     session,
+    trusted_hosts,
+    users,
     webhooks,
 )
 from app.web import inbox as inbox_pages
@@ -38,20 +38,20 @@ def create_app() -> Flask:
     app = api.new_app("nametag", root_path=str(core.ROOT), static_folder="static", template_folder="templates")
     app.jinja_env.undefined = StrictUndefined
     core.init_app(app)
-    _open_doors(app)
+    _init_web(app)
     return app
 
 
-def _open_doors(app: OpenAPI) -> None:
+def _init_web(app: OpenAPI) -> None:
     app.before_request(transaction.begin_request)
     app.teardown_request(transaction.end_request)
     headers.init_app(app)  # first in, last out: it dresses what all others answer
-    hosts.init_app(app)
+    trusted_hosts.init_app(app)
     assets.init_app(app)
     filters.init_app(app)
-    page.init_app(app)
+    error_pages.init_app(app)
     for kind in transaction.DatabaseUnavailable:
-        app.register_error_handler(kind, lambda _: page.ours(Unavailable("database")))
+        app.register_error_handler(kind, lambda _: error_pages.error_response(Unavailable("database")))
     csrf = session.init_app(app)
     csrf.exempt(webhooks.blueprint)
     for door in (
@@ -67,7 +67,7 @@ def _open_doors(app: OpenAPI) -> None:
         deletions,
         avatars,
         audit,
-        people,
+        users,
     ):
         app.register_blueprint(door.blueprint)
     oidc.init_app(app)

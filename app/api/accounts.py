@@ -5,8 +5,8 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing
-from app.api import door
-from app.api.answers import AccountList
+from app.api import auth
+from app.api.responses import AccountList
 from app.clock import rfc3339
 
 ACCOUNTS = Tag(name="Accounts", description="Connected Instagram professional accounts.")
@@ -30,6 +30,6 @@ def register(api: APIBlueprint) -> None:
                     "connectedAt": rfc3339(each.connected_at),
                     "lastWebhookAt": rfc3339(each.last_webhook_at),
                 }
-                for each in listing.accounts(door.viewer())
+                for each in listing.accounts(auth.viewer())
             ]
         }

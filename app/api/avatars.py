@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.api import door
-from app.api.schemas import PictureAsked, PictureOf
+from app.api import auth
+from app.api.schemas import PictureOf, PictureQuery
 from app.identities import avatars
 
 KEPT = "private, max-age=604800, immutable"  # the version in the address changes with the picture
@@ -29,8 +29,8 @@ def register(api: APIBlueprint) -> None:
         summary="Get the picture of a contact",
         responses=_PICTURE,
     )
-    def get_avatar(path: PictureOf, query: PictureAsked) -> Response:  # noqa: ARG001 - the version keeps caches right
-        found = avatars.get_picture(door.viewer(), path.accountId, path.participantId)
+    def get_avatar(path: PictureOf, query: PictureQuery) -> Response:  # noqa: ARG001 - the version keeps caches right
+        found = avatars.get_picture(auth.viewer(), path.accountId, path.participantId)
         type_ = request.accept_mimetypes.best_match(TYPES, TYPES[0])
         return Response(found.content, content_type=type_, headers={"Cache-Control": KEPT, "Vary": "Accept"})
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, current_app, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
-from app.api import accounts, answers, avatars, conversations, door, identities, jobs
+from app.api import accounts, auth, avatars, conversations, errors, identities, jobs, responses
 
 SECURITY: dict[str, Any] = {
     "token": {
@@ -40,13 +40,13 @@ def new_app(name: str, **options: Any) -> OpenAPI:
         description="Conversations of Instagram accounts with the names of their contacts, and jobs that look them up.",
     )
     return Nametag(
-        name, info=info, security_schemes=SECURITY, doc_ui=False, validation_error_model=answers.Problem, **options
+        name, info=info, security_schemes=SECURITY, doc_ui=False, validation_error_model=responses.Problem, **options
     )
 
 
 def init_app(app: OpenAPI) -> APIBlueprint:
     """Add the API to `app`; returns its blueprint, which is exempt from what protects browsers."""
-    app.validation_error_callback = door.invalid
+    app.validation_error_callback = errors.validation_error
     app.register_api(_api())
     return _api()
 
@@ -57,10 +57,10 @@ def _api() -> APIBlueprint:
         "api",
         __name__,
         abp_security=[{"token": []}],
-        abp_responses=answers.PROBLEMS,
+        abp_responses=responses.PROBLEMS,
         operation_id_callback=_operation_id,
     )
-    door.register(api)
+    auth.register(api)
     for part in (conversations, jobs, identities, accounts, avatars):
         part.register(api)
     api.add_url_rule("/api/openapi.json", "document", _document)

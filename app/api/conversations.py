@@ -5,10 +5,10 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing
-from app.api import avatars, cursors, door
-from app.api.answers import Conversation, ConversationPage, MessagePage
-from app.api.schemas import ById, ConversationsAsked, Paged
-from app.api.words import number
+from app.api import auth, avatars, cursors
+from app.api.formatting import number
+from app.api.responses import Conversation, ConversationPage, MessagePage
+from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
 from app.inbox import api_queries
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
@@ -27,8 +27,8 @@ def register(api: APIBlueprint) -> None:
         summary="List conversations",
         responses={200: ConversationPage},
     )
-    def list_conversations(query: ConversationsAsked) -> dict[str, Any]:
-        viewer = door.viewer()
+    def list_conversations(query: ConversationsQuery) -> dict[str, Any]:
+        viewer = auth.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
         want = FeedQuery(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
         after = cursors.place(query.cursor, "conversations", want)
@@ -42,7 +42,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def get_conversation(path: ById) -> dict[str, Any]:
-        return _entry(api_queries.conversation(door.viewer(), number(path.id, "conversation")))
+        return _entry(api_queries.conversation(auth.viewer(), number(path.id, "conversation")))
 
     @api.get(
         "/messaging/conversations/<id>/messages",
@@ -53,7 +53,7 @@ def register(api: APIBlueprint) -> None:
     def list_messages(path: ById, query: Paged) -> dict[str, Any]:
         conversation_id = number(path.id, "conversation")
         after = cursors.place(query.cursor, "messages", conversation_id)
-        found, last = api_queries.messages(door.viewer(), conversation_id, limit=query.limit, after=after)
+        found, last = api_queries.messages(auth.viewer(), conversation_id, limit=query.limit, after=after)
         sealed = cursors.seal(last, "messages", conversation_id)
         return {"data": [_said(each) for each in found], "nextCursor": sealed}
 

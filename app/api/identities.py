@@ -6,10 +6,10 @@ from flask import Response, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing as accounts
-from app.api import cursors, door
-from app.api.answers import Identity, IdentityPage, IdentityRefresh
-from app.api.schemas import ById, ExportAsked, IdentitiesAsked
-from app.api.words import number
+from app.api import auth, cursors
+from app.api.formatting import number
+from app.api.responses import Identity, IdentityPage, IdentityRefresh
+from app.api.schemas import ById, ExportQuery, IdentitiesQuery
 from app.clock import rfc3339
 from app.identities import asking, export, listing
 from app.identities.listing import ListedIdentity
@@ -27,8 +27,8 @@ def register(api: APIBlueprint) -> None:
     """Add the routes of identities."""
 
     @api.get("/api/identities", tags=[IDENTITIES], summary="List identities", responses={200: IdentityPage})
-    def list_identities(query: IdentitiesAsked) -> dict[str, Any]:
-        viewer = door.viewer()
+    def list_identities(query: IdentitiesQuery) -> dict[str, Any]:
+        viewer = auth.viewer()
         account = accounts.by_ig_id(viewer, query.accountId) if query.accountId else None
         of = ("identities", account and account.id, query.state, query.reason, query.q)
         want = listing.parse_filter(
@@ -43,15 +43,15 @@ def register(api: APIBlueprint) -> None:
         return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
     @api.get("/api/identities/export", tags=[IDENTITIES], summary="Export identities", responses=_FILES)
-    def export_identities(query: ExportAsked) -> Response:
-        lines = export.lines(door.viewer(), listing.parse_filter(), format_=query.format)
+    def export_identities(query: ExportQuery) -> Response:
+        lines = export.lines(auth.viewer(), listing.parse_filter(), format_=query.format)
         response = Response(stream_with_context(lines), content_type=export.FORMATS[query.format])
         response.headers["Content-Disposition"] = f'attachment; filename="identities.{query.format}"'
         return response
 
     @api.get("/api/identities/<id>", tags=[IDENTITIES], summary="Get an identity", responses={200: Identity})
     def get_identity(path: ById) -> dict[str, Any]:
-        return _facts(listing.get_identity(door.viewer(), number(path.id, "identity")))
+        return _facts(listing.get_identity(auth.viewer(), number(path.id, "identity")))
 
     @api.post(
         "/api/identities/<id>/refresh",
@@ -60,7 +60,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: IdentityRefresh, 202: IdentityRefresh},
     )
     def refresh_identity(path: ById) -> tuple[dict[str, Any], int]:
-        recent = asking.refresh(door.viewer(), number(path.id, "identity"))
+        recent = asking.refresh(auth.viewer(), number(path.id, "identity"))
         if recent is not None:
             return {"status": "fresh", "lookedUpAt": rfc3339(recent)}, 200
         return {"status": "queued", "lookedUpAt": None}, 202

@@ -10,9 +10,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from app import clock, settings
 from app.accounts import listing
 from app.accounts.listing import ListedAccount
-from app.api import cursors, door
-from app.api.answers import Job, JobItemPage, JobList, JobResult, JobStarted, RetriedJob
-from app.api.schemas import BackfillRequest, ById, ItemsAsked, LocationAsked, RecentAsked, Waiting
+from app.api import auth, cursors
+from app.api.responses import Job, JobItemPage, JobList, JobResult, JobStarted, RetriedJob
+from app.api.schemas import BackfillRequest, ById, ItemsQuery, LocationQuery, RecentRequest, Waiting
 from app.models.run import RunKind
 from app.runs import failures, item_listing, lifecycle, progress
 from app.runs.item_listing import ListedItem
@@ -34,24 +34,24 @@ def register(api: APIBlueprint) -> None:
 
     @api.get("/api/jobs", tags=[JOBS], summary="List jobs", responses={200: JobList})
     def list_jobs() -> dict[str, Any]:
-        viewer = door.viewer()
+        viewer = auth.viewer()
         found = [*progress.active_runs(viewer), *progress.history(viewer, limit=100)]
         return {"data": [progress.as_dict(each) for each in found]}
 
     @api.get("/api/jobs/<id>", tags=[JOBS], summary="Get a job", responses={200: Job})
     def get_job(path: ById) -> dict[str, Any]:
-        return progress.as_dict(progress.get_progress(door.viewer(), path.id))
+        return progress.as_dict(progress.get_progress(auth.viewer(), path.id))
 
     @api.get("/api/jobs/<id>/items", tags=[JOBS], summary="List the contacts in a job", responses={200: JobItemPage})
-    def list_job_items(path: ById, query: ItemsAsked) -> dict[str, Any]:
+    def list_job_items(path: ById, query: ItemsQuery) -> dict[str, Any]:
         of = ("items", path.id, query.state)
         after = cursors.row(query.cursor, *of) or 0
-        found, last = item_listing.list_items(door.viewer(), path.id, state=query.state, limit=query.limit, after=after)
+        found, last = item_listing.list_items(auth.viewer(), path.id, state=query.state, limit=query.limit, after=after)
         return {"data": [_item(each) for each in found], "nextCursor": cursors.seal(last, *of)}
 
     @api.post("/api/jobs/<id>/cancel", tags=[JOBS], summary="Cancel a job", responses={202: Job})
     def cancel_job(path: ById) -> tuple[dict[str, Any], int]:
-        viewer = door.viewer()
+        viewer = auth.viewer()
         lifecycle.cancel(viewer, path.id)
         return progress.as_dict(progress.get_progress(viewer, path.id)), 202
 
@@ -63,7 +63,7 @@ def register(api: APIBlueprint) -> None:
         responses={202: RetriedJob},
     )
     def retry_job(path: ById) -> tuple[dict[str, Any], int]:
-        viewer = door.viewer()
+        viewer = auth.viewer()
         result = failures.retry_failed(viewer, path.id)
         left_out = [{"reason": reason.value, "contacts": number} for reason, number in result.left_out.items()]
         job = progress.as_dict(progress.get_progress(viewer, path.id))
@@ -79,7 +79,7 @@ def _connect_starts(api: APIBlueprint) -> None:
         responses=_STARTED,
     )
     def start_backfill(body: BackfillRequest, header: Waiting) -> Answer:
-        viewer = door.viewer()
+        viewer = auth.viewer()
         viewer.require(Role.OPS)
         account = listing.by_ig_id(viewer, body.accountId)
         run_id = lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, batch_size=body.batchSize)
@@ -92,8 +92,8 @@ def _connect_starts(api: APIBlueprint) -> None:
         description="Looks up every contact of the account's conversations and of the last 30 days.",
         responses=_STARTED,
     )
-    def start_refresh(query: LocationAsked, header: Waiting) -> Answer:
-        viewer = door.viewer()
+    def start_refresh(query: LocationQuery, header: Waiting) -> Answer:
+        viewer = auth.viewer()
         account = _of_location(viewer, query.locationId)
         return _started(viewer, lifecycle.start(viewer, account.id, kind=RunKind.REFRESH), header.prefer)
 
@@ -104,8 +104,8 @@ def _connect_starts(api: APIBlueprint) -> None:
         description="Looks up at most 50 unknown contacts who wrote within `days` days.",
         responses=_STARTED,
     )
-    def start_recent_backfill(query: RecentAsked, header: Waiting) -> Answer:
-        viewer = door.viewer()
+    def start_recent_backfill(query: RecentRequest, header: Waiting) -> Answer:
+        viewer = auth.viewer()
         account = _of_location(viewer, query.locationId)
         return _started(
             viewer, lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, days=query.days), header.prefer

@@ -51,7 +51,7 @@ class PictureOf(Sent):
     participantId: IgId = said("The contact's ID, `participantPlatformId`.")
 
 
-class PictureAsked(Sent):
+class PictureQuery(Sent):
     """Which version, as participantProfilePic says."""
 
     v: str | None = said("The picture's version; it changes with the picture.", default=None, max_length=16)
@@ -64,7 +64,7 @@ class Paged(Sent):
     cursor: Cursor | None = said("The `nextCursor` of the previous page, with the same filters.", default=None)
 
 
-class ConversationsAsked(Paged):
+class ConversationsQuery(Paged):
     """Which conversations."""
 
     accountId: IgId | None = said("Only of this professional account ID.", default=None)
@@ -74,13 +74,13 @@ class ConversationsAsked(Paged):
     q: Search = said("Part of a contact's username, name or ID.", default="")
 
 
-class ItemsAsked(Paged):
+class ItemsQuery(Paged):
     """Which contacts of a job."""
 
     state: JobItemState | None = said("Only contacts in this state.", default=None)
 
 
-class IdentitiesAsked(Paged):
+class IdentitiesQuery(Paged):
     """Which identities."""
 
     accountId: IgId | None = said("Only of this professional account ID.", default=None)
@@ -89,7 +89,7 @@ class IdentitiesAsked(Paged):
     q: Search = said("Part of a username, name or ID.", default="")
 
 
-class ExportAsked(Sent):
+class ExportQuery(Sent):
     """In which format."""
 
     format: Literal["csv", "jsonl"] = said(
@@ -105,13 +105,13 @@ class BackfillRequest(Sent):
     batchSize: int = said("Contacts looked up per step.", 10, default=10, ge=1, le=100)
 
 
-class LocationAsked(Sent):
+class LocationQuery(Sent):
     """Which location, or account."""
 
     locationId: IgId = said("The account's location, or its professional account ID.", "paris-1")
 
 
-class RecentAsked(LocationAsked):
+class RecentRequest(LocationQuery):
     """Which location, and of how many days."""
 
     days: int = said("Only contacts who wrote within this many days.", default=7, ge=1, le=90)

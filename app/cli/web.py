@@ -51,7 +51,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "limit_request_line": REQUEST_LINE_BYTES,
             "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
-            "forwarded_allow_ips": "",  # web/hosts.py alone decides whom to believe
+            "forwarded_allow_ips": "",  # web/trusted_hosts.py alone decides whom to believe
             "errorlog": None,
             "logger_class": _JsonLog,
             "post_fork": _begin,

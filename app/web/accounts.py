@@ -12,7 +12,7 @@ from app.accounts.connect import AccountCheck
 from app.errors import Invalid
 from app.ingest import owner_requests
 from app.viewer import Role
-from app.web import account_selection, hosts, page, session
+from app.web import account_selection, rendering, session, trusted_hosts
 
 HOME = "/accounts"
 ATTEMPT = "consent"  # in the cookie: what must come back from Meta
@@ -38,7 +38,7 @@ def add() -> Response:
         return _page(status=422, wrong=error.fields, form=form)
     flash(f"{added.username or added.ig_account_id} is connected.")
     _flash(connect.subscription_of(added))
-    return page.to(HOME)
+    return rendering.see_other(HOME)
 
 
 @blueprint.get("/connect/<login>")
@@ -62,7 +62,7 @@ def finish(login: str) -> Response:
     flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
     for each in added:
         _flash(connect.subscription_of(each), of=each.username or each.ig_account_id)
-    return page.to(f"{HOME}#accounts")  # or the browser would carry Meta's own #_ on
+    return rendering.see_other(f"{HOME}#accounts")  # or the browser would carry Meta's own #_ on
 
 
 @blueprint.post("/<ig_account_id>/check")
@@ -74,7 +74,7 @@ def check(ig_account_id: str) -> Response:
         account = listing.by_ig_id(viewer, ig_account_id)
         flash(f"{account.username or ig_account_id}: the access token works, and webhooks are subscribed.")
     _flash(found)
-    return page.leave(HOME)
+    return rendering.hx_redirect(HOME)
 
 
 @blueprint.post("/<ig_account_id>/sync")
@@ -85,7 +85,7 @@ def sync(ig_account_id: str) -> Response:
     account = listing.by_ig_id(viewer, ig_account_id)
     asked = queue.enqueue_once(queue.SYNC, account.id)
     words = "Syncing conversations." if asked else "Can't reach Redis. Sync not started. Try again in a minute."
-    return page.done(HOME, events=page.toast(words, bad=not asked))
+    return rendering.render_done(HOME, events=rendering.toast(words, bad=not asked))
 
 
 @blueprint.post("/<ig_account_id>/remove")
@@ -93,7 +93,7 @@ def remove(ig_account_id: str) -> Response:
     """Forget an account with everything that belongs to it."""
     connect.remove(session.viewer(), ig_account_id)
     flash("The account is removed; what belongs to it is deleted within minutes.")
-    return page.leave(HOME)
+    return rendering.hx_redirect(HOME)
 
 
 @blueprint.post("/requests/<code>/assign")
@@ -101,7 +101,7 @@ def assign_request(code: str) -> Response:
     """Carry an open request of an account owner out on the chosen account."""
     owner_requests.assign(session.viewer(), code, request.form.get("ig_account_id", ""))
     flash("Request assigned. It is being carried out.")
-    return page.leave(HOME)
+    return rendering.hx_redirect(HOME)
 
 
 @blueprint.post("/requests/<code>/close")
@@ -109,12 +109,12 @@ def close_request(code: str) -> Response:
     """Close an open request of an account owner: nothing is stored for them."""
     owner_requests.close(session.viewer(), code)
     flash("Request closed.")
-    return page.leave(HOME)
+    return rendering.hx_redirect(HOME)
 
 
 def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[str, str] | None = None) -> Response:
     viewer = session.viewer()
-    return page.answer(
+    return rendering.render(
         "accounts/page.html",
         None,
         desk=account_selection.select(viewer),
@@ -136,4 +136,4 @@ def _flash(found: AccountCheck, *, of: str | None = None) -> None:
 
 
 def _back(login: str) -> str:
-    return hosts.external_url("accounts.finish", login=login)
+    return trusted_hosts.external_url("accounts.finish", login=login)

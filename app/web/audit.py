@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 
 from app import audit
-from app.web import account_selection, page, session
+from app.web import account_selection, rendering, session
 
 DIGITS = 18  # of the largest id
 
@@ -21,7 +21,7 @@ def index() -> Response:
         before=int(before) if before.isascii() and before.isdigit() and len(before) <= DIGITS else None,
     )
     entries, older = audit.page(viewer, want)
-    return page.answer(
+    return rendering.render(
         "audit/page.html",
         None,
         desk=account_selection.select(viewer),

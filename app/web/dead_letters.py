@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from app.ingest import dead_letters, replay
 from app.ingest.replay import Progress, Replayed
-from app.web import account_selection, page, session
+from app.web import account_selection, rendering, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
@@ -21,7 +21,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 def index() -> Response:
     """The newest ones."""
     desk = account_selection.select(session.viewer())
-    return page.answer("dead_letters/page.html", "dead_letters/_letters.html", desk=desk, progress=None, **_letters())
+    return rendering.render(
+        "dead_letters/page.html", "dead_letters/_letters.html", desk=desk, progress=None, **_letters()
+    )
 
 
 @blueprint.post(f"/<{ID}:dead_letter_id>/replay")
@@ -34,20 +36,20 @@ def replay_one(dead_letter_id: int) -> Response:
 def replay_all() -> Response:
     """Replay all of them: for htmx a part of them, with a form that sends for the next."""
     viewer = session.viewer()
-    if not page.wants_part():
+    if not rendering.wants_part():
         return _replayed(replay.replay_all(viewer))
     progress, done = replay.replay_next(viewer, _progress() or replay.start(viewer))
     if progress is None:
         return _replayed(done)
-    return page.answer(None, "dead_letters/_letters.html", home=HOME, progress=progress, **_letters())
+    return rendering.render(None, "dead_letters/_letters.html", home=HOME, progress=progress, **_letters())
 
 
 @blueprint.post(f"/<{ID}:dead_letter_id>/discard")
 def discard(dead_letter_id: int) -> Response:
     """Discard one dead letter."""
     dead_letters.discard(session.viewer(), dead_letter_id)
-    events = page.toast("Dead letter discarded.")
-    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
+    events = rendering.toast("Dead letter discarded.")
+    return rendering.render(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
 def _progress() -> Progress | None:
@@ -57,8 +59,8 @@ def _progress() -> Progress | None:
 
 
 def _replayed(done: Replayed) -> Response:
-    events = page.toast(done.says, bad=bool(done.stayed))
-    return page.answer(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
+    events = rendering.toast(done.says, bad=bool(done.stayed))
+    return rendering.render(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
 def _letters() -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from flask import Blueprint, Response
 
-from app.web import hosts
+from app.web import trusted_hosts
 
 blueprint = Blueprint("health", __name__)
 
 
-@blueprint.get(hosts.HEALTH)
+@blueprint.get(trusted_hosts.HEALTH)
 def alive() -> Response:
     """Say so."""
     return Response("ok", content_type="text/plain; charset=utf-8")

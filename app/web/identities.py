@@ -11,7 +11,7 @@ from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
 from app.viewer import Role
-from app.web import account_selection, page, refreshing, session
+from app.web import account_selection, refresh_requests, rendering, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
@@ -28,7 +28,7 @@ def index() -> Response:
     desk = account_selection.select(viewer, ig_account_id=request.args.get("account"))
     want = _wanted(desk)
     shown = listing.page(viewer, want)
-    return page.answer(
+    return rendering.render(
         "identities/page.html",
         "identities/_list.html",
         desk=desk,
@@ -49,11 +49,11 @@ def person(identity_id: int) -> Response:
     found = explanation.explain(viewer, identity_id)
     desk = account_selection.select(viewer, account_id=found.person.account_id)
     ended = "looking" in request.args and not found.person.in_progress
-    return page.answer(
+    return rendering.render(
         "identities/person.html",
         "identities/_person.html",
         desk=desk,
-        events=page.toast(_result(found.person)) if ended else None,
+        events=rendering.toast(_result(found.person)) if ended else None,
         why=found,
         budget=layout.forecast(desk.account_id),
         operates=viewer.may(Role.OPS),
@@ -69,9 +69,11 @@ def _result(found: ListedIdentity) -> str:
 @blueprint.post(f"/<{ID}:identity_id>/refresh")
 def refresh(identity_id: int) -> Response:
     """Look one person up now."""
-    refreshing.require_rate()
+    refresh_requests.require_rate()
     looked_up_at = asking.refresh(session.viewer(), identity_id)
-    return page.done(f"/identities/{identity_id}", events=ASKED | page.toast(refreshing.outcome(looked_up_at)))
+    return rendering.render_done(
+        f"/identities/{identity_id}", events=ASKED | rendering.toast(refresh_requests.outcome(looked_up_at))
+    )
 
 
 @blueprint.post("/refresh")
@@ -84,12 +86,12 @@ def refresh_listed() -> Response:
     chosen = [int(each) for each in ids[:AT_ONCE] if _NUMBER.fullmatch(each)]
     if not chosen:
         raise Invalid({"identity": "Select at least one contact first."})
-    refreshing.require_rate()
+    refresh_requests.require_rate()
     contacts = asking.refresh_all(viewer, chosen)
     words = f"Looking up {contacts} {'contact' if contacts == 1 else 'contacts'}."
     if contacts < len(chosen):
         words += f" {len(chosen) - contacts} looked up just now."
-    return page.done("/identities", events=ASKED | page.toast(words))
+    return rendering.render_done("/identities", events=ASKED | rendering.toast(words))
 
 
 @blueprint.get("/export")

@@ -13,7 +13,7 @@ from app.inbox import listing, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
 from app.ingest import forget
-from app.web import account_selection, filters, hosts, page, poll, refreshing, session
+from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
 blueprint = Blueprint("inbox", __name__)
 
@@ -27,17 +27,17 @@ MAX_MS = 32_503_680_000_000  # the year 3000: later times are no click's
 @blueprint.get("/")
 def home() -> Response:
     """Lead to the inbox."""
-    return page.to("/inbox")
+    return rendering.see_other("/inbox")
 
 
 @blueprint.get("/inbox")
 def index() -> Response:
     """The list, with no conversation open."""
     desk, want = _desk(), _wanted()
-    if page.wants_part():  # a phone's way back to the list, which is still on the page
-        return page.answer(None, "inbox/_opened.html", thread=None)
+    if rendering.wants_part():  # a phone's way back to the list, which is still on the page
+        return rendering.render(None, "inbox/_opened.html", thread=None)
     token = _list_token(desk, want, None)
-    return page.answer(
+    return rendering.render(
         "inbox/page.html",
         None,
         desk=desk,
@@ -54,10 +54,10 @@ def list_() -> Response:
     """The list alone, polled; a search writes itself into the address bar."""
     desk, want, selected = _desk(), _wanted(), _selected()
     token = _list_token(desk, want, selected)
-    unchanged = poll.unchanged(token)
+    unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
-    response = page.answer(
+    response = rendering.render(
         None,
         "inbox/_list.html",
         desk=desk,
@@ -75,7 +75,7 @@ def more() -> Response:
     """The rows that follow."""
     desk, want = _desk(), _wanted()
     shown = _list(desk, want, _selected())
-    return page.answer(None, "inbox/_more.html", home=_address(desk, want), page=shown)
+    return rendering.render(None, "inbox/_more.html", home=_address(desk, want), page=shown)
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>")
@@ -85,17 +85,19 @@ def conversation(conversation_id: int) -> Response:
     account_id, contact = thread.parties_of(viewer, conversation_id)
     desk, want = account_selection.select(viewer, account_id=account_id), _wanted()
     query = listing.query_string(want, desk.ig_account_id)
-    version = poll.version(account_id, contact)
+    version = conditional.version(account_id, contact)
     opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before)
-    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit)
+    token = conditional.token(
+        viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit
+    )
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
     if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
         opening.hint(opened.details.identity_id)
-    if page.wants_part():
-        return page.answer(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
+    if rendering.wants_part():
+        return rendering.render(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
     tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}
     shown = _list(desk, want, conversation_id)
-    return page.answer(
+    return rendering.render(
         "inbox/page.html", None, desk=desk, page=shown, tokens=tokens, thread=opened, unread=unread, query=query
     )
 
@@ -106,58 +108,58 @@ def messages(conversation_id: int) -> Response:
     viewer, before = session.viewer(), _open_query("before")
     new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
     account_id, contact = thread.parties_of(viewer, conversation_id)
-    version = poll.version(account_id, contact)
-    token = poll.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit)
-    unchanged = poll.unchanged(token)
+    version = conditional.version(account_id, contact)
+    token = conditional.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit)
+    unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
     opened = thread.open_thread(
         viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit
     )
     here = f"/inbox/{conversation_id}"
-    return page.answer(None, "inbox/_polled.html", token=token, home=here, thread=opened, query=_open_list())
+    return rendering.render(None, "inbox/_polled.html", token=token, home=here, thread=opened, query=_open_list())
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
 def read(conversation_id: int) -> Response:
     """Mark as read what the thread showed; what has arrived since stays unread."""
     thread.mark_read(session.viewer(), conversation_id, arrivals=_whole("arrivals"))
-    return page.done(f"/inbox/{conversation_id}", events=REFRESH)
+    return rendering.render_done(f"/inbox/{conversation_id}", events=REFRESH)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/unread")
 def unread(conversation_id: int) -> Response:
     """It is to be read again."""
     thread.mark_unread(session.viewer(), conversation_id)
-    return page.done("/inbox", events=REFRESH | page.toast("Marked as unread."))
+    return rendering.render_done("/inbox", events=REFRESH | rendering.toast("Marked as unread."))
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/refresh")
 def refresh(conversation_id: int) -> Response:
     """Look the person up again."""
-    refreshing.require_rate()
+    refresh_requests.require_rate()
     since = int(clock.now().timestamp() * 1000)
     looked_up_at = thread.request_lookup(session.viewer(), conversation_id)
-    events = page.toast(refreshing.outcome(looked_up_at))
+    events = rendering.toast(refresh_requests.outcome(looked_up_at))
     if looked_up_at is None:
         events["lookup:requested"] = {"url": f"/inbox/{conversation_id}/lookup?since={since}"}
-    return page.done(f"/inbox/{conversation_id}", events=events)
+    return rendering.render_done(f"/inbox/{conversation_id}", events=events)
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/lookup")
 def lookup(conversation_id: int) -> Response:
     """Report the result of a refresh, asked for at `since` in ms, as a toast; nothing while there is none."""
     since = datetime.fromtimestamp(min(_whole("since") or 0, MAX_MS) / 1000, UTC)
-    sentence = refreshing.sentence(thread.lookup_result(session.viewer(), conversation_id, since), since)
-    events = REFRESH | {"lookup:ended": True} | page.toast(sentence) if sentence else None
-    return page.done(f"/inbox/{conversation_id}", events=events)
+    sentence = refresh_requests.sentence(thread.lookup_result(session.viewer(), conversation_id, since), since)
+    events = REFRESH | {"lookup:ended": True} | rendering.toast(sentence) if sentence else None
+    return rendering.render_done(f"/inbox/{conversation_id}", events=events)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
 def forget_person(conversation_id: int) -> Response:
     """Delete everything of this person."""
     forget.person(session.viewer(), conversation_id)
-    return page.leave("/inbox")
+    return rendering.hx_redirect("/inbox")
 
 
 def _desk() -> AccountSelection:
@@ -185,16 +187,18 @@ def _list(desk: AccountSelection, want: ConversationFilter, selected: int | None
 
 
 def _list_token(desk: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:
-    return poll.token(session.viewer(), desk.account_id, poll.version(desk.account_id), "list", want, selected)
+    return conditional.token(
+        session.viewer(), desk.account_id, conditional.version(desk.account_id), "list", want, selected
+    )
 
 
 def _selected() -> int | None:
-    found = _OPEN.fullmatch(hosts.split_url(request.headers.get("HX-Current-URL")).path)
+    found = _OPEN.fullmatch(trusted_hosts.split_url(request.headers.get("HX-Current-URL")).path)
     return int(found[1]) if found else None
 
 
 def _open_query(name: str) -> str | None:
-    return parse_qs(hosts.split_url(request.headers.get("HX-Current-URL")).query).get(name, [None])[-1]
+    return parse_qs(trusted_hosts.split_url(request.headers.get("HX-Current-URL")).query).get(name, [None])[-1]
 
 
 def _open_list() -> str:

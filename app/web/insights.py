@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 
 from app.errors import Invalid
 from app.inbox import insights
-from app.web import account_selection, filters, page, session
+from app.web import account_selection, filters, rendering, session
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
 
@@ -21,7 +21,7 @@ def index() -> Response:
     desk, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
     accounts = [own_id for own_id, ig_id, _ in desk.accounts if chosen in (None, ig_id)]
     found = insights.of(accounts, period=period, zone=zone) if accounts else None
-    return page.answer(
+    return rendering.render(
         "insights/page.html",
         None,
         desk=desk,

@@ -12,7 +12,7 @@ from app.labels import label
 from app.runs import failures, lifecycle, notifications, progress, run_request
 from app.runs.notifications import Notification
 from app.viewer import Role
-from app.web import account_selection, page, poll, session
+from app.web import account_selection, conditional, rendering, session
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -26,32 +26,36 @@ def index() -> Response:
     """What runs, who was not resolved, what has ended."""
     desk = _desk()
     shown = _live(desk) | _unresolved() | _history()
-    return page.answer("jobs/page.html", None, desk=desk, **shown)
+    return rendering.render("jobs/page.html", None, desk=desk, **shown)
 
 
 @blueprint.get("/live")
 def live() -> Response:
     """What runs, alone: polled every 1.5 s while there is something, and telling once what has changed."""
-    desk, watched = _desk(), poll.carried()
-    unchanged = poll.unchanged(_token(desk, _version(desk), watching=bool(watched)))
+    desk, watched = _desk(), conditional.carried()
+    unchanged = conditional.is_unchanged(_token(desk, _version(desk), watching=bool(watched)))
     if unchanged:
         return unchanged
     shown = _live(desk)
-    told = notifications.changes_since(session.viewer(), watched, shown["jobs"]) if poll.remembers() else Notification()
+    told = (
+        notifications.changes_since(session.viewer(), watched, shown["jobs"])
+        if conditional.remembers()
+        else Notification()
+    )
     events = _told(told, idle=not shown["jobs"])
-    return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
+    return rendering.render(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 
 
 @blueprint.get("/unresolved")
 def unresolved_() -> Response:
     """The contacts that one job could not resolve."""
-    return page.answer(None, "jobs/_unresolved.html", home=_home(_desk()), **_unresolved())
+    return rendering.render(None, "jobs/_unresolved.html", home=_home(_desk()), **_unresolved())
 
 
 @blueprint.get("/history")
 def history() -> Response:
     """The jobs that have ended."""
-    return page.answer(None, "jobs/_history.html", home=_home(_desk()), **_history())
+    return rendering.render(None, "jobs/_history.html", home=_home(_desk()), **_history())
 
 
 @blueprint.get("/new")
@@ -90,7 +94,7 @@ def retry(run_id: str) -> Response:
 
 def _options(desk: AccountSelection, *, status: int = 200, **shown: Any) -> Response:
     shown |= {"account": desk.ig_account_id, "operates": session.viewer().may(Role.OPS)}
-    return page.answer("jobs/new.html", "jobs/_cost.html", desk=desk, status=status, **shown)
+    return rendering.render("jobs/new.html", "jobs/_cost.html", desk=desk, status=status, **shown)
 
 
 def _desk(ig_account_id: str | None = None) -> AccountSelection:
@@ -102,10 +106,10 @@ def _home(desk: AccountSelection) -> str:
 
 
 def _changed(desk: AccountSelection, words: str) -> Response:
-    if not page.wants_part():
+    if not rendering.wants_part():
         flash(words)
-    events = CHANGED | page.toast(words)
-    return page.answer(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
+    events = CHANGED | rendering.toast(words)
+    return rendering.render(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **_live(desk))
 
 
 def _live(desk: AccountSelection) -> dict[str, Any]:
@@ -120,25 +124,25 @@ def _live(desk: AccountSelection) -> dict[str, Any]:
         "operates": viewer.may(Role.OPS),
         "administers": viewer.may(Role.ADMIN),
         "now": clock.now(),
-        "token": poll.carrying(
+        "token": conditional.carrying(
             _token(desk, version, watching=bool(jobs)), [notifications.run_state_key(run) for run in jobs]
         ),
     }
 
 
 def _version(desk: AccountSelection) -> str | None:
-    versions = [poll.version(account_id) for account_id, _, _ in desk.accounts]
+    versions = [conditional.version(account_id) for account_id, _, _ in desk.accounts]
     return None if None in versions else "".join(map(str, versions))
 
 
 def _token(desk: AccountSelection, version: str | None, *, watching: bool) -> str | None:
     moment = int(clock.now().timestamp()) // RETIMED_SECONDS if watching else None
-    return poll.token(session.viewer(), desk.account_id, version, "jobs", moment)
+    return conditional.token(session.viewer(), desk.account_id, version, "jobs", moment)
 
 
 def _told(told: Notification, *, idle: bool) -> dict[str, Any]:
     if told.ended:
-        return CHANGED | page.toast(told.ended, bad=told.bad)
+        return CHANGED | rendering.toast(told.ended, bad=told.bad)
     events: dict[str, Any] = {"announce": {"text": told.heard}} if told.heard else {}
     return events | ({"jobs:failed": True} if told.failed else {}) | (CHANGED if idle else {})
 

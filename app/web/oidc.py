@@ -20,7 +20,7 @@ from app.audit import Action
 from app.errors import NotFound
 from app.users import rate_limit, refusals, sign_in
 from app.viewer import STRANGER
-from app.web import hosts, page, session
+from app.web import rendering, session, trusted_hosts
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ def begin() -> Response:
     """Send a visitor to the provider. A signed-in user stays signed in: any site can link here."""
     provider, wanted = _provider(), session.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
-        return page.to(wanted)
-    back = hosts.external_url("oidc.finish")
+        return rendering.see_other(wanted)
+    back = trusted_hosts.external_url("oidc.finish")
     try:
         asked = _in_time(lambda: provider.create_authorization_url(back))
     except Exception as error:  # whatever a provider's configuration lacks
@@ -100,7 +100,7 @@ def begin() -> Response:
     _make_room(len(wanted))
     attempt = {name: asked[name] for name in ("state", "nonce", "code_verifier")}
     provider.save_authorize_data(redirect_uri=back, next=wanted, **attempt)
-    return page.to(asked["url"])
+    return rendering.see_other(asked["url"])
 
 
 @blueprint.get("/back")
@@ -110,7 +110,7 @@ def finish() -> Response:
     attempt = provider.framework.get_state_data(cookie, request.args.get("state")) or {}
     wanted = session.safe_next(attempt.get("next"))
     if current_user.is_authenticated:  # in another tab, meanwhile
-        return page.to(wanted)
+        return rendering.see_other(wanted)
     if not attempt:
         return _failed(Refused("state"))
     try:
@@ -123,7 +123,7 @@ def finish() -> Response:
     if person is None:  # which is recorded with the user
         return _failed(Refused("user"))
     session.start(person)
-    return page.to(wanted)
+    return rendering.see_other(wanted)
 
 
 def _make_room(characters: int) -> None:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from app import settings
 from app.errors import Invalid
 from app.users import users
-from app.web import account_selection, filters, page, session
+from app.web import account_selection, filters, rendering, session
 
 HOME = "/settings"
 
@@ -26,7 +26,7 @@ def zone() -> Response:
     chosen = request.form.get("zone", "")
     if chosen and chosen not in available_timezones():
         raise Invalid({"zone": "The time zone should be one of the list."})
-    response = page.to(HOME)
+    response = rendering.see_other(HOME)
     secure = settings.current().production
     lasting = session.YEAR_SECONDS if chosen else 0
     response.set_cookie(
@@ -43,11 +43,11 @@ def password() -> Response:
         users.change_own_password(session.viewer(), present=present, password=wanted)
     except Invalid as error:
         return _page(status=422, error=str(error))
-    return page.leave("/login")
+    return rendering.hx_redirect("/login")
 
 
 def _page(*, status: int = 200, error: str | None = None) -> Response:
-    return page.answer(
+    return rendering.render(
         "settings/page.html",
         None,
         desk=account_selection.select(session.viewer()),
@@ -55,5 +55,5 @@ def _page(*, status: int = 200, error: str | None = None) -> Response:
         error=error,
         zones=sorted(available_timezones()),
         chosen=request.cookies.get(filters.CHOSEN_ZONE_COOKIE, ""),
-        themes=page.THEMES,
+        themes=rendering.THEMES,
     )

@@ -23,7 +23,7 @@ from app import audit, redis_client, settings
 from app.errors import Conflict, Forbidden, NotFound, Unavailable
 from app.redis_client import RedisUnavailable
 from app.viewer import Role
-from app.web import headers, page, session
+from app.web import error_pages, headers, session
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class HardenedLoader(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> Source:
         """Return the template's source, mended."""
         source, path, fresh = self.inner.get_source(environment, template)
-        return (_mended(template, source) if template.startswith(f"{NAME}/") else source), path, fresh
+        return (_fixed_template(template, source) if template.startswith(f"{NAME}/") else source), path, fresh
 
     def list_templates(self) -> list[str]:
         """Return the names of all templates."""
@@ -123,10 +123,10 @@ def init_app(app: Flask) -> None:
     for endpoint in [each for each in app.view_functions if each.startswith(f"{NAME}.")]:
         app.view_functions[endpoint] = _explained(app.view_functions[endpoint])
     app.before_request(_guard)
-    app.after_request(_dress)
-    app.register_error_handler(NoSuchJobError, lambda _: page.ours(NotFound("job")))
-    app.register_error_handler(InvalidJobOperation, lambda _: page.ours(Conflict(NOT_FAILED)))
-    app.register_error_handler(RedisUnavailable, lambda _: page.ours(Unavailable("queue")))
+    app.after_request(_add_policy)
+    app.register_error_handler(NoSuchJobError, lambda _: error_pages.error_response(NotFound("job")))
+    app.register_error_handler(InvalidJobOperation, lambda _: error_pages.error_response(Conflict(NOT_FAILED)))
+    app.register_error_handler(RedisUnavailable, lambda _: error_pages.error_response(Unavailable("queue")))
 
 
 def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,7 +163,7 @@ def _guard() -> None:
     current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # where rq-dashboard looks for it
 
 
-def _dress(response: Response) -> Response:
+def _add_policy(response: Response) -> Response:
     if request.blueprint == NAME and response.status_code < 400:  # our error pages keep our policy
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'nonce-{headers.nonce()}' 'unsafe-eval'; "
@@ -173,7 +173,7 @@ def _dress(response: Response) -> Response:
     return response
 
 
-def _mended(template: str, source: str) -> str:
+def _fixed_template(template: str, source: str) -> str:
     source = re.sub(r"<%=\s*(?!\s*\$\()", "<%- ", source)
     source = re.sub(r"<script(?=[\s>])", '<script nonce="{{ csp_nonce() }}"', source)
     source = source.replace("'{{ queue.name }}'", "{{ queue.name|tojson }}")  # scripts are not escaped by themselves

@@ -16,7 +16,7 @@ from app.errors import Forbidden, Invalid
 from app.users import login_throttle, refusals, sessions, sign_in, users
 from app.users.users import StaffUser
 from app.viewer import STRANGER, Viewer
-from app.web import hosts, page
+from app.web import error_pages, rendering, trusted_hosts
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
 HOME = "/inbox"
 NUL = "\x00"
-OPEN = frozenset(
+PUBLIC_ENDPOINTS = frozenset(
     {
         *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
         *("oidc.begin", "oidc.finish"),
@@ -35,7 +35,9 @@ OPEN = frozenset(
     }
 )
 # What pages ask for on their own: it must not keep a forgotten session alive.
-TIMED = frozenset({"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"})
+POLLED_ENDPOINTS = frozenset(
+    {"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"}
+)
 ENDED = "Your session ended. Sign in to continue where you were."
 WRONG = "That email and password do not fit."
 
@@ -50,7 +52,7 @@ class _Cookies(SecureCookieSessionInterface):
         return None if request.path.startswith("/webhooks/") else super().open_session(app, request)
 
 
-class SignedIn:
+class LoginUser:
     """The person behind a session, as Flask-Login wants to see them."""
 
     is_authenticated = is_active = True
@@ -121,7 +123,7 @@ def safe_next(target: str | None) -> str:
 def start(person: StaffUser) -> None:
     """Begin a new session of `person`, whatever there was before."""
     cookie.clear()
-    login_user(SignedIn(person))
+    login_user(LoginUser(person))
     cookie.permanent = True
     cookie["id"] = secrets.token_urlsafe(16)
     cookie["since"] = cookie["seen"] = _now()
@@ -136,7 +138,7 @@ def refused(status: int, error: str) -> Response:
 def form() -> Response:
     """The form to sign in with."""
     if current_user.is_authenticated:
-        return page.to(safe_next(request.args.get("next")))
+        return rendering.see_other(safe_next(request.args.get("next")))
     return _form()
 
 
@@ -156,7 +158,7 @@ def enter() -> Response:
         return _form(401, WRONG, email)
     login_throttle.forget_attempt(email, address)
     start(person)
-    return page.to(safe_next(request.args.get("next")))
+    return rendering.see_other(safe_next(request.args.get("next")))
 
 
 @blueprint.post("/logout")
@@ -177,10 +179,10 @@ def sign_out_everywhere() -> Response:
 def theme() -> Response:
     """Keep the reader's choice of colours in a cookie."""
     chosen = request.form.get("theme", "")
-    if chosen not in page.THEMES:
+    if chosen not in rendering.THEMES:
         raise Invalid({"theme": "The theme should be light, dark or system."})
-    back = hosts.split_url(request.referrer)
-    response = page.to(safe_next(_path(back)) if hosts.is_same_host(back) else HOME)
+    back = trusted_hosts.split_url(request.referrer)
+    response = rendering.see_other(safe_next(_path(back)) if trusted_hosts.is_same_host(back) else HOME)
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
@@ -189,13 +191,13 @@ def theme() -> Response:
 def _signed_out() -> Response:
     # No Clear-Site-Data: it takes "cookies" from every host of the domain, and no page is stored ("no-store").
     cookie.clear()
-    return page.to("/login")
+    return rendering.see_other("/login")
 
 
 def _form(status: int = 200, error: str | None = None, email: str = "") -> Response:
     wanted = request.args.get("next")
     wanted = safe_next(wanted) if wanted else None
-    return page.answer(
+    return rendering.render(
         "session/login.html",
         None,
         status=status,
@@ -213,7 +215,7 @@ def _too_many_tries(wait: int) -> Response:
     return response
 
 
-def _load_once(session_key: str) -> SignedIn | None:
+def _load_once(session_key: str) -> LoginUser | None:
     # Flask-Login asks again whenever the user is unknown: the error page of a database that is unavailable must not
     # ask it a second time.
     if g.get("user_not_loaded"):
@@ -224,16 +226,16 @@ def _load_once(session_key: str) -> SignedIn | None:
     return user
 
 
-def _load(session_key: str) -> SignedIn | None:
+def _load(session_key: str) -> LoginUser | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
     if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
         return None
     person = sign_in.by_session_key(session_key, cookie["id"])
     if person is None:
         return None
-    if now - seen > NOTED.total_seconds() and request.endpoint not in TIMED:
+    if now - seen > NOTED.total_seconds() and request.endpoint not in POLLED_ENDPOINTS:
         cookie["seen"] = now
-    return SignedIn(person)
+    return LoginUser(person)
 
 
 def _refuse_guesses() -> Response | None:
@@ -243,18 +245,21 @@ def _refuse_guesses() -> Response | None:
 
 
 def _refuse_other_sites() -> None:
-    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.blueprint in (page.PLAIN, page.PROGRAMS):
+    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.blueprint in (
+        rendering.PLAIN_TEXT_BLUEPRINT,
+        rendering.API_BLUEPRINT,
+    ):
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin") or request.referrer
     if site is None and origin is not None:
-        site = "same-origin" if hosts.is_same_host(hosts.split_url(origin)) else "cross-site"
+        site = "same-origin" if trusted_hosts.is_same_host(trusted_hosts.split_url(origin)) else "cross-site"
     if site not in (None, "same-origin", "none"):
         raise Forbidden("This was sent from another site. Nothing was changed.")
 
 
 def _require_sign_in() -> Response | None:
-    if request.endpoint is None or request.endpoint in OPEN or request.blueprint == page.PROGRAMS:
+    if request.endpoint is None or request.endpoint in PUBLIC_ENDPOINTS or request.blueprint == rendering.API_BLUEPRINT:
         return None
     if current_user.is_authenticated:
         return None
@@ -262,29 +267,31 @@ def _require_sign_in() -> Response | None:
     if cookie.pop("_user_id", None) or htmx:  # htmx asks from a page of an earlier session
         cookie["ended"] = True  # until the next sign-in: each open tab shows it
     if htmx:
-        response = page.problem(401, ENDED)
-        response.headers["HX-Redirect"] = _login(_path(hosts.split_url(request.headers.get("HX-Current-URL"))))
+        response = error_pages.render_error(401, ENDED)
+        response.headers["HX-Redirect"] = _login(_path(trusted_hosts.split_url(request.headers.get("HX-Current-URL"))))
         return response
-    asked = request.full_path if request.method in ("GET", "HEAD") else _path(hosts.split_url(request.referrer))
-    return page.to(_login(asked.rstrip("?")))
+    asked = request.full_path if request.method in ("GET", "HEAD") else _path(trusted_hosts.split_url(request.referrer))
+    return rendering.see_other(_login(asked.rstrip("?")))
 
 
 def _refuse_nul() -> Response | None:
     # PostgreSQL can't store or compare NUL. The API replaces it itself: what its clients look for is not found.
-    if request.blueprint == page.PROGRAMS:
+    if request.blueprint == rendering.API_BLUEPRINT:
         return None
     sent = [request.path, request.query_string.decode("latin-1").replace("%00", NUL)]
-    if request.method == "POST" and request.blueprint != page.PLAIN:
+    if request.method == "POST" and request.blueprint != rendering.PLAIN_TEXT_BLUEPRINT:
         sent += [part for pair in request.form.items(multi=True) for part in pair]
     if not any(NUL in part for part in sent):
         return None
-    return page.problem(400, "The request has a NUL character in its URL or form. Nothing was changed. Remove it.")
+    return error_pages.render_error(
+        400, "The request has a NUL character in its URL or form. Nothing was changed. Remove it."
+    )
 
 
 def _record_refusal(response: Response) -> Response:
-    if response.status_code in (403, 404) and request.url_rule and request.blueprint != page.PROGRAMS:
+    if response.status_code in (403, 404) and request.url_rule and request.blueprint != rendering.API_BLUEPRINT:
         try:
-            signed_in = request.endpoint not in OPEN and current_user.is_authenticated
+            signed_in = request.endpoint not in PUBLIC_ENDPOINTS and current_user.is_authenticated
             who, address = viewer() if signed_in else STRANGER, request.remote_addr or ""
             refusals.record_response(who, response.status_code, address=address, route=route())
         except Exception:  # of a database that is unavailable, for instance: the response stays what it is

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, make_response, request
 
 from app.errors import Unavailable
 from app.ingest import callbacks, receive
-from app.web import hosts
+from app.web import trusted_hosts
 
 BODY_BYTES = 4 * 1024 * 1024  # product.md 4
 PIECE_BYTES = 64 * 1024  # read at once, so that a large body is not held several times over
@@ -61,7 +61,7 @@ def deauthorize() -> Response:
 def data_deletion() -> Response:
     """Take an account owner's request to delete their data; the answer names its public status page."""
     code = callbacks.deletion_asked(_signed_request())
-    where = hosts.external_url("deletions.status", code=code)
+    where = trusted_hosts.external_url("deletions.status", code=code)
     return make_response({"url": where, "confirmation_code": code}, 200)
 
 

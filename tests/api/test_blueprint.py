@@ -11,7 +11,7 @@ from hypothesis import HealthCheck
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app import settings
-from app.api import door
+from app.api import auth
 from tests.api.programs import a_program, problem
 from tests.cast import CAMILLE, LEA, RUI, an_account, people_wrote
 from tests.web.browsing import signed_in
@@ -62,7 +62,7 @@ def test_no_call_breaks_the_rules_of_the_document(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     for name in ("READS", "STARTS", "FAILURES"):
-        monkeypatch.setattr(door, name, 100_000)
+        monkeypatch.setattr(auth, name, 100_000)
     an_account()
     people_wrote(LEA, CAMILLE, RUI)
     bearer = {"Authorization": f"Bearer {a_program(app).secret}"}

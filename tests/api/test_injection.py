@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from app.api import door
+from app.api import auth
 from app.db.engine import db
 from app.models.inbox import Conversation
 from tests.api.programs import Program, a_program, problem
@@ -32,7 +32,7 @@ def crm(app: Flask) -> Program:
 
 @pytest.mark.row("S31")
 def test_classic_strings_are_found_nowhere_and_change_nothing(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "READS", 10_000)
+    monkeypatch.setattr(auth, "READS", 10_000)
     assert len(CLASSIC) >= 40
     for address, name in PARAMETERS:
         for words in CLASSIC:

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from pydantic import ValidationError
 
-from app.api.schemas import BackfillRequest, ConversationsAsked, IdentitiesAsked
+from app.api.schemas import BackfillRequest, ConversationsQuery, IdentitiesQuery
 from tests.api.programs import a_program, problem
 from tests.cast import LEA, an_account, people_wrote
 
@@ -26,13 +26,13 @@ def test_what_nobody_asked_for_is_refused() -> None:
 
 
 def test_a_search_has_at_most_two_hundred_characters() -> None:
-    assert ConversationsAsked(q="x" * 200).limit == 50
+    assert ConversationsQuery(q="x" * 200).limit == 50
     with pytest.raises(ValidationError):
-        ConversationsAsked(q="x" * 201)
+        ConversationsQuery(q="x" * 201)
 
 
 def test_reasons_are_in_the_document() -> None:
-    reason = IdentitiesAsked.model_json_schema()["$defs"]["LookupReason"]["enum"]
+    reason = IdentitiesQuery.model_json_schema()["$defs"]["LookupReason"]["enum"]
     assert "never_tried" in reason
 
 

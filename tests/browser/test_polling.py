@@ -54,7 +54,7 @@ def asked(tab: Page) -> list[str]:
 
 
 def test_an_unchanged_poll_moves_nothing(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 2: 304 with an empty body, and not one change of the part (no row is read: tests/web/test_poll.py)."""
+    """304 with an empty body, and not one change of the part."""
     desk.open(tab, RUI)
     poll(tab, "list")  # the conversation was read on opening
     poll(tab, "thread")

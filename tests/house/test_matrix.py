@@ -12,7 +12,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import clock, queue, settings
-from app.api import door
+from app.api import auth
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
@@ -144,7 +144,7 @@ def test_every_page_answers_each_visitor_as_the_matrix_says(house: Flask, visito
 def test_every_call_answers_each_program_as_the_matrix_says(
     house: Flask, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "STARTS", 1_000)
+    monkeypatch.setattr(auth, "STARTS", 1_000)
     client, bearer, deviations = house.test_client(), {}, {}
     if program == "a session":
         client = entered(house, "admin")

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app import settings
 from app.factory import create_app
-from app.web import headers, page
+from app.web import headers, rendering
 from tests.web.browsing import part, signed_in
 
 
@@ -121,7 +121,7 @@ def test_every_status_is_guarded_and_tells_no_stranger_what_runs_here(sqlite_dat
 @pytest.mark.parametrize("name", ["a\r\nSet-Cookie: x=1\u202e\U0001f600", "\u2028\x00\x1b[2J", '"}, "toast": {'])
 def test_no_name_in_a_toast_ends_its_header(app: Flask, name: str) -> None:
     with app.test_request_context("/inbox"):
-        answer = page.tell(Response(), page.toast(name))
+        answer = rendering.trigger_events(Response(), rendering.toast(name))
     assert [key for key, _ in answer.headers].count("Set-Cookie") == 0
     written = answer.headers["HX-Trigger"]
     assert written.isascii()

@@ -19,7 +19,7 @@ from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
-from app.web import refreshing
+from app.web import refresh_requests
 from tests.bed.hands import Hands
 from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import click, part, signed_in
@@ -124,7 +124,7 @@ def test_a_contact_looked_up_moments_ago_is_not_looked_up_again_by_a_click(ops: 
 
 
 def test_a_user_may_refresh_so_many_times_a_minute(ops: FlaskClient) -> None:
-    for _ in range(refreshing.PER_MINUTE):
+    for _ in range(refresh_requests.PER_MINUTE):
         assert click(ops, f"/identities/{ids()[LEA]}/refresh").status_code == 204
     for address in (f"/identities/{ids()[LEA]}/refresh", "/inbox/1/refresh"):
         assert click(ops, address).status_code == 429

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import clock, settings
-from app.api import door
+from app.api import auth
 from app.factory import create_app
 from app.users import users
 from app.viewer import OPERATOR, Role
@@ -96,7 +96,7 @@ def test_a_first_visit_shows_no_ended_session(nadia: FlaskClient) -> None:
 def test_every_address_but_the_open_ones_asks_for_a_sign_in(app: Flask, nadia: FlaskClient) -> None:
     asked = 0
     for rule in app.url_map.iter_rules():
-        if rule.endpoint in session.OPEN | door.OPEN or rule.endpoint.endswith("static"):
+        if rule.endpoint in session.PUBLIC_ENDPOINTS | auth.PUBLIC_ENDPOINTS or rule.endpoint.endswith("static"):
             continue
         address = rule.build(dict.fromkeys(rule.arguments, 1) | {"kind": "backfill"}, append_unknown=False)
         for method in (rule.methods or set()) & {"GET", "POST"}:
@@ -249,7 +249,7 @@ def test_after_seven_days_even_a_busy_session_ends(nadia: FlaskClient, later: La
 
 
 def test_what_polls_on_its_own_is_known_by_name(app: Flask) -> None:
-    assert set(app.view_functions) >= session.TIMED | session.OPEN
+    assert set(app.view_functions) >= session.POLLED_ENDPOINTS | session.PUBLIC_ENDPOINTS
 
 
 @pytest.mark.row("S18")

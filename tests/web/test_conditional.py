@@ -22,7 +22,7 @@ from app.models.run import Run, RunKind, RunState
 from app.models.user import User
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer
-from app.web import poll
+from app.web import conditional
 from tests.bed.hands import Hands
 from tests.cast import (
     ATELIER_NORD,
@@ -131,10 +131,10 @@ def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_da
             (someone_else, 1, "seven"),
             (agent, 1, "eight"),
         ]
-        tokens = [poll.token(viewer, account_id, version) for viewer, account_id, version in asked]
-        assert tokens[0] == poll.token(agent, 1, "seven")
+        tokens = [conditional.token(viewer, account_id, version) for viewer, account_id, version in asked]
+        assert tokens[0] == conditional.token(agent, 1, "seven")
         hands.forward(minutes=2)  # midnight in Tokyo
-        assert len({*tokens, poll.token(agent, 1, "seven")}) == len(asked) + 1
+        assert len({*tokens, conditional.token(agent, 1, "seven")}) == len(asked) + 1
 
 
 @pytest.mark.parametrize("query", ["?filter=unread", "?q=lea", "?limit=80"])

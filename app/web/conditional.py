@@ -32,7 +32,7 @@ def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: o
     return hashlib.blake2s(repr(depends_on).encode(), digest_size=9).hexdigest()
 
 
-def unchanged(token: str | None) -> Response | None:
+def is_unchanged(token: str | None) -> Response | None:
     """Return 304 when the browser already shows what `token` stands for, else None."""
     if token is None or token not in {tag.partition(CARRIED)[0] for tag in _tags()}:
         return None

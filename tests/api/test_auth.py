@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import audit, settings
-from app.api import door
+from app.api import auth
 from app.users import api_tokens, rate_limit
 from app.viewer import OPERATOR
 from tests.api.programs import Program, a_program, problem
@@ -102,7 +102,7 @@ def test_what_was_sent_is_never_repeated(crm: Program) -> None:
 
 @pytest.mark.row("S30")
 def test_reads_are_limited_by_the_minute(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "READS", 3)
+    monkeypatch.setattr(auth, "READS", 3)
     last = [crm.get(ACCOUNTS) for _ in range(3)][-1]
     assert (last.headers["RateLimit-Limit"], last.headers["RateLimit-Remaining"]) == ("3", "0")
     refused = crm.get(ACCOUNTS)
@@ -119,7 +119,7 @@ def test_starts_are_limited_to_ten_a_minute(crm: Program) -> None:
 
 @pytest.mark.row("S30")
 def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(door, "READS", 2)
+    monkeypatch.setattr(auth, "READS", 2)
     rate_limit._here.windows.clear()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         assert [crm.get(ACCOUNTS).status_code for _ in range(3)] == [200, 200, 429]
@@ -127,7 +127,7 @@ def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.M
 
 @pytest.mark.row("S30")
 def test_guessing_is_limited_by_address(client: FlaskClient) -> None:
-    statuses = [client.get(ACCOUNTS).status_code for _ in range(door.FAILURES + 1)]
+    statuses = [client.get(ACCOUNTS).status_code for _ in range(auth.FAILURES + 1)]
     assert set(statuses[:-1]) == {401}
     assert statuses[-1] == 429
 

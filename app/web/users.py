@@ -9,7 +9,7 @@ from app.errors import Invalid
 from app.users import passwords, users
 from app.users.users import StaffUser
 from app.viewer import Role
-from app.web import account_selection, page, session
+from app.web import account_selection, rendering, session
 from app.web.inbox import ID
 
 HOME = "/people"
@@ -83,7 +83,7 @@ def enable(person_id: int) -> Response:
 
 def _done(person_id: int, words: str) -> Response:
     flash(words)
-    return page.to(f"{HOME}/{person_id}")
+    return rendering.see_other(f"{HOME}/{person_id}")
 
 
 def _rights() -> tuple[Role, list[int] | None]:
@@ -103,7 +103,7 @@ def _everyone(
     *, errors: Mapping[str, str] | None = None, email: str = "", made: tuple[str, str] | None = None
 ) -> Response:
     viewer = session.viewer()
-    return page.answer(
+    return rendering.render(
         "people/page.html",
         None,
         desk=account_selection.select(viewer),
@@ -121,7 +121,7 @@ def _one(
     someone: StaffUser, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None
 ) -> Response:
     viewer = session.viewer()
-    return page.answer(
+    return rendering.render(
         "people/person.html",
         None,
         desk=account_selection.select(viewer),

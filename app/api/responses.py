@@ -39,13 +39,13 @@ AN_ACCOUNT, A_CONTACT, A_JOB = "17841400000000101", "1520000000000011", "3f9c1a7
 A_MID = "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlE"
 
 
-class Returned(BaseModel):
+class ResponseModel(BaseModel):
     """Base of everything that is returned."""
 
     model_config = ConfigDict(json_schema_extra=untitled)
 
 
-class Conversation(Returned):
+class Conversation(ResponseModel):
     """A conversation between an account and a contact."""
 
     id: str = said("The conversation's ID.", "42")
@@ -67,14 +67,14 @@ class Conversation(Returned):
     status: str = said("Status of the conversation.", "open")
 
 
-class ConversationPage(Returned):
+class ConversationPage(ResponseModel):
     """A page of conversations, newest first."""
 
     data: list[Conversation] = said("The conversations of this page.")
     nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class Attachment(Returned):
+class Attachment(ResponseModel):
     """An attachment of a message, or one card of a template. Meta's media URLs expire within days."""
 
     kind: AttachmentKind = said("What the attachment is.", "image")
@@ -89,7 +89,7 @@ class Attachment(Returned):
     )
 
 
-class Reaction(Returned):
+class Reaction(ResponseModel):
     """A current reaction to a message. A removed reaction is not listed."""
 
     emoji: str = said("The reaction.", "❤️")
@@ -98,7 +98,7 @@ class Reaction(Returned):
     at: Time = said("When the reaction was sent.")
 
 
-class ReplyTo(Returned):
+class ReplyTo(ResponseModel):
     """What a message answers."""
 
     kind: ReplyKind = said("A message or a story.", "message")
@@ -110,7 +110,7 @@ class ReplyTo(Returned):
     )
 
 
-class Referral(Returned):
+class Referral(ResponseModel):
     """What led the contact to the account: an ad, a product or an ig.me link."""
 
     kind: ReferralKind = said("An ad, a product or a link.", "ad")
@@ -129,7 +129,7 @@ class Referral(Returned):
     productId: str | None = said("The product's ID in the shop.", "5200000000000505")
 
 
-class Message(Returned):
+class Message(ResponseModel):
     """A message of a conversation. An unsent message has no text, attachments, reactions or references."""
 
     id: str = said("The message's ID in Nametag.", "1017")
@@ -149,14 +149,14 @@ class Message(Returned):
     )
 
 
-class MessagePage(Returned):
+class MessagePage(ResponseModel):
     """A page of messages, newest first."""
 
     data: list[Message] = said("The messages of this page.")
     nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class JobStarted(Returned):
+class JobStarted(ResponseModel):
     """A job that was started. Follow it at `/api/jobs/{id}`, the `Location` header."""
 
     jobId: str = said(JOB_ID, A_JOB)
@@ -168,7 +168,7 @@ class JobStarted(Returned):
     total: int = said("Contacts in the job.", 3, ge=0)
 
 
-class Job(Returned):
+class Job(ResponseModel):
     """A job and its progress."""
 
     id: str = said(JOB_ID, A_JOB)
@@ -191,7 +191,7 @@ class Job(Returned):
     secondsLeft: int | None = said("Estimated seconds left; null when the job has ended or without an estimate.", 20)
 
 
-class LeftOut(Returned):
+class LeftOut(ResponseModel):
     """Contacts that a retry leaves out because it cannot help until they write."""
 
     reason: JobItemReason = said("Why their lookups failed.", "consent")
@@ -205,20 +205,20 @@ class RetriedJob(Job):
     leftOut: list[LeftOut] = said("Contacts left out, by reason.")
 
 
-class JobList(Returned):
+class JobList(ResponseModel):
     """Active jobs first, then jobs of the last 7 days."""
 
     data: list[Job] = said("The jobs.")
 
 
-class UnresolvedContact(Returned):
+class UnresolvedContact(ResponseModel):
     """A contact that a job did not resolve."""
 
     participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
     reason: str = said("What happened, in one sentence.", "Instagram did not answer in time")
 
 
-class JobResult(Returned):
+class JobResult(ResponseModel):
     """The result of a job that ended within the time of the `Prefer: wait` header."""
 
     jobId: str = said(JOB_ID, A_JOB)
@@ -228,7 +228,7 @@ class JobResult(Returned):
     errors: list[UnresolvedContact] = said("The first 50 contacts that were not resolved.")
 
 
-class JobItem(Returned):
+class JobItem(ResponseModel):
     """A contact in a job."""
 
     participantPlatformId: str = said(CONTACT_ID, A_CONTACT)
@@ -241,14 +241,14 @@ class JobItem(Returned):
     nextTryAt: Time | None = said(NEXT_LOOKUP_AT)
 
 
-class JobItemPage(Returned):
+class JobItemPage(ResponseModel):
     """A page of the contacts in a job, in the order of their lookups."""
 
     data: list[JobItem] = said("The contacts of this page.")
     nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class Identity(Returned):
+class Identity(ResponseModel):
     """What Nametag stores about a contact, and why something is missing."""
 
     id: str = said("The identity's ID.", "7")
@@ -267,21 +267,21 @@ class Identity(Returned):
     nextTryAt: Time | None = said(NEXT_LOOKUP_AT)
 
 
-class IdentityPage(Returned):
+class IdentityPage(ResponseModel):
     """A page of identities, newest first."""
 
     data: list[Identity] = said("The identities of this page.")
     nextCursor: str | None = said(NEXT_CURSOR)
 
 
-class IdentityRefresh(Returned):
+class IdentityRefresh(ResponseModel):
     """The result of a request to refresh an identity."""
 
     status: str = said("`queued`, or `fresh` when the contact was looked up moments ago.", "queued")
     lookedUpAt: Time | None = said("When the contact was looked up; null while queued.")
 
 
-class Account(Returned):
+class Account(ResponseModel):
     """A connected account."""
 
     accountId: str = said(ACCOUNT_ID, AN_ACCOUNT)
@@ -295,20 +295,20 @@ class Account(Returned):
     lastWebhookAt: Time | None = said("When Meta last delivered a webhook event, null when it never did.")
 
 
-class AccountList(Returned):
+class AccountList(ResponseModel):
     """The connected accounts that the API token may see."""
 
     data: list[Account] = said("The accounts, by username.")
 
 
-class FieldError(Returned):
+class FieldError(ResponseModel):
     """A wrong field."""
 
     field: str = said("The field's name.", "limit")
     detail: str = said("What the field must be.", "Input should be less than or equal to 100")
 
 
-class Problem(Returned):
+class Problem(ResponseModel):
     """A problem document (RFC 9457)."""
 
     type: str = said("Always `about:blank`: the status names the kind of problem.", "about:blank")

@@ -1,0 +1,112 @@
+"""Who may call the API: bearer tokens, scopes, rate limits, and which bodies are accepted."""
+
+import json
+from typing import Any
+
+from flask import Response, g, request
+from flask_login import current_user
+
+from app import settings
+from app.api.errors import STATUS, error_response, problem_response
+from app.users import api_tokens, rate_limit, refusals
+from app.users.api_tokens import Scope, Token
+from app.users.rate_limit import Rate
+from app.viewer import Viewer
+
+READS, STARTS, FAILURES = 600, 10, 60  # a minute (reliability.md S30)
+BODY_BYTES = 64 * 1024
+READING = ("GET", "HEAD")
+PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # to people who are signed in, too
+
+
+def authenticate() -> Response | None:
+    """Let a program in that brings a token and a body we can read; else say what is wrong."""
+    if request.endpoint in PUBLIC_ENDPOINTS and (not settings.current().production or current_user.is_authenticated):
+        return None
+    token = _token()
+    if token is None:
+        return _unauthorized()
+    g.token = token
+    scope, most = (Scope.READ, READS) if request.method in READING else (Scope.JOBS, STARTS)
+    g.rate = rate_limit.count_call(f"{scope}:{token.id}", most)
+    if g.rate.exceeded:
+        return _too_many(g.rate)
+    if scope not in token.scopes:
+        return problem_response(403, f"This needs a token with the scope {scope}.")
+    return _require_json()
+
+
+def viewer() -> Viewer:
+    """Return who asks."""
+    token: Token = g.token
+    return token.viewer()
+
+
+def add_rate_limit_headers(response: Response) -> Response:
+    """Add the rate limit's headers, and record a refused call in the audit log."""
+    if "token" in g:
+        refusals.record_response(viewer(), response.status_code, address=_address(), route=_route())
+    rate: Rate | None = g.get("rate")
+    if rate is not None:
+        response.headers["RateLimit-Limit"] = str(rate.limit)
+        response.headers["RateLimit-Remaining"] = str(rate.remaining)
+        response.headers["RateLimit-Reset"] = str(rate.seconds_left)
+    return response
+
+
+def register(blueprint: Any) -> None:
+    """Guard every address of the API."""
+    blueprint.before_request(authenticate)
+    blueprint.after_request(add_rate_limit_headers)
+    for kind in STATUS:
+        blueprint.register_error_handler(kind, error_response)
+
+
+def _token() -> Token | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        return None
+    return api_tokens.authenticate(secret.strip(), address=_address(), route=_route())
+
+
+def _address() -> str:
+    return request.remote_addr or ""
+
+
+def _route() -> str:
+    return refusals.route_of(request.method, str(request.url_rule))
+
+
+def _unauthorized() -> Response:
+    failed = rate_limit.count_call(f"failures:{_address()}", FAILURES)
+    if failed.exceeded:
+        return _too_many(failed)
+    refused = problem_response(401, "Send a token: Authorization: Bearer nametag_…")
+    refused.headers["WWW-Authenticate"] = "Bearer"
+    return refused
+
+
+def _too_many(rate: Rate) -> Response:
+    refused = problem_response(429, f"Too many calls. Go on in {rate.seconds_left} s.")
+    refused.headers["Retry-After"] = str(rate.seconds_left)
+    return refused
+
+
+def _require_json() -> Response | None:
+    if request.method in READING or not (request.content_length or request.headers.get("Transfer-Encoding")):
+        return None
+    if request.mimetype != "application/json":
+        return problem_response(415, "A body should be application/json.")
+    # At its own limit a chunked body would be cut and handed on as if whole (reliability.md M12): one byte more shows.
+    request.max_content_length = BODY_BYTES + 1
+    if (request.content_length or 0) > BODY_BYTES or len(body := request.get_data(cache=True)) > BODY_BYTES:
+        return problem_response(413, "A body should have at most 64 KiB.")
+    try:
+        found = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return problem_response(400, "The body is not JSON.")
+    return None if isinstance(found, dict) else problem_response(400, "The body is not a JSON object.")
+
+
+def _no_number(written: str) -> None:
+    raise ValueError(f"{written} is no number of JSON")

@@ -1,0 +1,49 @@
+"""Every error of the API as a problem document (RFC 9457)."""
+
+from typing import Any
+
+from flask import Response, make_response
+from pydantic import ValidationError
+
+from app import errors, problem_details
+from app.api.cursors import ForeignCursor
+from app.errors import NametagError
+
+STATUS = {
+    errors.NotFound: 404,
+    errors.Invalid: 422,
+    errors.Forbidden: 403,
+    errors.Conflict: 409,
+    errors.RetryLater: 429,
+    errors.Unavailable: 503,
+}
+
+
+def problem_response(status: int, detail: str, **more: Any) -> Response:
+    """Return a problem document."""
+    response = make_response(problem_details.document(status, detail, **more), status)
+    response.content_type = problem_details.CONTENT_TYPE
+    return response
+
+
+def error_response(error: NametagError) -> Response:
+    """Return what a program is told of an error of ours."""
+    if isinstance(error, ForeignCursor):
+        return problem_response(400, str(error))
+    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
+    if isinstance(error, errors.Invalid):
+        return problem_response(
+            status, str(error), errors=[{"field": name, "detail": each} for name, each in error.fields.items()]
+        )
+    more = {"jobId": error.run_id} if isinstance(error, errors.AlreadyRunning) else {}
+    response = problem_response(status, str(error), **more)
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def validation_error(error: ValidationError) -> Response:
+    """Return one entry for every wrong field; what was sent is not repeated."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    fields = [{"field": ".".join(map(str, each["loc"])) or "body", "detail": each["msg"]} for each in found]
+    return problem_response(422, f"{len(fields)} field{'s are' if len(fields) > 1 else ' is'} wrong.", errors=fields)
