@@ -8,18 +8,18 @@ from enum import StrEnum
 
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from app import clock, queue, redis_checks, redis_client, settings
+from app import clock, heartbeats, queue, redis_checks, redis_client, settings
 from app.accounts import health
 from app.accounts.health import Health
 from app.calls import circuit_breaker
 from app.db import migrate
 from app.db.engine import is_read_only, is_sqlite
 from app.db.transaction import DatabaseUnavailable
+from app.erasure import owner_requests
 from app.errors import Conflict
 from app.identities import resolve
-from app.ingest import dead_letters, owner_requests
+from app.ingest import dead_letters
 from app.redis_client import RedisUnavailable
-from app.runs import beats
 from app.settings import SettingsError
 from app.viewer import Viewer
 
@@ -126,15 +126,15 @@ def _redis_configuration(config: Mapping[str | None, str | None]) -> Iterator[Fi
 
 
 def _processes() -> Iterator[Finding]:
-    newest, now = beats.newest(), clock.now()
+    newest, now = heartbeats.newest(), clock.now()
     start = "Start it: `nametag up` runs every part, `nametag {}` this one alone."
-    parts = {beats.SCHEDULER: ("scheduler", SILENT)}
+    parts = {heartbeats.SCHEDULER: ("scheduler", SILENT)}
     parts |= {task.queue: (f"worker --queue {task.queue}", WORKER_SILENT) for task in queue.TASKS.values()}
     for part, (command, patience) in parts.items():
-        name = part if part == beats.SCHEDULER else f"worker {part}"
+        name = part if part == heartbeats.SCHEDULER else f"worker {part}"
         at = newest.get(part)
         if at is None or at < now - patience:
-            yield Finding(name, Level.WRONG, f"No sign of life {_since(at, now)}", start.format(command))
+            yield Finding(name, Level.WRONG, f"No heartbeat {_since(at, now)}", start.format(command))
         else:
             yield Finding(name, Level.WELL, "Alive")
 
@@ -188,7 +188,7 @@ def _subscription(part: str, found: Health) -> Iterator[Finding]:
 
 
 def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
-    number = owner_requests.count(viewer)
+    number = owner_requests.count_open(viewer)
     if number:
         says = f"{number} of account owners match no account, and Meta expects a result"
         fix = "Run `nametag account requests list`, then assign or close each request."

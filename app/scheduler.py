@@ -16,16 +16,18 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, queue, redis_client
+from app import audit, clock, heartbeats, queue, redis_client, tombstones
 from app.accounts import health, subscriptions, tokens
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
+from app.erasure import accounts, recent
 from app.errors import Unavailable
-from app.identities import avatars, forgotten, resolve
-from app.inbox import figures, search
-from app.ingest import dead_letters, forget, message_updates, pending_updates, sync
-from app.runs import beats, duties, leases, lifecycle
+from app.identities import avatars, resolve
+from app.inbox import search
+from app.ingest import dead_letters, message_updates, pending_updates, sync
+from app.insights import hourly_stats
+from app.runs import duties, leases, lifecycle
 from app.users import sessions
 
 logger = logging.getLogger(__name__)
@@ -73,8 +75,8 @@ def _work(periods: dict[Callable[[], None], float], stop: threading.Event) -> No
 
 
 def live() -> None:
-    """Say that the scheduler is alive."""
-    beats.beat(beats.SCHEDULER)
+    """Record that the scheduler runs."""
+    heartbeats.beat(heartbeats.SCHEDULER)
 
 
 def kick_writers() -> None:
@@ -122,10 +124,10 @@ def purge() -> None:
             "effects": pending_updates.purge(tx, now),
             "dead_letters": dead_letters.purge(tx, now),
             "audit_entries": audit.purge(tx, now),
-            "deleted_events": forgotten.purge(tx, now),
+            "deleted_events": tombstones.purge(tx, now),
             "ended_sessions": sessions.purge(tx, now),
         }
-        figures.purge(tx, now)
+        hourly_stats.purge(tx, now)
     if any(gone.values()):
         logger.info("what is too old was forgotten", extra=gone)
 
@@ -134,7 +136,7 @@ def scrub() -> None:
     """Clear files of what was deleted or unsent: SQLite's log always, its search indexes and Redis' file after a
     deletion. PostgreSQL vacuums by itself.
     """
-    if forget.lately():
+    if recent.deleted_recently():
         db.session.rollback()
         search.merge_indexes()
         redis_client.rewrite_file()
@@ -143,17 +145,17 @@ def scrub() -> None:
 
 
 DUTIES: dict[Callable[[], None], float] = {
-    live: beats.EVERY_SECONDS,
+    live: heartbeats.EVERY_SECONDS,
     kick_writers: 1,
     kick_runs: 2,
     kick_due: 60,
     message_updates.apply_arrived: 60,
     fetch_announced: 15,
     fetch_pictures: 10,
-    forget.accounts: 5,
+    accounts.delete_pending: 5,
     scrub: 20,
     engine.trim_log: 20,
-    figures.note: FIGURES_SECONDS,
+    hourly_stats.record: FIGURES_SECONDS,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
     lifecycle.refresh_expiring: HOUR_SECONDS,
@@ -163,16 +165,14 @@ DUTIES: dict[Callable[[], None], float] = {
     search.merge_indexes: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
 }
 SLOW = (  # they call Meta, or change many rows
+    *(message_updates.apply_arrived, accounts.delete_pending, scrub, engine.trim_log, hourly_stats.record, purge),
     *(
-        message_updates.apply_arrived,
-        forget.accounts,
-        scrub,
-        engine.trim_log,
-        figures.note,
-        purge,
         lifecycle.refresh_expiring,
+        subscriptions.check_all,
+        health.check_refused,
+        tokens.refresh_due,
+        search.merge_indexes,
     ),
-    *(subscriptions.check_all, health.check_refused, tokens.refresh_due, search.merge_indexes),
 )
 NOT_AT_FIRST = (
     purge,

@@ -18,10 +18,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import change_tokens, clock, logs, parent_death, queue, redis_checks, redis_client, tasks
+from app import change_tokens, clock, heartbeats, logs, parent_death, queue, redis_checks, redis_client, tasks
 from app.errors import Conflict
 from app.redis_client import RedisUnavailable
-from app.runs import beats
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class TaskWorker(Worker):
         self._stop_requested = queue.stopping()  # asked for while this worker was being made
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Send a sign of life; make a worker known again that an emptied Redis has forgotten (dependencies.md 2.6)."""
+        """Send heartbeats, and register the worker again if Redis has lost its data."""
         super().heartbeat(timeout, pipeline)
         if pipeline is None and not self.is_horse and not self.connection.sismember(self.redis_workers_keys, self.key):
             self.connection.hset(self.key, mapping=self.serialize())
@@ -113,7 +112,7 @@ class TaskWorker(Worker):
         if not self.is_horse:
             with self.app.app_context(), _uninterrupted():
                 for name in self.queue_names():
-                    beats.beat(name)
+                    heartbeats.beat(name)
 
     def perform_job(self, job: Job, origin: Queue) -> bool:
         """Run the job inside the app's context."""

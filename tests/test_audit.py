@@ -11,9 +11,10 @@ from app.accounts import connect, keys
 from app.audit import Action
 from app.db import transaction
 from app.db.engine import db
+from app.erasure import contacts
 from app.errors import Conflict, Forbidden, Invalid
 from app.identities import asking, export, listing
-from app.ingest import dead_letters, forget, receive, replay
+from app.ingest import dead_letters, receive, replay
 from app.models.identity import Identity
 from app.models.run import RunKind
 from app.models.user import AuditEntry
@@ -91,7 +92,7 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
     lifecycle.cancel(OPERATOR, run_id)
     asking.refresh(ADMIN, identity_id)
     "".join(export.lines(PROGRAM, listing.parse_filter(), format_="csv"))
-    forget.person(ADMIN, 1)
+    contacts.delete_contact(ADMIN, 1)
     keys.rotate(OPERATOR)
     connect.remove(OPERATOR, MAISON_LUNE)
     assert told() == [
@@ -135,7 +136,7 @@ def test_the_log_holds_no_name_no_text_and_no_secret(app: Flask) -> None:
     secret = api_tokens.create(OPERATOR, "canary of a name", ["read"])
     api_tokens.authenticate(secret, address="192.0.2.1")
     lifecycle.start(ADMIN, account.id, kind=RunKind.BACKFILL)
-    forget.person(ADMIN, 1)
+    contacts.delete_contact(ADMIN, 1)
     rows = [dict(row._mapping) for row in db.session.execute(select(AuditEntry.__table__))]
     written = json.dumps(rows, default=str)
     for canary in ("canary", "nadia", "ada@", "Bonjour", LEA, secret):

@@ -8,27 +8,27 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import update
 
-from app import clock, doctor, queue, settings
+from app import clock, doctor, heartbeats, queue, settings
 from app.db import migrate, transaction
 from app.doctor import Finding, Level
+from app.erasure import meta_callbacks
 from app.factory import create_app
-from app.ingest import callbacks, receive
+from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
-from app.runs import beats
 from app.viewer import OPERATOR
 from tests.cast import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
-from tests.ingest.test_callbacks import a_request
+from tests.erasure.test_meta_callbacks import a_request
 
 
 @pytest.fixture
 def well(app: Flask, redis: Redis) -> None:
     """Everything as it is on a machine where all is well."""
     an_account()
-    for part in (beats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
-        beats._beaten.clear()
-        beats.beat(part)
+    for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
+        heartbeats._written_at.clear()
+        heartbeats.beat(part)
 
 
 def wrong() -> list[Finding]:
@@ -47,13 +47,13 @@ def test_where_all_is_well_nothing_is_wrong() -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_a_part_without_a_sign_of_life_is_wrong_and_its_command_is_named() -> None:
+def test_a_part_without_a_heartbeat_is_wrong_and_its_command_is_named() -> None:
     with transaction.write() as tx:
         tx.execute(update(Heartbeat).values(at=clock.now() - timedelta(minutes=2)))
     found = {each.part: each for each in wrong()}
     assert set(found) == {"scheduler", *(f"worker {task.queue}" for task in queue.TASKS.values())}
     assert "`nametag scheduler`" in (found["scheduler"].mend or "")
-    assert found["scheduler"].says == "No sign of life for 120 s"
+    assert found["scheduler"].says == "No heartbeat for 120 s"
 
 
 @pytest.mark.usefixtures("well")
@@ -154,7 +154,7 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
 @pytest.mark.usefixtures("well")
 def test_open_requests_of_account_owners_are_a_warning() -> None:
     assert of("owner requests") == []
-    callbacks.deletion_asked(a_request("10200000000000009"))
+    meta_callbacks.request_deletion(a_request("10200000000000009"))
     [finding] = of("owner requests")
     assert (finding.level, finding.says.startswith("1 of account owners")) == (Level.WARNING, True)
     assert "nametag account requests list" in (finding.mend or "")

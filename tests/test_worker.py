@@ -18,9 +18,8 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
 
-from app import queue, settings
+from app import heartbeats, queue, settings
 from app.core import create_core
-from app.runs import beats
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from app.worker import TaskWorker
@@ -246,14 +245,14 @@ def test_a_worker_keeps_to_its_memory(errand: Process) -> None:
     assert resident_kib < 120 * 1024
 
 
-def test_a_stop_in_the_middle_of_a_sign_of_life_is_not_lost(
+def test_a_stop_during_a_heartbeat_is_not_lost(
     redis: Redis, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_part: str) -> None:
         with suppress(StopRequested):  # as SQLAlchemy's pool does
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(beats, "beat", interrupted)
+    monkeypatch.setattr(heartbeats, "beat", interrupted)
     monkeypatch.setattr(queue, "_stopping", False)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with settings.using(database_url=sqlite_database), databases.opened(create_core()) as app:

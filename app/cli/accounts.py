@@ -9,7 +9,7 @@ from app.accounts.connect import AccountCheck
 from app.accounts.health import Health
 from app.accounts.listing import ListedAccount
 from app.cli import output
-from app.ingest import forget, owner_requests
+from app.erasure import accounts, owner_requests
 from app.viewer import OPERATOR
 
 CODES = {"ignore_unknown_options": True}  # a code may begin with a hyphen
@@ -101,13 +101,13 @@ def check(ig_account_id: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output.in_app
 def remove(ig_account_id: str, yes: bool) -> None:
-    """Forget account ID with all its conversations and identities."""
-    found = listing.by_ig_id(OPERATOR, ig_account_id)
+    """Remove account ID and permanently delete its data."""
+    name = listing.by_ig_id(OPERATOR, ig_account_id).username or ig_account_id
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Forget {found.username or ig_account_id} with everything that belongs to it?", abort=True)
+        click.confirm(f"Remove {name} and permanently delete its conversations and identities?", abort=True)
     connect.remove(OPERATOR, ig_account_id)
-    forget.accounts()
-    output.say(f"{found.username or ig_account_id} is forgotten.")
+    accounts.delete_pending()
+    output.say(f"Removed {name}.")
 
 
 @account.group("requests")
@@ -120,7 +120,7 @@ def requests() -> None:
 @output.in_app
 def list_requests(as_json: bool) -> None:
     """List open requests: Meta passed them on, but no connected account has the ID."""
-    found = owner_requests.waiting(OPERATOR)
+    found = owner_requests.open_requests(OPERATOR)
     if as_json:
         output.show(
             [{"code": each.code, "kind": each.kind, "userId": each.user_id, "at": each.asked_at} for each in found]
@@ -140,7 +140,7 @@ def assign_request(code: str, ig_account_id: str, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm(f"Carry request {code} out on account {ig_account_id}? This cannot be undone.", abort=True)
     owner_requests.assign(OPERATOR, code, ig_account_id)
-    forget.accounts()
+    accounts.delete_pending()
     output.say(f"Carried out request {code} on account {ig_account_id}.")
 
 

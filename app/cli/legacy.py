@@ -1,11 +1,11 @@
-"""The door to older systems: `nametag import-legacy`."""
+"""`nametag import-legacy`: import names from an older system."""
 
 from pathlib import Path
 
 import click
 
 from app.cli import output
-from app.ingest import legacy
+from app.legacy_import import importer
 
 
 @click.command("import-legacy")
@@ -13,19 +13,19 @@ from app.ingest import legacy
 @output.as_json
 @output.in_app
 def import_legacy(file: Path, as_json: bool) -> None:
-    """Bring in names from FILE, a dump of instagram_user_cache or conversations: SQLite, SQL, JSON (lines) or CSV."""
-    imported = legacy.load(file)
+    """Import names from FILE, a dump of instagram_user_cache or conversations: SQLite, SQL, JSON (lines) or CSV."""
+    counts = importer.import_names(file)
     if as_json:
-        output.show(imported)
+        output.show(counts)
         return
     output.facts(
         (
-            ("total", imported.total),
-            ("null accounts", imported.null_accounts),
-            ("unique pairs", imported.unique_pairs),
-            ("accounts not connected here", imported.unknown_accounts),
-            ("without a usable person", imported.unusable),
-            ("without a name", imported.nameless),
-            ("names new or newer", imported.names),
+            ("total rows", counts.total),
+            ("rows without an account", counts.null_accounts),
+            ("distinct contacts", counts.unique_pairs),
+            ("rows of accounts not connected here", counts.unknown_accounts),
+            ("rows without a contact ID", counts.unusable),
+            ("rows without a name", counts.nameless),
+            ("names added or updated", counts.names),
         )
     )

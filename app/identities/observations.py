@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
-from app import clock
+from app import clock, tombstones
 from app.db.transaction import Tx
-from app.identities import confusables, forgotten
+from app.identities import confusables
 from app.identities.failure_policy import FailurePolicy, next_try
 from app.instagram import media_urls
 from app.instagram.errors import GraphAPIError, Reason
@@ -232,7 +232,7 @@ def _row(tx: Tx, account_id: int, seen: ProfileObservation) -> Identity | None:
         select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
     ).one_or_none()
     # Nobody comes back by being seen: not by a lookup that was under way, nor by reading back (reliability.md S53).
-    if row is None and not forgotten.is_(tx, account_id, seen.ig_participant_id):
+    if row is None and not tombstones.exists(tx, account_id, seen.ig_participant_id):
         row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
         tx.session.add(row)
     return row

@@ -9,13 +9,12 @@ from typing import Any
 
 from sqlalchemy import LargeBinary, Row, Select, delete, func, select
 
-from app import audit, logs
+from app import audit, logs, tombstones
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, UTCDateTime, digest
 from app.errors import NotFound
-from app.identities import forgotten
 from app.instagram.webhook import WebhookItem
 from app.models.inbox import Account, DeadLetter
 from app.models.user import Action
@@ -166,7 +165,7 @@ def _keep(
     at: datetime,
 ) -> bool:
     raw_digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
-    if forgotten.holds(tx, account_id, raw, raw_digest):
+    if tombstones.holds_deleted_data(tx, account_id, raw, raw_digest):
         logger.warning("event of a deleted contact dropped", extra={"account": account_id, "reason": reason})
         return False
     insert = tx.insert(DeadLetter).values(

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 
-from app import clock
+from app import clock, tombstones
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import forgotten, observations, self_contacts
+from app.identities import observations, self_contacts
 from app.ingest import message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
 from app.instagram.events import Event, EventKind, IgnoredEvent, MessageSeen, MessageSent, SelfMessage
@@ -142,8 +142,8 @@ def _message_sent(
 
 
 def _was_deleted(tx: Tx, account_id: int, context: Row[Any], sent: MessageSent, mid_digest: bytes) -> bool:
-    covered = forgotten.is_covered(context.covered_until, sent.sent_at)
-    return covered or forgotten.knows(tx, account_id, [mid_digest])
+    covered = tombstones.is_covered(context.covered_until, sent.sent_at)
+    return covered or tombstones.any_deleted(tx, account_id, [mid_digest])
 
 
 def _participant(account: RecipientAccount, sent: MessageSent, *, outgoing: bool) -> str | None:

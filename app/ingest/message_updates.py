@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from app import clock
+from app import clock, tombstones
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.identities import forgotten
 from app.ingest import dead_letters, pending_updates
 from app.instagram.events import (
     EventKind,
@@ -53,7 +52,8 @@ def handle(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> N
 
 def _was_deleted(tx: Tx, account_id: int, effect: MessageUpdate, mid_digest: bytes) -> bool:
     sender = getattr(effect, "ig_sender_id", None)
-    return forgotten.covers(tx, account_id, sender, effect.sent_at) or forgotten.knows(tx, account_id, [mid_digest])
+    covered = tombstones.covers(tx, account_id, sender, effect.sent_at)
+    return covered or tombstones.any_deleted(tx, account_id, [mid_digest])
 
 
 def _without_unordered_text(tx: Tx, account_id: int, effect: MessageUpdate) -> MessageUpdate:
@@ -61,7 +61,7 @@ def _without_unordered_text(tx: Tx, account_id: int, effect: MessageUpdate) -> M
     # contact. Announced, the message is fetched if it still exists, with its newest wording.
     if not isinstance(effect, MessageEdited | MessageAnnounced):
         return effect
-    if forgotten.is_covered(forgotten.newest(tx, account_id), effect.sent_at):
+    if tombstones.is_covered(tombstones.newest_covered_until(tx, account_id), effect.sent_at):
         return pending_updates.announcement(effect)
     return effect
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
 
+from app import tombstones
 from app.db import transaction
 from app.db.engine import Model
 from app.db.transaction import Tx
-from app.identities import forgotten, observations
+from app.identities import observations
 from app.models.identity import Identity, Tombstone
 from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, PendingMessageUpdate
 
@@ -30,7 +31,7 @@ _MID: BindParameter[bytes] = bindparam("mid_digest")
 _MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
 _IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
 _WAITING = exists().where(PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID)
-_COVERED_UNTIL = select(forgotten.UNTIL).where(
+_COVERED_UNTIL = select(tombstones.COVERED_UNTIL).where(
     Tombstone.account_id == Account.id, Tombstone.person == bindparam("person")
 )
 

@@ -102,7 +102,7 @@ class IdentityChange(Model):
 
 
 class Tombstone(Model):
-    """A contact of an account was deleted at this time; `person` is a digest, so that no one can read who it was.
+    """A contact of an account was deleted at `at`. `person` is a digest of the contact's ID, which is not stored.
 
     `until` is the newest of Meta's times that the deletion covers: our clock may have been wrong.
     """
@@ -169,9 +169,9 @@ class CallRefusal(Model):
 
 
 class HourFigures(Model):
-    """How an account's people were shown at the end of the hour that begins at `at`, and what came in it.
+    """Snapshot of an account's hour that begins at `at`: contacts by how they were shown at its end, and traffic.
 
-    `messages` are those that people sent, `lookups` the calls that were made for them.
+    `messages` counts the messages of contacts, `lookups` the profile calls that were made for them.
     """
 
     __tablename__ = "hour_figures"

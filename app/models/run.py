@@ -128,7 +128,7 @@ class RunItem(Model):
 
 
 class Heartbeat(Model):
-    """When a part last said that it is alive: "scheduler", or the queue that a worker listens to."""
+    """When a part last reported that it runs: "scheduler", or the queue that a worker listens to."""
 
     __tablename__ = "heartbeats"
 

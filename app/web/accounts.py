@@ -9,8 +9,8 @@ from app import queue
 from app.accounts import authorization, cards, connect, listing
 from app.accounts.authorization import AuthorizationAttempt
 from app.accounts.connect import AccountCheck
+from app.erasure import owner_requests
 from app.errors import Invalid
-from app.ingest import owner_requests
 from app.viewer import Role
 from app.web import account_selection, rendering, session, trusted_hosts
 
@@ -90,7 +90,7 @@ def sync(ig_account_id: str) -> Response:
 
 @blueprint.post("/<ig_account_id>/remove")
 def remove(ig_account_id: str) -> Response:
-    """Forget an account with everything that belongs to it."""
+    """Remove an account and delete its data."""
     connect.remove(session.viewer(), ig_account_id)
     flash("The account is removed; what belongs to it is deleted within minutes.")
     return rendering.hx_redirect(HOME)
@@ -120,7 +120,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
         desk=account_selection.select(viewer),
         status=status,
         cards=cards.list_cards(viewer),
-        requests=owner_requests.waiting(viewer),
+        requests=owner_requests.open_requests(viewer),
         operates=viewer.may(Role.OPS),
         administers=viewer.may(Role.ADMIN),
         offered=authorization.available_logins(),

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, make_response, render_template
 
-from app.ingest import callbacks
+from app.erasure import meta_callbacks
 from app.web import rendering
 
 blueprint = Blueprint("deletions", __name__, url_prefix="/deletion")
@@ -11,5 +11,5 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletion")
 @blueprint.get("/<code>")
 def status(code: str) -> Response:
     """Show whether everything is deleted, and since when."""
-    words = render_template("deletions/page.html", deletion=callbacks.deletion(code), theme=rendering.theme())
+    words = render_template("deletions/page.html", deletion=meta_callbacks.get_deletion(code), theme=rendering.theme())
     return make_response(words)

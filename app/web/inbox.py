@@ -7,12 +7,12 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, request
 
 from app import clock
+from app.erasure import contacts
 from app.errors import Invalid
 from app.identities import opening
 from app.inbox import listing, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
-from app.ingest import forget
 from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
 blueprint = Blueprint("inbox", __name__)
@@ -156,9 +156,9 @@ def lookup(conversation_id: int) -> Response:
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
-def forget_person(conversation_id: int) -> Response:
-    """Delete everything of this person."""
-    forget.person(session.viewer(), conversation_id)
+def delete_contact(conversation_id: int) -> Response:
+    """Delete all data of this contact."""
+    contacts.delete_contact(session.viewer(), conversation_id)
     return rendering.hx_redirect("/inbox")
 
 

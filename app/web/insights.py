@@ -1,4 +1,4 @@
-"""Insights: how well naming works."""
+"""The Insights page: figures and charts of how contacts are identified."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Blueprint, Response, request
 
 from app.errors import Invalid
-from app.inbox import insights
+from app.insights import summary
 from app.web import account_selection, filters, rendering, session
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
@@ -14,13 +14,13 @@ blueprint = Blueprint("insights", __name__, url_prefix="/insights")
 
 @blueprint.get("")
 def index() -> Response:
-    """The figures of all accounts, or of the one that the address names."""
+    """Show the figures of all accounts, or of the account in the URL."""
     chosen, period = request.args.get("account"), request.args.get("period", "month")
-    if period not in insights.PERIODS:
-        raise Invalid({"period": f"The period should be {' or '.join(insights.PERIODS)}."})
+    if period not in summary.PERIODS:
+        raise Invalid({"period": f"period must be one of {', '.join(summary.PERIODS)}."})
     desk, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
     accounts = [own_id for own_id, ig_id, _ in desk.accounts if chosen in (None, ig_id)]
-    found = insights.of(accounts, period=period, zone=zone) if accounts else None
+    found = summary.get_insights(accounts, period=period, zone=zone) if accounts else None
     return rendering.render(
         "insights/page.html",
         None,
@@ -28,12 +28,12 @@ def index() -> Response:
         found=found,
         chosen=chosen,
         period=period,
-        periods=[(key, words) for key, (words, _) in insights.PERIODS.items()],
-        words=insights.PERIODS[period][0],
+        periods=[(key, words) for key, (words, _) in summary.PERIODS.items()],
+        words=summary.PERIODS[period][0],
         zone=zone.key,
         marks=_marks([each.at for each in found.buckets], period) if found else [],
         hour_marks=_marks([each.at for each in found.hours], "day") if found else [],
-        target_ms=insights.TARGET_MS,
+        target_ms=summary.TARGET_MS,
     )
 
 

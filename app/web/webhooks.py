@@ -4,8 +4,9 @@ import re
 
 from flask import Blueprint, Response, make_response, request
 
+from app.erasure import meta_callbacks
 from app.errors import Unavailable
-from app.ingest import callbacks, receive
+from app.ingest import receive
 from app.web import trusted_hosts
 
 BODY_BYTES = 4 * 1024 * 1024  # product.md 4
@@ -52,7 +53,7 @@ def delivery() -> Response:
 @blueprint.post("/instagram/deauthorize", strict_slashes=False)
 def deauthorize() -> Response:
     """Take an account owner's withdrawal of the app's access."""
-    if callbacks.deauthorized(_signed_request()):
+    if meta_callbacks.deauthorize(_signed_request()):
         return _text("The account is disconnected.", 200)
     return _text("No connected account has this ID. An administrator handles the request.", 200)
 
@@ -60,7 +61,7 @@ def deauthorize() -> Response:
 @blueprint.post("/instagram/data-deletion", strict_slashes=False)
 def data_deletion() -> Response:
     """Take an account owner's request to delete their data; the answer names its public status page."""
-    code = callbacks.deletion_asked(_signed_request())
+    code = meta_callbacks.request_deletion(_signed_request())
     where = trusted_hosts.external_url("deletions.status", code=code)
     return make_response({"url": where, "confirmation_code": code}, 200)
 

@@ -13,8 +13,9 @@ from app.accounts.connect import AccountCheck
 from app.calls import gateway
 from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
+from app.erasure import accounts
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from app.ingest import forget, receive
+from app.ingest import receive
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
 from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
@@ -308,7 +309,7 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     assert row().token is None
     with pytest.raises(Conflict, match="being deleted"):
         connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN, check=False)
-    forget.accounts()
+    accounts.delete_pending()
     assert [account.ig_account_id for account in listing.accounts(OPERATOR)] == [ATELIER_NORD]
     assert db.session.scalars(select(Conversation.account_id)).all() == [other.id]
     with pytest.raises(NotFound):
@@ -319,7 +320,7 @@ def test_who_was_limited_to_a_removed_account_does_not_see_the_next(app: Flask) 
     first = connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="IGAAone", check=False)
     secret = api_tokens.create(OPERATOR, "crm", ["read"], [first.id])
     connect.remove(OPERATOR, MAISON_LUNE)
-    forget.accounts()
+    accounts.delete_pending()
     connect.add(OPERATOR, ATELIER_NORD, login="facebook", token="EAAtwo", check=False)
     token = api_tokens.authenticate(secret)
     assert token is not None

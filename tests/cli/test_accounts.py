@@ -7,12 +7,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.db.engine import db
-from app.ingest import callbacks
+from app.erasure import meta_callbacks
 from app.models.inbox import Account, Conversation
 from tests.bed.processes import Sandbox
 from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
 from tests.cli.commands import nametag, refused
-from tests.ingest.test_callbacks import a_request
+from tests.erasure.test_meta_callbacks import a_request
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
 ADD = ("account", "add", "--ig-account-id", MAISON_LUNE, "--login", "instagram", "--token-stdin")
@@ -78,10 +78,10 @@ def test_checking_asks_meta_and_says_what_it_answers(meta: Sandbox) -> None:
     assert (answer.exit_code, json.loads(answer.stdout)["works"]) == (1, False)
 
 
-def test_forgetting_takes_everything_along(meta: Sandbox) -> None:
+def test_removing_an_account_deletes_its_data(meta: Sandbox) -> None:
     a_sandbox_account()
     people_wrote(LEA)
-    assert nametag("account", "remove", MAISON_LUNE, "--yes").stdout == "maison.lune is forgotten.\n"
+    assert nametag("account", "remove", MAISON_LUNE, "--yes").stdout == "Removed maison.lune.\n"
     assert accounts() == []
     assert db.session.scalars(select(Conversation)).all() == []
 
@@ -89,7 +89,8 @@ def test_forgetting_takes_everything_along(meta: Sandbox) -> None:
 def test_open_requests_of_account_owners_are_listed_assigned_and_closed(app: Flask) -> None:
     an_account()
     assert nametag("account", "requests", "list").stdout == "No open requests.\n"
-    codes = [callbacks.deletion_asked(a_request(user_id)) for user_id in ("10200000000000009", "10200000000000010")]
+    owners = ("10200000000000009", "10200000000000010")
+    codes = [meta_callbacks.request_deletion(a_request(user_id)) for user_id in owners]
     listed = json.loads(nametag("account", "requests", "list", "--json").stdout)
     assert [(each["code"], each["userId"]) for each in listed] == list(
         zip(codes, ("10200000000000009", "10200000000000010"), strict=True)

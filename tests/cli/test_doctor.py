@@ -5,16 +5,15 @@ import json
 import pytest
 from flask import Flask
 
-from app import queue
-from app.runs import beats
+from app import heartbeats, queue
 from tests.cast import an_account
 from tests.cli.commands import nametag
 
 
 def alive() -> None:
-    for part in (beats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
-        beats._beaten.clear()
-        beats.beat(part)
+    for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
+        heartbeats._written_at.clear()
+        heartbeats.beat(part)
 
 
 @pytest.mark.usefixtures("redis_server")
@@ -22,7 +21,7 @@ def test_what_is_wrong_ends_with_one_and_says_how_to_mend_it(app: Flask) -> None
     an_account()
     answer = nametag("doctor")
     assert answer.exit_code == 1
-    assert "WRONG    scheduler: No sign of life yet\n         Start it: " in answer.stdout
+    assert "WRONG    scheduler: No heartbeat yet\n         Start it: " in answer.stdout
     alive()
     answer = nametag("doctor")
     assert (answer.exit_code, "WRONG" in answer.stdout) == (0, False)

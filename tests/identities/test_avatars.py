@@ -18,10 +18,10 @@ from sqlalchemy import func, select
 from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
+from app.erasure import contacts
 from app.errors import NotFound
 from app.identities import avatars, observations
 from app.identities.observations import ProfileObservation
-from app.ingest import forget
 from app.models.identity import Source, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -136,7 +136,7 @@ def test_a_picture_that_cannot_be_fetched_again_stays(account: Account, meta: Sa
 def test_who_is_forgotten_has_no_picture(account: Account, meta: Sandbox) -> None:
     pictured(account, url_of(meta))
     fetched(account, meta)
-    forget.person(OPERATOR, db.session.scalars(select(Conversation.id)).one())
+    contacts.delete_contact(OPERATOR, db.session.scalars(select(Conversation.id)).one())
     assert db.session.execute(select(func.count()).select_from(StoredAvatar)).scalar_one() == 0
 
 

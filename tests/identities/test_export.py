@@ -16,7 +16,7 @@ from app.db.engine import db
 from app.errors import Forbidden, Invalid
 from app.identities import export, listing, observations
 from app.identities.observations import ProfileObservation
-from app.ingest import legacy
+from app.legacy_import import importer
 from app.models.identity import Identity, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
@@ -69,7 +69,7 @@ def test_a_csv_export_is_imported_again_as_it_was(account: Account, tmp_path: Pa
     file.write_bytes(exported("csv").encode())
     with transaction.write() as tx:
         tx.execute(delete(Identity))
-    assert legacy.load(file).names == 1
+    assert importer.import_names(file).names == 1
     lea = db.session.scalars(select(Identity)).one()
     assert (lea.ig_participant_id, lea.username, lea.name) == (LEA, username, name)
 

@@ -13,8 +13,9 @@ from app.db.engine import db
 from app.identities import cache, resolve
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import ProfileObservation
-from app.ingest import legacy, sync
+from app.ingest import sync
 from app.instagram.errors import Reason
+from app.legacy_import import importer
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
 from app.models.run import ItemState, RunItem, RunKind
@@ -118,7 +119,7 @@ def test_a_placeholder_in_redis_or_in_an_older_dump_is_no_name(account: Account,
     cache.write(MAISON_LUNE, ProfileObservation(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
     dump = tmp_path / "dump.json"
     dump.write_text(json.dumps([{"account_id": MAISON_LUNE, "participant_id": LEA, "username": "Instagram User"}]))
-    assert legacy.load(dump).nameless == 1
+    assert importer.import_names(dump).nameless == 1
     resolve.look_up_due(account.id)
     assert [row.ig_participant_id for row in noted()] == [LEA]
     assert lea().username == "lea.moreau"

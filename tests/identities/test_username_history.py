@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.erasure import contacts
 from app.identities import observations, username_history
 from app.identities.observations import ProfileObservation
-from app.ingest import forget
 from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
@@ -80,5 +80,5 @@ def test_who_is_forgotten_had_no_other_name_either(app: Flask) -> None:
     people_wrote(LEA)
     seen(account, "lea.moreau")
     seen(account, "lea.paris")
-    forget.person(OPERATOR, db.session.scalars(select(Conversation.id)).one())
+    contacts.delete_contact(OPERATOR, db.session.scalars(select(Conversation.id)).one())
     assert db.session.execute(select(func.count()).select_from(IdentityChange)).scalar_one() == 0

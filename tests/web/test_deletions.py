@@ -1,14 +1,14 @@
-"""Meta's callbacks at the door, and the public page that tells how far a deletion is."""
+"""Meta's callbacks over HTTP, the public status page of a deletion, and deletions by an admin."""
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.ingest import forget
+from app.erasure import accounts
 from app.models.inbox import Account
 from app.viewer import Role
 from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, an_account, people_wrote
-from tests.ingest.test_callbacks import a_request
+from tests.erasure.test_meta_callbacks import a_request
 from tests.web.browsing import click, part, signed_in
 
 
@@ -18,7 +18,7 @@ def account(app: Flask) -> Account:
 
 
 @pytest.mark.row("S12")
-def test_a_deletion_is_answered_with_a_page_that_names_nobody(client: FlaskClient, account: Account) -> None:
+def test_the_status_page_of_a_deletion_names_no_account(client: FlaskClient, account: Account) -> None:
     answer = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
     assert answer.status_code == 200
     told = answer.get_json()
@@ -29,14 +29,14 @@ def test_a_deletion_is_answered_with_a_page_that_names_nobody(client: FlaskClien
         assert known not in waiting.text
     again = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
     assert (again.status_code, again.get_json()) == (200, told)
-    forget.accounts()
+    accounts.delete_pending()
     assert "Everything was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
 
 
 def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client: FlaskClient, account: Account) -> None:
     asked = {"signed_request": a_request("10200000000000009")}
     code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
-    forget.accounts()
+    accounts.delete_pending()
     waiting = client.get(f"/deletion/{code}").text
     assert "nothing has been deleted yet" in waiting
     assert "Everything was deleted" not in waiting
@@ -56,7 +56,7 @@ def test_an_admin_assigns_a_request_on_the_accounts_page(app: Flask, client: Fla
     code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
     click(signed_in(app, Role.ADMIN), f"/accounts/requests/{code}/assign", ig_account_id=MAISON_LUNE)
     assert "is being deleted" in client.get(f"/deletion/{code}").text
-    forget.accounts()
+    accounts.delete_pending()
     assert "Everything was deleted" in client.get(f"/deletion/{code}").text
 
 
@@ -65,7 +65,7 @@ def test_an_unmatched_deauthorization_disconnects_nothing_and_says_so(client: Fl
     assert (answer.status_code, "No connected account" in answer.text) == (200, True)
 
 
-def test_a_withdrawal_is_taken(client: FlaskClient, account: Account) -> None:
+def test_a_deauthorization_is_accepted(client: FlaskClient, account: Account) -> None:
     answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request()})
     assert answer.status_code == 200
 
@@ -73,7 +73,7 @@ def test_a_withdrawal_is_taken(client: FlaskClient, account: Account) -> None:
 @pytest.mark.row("S12")
 @pytest.mark.parametrize("path", ["deauthorize", "data-deletion"])
 @pytest.mark.parametrize("form", [{}, {"signed_request": "guessed"}, {"signed_request": "x" * 30_000}])
-def test_whatever_is_not_signed_is_refused(client: FlaskClient, path: str, form: dict[str, str]) -> None:
+def test_a_request_without_a_signature_is_refused(client: FlaskClient, path: str, form: dict[str, str]) -> None:
     assert client.post(f"/webhooks/instagram/{path}", data=form).status_code in (403, 413)
     assert client.get(f"/webhooks/instagram/{path}").status_code == 405
 
@@ -83,7 +83,7 @@ def test_an_unknown_code_is_not_found(client: FlaskClient) -> None:
     assert client.get("/deletion/guessed").status_code == 404
 
 
-def test_an_admin_deletes_a_person_from_the_side_pane(app: Flask, account: Account) -> None:
+def test_an_admin_deletes_a_contact_from_the_details(app: Flask, account: Account) -> None:
     people_wrote(LEA)
     assert "/inbox/1/forget" not in part(signed_in(app, Role.OPS), "/inbox/1").text
     admin = signed_in(app, Role.ADMIN)

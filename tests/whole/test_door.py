@@ -27,7 +27,7 @@ from tests.bed import canaries, databases, installation, proxy, slow
 from tests.bed.installation import EMAIL, PASSWORD, Installation
 from tests.bed.processes import Processes, children
 from tests.cast import a_delivery, a_message_event
-from tests.ingest.test_callbacks import a_request
+from tests.erasure.test_meta_callbacks import a_request
 from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
 from tests.whole.test_faults import MESSAGES, _signature, post
 

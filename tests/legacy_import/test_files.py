@@ -1,4 +1,4 @@
-"""Reading dumps of older systems, in each of the four shapes, and refusing what is none."""
+"""Reading dumps of older systems in each format, and refusing other files."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.errors import Invalid
-from app.ingest import dump
+from app.legacy_import import files
 
 ROWS: list[dict[str, str | None]] = [
     {"account_id": "178", "participant_id": "15", "username": "lea", "name": 'L\'éa, "la\nlune"'},
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 def read(file: Path, content: str) -> list[dict[str, object]]:
     file.write_text(content)
-    return list(dump.rows(file))
+    return list(files.read_rows(file))
 
 
 def test_a_sqlite_file_is_read_table_by_table(file: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_sqlite_file_is_read_table_by_table(file: Path) -> None:
             "INSERT INTO instagram_user_cache VALUES (:account_id, :participant_id, :username, :name)", ROWS
         )
         connection.commit()
-    assert list(dump.rows(file)) == ROWS
+    assert list(files.read_rows(file)) == ROWS
 
 
 def test_json_is_read_as_a_list_and_as_lines(file: Path) -> None:
@@ -42,7 +42,7 @@ def test_json_is_read_as_a_list_and_as_lines(file: Path) -> None:
     assert read(file, "\n".join(map(json.dumps, ROWS)) + "\n") == ROWS
 
 
-def test_csv_is_read_by_its_first_line(file: Path) -> None:
+def test_csv_takes_its_columns_from_the_first_line(file: Path) -> None:
     written = 'account_id,participant_id,username,name\n178,15,lea,"L\'éa, ""la\nlune"""\n,16,,x\n'
     assert read(file, written) == ROWS
 
@@ -52,7 +52,7 @@ def test_csv_may_be_separated_by_commas_semicolons_or_tabs(file: Path, delimiter
     lines = ("account_id|participant_id|username|name", "178|1630000000000051|mia|Mia Müller", "178|16||a,b;c")
     written = "\r\n".join(lines).replace("a,b;c", '"a,b;c"').replace("|", delimiter)
     file.write_bytes(f"\ufeff{written}\r\n".encode())
-    mia, other = dump.rows(file)
+    mia, other = files.read_rows(file)
     assert mia == {"account_id": "178", "participant_id": "1630000000000051", "username": "mia", "name": "Mia Müller"}
     assert (other["username"], other["name"]) == (None, "a,b;c")
 
@@ -61,7 +61,7 @@ def test_csv_may_be_separated_by_commas_semicolons_or_tabs(file: Path, delimiter
 def test_a_file_in_another_encoding_is_refused_with_what_to_do(file: Path, encoding: str) -> None:
     file.write_bytes("account_id;participant_id;name\r\n178;15;Mia Müller\r\n".encode(encoding))
     with pytest.raises(Invalid, match="save it as UTF-8"):
-        list(dump.rows(file))
+        list(files.read_rows(file))
 
 
 def test_a_file_with_another_delimiter_is_refused_with_those_that_work(file: Path) -> None:
@@ -83,7 +83,7 @@ def test_rows_are_read_from_the_tables_in_json_of_phpmyadmin(file: Path) -> None
         read(file, phpmyadmin(ours | {"data": "x"}))
 
 
-def test_sql_is_read_from_inserts_of_the_tables_we_know(file: Path) -> None:
+def test_sql_is_read_from_inserts_of_known_tables(file: Path) -> None:
     written = (
         "-- a dump\nCREATE TABLE instagram_user_cache (account_id text);\n"
         "INSERT INTO secrets (a, b) VALUES ('x', 'y');\n"
@@ -119,13 +119,13 @@ def test_sql_is_read_from_copies_of_postgresql(file: Path) -> None:
         "COPY conversations (a) FROM stdin;\nx\n",
     ],
 )
-def test_what_is_no_dump_or_a_damaged_one_is_invalid(file: Path, content: str) -> None:
+def test_other_files_and_damaged_dumps_are_invalid(file: Path, content: str) -> None:
     with pytest.raises(Invalid, match="The dump cannot be read"):
         read(file, content)
 
 
-def test_bytes_that_are_nothing_are_invalid(file: Path) -> None:
+def test_other_bytes_are_invalid(file: Path) -> None:
     for content in (b"\xff\xfe\x00", b"SQLite format 3\x00 and then nothing", b'{"a": "\xff"}'):
         file.write_bytes(content)
         with pytest.raises(Invalid):
-            list(dump.rows(file))
+            list(files.read_rows(file))

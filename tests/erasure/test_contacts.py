@@ -1,4 +1,4 @@
-"""Deleting a person leaves no trace of them, anywhere; others stay as they were."""
+"""Deleting a contact leaves no trace of it in the database, Redis, files and logs; other contacts are unchanged."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
+from app.erasure import accounts, contacts
 from app.errors import Forbidden, NotFound
 from app.identities import observations, resolve
 from app.identities.observations import ProfileObservation
-from app.ingest import dead_letters, forget, receive, replay
+from app.ingest import dead_letters, receive, replay
 from app.models.identity import Source
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.run import RunKind
@@ -53,11 +54,11 @@ def cached(redis: Redis) -> list[bytes | str]:
 
 
 @pytest.mark.row("S53")
-def test_nothing_of_the_person_is_left(account: Account, redis: Redis) -> None:
+def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> None:
     written = places_of(LEA, "lea.moreau")
     assert {"conversations", "identities", "messages", "dead_letters", "waiting_effects"} <= written
     assert cached(redis)
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert places_of(LEA, "lea.moreau", "A secret") == set()
     assert not cached(redis)
     assert replay.replay_all(OPERATOR).landed == 0
@@ -65,7 +66,7 @@ def test_nothing_of_the_person_is_left(account: Account, redis: Redis) -> None:
 
 
 @pytest.mark.row("S53", "R18")
-def test_a_thousand_messages_leave_no_word_in_any_file(
+def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
     account: Account, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = ("canarywort", "zitronenfalter", "lea.moreau", "Léa Moreau")
@@ -79,7 +80,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     assert kept
     assert canaries.in_redis(redis, *words)
 
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
 
     def traces() -> set[str]:
@@ -89,7 +90,7 @@ def test_a_thousand_messages_leave_no_word_in_any_file(
     misaddressed = a_delivery(a_message_event(LEA, "canarywort", recipient=ATELIER_NORD, at_ms=now_ms() - 60_000))
     for again in (old, early, misaddressed):
         assert receive.receive_delivery(*both(again)).status == 200
-    with transaction.write() as tx:  # a lookup that was under way
+    with transaction.write() as tx:  # a lookup that was running
         late = ProfileObservation(
             LEA, username="lea.moreau", name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
         )
@@ -114,27 +115,27 @@ def now_ms() -> int:
     return int(clock.now().timestamp() * 1000)
 
 
-def test_others_stay_as_they_were(account: Account) -> None:
+def test_other_contacts_are_unchanged(account: Account) -> None:
     before = places_of(CAMILLE, "Camille Roux")
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert places_of(CAMILLE, "Camille Roux") == before
     assert dead_letters.count(OPERATOR) == 0
 
 
-def test_only_an_admin_of_the_account_may(account: Account) -> None:
+def test_only_an_admin_of_the_account_deletes_a_contact(account: Account) -> None:
     with pytest.raises(Forbidden):
-        forget.person(Viewer(user_id=1, name="Nadia", role=Role.OPS), 1)
+        contacts.delete_contact(Viewer(user_id=1, name="Nadia", role=Role.OPS), 1)
     for viewer, number in ((Viewer(2, "Oskar", Role.ADMIN, frozenset({999})), 1), (OPERATOR, 999)):
         with pytest.raises(NotFound):
-            forget.person(viewer, number)
+            contacts.delete_contact(viewer, number)
     assert "conversations" in places_of(LEA)
 
 
-def test_a_deletion_goes_in_chunks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forget, "CHUNK", 2)
+def test_an_account_is_deleted_in_chunks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "CHUNK", 2)
     account = a_sandbox_account()
     people_wrote(*(str(10**15 + place) for place in range(5)))
     with transaction.write() as tx:
         tx.session.get_one(Account, account.id).state = AccountState.DELETING
-    forget._account(account.id)
+    accounts._delete_account(account.id)
     assert places_of("1000000000000") == set()

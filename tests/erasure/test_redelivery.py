@@ -1,4 +1,4 @@
-"""What was deleted with a contact stays away, whatever it looks like when it is delivered again."""
+"""Data that was deleted with a contact is not stored again, in whatever form it is delivered again."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +12,12 @@ from sqlalchemy import func, select
 from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
+from app.erasure import contacts
 from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import Outcome
 from app.inbox import search
-from app.ingest import dead_letters, forget, pending_updates, receive
+from app.ingest import dead_letters, pending_updates, receive
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
 from app.models.run import RunKind
@@ -64,37 +65,35 @@ UNREADABLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
-def test_an_unreadable_event_of_a_deleted_contact_becomes_no_dead_letter(
-    account: Account, fields: dict[str, Any]
-) -> None:
+def test_an_unreadable_event_of_a_deleted_contact_is_not_kept(account: Account, fields: dict[str, Any]) -> None:
     body = a_delivery(event(**fields))
     deliver(body)
     assert count(DeadLetter) == 1
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert deliver(body) == 200
     again = a_delivery(event(**fields) | {"timestamp": now_ms() - 60_000})  # in another delivery
     assert deliver(again) == 200
     assert places_of(WORD, LEA) == set()
 
 
-def test_an_unreadable_event_that_was_never_seen_before_the_deletion_becomes_no_dead_letter(account: Account) -> None:
+def test_an_unreadable_event_that_was_never_seen_before_the_deletion_is_not_kept(account: Account) -> None:
     old = a_delivery(event(novelty=WORD, timestamp=now_ms() - 60_000))
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     deliver(old)
     assert places_of(WORD, LEA) == set()
 
 
-def test_an_unreadable_body_with_a_deleted_contact_becomes_no_dead_letter(account: Account) -> None:
+def test_an_unreadable_body_with_a_deleted_contact_is_not_kept(account: Account) -> None:
     body = b"{" + a_delivery(a_message_event(LEA, WORD))
     assert deliver(body) == 400
     assert count(DeadLetter) == 1
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert deliver(body) == 400
     assert places_of(WORD) == set()
 
 
 def test_new_events_of_a_deleted_contact_that_cannot_be_processed_are_kept(account: Account, hands: Hands) -> None:
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     hands.forward(minutes=1)
     deliver(a_delivery(event(novelty="new")))
     deliver(a_delivery({"sender": {"id": CAMILLE}, "novelty": "of another contact"}))
@@ -103,7 +102,7 @@ def test_new_events_of_a_deleted_contact_that_cannot_be_processed_are_kept(accou
 
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("sender", [None, MAISON_LUNE])
-def test_an_edit_without_its_contact_keeps_no_text_over_a_deletion(
+def test_a_deletion_clears_the_text_of_an_edit_without_a_contact(
     account: Account, sender: str | None, number: int
 ) -> None:
     edit: dict[str, Any] = {"timestamp": now_ms(), "message_edit": {"mid": "m_never", "text": WORD, "num_edit": number}}
@@ -111,7 +110,7 @@ def test_an_edit_without_its_contact_keeps_no_text_over_a_deletion(
     people_wrote(CAMILLE, at=clock.now())
     deliver(body)
     assert places_of(WORD) == {"waiting_effects"}
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert places_of(WORD) == set()
     deliver(body)
     assert places_of(WORD) == set()
@@ -122,50 +121,50 @@ def test_an_edit_without_its_contact_keeps_no_text_over_a_deletion(
 def test_an_edit_of_another_contact_keeps_its_text(account: Account) -> None:
     edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
     deliver(a_delivery({"sender": {"id": CAMILLE}, "timestamp": now_ms(), "message_edit": edit}))
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert places_of(WORD) == {"waiting_effects"}
 
 
 @pytest.mark.parametrize("entry_time", [True, False])
-def test_a_message_without_a_time_stays_away_after_a_deletion(account: Account, entry_time: bool) -> None:
+def test_a_deleted_message_without_a_time_is_not_stored_again(account: Account, entry_time: bool) -> None:
     body = a_delivery(a_message_event(LEA, WORD, at_ms=0))
     body = body if entry_time else body.replace(b'"time"', b'"was"')
     deliver(body)
     assert "messages" in places_of(WORD)
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert deliver(body) == 200
     assert places_of(WORD, LEA) == set()
 
 
 @pytest.mark.parametrize("written_meanwhile", [False, True])
-def test_a_contact_who_was_deleted_by_a_clock_that_was_ahead_is_heard_afterwards(
+def test_messages_after_a_deletion_by_a_clock_that_was_ahead_are_stored(
     account: Account, hands: Hands, written_meanwhile: bool
 ) -> None:
     hands.forward(hours=5)
     if written_meanwhile:  # dated by the wrong clock
         people_wrote(LEA)
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     hands.forward(hours=-5, seconds=1)
     for _ in range(3):
         people_wrote(LEA)
     assert count(Message) == 3
 
 
-def test_a_late_lookup_caches_no_deleted_contact(account: Account, redis: Redis) -> None:
+def test_a_running_lookup_does_not_cache_a_deleted_contact(account: Account, redis: Redis) -> None:
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
-def test_a_name_that_is_cached_while_its_contact_is_deleted_is_dropped(
+def test_a_name_cached_while_its_contact_is_deleted_is_removed(
     account: Account, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     write = cache.write
 
     def deleted_first(ig_account_id: str, sighting: ProfileObservation) -> None:
-        forget.person(OPERATOR, 1)
+        contacts.delete_contact(OPERATOR, 1)
         write(ig_account_id, sighting)
 
     monkeypatch.setattr(cache, "write", deleted_first)
@@ -173,16 +172,16 @@ def test_a_name_that_is_cached_while_its_contact_is_deleted_is_dropped(
     assert canaries.in_redis(redis, WORD) == set()
 
 
-def test_dead_letters_that_name_only_a_message_of_the_contact_go_with_them(account: Account) -> None:
+def test_dead_letters_that_name_only_a_message_of_the_contact_are_deleted(account: Account) -> None:
     mid = db.session.scalars(select(Message.mid)).one()
     deliver(a_delivery({"timestamp": now_ms(), "novelty": {"mid": mid, "text": WORD}}))
     assert places_of(WORD) == {"dead_letters"}
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert dead_letters.count(OPERATOR) == 0
 
 
 def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, hands: Hands) -> None:
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     assert count(DeletedEvent) == 1
     hands.forward(days=31)
     scheduler.purge()
@@ -213,7 +212,7 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         )
         resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
         until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
-        forget.person(OPERATOR, 1)
+        contacts.delete_contact(OPERATOR, 1)
 
         def scrubbed() -> bool:
             scheduler.scrub()
@@ -224,7 +223,7 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         redis.config_set("appendonly", "no")
 
 
-PLACES = {  # every table that stores a contact's texts, names or ID, and how they get there
+PLACES = {  # tables with texts, names or IDs of contacts, and how they get there
     "conversations": "deliveries",
     "messages": "deliveries",
     "identities": "lookups",
@@ -256,7 +255,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     words = (WORD, LEA, "lea.before", "lea.after")
     assert places_of(*words) == set(PLACES)
     assert canaries.in_redis(redis, *words)
-    forget.person(OPERATOR, 1)
+    contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
     assert places_of(*words) == set()
     assert canaries.in_redis(redis, *words) == set()

@@ -1,4 +1,4 @@
-"""What the charts show: how people were shown and what the cache spared by hour or day, and the calls of a day."""
+"""Data of the charts on the Insights page: contacts and cache hits per hour or day, calls and times per hour."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from app.models.inbox import Conversation
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURS = 24
-MOST_CALLS = 50_000
+MAX_CALLS = 50_000  # rows read for one chart
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One hour or day that begins at `at` (aware): how people were shown at its end, what came and was asked in it."""
+    """One hour or day that begins at `at` (aware): contacts by how they were shown at its end, messages, lookups."""
 
     at: datetime
     username: int = 0
@@ -32,18 +32,18 @@ class Bucket:
 
     @property
     def people(self) -> int:
-        """Everyone who was known of."""
+        """All contacts."""
         return self.username + self.name + self.short_id
 
     @property
     def cache_percent(self) -> float | None:
-        """The share of messages whose sender was shown without a call, None without a message."""
+        """Percentage of messages whose sender was already known, None without messages."""
         return 100 * max(0, self.messages - self.lookups) / self.messages if self.messages else None
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """The calls of one hour that begins at `at` (aware UTC), and how long new senders stayed nameless, in ms."""
+    """One hour that begins at `at` (aware UTC): identity calls, and the time to identify a new contact in ms."""
 
     at: datetime
     calls: int
@@ -53,7 +53,10 @@ class Hour:
 
 
 def buckets(account_ids: Sequence[int], *, length: timedelta, zone: tzinfo) -> tuple[Bucket, ...]:
-    """Return a period up to now, by the hour if it is a day long, else by the reader's days; gaps are empty."""
+    """Return the last `length` up to now, oldest first: hours for one day, otherwise days in `zone`.
+
+    Hours or days without figures are empty buckets.
+    """
     hourly = length <= DAY
     now = clock.now().astimezone(zone)
     starts = [_start(now - (HOUR if hourly else DAY) * ago, hourly) for ago in range(HOURS if hourly else length.days)]
@@ -66,23 +69,23 @@ def buckets(account_ids: Sequence[int], *, length: timedelta, zone: tzinfo) -> t
     return tuple(_bucket(start, rows[start]) for start in reversed(starts))
 
 
-def ratio(of: Sequence[Bucket]) -> float | None:
-    """Return the cache's share over several buckets together, None without a message."""
-    everything = Bucket(clock.now(), messages=sum(b.messages for b in of), lookups=sum(b.lookups for b in of))
-    return everything.cache_percent
+def cache_percent(buckets: Sequence[Bucket]) -> float | None:
+    """Return the percentage of messages in all buckets whose sender was already known, None without messages."""
+    messages, lookups = sum(each.messages for each in buckets), sum(each.lookups for each in buckets)
+    return Bucket(clock.now(), messages=messages, lookups=lookups).cache_percent
 
 
 def hours(account_ids: Sequence[int]) -> tuple[tuple[Hour, ...], int | None]:
-    """Return the last 24 hours, oldest first, and the p95 of how long a new sender stayed nameless in all of them."""
+    """Return the last 24 hours, oldest first, and the p95 of the time to identify a new contact over all of them."""
     last = clock.now().replace(minute=0, second=0, microsecond=0)
     since = last - (HOURS - 1) * HOUR
     calls: dict[datetime, list[str | None]] = defaultdict(list)
-    made = select(Lookup.at, Lookup.code).where(
+    recent = select(Lookup.at, Lookup.code).where(
         Lookup.account_id.in_(account_ids), Lookup.at >= since, Lookup.call.in_(budget.COUNTED)
     )
-    for at, code in db.session.execute(made.order_by(Lookup.at.desc()).limit(MOST_CALLS)):
+    for at, code in db.session.execute(recent.order_by(Lookup.at.desc()).limit(MAX_CALLS)):
         calls[_start(at, hourly=True)].append(code)
-    took = _nameless_ms(account_ids, since)
+    took = _identify_ms(account_ids, since)
     every = [last - ago * HOUR for ago in range(HOURS - 1, -1, -1)]
     shown = tuple(
         Hour(
@@ -98,30 +101,30 @@ def hours(account_ids: Sequence[int]) -> tuple[tuple[Hour, ...], int | None]:
 
 
 def percentile(values: Sequence[int], percent: int) -> int | None:
-    """Return the value that `percent` of the others do not exceed, None of nothing."""
+    """Return the nearest-rank percentile of `values`, None if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
 
 
-def _nameless_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
-    """From the webhook that brought a person to the end of the lookup that named them, by the hour they came in."""
+def _identify_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
+    """Return the times from a new contact's webhook to the end of the lookup that found a name, by hour of arrival."""
     same = and_(Identity.account_id == Lookup.account_id, Identity.ig_participant_id == Lookup.ig_participant_id)
-    talk = and_(
+    conversation = and_(
         Conversation.account_id == Identity.account_id, Conversation.ig_participant_id == Identity.ig_participant_id
     )
-    named = (
+    found = (
         select(Identity.id, Identity.met_at, Conversation.first_message_at, Lookup.at, Lookup.took_ms)
         .join(Identity, same)
-        .join(Conversation, talk)
+        .join(Conversation, conversation)
         .where(
             *(Lookup.account_id.in_(account_ids), Lookup.at >= since, Lookup.purpose == Purpose.LIVE),
             *(Lookup.code.is_(None), Lookup.took_ms.is_not(None)),
             *(Identity.met_at >= since, Lookup.at >= Identity.met_at),
         )
         .order_by(Lookup.at)
-        .limit(MOST_CALLS)
+        .limit(MAX_CALLS)
     )
-    first = {row.id: row for row in reversed(db.session.execute(named).all())}
+    first = {row.id: row for row in reversed(db.session.execute(found).all())}
     took: dict[datetime, list[int]] = defaultdict(list)
     for row in (each for each in first.values() if each.first_message_at > each.met_at - observations.LIVE):
         waited = row.at + timedelta(milliseconds=row.took_ms) - row.met_at

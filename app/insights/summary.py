@@ -1,4 +1,4 @@
-"""How well naming works: who is shown how, what was asked of Meta, and how long a new sender stays nameless."""
+"""Figures of the Insights page: how contacts are identified, API calls, cache hits, time to identify, failures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from sqlalchemy import case, func, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.inbox import series
-from app.inbox.series import Bucket, Hour
+from app.insights import charts
+from app.insights.charts import Bucket, Hour
 from app.instagram import errors
 from app.labels import label
 from app.models.identity import Identity, Lookup
@@ -21,13 +21,16 @@ PERIODS = {
     "week": ("7 days", timedelta(days=7)),
     "month": ("30 days", timedelta(days=30)),
 }
-TARGET_MS = 500  # from a webhook's 200 to the name, p95 (product.md 2)
+TARGET_MS = 500  # from the webhook's 200 to the name in the database, p95
 NAME_ONLY = "No username (name kept)"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """How many percentage points more people have a username than at `since` (aware UTC)."""
+class UsernameChange:
+    """Change of the share of contacts with a username, in percentage points, since `since` (aware UTC).
+
+    `whole` is True if that is the whole period, False if it is only the part for which there are figures.
+    """
 
     points: float
     since: datetime
@@ -36,13 +39,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Insights:
-    """The figures of some accounts over a period; None is what nobody counted. Times in milliseconds."""
+    """Figures of one or more accounts over a period. None means that there is no data. Times in milliseconds."""
 
     period: str
     people: int
     with_username: int
     by_short_id: int
-    change: Change | None
+    change: UsernameChange | None
     cache_percent: float | None
     p95: int | None
     used: int | None
@@ -54,30 +57,33 @@ class Insights:
 
     @property
     def username_percent(self) -> float | None:
-        """The share of people who are shown by a username."""
+        """Percentage of contacts with a username, None without contacts."""
         return 100 * self.with_username / self.people if self.people else None
 
     @property
     def failures(self) -> int:
-        """How many lookups brought no username, whatever the reason."""
+        """Number of lookups without a username as their result."""
         return sum(number for _, number in self.reasons)
 
 
-def of(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> Insights:
-    """Return the figures of accounts that the caller may see; `zone` decides where a day begins."""
+def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> Insights:
+    """Return the figures of accounts that the caller may see.
+
+    `period` is one of PERIODS; days begin at midnight in `zone`.
+    """
     length = PERIODS[period][1]
-    people, with_username, by_short_id = _people(account_ids)
+    people, with_username, by_short_id = _count_contacts(account_ids)
     forecasts = [found for account_id in account_ids if (found := budget.forecast(account_id))]
     known = len(forecasts) == len(account_ids) and bool(forecasts)
-    buckets = series.buckets(account_ids, length=length, zone=zone)
-    hours, p95 = series.hours(account_ids)
+    buckets = charts.buckets(account_ids, length=length, zone=zone)
+    hours, p95 = charts.hours(account_ids)
     return Insights(
         period=period,
         people=people,
         with_username=with_username,
         by_short_id=by_short_id,
-        change=_change(buckets, 100 * with_username / people if people else None),
-        cache_percent=series.ratio(series.buckets(account_ids, length=timedelta(days=1), zone=zone)),
+        change=_username_change(buckets, 100 * with_username / people if people else None),
+        cache_percent=charts.cache_percent(charts.buckets(account_ids, length=timedelta(days=1), zone=zone)),
         p95=p95,
         used=sum(each.used for each in forecasts) if known else None,
         limit=sum(each.limit for each in forecasts) if known else None,
@@ -88,18 +94,18 @@ def of(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> Insights:
     )
 
 
-def _people(account_ids: Sequence[int]) -> tuple[int, int, int]:
-    nameless = Identity.username.is_(None) & Identity.name.is_(None)
-    counted = select(func.count(), func.count(Identity.username), func.count(case((nameless, 1))))
+def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:
+    unknown = Identity.username.is_(None) & Identity.name.is_(None)
+    counted = select(func.count(), func.count(Identity.username), func.count(case((unknown, 1))))
     row = db.session.execute(counted.where(Identity.account_id.in_(account_ids))).one()
     return row[0], row[1], row[2]
 
 
-def _change(buckets: Sequence[Bucket], percent: float | None) -> Change | None:
+def _username_change(buckets: Sequence[Bucket], percent: float | None) -> UsernameChange | None:
     first = next((each for each in buckets if each.people), None)
     if first is None or percent is None or first is buckets[-1]:
         return None
-    return Change(percent - 100 * first.username / first.people, first.at, whole=first is buckets[0])
+    return UsernameChange(percent - 100 * first.username / first.people, first.at, whole=first is buckets[0])
 
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:
@@ -108,6 +114,6 @@ def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, in
     found: Counter[str] = Counter()
     for code, number in db.session.execute(failed):
         found[label(errors.reason_from_code(code or ""))] += number
-    partly = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
-    found[NAME_ONLY] += db.session.execute(partly).scalar_one()
-    return tuple((words, number) for words, number in found.most_common() if number)
+    name_only = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
+    found[NAME_ONLY] += db.session.execute(name_only).scalar_one()
+    return tuple((reason, number) for reason, number in found.most_common() if number)

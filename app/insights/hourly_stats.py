@@ -1,6 +1,6 @@
-"""What no other row remembers, noted once an hour and account: how people were shown, and how many messages came.
+"""Hourly snapshots per account for Insights: contacts by how they are shown, messages, lookups.
 
-Counted beside the traffic by the scheduler, so that nobody who writes waits for it.
+Written by the scheduler, so that webhook deliveries do not wait for it. The only writer of `hour_figures`.
 """
 
 from datetime import datetime, timedelta
@@ -20,38 +20,38 @@ HOUR = timedelta(hours=1)
 KEPT = timedelta(days=31)
 
 
-def note() -> None:
-    """Write down how every account stands in this hour, and complete what the hour before came to."""
-    this = clock.now().replace(minute=0, second=0, microsecond=0)
+def record() -> None:
+    """Store the snapshot of the current hour of every account, and complete that of the hour before."""
+    this_hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for account_id in list(db.session.scalars(select(Account.id))):
-        found = [(at, _traffic(account_id, at)) for at in (this - HOUR, this)]
-        shown = _shown(account_id)
+        found = [(at, _traffic(account_id, at)) for at in (this_hour - HOUR, this_hour)]
+        contacts = _count_contacts(account_id)
         db.session.rollback()
         with transaction.write() as tx:
             for at, traffic in found:
-                _keep(tx, account_id, at, traffic, shown=shown if at == this else None)
+                _store(tx, account_id, at, traffic, contacts=contacts if at == this_hour else None)
 
 
 def purge(tx: Tx, now: datetime) -> None:
-    """Forget what is older than a month."""
+    """Delete snapshots that are older than 31 days."""
     tx.execute(delete(HourFigures).where(HourFigures.at < now - KEPT))
 
 
-def _shown(account_id: int) -> dict[str, int]:
-    named = Identity.username.is_(None) & Identity.name.is_not(None)
-    nameless = Identity.username.is_(None) & Identity.name.is_(None)
+def _count_contacts(account_id: int) -> dict[str, int]:
+    name_only = Identity.username.is_(None) & Identity.name.is_not(None)
+    unknown = Identity.username.is_(None) & Identity.name.is_(None)
     counted = select(
         func.count(Identity.username).label("username"),
-        func.count(case((named, 1))).label("name"),
-        func.count(case((nameless, 1))).label("short_id"),
+        func.count(case((name_only, 1))).label("name"),
+        func.count(case((unknown, 1))).label("short_id"),
     )
     row = db.session.execute(counted.where(Identity.account_id == account_id)).one()
     return dict(row._mapping)
 
 
 def _traffic(account_id: int, at: datetime) -> dict[str, int]:
-    # By the conversations that were active since: their index is the only one that knows an account's hours.
-    came = (
+    # Through conversations that were active since: only their index has an account and a time.
+    received = (
         select(func.count())
         .select_from(Conversation)
         .join(Message, Message.conversation_id == Conversation.id)
@@ -60,18 +60,21 @@ def _traffic(account_id: int, at: datetime) -> dict[str, int]:
             *(Message.sent_at >= at, Message.sent_at < at + HOUR, Message.outgoing.is_(False)),
         )
     )
-    asked = select(func.count()).where(
+    looked_up = select(func.count()).where(
         *(Lookup.account_id == account_id, Lookup.at >= at, Lookup.at < at + HOUR),
         *(Lookup.call == budget.PROFILE, Lookup.purpose == Purpose.LIVE),
     )
-    return {"messages": db.session.execute(came).scalar_one(), "lookups": db.session.execute(asked).scalar_one()}
+    return {
+        "messages": db.session.execute(received).scalar_one(),
+        "lookups": db.session.execute(looked_up).scalar_one(),
+    }
 
 
-def _keep(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, shown: dict[str, int] | None) -> None:
+def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, contacts: dict[str, int] | None) -> None:
     hour: dict[str, Any] = {"account_id": account_id, "at": at}
-    if shown is None:
+    if contacts is None:
         known = (HourFigures.account_id == account_id, HourFigures.at == at)
         tx.execute(update(HourFigures).where(*known).values(traffic))
         return
-    row = tx.insert(HourFigures).values(hour | shown | traffic)
-    tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=shown | traffic))
+    row = tx.insert(HourFigures).values(hour | contacts | traffic)
+    tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=contacts | traffic))

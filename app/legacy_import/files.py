@@ -1,4 +1,4 @@
-"""Rows of an older system's dump, whatever it was written with: a SQLite file, SQL text, JSON (lines) or CSV."""
+"""Rows of an older system's tables in a file: SQLite, SQL, JSON, JSON lines or CSV."""
 
 import codecs
 import csv
@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.ingest import sql
-from app.ingest.sql import Rows, wrong
+from app.legacy_import import sql_dump
+from app.legacy_import.sql_dump import Rows, wrong
 from app.text import from_csv
 
 TABLES = ("instagram_user_cache", "conversations")
-
 DELIMITERS = ",;\t"
-BEGIN_BYTES = 4096  # enough to tell what a file is
+BEGIN_BYTES = 4096  # enough to recognize the format
 _SQL = re.compile(r"\b(COPY|INSERT|REPLACE|CREATE|DROP|BEGIN|START|PRAGMA|SET)\b", re.IGNORECASE)
+_SQLITE = re.compile(r"PRAGMA|BEGIN TRANSACTION")
 _MYSQL = re.compile(r"MySQL|MariaDB|phpMyAdmin|(INTO|TABLE|EXISTS) `")
 
 
-def rows(path: Path) -> Rows:
-    """Yield the rows of the tables we know, one at a time, as they were written.
+def read_rows(path: Path) -> Rows:
+    """Yield the rows of the tables in TABLES one at a time, with the values as they are in the file.
 
-    Raises Invalid, with the place, for a file that is none of the four or is damaged.
+    Raises Invalid, with the place, for a file in another format and for a damaged one.
     """
     try:
         with path.open("rb") as file:
@@ -50,7 +50,7 @@ def _reader(begin: bytes) -> Callable[[Path], Rows]:
         return _json
     if text.startswith("{"):
         return _json_lines
-    if text.startswith(("--", "/*", "#")) or _SQL.match(text):
+    if text.startswith(("--", "/*", "#", "\\")) or _SQL.match(text):
         return _sql
     if _delimiter(text):
         return _csv
@@ -68,14 +68,27 @@ def _sqlite(path: Path) -> Rows:
             yield from map(dict, connection.execute(f"SELECT * FROM {name}"))  # noqa: S608 - one of TABLES
 
 
+def _sql(path: Path) -> Rows:
+    with path.open(encoding="utf-8-sig") as file:
+        begin = file.read(BEGIN_BYTES)
+        file.seek(0)
+        yield from sql_dump.read_rows(enumerate(file, 1), TABLES, _dialect(begin))
+
+
+def _dialect(begin: str) -> str:
+    if _SQLITE.search(begin):
+        return "sqlite"
+    return "mysql" if _MYSQL.search(begin) else "postgres"
+
+
 def _json(path: Path) -> Rows:
     try:
         found = json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise wrong(f"it is not JSON: {error}") from error
-    for place, row in enumerate(found, 1):
+    for number, row in enumerate(found, 1):
         if not isinstance(row, dict):
-            raise wrong(f"its entry {place} is not an object")
+            raise wrong(f"its entry {number} is not an object")
     yield from _phpmyadmin(found) if _is_phpmyadmin(found) else found
 
 
@@ -119,15 +132,7 @@ def _csv(path: Path) -> Rows:
 
 
 def _delimiter(text: str) -> str | None:
-    """Return what separates the heads in the first line of a CSV file, None if nothing does."""
-    heads = text.partition("\n")[0]
-    found = max(DELIMITERS, key=heads.count)
-    return found if found in heads else None
-
-
-def _sql(path: Path) -> Rows:
-    with path.open("rb") as file:
-        begin = file.read(BEGIN_BYTES).decode("utf-8", "ignore")
-    mysql = _MYSQL.search(begin) is not None and "PRAGMA" not in begin
-    with path.open(encoding="utf-8-sig") as file:
-        yield from sql.rows(enumerate(file, 1), TABLES, sql.MYSQL if mysql else sql.STANDARD)
+    """Return the character that separates the column names in the first line of a CSV file, None without one."""
+    first = text.partition("\n")[0]
+    found = max(DELIMITERS, key=first.count)
+    return found if found in first else None

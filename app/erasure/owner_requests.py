@@ -1,4 +1,7 @@
-"""Requests of account owners that match no account: they stay open until the ID becomes known or an admin acts."""
+"""Requests of account owners, passed on by Meta: carry them out, or keep those that match no account open.
+
+An open request is carried out when its ID becomes known, or when an admin assigns or closes it.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -20,7 +23,7 @@ from app.viewer import META, Role, Viewer
 
 logger = logging.getLogger(__name__)
 
-WITHDRAWN = "Its owner withdrew the app's access; connect the account again"
+WITHDRAWN = "The account owner removed Nametag’s access in Instagram. Reconnect the account"
 _ACTIONS = {
     RequestKind.DELETION: Action.ACCOUNT_DELETION_ASKED,
     RequestKind.DEAUTHORIZATION: Action.ACCOUNT_WITHDRAWN,
@@ -38,45 +41,45 @@ class OpenRequest:
     asked_at: datetime
 
 
-def matching(tx: Tx, user_id: str) -> list[Any]:
-    """Return the accounts (id, connected_at, token_at) that have this ID, or an owner with it."""
+def matching_accounts(tx: Tx, user_id: str) -> list[Any]:
+    """Return the accounts (id, connected_at, token_at) with this ID, or whose owner has it."""
     columns = (Account.id, Account.connected_at, Account.token_at, Account.owner_id, *ALL_IDS)
     accounts = tx.execute(select(*columns).order_by(Account.id)).all()
     return [each for each in accounts if user_id in (each.owner_id, *all_ids(each))]
 
 
-def execute(tx: Tx, viewer: Viewer, kind: RequestKind, account_ids: Iterable[int]) -> None:
-    """Carry a request out: destroy the accounts' tokens, end their jobs, and for a deletion begin to delete them."""
+def carry_out(tx: Tx, viewer: Viewer, kind: RequestKind, account_ids: Iterable[int]) -> None:
+    """Delete the access tokens of the accounts, cancel their jobs and, for a deletion request, start to delete them."""
     deletes = kind is RequestKind.DELETION
     state = AccountState.DELETING if deletes else AccountState.RECONNECT
     for account_id in account_ids:
-        # An account that is being deleted stays so, whatever else its owner requests.
+        # Nothing else that its owner requests stops a deletion.
         account = update(Account).where(Account.id == account_id, Account.state != AccountState.DELETING)
         tx.execute(account.values(token=None, state=state, state_reason=WITHDRAWN))
         ended = {"state": RunState.CANCELED, "finished_at": clock.now(), "fence": Run.fence + 1, "lease_until": None}
         tx.execute(update(Run).where(Run.account_id == account_id, Run.state.in_(ACTIVE)).values(**ended))
         tx.mark_changed(account_id)
         audit.note(tx, viewer, _ACTIONS[kind], account_id=account_id)
-        logger.warning("request of an account owner carried out", extra={"account": account_id, "kind": kind})
+        logger.warning("account owner's request carried out", extra={"account": account_id, "kind": kind})
 
 
-def waiting(viewer: Viewer) -> list[OpenRequest]:
-    """Return the open requests, oldest first; they concern no account yet, so only admins of all accounts see them."""
-    if not _administers(viewer):
+def open_requests(viewer: Viewer) -> list[OpenRequest]:
+    """Return the open requests, oldest first. They belong to no account, so only admins of all accounts see them."""
+    if not _is_admin_of_all(viewer):
         return []
     found = select(Deletion.code, Deletion.kind, Deletion.user_id, Deletion.asked_at).where(*_OPEN)
     return [OpenRequest(*row) for row in db.session.execute(found.order_by(Deletion.asked_at, Deletion.code))]
 
 
-def count(viewer: Viewer) -> int:
-    """Return how many open requests the viewer may see."""
-    if not _administers(viewer):
+def count_open(viewer: Viewer) -> int:
+    """Return the number of open requests that the viewer may see."""
+    if not _is_admin_of_all(viewer):
         return 0
     return db.session.execute(select(func.count()).select_from(Deletion).where(*_OPEN)).scalar_one()
 
 
 def assign(viewer: Viewer, code: str, ig_account_id: str) -> None:
-    """Carry an open request out on an account; raises NotFound, and Conflict for a kind of a newer release."""
+    """Carry an open request out on an account. Raises NotFound, and Conflict for a kind that a newer release stored."""
     viewer.require(Role.ADMIN)
     with transaction.write() as tx:
         request = _open(tx, viewer, code)
@@ -86,7 +89,7 @@ def assign(viewer: Viewer, code: str, ig_account_id: str) -> None:
         if account_id is None:
             raise NotFound("account")
         audit.note(tx, viewer, Action.OWNER_REQUEST_ASSIGNED, f"request {code}", account_id=account_id)
-        _settle(tx, viewer, request, [account_id])
+        _complete(tx, viewer, request, [account_id])
 
 
 def close(viewer: Viewer, code: str) -> None:
@@ -98,27 +101,27 @@ def close(viewer: Viewer, code: str) -> None:
         tx.execute(_row(code).values(done_at=clock.now(), outcome=Outcome.NOTHING_FOUND, user_id=None))
 
 
-def carry_out() -> None:
+def carry_out_matched() -> None:
     """Carry out the open requests whose owner's ID is known by now, on accounts that were connected before them.
 
-    A token that is newer than a deauthorization was authorized after it, and stays.
+    An access token that is newer than a deauthorization was authorized after it, and is kept.
     """
     if not db.session.scalars(select(Deletion.code).where(*_OPEN, Deletion.user_id.is_not(None)).limit(1)).first():
         return
     with transaction.write() as tx:
         known = (*_OPEN, Deletion.user_id.is_not(None), Deletion.kind.in_(tuple(_ACTIONS)))
         for request in tx.execute(select(Deletion).where(*known)).all():
-            older = [each for each in matching(tx, request.user_id) if each.connected_at <= request.asked_at]
+            older = [each for each in matching_accounts(tx, request.user_id) if each.connected_at <= request.asked_at]
             if request.kind is RequestKind.DEAUTHORIZATION:
-                concerned = [each for each in older if (each.token_at or each.connected_at) <= request.asked_at]
+                affected = [each for each in older if (each.token_at or each.connected_at) <= request.asked_at]
             else:
-                concerned = older
+                affected = older
             if older:
-                _settle(tx, META, request, [each.id for each in concerned])
+                _complete(tx, META, request, [each.id for each in affected])
 
 
-def _settle(tx: Tx, viewer: Viewer, request: Any, account_ids: list[int]) -> None:
-    execute(tx, viewer, request.kind, account_ids)
+def _complete(tx: Tx, viewer: Viewer, request: Any, account_ids: list[int]) -> None:
+    carry_out(tx, viewer, request.kind, account_ids)
     if request.kind is RequestKind.DELETION:
         tx.execute(_row(request.code).values(account_id=account_ids[0], user_id=None))
     else:
@@ -127,7 +130,7 @@ def _settle(tx: Tx, viewer: Viewer, request: Any, account_ids: list[int]) -> Non
 
 def _open(tx: Tx, viewer: Viewer, code: str) -> Any:
     found = tx.execute(select(Deletion).where(Deletion.code == code, *_OPEN).with_for_update()).first()
-    if found is None or not _administers(viewer):
+    if found is None or not _is_admin_of_all(viewer):
         raise NotFound("request of an account owner")
     return found
 
@@ -136,5 +139,5 @@ def _row(code: str) -> Any:
     return update(Deletion).where(Deletion.code == code)
 
 
-def _administers(viewer: Viewer) -> bool:
+def _is_admin_of_all(viewer: Viewer) -> bool:
     return viewer.may(Role.ADMIN) and viewer.account_ids is None

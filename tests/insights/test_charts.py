@@ -1,4 +1,4 @@
-"""What the charts show, from rows."""
+"""Data of the charts on the Insights page."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app import clock
 from app.db import transaction
-from app.inbox import series
+from app.insights import charts
 from app.models.identity import HourFigures, Identity, Lookup, Purpose
 from app.models.inbox import Account
 from tests.bed.hands import Hands
@@ -36,36 +36,36 @@ def called(account: Account, who: str, *, at: datetime, took_ms: int, code: str 
         tx.execute(tx.insert(Lookup).values(at=at, took_ms=took_ms, code=code, **call))
 
 
-def test_a_day_shows_its_last_hour_and_adds_up_what_came(account: Account) -> None:
+def test_a_day_shows_its_last_hour_and_the_sum_of_its_messages(account: Account) -> None:
     today = clock.now().replace(hour=0, minute=0)
     other = an_account(ATELIER_NORD)
     hour(account, today + timedelta(hours=8), 1, 9, messages=10, lookups=5)
     hour(account, today + timedelta(hours=9), 6, 4, messages=30, lookups=1)
     hour(other, today + timedelta(hours=9), 2, 0)
-    of_both = series.buckets([account.id, other.id], length=MONTH, zone=ZoneInfo("UTC"))
+    of_both = charts.buckets([account.id, other.id], length=MONTH, zone=ZoneInfo("UTC"))
     assert len(of_both) == 30
     assert (of_both[-1].username, of_both[-1].short_id, of_both[-1].messages) == (8, 4, 40)
     assert of_both[-1].cache_percent == 85
     assert (of_both[-2].people, of_both[-2].cache_percent) == (0, None)
-    assert series.ratio(of_both) == 85
-    assert series.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))[-1].username == 6
+    assert charts.cache_percent(of_both) == 85
+    assert charts.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))[-1].username == 6
 
 
-def test_days_begin_where_the_reader_is(account: Account) -> None:
+def test_days_begin_at_midnight_of_the_time_zone(account: Account) -> None:
     hour(account, datetime(2026, 11, 26, 23, 0, tzinfo=UTC), 3, 0)
-    at_home = series.buckets([account.id], length=MONTH, zone=ZoneInfo("Europe/Paris"))
+    at_home = charts.buckets([account.id], length=MONTH, zone=ZoneInfo("Europe/Paris"))
     assert (at_home[-1].username, at_home[-2].username) == (3, 0)
-    abroad = series.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))
+    abroad = charts.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))
     assert (abroad[-1].username, abroad[-2].username) == (0, 3)
 
 
 def test_a_single_day_is_shown_by_the_hour(account: Account) -> None:
     hour(account, clock.now().replace(minute=0), 3, 0)
-    of_day = series.buckets([account.id], length=timedelta(days=1), zone=ZoneInfo("UTC"))
+    of_day = charts.buckets([account.id], length=timedelta(days=1), zone=ZoneInfo("UTC"))
     assert (len(of_day), of_day[-1].username, of_day[-1].at.hour) == (24, 3, 12)
 
 
-def test_a_new_sender_is_timed_from_the_webhook_to_the_name(account: Account) -> None:
+def test_a_new_contact_is_timed_from_the_webhook_to_the_name(account: Account) -> None:
     people_wrote(LEA, SHY)
     met = clock.now() - timedelta(minutes=10)
     with transaction.write() as tx:
@@ -73,19 +73,19 @@ def test_a_new_sender_is_timed_from_the_webhook_to_the_name(account: Account) ->
     called(account, LEA, at=met + timedelta(milliseconds=50), took_ms=150)
     called(account, LEA, at=met + timedelta(minutes=5), took_ms=900)
     called(account, SHY, at=met + timedelta(milliseconds=60), took_ms=300, code="230")
-    hours, p95 = series.hours([account.id])
+    hours, p95 = charts.hours([account.id])
     assert (hours[-1].calls, hours[-1].failed, hours[-1].p50, p95) == (3, 1, 200, 200)
     assert (len(hours), hours[0].calls, hours[0].p95) == (24, 0, None)
 
 
-def test_who_was_known_from_history_is_no_new_sender(account: Account) -> None:
+def test_a_contact_from_imported_history_is_not_new(account: Account) -> None:
     people_wrote(LEA, at=clock.now() - timedelta(days=2))
     called(account, LEA, at=clock.now(), took_ms=150)
-    _, p95 = series.hours([account.id])
+    _, p95 = charts.hours([account.id])
     assert p95 is None
 
 
-def test_half_of_the_values_do_not_exceed_the_middle_one() -> None:
-    assert series.percentile([], 50) is None
-    assert series.percentile([900, 100, 200], 50) == 200
-    assert series.percentile(list(range(100)), 95) == 95
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert charts.percentile([], 50) is None
+    assert charts.percentile([900, 100, 200], 50) == 200
+    assert charts.percentile(list(range(100)), 95) == 95

@@ -1,4 +1,4 @@
-"""What the scheduler notes of every hour."""
+"""Hourly snapshots that the scheduler stores for Insights."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.inbox import figures
+from app.insights import hourly_stats
 from app.models.identity import HourFigures, Purpose, Source
 from app.models.inbox import Account
 from tests.bed.hands import Hands
@@ -25,7 +25,7 @@ def account(app: Flask, hands: Hands) -> Account:
     return an_account()
 
 
-def noted() -> list[tuple[int, int, int, int, int, int]]:
+def snapshots() -> list[tuple[int, int, int, int, int, int]]:
     db.session.rollback()
     rows = db.session.scalars(select(HourFigures).order_by(HourFigures.account_id, HourFigures.at))
     return [(row.at.hour, row.username, row.name, row.short_id, row.messages, row.lookups) for row in rows]
@@ -36,36 +36,36 @@ def named(account: Account, who: str, username: str | None, name: str | None) ->
         observations.record(tx, account.id, ProfileObservation(who, username, name, None, Source.PROFILE, clock.now()))
 
 
-def test_an_hour_says_how_people_are_shown_and_what_came(account: Account) -> None:
+def test_a_snapshot_counts_contacts_messages_and_lookups(account: Account) -> None:
     people_wrote(LEA, CAMILLE, SHY)
     named(account, LEA, "lea.moreau", "Léa")
     named(account, CAMILLE, None, "Camille")
     made(account.id, 2, purpose=Purpose.LIVE)
     made(account.id, 1, purpose=Purpose.BACKFILL)
-    figures.note()
-    figures.note()
-    assert noted() == [(12, 1, 1, 1, 3, 2)]
+    hourly_stats.record()
+    hourly_stats.record()
+    assert snapshots() == [(12, 1, 1, 1, 3, 2)]
 
 
-def test_a_past_hour_is_completed_and_keeps_how_people_were_shown(account: Account, hands: Hands) -> None:
+def test_the_hour_before_is_completed_and_keeps_its_contacts(account: Account, hands: Hands) -> None:
     people_wrote(LEA)
-    figures.note()
+    hourly_stats.record()
     hands.forward(minutes=20)
     people_wrote(CAMILLE)
     hands.forward(minutes=20)
     named(account, LEA, "lea.moreau", None)
-    figures.note()
-    assert noted() == [(12, 0, 0, 1, 2, 0), (13, 1, 0, 1, 0, 0)]
+    hourly_stats.record()
+    assert snapshots() == [(12, 0, 0, 1, 2, 0), (13, 1, 0, 1, 0, 0)]
 
 
-def test_each_account_has_its_own_and_old_ones_go(account: Account, hands: Hands) -> None:
+def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(account: Account, hands: Hands) -> None:
     an_account(ATELIER_NORD)
     people_wrote(LEA)
-    figures.note()
-    assert [row[3] for row in noted()] == [1, 0]
+    hourly_stats.record()
+    assert [row[3] for row in snapshots()] == [1, 0]
     hands.forward(days=32)
     with transaction.write() as tx:
-        figures.purge(tx, clock.now() - timedelta(days=2))
+        hourly_stats.purge(tx, clock.now() - timedelta(days=2))
         assert len(tx.execute(select(HourFigures)).all()) == 2
-        figures.purge(tx, clock.now())
-    assert noted() == []
+        hourly_stats.purge(tx, clock.now())
+    assert snapshots() == []

@@ -1,4 +1,4 @@
-"""Figures from rows: people, calls, times, reasons."""
+"""The figures of the Insights page: contacts, calls, reasons of failures."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -10,8 +10,8 @@ from app import clock
 from app.db import transaction
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.inbox import figures, insights
-from app.inbox.insights import Insights
+from app.insights import hourly_stats, summary
+from app.insights.summary import Insights
 from app.models.identity import Lookup, Purpose, Source
 from app.models.inbox import Account
 from tests.bed.hands import Hands
@@ -24,8 +24,8 @@ def account(app: Flask, hands: Hands, redis_server: str) -> Account:
     return an_account()
 
 
-def of(*accounts: Account, period: str = "month") -> Insights:
-    return insights.of([each.id for each in accounts], period=period, zone=ZoneInfo("UTC"))
+def insights(*accounts: Account, period: str = "month") -> Insights:
+    return summary.get_insights([each.id for each in accounts], period=period, zone=ZoneInfo("UTC"))
 
 
 def called(account: Account, *, ago: timedelta, code: str | None = None, answer: str = "username, name") -> None:
@@ -39,24 +39,24 @@ def named(account: Account, who: str, username: str | None, name: str | None = N
         observations.record(tx, account.id, ProfileObservation(who, username, name, None, Source.PROFILE, clock.now()))
 
 
-def test_people_are_counted_by_how_they_are_shown_over_all_accounts(account: Account) -> None:
+def test_contacts_of_all_accounts_are_counted_by_how_they_are_shown(account: Account) -> None:
     people_wrote(LEA, CAMILLE, SHY)
     named(account, LEA, "lea.moreau")
     named(account, CAMILLE, None, "Camille")
     other = an_account(ATELIER_NORD)
     named(other, LEA, "lea.moreau")
-    alone, both = of(account), of(account, other)
+    alone, both = insights(account), insights(account, other)
     assert (alone.people, alone.with_username, alone.by_short_id) == (3, 1, 1)
     assert (both.people, both.with_username, both.username_percent) == (4, 2, 50)
 
 
-def test_a_change_is_told_from_the_day_it_was_first_noted(account: Account, hands: Hands) -> None:
+def test_a_change_begins_with_the_first_day_that_has_figures(account: Account, hands: Hands) -> None:
     people_wrote(LEA, CAMILLE)
-    figures.note()
-    assert of(account).change is None
+    hourly_stats.record()
+    assert insights(account).change is None
     hands.forward(days=2)
     named(account, LEA, "lea.moreau")
-    change = of(account).change
+    change = insights(account).change
     assert change is not None
     assert (change.points, change.whole, change.since.date()) == (50, False, (clock.now() - timedelta(days=2)).date())
 
@@ -66,7 +66,7 @@ def test_failures_are_counted_by_reason_within_the_period(account: Account) -> N
         called(account, ago=timedelta(hours=3), code=code)
     called(account, ago=timedelta(hours=3), answer="name, picture")
     called(account, ago=timedelta(days=3), code="230")
-    assert dict(of(account, period="day").reasons) == {
+    assert dict(insights(account, period="day").reasons) == {
         "Consent required": 2,
         "Timeout": 1,
         "Blocked or gone": 1,
@@ -74,11 +74,11 @@ def test_failures_are_counted_by_reason_within_the_period(account: Account) -> N
         "Bad token": 1,
         "No username (name kept)": 1,
     }
-    week = of(account, period="week")
+    week = insights(account, period="week")
     assert (week.reasons[0], week.failures) == (("Consent required", 3), 8)
 
 
-def test_what_is_not_known_is_none(account: Account) -> None:
-    found = of(account)
+def test_figures_without_data_are_none(account: Account) -> None:
+    found = insights(account)
     assert (found.p95, found.cache_percent, found.change, found.reasons) == (None, None, None, ())
     assert (found.username_percent, found.used, found.background_limit) == (None, 0, 160)

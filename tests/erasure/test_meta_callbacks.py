@@ -1,4 +1,4 @@
-"""What Meta asks in the name of an account's holder: only when it is signed, and with one effect."""
+"""Deauthorize and data deletion callbacks: accepted only with Meta's signature, and carried out once."""
 
 import base64
 import hashlib
@@ -14,8 +14,9 @@ from sqlalchemy import select, text
 
 from app import settings
 from app.db.engine import db
+from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
-from app.ingest import callbacks, forget, owner_requests, receive
+from app.ingest import receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
@@ -35,15 +36,15 @@ from tests.cast import (
 LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 SAMPLES = Path(__file__).parents[1] / "samples"
 DELETION: dict[str, Any] = json.loads((SAMPLES / "data-deletion-signed-request.json").read_text())
-WITHDRAWAL: dict[str, Any] = json.loads((SAMPLES / "deauthorize-signed-request.json").read_text())
+DEAUTHORIZATION: dict[str, Any] = json.loads((SAMPLES / "deauthorize-signed-request.json").read_text())
 
 
 def encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def a_request(holder: object = MAISON_LUNE_APP_SCOPED, **changes: object) -> str:
-    payload = encoded(json.dumps({"user_id": holder, "algorithm": "HMAC-SHA256", "issued_at": 1} | changes).encode())
+def a_request(user_id: object = MAISON_LUNE_APP_SCOPED, **changes: object) -> str:
+    payload = encoded(json.dumps({"user_id": user_id, "algorithm": "HMAC-SHA256", "issued_at": 1} | changes).encode())
     key = settings.current().meta_app_secrets[0].encode()
     return f"{encoded(hmac.new(key, payload.encode(), hashlib.sha256).digest())}.{payload}"
 
@@ -53,26 +54,26 @@ def account(number: int) -> Account:
     return db.session.get_one(Account, number)
 
 
-def test_the_samples_are_understood(app: Flask) -> None:
+def test_meta_s_samples_are_accepted(app: Flask) -> None:
     an_account()
-    secrets = (DELETION["app_secret"], WITHDRAWAL["instagram_app_secret"])
+    secrets = (DELETION["app_secret"], DEAUTHORIZATION["instagram_app_secret"])
     with settings.using(meta_app_secrets=secrets):
-        callbacks.deauthorized(WITHDRAWAL["request"]["form"]["signed_request"])
-        assert callbacks.deletion_asked(DELETION["request"]["form"]["signed_request"])
+        meta_callbacks.deauthorize(DEAUTHORIZATION["request"]["form"]["signed_request"])
+        assert meta_callbacks.request_deletion(DELETION["request"]["form"]["signed_request"])
 
 
 @pytest.mark.parametrize("case", DELETION["negative_cases"], ids=lambda case: case["name"])
-def test_what_is_not_meta_s_changes_nothing(app: Flask, case: dict[str, str]) -> None:
+def test_a_request_that_meta_did_not_sign_changes_nothing(app: Flask, case: dict[str, str]) -> None:
     ours = an_account()
     with settings.using(meta_app_secrets=(DELETION["app_secret"],)):
-        for ask in (callbacks.deauthorized, callbacks.deletion_asked):
+        for ask in (meta_callbacks.deauthorize, meta_callbacks.request_deletion):
             with pytest.raises(Forbidden):
                 ask(case["signed_request"])
     assert account(ours.id).state is AccountState.CONNECTED
 
 
-def resigned(payload: str) -> str:
-    """Return a request whose signature fits this payload, whatever that is."""
+def validly_signed(payload: str) -> str:
+    """Return a request with a valid signature over any payload."""
     key = settings.current().meta_app_secrets[0].encode()
     return f"{encoded(hmac.new(key, payload.encode(), hashlib.sha256).digest())}.{payload}"
 
@@ -86,10 +87,21 @@ def malformed() -> list[str]:
         f"{signature[:-1]}{twin}.{payload}",
         *("", ".", "a.b.c", "é.é", "x" * 20_000, f".{payload}", f"{signature}.", f"{right}.", f"{right}.{payload}"),
         *(a_request(algorithm=other) for other in ("none", "None", "", None, "HS256", "hmac-sha256", ["HMAC-SHA256"])),
-        *(resigned(unnamed), a_request(None), a_request({"id": 1}), a_request(""), a_request(filler="x" * 16_384)),
+        *(
+            validly_signed(unnamed),
+            a_request(None),
+            a_request({"id": 1}),
+            a_request(""),
+            a_request(filler="x" * 16_384),
+        ),
         *(f"{signature}=.{payload}", f"{right}=", f"{right}==", right.replace(".", "=."), f" {right}", f"{right}\n"),
-        *(resigned(payload + "="), resigned("é"), resigned(encoded(b"[]")), resigned(encoded(b"[" * 9_000))),
-        resigned(encoded(b"\xff\xfe")),
+        *(
+            validly_signed(payload + "="),
+            validly_signed("é"),
+            validly_signed(encoded(b"[]")),
+            validly_signed(encoded(b"[" * 9_000)),
+        ),
+        validly_signed(encoded(b"\xff\xfe")),
     ]
 
 
@@ -98,18 +110,18 @@ def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     an_account()
     before = contents.tables()
     for request in malformed():
-        for ask in (callbacks.deauthorized, callbacks.deletion_asked):
+        for ask in (meta_callbacks.deauthorize, meta_callbacks.request_deletion):
             with pytest.raises(Forbidden):
                 ask(request)
     assert contents.tables() == before
 
 
 @pytest.mark.row("S54")
-def test_a_withdrawn_access_destroys_the_token_and_ends_the_jobs(app: Flask) -> None:
+def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) -> None:
     ours, other = an_account(), an_account(ATELIER_NORD)
     people_wrote(LEA)
     run_id = lifecycle.start(OPERATOR, ours.id, kind=RunKind.BACKFILL)
-    callbacks.deauthorized(a_request())
+    meta_callbacks.deauthorize(a_request())
     assert (account(ours.id).token, account(ours.id).state) == (None, AccountState.RECONNECT)
     assert account(ours.id).state_reason == owner_requests.WITHDRAWN
     assert db.session.get_one(Run, run_id).state is RunState.CANCELED
@@ -119,7 +131,7 @@ def test_a_withdrawn_access_destroys_the_token_and_ends_the_jobs(app: Flask) -> 
 
 
 @pytest.mark.row("S12", "S54")
-def test_a_deletion_has_one_effect_and_one_code(app: Flask) -> None:
+def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> None:
     ours, other = an_account().id, an_account(ATELIER_NORD).id
     people_wrote(LEA)
     body = a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
@@ -127,16 +139,16 @@ def test_a_deletion_has_one_effect_and_one_code(app: Flask) -> None:
     run_id = lifecycle.start(OPERATOR, ours, kind=RunKind.BACKFILL)
     theirs = of_account(other)
     assert len(theirs) > 1
-    code = callbacks.deletion_asked(a_request())
-    assert callbacks.deletion_asked(a_request()) == code
+    code = meta_callbacks.request_deletion(a_request())
+    assert meta_callbacks.request_deletion(a_request()) == code
     assert len(code) >= 22
-    assert callbacks.deletion(code).done_at is None
+    assert meta_callbacks.get_deletion(code).done_at is None
     assert account(ours).token is None
     assert db.session.get_one(Run, run_id).state is RunState.CANCELED
-    people_wrote(LEA)  # what arrives meanwhile is no longer stored
-    forget.accounts()
+    people_wrote(LEA)  # not stored: the account is being deleted
+    accounts.delete_pending()
     db.session.expire_all()
-    assert callbacks.deletion(code).done_at is not None
+    assert meta_callbacks.get_deletion(code).done_at is not None
     assert of_account(ours) == {}
     assert contents.places_of(LEA) <= set(theirs)
     assert of_account(other) == theirs
@@ -155,13 +167,13 @@ def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def test_a_request_that_matches_no_account_is_not_finished(app: Flask) -> None:
-    code = callbacks.deletion_asked(a_request("24900000000000999"))
-    assert callbacks.deletion(code).done_at is None
-    forget.accounts()
-    assert callbacks.deletion(code).done_at is None
+def test_a_request_that_matches_no_account_stays_open(app: Flask) -> None:
+    code = meta_callbacks.request_deletion(a_request("24900000000000999"))
+    assert meta_callbacks.get_deletion(code).done_at is None
+    accounts.delete_pending()
+    assert meta_callbacks.get_deletion(code).done_at is None
     with pytest.raises(NotFound):
-        callbacks.deletion("guessed")
+        meta_callbacks.get_deletion("guessed")
 
 
 def test_a_request_signed_with_the_instagram_app_secret_is_accepted(app: Flask) -> None:
@@ -169,7 +181,7 @@ def test_a_request_signed_with_the_instagram_app_secret_is_accepted(app: Flask) 
     with settings.using(meta_app_secrets=("instagram-app-secret-of-a-test",)):
         request = a_request()
     with pytest.raises(Forbidden):
-        callbacks.deauthorized(request)
+        meta_callbacks.deauthorize(request)
     with settings.using(meta_instagram_app_secret="instagram-app-secret-of-a-test"):
-        callbacks.deauthorized(request)
+        meta_callbacks.deauthorize(request)
     assert account(1).state is AccountState.RECONNECT

@@ -1,0 +1,53 @@
+"""Delete the data of accounts that a user removed or whose owner requested it."""
+
+import logging
+
+from sqlalchemy import delete, select, update
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.erasure import owner_requests
+from app.identities import cache
+from app.models.identity import Identity
+from app.models.inbox import Account, AccountState, DeadLetter, Deletion, Message, Outcome
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 5_000  # messages per transaction, so that other transactions can write in between
+
+
+def delete_pending() -> None:
+    """Delete all accounts in state DELETING, and complete the deletion requests that asked for it."""
+    owner_requests.carry_out_matched()
+    running = (Deletion.done_at.is_(None), Deletion.account_id.is_not(None))
+    codes = db.session.scalars(select(Deletion.code).where(*running)).all()
+    for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.DELETING)).all():
+        _delete_account(account_id)
+    for code in codes:
+        with transaction.write() as tx:
+            done = {"done_at": clock.now(), "outcome": Outcome.DONE, "account_id": None}
+            tx.execute(update(Deletion).where(Deletion.code == code).values(**done))
+
+
+def _delete_account(account_id: int) -> None:
+    row = db.session.execute(
+        select(Account.ig_account_id).where(Account.id == account_id, Account.state == AccountState.DELETING)
+    ).first()
+    if row is None:
+        return
+    contacts = db.session.scalars(select(Identity.ig_participant_id).where(Identity.account_id == account_id)).all()
+    for ig_participant_id in contacts:
+        cache.delete(row.ig_account_id, ig_participant_id)
+    chunk = select(Message.id).where(Message.account_id == account_id).limit(CHUNK)
+    deleted = CHUNK
+    while deleted == CHUNK:
+        with transaction.write() as tx:
+            deleted = tx.execute(delete(Message).where(Message.id.in_(chunk))).rowcount
+    with transaction.write() as tx:
+        tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
+        tx.execute(delete(Account).where(Account.id == account_id))
+        tx.mark_changed(account_id)
+    for ig_participant_id in contacts:  # again: a lookup that was running may have cached its result meanwhile
+        cache.delete(row.ig_account_id, ig_participant_id)
+    logger.warning("account deleted", extra={"account": account_id})

@@ -1,0 +1,104 @@
+"""Delete all data of a contact: messages, identity, picture, cache, dead letters, traces in jobs and API calls."""
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, literal, or_, select, update
+
+from app import audit, clock, tombstones
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.db.types import UTCDateTime
+from app.errors import NotFound
+from app.identities import cache
+from app.ingest import pending_updates
+from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
+from app.models.inbox import ALL_IDS, Account, Conversation, DeadLetter, DeletedEvent, Message, all_ids
+from app.models.run import Run, RunItem
+from app.models.user import Action
+from app.viewer import Role, Viewer
+
+logger = logging.getLogger(__name__)
+
+
+def delete_contact(viewer: Viewer, conversation_id: int) -> None:
+    """Delete all data of the contact of a conversation, and leave a tombstone.
+
+    Messages up to now are not stored again, whoever delivers them; what the contact writes later begins a new
+    conversation. For admins. Raises NotFound, also for a conversation that the viewer may not see.
+    """
+    viewer.require(Role.ADMIN)
+    found = select(Conversation.account_id, Conversation.ig_participant_id, *ALL_IDS)
+    row = db.session.execute(
+        found.join(Account, Account.id == Conversation.account_id).where(Conversation.id == conversation_id)
+    ).first()
+    if row is None or (viewer.account_ids is not None and row.account_id not in viewer.account_ids):
+        raise NotFound("conversation")
+    with transaction.write() as tx:
+        contact = (row.account_id, row.ig_participant_id)
+        until = _covered_until(tx, *contact)
+        _delete_traces(tx, *contact, own_ids=all_ids(row))
+        tombstones.add(tx, *contact, at=clock.now(), until=until)
+        tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
+        pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
+        audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
+        tx.mark_changed(row.account_id)
+    cache.delete(row.ig_account_id, row.ig_participant_id)
+    logger.info("contact deleted", extra={"account": row.account_id, "by": viewer.user_id})
+
+
+def _covered_until(tx: Tx, account_id: int, ig_participant_id: str) -> datetime | None:
+    """Return the newest of Meta's times in the account: our clock may be wrong, and must not cover later messages."""
+    newest = select(func.max(Conversation.last_message_at)).where(Conversation.account_id == account_id)
+    times = select(Conversation.last_message_at, Conversation.seen_at, Conversation.last_reaction_at)
+    of_contact = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
+    found = (*(tx.execute(times.where(*of_contact)).first() or ()), tx.execute(newest).scalar())
+    return max((each for each in found if each is not None), default=None)
+
+
+def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: Collection[str]) -> None:
+    now = clock.now()
+    messages = select(Message.account_id, Message.mid_digest, literal(now, UTCDateTime))
+    deleted = tx.insert(DeletedEvent).from_select(
+        ["account_id", "digest", "at"], messages.where(*_messages(account_id, ig_participant_id))
+    )
+    tx.execute(deleted.on_conflict_do_nothing())
+    _record_deleted(
+        tx, account_id, pending_updates.delete_of_contact(tx, account_id, ig_participant_id, own_ids, at=now)
+    )
+    for model in (Identity, StoredAvatar, IdentityChange):
+        of_contact = (model.account_id == account_id, model.ig_participant_id == ig_participant_id)
+        tx.execute(delete(model).where(*of_contact))
+    looked_up = update(Lookup).where(Lookup.account_id == account_id, Lookup.ig_participant_id == ig_participant_id)
+    tx.execute(looked_up.values(ig_participant_id=None, answer=None))
+    runs = select(Run.id).where(Run.account_id == account_id)
+    tx.execute(delete(RunItem).where(RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id))
+    _delete_dead_letters(tx, account_id, ig_participant_id)
+
+
+def _delete_dead_letters(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+    mids = set(tx.execute(select(Message.mid_digest).where(*_messages(account_id, ig_participant_id))).scalars())
+    of_account = or_(DeadLetter.account_id == account_id, DeadLetter.account_id.is_(None))
+    columns = (DeadLetter.id, DeadLetter.raw, DeadLetter.digest, DeadLetter.mid_digest)
+    letters = tx.execute(select(*columns).where(of_account))
+    theirs = [row for row in letters if ig_participant_id.encode() in row.raw or not mids.isdisjoint(_mids(row))]
+    _record_deleted(tx, account_id, {row.digest for row in theirs})
+    tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([row.id for row in theirs])))
+
+
+def _mids(letter: Any) -> set[bytes]:
+    return {letter.mid_digest, *tombstones.message_digests(letter.raw)}
+
+
+def _record_deleted(tx: Tx, account_id: int, digests: Iterable[bytes]) -> None:
+    rows = [{"account_id": account_id, "digest": each, "at": clock.now()} for each in sorted(digests)]
+    if rows:
+        tx.execute(tx.insert(DeletedEvent).on_conflict_do_nothing(), rows)
+
+
+def _messages(account_id: int, ig_participant_id: str) -> tuple[ColumnElement[bool], ...]:
+    of_contact = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
+    return (Message.conversation_id.in_(select(Conversation.id).where(*of_contact)),)

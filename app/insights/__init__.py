@@ -1,0 +1,1 @@
+"""Insights: figures and charts of how contacts are identified."""

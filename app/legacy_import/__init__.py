@@ -1,0 +1,1 @@
+"""One-off import of names from the tables of an older system."""

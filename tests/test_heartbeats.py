@@ -1,0 +1,36 @@
+"""Heartbeats: one row per part, written at most every ten seconds, and never in the way of work."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from app import heartbeats, settings
+from app.factory import create_app
+from tests.bed.hands import Hands
+
+
+def test_the_newest_heartbeat_of_a_part_counts(app: Flask, hands: Hands) -> None:
+    heartbeats._written_at.clear()
+    heartbeats.beat("scheduler")
+    assert heartbeats.newest() == {"scheduler": hands.at}
+    heartbeats._written_at.clear()  # as in another process
+    hands.forward(seconds=10)
+    heartbeats.beat("scheduler")
+    assert heartbeats.newest() == {"scheduler": hands.at}
+
+
+def test_heartbeats_within_ten_seconds_are_written_once(app: Flask, hands: Hands) -> None:
+    heartbeats._written_at.clear()
+    heartbeats.beat("scheduler")
+    first = hands.at
+    hands.forward(seconds=5)
+    heartbeats.beat("scheduler")
+    assert heartbeats.newest() == {"scheduler": first}
+
+
+def test_a_heartbeat_that_cannot_be_written_raises_nothing(tmp_path: Path) -> None:
+    heartbeats._written_at.clear()
+    with settings.using(database_url=f"sqlite:///{tmp_path}/no/such/folder/file.sqlite3"):
+        unavailable = create_app()
+    with unavailable.app_context():
+        heartbeats.beat("scheduler")
