@@ -32,7 +32,25 @@ def test_each_command_is_in_the_readme() -> None:
     assert missing == []
 
 
-def test_each_link_of_the_documents_leads_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+def test_each_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.read_text()):
+        linked = document.parent / target if target else document
+        assert linked.exists(), f"{document.name} links to {target}"
+        assert not anchor or anchor in anchors(linked), f"{document.name} links to {target}#{anchor}"
+
+
+def test_each_citation_of_meta_platform_names_a_heading() -> None:
+    cited = {
+        anchor
+        for folder in ("app", "tests", "bench")
+        for path in (ROOT / folder).rglob("*.py")
+        for anchor in re.findall(r"docs/meta-platform\.md#([\w-]+)", path.read_text())
+    }
+    assert cited <= anchors(ROOT / "docs" / "meta-platform.md")
