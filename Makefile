@@ -19,10 +19,10 @@ lint: .venv/dev.stamp ## Check style, types, layers and templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
 	  && $(BIN)/python .ci/audit.py
 
-audit: .venv/dev.stamp ## Ask whether anything is known against a dependency; a release must pass this
+audit: .venv/dev.stamp ## Check dependencies for known vulnerabilities (required before a release)
 	@$(BIN)/python .ci/audit.py --release
 
-fix: .venv/dev.stamp ## Mend what the style checks can mend by themselves
+fix: .venv/dev.stamp ## Fix lint and formatting issues automatically
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this machine
@@ -31,28 +31,28 @@ bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this mac
 chaos: .venv/dev.stamp ## Deliver 10,000 events while parts are killed at random: none may be lost or doubled
 	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/whole/test_ingest.py
 
-calls: .venv/dev.stamp ## Make up 2,000 calls of the API on each database: none may break its document
+calls: .venv/dev.stamp ## Fuzz the API against its OpenAPI document (2,000 calls per database)
 	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py
 
 migration: .venv/dev.stamp ## Write a migration for changed tables, m="what changes"
 	@$(BIN)/nametag db upgrade && $(BIN)/flask --app wsgi db revision --autogenerate -m "$(m)"
 
-reset: ## Forget the data of make run: database, Redis files, secrets
+reset: ## Delete all local data (database, Redis files, secrets)
 	@$(PYTHON) -c "import fcntl; fcntl.flock(open('instance/up.lock', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)" 2>/dev/null \
-	  || test ! -e instance || { echo "Nametag is running on this data: stop it first."; exit 1; }
+	  || test ! -e instance || { echo "Nametag is running with this data. Stop it first."; exit 1; }
 	@rm -rf instance
 
 .venv/made.stamp:
 	@test -n "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null \
-	  || { echo "Nametag needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3 …"; exit 1; }
+	  || { echo "Nametag needs Python 3.11 or newer. Install it, or run: make PYTHON=/path/to/python3 …"; exit 1; }
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
-	  || { echo "This Python cannot make virtual environments: install python3-venv (apt-get install python3-venv)."; exit 1; }
+	  || { echo "This Python cannot create virtual environments. Install python3-venv (apt-get install python3-venv)."; exit 1; }
 	@$(PYTHON) -m venv .venv && touch $@
 
 .venv/run.stamp: requirements.lock pyproject.toml | .venv/made.stamp
-	@echo "Installing what Nametag needs, once; this takes half a minute …"
+	@echo "Installing dependencies (about 30 seconds, first run only) …"
 	@$(PIP) --require-hashes -r requirements.lock && $(PIP) --no-deps -e . && $(BIN)/python -m compileall -q app && touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
-	@echo "Installing what the tests need, once; this takes a minute …"
+	@echo "Installing test dependencies (about a minute, first run only) …"
 	@$(PIP) --require-hashes -r requirements-dev.lock && touch $@
