@@ -46,6 +46,19 @@ def test_each_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) -
         assert not anchor or anchor in anchors(linked), f"{document.name} links to {target}#{anchor}"
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md"])
+def test_each_file_that_a_document_names_exists(name: str) -> None:
+    named = re.findall(r"`(\w[\w/.]*(?:\.py|/)|templates/[\w/.]+\.html)`", (ROOT / name).read_text())
+    assert named
+    assert [path for path in dict.fromkeys(named) if not _exists(path)] == []
+
+
+def _exists(path: str) -> bool:
+    return any((folder / path).exists() for folder in (ROOT, ROOT / "app")) or (
+        "/" not in path and any((ROOT / "app").rglob(path))
+    )
+
+
 def test_each_citation_of_meta_platform_names_a_heading() -> None:
     cited = {
         anchor
