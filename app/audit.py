@@ -143,6 +143,13 @@ def names(viewer: Viewer) -> dict[str, str]:
     return {f"user {row.id}": row.email for row in people} | {f"token {row.id}": row.name for row in programs}
 
 
+def account_names(viewer: Viewer) -> dict[str, str]:
+    """Return the usernames of connected accounts by professional account ID, for admins."""
+    viewer.require(Role.ADMIN)
+    rows = db.session.execute(select(Account.ig_account_id, Account.username).where(Account.username.is_not(None)))
+    return {row.ig_account_id: row.username for row in rows}
+
+
 def purge(tx: Tx, now: datetime) -> int:
     """Forget entries older than 400 days; returns how many."""
     return int(tx.execute(delete(AuditEntry).where(AuditEntry.at < now - KEPT)).rowcount)

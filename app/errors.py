@@ -46,10 +46,10 @@ class Conflict(NametagError):
 
 
 class AlreadyRunning(Conflict):
-    """A run of this account and kind is active; `run_id` is the one that runs."""
+    """A run of this account and kind is active; `run_id` is the one that runs, `job` names it for users."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"Already running: job {run_id}.")
+    def __init__(self, run_id: str, job: str) -> None:
+        super().__init__(f"Already running: {job} (job {run_id}).")
         self.run_id = run_id
 
 

@@ -49,7 +49,14 @@
       return past(at, now, "") || clock.format(at);
     },
   };
+  // The tab's title begins with the number of unread conversations.
+  const showUnread = () => {
+    const unread = $("rail-unread")?.firstChild?.textContent.trim();
+    const title = document.title.replace(/^\((\d+|99\+)\) /, "");
+    document.title = unread ? `(${unread}) ${title}` : title;
+  };
   const tick = () => {
+    showUnread();
     const now = new Date();
     for (const element of all("time[data-show]")) {
       const at = new Date(element.dateTime);

@@ -17,6 +17,7 @@ from app.accounts.tokens import TokenExpiry
 from app.calls import oauth_flow, refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
+from app.errors import NotFound
 from app.instagram.errors import GraphAPIError
 from app.models.inbox import Account, AccountState, Login, Message
 from app.viewer import Viewer
@@ -95,7 +96,7 @@ def check_refused() -> None:
     for account_id in db.session.scalars(asked.order_by(Account.id)).all():
         try:
             owner.verify_owner(account_id)
-        except GraphAPIError as failure:
+        except (GraphAPIError, NotFound) as failure:  # an account that was removed meanwhile is not found
             logger.info("account not checked", extra={"account": account_id, "reason": str(failure)})
 
 

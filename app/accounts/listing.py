@@ -1,6 +1,6 @@
 """Connected accounts as people and programs may see them: never a token."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -54,34 +54,38 @@ class ListedAccount:
     missing_subscriptions: list[str] | None
     refused_subscriptions: dict[str, str] | None
     subscription_problem: str | None
-    lookup_problem: str | None = None
+    lookup_problem: str | None
 
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:
     """Return the accounts the viewer may see, by username."""
-    found = _visible(viewer).order_by(Account.username, Account.id)
-    refused = refusals.by_account()
-    return [
-        replace(ListedAccount(*row), lookup_problem=_problem(refused.get(row.id, [])))
-        for row in db.session.execute(found)
-    ]
+    return _listed(_visible(viewer).order_by(Account.username, Account.id))
 
 
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
     """Return the account with this professional account id; raises NotFound, also for what the viewer may not see."""
-    row = db.session.execute(_visible(viewer).where(Account.ig_account_id == ig_account_id)).first()
-    if row is None:
-        raise NotFound("account")
-    return ListedAccount(*row)
+    return _first(_visible(viewer).where(Account.ig_account_id == ig_account_id))
 
 
 def by_location(viewer: Viewer, location_id: str) -> ListedAccount:
     """Return the account of a location, or with this professional account id; raises NotFound as `by_ig_id` does."""
     found = _visible(viewer).where(or_(Account.location_id == location_id, Account.ig_account_id == location_id))
-    row = db.session.execute(found.order_by(Account.id)).first()
-    if row is None:
+    return _first(found.order_by(Account.id).limit(1))
+
+
+def _first(query: Select[*tuple[Any, ...]]) -> ListedAccount:
+    found = _listed(query)
+    if not found:
         raise NotFound("account")
-    return ListedAccount(*row)
+    return found[0]
+
+
+def _listed(query: Select[*tuple[Any, ...]]) -> list[ListedAccount]:
+    refused = refusals.by_account()
+    return [
+        ListedAccount(**row._mapping, lookup_problem=_problem(refused.get(row.id, [])))
+        for row in db.session.execute(query)
+    ]
 
 
 def _problem(refused: list[Refusal]) -> str | None:

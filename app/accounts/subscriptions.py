@@ -14,7 +14,7 @@ from app.accounts.listing import ListedAccount
 from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
-from app.errors import RetryLater
+from app.errors import NotFound, RetryLater
 from app.instagram.errors import GraphAPIError, Reason
 from app.models.inbox import Account, AccountState, Login
 
@@ -86,6 +86,7 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     """Ask Meta what the account is subscribed to, subscribe what is missing, and store what was found.
 
     Without `retry_refused`, fields that Meta refused before are not asked for again while nothing else is missing.
+    Raises NotFound.
     """
     known = _row(account_id)
     try:
@@ -116,12 +117,18 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
 def check_all() -> None:
     """Check the subscription of every connected account."""
     for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)).all():
-        check(account_id, retry_refused=False)
+        try:
+            check(account_id, retry_refused=False)
+        except NotFound:
+            logger.info("account removed before its webhook subscription was checked", extra={"account": account_id})
 
 
 def _row(account_id: int) -> Any:
     columns = (Account.login, Account.subscription_checked_at, Account.refused_subscriptions)
-    return db.session.execute(select(*columns).where(Account.id == account_id)).one()
+    row = db.session.execute(select(*columns).where(Account.id == account_id)).first()
+    if row is None:
+        raise NotFound("account")
+    return row
 
 
 def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscription, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
+from app.errors import NotFound
 from app.instagram.errors import GraphAPIError
 from app.models.inbox import Account, AccountState, Login
 
@@ -71,7 +72,10 @@ def refresh_due() -> None:
     """Refresh every token whose week is over; one whose life is not known, or nearly over, as soon as it may be."""
     now = clock.now()
     for account_id in db.session.scalars(select(Account.id).where(_due(now)).order_by(Account.id)).all():
-        _refresh(account_id)
+        try:
+            _refresh(account_id)
+        except NotFound:
+            logger.info("account removed before its token was refreshed", extra={"account": account_id})
 
 
 def _readable(token: Secret | None) -> bool:

@@ -314,7 +314,10 @@ class Problem(ResponseModel):
     type: str = said("Always `about:blank`: the status names the kind of problem.", "about:blank")
     title: str = said("The phrase of the HTTP status.", "Conflict")
     status: int = said("The HTTP status.", 409)
-    detail: str = said("What happened, in one sentence.", f"Already running: job {A_JOB}.")
+    detail: str = said(
+        "What happened, in one sentence.",
+        f"Already running: Backfill profiles, started at 2026-11-20 09:29 UTC (job {A_JOB}).",
+    )
     errors: list[FieldError] = Field(default_factory=list, description="The wrong fields; present with status 422.")
     jobId: str = Field(default_factory=str, description="The running job; present with status 409 on starting a job.")
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from app import clock
 from app.db import transaction
-from app.errors import Unavailable
+from app.errors import NotFound, Unavailable
 from app.instagram.responses import ConversationPage, Profile, TokenOwner
 from app.models.identity import Lookup, Purpose
 from app.text import real_name
@@ -38,17 +39,20 @@ class LoggedCall:
 
 
 def begin(call: Call, *, at: datetime) -> LoggedCall:
-    """Write down that a call is about to be made at `at` (aware UTC); raises Unavailable."""
-    with transaction.write() as tx:
-        row = tx.insert(Lookup).values(
-            account_id=call.account_id,
-            call=call.name,
-            purpose=call.purpose,
-            ig_participant_id=call.ig_participant_id,
-            run_id=call.run_id,
-            at=at,
-        )
-        row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
+    """Record that a call is about to be made at `at` (aware UTC); raises Unavailable, NotFound without the account."""
+    try:
+        with transaction.write() as tx:
+            row = tx.insert(Lookup).values(
+                account_id=call.account_id,
+                call=call.name,
+                purpose=call.purpose,
+                ig_participant_id=call.ig_participant_id,
+                run_id=call.run_id,
+                at=at,
+            )
+            row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
+    except IntegrityError:  # removed since it was read
+        raise NotFound("account") from None
     return LoggedCall(row_id, clock.monotonic())
 
 

@@ -13,7 +13,7 @@ from app.db.types import Secret, SecretUnreadable
 from app.errors import NotFound
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.models.inbox import Account, AccountState, Login
+from app.models.inbox import Account, AccountState, Login, all_ids
 
 ME = "me"
 UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
@@ -38,8 +38,7 @@ class MetaAccount:
     @property
     def ids(self) -> frozenset[str]:
         """Every ID that Meta knows the account by."""
-        known = (self.ig_account_id, self.ig_page_id, self.ig_app_scoped_id, *self.own_ids)
-        return frozenset(each for each in known if each)
+        return all_ids(self)
 
     @property
     def node(self) -> str:

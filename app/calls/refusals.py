@@ -103,8 +103,9 @@ def record_failure(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
 def record_success(call: Call) -> None:
     """End the refusal whose probe got a different answer."""
     with transaction.write() as tx:
-        ended = update(CallRefusal).where(*_rows(call.account_id, call.name))
-        tx.execute(ended.values(ended_at=clock.now()))
+        refusal = update(CallRefusal).where(*_rows(call.account_id, call.name)).values(ended_at=clock.now())
+        if not tx.execute(refusal).rowcount:  # another process ended it
+            return
         tx.mark_changed(call.account_id)
     logger.warning("calls resumed: Meta no longer refuses them", extra={"account": call.account_id, "call": call.name})
 

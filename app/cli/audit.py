@@ -27,12 +27,13 @@ def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> N
     if as_json:
         output.show(entries)
         return
-    names = log.names(OPERATOR)
+    names, accounts = log.names(OPERATOR), log.account_names(OPERATOR)
     heads = ("AT", "WHO", "DID", "WHAT", "ACCOUNT", "FROM", "ROUTE")
     rows = (
         (
             *(each.at, names.get(each.actor, each.actor), label(each.action)),
-            *(names.get(each.subject or "", each.subject), each.ig_account_id, each.address, each.route),
+            names.get(each.subject or "", each.subject),
+            *(accounts.get(each.ig_account_id or "", each.ig_account_id), each.address, each.route),
         )
         for each in entries
     )

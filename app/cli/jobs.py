@@ -51,7 +51,7 @@ def list_(as_json: bool) -> None:
     heads = ("ID", "JOB", "ACCOUNT", "STATE", "DONE", "FAILED", "STARTED", "BY")
     rows = (
         (
-            *(run.run_id, run.kind, run.account, run.state, f"{run.settled}/{run.total}", run.failed),
+            *(run.run_id, run.kind, run.account, run.state, f"{run.done}/{run.planned}", run.failed),
             *(run.created_at, run.started_by),
         )
         for run in found

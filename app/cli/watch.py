@@ -58,20 +58,22 @@ def _interruptible() -> Iterator[None]:
 def _followed(run_id: str) -> Progress:
     run = progress.get_current_progress(OPERATOR, run_id)
     with click.progressbar(
-        length=run.total, label=run.title, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=_state
+        length=run.planned, label=run.title, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=_state
     ) as bar:
         while run.active:
-            bar.update(run.settled - bar.pos, run)
+            bar.update(run.done - bar.pos, run)
             bar.render_progress()
             clock.sleep(LOOK_SECONDS)
             run = progress.get_current_progress(OPERATOR, run_id)
-        bar.update(run.settled - bar.pos, run)
+        bar.update(run.done - bar.pos, run)
     return run
 
 
 def _state(run: Progress | None) -> str | None:
     if run is None:
         return None
+    if run.reconnect:
+        return f"waiting for a working access token: reconnect {run.account}"
     words = run.state.replace("_", " ")
     paused = f" until {run.resume_at:%H:%M} UTC" if run.resume_at and run.state == "waiting" else ""
     left = f", {length(run.seconds_left)} left" if run.seconds_left is not None and run.active else ""

@@ -16,7 +16,7 @@ from app.db.types import digest
 from app.erasure import owner_requests
 from app.errors import Forbidden, NotFound
 from app.instagram import signatures
-from app.models.inbox import Deletion, RequestKind
+from app.models.inbox import Deletion, Outcome, RequestKind
 from app.viewer import META
 
 logger = logging.getLogger(__name__)
@@ -25,19 +25,21 @@ CODE_BYTES = 18  # 144 random bits: the status page needs no sign-in, so its cod
 
 
 def deauthorize(signed_request: str) -> bool:
-    """Disconnect the accounts of the owner who removed the app's access. Returns whether there were any.
+    """Disconnect the accounts of the owner who removed the app's access. Returns whether any was disconnected.
 
     Deletes their access tokens and cancels their jobs; deliveries are still stored. A request that matches no account
-    stays open. Raises Forbidden for a request that Meta did not sign.
+    stays open. The same request again changes nothing: the owner may have authorized the app again since. Raises
+    Forbidden for a request that Meta did not sign.
     """
     user_id = _verify(signed_request)
     with transaction.write() as tx:
         account_ids = [each.id for each in owner_requests.matching_accounts(tx, user_id)]
-        owner_requests.carry_out(tx, META, RequestKind.DEAUTHORIZATION, account_ids)
-        if not account_ids:
-            request = {"kind": RequestKind.DEAUTHORIZATION, "user_id": user_id}
-            _store(tx, digest(f"deauthorization {signed_request}"), **request)
-    return bool(account_ids)
+        found = {"done_at": clock.now(), "outcome": Outcome.DONE} if account_ids else {"user_id": user_id}
+        request_digest = digest(f"deauthorization {signed_request}")
+        _, is_new = _store(tx, request_digest, kind=RequestKind.DEAUTHORIZATION, **found)
+        if is_new:
+            owner_requests.carry_out(tx, META, RequestKind.DEAUTHORIZATION, account_ids)
+    return is_new and bool(account_ids)
 
 
 def request_deletion(signed_request: str) -> str:
@@ -69,7 +71,7 @@ def _store(tx: Tx, request_digest: bytes, **columns: object) -> tuple[str, bool]
     code = secrets.token_urlsafe(CODE_BYTES)
     row = tx.insert(Deletion).values(code=code, digest=request_digest, asked_at=clock.now(), **columns)
     if tx.execute(row.on_conflict_do_nothing(index_elements=["digest"]).returning(Deletion.code)).scalar():
-        if "account_id" not in columns:
+        if "user_id" in columns:
             logger.warning("account owner's request matches no account", extra={"kind": columns["kind"]})
         return code, True
     return str(tx.execute(select(Deletion.code).where(Deletion.digest == request_digest)).scalar_one()), False

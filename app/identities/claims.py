@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy import ColumnElement, Update, or_, update
 
 from app.db.transaction import Tx
 from app.models.identity import Identity, Purpose
@@ -42,7 +42,7 @@ def release(
     """
     mine = update(Identity).where(*_held(account_id, ig_participant_ids, claim))
     if next_try_at is not None:
-        tx.execute(mine.where(Identity.next_try_at.is_not(None)).values(next_try_at=next_try_at))
+        _replan(tx, account_id, mine.where(Identity.next_try_at.is_not(None)).values(next_try_at=next_try_at))
     return bool(tx.execute(mine.values(claimed_until=None)).rowcount)
 
 
@@ -50,8 +50,15 @@ def release_fresh(tx: Tx, account_id: int, ig_participant_id: str, *, claim: dat
     """Give a claimed participant back who is fresh, and take them out of the line unless somebody asked for them."""
     mine = update(Identity).where(*_held(account_id, [ig_participant_id], claim))
     unasked = or_(Identity.next_purpose.is_(None), Identity.next_purpose.not_in(ASKED_FOR))
-    tx.execute(mine.where(unasked).values(next_try_at=None, next_purpose=None))
+    planned = mine.where(unasked, Identity.next_try_at.is_not(None))
+    _replan(tx, account_id, planned.values(next_try_at=None, next_purpose=None))
     tx.execute(mine.values(claimed_until=None))
+
+
+def _replan(tx: Tx, account_id: int, plan: Update) -> None:
+    """Change when contacts are looked up next, which their threads show."""
+    for ig_participant_id in tx.execute(plan.returning(Identity.ig_participant_id)).scalars().all():
+        tx.mark_changed(account_id, ig_participant_id)
 
 
 def _held(account_id: int, ig_participant_ids: Sequence[str], claim: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -27,6 +27,9 @@ BACKGROUND_DELAY = timedelta(
     hours=1
 )  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
 
+_NO_FAULT: dict[str, Any] = {"last_error": Reason.TEMPORARY, "last_error_code": None}  # every failure has a code
+TAKEN_BACK = (Identity.last_error == Reason.TEMPORARY, Identity.last_error_code.is_(None))  # by `take_back`
+
 # What `met` has to know of a participant; whoever stores their message reads it in the same statement.
 STATE = (
     Identity.id.label("identity_id"),
@@ -137,7 +140,7 @@ def withdraw_failures(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
         Identity.last_error_code == refusal.code,
     )
     plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
-    tx.execute(blamed.values(last_error=Reason.TEMPORARY, last_error_code=None, **plan))
+    tx.execute(blamed.values(**_NO_FAULT, **plan))
     tx.mark_changed(account_id)
 
 
@@ -190,7 +193,9 @@ def correct_times(tx: Tx, *, now: datetime) -> None:
         Identity.last_failure_at > now + SKEW,
         and_(Identity.last_error.is_(None), Identity.next_try_at > now + BACKGROUND_DELAY + SKEW),
     )
-    tx.execute(update(Identity).where(Identity.next_try_at > now + SKEW, wrong).values(next_try_at=now))
+    late = update(Identity).where(Identity.next_try_at > now + SKEW, wrong).values(next_try_at=now)
+    for account_id in set(tx.execute(late.returning(Identity.account_id)).scalars()):
+        tx.mark_changed(account_id)
 
 
 def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: datetime) -> None:

@@ -18,7 +18,7 @@ from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import Account, AccountState, Conversation, Message
+from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
 from app.viewer import Viewer
 
 FeedPosition = tuple[datetime, int]  # where a page ended: the last row's time (aware UTC) and id
@@ -176,7 +176,7 @@ def _entry(row: Any) -> ConversationEntry:
 
 def _seen(viewer: Viewer, conversation_id: int) -> Any:
     """Return how far the contact has seen a conversation, and the account's IDs; raises NotFound."""
-    columns = (Conversation.seen_until, Conversation.seen_at, Account.ig_account_id, Account.own_ids)
+    columns = (Conversation.seen_until, Conversation.seen_at, *ALL_IDS)
     row = db.session.execute(_visible(viewer, columns).where(Conversation.id == conversation_id)).first()
     if row is None:
         raise NotFound("conversation")
@@ -199,7 +199,7 @@ def _said(row: Any, seen: Any) -> MessageEntry:
         kind=message_facts.kind_of(row.kind),
         text=row.text,
         attachments=message_facts.attachments(row.attachments),
-        reactions=message_facts.reactions(row.reactions, {seen.ig_account_id, *seen.own_ids}),
+        reactions=message_facts.reactions(row.reactions, all_ids(seen)),
         reply_to=message_facts.reply_to(row.context),
         referral=message_facts.referral(row.context),
         sent_at=row.sent_at,

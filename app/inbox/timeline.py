@@ -9,7 +9,7 @@ from typing import Any
 from app import clock, settings
 from app.identities import display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import media
+from app.inbox import media, message_facts
 from app.instagram import previews
 from app.instagram.events import EventKind
 from app.text import clean_name, is_blank, shorten, web_url
@@ -183,7 +183,7 @@ def _message(row: Any, parties: Parties, quotes: Mapping[str, Any], first_new: i
         empty=None if words or row.attachments else _empty(row.kind, context, references),
         attachments=tuple(_attachment(each, ours=ours) for each in row.attachments or ()),
         references=references,
-        reactions=tuple(_reactions(row.reactions or {}, parties)),
+        reactions=tuple(_reaction(each, parties) for each in message_facts.reactions(row.reactions, parties.own_ids)),
         edited=row.edit_number is not None,
         sent_at=row.sent_at,
         first_new=row.id == first_new,
@@ -239,11 +239,13 @@ def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: 
         yield Reference("Tapped a quick reply")
 
 
-def _reactions(reactions: Mapping[str, Any], parties: Parties) -> Iterator[TimelineReaction]:
-    for sender, each in reactions.items():
-        if emoji := each.get("emoji"):
-            who = "You" if sender in parties.own_ids else parties.person.text
-            yield TimelineReaction(emoji, f"{who} reacted with {emoji}")
+def _reaction(found: message_facts.Reaction, parties: Parties) -> TimelineReaction:
+    if found.from_account:
+        who = "You"
+    else:
+        is_contact = found.ig_sender_id == parties.ig_participant_id
+        who = parties.person.text if is_contact else "Unknown sender"
+    return TimelineReaction(found.emoji, f"{who} reacted with {found.emoji}")
 
 
 def _loadable(url: object) -> str | None:

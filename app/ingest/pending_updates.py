@@ -47,14 +47,20 @@ _OF_ACCOUNT = select(
 
 
 def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> None:
-    """Keep an effect until its message comes; of an unsent message only that, and one announcement of a message."""
+    """Keep an effect until its message comes; of an unsent message only that, and one announcement of a message.
+
+    A later announcement adds its text to one that came without.
+    """
     mid_digest = digest(effect.mid)
     of_message = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.mid_digest == mid_digest)
     if isinstance(effect, MessageUnsent):
         tx.execute(delete(PendingMessageUpdate).where(*of_message, PendingMessageUpdate.kind != _UNSENT))
     else:
         kept_kinds = set(tx.execute(select(PendingMessageUpdate.kind).where(*of_message)).scalars())
-        if _UNSENT in kept_kinds or (isinstance(effect, MessageAnnounced) and _ANNOUNCED in kept_kinds):
+        if _UNSENT in kept_kinds:
+            return
+        if isinstance(effect, MessageAnnounced) and _ANNOUNCED in kept_kinds:
+            _add_text(tx, account_id, effect)
             return
     kept = _as_json(effect)
     told = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
@@ -68,6 +74,16 @@ def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> Non
         next_try_at=at + PAUSES[0] if isinstance(effect, MessageAnnounced) else None,
     )
     tx.execute(insert.on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def _add_text(tx: Tx, account_id: int, effect: MessageAnnounced) -> None:
+    if effect.text is None:
+        return
+    announced = _OF_MESSAGE.where(PendingMessageUpdate.kind == _ANNOUNCED)
+    for row in tx.execute(announced, {"account_id": account_id, "mid_digest": digest(effect.mid)}).all():
+        if row.effect.get("text") is None:
+            richer = row.effect | {"text": effect.text}
+            tx.execute(update(PendingMessageUpdate).where(PendingMessageUpdate.id == row.id).values(effect=richer))
 
 
 def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:

@@ -28,6 +28,8 @@ def record() -> None:
         contacts = _count_contacts(account_id)
         db.session.rollback()
         with transaction.write() as tx:
+            if not _exists(tx, account_id):
+                continue
             for at, traffic in found:
                 _store(tx, account_id, at, traffic, contacts=contacts if at == this_hour else None)
 
@@ -35,6 +37,12 @@ def record() -> None:
 def purge(tx: Tx, now: datetime) -> None:
     """Delete snapshots that are older than 31 days."""
     tx.execute(delete(HourFigures).where(HourFigures.at < now - KEPT))
+
+
+def _exists(tx: Tx, account_id: int) -> bool:
+    """Return whether the account still exists; it then does until the transaction ends."""
+    account = select(Account.id).where(Account.id == account_id)
+    return tx.execute(account.with_for_update(read=True, key_share=True)).first() is not None
 
 
 def _count_contacts(account_id: int) -> dict[str, int]:

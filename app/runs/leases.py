@@ -10,6 +10,8 @@ from app import change_tokens, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
+from app.identities import observations
+from app.models.identity import Identity
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.runs.fencing import LEASE, Lease, LeaseLostError, update_run
 from app.runs.items import count_crashed_attempt
@@ -60,6 +62,7 @@ def pause(lease: Lease, *, until: datetime, reason: str) -> None:
     """Give the lease back until `until` (aware UTC), when the ticker brings the run to work again."""
     try:
         with transaction.write() as tx:
+            _reopen_not_at_fault(tx, lease)
             waiting = {"resume_at": until, "waiting_since": clock.now(), "reason": reason}
             if _release(tx, lease, **waiting) is RunState.CANCELING:
                 _finish(tx, lease, RunState.CANCELED)
@@ -76,6 +79,7 @@ def release(lease: Lease) -> bool:
         if state is RunState.CANCELING:
             _finish(tx, lease, RunState.CANCELED)
             return False
+        _reopen_not_at_fault(tx, lease)
         opened = tx.execute(
             select(
                 func.count().label("todo"),
@@ -90,6 +94,20 @@ def ready(now: datetime) -> list[tuple[str, RunKind]]:
     """Return the active runs that no worker has and that may resume now, oldest first; kinds of newer releases wait."""
     found = select(Run.id, Run.kind).where(*_takeable(now), Run.kind.in_(RunKind)).order_by(Run.created_at)
     return [(row.id, row.kind) for row in db.session.execute(found)]
+
+
+def _reopen_not_at_fault(tx: Tx, lease: Lease) -> None:
+    """Have contacts looked up again whose failure was taken back: it was an outage, recognized by later lookups."""
+    not_at_fault = select(Identity.ig_participant_id).where(
+        Identity.account_id == lease.account_id, *observations.TAKEN_BACK
+    )
+    failed = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.FAILED)
+    reopened = failed.where(RunItem.ig_participant_id.in_(not_at_fault)).values(
+        state=ItemState.TODO, reason=None, code=None, tries=0, next_try_at=None, settled_at=None
+    )
+    contacts = tx.execute(reopened).rowcount
+    if contacts:
+        update_run(tx, lease, failed=Run.failed - contacts)
 
 
 def _release_or_finish(tx: Tx, lease: Lease, opened: Row[Any]) -> bool:

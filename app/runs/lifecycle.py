@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from typing import Any
 
 from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,7 @@ from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.identities import observations
 from app.identities.failure_policy import NOT_RETRYABLE
+from app.labels import label
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.models.user import Action
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 DAYS = range(1, 91)
 BATCH_SIZE = 10
 BATCH_SIZES = range(1, 101)
-_ACTIVE_RUN = select(Run.id).where(
+_ACTIVE_RUN = select(Run.id, Run.kind, Run.created_at).where(
     Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), Run.state.in_(ACTIVE)
 )
 TASK = {RunKind.BACKFILL: queue.BACKFILL_SLICE, RunKind.REFRESH: queue.REFRESH_SLICE}
@@ -102,7 +104,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
     viewer.require(Role.OPS)
     run = require_run(viewer, run_id)
     if run.state in ACTIVE:
-        raise AlreadyRunning(run_id)
+        raise _already_running(run)
     if run.kind not in TASK:
         raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
     failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(NOT_RETRYABLE))
@@ -120,7 +122,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
             audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
             tx.mark_changed(run.account_id)
     except IntegrityError:
-        raise AlreadyRunning(_active(run.account_id, run.kind) or "") from None
+        raise _lost_race(run.account_id, run.kind) from None
     enqueue(run_id, run.kind)
     return len(again)
 
@@ -156,7 +158,7 @@ def _start(viewer: Viewer, crowd: Selection, *, batch_size: int) -> str:
             audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
             tx.mark_changed(crowd.account_id, change_tokens.NO_CONTACT)
     except IntegrityError:
-        raise AlreadyRunning(_active(crowd.account_id, crowd.kind) or "") from None  # another process was quicker
+        raise _lost_race(crowd.account_id, crowd.kind) from None
     if total:
         enqueue(run_id, crowd.kind, job_id=run_id)
     return run_id
@@ -169,13 +171,19 @@ def _require_account(viewer: Viewer, account_id: int) -> None:
 
 
 def _refuse_second(tx: Tx, account_id: int, kind: RunKind) -> None:
-    running = tx.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).scalar()
+    running = tx.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
     if running is not None:
-        raise AlreadyRunning(str(running))
+        raise _already_running(running)
 
 
-def _active(account_id: int, kind: RunKind) -> str | None:
-    return db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).scalar()
+def _lost_race(account_id: int, kind: RunKind) -> AlreadyRunning:
+    """Return the refusal of a start after that of another process, whose job may have ended since."""
+    running = db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
+    return _already_running(running) if running else AlreadyRunning("", label(kind))
+
+
+def _already_running(run: Any) -> AlreadyRunning:
+    return AlreadyRunning(run.id, f"{label(run.kind)}, started at {run.created_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _plan_items(tx: Tx, run_id: str, crowd: Selection, swept: PageScan, *, batch_size: int, started_by: str) -> int:

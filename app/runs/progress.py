@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 
 from app import clock, queue
 from app.db.engine import db
@@ -74,9 +74,19 @@ class Progress:
         return max(0, self.total - self.settled)
 
     @property
+    def planned(self) -> int:
+        """How many contacts the job looks up: not those it skips."""
+        return self.total - self.skipped
+
+    @property
+    def done(self) -> int:
+        """How many of the planned contacts the job is done with."""
+        return self.settled - self.skipped
+
+    @property
     def percent(self) -> int:
-        """How much is settled; 100 only when all is."""
-        return 100 * self.settled // self.total if self.total else 100
+        """How much of what is planned is done; 100 only when all is."""
+        return 100 * self.done // self.planned if self.planned else 100
 
     @property
     def quarters(self) -> int:
@@ -91,8 +101,7 @@ class Progress:
     @property
     def cache_percent(self) -> int | None:
         """The share of settled people who cost no call, or None before the first."""
-        asked = self.settled - self.skipped
-        return 100 * self.cache_hits // asked if asked else None
+        return 100 * self.cache_hits // self.done if self.done else None
 
 
 def get_progress(viewer: Viewer, run_id: str) -> Progress:
@@ -140,6 +149,16 @@ def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -
     if account_id is not None:
         found = found.where(Run.account_id == account_id)
     return [_progress(row) for row in db.session.execute(found.order_by(Run.created_at.desc()).limit(limit))]
+
+
+def ended(viewer: Viewer) -> str:
+    """Return a word that changes whenever `history` does: a job ended, or left it."""
+    since = clock.now() - HISTORY
+    found = select(func.count(), func.max(Run.finished_at)).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
+    if viewer.account_ids is not None:
+        found = found.where(Run.account_id.in_(viewer.account_ids))
+    number, last = db.session.execute(found).one()
+    return f"ended-{number}-{last:%Y%m%d%H%M%S%f}" if last else "ended"
 
 
 def publish(run_id: str, *, final: bool = False) -> None:

@@ -58,7 +58,9 @@ def finish(login: str) -> Response:
     try:
         added = authorization.finish(session.viewer(), attempt, login=login, back_url=_back(login), **asked)
     except Invalid as error:
-        return _page(status=422, wrong=error.fields)
+        for sentence in error.fields.values():
+            flash(sentence, "bad")
+        return rendering.see_other(f"{HOME}#accounts")  # without Meta's parameters, which a reload would send again
     flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
     for each in added:
         _flash(connect.subscription_of(each), of=each.username or each.ig_account_id)

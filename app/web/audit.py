@@ -29,5 +29,6 @@ def index() -> Response:
         entries=entries,
         older=older,
         names=audit.names(viewer),
+        accounts=audit.account_names(viewer),
         actions=audit.Action,
     )

@@ -15,13 +15,15 @@ from app.text import MESSAGE_CHARACTERS, clip, web_url
 
 ZONE_COOKIE = "tz"
 CHOSEN_ZONE_COOKIE = "zone"
-_LINK = re.compile(r"https?://[^\s<>\"'\u0000-\u0020]+", re.IGNORECASE)
+_MAIL = r"(?<![\w.+-])(?a:[a-z0-9._+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})(?![\w@-])"
+_REST = r"[^\s<>\"'\u0000-\u0020]+"
+_LINK = re.compile(rf"https?://{_REST}|(?P<mail>{_MAIL})|(?<![\w.@/-])www\.[\w-]+\.{_REST}", re.IGNORECASE)
 _TRAILING = ".,;:!?)]}»”’"
 
 
 def init_app(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
-    times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, span, moment)
+    times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, to_the_second, span, moment)
     for filter_ in (*times, person, linkify, grouped, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
@@ -77,6 +79,11 @@ def date(at: datetime) -> str:
     return f"{at.astimezone(zone()):%-d %b %Y}"
 
 
+def to_the_second(at: datetime) -> str:
+    """Return the day and the time with its seconds, for a log: 9 Nov 2026, 09:29:05."""
+    return f"{at.astimezone(zone()):%-d %b %Y, %H:%M:%S}"
+
+
 def time_of_day(at: datetime) -> str:
     """Return hour and minute, where the day stands nearby."""
     return f"{at.astimezone(zone()):%H:%M}"
@@ -114,19 +121,23 @@ def query(values: Mapping[str, object]) -> str:
 
 
 def linkify(words: str) -> Markup:
-    """Return a message's text, escaped, in which http and https addresses are links that give nothing away."""
+    """Return a message's text, escaped, in which URLs and email addresses are links that give nothing away.
+
+    A URL begins with http, https or "www.".
+    """
     words = clip(words, MESSAGE_CHARACTERS)
     pieces: list[Markup] = []
     end = 0
     for found in _LINK.finditer(words):
-        address = found[0].rstrip(_TRAILING)
-        pieces += [escape(words[end : found.start()]), _link(address) if web_url(address) else escape(address)]
-        end = found.start() + len(address)
+        shown = found[0].rstrip(_TRAILING)
+        url = f"mailto:{shown}" if found["mail"] else web_url(shown if "://" in shown[:8] else f"https://{shown}")
+        pieces += [escape(words[end : found.start()]), _link(url, shown) if url else escape(shown)]
+        end = found.start() + len(shown)
     return Markup("").join([*pieces, escape(words[end:])])
 
 
-def _link(address: str) -> Markup:
-    return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{0}</a>').format(address)
+def _link(url: str, shown: str) -> Markup:
+    return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{1}</a>').format(url, shown)
 
 
 def _day(local: datetime) -> str:

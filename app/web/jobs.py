@@ -33,7 +33,7 @@ def index() -> Response:
 def live() -> Response:
     """What runs, alone: polled every 1.5 s while there is something, and telling once what has changed."""
     desk, watched = _desk(), conditional.carried()
-    unchanged = conditional.is_unchanged(_token(desk, _version(desk), watching=bool(watched)))
+    unchanged = conditional.is_unchanged(_token(desk, _version(desk), watching=len(watched) > 1))
     if unchanged:
         return unchanged
     shown = _live(desk)
@@ -42,7 +42,8 @@ def live() -> Response:
         if conditional.remembers()
         else Notification()
     )
-    events = _told(told, idle=not shown["jobs"])
+    changed = shown["ended_word"] not in watched if conditional.remembers() else not shown["jobs"]
+    events = _told(told, changed=changed)
     return rendering.render(None, "jobs/_live.html", desk=desk, home=_home(desk), events=events, **shown)
 
 
@@ -116,17 +117,18 @@ def _live(desk: AccountSelection) -> dict[str, Any]:
     version = _version(desk)  # first: what changes while the rows are read is shown by the next poll
     viewer = session.viewer()
     jobs = progress.active_runs(viewer)
+    ended_word = progress.ended(viewer)
+    seen = [ended_word, *(notifications.run_state_key(run) for run in jobs)]
     return {
         "jobs": jobs,
+        "ended_word": ended_word,
         "ended": None if jobs else progress.just_ended(viewer),
         "hours": {run.account_id: layout.forecast(run.account_id) for run in jobs},
         "account": desk.ig_account_id,
         "operates": viewer.may(Role.OPS),
         "administers": viewer.may(Role.ADMIN),
         "now": clock.now(),
-        "token": conditional.carrying(
-            _token(desk, version, watching=bool(jobs)), [notifications.run_state_key(run) for run in jobs]
-        ),
+        "token": conditional.carrying(_token(desk, version, watching=bool(jobs)), seen),
     }
 
 
@@ -140,11 +142,11 @@ def _token(desk: AccountSelection, version: str | None, *, watching: bool) -> st
     return conditional.token(session.viewer(), desk.account_id, version, "jobs", moment)
 
 
-def _told(told: Notification, *, idle: bool) -> dict[str, Any]:
+def _told(told: Notification, *, changed: bool) -> dict[str, Any]:
     if told.ended:
         return CHANGED | rendering.toast(told.ended, bad=told.bad)
     events: dict[str, Any] = {"announce": {"text": told.heard}} if told.heard else {}
-    return events | ({"jobs:failed": True} if told.failed else {}) | (CHANGED if idle else {})
+    return events | ({"jobs:failed": True} if told.failed else {}) | (CHANGED if changed else {})
 
 
 def _unresolved() -> dict[str, Any]:

@@ -55,7 +55,7 @@ def deauthorize() -> Response:
     """Take an account owner's withdrawal of the app's access."""
     if meta_callbacks.deauthorize(_signed_request()):
         return _text("The account is disconnected.", 200)
-    return _text("No connected account has this ID. An administrator handles the request.", 200)
+    return _text("No account was disconnected: none has this ID yet, or this request was received before.", 200)
 
 
 @blueprint.post("/instagram/data-deletion", strict_slashes=False)

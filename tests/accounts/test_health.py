@@ -1,22 +1,25 @@
 """Whether what is written to an account arrives: its subscription at Meta, and silence against its own rhythm."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from app import clock, settings
-from app.accounts import connect, health, subscriptions
+from app.accounts import connect, health, subscriptions, tokens
 from app.accounts.health import Health
-from app.calls import gateway
+from app.calls import credentials, gateway
 from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Account, AccountState, Login
 from app.viewer import OPERATOR, Role, Viewer
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
+from tests.calls.lookups import noted
 from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
@@ -132,3 +135,22 @@ def test_an_account_without_a_token_is_not_asked_about(meta: Sandbox) -> None:
     health.check_refused()
     assert the_health().account.state is AccountState.RECONNECT
     assert meta.get("calls") == []
+
+
+@pytest.mark.parametrize("duty", [health.check_refused, subscriptions.check_all, tokens.refresh_due])
+def test_an_account_that_is_removed_during_a_check_does_not_keep_others_from_theirs(
+    meta: Sandbox, hands: Hands, monkeypatch: pytest.MonkeyPatch, duty: Callable[[], None]
+) -> None:
+    week_ago = hands.now() - timedelta(days=8)
+    due: dict[str, Any] = {"login": Login.INSTAGRAM, "ig_app_scoped_id": None, "token_at": week_ago}
+    removed, kept = a_sandbox_account(ATELIER_NORD, **due).id, a_sandbox_account(**due).id
+    account = credentials.account
+
+    def meanwhile(account_id: int) -> credentials.MetaAccount:
+        with transaction.write() as tx:
+            tx.execute(delete(Account).where(Account.id == removed))
+        return account(account_id)
+
+    monkeypatch.setattr(credentials, "account", meanwhile)
+    duty()
+    assert {row.account_id for row in noted()} == {kept}

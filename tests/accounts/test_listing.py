@@ -5,8 +5,12 @@ import dataclasses
 import pytest
 from flask import Flask
 
+from app import clock
 from app.accounts import listing
+from app.calls import budget
+from app.db import transaction
 from app.errors import NotFound
+from app.models.identity import CallRefusal
 from app.viewer import OPERATOR, Role, Viewer
 from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
 
@@ -31,3 +35,13 @@ def test_what_a_viewer_may_not_see_reads_like_what_does_not_exist(app: Flask) ->
             listing.by_ig_id(nadia, ig_account_id)
         messages.add(str(refused.value))
     assert messages == {"No such account."}
+
+
+def test_every_way_to_an_account_shows_the_calls_that_meta_refuses(app: Flask) -> None:
+    account, now = an_account(MAISON_LUNE, location_id="loc-1"), clock.now()
+    refusal = {"code": "200", "sentence": "No permission", "since": now, "retry_at": now, "wave": False}
+    with transaction.write() as tx:
+        tx.session.add(CallRefusal(account_id=account.id, call=budget.PROFILE, **refusal))
+    [listed] = listing.accounts(OPERATOR)
+    assert "No permission" in (listed.lookup_problem or "")
+    assert listing.by_ig_id(OPERATOR, MAISON_LUNE) == listing.by_location(OPERATOR, "loc-1") == listed

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.desk import SETTLED, Desk, poll
@@ -170,8 +171,29 @@ def test_a_conversation_that_is_gone_is_said_in_a_toast(tab: Page, desk: Desk) -
     tab.evaluate("document.querySelector('.row-link').setAttribute('hx-get', '/inbox/99999')")
     tab.evaluate("htmx.process(document.querySelector('.row-link'))")
     tab.locator(".row-link").first.click()
-    expect(tab.locator(".toast")).to_be_visible()
+    expect(tab.get_by_role("region", name="Notifications").locator(".toast")).to_be_visible()
+    found = Axe().run(tab, options={"runOnly": {"type": "rule", "values": ["region"]}}).response
+    assert found["violations"] == []
     expect(tab.locator(".row")).not_to_have_count(0)
+
+
+def test_the_title_of_the_tab_counts_unread_conversations(tab: Page, desk: Desk) -> None:
+    tab.goto(f"{desk.url}/inbox")
+    desk.write(CAMILLE, "Bonjour")
+    poll(tab, "list")
+    expect(tab).to_have_title(re.compile(r"^\([1-9]\d*\) Inbox · Nametag$"))
+    count = tab.title().partition(" ")[0]
+    desk.open(tab, CAMILLE)
+    poll(tab, "list")
+    expect(tab).to_have_title(re.compile(r"^(\([1-9]\d*\) )?Camille Roux · Inbox · Nametag$"))
+    assert not tab.title().startswith(count)  # this conversation is read
+
+
+def test_nothing_near_the_open_user_menu_is_too_small_to_hit(tab: Page, desk: Desk) -> None:
+    tab.goto(f"{desk.url}/inbox")
+    tab.locator(".rail-me summary").click()
+    found = Axe().run(tab, options={"runOnly": {"type": "rule", "values": ["target-size"]}}).response
+    assert [node["html"] for each in found["violations"] for node in each["nodes"]] == []
 
 
 def test_news_of_the_list_are_told_together_and_seldom(tab: Page, desk: Desk) -> None:

@@ -10,7 +10,7 @@ from app import clock
 from app.calls import call_log
 from app.calls.call_log import Call
 from app.db import transaction
-from app.errors import Unavailable
+from app.errors import NotFound, Unavailable
 from app.instagram.responses import ConversationPage, Profile, TokenOwner
 from app.instagram.usage_headers import NO_USAGE
 from app.models.identity import Purpose
@@ -26,6 +26,11 @@ def test_a_row_is_begun_without_and_settled_with_its_answer(app: Flask) -> None:
     call_log.finish(begun, http_status=200, code=None, answer="x" * 500)
     [row] = noted()
     assert (row.http_status, row.answer, row.took_ms is not None) == (200, "x" * call_log.ANSWER_CHARACTERS, True)
+
+
+def test_a_call_of_an_account_that_was_removed_meanwhile_is_not_made(app: Flask) -> None:
+    with pytest.raises(NotFound):
+        call_log.begin(Call(1, "me", Purpose.CHECK), at=clock.now())
 
 
 def test_an_answer_that_cannot_be_noted_is_only_logged(

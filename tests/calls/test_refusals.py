@@ -7,14 +7,16 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import select
 
-from app import doctor, scheduler
+from app import change_tokens, doctor, scheduler
+from app.calls import budget, refusals
+from app.calls.call_log import Call
 from app.calls.refusals import WAVE, WAVE_ENDS
 from app.db.engine import db
 from app.doctor import Level
 from app.identities import resolve
 from app.ingest import receive
 from app.instagram.errors import Reason
-from app.models.identity import CallRefusal, Identity
+from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
@@ -190,3 +192,17 @@ def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sand
     resolve.look_up_due(account.id)
     assert refusal().ended_at is not None
     assert {row.last_error for row in identities()} >= {Reason.NOT_VISIBLE}
+
+
+def test_the_end_of_a_refusal_is_reported_once(account: Account, meta: Sandbox) -> None:
+    meta.post("faults", mode="200")
+    people_wrote(LEA)
+    resolve.look_up_due(account.id)
+    call = Call(account.id, budget.PROFILE, Purpose.LIVE, LEA)
+    version = change_tokens.current(account.id)
+    refusals.record_success(call)
+    ended_at = refusal().ended_at
+    assert (ended_at is not None, change_tokens.current(account.id) != version) == (True, True)
+    version = change_tokens.current(account.id)
+    refusals.record_success(call)  # as another process that had probed at the same time
+    assert (refusal().ended_at, change_tokens.current(account.id)) == (ended_at, version)

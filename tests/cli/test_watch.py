@@ -75,6 +75,23 @@ def test_a_job_that_is_not_there_is_one_line(app: Flask) -> None:
         refused(nametag("jobs", "show", "0123456789ab", "--wait", *more), status=1)
 
 
+def test_a_job_without_a_working_access_token_says_which_account_to_reconnect(
+    account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    meta.post("faults", mode="190")
+    runner.run_slice(run_id)
+
+    def leave(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clock, "sleep", leave)
+    monkeypatch.setattr("click._termui_impl.isatty", lambda _: True)
+    shown = nametag("jobs", "show", run_id, "--wait").stderr
+    assert "waiting for a working access token: reconnect maison.lune" in shown
+    assert "until" not in shown
+
+
 @pytest.mark.parametrize("ignored", [False, True], ids=["in the foreground", "in the background"])
 def test_ctrl_c_ends_the_watching_and_not_the_job(
     account: Account, processes: Processes, database: str, ignored: bool

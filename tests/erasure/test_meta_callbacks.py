@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from app import settings
+from app.accounts import connect
+from app.db import transaction
 from app.db.engine import db
 from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
@@ -25,6 +27,7 @@ from tests.bed import contents
 from tests.cast import (
     ATELIER_NORD,
     LEA,
+    MAISON_LUNE,
     MAISON_LUNE_APP_SCOPED,
     a_delivery,
     a_message_event,
@@ -128,6 +131,23 @@ def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) ->
     assert account(other.id).token is not None
     people_wrote(LEA)
     assert db.session.scalars(select(Conversation.unread_count)).one() == 2
+
+
+@pytest.mark.row("S12", "S54")
+@pytest.mark.parametrize("matches", [True, False])
+def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone(app: Flask, matches: bool) -> None:
+    ours = an_account() if matches else None
+    assert meta_callbacks.deauthorize(a_request()) is matches
+    if ours is None:
+        owner_requests.close(OPERATOR, db.session.scalars(select(Deletion.code)).one())
+    connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="token-of-a-new-authorization", check=False)
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(ig_app_scoped_id=MAISON_LUNE_APP_SCOPED))
+    before = contents.tables()
+    assert not meta_callbacks.deauthorize(a_request())
+    assert contents.tables() == before
+    assert meta_callbacks.deauthorize(a_request(issued_at=2))  # the owner withdrew the access once more
+    assert account(1).state is AccountState.RECONNECT
 
 
 @pytest.mark.row("S12", "S54")

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
+from redis import Redis
 from sqlalchemy import select, update
 
-from app import clock
+from app import change_tokens, clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import claims
+from app.identities import claims, resolve
 from app.identities.claims import CLAIM
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account
@@ -80,3 +81,34 @@ def test_who_is_fresh_waits_no_longer_unless_somebody_asked(account: Account) ->
             tx.execute(update(Identity).values(next_try_at=now, next_purpose=purpose))
             claims.release_fresh(tx, account.id, LEA, claim=now + CLAIM)
         assert ((lea().next_try_at is not None), lea().claimed_until) == (waits, None)
+
+
+def test_a_fresh_contact_whose_lookup_is_dropped_looks_different(account: Account, redis: Redis) -> None:
+    for next_purpose, changes in ((Purpose.BACKFILL, True), (None, False)):
+        now = clock.now()
+        take(account, LEA, now=now)
+        with transaction.write() as tx:
+            tx.execute(update(Identity).values(next_try_at=now if next_purpose else None, next_purpose=next_purpose))
+        before = change_tokens.current(account.id, LEA), change_tokens.current(account.id, CAMILLE)
+        with transaction.write() as tx:
+            claims.release_fresh(tx, account.id, LEA, claim=now + CLAIM)
+        assert (change_tokens.current(account.id, LEA) != before[0]) is changes
+        assert change_tokens.current(account.id, CAMILLE) == before[1]
+
+
+def test_a_contact_whose_lookup_is_postponed_looks_different(account: Account, redis: Redis) -> None:
+    now = clock.now()
+    take(account, LEA, now=now)
+    before = change_tokens.current(account.id, LEA), change_tokens.current(account.id, CAMILLE)
+    give_back(account, LEA, claim=now + CLAIM, next_try_at=now + timedelta(minutes=19))
+    assert change_tokens.current(account.id, LEA) != before[0]
+    assert change_tokens.current(account.id, CAMILLE) == before[1]
+
+
+def test_a_contact_whose_next_lookup_is_corrected_looks_different(account: Account, redis: Redis) -> None:
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(next_try_at=clock.now() + timedelta(days=400)))
+    before = change_tokens.current(account.id, LEA)
+    resolve.correct_times()
+    assert change_tokens.current(account.id, LEA) != before
+    assert (lea().next_try_at or clock.now()) < clock.now()

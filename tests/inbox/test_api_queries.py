@@ -10,7 +10,17 @@ from app.errors import NotFound
 from app.inbox import api_queries
 from app.inbox.api_queries import FeedQuery
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, RUI, an_account, people_wrote
+from tests.cast import (
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    MAISON_LUNE_APP_SCOPED,
+    MAISON_LUNE_IGSID,
+    RUI,
+    an_account,
+    people_wrote,
+)
+from tests.ingest.test_message_updates import deliver, message, react
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 
@@ -39,3 +49,12 @@ def test_messages_come_newest_first_and_belong_to_whom_they_belong(app: Flask) -
     with pytest.raises(NotFound):
         api_queries.conversation(ELSEWHERE, lea.id)
     assert api_queries.conversations(ELSEWHERE, FeedQuery(), limit=1) == ([], None)
+
+
+@pytest.mark.parametrize("own_id", [MAISON_LUNE, MAISON_LUNE_APP_SCOPED, "104000000000777", MAISON_LUNE_IGSID])
+def test_a_reaction_of_the_account_is_its_own_under_each_of_its_ids(app: Flask, own_id: str) -> None:
+    an_account(ig_page_id="104000000000777")
+    deliver(message(), react("❤️"), react("👍", sender=own_id))
+    [lea] = api_queries.conversations(OPERATOR, FeedQuery(), limit=1)[0]
+    [found] = api_queries.messages(OPERATOR, lea.id, limit=1)[0]
+    assert {each.emoji: each.from_account for each in found.reactions} == {"❤️": False, "👍": True}

@@ -115,9 +115,12 @@ def test_the_last_of_ours_was_seen_when_the_person_saw_that_far(seen_minutes_ago
 
 
 def test_reactions_say_whose_they_are_and_taken_back_ones_are_gone() -> None:
-    reactions = {LEA: {"emoji": "❤️"}, MAISON_LUNE: {"emoji": "👍"}, "1520000000000033": {"emoji": None}}
-    [run] = runs(Row(reactions=reactions))
-    assert [each.label for each in run.messages[0].reactions] == ["@lea.moreau reacted with ❤️", "You reacted with 👍"]
+    found = (MAISON_LUNE, 2, "👍"), (LEA, 1, "❤️"), ("1520000000000033", 3, None), ("1520000000000044", 4, "😂")
+    at = {second: (NOW + timedelta(seconds=second)).isoformat() for _, second, _ in found}
+    [run] = runs(Row(reactions={sender: {"at": at[second], "emoji": emoji} for sender, second, emoji in found}))
+    assert [each.label for each in run.messages[0].reactions] == [
+        *("@lea.moreau reacted with ❤️", "You reacted with 👍", "Unknown sender reacted with 😂")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -59,3 +59,15 @@ def test_an_announcement_that_an_earlier_release_kept_meets_its_message(account:
     deliver(message())
     assert the_message().text == "Bonjour"
     assert db.session.scalars(select(PendingMessageUpdate)).all() == []
+
+
+@pytest.mark.parametrize("texts", [("Bonsoir", None), (None, "Bonsoir"), (None, "Bonsoir", None)])
+def test_of_several_announcements_the_one_with_a_text_is_kept(account: Account, texts: tuple[str | None, ...]) -> None:
+    now = clock.now()
+    for text in texts:
+        with transaction.write() as tx:
+            pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, now, "m", text), at=now)
+    [kept] = db.session.scalars(select(PendingMessageUpdate))
+    assert (kept.effect["text"], kept.next_try_at) == ("Bonsoir", now + pending_updates.PAUSES[0])
+    deliver(message())
+    assert the_message().text == "Bonsoir"

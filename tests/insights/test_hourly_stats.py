@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app import clock
 from app.db import transaction
@@ -69,3 +69,19 @@ def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(account: Ac
         assert len(tx.execute(select(HourFigures)).all()) == 2
         hourly_stats.purge(tx, clock.now())
     assert snapshots() == []
+
+
+def test_an_account_that_is_removed_meanwhile_does_not_keep_others_from_their_numbers(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, kept, counted = account.id, an_account(ATELIER_NORD).id, hourly_stats._count_contacts
+
+    def meanwhile(account_id: int) -> dict[str, int]:
+        with transaction.write() as tx:
+            tx.execute(delete(Account).where(Account.id == removed))
+        return counted(account_id)
+
+    monkeypatch.setattr(hourly_stats, "_count_contacts", meanwhile)
+    hourly_stats.record()
+    db.session.rollback()
+    assert db.session.scalars(select(HourFigures.account_id)).all() == [kept]

@@ -50,7 +50,7 @@ def test_a_run_at_work_says_who_is_looked_up_and_how_fast(run_id: str) -> None:
     leases.take(run_id, who="here")
     changed(run_id, resolved=1, failed=1, skipped=1, calls=1, cache_hits=1, worked_seconds=0.5)
     seen = progress.get_progress(OPERATOR, run_id)
-    assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 75, 50)
+    assert (seen.now, seen.per_second, seen.percent, seen.cache_percent) == (SHY, 4.0, 66, 50)
     assert seen.seconds_left == 1
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -25,6 +26,7 @@ from app.viewer import OPERATOR
 from tests.bed.hands import Hands
 from tests.bed.processes import Sandbox
 from tests.calls.lookups import made, noted
+from tests.calls.test_refusals import contacts
 from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone, run_of
 
@@ -167,6 +169,45 @@ def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> No
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.WAITING
     assert run_of(run_id).reason
+    assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
+
+
+def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
+    account: Account, meta: Sandbox, hands: Hands
+) -> None:
+    everyone = contacts(meta, 8)
+    people_wrote(*everyone)
+    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    meta.post("faults", mode="100-33")
+    runner.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.failed, run.calls) == (RunState.WAITING, 0, 4)
+    assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.TODO, None)}
+    meta.pull("DELETE", "faults")
+    hands.at = run.resume_at or hands.at
+    runner.run_slice(run_id)
+    run = run_of(run_id)
+    assert (run.state, run.resolved + run.fresh, run.failed) == (RunState.DONE, 8, 0)
+
+
+def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
+    account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *planned, new = contacts(meta, 5)
+    people_wrote(*planned)
+    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    meta.post("faults", mode="100-33")
+    names = resolve.look_up
+
+    def meanwhile(*asked: Any, **options: Any) -> Iterator[Outcome]:
+        yield from names(*asked, **options)
+        monkeypatch.setattr(resolve, "look_up", names)
+        people_wrote(new)
+        resolve.look_up_due(account.id)
+
+    monkeypatch.setattr(resolve, "look_up", meanwhile)
+    runner.run_slice(run_id)
+    assert (run_of(run_id).state, run_of(run_id).failed) == (RunState.RUNNING, 0)
     assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
 
 

@@ -1,13 +1,18 @@
 """The page of the audit log."""
 
 from flask import Flask
+from sqlalchemy import delete
 
 from app import audit
 from app.audit import Action
 from app.db import transaction
+from app.models.inbox import Account
+from app.models.run import RunKind
+from app.runs import lifecycle
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.cast import LEA, an_account, people_wrote
+from tests.bed.hands import Hands
+from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import sign_in, signed_in
 
 
@@ -18,6 +23,20 @@ def test_admins_read_who_did_what_under_their_names_of_today(app: Flask) -> None
     assert "signed in" in page
     assert "127.0.0.1" in page
     assert 'href="/audit" aria-current="page"' in page
+
+
+def test_an_entry_shows_its_seconds_and_the_name_of_its_account(app: Flask, hands: Hands) -> None:
+    hands.at = hands.at.replace(year=2026, month=11, day=20, hour=9, minute=29, second=5)
+    admin = signed_in(app, Role.ADMIN)
+    account, gone = an_account(), an_account(ATELIER_NORD)
+    lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    lifecycle.start(OPERATOR, gone.id, kind=RunKind.BACKFILL)
+    with transaction.write() as tx:
+        tx.execute(delete(Account).where(Account.id == gone.id))
+    page = admin.get("/audit").text
+    assert ">20 Nov 2026, 09:29:05<" in page
+    assert f'<bdi title="{MAISON_LUNE}">maison.lune</bdi>' in page
+    assert f'<bdi title="{ATELIER_NORD}">{ATELIER_NORD}</bdi>' in page  # no longer connected
 
 
 def test_older_entries_are_a_link_away_with_the_same_filter(app: Flask) -> None:

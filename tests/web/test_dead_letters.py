@@ -30,6 +30,7 @@ def deliver_to_nobody(text: str) -> None:
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:
     page = ops.get("/dead-letters").text
     assert "no connected account has this id" in page
+    assert page.count(">Unknown account<") == 2  # of the group, and of the dead letter
     assert ATELIER_NORD in page
     assert "IGAAcanary" not in page
     assert "<b>access" not in page

@@ -1,6 +1,8 @@
 """Times in the reader's zone, durations in words, links that give nothing away."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -67,7 +69,35 @@ def test_addresses_become_links_and_all_else_is_escaped(words: str, html: str) -
     assert str(filters.linkify(words)) == html
 
 
-@given(st.text(st.sampled_from("<>\"'& htps:/.x\n\u202e"), max_size=60))
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        ("Voir www.atelier-nord.example/lin?a=1&b=2, merci", "https://www.atelier-nord.example/lin?a=1&b=2"),
+        ("(WWW.Example.com)", "https://WWW.Example.com"),
+        ("Write to lea.moreau+shop@example.co.uk.", "mailto:lea.moreau+shop@example.co.uk"),
+        ("www.lea@example.com", "mailto:www.lea@example.com"),
+        ("https://example.com/?to=lea@example.com", "https://example.com/?to=lea@example.com"),
+        ("Bonjour@lea.moreau", "mailto:Bonjour@lea.moreau"),
+        ("@lea.moreau", None),
+        ("a www. b", None),
+        ("www.,", None),
+        ("www.user@host", None),
+        ("www.user:password@host.example/", "mailto:password@host.example"),
+        ("lea@localhost", None),
+        ("éa@example.com", None),
+        ("lea@exampl\u212a.com", None),
+        ("javascript:www.example.com", "https://www.example.com"),
+        ("x" * 19_999 + "@", None),
+    ],
+)
+def test_web_and_email_addresses_become_links(words: str, url: str | None) -> None:
+    html = str(filters.linkify(words))
+    links = re.findall(r'<a href="([^"]*)" target="_blank" rel="noopener noreferrer nofollow">', html)
+    assert [unescape(link) for link in links] == ([url] if url else [])
+    assert unescape(re.sub(r"<[^>]*>", "", html)) == words
+
+
+@given(st.text(st.sampled_from("<>\"'& htpsw@:/.x\n\u202e"), max_size=60))
 def test_no_text_makes_markup_of_its_own(words: str) -> None:
     bare = str(filters.linkify(words))
     for link in ('<a href="', '" target="_blank" rel="noopener noreferrer nofollow">', "</a>"):

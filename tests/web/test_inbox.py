@@ -311,6 +311,13 @@ def test_every_kind_of_message_can_be_read(agent: FlaskClient, name: str) -> Non
     assert agent.get("/inbox").status_code == 200
 
 
+def test_a_message_shows_its_exact_time_on_hover(agent: FlaskClient) -> None:
+    deliver(a_message_event(LEA, "Bonjour", at_ms=1773134403000), a_message_event(LEA, "Merci", at_ms=1773134405000))
+    opened = part(agent, "/inbox/1").text
+    for second in (3, 5):
+        assert f'title="Tuesday 10 March 2026, 09:20:0{second}"' in re.sub(r"<time.*?</time>", "", opened)
+
+
 def test_what_happened_to_messages_shows(agent: FlaskClient) -> None:
     deliver(a_message_event(LEA, "a secret", mid="m"), an_echo_event(LEA, "Bonsoir", mid="o"))
     for event in (

@@ -30,6 +30,7 @@ from tests.cast import (
     GHOST,
     LEA,
     MAISON_LUNE,
+    RUI,
     SHY,
     a_sandbox_account,
     an_account,
@@ -66,13 +67,15 @@ def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
 
 
-def test_a_second_start_names_the_running_one(ops: FlaskClient) -> None:
+def test_a_second_start_names_the_running_one(ops: FlaskClient, hands: Hands) -> None:
+    hands.at = hands.at.replace(hour=4, minute=3)
     click(ops, "/jobs/refresh", account=MAISON_LUNE)
     run_id = re.search(r"/jobs/([0-9a-f]{12})/cancel", ops.get("/jobs").text)
     assert run_id
     answer = click(ops, "/jobs/refresh", account=MAISON_LUNE)
     assert answer.status_code == 409
-    assert run_id[1] in toast(answer)
+    started_at = f"{hands.at:%Y-%m-%d} 04:03 UTC"
+    assert toast(answer) == f"Already running: Refresh identities, started at {started_at} (job {run_id[1]})."
 
 
 @pytest.mark.parametrize("address", ["/jobs/backfill", "/jobs/refresh", "/jobs/0123456789ab/cancel"])
@@ -323,7 +326,10 @@ def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskCli
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
-    assert "3 skipped: five lookups in a row failed" in part(ops, "/jobs/live").text
+    panel = part(ops, "/jobs/live").text
+    assert "3 skipped: five lookups in a row failed" in panel
+    assert "<strong>0</strong> of 1 conversations" in panel  # what is skipped is no progress
+    assert ">0%<" in panel
     click(ops, f"/jobs/{run_id}/cancel")
     assert 'data-label="Skipped">3<' in part(ops, "/jobs/history").text
 
@@ -332,3 +338,16 @@ def test_agents_see_the_cost_of_a_job_and_who_may_start_one(app: Flask, account:
     shown = signed_in(app, Role.AGENT).get(f"/jobs/new?account={MAISON_LUNE}").text
     assert "Only ops and admins can start a job." in shown
     assert "Start for" not in shown
+
+
+def test_an_idle_page_of_a_busy_account_reads_its_tables_when_a_job_ended(ops: FlaskClient, account: Account) -> None:
+    page = ops.get("/jobs")
+    people_wrote(RUI)
+    busy = ops.get("/jobs/live", headers=poll_headers(page.text, "job-live"))
+    assert (busy.status_code, "HX-Trigger" in busy.headers) == (200, False)
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    ended = ops.get("/jobs/live", headers=poll_headers(busy.text, "job-live"))
+    assert json.loads(ended.headers["HX-Trigger"]) == {"jobs:changed": True}
+    people_wrote(RUI)
+    later = ops.get("/jobs/live", headers=poll_headers(ended.text, "job-live"))
+    assert (later.status_code, "HX-Trigger" in later.headers) == (200, False)

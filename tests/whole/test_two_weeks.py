@@ -5,6 +5,7 @@ The test moves the clock of this process and of Redis's scripts; the sandbox kee
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -22,6 +23,7 @@ from app.accounts import health
 from app.calls import budget, circuit_breaker
 from app.cli import demo
 from app.db.engine import db
+from app.errors import AlreadyRunning
 from app.factory import create_app
 from app.ingest import receive
 from app.models.identity import Identity, Lookup, Purpose
@@ -153,7 +155,7 @@ def _write(contacts: list[dict[str, Any]]) -> None:
 def _start_jobs() -> None:
     for account_id in db.session.scalars(select(Account.id)).all():
         for kind in RunKind:
-            if lifecycle._active(account_id, kind) is None:
+            with suppress(AlreadyRunning):
                 lifecycle.start(OPERATOR, account_id, kind=kind)
 
 
