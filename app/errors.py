@@ -18,11 +18,18 @@ from pathlib import Path
 
 
 class NametagError(Exception):
-    """Base of everything raised on purpose; its text may be shown to people."""
+    """Base of every error that is raised on purpose; its text may be shown to users.
+
+    `http_status` is the status of a page or an API response that it ends.
+    """
+
+    http_status = 500
 
 
 class NotFound(NametagError):
     """Nothing there, or not for this viewer: both read the same from outside."""
+
+    http_status = 404
 
     def __init__(self, what: str) -> None:
         super().__init__(f"No such {what}.")
@@ -32,6 +39,8 @@ class NotFound(NametagError):
 class Invalid(NametagError):
     """Input that was refused; `fields` maps a field's name to a sentence that says what it should be."""
 
+    http_status = 422
+
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(" ".join(fields.values()))
         self.fields = dict(fields)
@@ -40,9 +49,13 @@ class Invalid(NametagError):
 class Forbidden(NametagError):
     """The viewer's role does not allow this."""
 
+    http_status = 403
+
 
 class Conflict(NametagError):
     """The present state does not allow this."""
+
+    http_status = 409
 
 
 class AlreadyRunning(Conflict):
@@ -56,6 +69,8 @@ class AlreadyRunning(Conflict):
 class RetryLater(NametagError):
     """No call may be made before `until` (aware UTC)."""
 
+    http_status = 429
+
     def __init__(self, reason: str, until: datetime) -> None:
         super().__init__(f"Paused until {until:%H:%M} UTC: {reason}.")
         self.reason = reason
@@ -68,6 +83,8 @@ class CallsRefused(RetryLater):
 
 class Unavailable(NametagError):
     """A part of the installation is away; worth another try after `retry_after_seconds`."""
+
+    http_status = 503
 
     def __init__(self, part: str, retry_after_seconds: int = 5) -> None:
         super().__init__(f"The {part} is not available right now. Nothing was changed.")

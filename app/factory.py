@@ -25,6 +25,7 @@ from app.web import (
     oidc,
     preferences,
     queue_dashboard,
+    rendering,
     session,
     trusted_hosts,
     users,
@@ -49,6 +50,7 @@ def _init_web(app: OpenAPI) -> None:
     trusted_hosts.init_app(app)
     assets.init_app(app)
     filters.init_app(app)
+    rendering.init_app(app)
     error_pages.init_app(app)
     for kind in transaction.DatabaseUnavailable:
         app.register_error_handler(kind, lambda _: error_pages.error_response(Unavailable("database")))

@@ -32,7 +32,7 @@ LEFT_OUT: dict[str, set[StrEnum]] = {
     "app/calls/oauth_flow.py": {Login.UNIFIED},  # its tokens are pasted
     "app/calls/credentials.py": {Login.INSTAGRAM},  # the node "me"
     "app/instagram/previews.py": {*events.EventKind},  # what differs for our own messages; a test walks all kinds
-    "templates/macros/preview.html": {events.EventKind.TEXT},  # the text itself is the preview
+    "templates/macros/icon.html": {events.EventKind.TEXT},  # the text itself is the preview
 }
 
 

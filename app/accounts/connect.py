@@ -104,7 +104,9 @@ def check(viewer: Viewer, ig_account_id: str) -> AccountCheck:
 def subscription_of(account: ListedAccount) -> AccountCheck:
     """Return what is wrong with the webhook subscription of an account that was just connected; makes no call."""
     if account.subscription_checked_at is None:
-        return AccountCheck(None, "Webhooks are not checked yet: press Check now, or run `nametag account check`.")
+        return AccountCheck(
+            None, "Webhooks are not checked yet: choose Check connection, or run `nametag account check`."
+        )
     return _checked(subscriptions.stored_subscription(account))
 
 

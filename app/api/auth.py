@@ -7,7 +7,8 @@ from flask import Response, g, request
 from flask_login import current_user
 
 from app import settings
-from app.api.errors import STATUS, error_response, problem_response
+from app.api.errors import error_response, problem_response
+from app.errors import NametagError
 from app.users import api_tokens, rate_limit, refusals
 from app.users.api_tokens import Scope, Token
 from app.users.rate_limit import Rate
@@ -58,8 +59,7 @@ def register(blueprint: Any) -> None:
     """Guard every address of the API."""
     blueprint.before_request(authenticate)
     blueprint.after_request(add_rate_limit_headers)
-    for kind in STATUS:
-        blueprint.register_error_handler(kind, error_response)
+    blueprint.register_error_handler(NametagError, error_response)
 
 
 def _token() -> Token | None:

@@ -9,15 +9,6 @@ from app import errors, problem_details
 from app.api.cursors import ForeignCursor
 from app.errors import NametagError
 
-STATUS = {
-    errors.NotFound: 404,
-    errors.Invalid: 422,
-    errors.Forbidden: 403,
-    errors.Conflict: 409,
-    errors.RetryLater: 429,
-    errors.Unavailable: 503,
-}
-
 
 def problem_response(status: int, detail: str, **more: Any) -> Response:
     """Return a problem document."""
@@ -30,13 +21,14 @@ def error_response(error: NametagError) -> Response:
     """Return what a program is told of an error of ours."""
     if isinstance(error, ForeignCursor):
         return problem_response(400, str(error))
-    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
     if isinstance(error, errors.Invalid):
         return problem_response(
-            status, str(error), errors=[{"field": name, "detail": each} for name, each in error.fields.items()]
+            error.http_status,
+            str(error),
+            errors=[{"field": name, "detail": each} for name, each in error.fields.items()],
         )
     more = {"jobId": error.run_id} if isinstance(error, errors.AlreadyRunning) else {}
-    response = problem_response(status, str(error), **more)
+    response = problem_response(error.http_status, str(error), **more)
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response

@@ -81,7 +81,7 @@ def update_confusables(tx: Tx, row: Identity) -> None:
         _mark_confusables(tx, row.account_id, look)
 
 
-OURS = frozenset(map(skeleton, ("You", "Unknown sender", "Unknown", "Message deleted by the sender")))
+OURS = frozenset(map(skeleton, ("You", "Unknown sender", "Unknown", "The sender unsent this message")))
 
 
 def is_reserved(look: str, account: str | None) -> bool:

@@ -109,6 +109,7 @@ def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: dat
 
 
 def count_crashed_attempt(tx: Tx, lease: Lease) -> None:
+    """Count one try of the first open item, over which a worker died; after the last one the item fails."""
     first = (
         select(RunItem.ig_participant_id, RunItem.tries)
         .where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)

@@ -1,6 +1,7 @@
 """Polls that find nothing new: answered with 304 before any row is read or any template is rendered."""
 
 import hashlib
+from collections.abc import Mapping
 
 from flask import Response, request
 
@@ -8,6 +9,15 @@ from app import change_tokens, clock
 from app.viewer import Viewer
 from app.web import assets, filters
 
+# How often the page asks for a part again, rendered into the page. The last two parts are polled during a lookup only.
+SECONDS: Mapping[str, float] = {
+    "list": 30,
+    "thread": 15,
+    "jobs": 15,
+    "active_jobs": 1.5,
+    "unresolved": 2,
+    "identity": 1,
+}
 CARRIED = "."  # behind it a token may carry what the part showed, which takes no part in the comparison
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 
 from flask import Flask, Response, make_response, request
 from flask_login import current_user
@@ -18,8 +17,6 @@ from app.web import account_selection, headers
 from app.web.rendering import (
     API_BLUEPRINT,
     API_PATHS,
-    FOLD,
-    MORPH,
     PLAIN_TEXT_BLUEPRINT,
     is_htmx,
     render_page,
@@ -29,14 +26,6 @@ from app.web.rendering import (
 
 logger = logging.getLogger(__name__)
 
-STATUS: Mapping[type[NametagError], int] = {
-    errors.NotFound: 404,
-    errors.Invalid: 422,
-    errors.Forbidden: 403,
-    errors.Conflict: 409,
-    errors.RetryLater: 429,
-    errors.Unavailable: 503,
-}
 HEADINGS = {
     400: "That did not work",
     401: "Please sign in",
@@ -60,18 +49,15 @@ UNREADABLE_BODY = "The body's chunked encoding is malformed. Nothing was changed
 
 
 def init_app(app: Flask) -> None:
-    """Translate every error of `app` in this one place, and tell its templates what they share."""
-    app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD}
-    for kind in STATUS:
-        app.register_error_handler(kind, error_response)
+    """Answer every error of `app` in this one place."""
+    app.register_error_handler(NametagError, error_response)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ParseException, lambda _: render_error(400, UNREADABLE_BODY))
 
 
 def error_response(error: NametagError) -> Response:
     """Return what a browser is told of an error of ours."""
-    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
-    response = render_error(status, str(error))
+    response = render_error(error.http_status, str(error))
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response

@@ -24,7 +24,7 @@ _TRAILING = ".,;:!?)]}»”’"
 def init_app(app: Flask) -> None:
     """Give `app`'s templates the filters of this module."""
     times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, to_the_second, span, moment)
-    for filter_ in (*times, person, linkify, grouped, label, clip, query):
+    for filter_ in (*times, person, linkify, grouped, plural, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
@@ -112,6 +112,11 @@ def moment(at: datetime, period: str) -> str:
 def grouped(number: int) -> str:
     """Return a number with narrow spaces between its thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """Return a number of things: 1 job, 2 jobs; `nouns` is a plural that needs more than an "s"."""
+    return f"{grouped(number)} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def query(values: Mapping[str, object]) -> str:

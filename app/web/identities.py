@@ -12,12 +12,13 @@ from app.inbox import layout
 from app.inbox.layout import AccountSelection
 from app.viewer import Role
 from app.web import account_selection, refresh_requests, rendering, session
+from app.web.filters import plural
 from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
 AT_ONCE = 200
-ASKED = {"identity:asked": True}
+ASKED = {"refresh:queued": True}
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -50,8 +51,8 @@ def person(identity_id: int) -> Response:
     desk = account_selection.select(viewer, account_id=found.person.account_id)
     ended = "looking" in request.args and not found.person.in_progress
     return rendering.render(
-        "identities/person.html",
-        "identities/_person.html",
+        "identities/identity.html",
+        "identities/_identity.html",
         desk=desk,
         events=rendering.toast(_result(found.person)) if ended else None,
         why=found,
@@ -88,7 +89,7 @@ def refresh_listed() -> Response:
         raise Invalid({"identity": "Select at least one contact first."})
     refresh_requests.require_rate()
     contacts = asking.refresh_all(viewer, chosen)
-    words = f"Looking up {contacts} {'contact' if contacts == 1 else 'contacts'}."
+    words = f"Looking up {plural(contacts, 'contact')}."
     if contacts < len(chosen):
         words += f" {len(chosen) - contacts} looked up just now."
     return rendering.render_done("/identities", events=ASKED | rendering.toast(words))

@@ -142,7 +142,8 @@ def refresh(conversation_id: int) -> Response:
     looked_up_at = thread.request_lookup(session.viewer(), conversation_id)
     events = rendering.toast(refresh_requests.outcome(looked_up_at))
     if looked_up_at is None:
-        events["lookup:requested"] = {"url": f"/inbox/{conversation_id}/lookup?since={since}"}
+        url = f"/inbox/{conversation_id}/lookup?since={since}"
+        events["lookup:requested"] = {"url": url, "seconds": refresh_requests.RESULT_AFTER_SECONDS}
     return rendering.render_done(f"/inbox/{conversation_id}", events=events)
 
 

@@ -31,7 +31,7 @@ def index() -> Response:
 
 @blueprint.get("/live")
 def live() -> Response:
-    """What runs, alone: polled every 1.5 s while there is something, and telling once what has changed."""
+    """Return the active jobs alone, polled; each change of theirs is reported once."""
     desk, watched = _desk(), conditional.carried()
     unchanged = conditional.is_unchanged(_token(desk, _version(desk), watching=len(watched) > 1))
     if unchanged:
@@ -95,7 +95,7 @@ def retry(run_id: str) -> Response:
 
 def _options(desk: AccountSelection, *, status: int = 200, **shown: Any) -> Response:
     shown |= {"account": desk.ig_account_id, "operates": session.viewer().may(Role.OPS)}
-    return rendering.render("jobs/new.html", "jobs/_cost.html", desk=desk, status=status, **shown)
+    return rendering.render("jobs/new.html", "jobs/_estimate.html", desk=desk, status=status, **shown)
 
 
 def _desk(ig_account_id: str | None = None) -> AccountSelection:

@@ -9,7 +9,8 @@ from app.users import rate_limit
 from app.web import session
 
 PER_MINUTE = 20
-PATIENCE = timedelta(seconds=3, milliseconds=500)  # the page asks for a result 1, 2 and 4 s after the click
+RESULT_AFTER_SECONDS = (1, 2, 4)  # when the page asks for the result, counted from the click
+PATIENCE = timedelta(seconds=RESULT_AFTER_SECONDS[-1] - 0.5)
 
 
 def require_rate() -> None:

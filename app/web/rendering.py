@@ -5,11 +5,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, make_response, redirect, render_template, request
+from flask import Flask, Response, make_response, redirect, render_template, request
 from flask_login import current_user
 
 from app.inbox import layout
 from app.inbox.layout import AccountSelection, Layout
+from app.web import conditional
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def render(
     if part and wants_part():
         words = render_template(part, token=token, frame=around, **shown)
         if around:
-            words += render_template("_around.html", frame=around, section=request.blueprint)
+            words += render_template("_counts.html", frame=around, section=request.blueprint)
         response = make_response(words, status)
         if token:
             response.set_etag(token, weak=True)
@@ -52,6 +53,11 @@ def render(
     else:
         response = see_other(home)
     return trigger_events(response, events)
+
+
+def init_app(app: Flask) -> None:
+    """Give `app`'s templates what they share."""
+    app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD, "POLL_SECONDS": conditional.SECONDS}
 
 
 def wants_part() -> bool:
@@ -97,8 +103,10 @@ def theme() -> str:
 
 
 def render_page(template: str, around: Layout | None, **shown: Any) -> str:
+    """Return a whole page: `template` inside the layout."""
     return render_template(template, frame=around, section=request.blueprint or "", theme=theme(), **shown)
 
 
 def is_htmx() -> bool:
+    """Return whether htmx sent this request."""
     return request.headers.get("HX-Request") == "true"

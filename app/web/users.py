@@ -104,7 +104,7 @@ def _everyone(
 ) -> Response:
     viewer = session.viewer()
     return rendering.render(
-        "people/page.html",
+        "users/page.html",
         None,
         desk=account_selection.select(viewer),
         status=422 if errors else 200,
@@ -122,7 +122,7 @@ def _one(
 ) -> Response:
     viewer = session.viewer()
     return rendering.render(
-        "people/person.html",
+        "users/user.html",
         None,
         desk=account_selection.select(viewer),
         status=422 if errors else 200,

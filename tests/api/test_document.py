@@ -105,7 +105,7 @@ def test_every_operation_parameter_and_field_is_described(document: dict[str, An
         ("JobState", {*RunState, "some_failed", "worker_missing"}),
         ("LookupReason", set(REASONS)),
         ("LookupSource", {"conversations", "profile", "legacy"}),
-        ("EventKind", set(EventKind)),
+        ("MessageKind", set(EventKind)),
         ("ReferralKind", {"ad", "product", "link"}),
         ("ReplyKind", {"message", "story"}),
     ],

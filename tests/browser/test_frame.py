@@ -96,7 +96,7 @@ def test_an_identity_stands_where_its_picture_has_it(page: Page, stage: Stage) -
     assert near(main["width"], 796, 8)
     assert near(side["x"], 1072, 8)
     assert near(side["width"], 316, 8)
-    assert near(_box(page, ".ladder-step")["height"], 55, 3)
+    assert near(_box(page, ".step")["height"], 55, 3)
 
 
 def near(measure: float, pictured: float, within: float) -> bool:

@@ -45,7 +45,7 @@ def test_an_identity_page_shows_the_result_of_its_refresh(chromium: Browser, sta
     page = visit(chromium, stage)
     page.goto(f"{stage.url}/identities?q={UNNAMED}")
     page.get_by_role("link", name=re.compile("user_512093")).click()
-    page.get_by_role("button", name="Clear failures and retry").click()
+    page.get_by_role("button", name="Retry now").click()
     expect(page.get_by_role("button", name="Looking up")).to_be_visible()
     seen = ProfileObservation(UNNAMED, "now.known", None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:

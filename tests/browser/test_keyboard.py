@@ -44,7 +44,7 @@ def test_single_keys_can_be_switched_off_and_stay_off(tab: Page, desk: Desk) -> 
     """ui.md 9 (WCAG 2.1.4): the switch of the help dialog is remembered."""
     desk.open(tab, RUI)
     tab.keyboard.press("?")
-    switch = tab.get_by_role("checkbox", name="Single-key shortcuts are on")
+    switch = tab.get_by_role("checkbox", name="Use single-key shortcuts")
     switch.uncheck()
     tab.keyboard.press("Escape")
     tab.reload()
@@ -65,7 +65,7 @@ def test_words_are_searched_as_they_are_typed(tab: Page, desk: Desk) -> None:
     """ui.md 7.5: the list follows the field and the address follows both; the open thread stays open."""
     desk.write(CAMILLE, "The zebrafinch lamp")
     desk.open(tab, RUI)
-    field = tab.get_by_role("searchbox", name="Search people and messages")
+    field = tab.get_by_role("searchbox", name="Search contacts and messages")
     field.press_sequentially("zebraf")
     tab.clock.run_for(300)
     expect(tab.locator(".row")).to_have_count(1)

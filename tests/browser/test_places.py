@@ -219,7 +219,7 @@ def test_reply_leads_to_the_contact_and_the_username_can_be_copied(tab: Page, de
     reply = tab.get_by_role("link", name="Reply in Instagram")
     expect(reply).to_have_attribute("href", "https://ig.me/m/lea.moreau")
     tab.get_by_role("button", name="Copy username").click()
-    expect(tab.locator(".toast")).to_contain_text("Copied")
+    expect(tab.locator(".toast")).to_contain_text("copied")
     assert tab.evaluate("navigator.clipboard.readText()") == "lea.moreau"
     desk.open(tab, UNKNOWN_PERSON)
     expect(reply).to_have_attribute("href", "https://www.instagram.com/direct/inbox/")
@@ -228,8 +228,8 @@ def test_reply_leads_to_the_contact_and_the_username_can_be_copied(tab: Page, de
 
 def test_every_clock_shows_the_zone_of_the_settings(tab: Page, desk: Desk) -> None:
     tab.goto(f"{desk.url}/settings")
-    tab.get_by_label("Show times in").select_option("Asia/Tokyo")
-    tab.get_by_role("button", name="Use this zone").click()
+    tab.get_by_label("Time zone of dates and times").select_option("Asia/Tokyo")
+    tab.get_by_role("button", name="Save time zone").click()
     desk.open(tab, LEA)
     tab.clock.run_for(31_000)
     shown = tab.locator(".talk-head time").first.evaluate("""(time) => [time.textContent, new Intl.DateTimeFormat(
@@ -303,7 +303,7 @@ def test_accounts_pages_and_sign_out_are_reachable_on_narrow_screens(tab: Page, 
         expect(more).to_contain_text("More")
         more.click()
         menu = tab.locator(".rail-me .menu-choices")
-        for words in ("maison.lune", "Accounts", "Settings", "Dead letters", "People", "Audit log", "Sign out"):
+        for words in ("maison.lune", "Accounts", "Settings", "Dead letters", "Users", "Audit log", "Sign out"):
             choice = menu.get_by_text(words, exact=True)
             expect(choice).to_be_in_viewport(ratio=1)
         box = menu.bounding_box()

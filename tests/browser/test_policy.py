@@ -1,6 +1,7 @@
 """What a browser may load: nothing against the policy, nothing from elsewhere, and little of it."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ PAGES = (
     *("/inbox", "/inbox?q=zzz", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings"),
     *("/dead-letters", "/nowhere"),
 )
+EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
-    "app.css": 10.5,
-    "app.js": 6.5,
-    "selection.js": 1,
+    "app.css": 10.1,
+    " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 5.5,
+    "scripts/thread.js scripts/list.js": 3,
+    "scripts/selection.js": 1,
     "icons.svg": 5,
     "vendor/htmx/htmx.min.js vendor/idiomorph/idiomorph-ext.min.js": 21,
     "vendor/inter/inter-latin-wght-normal.woff2": 50,
@@ -62,3 +65,13 @@ def test_pages_are_light(names: str) -> None:
     packed = (".css", ".js", ".svg")
     travelled = [gzip.compress(each.read_bytes(), 9) if each.suffix in packed else each.read_bytes() for each in files]
     assert sum(map(len, travelled)) <= WEIGHTS[names] * 1000
+
+
+def test_the_scripts_are_small_together() -> None:
+    scripts = sorted((STATIC / "scripts").glob("*.js"))
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 6_800
+
+
+@pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)
+def test_each_script_says_first_which_behavior_it_holds(path: Path) -> None:
+    assert re.match(r"// [A-Z][^\n]+\.\n", path.read_text())

@@ -138,7 +138,7 @@ def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
     expect(tab.locator("#stale")).to_be_hidden()
     assert poll(tab, "list") == 500
     expect(tab.locator("#stale")).to_contain_text("Can’t reach the server.")
-    expect(tab.locator("#stale")).to_contain_text(re.compile(r"Next try in (2\d|30) s\."))
+    expect(tab.locator("#stale")).to_contain_text(re.compile(r"Retrying in (2\d|30) s\."))
     tab.clock.run_for(5_000)
     expect(tab.locator("#stale-next")).to_have_text(re.compile(r"2[0-5]"))
     assert tab.locator(".row").count() == rows
@@ -147,7 +147,7 @@ def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
     with tab.expect_response(re.compile("/inbox/list")):
         tab.get_by_role("button", name="Retry now").click()
     expect(tab.locator("#stale")).to_be_hidden()
-    alert, restored = "Can’t reach the server. Older messages are shown.", "Connection restored"
+    alert, restored = "Can’t reach the server. Showing older messages.", "Connection restored"
     assert tab.evaluate("window.said") == [alert, restored]
 
 

@@ -97,7 +97,7 @@ def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Ac
     conversation = db.session.scalars(select(Conversation.id)).one()
     pane = browser.get(f"/inbox/{conversation}").text
     assert "Short ID" in pane
-    assert "Not yet" in pane
+    assert "Never" in pane
     assert "Instagram sent a placeholder instead of a name" in pane
 
 

@@ -99,7 +99,7 @@ def test_without_an_account_the_page_says_what_to_do(app: Flask) -> None:
     assert "No account connected" in page
     assert 'id="connect"' in page
     assert "Connect with Instagram" not in page  # there is no app
-    assert "An admin connects one" in signed_in(app, Role.OPS).get("/accounts").text
+    assert "Ask an admin to connect one" in signed_in(app, Role.OPS).get("/accounts").text
 
 
 def test_a_token_is_pasted_and_never_shown_again(admin: FlaskClient) -> None:

@@ -46,7 +46,7 @@ def test_older_entries_are_a_link_away_with_the_same_filter(app: Flask) -> None:
     admin = signed_in(app, Role.ADMIN)
     page = admin.get("/audit?actor=command+line&action=started+a+job").text
     assert "job 000" not in page
-    assert "/audit?before=2&amp;actor=command%20line&amp;action=started%20a%20job" in page
+    assert "/audit?before=2&amp;actor=command+line&amp;action=started+a+job" in page
     older = admin.get("/audit?before=2&actor=command%20line").text
     assert "job 000" in older
     assert "job 001" not in older

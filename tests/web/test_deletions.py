@@ -30,7 +30,7 @@ def test_the_status_page_of_a_deletion_names_no_account(client: FlaskClient, acc
     again = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
     assert (again.status_code, again.get_json()) == (200, told)
     accounts.delete_pending()
-    assert "Everything was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
+    assert "Your data was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
 
 
 def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client: FlaskClient, account: Account) -> None:
@@ -39,7 +39,7 @@ def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client:
     accounts.delete_pending()
     waiting = client.get(f"/deletion/{code}").text
     assert "nothing has been deleted yet" in waiting
-    assert "Everything was deleted" not in waiting
+    assert "Your data was deleted" not in waiting
     assert "10200000000000009" not in waiting
     admin = signed_in(app, Role.ADMIN)
     shown = admin.get("/accounts").text
@@ -57,12 +57,12 @@ def test_an_admin_assigns_a_request_on_the_accounts_page(app: Flask, client: Fla
     click(signed_in(app, Role.ADMIN), f"/accounts/requests/{code}/assign", ig_account_id=MAISON_LUNE)
     assert "is being deleted" in client.get(f"/deletion/{code}").text
     accounts.delete_pending()
-    assert "Everything was deleted" in client.get(f"/deletion/{code}").text
+    assert "Your data was deleted" in client.get(f"/deletion/{code}").text
 
 
 def test_an_unmatched_deauthorization_disconnects_nothing_and_says_so(client: FlaskClient, account: Account) -> None:
     answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request("10200000000000009")})
-    assert (answer.status_code, "No connected account" in answer.text) == (200, True)
+    assert (answer.status_code, "No account was disconnected" in answer.text) == (200, True)
 
 
 def test_a_deauthorization_is_accepted(client: FlaskClient, account: Account) -> None:

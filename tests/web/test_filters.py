@@ -120,5 +120,10 @@ def test_people_are_called_by_what_their_address_says(email: str, whole: str, sh
     assert (filters.person(email), filters.person(email, short=True)) == (whole, short)
 
 
+def test_a_noun_is_in_the_plural_unless_there_is_one() -> None:
+    assert [filters.plural(number, "job") for number in (0, 1, 1208)] == ["0 jobs", "1 job", "1\u202f208 jobs"]
+    assert filters.plural(2, "identity", "identities") == "2 identities"
+
+
 def test_large_numbers_are_grouped() -> None:
     assert [filters.grouped(number) for number in (7, 1208, 1234567)] == ["7", "1\u202f208", "1\u202f234\u202f567"]

@@ -100,8 +100,8 @@ def test_a_person_has_a_page_of_their_own(ops: FlaskClient) -> None:
         "We haven’t looked this person up yet",
         "How the name was chosen",
         "Lookups",
-        "Retry state",
-        "Seen in",
+        "Retries",
+        "Conversation",
     ):
         assert words in shown
     assert ops.get("/identities/999999").status_code == 404
@@ -140,10 +140,10 @@ def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskCl
     address = f"/identities/{ids()[CAMILLE]}"
     assert "every 1s" not in ops.get(f"/identities/{ids()[LEA]}").text
     answer = click(ops, f"{address}/refresh")
-    assert json.loads(answer.headers["HX-Trigger"])["identity:asked"] is True
+    assert json.loads(answer.headers["HX-Trigger"])["refresh:queued"] is True
     waiting = part(ops, address)
     assert "Looking up" in waiting.text
-    assert 'hx-trigger="identity:asked from:body, every 1s"' in waiting.text
+    assert 'hx-trigger="refresh:queued from:body, every 1s"' in waiting.text
     with transaction.write() as tx:
         observations.record(
             tx, account.id, ProfileObservation(CAMILLE, "camille.r", None, None, Source.PROFILE, clock.now())

@@ -75,7 +75,7 @@ def test_before_the_first_account_the_pages_show_what_to_do(app: Flask) -> None:
         other = ops.get(address).text
         assert "Ask an admin to connect an account" in other
         assert "Connect account</a>" not in other
-    assert "Pick a conversation" not in admin.get("/inbox").text
+    assert "Select a conversation" not in admin.get("/inbox").text
     assert "No account connected" in part(admin, "/inbox/list").text
 
 
@@ -279,7 +279,7 @@ def test_older_conversations_follow_without_a_gap(agent: FlaskClient) -> None:
 KINDS = {
     "attachment-audio": "<audio src=",
     "attachment-video": "<video src=",
-    "attachment-ephemeral": "disappears after it was seen",
+    "attachment-ephemeral": "Disappearing photo or video",
     "attachment-file": "File",
     "attachment-ig-reel": "reel",
     "attachment-ig-story": "Shared a story",
@@ -287,9 +287,9 @@ KINDS = {
     "attachment-story-mention": "Mentioned you in their story",
     "attachment-template-empty": "Shared a card",
     "attachment-unsupported-type": "share this kind of",
-    "handover": "went over to another app",
+    "handover": "took over this conversation",
     "inline-reply": "Replied to",
-    "optin": "Asked to be notified",
+    "optin": "Opted in to notifications",
     "postback": "Where is my order?",
     "quick-reply": "Tapped a quick reply",
     "referral": "through a link",
@@ -329,7 +329,7 @@ def test_what_happened_to_messages_shows(agent: FlaskClient) -> None:
         parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134400000}
         deliver(parties | event)
     opened = part(agent, "/inbox/1").text
-    assert "Message deleted by the sender" in opened
+    assert "The sender unsent this message" in opened
     assert "Bonne nuit" in opened
     assert 'aria-label="@user_000011 reacted with ❤️"' in opened
     assert ">Edited<" in opened

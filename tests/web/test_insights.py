@@ -18,7 +18,7 @@ def test_figures_come_as_charts_and_as_tables(app: Flask, period: str) -> None:
     assert shown.count("<figure") == 5
     assert shown.count("Show as table") == 4
     assert shown.count("No data yet") == 5
-    assert "Of 1 people, 0 are shown by username and 1 by a short ID" in shown
+    assert "Of 1 contact, 0 are shown by username and 1 by short ID" in shown
     assert "All accounts, times in UTC" in " ".join(shown.split())
 
 
@@ -27,10 +27,10 @@ def test_figures_are_of_the_accounts_that_one_may_see(app: Flask) -> None:
     people_wrote(LEA)
     other = an_account(ATELIER_NORD)
     client = signed_in(app)
-    assert "of 0 people" in client.get(f"/insights?account={ATELIER_NORD}").text
+    assert "of 0 contacts" in client.get(f"/insights?account={ATELIER_NORD}").text
     with transaction.write() as tx:
         tx.execute(update(User).values(account_ids=[other.id]))
-    assert "of 0 people" in client.get("/insights").text
+    assert "of 0 contacts" in client.get("/insights").text
     assert client.get(f"/insights?account={MAISON_LUNE}").status_code == 404
 
 

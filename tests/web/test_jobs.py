@@ -62,8 +62,8 @@ def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redi
     assert answer.status_code == 200
     assert toast(answer) == "Backfill profiles queued."
     assert "Backfill profiles" in answer.text
-    assert "of 4 conversations" in answer.text
-    assert 'hx-trigger="every 1500ms' in answer.text
+    assert "of 4 contacts" in answer.text
+    assert 'hx-trigger="every 1.5s' in answer.text
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
 
 
@@ -90,7 +90,7 @@ def test_agents_watch_only(app: Flask, account: Account, address: str) -> None:
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     agent = signed_in(app, Role.AGENT)
     assert click(agent, address.format(run=run_id), account=MAISON_LUNE).status_code == 403
-    assert "of 4 conversations" in agent.get("/jobs").text
+    assert "of 4 contacts" in agent.get("/jobs").text
     assert "<form" not in part(agent, "/jobs/live").text
 
 
@@ -126,7 +126,7 @@ def test_the_panel_counts_what_became_of_people(ops: FlaskClient, account: Accou
         at_work = {"state": RunState.RUNNING, "resolved": 2, "failed": 1, "calls": 3, "worked_seconds": 1.5}
         tx.execute(update(Run).where(Run.id == run_id).values(**at_work))
     panel = " ".join(re.sub(r"<[^>]+>", " ", part(ops, "/jobs/live").text).split())
-    for words in ("3 of 4 conversations", "75%", "Resolved 2", "Failed 1", "Waiting 1", "2.0 a second"):
+    for words in ("3 of 4 contacts", "75%", "Resolved 2", "Failed 1", "Remaining 1", "2.0 per second"):
         assert words in panel
 
 
@@ -170,7 +170,7 @@ def test_a_job_that_reads_conversations_shows_its_page(ops: FlaskClient, account
         tx.execute(update(Run).where(Run.id == run_id).values(**reading))
     panel = part(ops, "/jobs/live").text
     assert "Reading conversations, page 12 of 41" in panel
-    assert re.search(r"Now</dt><dd>—<", panel)
+    assert re.search(r"Looking up</dt><dd>—<", panel)
     with transaction.write() as tx:
         tx.execute(update(Run).where(Run.id == run_id).values(swept_pages=41))
     assert "Reading conversations" not in part(ops, "/jobs/live").text
@@ -190,7 +190,7 @@ def test_who_was_not_resolved_is_listed_and_tried_again(ops: FlaskClient, accoun
     page = ops.get("/jobs").text
     assert "@user_000404" in page
     assert "@user_000230" in page
-    assert "Retry 1 that can recover" in page
+    assert "Retry 1 that may succeed" in page
     assert "Some failed" in page
     assert page.count('class="table-link">Retry') == 1
     answer = click(ops, f"/jobs/{run_id}/retry")
@@ -209,8 +209,8 @@ def test_more_than_a_few_who_were_not_resolved_are_shown_on_demand(ops: FlaskCli
 
 def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Account) -> None:
     shown = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=recent&days=3&batchSize=5").text
-    assert "Start for 4 people" in shown
-    assert re.search(r"API calls, about</dt><dd>[1-4]<", shown)
+    assert "Start for 4 contacts" in shown
+    assert re.search(r"API calls \(estimated\)</dt><dd>[1-4]<", shown)
     for name, value in (("days", "3"), ("batchSize", "5"), ("account", MAISON_LUNE)):
         assert f'<input type="hidden" name="{name}" value="{value}">' in shown
     answer = click(ops, "/jobs/backfill", htmx=False, account=MAISON_LUNE, days="3", batchSize="5")
@@ -282,7 +282,7 @@ def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
     hands.forward(seconds=31)
     ghost = db.session.scalars(select(Identity.id).where(Identity.ig_participant_id == GHOST)).one()
     answer = click(ops, f"/identities/{ghost}/refresh")
-    assert json.loads(answer.headers["HX-Trigger"])["identity:asked"] is True
+    assert json.loads(answer.headers["HX-Trigger"])["refresh:queued"] is True
     waiting = part(ops, "/jobs/unresolved").text
     assert "Looking up now" in waiting
     assert "every 2s" in waiting
@@ -328,7 +328,7 @@ def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskCli
         tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
     panel = part(ops, "/jobs/live").text
     assert "3 skipped: five lookups in a row failed" in panel
-    assert "<strong>0</strong> of 1 conversations" in panel  # what is skipped is no progress
+    assert "<strong>0</strong> of 1 contact " in panel  # what is skipped is no progress
     assert ">0%<" in panel
     click(ops, f"/jobs/{run_id}/cancel")
     assert 'data-label="Skipped">3<' in part(ops, "/jobs/history").text

@@ -72,7 +72,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str | None]]:
 
 
 def test_who_is_known_gets_a_new_session_and_is_noted(browser: FlaskClient, there: Provider) -> None:
-    assert 'href="/login/oidc?next=/jobs"' in browser.get("/login?next=/jobs").text
+    assert 'href="/login/oidc?next=%2Fjobs"' in browser.get("/login?next=/jobs").text
     with browser.session_transaction() as before:
         before["planted"] = "by somebody else"
     there.claims["email"] = NADIA.upper()

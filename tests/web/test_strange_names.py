@@ -35,7 +35,7 @@ SPOOFS = {
     "1520000000100004": "maison.lune",
     "1520000000100005": "You",
     "1520000000100006": "Unknown sender",
-    "1520000000100007": "Message deleted by the sender",
+    "1520000000100007": "The sender unsent this message",
     "1520000000100008": "@lea.moreau",
     "1520000000100009": "Z" + "\u0334" * 60,
     "1520000000100010": "\u202emoreau",
@@ -99,10 +99,10 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
         thread = part(ops, f"/inbox/{ids[who]}").text
         assert f'<bdi class="name-text">{SPOOFS[who]} · {who[-6:]}</bdi>' in thread
         assert '<span class="name-text">' not in thread  # our own words for ourselves, and for strangers
-    body = a_delivery(a_message_event("1520000000100007", "Message deleted by the sender"))
+    body = a_delivery(a_message_event("1520000000100007", "The sender unsent this message"))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     thread = part(ops, f"/inbox/{ids['1520000000100007']}").text
-    assert "Message deleted by the sender" in thread
+    assert "The sender unsent this message" in thread
     assert 'class="placeholder"' not in thread
 
 

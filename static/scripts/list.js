@@ -1,0 +1,70 @@
+// The conversation list: one tab stop, rows that polls keep, and announcements of new messages.
+const rows = () => all("#conv-list .row-link");
+const currentRow = () => rows().find((link) => link.hasAttribute("aria-current"));
+const rove = (target) => {
+  const links = rows(), stop = target || links.find((link) => link === document.activeElement) || currentRow() || links[0];
+  for (const link of links) link.tabIndex = link === stop ? 0 : -1;
+};
+const focusRow = (link) => { if (link) { rove(link); link.focus(); } };
+const openThread = () => document.querySelector(".thread");
+const openRow = () => `c${openThread()?.dataset.id}`;
+let byKeyboard = false;
+const move = (step) => {
+  const links = rows(), here = links.indexOf(document.activeElement), current = links.indexOf(currentRow());
+  if (here >= 0) focusRow(links[Math.min(Math.max(here + step, 0), links.length - 1)]);
+  else if (!openThread()) focusRow(links[Math.max(current, 0)]);
+  else if (links[current + step]) {
+    byKeyboard = true;
+    links[current + step].click();
+  }
+};
+listen("pointerdown", () => { byKeyboard = false; });
+
+// A poll returns the newest rows only; the older ones on the page follow them.
+const withOlderRows = (answer) => {
+  const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
+  if (!more) return answer;
+  const list = more.parentElement, at = (row) => row.querySelector("time")?.dateTime || "";
+  more.remove();
+  const last = at(list.lastElementChild);
+  for (const row of all("#conv-list li")) if (at(row) <= last && !fresh.getElementById(row.id)) list.append(row.cloneNode(true));
+  fresh.getElementById("conv-limit").setAttribute("value", all(".row", list).length);
+  return fresh.body.innerHTML;
+};
+
+// New messages are announced at most every 30 s.
+let counted = null, announcedAt = 0, arrived = {};
+const unreadRows = () => Object.fromEntries(rows().map((link) => [link.parentElement.id, +(link.dataset.unread || 0)]));
+const announceArrived = () => {
+  for (const [row, count] of Object.entries(unreadRows())) {
+    const more = count - (counted[row] || 0);
+    if (more > 0 && row !== openRow()) arrived[row] = (arrived[row] || 0) + more;
+  }
+  counted = null;
+  const counts = Object.values(arrived), sum = counts.reduce((one, other) => one + other, 0);
+  if (!sum || Date.now() - announcedAt < 3e4) return;
+  announce(`${plural(sum, "new message")} in ${plural(counts.length, "conversation")}`);
+  announcedAt = Date.now();
+  arrived = {};
+};
+listen("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.id !== "conv-list") return;
+  counted = detail.requestConfig.elt === detail.target ? unreadRows() : null;
+  if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
+});
+listen("htmx:afterSettle", ({ target }) => {
+  if (target.id === "conv-list" && counted) announceArrived();
+  rove();
+});
+
+// Back changes one pane.
+const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
+addEventListener("popstate", (event) => {
+  if (!event.state?.htmx || listQuery() !== location.search) return;
+  event.stopImmediatePropagation();
+  htmx.ajax("GET", location.href, { source: "#thread-pane", swap: "innerHTML show:none" });
+});
+begin(() => {
+  if (!location.search) history.replaceState(history.state, "", listQuery() + location.hash);
+  rove();
+});

@@ -1,0 +1,58 @@
+// Polls pause on request and in a hidden tab; a banner shows that the server can't be reached.
+Idiomorph.defaults.ignoreActiveValue = true;
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
+
+let paused = false, failures = 0, updatedAt = Date.now(), triedAt = updatedAt;
+const poll = (element) => htmx.trigger(element, "poll:now");
+const pollNow = () => all("[data-poll]").forEach(poll);
+const showUpdated = () => {
+  const pane = $("list-pane"), seconds = Math.floor((Date.now() - updatedAt) / 1000);
+  if (!pane) return;
+  const age = seconds < 5 || seconds > 59 ? ago(seconds) : `${seconds} s ago`;
+  pane.dataset.live = paused ? "paused" : failures > 1 ? "stale" : "live";
+  $("pause").setAttribute("aria-pressed", paused);
+  setText("updated", paused ? "Paused" : `Updated ${age}`);
+  $("stale").hidden = failures < 2;
+  setText("stale-age", age);
+  setText("stale-next", Math.max(0, Math.ceil($("stale").dataset.seconds - (Date.now() - triedAt) / 1000)));
+};
+const failed = (count) => {
+  if (!$("list-pane")) return;
+  if (failures < 2 && failures + count > 1) setText("alerter", "Can’t reach the server. Showing older messages.");
+  failures += count;
+  showUpdated();
+};
+addEventListener("offline", () => failed(2));
+addEventListener("online", pollNow);
+listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
+listen("htmx:beforeRequest", (event) => {
+  const { elt, requestConfig } = event.detail, part = elt.dataset.poll;
+  if (part && !requestConfig.triggeringEvent && (document.hidden || (paused && part !== "jobs"))) event.preventDefault();
+  else if (part === "list") triedAt = Date.now();
+});
+listen("htmx:afterRequest", ({ detail: { elt, successful } }) => {
+  if (!successful) return;
+  if (elt.dataset.poll === "list") {
+    if (failures > 1) { setText("alerter", ""); announce("Connection restored"); }
+    failures = 0;
+    updatedAt = Date.now();
+    showUpdated();
+  } else if (failures > 1) poll($("conv-list"));
+});
+listen("htmx:responseError htmx:sendError htmx:timeout", ({ detail: { xhr: { status }, xhr, elt } }) => {
+  failed(status >= 500 ? 1 : status ? 0 : 2);
+  if (elt.dataset.poll) { if (elt.dataset.poll === "thread") poll($("conv-list")); return; }
+  if ([401, 422].includes(status)) return;
+  htmx.trigger(document.body, "inbox:refresh");
+  if (!xhr.getResponseHeader("HX-Trigger")?.includes("toast"))
+    toast({ text: status ? "Something went wrong. Nothing was changed. Try again."
+      : "You’re offline. Nothing was changed. Check your connection and try again.", kind: "error" });
+});
+clicked("#pause, #stale-retry", ({ id }) => {
+  if (id === "pause") paused = !paused;
+  if (!paused) pollNow();
+  showUpdated();
+});
+listen("htmx:afterSettle", showUpdated);
+begin(showUpdated);
+setInterval(showUpdated, 1000);

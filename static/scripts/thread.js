@@ -1,0 +1,68 @@
+// An open thread stays at its end; elsewhere a button counts new messages.
+let atEnd = true, unseen = 0, before = null;
+const scroller = () => $("messages-scroll");
+const received = () => all(".talk:not([data-side=ours]) .message").map((message) => message.id);
+const showUnseen = (count) => {
+  const button = $("thread-new");
+  unseen = count;
+  button.hidden = !count;
+  button.firstChild.textContent = plural(count, "new message");
+};
+const readAll = () => {
+  if (document.hidden || !unseen) return;
+  const { id } = openThread().dataset;
+  htmx.ajax("POST", `/inbox/${id}/read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`, { swap: "none" });
+  showUnseen(0);
+};
+const toEnd = () => {
+  const box = scroller();
+  if (box) box.scrollTop = box.scrollHeight;
+  atEnd = true;
+  readAll();
+};
+const opened = () => {
+  const left = currentRow(), link = document.querySelector(`#${openRow()} .row-link`);
+  left?.removeAttribute("aria-current");
+  unseen = 0;
+  toEnd();
+  if (!openThread()) { focusRow(left); return; }
+  if (link) {
+    link.scrollIntoView({ block: "nearest" });
+    link.setAttribute("aria-current", "true");
+    delete link.dataset.unread;
+    link.querySelector(".row-badge")?.remove();
+  }
+  if (byKeyboard || document.activeElement === document.body || !document.activeElement.checkVisibility()) scroller().focus();
+};
+const grown = () => {
+  const box = scroller(), { ids, older, fromEnd, wasAtEnd } = before;
+  const fresh = received().filter((id) => !ids.includes(id)), count = fresh.length;
+  before = null;
+  if (older) box.scrollTop = box.scrollHeight - fromEnd;
+  else if (count) {
+    announce(count > 1 ? plural(count, "new message")
+      : `${openThread().dataset.name}: ${$(fresh[0]).innerText.trim().slice(0, 80)}`);
+    unseen += count;
+    if (!wasAtEnd) { showUnseen(unseen); poll($("conv-list")); }
+  }
+  if (wasAtEnd && !older) toEnd();
+};
+clicked("#thread-new", toEnd);
+listen("visibilitychange", () => { if (atEnd) readAll(); });
+listen("scroll", ({ target }) => {
+  if (target !== scroller()) return;
+  atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
+  if (atEnd) readAll();
+}, true);
+listen("htmx:beforeSwap", ({ detail: { target, requestConfig } }) => {
+  const box = scroller();
+  if (target.id.startsWith("msgs-")) before = {
+    wasAtEnd: atEnd, ids: received(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older"),
+  };
+});
+listen("htmx:afterSettle", ({ target }) => {
+  if (target.id === "thread-pane") opened();
+  else if (target.id?.startsWith("msgs-") && before) grown();
+});
+listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
+begin(toEnd);

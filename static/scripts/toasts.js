@@ -1,0 +1,23 @@
+// Toasts and announcements, also of the result of a refresh.
+const announce = (text) => setText("announcer", text);
+const toast = ({ text, kind = "info" }) => {
+  const box = $("toast-form").content.firstElementChild.cloneNode(true), { children } = $("toasts");
+  box.dataset.kind = kind;
+  box.querySelector("p").textContent = text;
+  for (const other of children) if (other.textContent === box.textContent) other.remove();
+  $("toasts").append(box);
+  if (children.length > 3) children[0].remove();
+  if (kind === "error") return;
+  setTimeout(function leave() { box.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : box.remove(); }, 8000);
+};
+const report = (event) => { toast(event); announce(event.text); };
+clicked(".toast button", (button) => button.parentElement.remove());
+listen("toast", ({ detail }) => report(detail));
+listen("announce", ({ detail }) => announce(detail.text));
+
+let awaited;
+listen("lookup:requested", ({ detail: { url, seconds } }) => {
+  awaited = url;
+  for (const each of seconds) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, each * 1000);
+});
+listen("lookup:ended", () => { awaited = null; });
