@@ -29,7 +29,7 @@ bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this mac
 	@$(BIN)/python -m bench
 
 chaos: .venv/dev.stamp ## Deliver 10,000 events while parts are killed at random: none may be lost or doubled
-	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/whole/test_ingest.py
+	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/system/test_ingest.py
 
 calls: .venv/dev.stamp ## Fuzz the API against its OpenAPI document (2,000 calls per database)
 	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py

@@ -1,1 +1,1 @@
-"""Measurements of the figures that docs/performance.md states, each beside a floor taken in the same run."""
+"""Measurements of the figures that docs/performance.md states, each beside a baseline taken in the same run."""

@@ -11,12 +11,12 @@ from app import settings
 from app.db import migrate
 from app.factory import create_app
 from app.settings import Settings
-from bench import crowd, doors, ingest, measures, naming, scale, screen, search, strangers
+from bench import authorization, ingest, measures, mixed_load, naming, scale, screen, search, unauthenticated
 from bench.measures import Figure
-from tests.bed import databases, installation, postgresql
-from tests.bed.installation import Installation
-from tests.bed.processes import Processes, answers, free_port
-from tests.bed.waiting import until
+from tests.support import databases, installation, postgresql
+from tests.support.installation import Installation
+from tests.support.processes import Processes, answers, free_port
+from tests.support.waiting import until
 
 CALLS_PER_HOUR = "100000"  # the budget is not what is measured here
 
@@ -36,31 +36,31 @@ def main() -> int:
 
 def _figures(folder: Path) -> Iterator[Figure]:
     yield from measures.demo_start(folder)
-    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}") as (nametag, floor):
+    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}") as (nametag, baseline):
         yield from measures.names(nametag)
-        yield from measures.webhooks(nametag, floor)
-        yield from measures.pages(nametag, floor)
+        yield from measures.webhooks(nametag, baseline)
+        yield from measures.pages(nametag, baseline)
         yield from measures.memory(nametag)
         yield from screen.speed(nametag)
         yield from measures.reading_back(nametag)
-        yield from ingest.speed(nametag, floor, on="SQLite")
+        yield from ingest.speed(nametag, baseline, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
         yield from search.speed(nametag, on="SQLite")
-        yield from doors.speed(nametag)
-        yield from doors.authorization(nametag)
-        yield from strangers.names_alike()
-        yield from strangers.slow_clients(nametag, folder)
-        yield from strangers.guesses(nametag, floor)  # last: then nobody may sign in from here for a while
+        yield from authorization.speed(nametag)
+        yield from authorization.authorization(nametag)
+        yield from unauthenticated.names_alike()
+        yield from unauthenticated.slow_clients(nametag, folder)
+        yield from unauthenticated.guesses(nametag, baseline)  # last: then nobody may sign in from here for a while
     with _installed(folder / "crowd", f"sqlite:///{folder / 'crowd.sqlite3'}", *naming.CROWD) as (nametag, _):
         yield from naming.backfill(nametag, on="SQLite")
     with _hours(folder / "mixed") as nametag:
-        yield from crowd.mixed(nametag)
+        yield from mixed_load.mixed(nametag)
     with _served(folder / "scale", f"sqlite:///{folder / 'scale.sqlite3'}"):
         yield from scale.even()
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
-        with _installed(folder / "postgresql", address) as (nametag, floor):
-            yield from ingest.speed(nametag, floor, on="PostgreSQL")
+        with _installed(folder / "postgresql", address) as (nametag, baseline):
+            yield from ingest.speed(nametag, baseline, on="PostgreSQL")
             yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
             yield from search.speed(nametag, on="PostgreSQL")
         crowded = databases.address(postgresql.create(server, "crowd"))
@@ -74,17 +74,19 @@ def _installed(folder: Path, address: str, *people: str) -> Iterator[tuple[Insta
         processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
         options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR, *people)
         nametag = installation.started(processes, chosen, *options)
-        with _floor(address) as floor:
-            yield nametag, floor
+        with _floor(address) as baseline:
+            yield nametag, baseline
 
 
 @contextmanager
 def _hours(folder: Path) -> Iterator[Installation]:
     with _served(folder, f"sqlite:///{folder}.sqlite3") as chosen, Processes(folder) as processes:
-        processes.ours = ("bench.hour", str(crowd.HOUR_SECONDS))
-        processes.variables["GRAPH_CALLS_PER_HOUR"] = str(crowd.CALLS_PER_HOUR)
-        limit = ("--calls-per-hour", str(crowd.CALLS_PER_HOUR), "--hour-seconds", str(crowd.HOUR_SECONDS))
-        yield installation.started(processes, chosen, "--latency-ms", str(measures.PROFILE_MS), *limit, *crowd.CROWD)
+        processes.ours = ("bench.short_hour", str(mixed_load.HOUR_SECONDS))
+        processes.variables["GRAPH_CALLS_PER_HOUR"] = str(mixed_load.CALLS_PER_HOUR)
+        limit = ("--calls-per-hour", str(mixed_load.CALLS_PER_HOUR), "--hour-seconds", str(mixed_load.HOUR_SECONDS))
+        yield installation.started(
+            processes, chosen, "--latency-ms", str(measures.PROFILE_MS), *limit, *mixed_load.CROWD
+        )
 
 
 @contextmanager
@@ -105,10 +107,10 @@ def _served(folder: Path, address: str) -> Iterator[Settings]:
 def _floor(address: str) -> Iterator[str]:
     port = free_port()
     options = ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8", "--log-level", "error"]
-    command = [sys.executable, "-m", "gunicorn", *options, f"bench.floor:create_app({address!r})"]
+    command = [sys.executable, "-m", "gunicorn", *options, f"bench.baseline:create_app({address!r})"]
     server = subprocess.Popen(command)
     try:
-        until(lambda: answers(f"http://127.0.0.1:{port}/hello"), "the floor answers")
+        until(lambda: answers(f"http://127.0.0.1:{port}/hello"), "the baseline answers")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()

@@ -16,10 +16,10 @@ from app.identities import observations
 from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, AccountState
-from bench import ground
+from bench import setup
 from bench.measures import ACCOUNT, Figure
-from tests.bed.installation import Installation
-from tests.bed.waiting import until
+from tests.support.installation import Installation
+from tests.support.waiting import until
 
 OTHER = "17841400000000202"
 PEOPLE, SECONDS = 12, 15
@@ -44,7 +44,7 @@ class _Found:
 
 def of_every_kind() -> Iterator[Figure]:
     """R12: each fault for 15 s at every call of one account, whose people are due all the time."""
-    with ground.installed("--people", "400", "--latency-ms", "20", calls_per_hour=100_000) as (nametag, redis):
+    with setup.installed("--people", "400", "--latency-ms", "20", calls_per_hour=100_000) as (nametag, redis):
         nametag.start_worker("resolve-participants")
         accounts = {name: _account_id(name) for name in (ACCOUNT, OTHER)}
         crowds = {account_id: _known(nametag, name, account_id) for name, account_id in accounts.items()}
@@ -87,7 +87,7 @@ def _account_id(ig_account_id: str) -> int:
 
 def _known(nametag: Installation, ig_account_id: str, account_id: int) -> dict[str, str]:
     """Have people of an account be known by their names, as of eight days ago."""
-    people = ground.nameable(nametag.sandbox, ig_account_id, PEOPLE)
+    people = setup.nameable(nametag.sandbox, ig_account_id, PEOPLE)
     names = {each["id"]: each["username"] for each in nametag.sandbox.get(f"people?account={ig_account_id}")}
     long_ago = clock.now() - FRESH - timedelta(days=1)
     with transaction.write() as tx:

@@ -6,15 +6,15 @@ All on real processes. Each has a small form in the suite, marked with the goal'
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import faults, spending, survival
+from bench import budget, faults, survival
 from bench.measures import Figure
 
 GOALS: dict[str, Callable[[], Iterator[Figure]]] = {
     "R4": survival.whole_again,
     "R5": survival.settled_once,
-    "R6": spending.after_a_flush,
+    "R6": budget.after_a_flush,
     "R12": faults.of_every_kind,
-    "budget": spending.hammered,
+    "budget": budget.hammered,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import load, measures
 from bench.load import Request
 from bench.measures import Figure
-from tests.bed.installation import Installation
+from tests.support.installation import Installation
 
 SECONDS = 3.0
 ROUNDS = 3
@@ -16,12 +16,12 @@ LARGE = 1000
 LEAST_RATIO = 0.45
 
 
-def speed(nametag: Installation, floor: str, *, on: str) -> Iterator[Figure]:
+def speed(nametag: Installation, baseline: str, *, on: str) -> Iterator[Figure]:
     """Durable webhooks a second as a share of bare INSERTs, at 1 and 16 clients in turn, 10 % of them doubled."""
     for clients in (1, 16):
         ours, bare = [], []
         for _ in range(ROUNDS):
-            bare.append(load.at_full_speed(floor, measures.inserts(), seconds=SECONDS, clients=clients))
+            bare.append(load.at_full_speed(baseline, measures.inserts(), seconds=SECONDS, clients=clients))
             ours.append(
                 load.at_full_speed(nametag.web.url, measures.deliveries(nametag), seconds=SECONDS, clients=clients)
             )

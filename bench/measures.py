@@ -1,4 +1,4 @@
-"""What is measured: each function returns figures, taken on real processes, with its floor from the same run."""
+"""What is measured: each function returns figures, taken on real processes, with its baseline from the same run."""
 
 import hashlib
 import hmac
@@ -21,9 +21,9 @@ from sqlalchemy import text
 from app import settings
 from bench import load
 from bench.load import Request
-from tests.bed.installation import EMAIL, PASSWORD, Installation
-from tests.bed.processes import answers, children, free_port
-from tests.bed.waiting import until
+from tests.support.installation import EMAIL, PASSWORD, Installation
+from tests.support.processes import answers, children, free_port
+from tests.support.waiting import until
 
 ACCOUNT = "17841400000000101"
 PROFILE_MS = 150
@@ -73,7 +73,7 @@ class Figure:
 
 
 def demo_start(folder: Path) -> Iterator[Figure]:
-    """From typing `nametag up --demo` on an empty folder to the sign-in page in a browser's hands."""
+    """From typing `nametag up --demo` on an empty folder to the sign-in page in a browser's frozen_clock."""
     port = free_port()
     began = time.perf_counter()
     variables = settings.environment(NAMETAG_DATA_DIR=str(folder / "demo"), PORT=str(port))
@@ -97,20 +97,20 @@ def names(nametag: Installation) -> Iterator[Figure]:
         until(partial(nametag.value, NAMED, person=person), f"{person} is named", 10)
         waits.append(load.Answered(200, time.perf_counter() - answered, answered))
     yield Figure("webhook's 200 to the name in the database, p95", load.times_of(waits).p95, 500, "ms")
-    yield Figure("  floor: the profile API itself", PROFILE_MS, None, "ms")
+    yield Figure("  baseline: the profile API itself", PROFILE_MS, None, "ms")
 
 
-def webhooks(nametag: Installation, floor: str) -> Iterator[Figure]:
+def webhooks(nametag: Installation, baseline: str) -> Iterator[Figure]:
     """Signed deliveries at 50 a second, 10 % of them doubled; beside one bare INSERT at the same rate."""
-    bare = load.at_rate(floor, inserts(), per_second=RATE, seconds=SECONDS)
+    bare = load.at_rate(baseline, inserts(), per_second=RATE, seconds=SECONDS)
     ours = load.at_rate(nametag.web.url, deliveries(nametag), per_second=RATE, seconds=SECONDS)
     assert {answer.status for answer in ours} == {200}
     yield Figure("webhook 200 at 50 events/s, p99", load.times_of(ours).p99, 50, "ms")
     yield Figure("webhook 200 at 50 events/s, p50", load.times_of(ours).p50, None, "ms")
-    yield Figure("  floor: a bare INSERT at 50/s, p99", load.times_of(bare).p99, None, "ms")
+    yield Figure("  baseline: a bare INSERT at 50/s, p99", load.times_of(bare).p99, None, "ms")
 
 
-def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
+def pages(nametag: Installation, baseline: str) -> Iterator[Figure]:
     """The list page with 10,000 conversations, and a poll that finds nothing new; each beside hello in its round."""
     until(lambda: nametag.value(WAITING) == 0, "everyone who wrote was looked up", 120)
     until(lambda: nametag.value(FACELESS) == 0, "every picture was fetched", 180)
@@ -121,14 +121,14 @@ def pages(nametag: Installation, floor: str) -> Iterator[Figure]:
     poll = Request("GET", f"/inbox/list?account={ACCOUNT}", headers=polling)
     hello, listed, polled = [], [], []
     for _ in range(ROUNDS):
-        hello += load.in_turn(floor, Request("GET", "/hello"), times=60)
+        hello += load.in_turn(baseline, Request("GET", "/hello"), times=60)
         listed += load.in_turn(url, page, times=60)
         polled += load.in_turn(url, poll, times=60)
     assert {answer.status for answer in listed} == {200}
     assert {answer.status for answer in polled} == {304}
     yield Figure("list page with 10,000 conversations, p95", load.times_of(listed).p95, 40, "ms")
     yield Figure("unchanged poll, p95", load.times_of(polled).p95, 5, "ms")
-    yield Figure("  floor: hello on the same kind of server, p95", load.times_of(hello).p95, None, "ms")
+    yield Figure("  baseline: hello on the same kind of server, p95", load.times_of(hello).p95, None, "ms")
 
 
 def reading_back(nametag: Installation) -> Iterator[Figure]:
@@ -184,7 +184,7 @@ def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[R
 
 
 def inserts() -> Iterator[Request]:
-    """Draw the floor's requests, each as large as a delivery."""
+    """Draw the baseline's requests, each as large as a delivery."""
     while True:
         yield Request("POST", "/insert", b"x" * 700)
 

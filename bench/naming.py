@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from bench import load, measures
 from bench.measures import ACCOUNT, Figure
-from tests.bed.installation import Installation
-from tests.bed.waiting import until
+from tests.support.installation import Installation
+from tests.support.waiting import until
 
 CROWD = ("--people", "2200", "--backlog", "6000")
 SECONDS = 5.0

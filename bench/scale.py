@@ -43,8 +43,8 @@ def even() -> Iterator[Figure]:
     yield _ratio("following: one of 100,000 against one of 1,000", worked[large], worked[small])
 
 
-def _ratio(what: str, ours: list[float], floor: list[float]) -> Figure:
-    return Figure(what, statistics.median(ours) / statistics.median(floor), EVEN, "×")
+def _ratio(what: str, ours: list[float], baseline: list[float]) -> Figure:
+    return Figure(what, statistics.median(ours) / statistics.median(baseline), EVEN, "×")
 
 
 def _worked(run_id: str, people: int) -> float:

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from bench import load, measures
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, Figure
-from tests.bed import chromium
-from tests.bed.installation import EMAIL, PASSWORD, Installation
+from tests.support import chromium
+from tests.support.installation import EMAIL, PASSWORD, Installation
 
 CLICKS, MORPHS, ROWS = 100, 30, 100
 # Both from the first moment to what is painted: the second frame after the change begins when the first is on screen.

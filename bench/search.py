@@ -11,7 +11,7 @@ from sqlalchemy import text
 from bench import load, measures
 from bench.load import Request
 from bench.measures import Figure
-from tests.bed.installation import Installation
+from tests.support.installation import Installation
 
 MESSAGES, ACCOUNTS, PEOPLE = 1_000_000, 100, 100
 WORDS, WORDS_A_MESSAGE = 30_000, 8

@@ -14,12 +14,12 @@ from redis import Redis
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from app import queue, settings
-from bench import ground
+from bench import setup
 from bench.measures import ACCOUNT, Figure
-from tests.bed import databases, installation
-from tests.bed.installation import Installation
-from tests.bed.processes import Process, Processes, answers, children, free_port, part
-from tests.bed.waiting import until
+from tests.support import databases, installation
+from tests.support.installation import Installation
+from tests.support.processes import Process, Processes, answers, children, free_port, part
+from tests.support.waiting import until
 
 PEOPLE = 400
 KILLS = ("worker", "horse", "scheduler", "web") * 2 + ("worker", "horse")
@@ -35,9 +35,9 @@ PARTS = (
 
 def settled_once() -> Iterator[Figure]:
     """R5: a run of 400 people with 10 kills and a flush: each settled once, at most one extra call a kill."""
-    with ground.installed("--people", "1200", "--latency-ms", "50", calls_per_hour=CALLS_PER_HOUR) as (nametag, redis):
-        crowd = ground.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
-        ground.wrote(nametag.web.url, nametag.processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+    with setup.installed("--people", "1200", "--latency-ms", "50", calls_per_hour=CALLS_PER_HOUR) as (nametag, redis):
+        crowd = setup.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
+        setup.wrote(nametag.web.url, nametag.processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
         nametag.command("backfill-profiles", "--account-id", ACCOUNT)
         began = time.perf_counter()
         kinds = random.Random(5).sample(KILLS, len(KILLS))
@@ -111,8 +111,8 @@ def _supervised(processes: Processes) -> tuple[Process, str]:
     supervisor = processes.start("up", PORT=str(free_port()), WORKERS="1")
     url = supervisor.await_line("Nametag is ready: ", 60).rpartition(" ")[2]
     until(lambda: _is_whole(supervisor, url), "everything runs", 60)
-    crowd = ground.nameable(sandbox, ACCOUNT, PEOPLE)
-    ground.wrote(url, processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+    crowd = setup.nameable(sandbox, ACCOUNT, PEOPLE)
+    setup.wrote(url, processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
     return supervisor, url
 
 

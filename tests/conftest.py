@@ -9,20 +9,20 @@ from flask.testing import FlaskClient
 from redis import Redis
 from sqlalchemy import URL
 
-from tests.bed import environment
+from tests.support import environment
 
 DATA_DIR = environment.isolate()  # before anything of ours reads a setting
-pytest_plugins = ["tests.bed.chromium"]
+pytest_plugins = ["tests.support.chromium"]
 
 from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Supervisor  # noqa: E402
 from app.users import login_throttle  # noqa: E402
-from tests.bed import databases, postgresql, templates  # noqa: E402
-from tests.bed.browser import Browser  # noqa: E402
-from tests.bed.hands import Hands  # noqa: E402
-from tests.bed.processes import Processes, Sandbox  # noqa: E402
+from tests.support import databases, postgresql, templates  # noqa: E402
+from tests.support.browser import Browser  # noqa: E402
+from tests.support.frozen_clock import FrozenClock  # noqa: E402
+from tests.support.processes import Processes, Sandbox  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,9 +120,9 @@ def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
-    """The clock of this process, stopped; the test moves its hands."""
-    moved = Hands()
+def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
+    """The clock of this process, stopped; the test moves its frozen_clock."""
+    moved = FrozenClock()
     monkeypatch.setattr(clock, "now", moved.now)
     return moved
 

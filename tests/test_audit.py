@@ -22,8 +22,17 @@ from app.runs import lifecycle
 from app.scheduler import purge
 from app.users import api_tokens, sign_in, users
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
-from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import (
+    ATELIER_NORD,
+    LEA,
+    MAISON_LUNE,
+    a_delivery,
+    a_message_event,
+    an_account,
+    people_wrote,
+    signed,
+)
+from tests.support.frozen_clock import FrozenClock
 
 NADIA, PASSWORD = "nadia@example.com", "a moonlit correct horse"
 ADMIN = Viewer(user_id=7, name="ada@example.com", role=Role.ADMIN)
@@ -171,11 +180,11 @@ def test_people_and_programs_are_called_what_they_are_called_today(app: Flask) -
 
 
 @pytest.mark.row("S55")
-def test_entries_are_kept_for_four_hundred_days(app: Flask, hands: Hands) -> None:
+def test_entries_are_kept_for_four_hundred_days(app: Flask, frozen_clock: FrozenClock) -> None:
     keys.rotate(OPERATOR)
-    hands.forward(days=399)
+    frozen_clock.forward(days=399)
     purge()
     assert len(told()) == 1
-    hands.forward(days=2)
+    frozen_clock.forward(days=2)
     purge()
     assert told() == []

@@ -18,8 +18,8 @@ from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
 from app.viewer import OPERATOR
-from tests.cast import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
 from tests.erasure.test_meta_callbacks import a_request
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
 
 
 @pytest.fixture

@@ -6,24 +6,24 @@ from flask import Flask
 
 from app import heartbeats, settings
 from app.factory import create_app
-from tests.bed.hands import Hands
+from tests.support.frozen_clock import FrozenClock
 
 
-def test_the_newest_heartbeat_of_a_part_counts(app: Flask, hands: Hands) -> None:
+def test_the_newest_heartbeat_of_a_part_counts(app: Flask, frozen_clock: FrozenClock) -> None:
     heartbeats._written_at.clear()
     heartbeats.beat("scheduler")
-    assert heartbeats.newest() == {"scheduler": hands.at}
+    assert heartbeats.newest() == {"scheduler": frozen_clock.at}
     heartbeats._written_at.clear()  # as in another process
-    hands.forward(seconds=10)
+    frozen_clock.forward(seconds=10)
     heartbeats.beat("scheduler")
-    assert heartbeats.newest() == {"scheduler": hands.at}
+    assert heartbeats.newest() == {"scheduler": frozen_clock.at}
 
 
-def test_heartbeats_within_ten_seconds_are_written_once(app: Flask, hands: Hands) -> None:
+def test_heartbeats_within_ten_seconds_are_written_once(app: Flask, frozen_clock: FrozenClock) -> None:
     heartbeats._written_at.clear()
     heartbeats.beat("scheduler")
-    first = hands.at
-    hands.forward(seconds=5)
+    first = frozen_clock.at
+    frozen_clock.forward(seconds=5)
     heartbeats.beat("scheduler")
     assert heartbeats.newest() == {"scheduler": first}
 

@@ -17,12 +17,12 @@ from app.models.identity import Purpose
 from app.models.inbox import AccountState
 from app.redis_client import RedisUnavailable
 from app.viewer import OPERATOR, Role
-from tests.bed import certificates, databases, errands, hosted_redis
-from tests.bed.browser import Browser
-from tests.bed.hosted_redis import HOST
-from tests.bed.processes import Process, Processes
-from tests.bed.waiting import until
-from tests.cast import an_account
+from tests.factories import an_account
+from tests.support import certificates, databases, hosted_redis, worker_tasks
+from tests.support.browser import Browser
+from tests.support.hosted_redis import HOST
+from tests.support.processes import Process, Processes
+from tests.support.waiting import until
 from tests.web.browsing import signed_in
 
 RECOVERY_SECONDS = 10.0
@@ -52,12 +52,12 @@ def using(sqlite_database: str, tmp_path: Path) -> Using:
 @pytest.fixture
 def start_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Process]:
     """Starts a worker of the test tasks on the present settings."""
-    for name, task in errands.TASKS.items():
+    for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
 
     def start() -> Process:
         processes.share(settings.current())
-        worker = processes.module("tests.bed.errands", errands.QUEUE)
+        worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
         worker.await_line("worker listens")
         return worker
 

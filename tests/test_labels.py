@@ -18,7 +18,7 @@ from app.models.inbox import Login
 from app.models.run import ItemState
 from app.viewer import Role
 from tests.calls.lookups import made
-from tests.cast import an_account
+from tests.factories import an_account
 from tests.web.browsing import signed_in
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 
-from tests.bed.processes import ROOT, alive, children
-from tests.bed.waiting import until
+from tests.support.processes import ROOT, alive, children
+from tests.support.waiting import until
 
 PARENT = """
 import os, signal

@@ -23,9 +23,9 @@ from app.models.run import RunKind
 from app.models.user import AuditEntry
 from app.runs import leases, lifecycle
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
-from tests.cast import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote, signed
+from tests.factories import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote, signed
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 RESOLVE = f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}"
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
@@ -53,10 +53,10 @@ def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, re
 
 
 def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_takes(
-    account: Account, redis: Redis, hands: Hands
+    account: Account, redis: Redis, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(LEA)
-    hands.forward(seconds=61)
+    frozen_clock.forward(seconds=61)
     redis.flushall()
     scheduler.kick_writers()
     redis.delete(f"nametag:hint:{queue.RESOLVE}:{account.id}")  # as it lapses after five seconds
@@ -99,25 +99,31 @@ def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(acc
     assert name_of_lea() == "lea.moreau"
 
 
-def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(account: Account, hands: Hands) -> None:
-    old = int((hands.now() - timedelta(hours=2)).timestamp() * 1000)
+def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    old = int((frozen_clock.now() - timedelta(hours=2)).timestamp() * 1000)
     body = a_delivery(an_echo_event(LEA, at_ms=old))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    assert resolve.accounts_due(hands.now(), live=True) == []
+    assert resolve.accounts_due(frozen_clock.now(), live=True) == []
 
 
-def test_old_conversations_get_their_turn_after_an_hour(account: Account, redis: Redis, hands: Hands) -> None:
-    people_wrote(LEA, at=hands.now() - timedelta(days=1))
+def test_old_conversations_get_their_turn_after_an_hour(
+    account: Account, redis: Redis, frozen_clock: FrozenClock
+) -> None:
+    people_wrote(LEA, at=frozen_clock.now() - timedelta(days=1))
     scheduler.kick_writers()
     scheduler.kick_due()
     assert redis.llen(RESOLVE) == 0
-    hands.forward(seconds=BACKGROUND_DELAY.total_seconds() + 1)
+    frozen_clock.forward(seconds=BACKGROUND_DELAY.total_seconds() + 1)
     scheduler.kick_due()
     assert redis.llen(RESOLVE) == 1
 
 
 @pytest.mark.row("F7", "F10")
-def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Account, redis: Redis, hands: Hands) -> None:
+def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(
+    account: Account, redis: Redis, frozen_clock: FrozenClock
+) -> None:
     people_wrote(LEA)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     redis.flushall()
@@ -127,7 +133,7 @@ def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(account: Accou
     leases.take(run_id, who="a worker that is killed now")
     scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 0
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     scheduler.kick_runs()
     assert redis.llen(BACKFILL) == 1
 
@@ -172,7 +178,7 @@ def test_each_duty_keeps_its_own_pace_until_a_signal_comes(monkeypatch: pytest.M
 @pytest.mark.usefixtures("app", "signals")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_minutes(
-    monkeypatch: pytest.MonkeyPatch, hands: Hands
+    monkeypatch: pytest.MonkeyPatch, frozen_clock: FrozenClock
 ) -> None:
     done = list[str]()
 
@@ -185,13 +191,13 @@ def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_m
     def restart() -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(clock, "monotonic", lambda: hands.at.timestamp())
+    monkeypatch.setattr(clock, "monotonic", lambda: frozen_clock.at.timestamp())
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
     monkeypatch.setattr(scheduler, "DUTIES", {hourly: scheduler.HOUR_SECONDS, daily: scheduler.DAY_SECONDS, restart: 1})
     monkeypatch.setattr(scheduler, "NOT_AT_FIRST", (daily,))
     for _ in range(7 * 24 * 6):
         scheduler.run()
-        hands.forward(minutes=10)
+        frozen_clock.forward(minutes=10)
     assert (done.count("hourly"), done.count("daily")) == (7 * 24, 6)  # the daily one has no work at first
 
 
@@ -205,7 +211,7 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
 
 @pytest.mark.row("S55")
 def test_what_is_too_old_is_forgotten_and_counted(
-    account: Account, hands: Hands, caplog: pytest.LogCaptureFixture
+    account: Account, frozen_clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="app.scheduler")
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
@@ -213,7 +219,7 @@ def test_what_is_too_old_is_forgotten_and_counted(
         receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
     for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
-        hands.forward(days=days)
+        frozen_clock.forward(days=days)
         scheduler.purge()
         db.session.rollback()
         tables = (PendingMessageUpdate, DeadLetter, AuditEntry)

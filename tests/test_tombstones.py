@@ -6,7 +6,7 @@ from flask import Flask
 
 from app import clock, tombstones
 from app.db import transaction
-from tests.cast import CAMILLE, LEA, an_account
+from tests.factories import CAMILLE, LEA, an_account
 
 
 def test_messages_before_the_last_deletion_are_covered(app: Flask) -> None:

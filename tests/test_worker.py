@@ -23,9 +23,9 @@ from app.core import create_core
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from app.worker import TaskWorker
-from tests.bed import canaries, databases, errands
-from tests.bed.processes import Process, Processes, alive, children
-from tests.bed.waiting import until
+from tests.support import canaries, databases, worker_tasks
+from tests.support.processes import Process, Processes, alive, children
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def errand(
     redis: Redis, processes: Processes, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Process]:
     """A running worker of the test errands."""
-    for name, task in errands.TASKS.items():
+    for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
     with settings.using(database_url=sqlite_database) as chosen:
         processes.share(chosen)
-        worker = processes.module("tests.bed.errands", errands.QUEUE)
+        worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
         worker.await_line("worker listens")
         until(lambda: len(registered(redis)) == 1, "the worker is registered")
         yield worker
@@ -136,19 +136,19 @@ def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, r
     redis.flushall()
     assert registered(redis) == []
     queue.enqueue("run", 1)
-    until(lambda: [worker.queue_names() for worker in registered(redis)] == [[errands.QUEUE]], "it is known again")
+    until(lambda: [worker.queue_names() for worker in registered(redis)] == [[worker_tasks.QUEUE]], "it is known again")
 
 
 @pytest.mark.row("F5")
 def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     processes: Processes, sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(queue.TASKS, "run", errands.TASKS["run"])
+    monkeypatch.setitem(queue.TASKS, "run", worker_tasks.TASKS["run"])
     socket = tmp_path / "own.sock"
     keeper = Supervisor(log=tmp_path / "redis.log", say=print)
     with settings.using(database_url=sqlite_database, redis_url=f"unix://{socket}") as chosen:
         processes.share(chosen)
-        worker = processes.module("tests.bed.errands", errands.QUEUE)
+        worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
         worker.await_line("Redis is unavailable; the worker waits")
         for number in (1, 2):
             keeper.start(redis_server.program(tmp_path, socket))
@@ -166,7 +166,7 @@ def _known_and_done(redis: Redis) -> bool:
 
 
 def plant(redis: Redis, data: bytes, fields: dict[str, str]) -> None:
-    origin = Queue(errands.QUEUE, connection=redis, serializer=JSONSerializer)
+    origin = Queue(worker_tasks.QUEUE, connection=redis, serializer=JSONSerializer)
     planted = origin.enqueue_call("nowhere.at_all", job_id="planted-unused")
     redis.rename(planted.key, Job.key_for("planted"))
     redis.hset(Job.key_for("planted"), "data", zlib.compress(data))
@@ -188,7 +188,7 @@ class Payload:
         return Path.touch, (self.canary,)
 
 
-RUN, FAIL = errands.TASKS["run"].path, errands.TASKS["fail"].path
+RUN, FAIL = worker_tasks.TASKS["run"].path, worker_tasks.TASKS["fail"].path
 WEBHOOK = json.dumps([{"url": "http://127.0.0.1:9/", "job_status": "failed", "method": "GET"}])
 PLANTED: dict[str, tuple[bytes, dict[str, str]]] = {
     "another function": (call("os.system", "touch canary"), {}),
@@ -225,7 +225,7 @@ def test_a_planted_job_is_refused_before_anything_is_imported(
 
 
 def test_a_job_id_that_is_not_text_is_skipped(errand: Process, redis: Redis) -> None:
-    redis.rpush(f"rq:queue:{errands.QUEUE}", b"\xff\xfe")
+    redis.rpush(f"rq:queue:{worker_tasks.QUEUE}", b"\xff\xfe")
     queue.enqueue("run", 1)
     until(lambda: listed(redis, "ran") == ["1 in nametag"], "the next task ran")
 
@@ -256,7 +256,7 @@ def test_a_stop_during_a_heartbeat_is_not_lost(
     monkeypatch.setattr(queue, "_stopping", False)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with settings.using(database_url=sqlite_database), databases.opened(create_core()) as app:
-        worker = TaskWorker(app, [errands.QUEUE], redis)
+        worker = TaskWorker(app, [worker_tasks.QUEUE], redis)
         worker.register_birth()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         worker._install_signal_handlers()
         try:

@@ -20,15 +20,15 @@ from app.models.user import AuditEntry
 from app.sandbox.accounts import APP_ID, BY_LOGIN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
     MAISON_LUNE,
     MAISON_LUNE_APP_SCOPED,
     an_account,
 )
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 BACK = "http://127.0.0.1:8000/accounts/connected/"
 
@@ -119,15 +119,15 @@ def test_a_connected_account_gets_the_new_token(apps: Sandbox) -> None:
     assert after.token.reveal().startswith("IGAAsandboxLong")
 
 
-def test_only_the_word_of_this_session_is_taken_once_and_soon(apps: Sandbox, hands: Hands) -> None:
+def test_only_the_word_of_this_session_is_taken_once_and_soon(apps: Sandbox, frozen_clock: FrozenClock) -> None:
     attempt, sent = led()
     assert "did not begin here" in refusal(None, sent)
     assert "did not begin here" in refusal(attempt, sent | {"state": "another"})
     assert "did not begin here" in refusal(replace(attempt, state="another"), sent)
     assert "did not begin here" in refusal(attempt, sent, "facebook")
-    hands.forward(minutes=11)
+    frozen_clock.forward(minutes=11)
     assert "longer than ten minutes" in refusal(attempt, sent)
-    hands.forward(minutes=-11)
+    frozen_clock.forward(minutes=-11)
     finished(attempt, sent)
     connect.remove(OPERATOR, MAISON_LUNE)
     assert "used before" in refusal(attempt, sent)

@@ -7,7 +7,7 @@ from app.accounts import cards
 from app.models.identity import Purpose
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
-from tests.cast import an_account
+from tests.factories import an_account
 
 
 def test_a_card_says_who_spent_the_hour(app: Flask) -> None:

@@ -22,8 +22,7 @@ from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen
-from tests.bed.processes import Sandbox
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
     LEA,
@@ -40,6 +39,7 @@ from tests.cast import (
 from tests.instagram.graph import Graph, Request, always, answer, sampled
 from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN
 from tests.sandbox.test_oauth import exchange
+from tests.support.processes import Sandbox
 
 TOKEN = "IGAAcanaryTokenOfATest"
 ME = {"user_id": MAISON_LUNE, "id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune", "account_type": "BUSINESS"}

@@ -17,10 +17,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.models.inbox import Account, AccountState, Login
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
 
@@ -79,29 +79,29 @@ def wrote_every(hours: float, times: int, until: datetime) -> None:
         people_wrote(LEA, at=until - timedelta(hours=hours * place))
 
 
-def test_silence_is_measured_against_the_account_s_own_rhythm(app: Flask, hands: Hands) -> None:
+def test_silence_is_measured_against_the_account_s_own_rhythm(app: Flask, frozen_clock: FrozenClock) -> None:
     a_sandbox_account()
-    wrote_every(2, 25, hands.now())
-    hands.forward(hours=3.9)
+    wrote_every(2, 25, frozen_clock.now())
+    frozen_clock.forward(hours=3.9)
     assert not the_health().silent
-    hands.forward(hours=0.2)
+    frozen_clock.forward(hours=0.2)
     assert the_health().silent
     assert not the_health().well
 
 
-def test_a_busy_account_may_be_quiet_for_an_hour(app: Flask, hands: Hands) -> None:
+def test_a_busy_account_may_be_quiet_for_an_hour(app: Flask, frozen_clock: FrozenClock) -> None:
     a_sandbox_account()
-    wrote_every(0.02, 25, hands.now())
-    hands.forward(minutes=59)
+    wrote_every(0.02, 25, frozen_clock.now())
+    frozen_clock.forward(minutes=59)
     assert not the_health().silent
-    hands.forward(minutes=2)
+    frozen_clock.forward(minutes=2)
     assert the_health().silent
 
 
-def test_few_messages_tell_no_rhythm(app: Flask, hands: Hands) -> None:
+def test_few_messages_tell_no_rhythm(app: Flask, frozen_clock: FrozenClock) -> None:
     a_sandbox_account()
-    wrote_every(1, 5, hands.now())
-    hands.forward(days=3)
+    wrote_every(1, 5, frozen_clock.now())
+    frozen_clock.forward(days=3)
     assert not the_health().silent
 
 
@@ -139,9 +139,9 @@ def test_an_account_without_a_token_is_not_asked_about(meta: Sandbox) -> None:
 
 @pytest.mark.parametrize("duty", [health.check_refused, subscriptions.check_all, tokens.refresh_due])
 def test_an_account_that_is_removed_during_a_check_does_not_keep_others_from_theirs(
-    meta: Sandbox, hands: Hands, monkeypatch: pytest.MonkeyPatch, duty: Callable[[], None]
+    meta: Sandbox, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, duty: Callable[[], None]
 ) -> None:
-    week_ago = hands.now() - timedelta(days=8)
+    week_ago = frozen_clock.now() - timedelta(days=8)
     due: dict[str, Any] = {"login": Login.INSTAGRAM, "ig_app_scoped_id": None, "token_at": week_ago}
     removed, kept = a_sandbox_account(ATELIER_NORD, **due).id, a_sandbox_account(**due).id
     account = credentials.account

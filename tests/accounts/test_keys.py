@@ -9,7 +9,7 @@ from app.accounts import keys
 from app.db.engine import db
 from app.models.inbox import Account
 from app.viewer import OPERATOR
-from tests.cast import ATELIER_NORD, an_account
+from tests.factories import ATELIER_NORD, an_account
 
 
 def token_of(ig_account_id: str) -> str:

@@ -12,7 +12,7 @@ from app.db import transaction
 from app.errors import NotFound
 from app.models.identity import CallRefusal
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 
 
 def test_accounts_are_listed_by_username_without_their_token(app: Flask) -> None:

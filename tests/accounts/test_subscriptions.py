@@ -17,11 +17,11 @@ from app.db.engine import db
 from app.doctor import Finding, Level
 from app.models.inbox import Account, Login
 from app.viewer import OPERATOR, Role
-from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, a_sandbox_account, an_account
 from tests.cli.commands import nametag
+from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, a_sandbox_account, an_account
 from tests.instagram.graph import Graph, Request, always, answer
 from tests.sandbox.calls import FACEBOOK_TOKEN
+from tests.support.processes import Sandbox
 from tests.web.browsing import click, signed_in
 
 NO_MESSAGES = "(#200) To subscribe to the messages field, one of these permissions is needed: pages_messaging"

@@ -16,10 +16,10 @@ from app.db.engine import db
 from app.db.types import Secret
 from app.models.inbox import Account, AccountState, Login
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import ATELIER_NORD, MAISON_LUNE, a_sandbox_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, a_sandbox_account
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 OTHER_KEY = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
 
@@ -45,24 +45,26 @@ def life(ig_account_id: str = MAISON_LUNE) -> TokenExpiry:
     return next(each.token for each in health.list_health(OPERATOR) if each.account.ig_account_id == ig_account_id)
 
 
-def aged(hands: Hands, *, days: float, left: float | None, ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
+def aged(
+    frozen_clock: FrozenClock, *, days: float, left: float | None, ig_account_id: str = MAISON_LUNE, **fields: Any
+) -> Account:
     """Store an account whose token came `days` ago and has `left` more."""
-    now = hands.now()
+    now = frozen_clock.now()
     expires_at = None if left is None else now + timedelta(days=left)
     return a_sandbox_account(ig_account_id, token_at=now - timedelta(days=days), token_expires_at=expires_at, **fields)
 
 
-def test_a_token_is_refreshed_once_a_week(meta: Sandbox, hands: Hands) -> None:
-    aged(hands, days=6.9, left=53)
+def test_a_token_is_refreshed_once_a_week(meta: Sandbox, frozen_clock: FrozenClock) -> None:
+    aged(frozen_clock, days=6.9, left=53)
     tokens.refresh_due()
     assert noted() == []
-    hands.forward(hours=3)
+    frozen_clock.forward(hours=3)
     tokens.refresh_due()
     account = row()
     assert token_of(account).startswith("IGAAsandboxFresh")
-    assert account.token_at == hands.now()
+    assert account.token_at == frozen_clock.now()
     assert account.token_expires_at is not None
-    assert account.token_expires_at - hands.now() > timedelta(days=59)
+    assert account.token_expires_at - frozen_clock.now() > timedelta(days=59)
     assert [(each.call, each.answer) for each in noted()] == [("refresh", "A new token")]
     tokens.refresh_due()
     assert len(noted()) == 1
@@ -81,15 +83,21 @@ def test_a_token_is_refreshed_once_a_week(meta: Sandbox, hands: Hands) -> None:
     ],
 )
 def test_only_tokens_whose_time_has_come_are_refreshed(
-    meta: Sandbox, hands: Hands, days: float, left: float | None, ig_account_id: str, state: AccountState, asked: bool
+    meta: Sandbox,
+    frozen_clock: FrozenClock,
+    days: float,
+    left: float | None,
+    ig_account_id: str,
+    state: AccountState,
+    asked: bool,
 ) -> None:
-    aged(hands, days=days, left=left, ig_account_id=ig_account_id, state=state)
+    aged(frozen_clock, days=days, left=left, ig_account_id=ig_account_id, state=state)
     tokens.refresh_due()
     assert bool(noted()) is asked
 
 
-def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox, hands: Hands) -> None:
-    aged(hands, days=8, left=50)
+def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox, frozen_clock: FrozenClock) -> None:
+    aged(frozen_clock, days=8, left=50)
     meta.post("faults", mode="500", call="refresh")
     tokens.refresh_due()
     tokens.refresh_due()
@@ -98,21 +106,23 @@ def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox,
         "Works for 50 days more, but was not refreshed: Instagram has a temporary problem", well=False
     )
     meta.pull("DELETE", "faults")
-    hands.forward(days=1)
+    frozen_clock.forward(days=1)
     tokens.refresh_due()
     assert life() == TokenExpiry("Works for 59 days more, and is refreshed every week")
 
 
-def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, hands: Hands) -> None:
-    aged(hands, days=8, left=50)
+def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, frozen_clock: FrozenClock) -> None:
+    aged(frozen_clock, days=8, left=50)
     meta.post("faults", mode="190", call="refresh")
     tokens.refresh_due()
     assert row().state is AccountState.RECONNECT
     assert life().reconnect
 
 
-def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
-    account = aged(hands, days=8, left=50)
+def test_a_token_that_came_meanwhile_is_kept(
+    meta: Sandbox, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = aged(frozen_clock, days=8, left=50)
     refreshed = gateway.refresh_token
 
     def meanwhile(account_id: int) -> Any:
@@ -142,16 +152,18 @@ def test_a_token_that_came_meanwhile_is_kept(meta: Sandbox, hands: Hands, monkey
     ],
 )
 def test_the_life_of_a_token_is_told_in_words(
-    app: Flask, hands: Hands, fields: dict[str, Any], says: str, reconnect: bool
+    app: Flask, frozen_clock: FrozenClock, fields: dict[str, Any], says: str, reconnect: bool
 ) -> None:
-    aged(hands, days=1, **fields)
+    aged(frozen_clock, days=1, **fields)
     told = life(fields.get("ig_account_id", MAISON_LUNE))
     assert (told.says, told.reconnect) == (says, reconnect)
 
 
 @pytest.mark.row("S41", "F47")
-def test_a_token_whose_key_is_lost_is_said_to_be_unreadable_and_nothing_else_stops(app: Flask, hands: Hands) -> None:
-    aged(hands, days=1, left=50)
+def test_a_token_whose_key_is_lost_is_said_to_be_unreadable_and_nothing_else_stops(
+    app: Flask, frozen_clock: FrozenClock
+) -> None:
+    aged(frozen_clock, days=1, left=50)
     with settings.using(token_encryption_keys=OTHER_KEY):
         a_sandbox_account(ATELIER_NORD)
         assert "cannot be read" in life().says

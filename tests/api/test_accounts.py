@@ -3,7 +3,7 @@
 from flask import Flask
 
 from tests.api.programs import a_program
-from tests.cast import ATELIER_NORD, MAISON_LUNE, a_sandbox_account, an_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, a_sandbox_account, an_account
 
 
 def test_accounts_are_listed_without_their_tokens(app: Flask) -> None:

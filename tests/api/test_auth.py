@@ -12,7 +12,7 @@ from app.api import auth
 from app.users import api_tokens, rate_limit
 from app.viewer import OPERATOR
 from tests.api.programs import Program, a_program, problem
-from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.web.browsing import signed_in
 
 ACCOUNTS = "/api/accounts"

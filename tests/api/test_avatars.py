@@ -6,7 +6,7 @@ from app import clock
 from app.db import transaction
 from app.models.identity import StoredAvatar
 from tests.api.programs import a_program, problem
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
 
 LIST = "/messaging/conversations"
 

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app import settings
 from app.api import auth
 from tests.api.programs import a_program, problem
-from tests.cast import CAMILLE, LEA, RUI, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, RUI, an_account, people_wrote
 from tests.web.browsing import signed_in
 
 DOCUMENT, EXPLORER = "/api/openapi.json", "/api/docs"

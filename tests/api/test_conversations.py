@@ -17,7 +17,7 @@ from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from tests.api.programs import Program, a_program, problem
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     LEA,

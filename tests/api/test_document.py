@@ -21,8 +21,8 @@ from app.models.run import ItemState, RunState
 from app.models.run import RunKind as RunKind
 from app.runs import runner
 from tests.api.programs import a_program
-from tests.bed.processes import Sandbox
-from tests.cast import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.factories import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.support.processes import Sandbox
 
 OPERATIONS = {
     "Conversations": {"listConversations", "getConversation"},

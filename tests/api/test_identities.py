@@ -13,7 +13,7 @@ from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.models.inbox import Account
 from tests.api.programs import Program, a_program, problem
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 
 LIST = "/api/identities"
 

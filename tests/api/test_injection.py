@@ -7,7 +7,7 @@ from app.api import auth
 from app.db.engine import db
 from app.models.inbox import Conversation
 from tests.api.programs import Program, a_program, problem
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 
 LIST, IDENTITIES = "/messaging/conversations", "/api/identities"
 _ENDS = ("", "--", " #", "/*", ";", "\x00")

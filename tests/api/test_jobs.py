@@ -8,8 +8,8 @@ from flask import Flask
 from app.models.inbox import Account
 from app.runs import runner
 from tests.api.programs import Program, a_program, problem
-from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
+from tests.factories import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
+from tests.support.processes import Sandbox
 
 BACKFILL = "/api/workers/backfill-profiles"
 REFRESH = "/api/social/instagram/inbox/refresh-identities"

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from app.api.schemas import BackfillRequest, ConversationsQuery, IdentitiesQuery
 from tests.api.programs import a_program, problem
-from tests.cast import LEA, an_account, people_wrote
+from tests.factories import LEA, an_account, people_wrote
 
 NAMING = [
     *("GET /messaging/conversations?q=%00", "GET /messaging/conversations?accountId=%00"),

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from app import queue, settings
-from tests.bed import databases, installation
-from tests.bed.installation import Installation
-from tests.bed.processes import Processes
 from tests.browser import desk as desks
 from tests.browser.desk import Desk
 from tests.browser.stage import EMAIL, PASSWORD, Stage, set_up
+from tests.support import databases, installation
+from tests.support.installation import Installation
+from tests.support.processes import Processes
 
 SignIn = Callable[[Page], Page]
 

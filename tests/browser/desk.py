@@ -24,9 +24,9 @@ from app.models.identity import Source
 from app.models.inbox import Account
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed import databases
-from tests.bed.processes import Processes
-from tests.cast import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account, signed
+from tests.support import databases
+from tests.support.processes import Processes
 
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 CROWD = tuple(f"15300000000{number:05d}" for number in range(60))

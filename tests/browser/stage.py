@@ -19,8 +19,8 @@ from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.models.user import User
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed import databases
-from tests.bed.processes import Processes
+from tests.support import databases
+from tests.support.processes import Processes
 
 NEWCOMER = "a.newcomer@example.com"  # sees no account yet
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"

@@ -11,9 +11,9 @@ from app import settings
 from app.sandbox.accounts import APP_ID
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed.installation import PASSWORD
-from tests.bed.processes import Processes, Web
 from tests.sandbox.calls import FACEBOOK_TOKEN
+from tests.support.installation import PASSWORD
+from tests.support.processes import Processes, Web
 
 EMAIL = "ada@example.com"
 RULES = {

@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 
 from app.db.engine import db
 from app.models.run import Run, RunKind, RunState
-from tests.bed.waiting import until
 from tests.browser.conftest import visit
 from tests.browser.desk import SETTLED
 from tests.browser.stage import EMAIL, PASSWORD, RUN, Stage
+from tests.support.waiting import until
 
 HEARD = """() => { window.heard = []; new MutationObserver(() => {
   const words = document.getElementById('announcer').textContent; if (words) window.heard.push(words);

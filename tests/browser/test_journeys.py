@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.bed.installation import Installation
-from tests.bed.waiting import until
 from tests.browser.conftest import sign_in
-from tests.cast import CAMILLE, GHOST, LEA, SHY, UNKNOWN_PERSON
+from tests.factories import CAMILLE, GHOST, LEA, SHY, UNKNOWN_PERSON
+from tests.support.installation import Installation
+from tests.support.waiting import until
 
 POLL_MS = 31_000  # the list refreshes every 30 s (product.md 6)
 NAMES = "SELECT count(*) FROM identities WHERE username IS NOT NULL OR name IS NOT NULL OR last_error IS NOT NULL"

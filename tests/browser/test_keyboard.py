@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.desk import SETTLED, Desk, poll
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, UNKNOWN_PERSON
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, UNKNOWN_PERSON
 
 FOCUSED = (
     "() => { const link = document.activeElement.closest('.row-link'); return link && link.getAttribute('href'); }"

@@ -13,7 +13,7 @@ from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.browser.desk import CROWD, SETTLED, Desk
-from tests.cast import LEA, a_message_event
+from tests.factories import LEA, a_message_event
 from tests.web.test_escaping import PAYLOADS
 
 REPORT = """window.refused = [];

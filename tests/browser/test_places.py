@@ -14,9 +14,8 @@ from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Conversation
-from tests.bed.waiting import until
 from tests.browser.desk import SETTLED, Desk, poll
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     LEA,
@@ -28,6 +27,7 @@ from tests.cast import (
     an_account,
     signed,
 )
+from tests.support.waiting import until
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 GUEST = "1520000000000505"  # writes to the second account

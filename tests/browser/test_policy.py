@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.desk import Desk, poll
-from tests.cast import LEA, UNKNOWN_PERSON
+from tests.factories import LEA, UNKNOWN_PERSON
 
 STATIC = Path(__file__).parents[2] / "static"
 REPORT = """window.refused = [];
@@ -31,7 +31,7 @@ WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
 
 
 def test_no_page_asks_for_what_the_policy_refuses_or_for_another_host(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 17 and 21: no violation on any page, no request to another host (templates: tests/house)."""
+    """ui.md 13, 17 and 21: no violation on any page, no request to another host (templates: tests/architecture)."""
     tab.add_init_script(REPORT)
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))

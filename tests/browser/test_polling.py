@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.desk import SETTLED, Desk, poll
-from tests.cast import CAMILLE, LEA, RUI
+from tests.factories import CAMILLE, LEA, RUI
 
 POLLS = re.compile(r"/inbox/list\?|/messages\?|/jobs/live")
 OBSERVE = """selector => {

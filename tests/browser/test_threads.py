@@ -15,9 +15,9 @@ from app.db.engine import db
 from app.models.inbox import Conversation, Message
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed.waiting import until
 from tests.browser.desk import PASSWORD, SETTLED, Desk, poll
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, a_message_event, an_echo_event
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_message_event, an_echo_event
+from tests.support.waiting import until
 
 RUNS = """() => [...document.querySelectorAll('.message')].map((message) => {
   const run = message.closest('.talk'), head = run && run.querySelector('.talk-head');

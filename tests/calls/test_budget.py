@@ -21,7 +21,7 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage_headers import NO_USAGE, Usage
 from app.models.identity import Lookup, Purpose
 from tests.calls.lookups import made
-from tests.cast import ATELIER_NORD, an_account
+from tests.factories import ATELIER_NORD, an_account
 
 LIMIT = 20
 BACKGROUND_LIMIT = 16

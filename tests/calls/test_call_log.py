@@ -15,7 +15,7 @@ from app.instagram.responses import ConversationPage, Profile, TokenOwner
 from app.instagram.usage_headers import NO_USAGE
 from app.models.identity import Purpose
 from tests.calls.lookups import noted
-from tests.cast import LEA, an_account
+from tests.factories import LEA, an_account
 
 
 def test_a_row_is_begun_without_and_settled_with_its_answer(app: Flask) -> None:

@@ -16,7 +16,7 @@ from app.errors import RetryLater
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage_headers import NO_USAGE, Usage
 from app.models.inbox import Account, AccountState
-from tests.cast import ATELIER_NORD, an_account
+from tests.factories import ATELIER_NORD, an_account
 
 APP_LIMIT = GraphAPIError(Scope.APP, Reason.RATE_LIMITED, "4")
 APP_PERMISSION = GraphAPIError(Scope.APP, Reason.PERMISSION, "200")

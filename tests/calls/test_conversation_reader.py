@@ -9,10 +9,10 @@ from app.calls.conversation_reader import ConversationReader
 from app.instagram.errors import GraphAPIError
 from app.models.identity import Purpose
 from app.models.inbox import Account
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account
+from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account
 from tests.instagram.graph import Graph, always, answer
+from tests.support.processes import Sandbox
 
 PEOPLE = (LEA, CAMILLE, RUI, SHY, GHOST)  # the last one wrote last and is listed first
 

@@ -14,7 +14,7 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Login
 from tests.calls.lookups import noted
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, an_account
+from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, an_account
 
 OTHER_KEY = ("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)
 

@@ -22,10 +22,10 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import Profile
 from app.models.identity import Purpose
 from app.models.inbox import Account, AccountState, Login
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, GHOST, LEA, MAISON_LUNE, SHY, an_account
+from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, GHOST, LEA, MAISON_LUNE, SHY, an_account
 from tests.instagram.graph import Graph, Request, always, answer, reset, sampled, silent
+from tests.support.processes import Sandbox
 
 TOKEN = "IGAAcanary-of-a-test"
 

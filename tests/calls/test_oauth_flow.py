@@ -14,9 +14,9 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.inbox import Login
 from app.sandbox.accounts import APP_ID
 from tests.accounts.consents import chosen
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import ATELIER_NORD, MAISON_LUNE
+from tests.factories import ATELIER_NORD, MAISON_LUNE
+from tests.support.processes import Sandbox
 
 BACK = "http://127.0.0.1:8000/back"
 

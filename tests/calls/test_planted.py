@@ -21,11 +21,11 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import AccountState
 from app.users import login_throttle, rate_limit
 from app.viewer import OPERATOR, Role
-from tests.bed import databases
-from tests.bed.browser import Browser
-from tests.bed.waiting import until
 from tests.calls.lookups import made
-from tests.cast import LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import LEA, MAISON_LUNE, an_account, people_wrote
+from tests.support import databases
+from tests.support.browser import Browser
+from tests.support.waiting import until
 from tests.web.browsing import HTMX, signed_in
 
 BUDGET, STOP = "nametag:budget:1", "nametag:stop:1:limits"

@@ -20,10 +20,8 @@ from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     LEA,
     MAISON_LUNE,
@@ -33,6 +31,8 @@ from tests.cast import (
     people_wrote,
     signed,
 )
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 from tests.web.browsing import signed_in
 
 
@@ -57,17 +57,17 @@ def refusal() -> CallRefusal:
     return db.session.scalars(select(CallRefusal)).one()
 
 
-def work_until_the_refusal_ends(account: Account, hands: Hands) -> None:
+def work_until_the_refusal_ends(account: Account, frozen_clock: FrozenClock) -> None:
     """Let time pass probe by probe, and have everyone who is due looked up."""
     for _ in range(30):
-        hands.at = max(hands.at, refusal().retry_at) + timedelta(minutes=1)
+        frozen_clock.at = max(frozen_clock.at, refusal().retry_at) + timedelta(minutes=1)
         scheduler.kick_due()
         resolve.look_up_due(account.id)
 
 
 @pytest.mark.parametrize("fault", ["200", "3", "10", "100-method"])
 def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
-    account: Account, meta: Sandbox, redis: Redis, hands: Hands, fault: str
+    account: Account, meta: Sandbox, redis: Redis, frozen_clock: FrozenClock, fault: str
 ) -> None:
     everyone = contacts(meta, 6)
     meta.post("faults", mode=fault)
@@ -78,18 +78,18 @@ def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
     assert len(noted()) == 1
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
     for _ in range(8):  # hours pass
-        hands.forward(hours=1, minutes=1)
+        frozen_clock.forward(hours=1, minutes=1)
         resolve.look_up_due(account.id)
     assert len(noted()) == 9
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
     meta.pull("DELETE", "faults")
-    work_until_the_refusal_ends(account, hands)
+    work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     assert refusal().ended_at is not None
 
 
 def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too(
-    app: Flask, account: Account, meta: Sandbox, hands: Hands
+    app: Flask, account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     browser, api = signed_in(app), a_program(app)
     meta.post("faults", mode="200")
@@ -104,7 +104,7 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     found = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
     assert [(each.level, each.says) for each in found] == [(Level.WRONG, listed["lookupProblem"])]
     meta.pull("DELETE", "faults")
-    work_until_the_refusal_ends(account, hands)
+    work_until_the_refusal_ends(account, frozen_clock)
     page = browser.get("/accounts").text
     assert "Names can be looked up again since" in page
     [listed] = api.get("/api/accounts").get_json()["data"]
@@ -143,7 +143,7 @@ def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_not
 
 
 def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_themselves(
-    account: Account, meta: Sandbox, hands: Hands
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everyone = contacts(meta, 10)
     meta.post("faults", mode="100-33")
@@ -154,18 +154,18 @@ def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_them
     assert Reason.NOT_VISIBLE not in {row.last_error for row in identities()}
     assert "most likely an outage" in refusal().sentence
     for _ in range(5):
-        hands.forward(hours=1, minutes=1)
+        frozen_clock.forward(hours=1, minutes=1)
         resolve.look_up_due(account.id)
     assert {row.failure_count for row in identities()} == {0}
     meta.pull("DELETE", "faults")
-    work_until_the_refusal_ends(account, hands)
+    work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     account_row = db.session.scalars(select(Account)).one()
     assert account_row.state is AccountState.CONNECTED
 
 
 def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
-    account: Account, meta: Sandbox, hands: Hands
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everyone = contacts(meta, 6)
     for who in everyone[:5]:
@@ -173,22 +173,22 @@ def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
     people_wrote(*everyone[:5])
     resolve.look_up_due(account.id)
     assert refusal().ended_at is None
-    hands.at = refusal().retry_at
+    frozen_clock.at = refusal().retry_at
     people_wrote(everyone[5])
     resolve.look_up_due(account.id)
-    hands.forward(minutes=20)
-    work_until_the_refusal_ends(account, hands)
+    frozen_clock.forward(minutes=20)
+    work_until_the_refusal_ends(account, frozen_clock)
     rows = identities()
     assert rows[5].username
     assert refusal().ended_at is not None
     assert {row.last_error for row in rows[:5]} == {Reason.NOT_VISIBLE}
 
 
-def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     meta.post("faults", mode="100-33")
     people_wrote(*contacts(meta, 5))
     resolve.look_up_due(account.id)
-    hands.forward(seconds=WAVE_ENDS.total_seconds() + 60)
+    frozen_clock.forward(seconds=WAVE_ENDS.total_seconds() + 60)
     resolve.look_up_due(account.id)
     assert refusal().ended_at is not None
     assert {row.last_error for row in identities()} >= {Reason.NOT_VISIBLE}

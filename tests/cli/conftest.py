@@ -3,7 +3,7 @@
 import pytest
 
 from app import settings
-from tests.bed.processes import Processes
+from tests.support.processes import Processes
 
 
 @pytest.fixture

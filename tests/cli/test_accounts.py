@@ -9,10 +9,18 @@ from sqlalchemy import select
 from app.db.engine import db
 from app.erasure import meta_callbacks
 from app.models.inbox import Account, Conversation
-from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
 from tests.cli.commands import nametag, refused
 from tests.erasure.test_meta_callbacks import a_request
+from tests.factories import (
+    ATELIER_NORD,
+    ATELIER_NORD_PAGE,
+    LEA,
+    MAISON_LUNE,
+    a_sandbox_account,
+    an_account,
+    people_wrote,
+)
+from tests.support.processes import Sandbox
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
 ADD = ("account", "add", "--ig-account-id", MAISON_LUNE, "--login", "instagram", "--token-stdin")

@@ -12,8 +12,8 @@ from app.cli import database as schema
 from app.db import migrate, transaction
 from app.db.engine import db
 from app.factory import create_app
-from tests.bed import databases
-from tests.bed.processes import Processes
+from tests.support import databases
+from tests.support.processes import Processes
 
 
 def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> None:

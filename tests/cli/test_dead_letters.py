@@ -5,8 +5,8 @@ import json
 from flask import Flask
 
 from app.ingest import receive
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 from tests.cli.commands import nametag, refused
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 
 
 def a_letter(text: str = "Bonjour") -> None:

@@ -15,8 +15,8 @@ from urllib.error import URLError
 
 from app import local_defaults
 from app.sandbox.accounts import APP_ID, APP_SECRET, ATELIER_NORD
-from tests.bed.processes import ROOT, Process, Processes, free_port, part
-from tests.bed.waiting import until
+from tests.support.processes import ROOT, Process, Processes, free_port, part
+from tests.support.waiting import until
 
 
 def up(processes: Processes, *options: str) -> tuple[Process, str]:

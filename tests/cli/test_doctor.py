@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from app import heartbeats, queue
-from tests.cast import an_account
 from tests.cli.commands import nametag
+from tests.factories import an_account
 
 
 def alive() -> None:

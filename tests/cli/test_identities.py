@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from tests.cast import CAMILLE, LEA, an_account, people_wrote
 from tests.cli.commands import nametag
+from tests.factories import CAMILLE, LEA, an_account, people_wrote
 
 
 def test_everyone_comes_out_as_csv_or_json_lines(app: Flask) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.processes import ROOT, Processes
+from tests.support.processes import ROOT, Processes
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from app.models.inbox import Account
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
-from tests.bed.processes import Sandbox
-from tests.bed.waiting import until
-from tests.cast import GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
 from tests.cli.commands import nametag, refused
+from tests.factories import GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
 from tests.runs.test_lifecycle import run_of
+from tests.support.processes import Sandbox
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from app import settings
-from tests.cast import MAISON_LUNE, an_account
 from tests.cli.commands import nametag
+from tests.factories import MAISON_LUNE, an_account
 
 
 def test_what_was_encrypted_anew_is_counted_and_what_was_not_is_named(app: Flask) -> None:

@@ -17,9 +17,9 @@ from app.models.identity import Source
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
-from tests.bed.processes import ROOT, Processes
-from tests.cast import LEA, an_account
 from tests.cli.commands import nametag, refused
+from tests.factories import LEA, an_account
+from tests.support.processes import ROOT, Processes
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -7,8 +7,8 @@ import pytest
 from redis import Redis
 
 from app.cli.processes import QUEUES
-from tests.bed.processes import Processes, answers, free_port
-from tests.bed.waiting import until
+from tests.support.processes import Processes, answers, free_port
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler"])

@@ -5,9 +5,9 @@ import json
 import pytest
 from flask import Flask
 
-from tests.bed.processes import Sandbox
-from tests.cast import LEA, MAISON_LUNE, a_sandbox_account
 from tests.cli.commands import nametag, refused
+from tests.factories import LEA, MAISON_LUNE, a_sandbox_account
+from tests.support.processes import Sandbox
 
 
 @pytest.fixture(autouse=True)

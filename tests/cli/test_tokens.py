@@ -5,8 +5,8 @@ import json
 from flask import Flask
 
 from app.users import api_tokens
-from tests.cast import MAISON_LUNE, an_account
 from tests.cli.commands import nametag, refused
+from tests.factories import MAISON_LUNE, an_account
 
 
 def test_a_token_is_printed_alone_and_once(app: Flask) -> None:

@@ -12,8 +12,8 @@ from redis import Redis
 from app import settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
-from tests.bed.processes import Process, Processes, alive, answers, children, free_port, part
-from tests.bed.waiting import until
+from tests.support.processes import Process, Processes, alive, answers, children, free_port, part
+from tests.support.waiting import until
 
 
 def up(processes: Processes, *options: str, **variables: str) -> tuple[Process, str]:

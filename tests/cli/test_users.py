@@ -8,8 +8,8 @@ from flask import Flask
 from app.db.engine import db
 from app.users import sign_in, users
 from app.viewer import OPERATOR, Role
-from tests.cast import MAISON_LUNE, an_account
 from tests.cli.commands import nametag, refused
+from tests.factories import MAISON_LUNE, an_account
 
 NADIA, PASSWORD = "nadia@example.com", "a moonlit correct horse"
 ADD = ("user", "add", NADIA, "--role", "ops", "--password-stdin")

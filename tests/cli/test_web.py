@@ -7,8 +7,8 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bed.processes import Processes, answers, children
-from tests.bed.waiting import until
+from tests.support.processes import Processes, answers, children
+from tests.support.waiting import until
 
 
 def test_every_line_of_the_web_server_is_json(migrated: Processes) -> None:

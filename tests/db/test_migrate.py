@@ -17,7 +17,7 @@ from app.identities import resolve
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Conversation
-from tests.bed.databases import opened, upgrade
+from tests.support.databases import opened, upgrade
 
 AT = "2026-09-01 10:00:00.000000"
 ACCOUNT: dict[str, Any] = {

@@ -17,11 +17,11 @@ from app.db.engine import db
 from app.factory import create_app
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed import databases, pgbouncer, postgresql
-from tests.bed.browser import Browser
-from tests.bed.processes import Processes
-from tests.cast import a_delivery, a_message_event, an_account, signed
 from tests.cli.commands import nametag, refused
+from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.support import databases, pgbouncer, postgresql
+from tests.support.browser import Browser
+from tests.support.processes import Processes
 from tests.web.browsing import PASSWORD, sign_in, signed_in
 
 LIMITS = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout') || ' ' || "

@@ -17,7 +17,7 @@ from app.db.transaction import WriteOutsideTransaction
 from app.errors import Unavailable
 from app.factory import create_app
 from app.models.inbox import Account
-from tests.cast import ATELIER_NORD, an_account
+from tests.factories import ATELIER_NORD, an_account
 
 PROCESSES, ROUNDS = 4, 25
 

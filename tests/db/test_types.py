@@ -13,7 +13,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
 from app.models.inbox import Account, Login
-from tests.cast import an_account
+from tests.factories import an_account
 
 
 def test_a_time_of_any_zone_comes_back_in_utc(app: Flask) -> None:

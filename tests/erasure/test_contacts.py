@@ -20,10 +20,7 @@ from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.run import RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed import canaries
-from tests.bed.contents import places_of
-from tests.bed.processes import Sandbox
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     GHOST,
@@ -34,6 +31,9 @@ from tests.cast import (
     people_wrote,
     signed,
 )
+from tests.support import canaries
+from tests.support.processes import Sandbox
+from tests.support.snapshot import places_of
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR
-from tests.bed import contents
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     LEA,
     MAISON_LUNE,
@@ -35,6 +34,7 @@ from tests.cast import (
     people_wrote,
     signed,
 )
+from tests.support import snapshot
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -111,12 +111,12 @@ def malformed() -> list[str]:
 @pytest.mark.row("S12")
 def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     an_account()
-    before = contents.tables()
+    before = snapshot.tables()
     for request in malformed():
         for ask in (meta_callbacks.deauthorize, meta_callbacks.request_deletion):
             with pytest.raises(Forbidden):
                 ask(request)
-    assert contents.tables() == before
+    assert snapshot.tables() == before
 
 
 @pytest.mark.row("S54")
@@ -143,9 +143,9 @@ def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="token-of-a-new-authorization", check=False)
     with transaction.write() as tx:
         tx.execute(update(Account).values(ig_app_scoped_id=MAISON_LUNE_APP_SCOPED))
-    before = contents.tables()
+    before = snapshot.tables()
     assert not meta_callbacks.deauthorize(a_request())
-    assert contents.tables() == before
+    assert snapshot.tables() == before
     assert meta_callbacks.deauthorize(a_request(issued_at=2))  # the owner withdrew the access once more
     assert account(1).state is AccountState.RECONNECT
 
@@ -170,7 +170,7 @@ def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> 
     db.session.expire_all()
     assert meta_callbacks.get_deletion(code).done_at is not None
     assert of_account(ours) == {}
-    assert contents.places_of(LEA) <= set(theirs)
+    assert snapshot.places_of(LEA) <= set(theirs)
     assert of_account(other) == theirs
     assert db.session.scalars(select(Deletion.account_id)).one() is None
 

@@ -18,9 +18,8 @@ from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
 from app.models.user import Action, AuditEntry
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
-from tests.cast import (
+from tests.erasure.test_meta_callbacks import a_request
+from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
     LEA,
@@ -30,7 +29,8 @@ from tests.cast import (
     an_account,
     people_wrote,
 )
-from tests.erasure.test_meta_callbacks import a_request
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 INSTAGRAM_TOKEN, PAGE_TOKEN = "IGAAsandboxMaisonLune0123456789", "EAAsandboxAtelierNord0123456789"
 OWNER = "24900000000000888"  # who authorized the sandbox's Page
@@ -155,19 +155,19 @@ def test_a_subscription_check_does_not_stop_a_deletion(meta: Sandbox) -> None:
     assert stored_accounts()[0].state is AccountState.DELETING
 
 
-def test_a_token_that_is_newer_than_a_deauthorization_is_kept(meta: Sandbox, hands: Hands) -> None:
+def test_a_token_that_is_newer_than_a_deauthorization_is_kept(meta: Sandbox, frozen_clock: FrozenClock) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
     assert not meta_callbacks.deauthorize(a_request())
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN)
     owner_requests.carry_out_matched()
     assert stored_accounts()[0].state is AccountState.CONNECTED
     assert owner_requests.open_requests(OPERATOR) == []
 
 
-def test_an_account_that_was_connected_later_is_not_deleted(app: Flask, hands: Hands) -> None:
+def test_an_account_that_was_connected_later_is_not_deleted(app: Flask, frozen_clock: FrozenClock) -> None:
     meta_callbacks.request_deletion(a_request())
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     an_account()
     accounts.delete_pending()
     assert len(stored_accounts()) == 1

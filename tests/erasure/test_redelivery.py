@@ -23,11 +23,11 @@ from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, Pending
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
-from tests.bed import canaries
-from tests.bed.contents import places_of
-from tests.bed.hands import Hands
-from tests.bed.waiting import until
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.support import canaries
+from tests.support.frozen_clock import FrozenClock
+from tests.support.snapshot import places_of
+from tests.support.waiting import until
 
 WORD = "canarywort"
 
@@ -92,9 +92,11 @@ def test_an_unreadable_body_with_a_deleted_contact_is_not_kept(account: Account)
     assert places_of(WORD) == set()
 
 
-def test_new_events_of_a_deleted_contact_that_cannot_be_processed_are_kept(account: Account, hands: Hands) -> None:
+def test_new_events_of_a_deleted_contact_that_cannot_be_processed_are_kept(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     contacts.delete_contact(OPERATOR, 1)
-    hands.forward(minutes=1)
+    frozen_clock.forward(minutes=1)
     deliver(a_delivery(event(novelty="new")))
     deliver(a_delivery({"sender": {"id": CAMILLE}, "novelty": "of another contact"}))
     assert count(DeadLetter) == 2
@@ -138,13 +140,13 @@ def test_a_deleted_message_without_a_time_is_not_stored_again(account: Account, 
 
 @pytest.mark.parametrize("written_meanwhile", [False, True])
 def test_messages_after_a_deletion_by_a_clock_that_was_ahead_are_stored(
-    account: Account, hands: Hands, written_meanwhile: bool
+    account: Account, frozen_clock: FrozenClock, written_meanwhile: bool
 ) -> None:
-    hands.forward(hours=5)
+    frozen_clock.forward(hours=5)
     if written_meanwhile:  # dated by the wrong clock
         people_wrote(LEA)
     contacts.delete_contact(OPERATOR, 1)
-    hands.forward(hours=-5, seconds=1)
+    frozen_clock.forward(hours=-5, seconds=1)
     for _ in range(3):
         people_wrote(LEA)
     assert count(Message) == 3
@@ -180,10 +182,10 @@ def test_dead_letters_that_name_only_a_message_of_the_contact_are_deleted(accoun
     assert dead_letters.count(OPERATOR) == 0
 
 
-def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, hands: Hands) -> None:
+def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, frozen_clock: FrozenClock) -> None:
     contacts.delete_contact(OPERATOR, 1)
     assert count(DeletedEvent) == 1
-    hands.forward(days=31)
+    frozen_clock.forward(days=31)
     scheduler.purge()
     assert count(DeletedEvent) == 0
 
@@ -262,10 +264,10 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     assert canaries.in_files(tmp_path, *words) == set()
 
 
-def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, hands: Hands) -> None:
-    hands.forward(hours=5)
+def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, frozen_clock: FrozenClock) -> None:
+    frozen_clock.forward(hours=5)
     people_wrote(CAMILLE, at=clock.now() - timedelta(hours=1))  # not writing right now: planned an hour later
-    hands.forward(hours=-5)
+    frozen_clock.forward(hours=-5)
     assert account.id not in resolve.accounts_due(clock.now(), live=False)
     scheduler.kick_due()
     assert account.id in resolve.accounts_due(clock.now(), live=False)

@@ -14,10 +14,10 @@ from app.identities.failure_policy import STOP_AFTER, FailurePolicy
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, LEA, RUI, a_sandbox_account, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, RUI, a_sandbox_account, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
@@ -29,14 +29,14 @@ def identities() -> list[Identity]:
     return list(db.session.scalars(select(Identity).order_by(Identity.id)))
 
 
-def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, hands: Hands) -> None:
+def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, frozen_clock: FrozenClock) -> None:
     account = an_account()
     people_wrote(LEA, CAMILLE)
     with transaction.write() as tx:
         for _ in range(STOP_AFTER):
             observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     redis.flushall()
-    hands.forward(minutes=1)
+    frozen_clock.forward(minutes=1)
     assert asking.refresh_all(OPERATOR, [each.id for each in identities()]) == 2
     lea, camille = identities()
     assert (lea.failure_count, lea.last_error, lea.next_purpose) == (0, None, Purpose.REFRESH)
@@ -57,7 +57,7 @@ def test_agents_ask_for_nobody_and_nobody_for_strangers(app: Flask) -> None:
 
 
 def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
-    meta: Sandbox, hands: Hands, redis: Redis
+    meta: Sandbox, frozen_clock: FrozenClock, redis: Redis
 ) -> None:
     account = a_sandbox_account()
     people_wrote(LEA)
@@ -69,7 +69,7 @@ def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
             resolve.look_up_due(account.id)
         assert len(noted()) == 1
         for _ in range(20):
-            hands.forward(seconds=31)
+            frozen_clock.forward(seconds=31)
             asking.refresh(OPERATOR, lea.id)
             resolve.look_up_due(account.id)
         assert len(noted()) == 8
@@ -78,10 +78,10 @@ def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
         assert {row.username for row in identities()} == {"lea.moreau", "rui.costa"}
 
 
-def test_a_lookup_of_the_future_does_not_refuse_the_next_one(app: Flask, hands: Hands) -> None:
+def test_a_lookup_of_the_future_does_not_refuse_the_next_one(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     people_wrote(LEA)
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
-    hands.forward(days=-2)
+    frozen_clock.forward(days=-2)
     assert asking.refresh(OPERATOR, identities()[0].id) is None

@@ -25,9 +25,9 @@ from app.identities.observations import ProfileObservation
 from app.models.identity import Source, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
-from tests.cast import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.factories import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 
@@ -83,23 +83,23 @@ def test_a_picture_is_fetched_made_small_and_found_by_its_version(account: Accou
     assert address == f"/avatars/{MAISON_LUNE}/{LEA}?v={found.version}"
 
 
-def test_a_newer_answer_brings_a_newer_picture(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_newer_answer_brings_a_newer_picture(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     pictured(account, url_of(meta))
     fetched(account, meta)
     before = avatars.get_picture(OPERATOR, MAISON_LUNE, LEA).version
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     pictured(account, url_of(meta, who=RUI))
     assert fetched(account, meta) == 1
     assert avatars.get_picture(OPERATOR, MAISON_LUNE, LEA).version != before
 
 
 @pytest.mark.row("S36")
-def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     pictured(account, "https://evil.example/a.jpg")
     assert fetched(account, meta) == 0
-    hands.at += timedelta(hours=23)
+    frozen_clock.at += timedelta(hours=23)
     assert avatars.accounts_with_pending() == []
-    hands.at += timedelta(hours=2)
+    frozen_clock.at += timedelta(hours=2)
     assert avatars.accounts_with_pending() == [account.id]
 
 
@@ -124,10 +124,12 @@ def test_an_address_that_has_expired_is_not_asked(account: Account, meta: Sandbo
     assert stored()[0].content is None
 
 
-def test_a_picture_that_cannot_be_fetched_again_stays(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_picture_that_cannot_be_fetched_again_stays(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     pictured(account, url_of(meta))
     fetched(account, meta)
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     pictured(account, "https://evil.example/a.jpg")
     assert fetched(account, meta) == 0
     assert stored()[0].content is not None

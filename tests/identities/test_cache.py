@@ -11,8 +11,8 @@ from app import settings
 from app.identities import cache
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source
-from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE
+from tests.support.frozen_clock import FrozenClock
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SEEN = ProfileObservation(
@@ -23,8 +23,8 @@ KEY = f"instagram:profile:{MAISON_LUNE}:{LEA}"
 
 
 @pytest.fixture(autouse=True)
-def noon(hands: Hands) -> None:
-    hands.at = NOW
+def noon(frozen_clock: FrozenClock) -> None:
+    frozen_clock.at = NOW
 
 
 def test_a_name_is_kept_for_a_day_under_account_and_participant(redis: Redis) -> None:

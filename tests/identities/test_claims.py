@@ -14,7 +14,7 @@ from app.identities import claims, resolve
 from app.identities.claims import CLAIM
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account
-from tests.cast import CAMILLE, LEA, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, an_account, people_wrote
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.identities import display
-from tests.cast import UNKNOWN_PERSON
+from tests.factories import UNKNOWN_PERSON
 
 words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "None", "null", "UNKNOWN_7", " "]))
 

@@ -15,7 +15,7 @@ from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import LEA, SHY, an_account, people_wrote
+from tests.factories import LEA, SHY, an_account, people_wrote
 
 NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))

@@ -20,7 +20,7 @@ from app.legacy_import import importer
 from app.models.identity import Identity, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 

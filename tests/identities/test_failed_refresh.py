@@ -19,10 +19,10 @@ from app.models.inbox import Account, Conversation
 from app.models.run import Run
 from app.runs import lifecycle, runner
 from tests.api.programs import a_program
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import GHOST, LEA, a_sandbox_account, people_wrote
+from tests.factories import GHOST, LEA, a_sandbox_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 from tests.web.browsing import signed_in
 
 
@@ -64,14 +64,14 @@ def stop(who: str = LEA) -> None:
 
 @pytest.mark.parametrize("fault", ["2", "9010"])
 def test_a_failed_refresh_of_a_fresh_contact_is_retried_at_the_planned_time(
-    account: Account, meta: Sandbox, hands: Hands, fault: str
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock, fault: str
 ) -> None:
     a_known_contact(account)
     refresh_fails(account, meta, fault)
     row = identity()
     assert (row.username, row.last_error is not None) == ("mia.b", True)
     assert row.next_try_at is not None
-    hands.at = row.next_try_at
+    frozen_clock.at = row.next_try_at
     scheduler.kick_due()
     tasks.resolve(account.id)
     row = identity()
@@ -79,12 +79,14 @@ def test_a_failed_refresh_of_a_fresh_contact_is_retried_at_the_planned_time(
 
 
 @pytest.mark.parametrize("how", ["writes", "is opened", "expires"])
-def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(account: Account, hands: Hands, how: str) -> None:
+def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(
+    account: Account, frozen_clock: FrozenClock, how: str
+) -> None:
     a_known_contact(account)
     stop()
     with transaction.write() as tx:
         tx.execute(update(Identity).values(failure_count=0, last_error=Reason.TEMPORARY))
-    hands.forward(days=8)
+    frozen_clock.forward(days=8)
     if how == "writes":
         people_wrote(LEA)
         resolve.look_up_due(account.id)
@@ -97,22 +99,26 @@ def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(account: Acc
     assert (identity().username, identity().last_error) == ("lea.moreau", None)
 
 
-def test_the_weekly_refresh_takes_in_known_contacts_whose_lookups_had_stopped(account: Account, hands: Hands) -> None:
+def test_the_weekly_refresh_takes_in_known_contacts_whose_lookups_had_stopped(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     a_known_contact(account, ago=timedelta(days=6))
     stop()
-    hands.forward(days=8)
+    frozen_clock.forward(days=8)
     lifecycle.refresh_expiring()
     [run_id] = db.session.scalars(select(Run.id)).all()
     runner.run_slice(run_id)
     assert identity().username == "lea.moreau"
 
 
-def test_opening_the_thread_of_a_failing_contact_costs_at_most_one_call_a_day(account: Account, hands: Hands) -> None:
+def test_opening_the_thread_of_a_failing_contact_costs_at_most_one_call_a_day(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     a_known_contact(account, GHOST, ago=FRESH + timedelta(days=1))
     stop(GHOST)
     opening.refresh(identity(GHOST).id)
     assert noted() == []
-    hands.forward(days=1, minutes=1)
+    frozen_clock.forward(days=1, minutes=1)
     for _ in range(3):
         opening.refresh(identity(GHOST).id)
     assert [row.purpose for row in noted()] == [Purpose.ASKED]

@@ -22,9 +22,9 @@ from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Lookup, Purpose, Source
 from app.models.inbox import Account, AccountState
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import LEA, a_sandbox_account, people_wrote
+from tests.factories import LEA, a_sandbox_account, people_wrote
+from tests.support.processes import Sandbox
 
 OLD = "lea.old"  # what is known of Léa, eight days ago
 SECONDS = 0.4  # instead of two, for what never answers

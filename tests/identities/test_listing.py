@@ -16,7 +16,7 @@ from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")

@@ -14,7 +14,7 @@ from app.identities.lookup_sources import LookupSource
 from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account
-from tests.cast import LEA, MAISON_LUNE, SHY, an_account, people_wrote
+from tests.factories import LEA, MAISON_LUNE, SHY, an_account, people_wrote
 from tests.identities.test_explanation import about, asked
 
 

@@ -15,7 +15,7 @@ from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTER
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from tests.cast import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")

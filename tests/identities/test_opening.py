@@ -14,10 +14,10 @@ from app.identities import observations, opening, resolve
 from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, a_sandbox_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, a_sandbox_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 from tests.web.browsing import signed_in
 
 RESOLVE = f"rq:queue:{queue.TASKS[queue.OPENED].queue}"
@@ -102,8 +102,10 @@ def test_whoever_failed_keeps_their_plan(account: Account, redis: Redis) -> None
     assert {who: identity(who).next_try_at for who in planned} == planned
 
 
-def test_an_old_conversation_that_nobody_looked_up_yet_jumps_the_queue(account: Account, hands: Hands) -> None:
-    people_wrote(LEA, at=hands.now() - timedelta(days=1))
+def test_an_old_conversation_that_nobody_looked_up_yet_jumps_the_queue(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    people_wrote(LEA, at=frozen_clock.now() - timedelta(days=1))
     opening.refresh(identity().id)
     assert identity().username == "lea.moreau"
 

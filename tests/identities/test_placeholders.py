@@ -22,10 +22,10 @@ from app.models.run import ItemState, RunItem, RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 from tests.web.browsing import signed_in
 
 PLACEHOLDERS = ("UNKNOWN_1", "unknown", "Unknown", "none", "null", "@unknown", "Instagram User", "  ")
@@ -67,7 +67,7 @@ def test_a_name_beside_a_placeholder_is_kept(account: Account, meta: Sandbox) ->
 
 
 def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
-    account: Account, meta: Sandbox, hands: Hands
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
@@ -76,7 +76,7 @@ def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
         row = lea()
         assert row.failure_count == failures
         assert row.next_try_at is not None
-        hands.at = row.next_try_at
+        frozen_clock.at = row.next_try_at
     meta.pull("PATCH", f"people/{LEA}", username="lea.moreau", name=None)
     resolve.look_up_due(account.id)
     assert (lea().username, lea().failure_count) == ("lea.moreau", 0)

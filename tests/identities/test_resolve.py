@@ -21,10 +21,10 @@ from app.identities.resolve import Outcome
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import made, noted
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 LIVE = Purpose.LIVE
 
@@ -139,10 +139,12 @@ def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
     assert resolve.accounts_due(clock.now(), live=True) == []
 
 
-def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(account: Account, hands: Hands) -> None:
+def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     people_wrote(LEA)
-    people_wrote(CAMILLE, at=hands.now() - timedelta(days=1))
-    hands.forward(minutes=61)
+    people_wrote(CAMILLE, at=frozen_clock.now() - timedelta(days=1))
+    frozen_clock.forward(minutes=61)
     resolve.look_up_due(account.id)
     asked_for = [(row.ig_participant_id, row.purpose) for row in noted()]
     assert asked_for == [(LEA, Purpose.LIVE), (CAMILLE, Purpose.BACKFILL)]
@@ -161,24 +163,32 @@ def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account)
 
 
 @pytest.mark.row("F22")
-def test_five_failures_stop_the_tries_until_the_person_writes_again(account: Account, hands: Hands) -> None:
+def test_five_failures_stop_the_tries_until_the_person_writes_again(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     people_wrote(GHOST)
     for failures in range(1, STOP_AFTER + 1):
         resolve.look_up_due(account.id)
         assert identity(GHOST).failure_count == failures
-        hands.forward(hours=15)
+        frozen_clock.forward(hours=15)
     assert identity(GHOST).next_try_at is None
     people_wrote(GHOST)
-    assert resolve.accounts_due(hands.now(), live=True) == [account.id]
+    assert resolve.accounts_due(frozen_clock.now(), live=True) == [account.id]
 
 
 @pytest.mark.row("F22")
-def test_who_has_not_consented_waits_for_the_next_message(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_who_has_not_consented_waits_for_the_next_message(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     people_wrote(SHY)
     resolve.look_up_due(account.id)
     assert (identity(SHY).last_error, identity(SHY).next_try_at) == (Reason.CONSENT, None)
-    hands.forward(days=30)
-    assert resolve.accounts_due(hands.now(), live=True) == resolve.accounts_due(hands.now(), live=False) == []
+    frozen_clock.forward(days=30)
+    assert (
+        resolve.accounts_due(frozen_clock.now(), live=True)
+        == resolve.accounts_due(frozen_clock.now(), live=False)
+        == []
+    )
     meta.pull("PATCH", f"people/{SHY}", error=None)
     people_wrote(SHY)
     resolve.look_up_due(account.id)
@@ -187,7 +197,7 @@ def test_who_has_not_consented_waits_for_the_next_message(account: Account, meta
 
 @pytest.mark.parametrize("fault", ["500", "reset", "2"])
 def test_trouble_on_the_way_is_tried_again_and_never_counted(
-    account: Account, meta: Sandbox, hands: Hands, fault: str
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock, fault: str
 ) -> None:
     people_wrote(LEA)
     meta.post("faults", mode=fault, count=1)
@@ -195,7 +205,7 @@ def test_trouble_on_the_way_is_tried_again_and_never_counted(
     row = identity()
     assert (row.failure_count, row.username) == (0, None)
     assert row.next_try_at is not None
-    hands.at = row.next_try_at
+    frozen_clock.at = row.next_try_at
     resolve.look_up_due(account.id)
     assert identity().username == "lea.moreau"
 
@@ -251,29 +261,29 @@ def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -
 
 @pytest.mark.row("F11")
 def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobody(
-    account: Account, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    account: Account, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_wrote(GHOST)
     ask = gateway.profile
 
     def stalled(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(gateway, "profile", ask)
-        hands.forward(seconds=31)
+        frozen_clock.forward(seconds=31)
         with transaction.write() as tx:  # another worker takes the person over
-            claims.take(tx, account.id, [GHOST], now=hands.now(), until=hands.now() + CLAIM)
+            claims.take(tx, account.id, [GHOST], now=frozen_clock.now(), until=frozen_clock.now() + CLAIM)
         return ask(*arguments, **options)
 
     monkeypatch.setattr(gateway, "profile", stalled)
     resolve.look_up_due(account.id)
-    assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, hands.now() + CLAIM)
+    assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, frozen_clock.now() + CLAIM)
 
 
 @pytest.mark.row("F10")
-def test_the_claim_of_a_killed_worker_lapses(account: Account, hands: Hands) -> None:
+def test_the_claim_of_a_killed_worker_lapses(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        claims.take(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
-    hands.forward(seconds=31)
+        claims.take(tx, account.id, [LEA], now=frozen_clock.now(), until=frozen_clock.now() + CLAIM)
+    frozen_clock.forward(seconds=31)
     resolve.look_up_due(account.id)
     assert identity().username == "lea.moreau"
 

@@ -15,8 +15,8 @@ from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.cast import LEA, RUI, an_account, people_wrote
+from tests.factories import LEA, RUI, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 
 
 def seen(account: Account, username: str | None, name: str | None = None) -> None:
@@ -24,28 +24,28 @@ def seen(account: Account, username: str | None, name: str | None = None) -> Non
         observations.record(tx, account.id, ProfileObservation(LEA, username, name, None, Source.PROFILE, clock.now()))
 
 
-def test_a_rename_is_kept_with_its_time_and_source(app: Flask, hands: Hands) -> None:
+def test_a_rename_is_kept_with_its_time_and_source(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     seen(account, "lea.moreau")
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     seen(account, "lea.m")
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     seen(account, "lea.paris")
     kept = [
         (each.old_username, each.new_username, each.source)
         for each in username_history.username_changes(account.id, LEA)
     ]
     assert kept == [("lea.m", "lea.paris", Source.PROFILE), ("lea.moreau", "lea.m", Source.PROFILE)]
-    assert username_history.username_changes(account.id, LEA)[0].at == hands.at
+    assert username_history.username_changes(account.id, LEA)[0].at == frozen_clock.at
     assert username_history.previous_username(account.id, LEA) == "lea.m"
 
 
 @pytest.mark.row("F28")
-def test_a_handle_that_passes_to_somebody_else_makes_no_two_people_one(app: Flask, hands: Hands) -> None:
+def test_a_handle_that_passes_to_somebody_else_makes_no_two_people_one(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     people_wrote(LEA, RUI)
     seen(account, "lea.moreau")
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     seen(account, "lea.paris")
     with transaction.write() as tx:
         observations.record(
@@ -66,11 +66,11 @@ def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
     assert username_history.previous_username(account.id, LEA) is None
 
 
-def test_after_thirty_days_nobody_is_reminded(app: Flask, hands: Hands) -> None:
+def test_after_thirty_days_nobody_is_reminded(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     seen(account, "lea.moreau")
     seen(account, "lea.paris")
-    hands.at += timedelta(days=30)
+    frozen_clock.at += timedelta(days=30)
     assert username_history.previous_username(account.id, LEA) is None
     assert len(username_history.username_changes(account.id, LEA)) == 1
 

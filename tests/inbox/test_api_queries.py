@@ -10,7 +10,7 @@ from app.errors import NotFound
 from app.inbox import api_queries
 from app.inbox.api_queries import FeedQuery
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import (
+from tests.factories import (
     CAMILLE,
     LEA,
     MAISON_LUNE,

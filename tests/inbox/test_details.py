@@ -17,12 +17,12 @@ from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote, signed
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote, signed
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
-def account(app: Flask, hands: Hands) -> Account:
+def account(app: Flask, frozen_clock: FrozenClock) -> Account:
     account = an_account()
     people_wrote(LEA)
     return account
@@ -52,11 +52,11 @@ def test_a_known_person_says_since_when_and_from_where(
     assert abs(found.resolved_at - clock.now()) < timedelta(seconds=1)
 
 
-def test_a_name_older_than_seven_days_is_not_fresh(account: Account, hands: Hands) -> None:
+def test_a_name_older_than_seven_days_is_not_fresh(account: Account, frozen_clock: FrozenClock) -> None:
     seen = ProfileObservation(LEA, username="lea", name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     with transaction.write() as tx:
         observations.record(tx, account.id, seen)
-    hands.at += FRESH + timedelta(seconds=1)
+    frozen_clock.at += FRESH + timedelta(seconds=1)
     assert not details().fresh
 
 
@@ -77,9 +77,11 @@ def test_a_reply_is_possible_for_a_day_after_their_last_message(account: Account
 
 
 @pytest.mark.parametrize("what", ["an answer of ours", "a handover"])
-def test_what_the_person_did_not_write_leaves_the_window_as_it_was(account: Account, hands: Hands, what: str) -> None:
+def test_what_the_person_did_not_write_leaves_the_window_as_it_was(
+    account: Account, frozen_clock: FrozenClock, what: str
+) -> None:
     before = details().window_ends_at
-    hands.forward(hours=3)
+    frozen_clock.forward(hours=3)
     now_ms = int(clock.now().timestamp() * 1000)
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms}
     passed = parties | {"pass_thread_control": {"previous_owner_app_id": "1", "new_owner_app_id": "2"}}

@@ -13,7 +13,7 @@ from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import (
+from tests.factories import (
     CAMILLE,
     GHOST,
     LEA,

@@ -15,7 +15,7 @@ from app.inbox.thread import Thread
 from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import (
+from tests.factories import (
     CAMILLE,
     LEA,
     MAISON_LUNE,

@@ -12,7 +12,7 @@ from app import clock
 from app.identities import display
 from app.inbox import timeline
 from app.inbox.timeline import Day, MessageGroup, Parties
-from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID
+from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_IGSID
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))

@@ -15,14 +15,14 @@ from app.ingest.replay import Replayed
 from app.models.identity import Purpose
 from app.models.inbox import Account, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 
 @pytest.fixture
-def account(meta: Sandbox, hands: Hands) -> Account:
+def account(meta: Sandbox, frozen_clock: FrozenClock) -> Account:
     return a_sandbox_account()
 
 
@@ -41,26 +41,26 @@ def letters() -> list[tuple[str, str]]:
     return [(each.reason, dead_letters.readable(each.raw)) for each in dead_letters.newest(OPERATOR)]
 
 
-def look(account: Account, hands: Hands, **pause: float) -> None:
-    hands.forward(**pause)
-    assert pending_updates.due(hands.now()) == [account.id]
+def look(account: Account, frozen_clock: FrozenClock, **pause: float) -> None:
+    frozen_clock.forward(**pause)
+    assert pending_updates.due(frozen_clock.now()) == [account.id]
     announced.look_up(account.id)
-    assert pending_updates.due(hands.now()) == []
+    assert pending_updates.due(frozen_clock.now()) == []
 
 
-def look_until_given_up(account: Account, hands: Hands) -> None:
+def look_until_given_up(account: Account, frozen_clock: FrozenClock) -> None:
     for pause in pending_updates.PAUSES:
-        look(account, hands, seconds=pause.total_seconds())
+        look(account, frozen_clock, seconds=pause.total_seconds())
 
 
 def test_an_announced_message_is_found_within_seconds(
-    account: Account, meta: Sandbox, hands: Hands, redis: Redis
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock, redis: Redis
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
-    announce(mid, hands.now())
+    announce(mid, frozen_clock.now())
     scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 0
-    hands.forward(seconds=5)
+    frozen_clock.forward(seconds=5)
     scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 1
     announced.look_up(account.id)
@@ -69,26 +69,28 @@ def test_an_announced_message_is_found_within_seconds(
     assert [row.purpose for row in noted()] == [Purpose.ANNOUNCED]
 
 
-def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(account: Account, hands: Hands) -> None:
-    announce("m_gone", hands.now())
-    look_until_given_up(account, hands)
+def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    announce("m_gone", frozen_clock.now())
+    look_until_given_up(account, frozen_clock)
     assert len(noted()) == len(pending_updates.PAUSES) == 5
     [(reason, raw)] = letters()
     assert (reason, "m_gone" in raw) == ("unresolved", True)
-    hands.forward(days=1)
-    assert pending_updates.due(hands.now()) == []
+    frozen_clock.forward(days=1)
+    assert pending_updates.due(frozen_clock.now()) == []
     [finding] = [each for each in doctor.examine(OPERATOR) if each.part == "unresolved messages"]
     assert (finding.level, finding.says[0]) == (Level.WARNING, "1")
 
 
-def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account, hands: Hands) -> None:
+def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account, frozen_clock: FrozenClock) -> None:
     with settings.using(graph_calls_per_hour=40):
         for tick in range(120):
             if tick % 2 == 0:
-                announce(f"m_{tick}", hands.now())
-                announce("m_again", hands.now())
-            hands.forward(seconds=15)
-            if pending_updates.due(hands.now()):
+                announce(f"m_{tick}", frozen_clock.now())
+                announce("m_again", frozen_clock.now())
+            frozen_clock.forward(seconds=15)
+            if pending_updates.due(frozen_clock.now()):
                 announced.look_up(account.id)
     assert len(noted()) == 4
     waits = db.session.scalars(select(PendingMessageUpdate.next_try_at)).all()
@@ -97,68 +99,72 @@ def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account,
 
 
 def test_tries_that_could_not_be_made_are_made_after_the_pause(
-    account: Account, meta: Sandbox, hands: Hands, redis: Redis
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock, redis: Redis
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
-    announce(mid, hands.now())
+    announce(mid, frozen_clock.now())
     meta.post("faults", mode="80002", call="conversations")
-    look(account, hands, seconds=5)
+    look(account, frozen_clock, seconds=5)
     for _ in range(8):
-        look(account, hands, minutes=1)
+        look(account, frozen_clock, minutes=1)
     assert len(noted()) == 1  # the others were stopped before they were calls
     meta.pull("DELETE", "faults")
     redis.flushall()  # the stop is over
-    look(account, hands, minutes=1)
+    look(account, frozen_clock, minutes=1)
     assert db.session.scalars(select(Message.mid)).one() == mid
     assert letters() == []
 
 
 def test_a_message_that_no_try_could_look_for_is_listed_after_a_day(
-    account: Account, meta: Sandbox, hands: Hands
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
-    announce("m_gone", hands.now())
+    announce("m_gone", frozen_clock.now())
     meta.post("faults", mode="190")
-    look(account, hands, seconds=5)
+    look(account, frozen_clock, seconds=5)
     assert letters() == []
-    look(account, hands, days=1)
+    look(account, frozen_clock, days=1)
     assert [reason for reason, _ in letters()] == ["unresolved"]
 
 
 @pytest.mark.parametrize("how", ["delivered", "synced"])
 def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
-    account: Account, meta: Sandbox, hands: Hands, how: str
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock, how: str
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
-    announce(mid, hands.now())
+    announce(mid, frozen_clock.now())
     meta.pull("PATCH", f"conversations/{LEA}", participants=[])
-    look_until_given_up(account, hands)
+    look_until_given_up(account, frozen_clock)
     assert len(letters()) == 1
     if how == "delivered":
         deliver(a_message_event(LEA, "Bonjour", mid=mid))
     else:
         meta.pull("PATCH", f"conversations/{LEA}", participants=None)
         assert replay.replay_all(OPERATOR) == Replayed(landed=1, stayed=0)
-        look(account, hands, seconds=0)
+        look(account, frozen_clock, seconds=0)
     assert letters() == []
     assert db.session.scalars(select(Message.mid)).one() == mid
 
 
-def test_a_replayed_message_that_is_not_found_again_is_listed_again(account: Account, hands: Hands) -> None:
-    announce("m_gone", hands.now())
-    look_until_given_up(account, hands)
+def test_a_replayed_message_that_is_not_found_again_is_listed_again(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    announce("m_gone", frozen_clock.now())
+    look_until_given_up(account, frozen_clock)
     replay.replay_all(OPERATOR)
     assert letters() == []
-    look(account, hands, seconds=0)
+    look(account, frozen_clock, seconds=0)
     for pause in pending_updates.PAUSES[1:]:
-        look(account, hands, seconds=pause.total_seconds())
+        look(account, frozen_clock, seconds=pause.total_seconds())
     assert [reason for reason, _ in letters()] == ["unresolved"]
 
 
-def test_two_workers_never_look_for_the_same_message_at_the_same_time(account: Account, hands: Hands) -> None:
-    announce("m", hands.now())
-    hands.forward(seconds=5)
+def test_two_workers_never_look_for_the_same_message_at_the_same_time(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    announce("m", frozen_clock.now())
+    frozen_clock.forward(seconds=5)
     with transaction.write() as tx:
-        assert len(pending_updates.claim(tx, account.id, at=hands.now())) == 1
-        assert pending_updates.claim(tx, account.id, at=hands.now()) == []
-    hands.at += pending_updates.CLAIMED + timedelta(seconds=1)  # its worker was killed
-    look(account, hands, seconds=0)
+        assert len(pending_updates.claim(tx, account.id, at=frozen_clock.now())) == 1
+        assert pending_updates.claim(tx, account.id, at=frozen_clock.now()) == []
+    frozen_clock.at += pending_updates.CLAIMED + timedelta(seconds=1)  # its worker was killed
+    look(account, frozen_clock, seconds=0)

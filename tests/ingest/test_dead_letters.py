@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.ingest import dead_letters, receive
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 

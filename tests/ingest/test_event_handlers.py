@@ -19,7 +19,7 @@ from app.instagram.errors import Reason, Scope
 from app.instagram.events import Attachment, EventKind, MessageSent
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, Conversation, Message
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
 
 NOON = clock.now().replace(microsecond=0) - timedelta(hours=3)
 

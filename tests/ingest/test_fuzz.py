@@ -15,7 +15,7 @@ from app.db.engine import db
 from app.models.identity import Identity
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.viewer import Role
-from tests.cast import CAMILLE, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, a_delivery, a_message_event, an_account, signed
 from tests.web.browsing import signed_in
 
 SAMPLES = [path.read_bytes() for path in (Path(__file__).parents[1] / "samples").glob("webhook-*.json")]

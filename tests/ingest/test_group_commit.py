@@ -12,7 +12,7 @@ from app.errors import Unavailable
 from app.ingest import group_commit
 from app.ingest.group_commit import MAX_ITEMS, PendingDelivery
 from app.instagram.webhook import WebhookItem
-from tests.bed.waiting import until
+from tests.support.waiting import until
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

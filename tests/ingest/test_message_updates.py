@@ -18,7 +18,7 @@ from app.ingest import event_handlers, receive
 from app.instagram.events import EventKind, MessageSent
 from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
 
 NOON_MS = 1773134400000
 Event = dict[str, Any]

@@ -11,9 +11,9 @@ from app.db.types import digest
 from app.ingest import message_updates, pending_updates
 from app.instagram.events import MessageAnnounced, MessageEdited
 from app.models.inbox import Account, PendingMessageUpdate
-from tests.bed.hands import Hands
-from tests.cast import MAISON_LUNE, an_account
+from tests.factories import MAISON_LUNE, an_account
 from tests.ingest.test_message_updates import deliver, edit, message, react, the_message
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
@@ -32,20 +32,20 @@ def test_an_effect_and_its_message_that_came_at_once_find_each_other(account: Ac
     assert (the_message().text, pending_updates.arrived()) == ("Bonsoir", [])
 
 
-def test_what_has_waited_for_thirty_days_is_forgotten(account: Account, hands: Hands) -> None:
+def test_what_has_waited_for_thirty_days_is_forgotten(account: Account, frozen_clock: FrozenClock) -> None:
     deliver(edit("Bonsoir"))
-    hands.forward(days=29)
+    frozen_clock.forward(days=29)
     with transaction.write() as tx:
-        assert pending_updates.purge(tx, hands.now()) == 0
-    hands.forward(days=2)
+        assert pending_updates.purge(tx, frozen_clock.now()) == 0
+    frozen_clock.forward(days=2)
     with transaction.write() as tx:
-        assert pending_updates.purge(tx, hands.now()) == 1
+        assert pending_updates.purge(tx, frozen_clock.now()) == 1
 
 
-def test_a_wait_is_told_from_a_loss(account: Account, hands: Hands) -> None:
+def test_a_wait_is_told_from_a_loss(account: Account, frozen_clock: FrozenClock) -> None:
     deliver(react("❤️"))
     assert pending_updates.arrived() == []
-    hands.forward(days=1)
+    frozen_clock.forward(days=1)
     deliver(message())
     assert db.session.scalars(select(PendingMessageUpdate)).all() == []
 

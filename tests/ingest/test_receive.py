@@ -19,8 +19,7 @@ from app.ingest import event_handlers, group_commit, receive
 from app.ingest.receive import DeliveryResult
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.viewer import OPERATOR
-from tests.bed import contents
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     LEA,
@@ -31,6 +30,7 @@ from tests.cast import (
     an_echo_event,
     signed,
 )
+from tests.support import snapshot
 
 
 def deliver(body: bytes) -> DeliveryResult:
@@ -100,11 +100,11 @@ def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
     answers = [deliver(body).status]
-    before = contents.tables()
+    before = snapshot.tables()
     answers += at_once(app, body)
     answers += [deliver(body).status for _ in range(100)]
     assert answers == [200] * 121
-    assert contents.tables() == before
+    assert snapshot.tables() == before
     assert count(Message) == 3
     assert conversations()[0].unread_count == 2
 
@@ -167,7 +167,7 @@ def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None
     an_account()
     an_account(ATELIER_NORD)
     deliver(a_delivery(a_message_event(LEA, "à eux", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD))
-    before = contents.tables(but=("dead_letters",))
+    before = snapshot.tables(but=("dead_letters",))
     foreign = (
         a_message_event(LEA, "pour un autre", recipient=ATELIER_NORD),
         a_message_event(ATELIER_NORD, "de leur part", recipient=LEA),
@@ -176,7 +176,7 @@ def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None
     )
     assert deliver(a_delivery(*foreign[:3])).dead == 3
     deliver(a_delivery(foreign[3]))
-    assert contents.tables(but=("dead_letters", "waiting_effects", "accounts")) == {
+    assert snapshot.tables(but=("dead_letters", "waiting_effects", "accounts")) == {
         name: rows for name, rows in before.items() if name not in ("waiting_effects", "accounts")
     }
     assert set(db.session.scalars(select(DeadLetter.reason))) == {"misaddressed"}

@@ -10,7 +10,7 @@ from app.ingest import dead_letters, receive, replay
 from app.ingest.replay import Replayed
 from app.models.inbox import Conversation, Message
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
 
 
 def deliver(body: bytes) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.db.engine import db
 from app.ingest import receive
 from app.models.inbox import Account, DeadLetter, Message, PendingMessageUpdate
-from tests.cast import ATELIER_NORD, MAISON_LUNE, MAISON_LUNE_IGSID, an_account, signed
+from tests.factories import ATELIER_NORD, MAISON_LUNE, MAISON_LUNE_IGSID, an_account, signed
 
 FOLDER = Path(__file__).parents[1] / "samples"
 

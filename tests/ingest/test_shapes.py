@@ -21,8 +21,7 @@ from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter, Message
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
-from tests.bed.hands import Hands
-from tests.cast import (
+from tests.factories import (
     LEA,
     MAISON_LUNE,
     MAISON_LUNE_IGSID,
@@ -32,6 +31,7 @@ from tests.cast import (
     an_echo_event,
     signed,
 )
+from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import part, signed_in
 
 PHOTO = "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=7&signature=q"
@@ -183,11 +183,11 @@ def test_a_reaction_is_exactly_the_emoji_that_was_sent(app: Flask, account: Acco
 )
 @pytest.mark.parametrize("minutes_ahead", [None, 30])
 def test_an_event_without_mid_delivered_twice_is_one_line(
-    account: Account, hands: Hands, event: dict[str, Any], minutes_ahead: int | None
+    account: Account, frozen_clock: FrozenClock, event: dict[str, Any], minutes_ahead: int | None
 ) -> None:
     at = {} if minutes_ahead is None else {"timestamp": int(clock.now().timestamp() + 60 * minutes_ahead) * 1000}
     for minutes in (0, 1, 25):
-        hands.forward(minutes=minutes)
+        frozen_clock.forward(minutes=minutes)
         deliver(PARTIES | event | at)
     assert len(messages()) == 1
 

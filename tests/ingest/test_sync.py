@@ -21,9 +21,8 @@ from app.instagram.events import EventKind, MessageSent
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation, Message
 from app.viewer import OPERATOR
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import (
+from tests.factories import (
     CAMILLE,
     LEA,
     MAISON_LUNE,
@@ -34,6 +33,7 @@ from tests.cast import (
     a_sandbox_account,
     signed,
 )
+from tests.support.processes import Sandbox
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from app.inbox.listing import ConversationFilter
 from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
-from tests.cast import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, signed
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, signed
 
 NOON_MS = 1773134400000
 MIDS = ("a", "b", "c", "d", "e")  # e is the account's own

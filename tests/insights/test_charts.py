@@ -12,15 +12,15 @@ from app.db import transaction
 from app.insights import charts
 from app.models.identity import HourFigures, Identity, Lookup, Purpose
 from app.models.inbox import Account
-from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, LEA, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, SHY, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 
 MONTH = timedelta(days=30)
 
 
 @pytest.fixture
-def account(app: Flask, hands: Hands) -> Account:
-    hands.at = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
+def account(app: Flask, frozen_clock: FrozenClock) -> Account:
+    frozen_clock.at = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
     return an_account()
 
 

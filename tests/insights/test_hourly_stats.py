@@ -14,14 +14,14 @@ from app.identities.observations import ProfileObservation
 from app.insights import hourly_stats
 from app.models.identity import HourFigures, Purpose, Source
 from app.models.inbox import Account
-from tests.bed.hands import Hands
 from tests.calls.lookups import made
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
-def account(app: Flask, hands: Hands) -> Account:
-    hands.at = hands.at.replace(hour=12, minute=30)
+def account(app: Flask, frozen_clock: FrozenClock) -> Account:
+    frozen_clock.at = frozen_clock.at.replace(hour=12, minute=30)
     return an_account()
 
 
@@ -47,23 +47,25 @@ def test_a_snapshot_counts_contacts_messages_and_lookups(account: Account) -> No
     assert snapshots() == [(12, 1, 1, 1, 3, 2)]
 
 
-def test_the_hour_before_is_completed_and_keeps_its_contacts(account: Account, hands: Hands) -> None:
+def test_the_hour_before_is_completed_and_keeps_its_contacts(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA)
     hourly_stats.record()
-    hands.forward(minutes=20)
+    frozen_clock.forward(minutes=20)
     people_wrote(CAMILLE)
-    hands.forward(minutes=20)
+    frozen_clock.forward(minutes=20)
     named(account, LEA, "lea.moreau", None)
     hourly_stats.record()
     assert snapshots() == [(12, 0, 0, 1, 2, 0), (13, 1, 0, 1, 0, 0)]
 
 
-def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(account: Account, hands: Hands) -> None:
+def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
     an_account(ATELIER_NORD)
     people_wrote(LEA)
     hourly_stats.record()
     assert [row[3] for row in snapshots()] == [1, 0]
-    hands.forward(days=32)
+    frozen_clock.forward(days=32)
     with transaction.write() as tx:
         hourly_stats.purge(tx, clock.now() - timedelta(days=2))
         assert len(tx.execute(select(HourFigures)).all()) == 2

@@ -14,13 +14,13 @@ from app.insights import hourly_stats, summary
 from app.insights.summary import Insights
 from app.models.identity import Lookup, Purpose, Source
 from app.models.inbox import Account
-from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
-def account(app: Flask, hands: Hands, redis_server: str) -> Account:
-    hands.at = hands.at.replace(hour=12, minute=30)
+def account(app: Flask, frozen_clock: FrozenClock, redis_server: str) -> Account:
+    frozen_clock.at = frozen_clock.at.replace(hour=12, minute=30)
     return an_account()
 
 
@@ -50,11 +50,11 @@ def test_contacts_of_all_accounts_are_counted_by_how_they_are_shown(account: Acc
     assert (both.people, both.with_username, both.username_percent) == (4, 2, 50)
 
 
-def test_a_change_begins_with_the_first_day_that_has_figures(account: Account, hands: Hands) -> None:
+def test_a_change_begins_with_the_first_day_that_has_figures(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA, CAMILLE)
     hourly_stats.record()
     assert insights(account).change is None
-    hands.forward(days=2)
+    frozen_clock.forward(days=2)
     named(account, LEA, "lea.moreau")
     change = insights(account).change
     assert change is not None

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from app import clock
 from app.instagram import http
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from tests.bed.waiting import until
 from tests.instagram.graph import Graph, Say, always, and_close, answer, bomb, dripping, reset, silent
+from tests.support.waiting import until
 
 SECONDS = 0.4
 MOST_BYTES = 10_000

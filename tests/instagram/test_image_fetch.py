@@ -10,7 +10,7 @@ import pytest
 
 from app.instagram import image_fetch
 from app.instagram.image_fetch import NoImage
-from tests.bed.processes import Sandbox
+from tests.support.processes import Sandbox
 
 PUBLIC = "157.240.0.1"
 

@@ -19,7 +19,7 @@ from app.instagram.events import (
     SelfMessage,
 )
 from app.instagram.messaging import UnreadableItemError
-from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_message_event
+from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_message_event
 from tests.instagram.test_webhook import NOW, SAMPLES, message, parsed
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.instagram import webhook
 from app.instagram.events import EventKind, MessageSent
 from app.instagram.webhook import UnreadableBodyError, WebhookItem
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

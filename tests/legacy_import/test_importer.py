@@ -19,9 +19,9 @@ from app.identities.observations import ProfileObservation
 from app.legacy_import import importer
 from app.models.identity import Identity, IdentityChange, Source
 from app.models.inbox import Account, Conversation
-from tests.bed.hands import Hands
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account, people_wrote
 from tests.cli.commands import nametag, refused
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def snapshot() -> list[dict[str, Any]]:
 
 
 def test_importing_twice_changes_nothing_however_many_days_later(
-    account: Account, tmp_path: Path, hands: Hands
+    account: Account, tmp_path: Path, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(LEA, RUI)
     file = a_dump(
@@ -110,17 +110,19 @@ def test_importing_twice_changes_nothing_however_many_days_later(
     )
     assert importer.import_names(file).names == 3
     before = snapshot()
-    hands.at += timedelta(days=40)
+    frozen_clock.at += timedelta(days=40)
     assert importer.import_names(file).names == 0
     assert snapshot() == before
     assert identities()[LEA].username == "lea.moreau"
 
 
-def test_a_row_without_a_date_never_replaces_a_stored_name(account: Account, tmp_path: Path, hands: Hands) -> None:
+def test_a_row_without_a_date_never_replaces_a_stored_name(
+    account: Account, tmp_path: Path, frozen_clock: FrozenClock
+) -> None:
     with transaction.write() as tx:
         seen = ProfileObservation(LEA, "lea.paris", None, None, Source.PROFILE, clock.now())
         observations.record(tx, account.id, seen)
-    hands.at += timedelta(days=90)
+    frozen_clock.at += timedelta(days=90)
     importer.import_names(a_dump(tmp_path, a_row(name="Léa Moreau")))
     lea = identities()[LEA]
     assert (lea.username, lea.name, lea.last_success_at) == ("lea.paris", "Léa Moreau", seen.at)

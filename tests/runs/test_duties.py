@@ -6,28 +6,28 @@ from datetime import timedelta
 from flask import Flask
 
 from app.runs import duties
-from tests.bed.hands import Hands
+from tests.support.frozen_clock import FrozenClock
 
 DAY = timedelta(days=1)
 
 
-def test_a_duty_is_due_at_first_and_then_once_in_its_period(app: Flask, hands: Hands) -> None:
+def test_a_duty_is_due_at_first_and_then_once_in_its_period(app: Flask, frozen_clock: FrozenClock) -> None:
     due = []
     for hours in (0, 1, 22, 1, 1, 23):
-        hands.forward(hours=hours)
+        frozen_clock.forward(hours=hours)
         due.append(duties.claim("health.prove_all", DAY))
     assert due == [True, False, False, True, False, True]
 
 
-def test_a_duty_with_no_work_at_first_waits_for_one_period(app: Flask, hands: Hands) -> None:
+def test_a_duty_with_no_work_at_first_waits_for_one_period(app: Flask, frozen_clock: FrozenClock) -> None:
     assert not duties.claim("ticker.purge", DAY, at_first=False)
-    hands.forward(hours=23)
+    frozen_clock.forward(hours=23)
     assert not duties.claim("ticker.purge", DAY, at_first=False)
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     assert duties.claim("ticker.purge", DAY, at_first=False)
 
 
-def test_one_of_several_schedulers_runs_a_duty(app: Flask, hands: Hands) -> None:
+def test_one_of_several_schedulers_runs_a_duty(app: Flask, frozen_clock: FrozenClock) -> None:
     barrier, claimed = threading.Barrier(4), list[bool]()
 
     def schedule() -> None:
@@ -41,16 +41,16 @@ def test_one_of_several_schedulers_runs_a_duty(app: Flask, hands: Hands) -> None
             thread.start()
         for thread in threads:
             thread.join()
-        hands.forward(days=1)
+        frozen_clock.forward(days=1)
     assert sorted(claimed) == [False] * 9 + [True] * 3
 
 
 def test_clocks_that_differ_a_little_do_not_repeat_a_duty_and_a_wrong_one_does_not_stop_it(
-    app: Flask, hands: Hands
+    app: Flask, frozen_clock: FrozenClock
 ) -> None:
-    hands.forward(days=40)
+    frozen_clock.forward(days=40)
     assert duties.claim("tokens.refresh_due", DAY)
-    hands.forward(seconds=-5)
+    frozen_clock.forward(seconds=-5)
     assert not duties.claim("tokens.refresh_due", DAY)
-    hands.forward(days=-40)
+    frozen_clock.forward(days=-40)
     assert duties.claim("tokens.refresh_due", DAY)

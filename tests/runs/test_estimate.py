@@ -14,7 +14,7 @@ from app.models.run import Run, RunKind, RunState
 from app.runs import estimate
 from app.runs.selection import Selection
 from tests.calls.lookups import made
-from tests.cast import an_account, people_wrote
+from tests.factories import an_account, people_wrote
 
 
 @pytest.fixture

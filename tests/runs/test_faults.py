@@ -18,9 +18,8 @@ from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.text import real_name
 from app.viewer import OPERATOR
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     GHOST,
@@ -34,6 +33,7 @@ from tests.cast import (
 )
 from tests.identities.test_faults import redis_from_step
 from tests.runs.test_lifecycle import asked_alone, run_of
+from tests.support.processes import Sandbox
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from app.errors import Invalid, NotFound
 from app.models.run import ItemState, RunKind
 from app.runs import item_listing, lifecycle
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, LEA, RUI, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, RUI, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 

@@ -14,15 +14,15 @@ from app.runs import items, leases, lifecycle
 from app.runs.fencing import LEASE, Lease, LeaseLostError
 from app.runs.items import TRIES, ItemOutcome
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.cast import CAMILLE, GHOST, LEA, an_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, an_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone, run_of
+from tests.support.frozen_clock import FrozenClock
 
 PEOPLE = (LEA, CAMILLE, GHOST)
 
 
 @pytest.fixture
-def run_id(app: Flask, hands: Hands) -> str:
+def run_id(app: Flask, frozen_clock: FrozenClock) -> str:
     account = an_account()
     people_wrote(*PEOPLE)
     return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
@@ -54,9 +54,11 @@ def test_one_works_and_the_second_goes_away(run_id: str) -> None:
 
 
 @pytest.mark.row("F10", "F11")
-def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(run_id: str, hands: Hands) -> None:
+def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
+    run_id: str, frozen_clock: FrozenClock
+) -> None:
     late = taken(run_id)
-    hands.at += LEASE + timedelta(seconds=1)
+    frozen_clock.at += LEASE + timedelta(seconds=1)
     taken(run_id, "there")
     with pytest.raises(LeaseLostError):
         settle(late, CAMILLE, ItemOutcome(ItemState.RESOLVED))
@@ -66,18 +68,18 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(run
 
 
 @pytest.mark.row("F29")
-def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, hands: Hands) -> None:
-    hands.at += timedelta(hours=1)
+def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, frozen_clock: FrozenClock) -> None:
+    frozen_clock.at += timedelta(hours=1)
     taken(run_id)
-    hands.at -= timedelta(hours=1)
+    frozen_clock.at -= timedelta(hours=1)
     taken(run_id, "there")
 
 
-def test_settling_renews_the_lease(run_id: str, hands: Hands) -> None:
+def test_settling_renews_the_lease(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
-    hands.at += LEASE - timedelta(seconds=1)
+    frozen_clock.at += LEASE - timedelta(seconds=1)
     settle(lease, LEA, ItemOutcome(ItemState.RESOLVED, calls=1))
-    hands.at += LEASE - timedelta(seconds=1)
+    frozen_clock.at += LEASE - timedelta(seconds=1)
     assert leases.take(run_id, who="there") is None
 
 
@@ -90,57 +92,59 @@ def test_an_item_is_settled_exactly_once(run_id: str) -> None:
     assert (run.resolved, run.calls) == (1, 1)
 
 
-def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, hands: Hands) -> None:
+def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
-    later = hands.at + timedelta(seconds=4)
+    later = frozen_clock.at + timedelta(seconds=4)
     for who in PEOPLE:
         settle(lease, who, ItemOutcome(ItemState.TODO, "timeout", "timeout", calls=1, next_try_at=later))
     assert items.due(lease) == []
     assert not leases.release(lease)
     assert run_of(run_id).resume_at == later
     assert leases.ready(clock.now()) == []
-    hands.at = later
+    frozen_clock.at = later
     assert [ready for ready, _ in leases.ready(clock.now())] == [run_id]
     assert sorted(items.due(taken(run_id))) == sorted(PEOPLE)
 
 
-def test_a_pause_names_its_reason_and_its_end(run_id: str, hands: Hands) -> None:
-    until = hands.at + timedelta(minutes=19)
+def test_a_pause_names_its_reason_and_its_end(run_id: str, frozen_clock: FrozenClock) -> None:
+    until = frozen_clock.at + timedelta(minutes=19)
     leases.pause(taken(run_id), until=until, reason="the budget of this hour is used up")
     run = run_of(run_id)
     assert (run.state, run.resume_at) == (RunState.WAITING, until)
     assert run.reason == "the budget of this hour is used up"
     assert leases.take(run_id, who="early") is None
-    hands.at = until
+    frozen_clock.at = until
     taken(run_id)
     assert (run_of(run_id).state, run_of(run_id).reason) == (RunState.RUNNING, None)
 
 
-def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, hands: Hands) -> None:
+def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
     lifecycle.cancel(OPERATOR, run_id)
-    leases.pause(lease, until=hands.at + timedelta(minutes=1), reason="x")
+    leases.pause(lease, until=frozen_clock.at + timedelta(minutes=1), reason="x")
     assert run_of(run_id).state is RunState.CANCELED
 
 
 @pytest.mark.row("F10")
-def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(run_id: str, hands: Hands) -> None:
+def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(
+    run_id: str, frozen_clock: FrozenClock
+) -> None:
     for death in range(TRIES):
         lease = taken(run_id)
         first = items.due(lease)[0]
         assert state_of(run_id, GHOST)[1] == death
         assert first == GHOST
-        hands.at += LEASE + timedelta(seconds=1)
+        frozen_clock.at += LEASE + timedelta(seconds=1)
     survivor = taken(run_id)
     assert state_of(run_id, GHOST)[0::2] == (ItemState.FAILED, "worker_died")
     assert items.due(survivor) == [CAMILLE, LEA]
     assert run_of(run_id).failed == 1
 
 
-def test_a_run_whose_worker_died_while_cancelling_can_still_be_ended(run_id: str, hands: Hands) -> None:
+def test_a_run_whose_worker_died_while_cancelling_can_still_be_ended(run_id: str, frozen_clock: FrozenClock) -> None:
     taken(run_id)
     lifecycle.cancel(OPERATOR, run_id)
-    hands.at += LEASE + timedelta(seconds=1)
+    frozen_clock.at += LEASE + timedelta(seconds=1)
     lease = taken(run_id, "there")
     assert lease.canceling
     leases.release(lease)
@@ -164,16 +168,16 @@ def test_a_batch_is_as_large_as_it_was_ordered(run_id: str) -> None:
     assert items.due(taken(run_id)) == [GHOST, CAMILLE]
 
 
-def test_a_pause_from_a_clock_that_ran_ahead_is_over(run_id: str, hands: Hands) -> None:
-    hands.forward(hours=5)
+def test_a_pause_from_a_clock_that_ran_ahead_is_over(run_id: str, frozen_clock: FrozenClock) -> None:
+    frozen_clock.forward(hours=5)
     leases.pause(taken(run_id), until=clock.now() + timedelta(hours=1), reason="spent")
     assert leases.ready(clock.now()) == []
-    hands.forward(hours=-5)
+    frozen_clock.forward(hours=-5)
     assert leases.ready(clock.now()) == [(run_id, RunKind.BACKFILL)]
     assert taken(run_id)
 
 
-def test_a_retry_from_a_clock_that_ran_ahead_is_due(run_id: str, hands: Hands) -> None:
+def test_a_retry_from_a_clock_that_ran_ahead_is_due(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
     settle(lease, LEA, ItemOutcome(ItemState.TODO, calls=1, next_try_at=clock.now() + timedelta(hours=5)))
     assert LEA in items.due(lease)

@@ -22,7 +22,7 @@ from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import items, leases, lifecycle
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
-from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))

@@ -9,7 +9,7 @@ from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle, notifications, progress
 from app.runs.notifications import Notification
 from app.viewer import OPERATOR, Role, Viewer
-from tests.cast import CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
 
 
 @pytest.fixture

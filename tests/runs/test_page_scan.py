@@ -19,11 +19,11 @@ from app.runs import leases, lifecycle, page_cursor, page_scan, runner
 from app.runs.fencing import LEASE, Lease, LeaseLostError
 from app.text import is_name
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import noted
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
 from tests.runs.test_lifecycle import run_of
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
 
@@ -90,12 +90,14 @@ def test_a_hundred_people_cost_two_calls(account: Account, meta: Sandbox) -> Non
     assert (run.swept_pages, run.swept_people, run.resolved, page_cursor.load_cursor(run_id)) == (2, 100, 100, None)
 
 
-def test_a_sweep_goes_on_where_the_budget_stopped_it(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_sweep_goes_on_where_the_budget_stopped_it(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     a_crowd_wrote(meta, 60)
     lease = taken(started(account))
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).swept_people == 50
-    leases.pause(lease, until=hands.at, reason="this hour's call budget is used up")
+    leases.pause(lease, until=frozen_clock.at, reason="this hour's call budget is used up")
     lease = taken(lease.run_id)
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).swept_people == 60
@@ -130,16 +132,16 @@ def test_a_sweep_whose_place_was_forgotten_ends_where_asking_is_cheaper(
     assert run_of(lease.run_id).sweep_pages == 1
 
 
-def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     everybody_wrote(meta, LEA, RUI, CAMILLE)
-    url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(hands.now().timestamp()) + 60:08X}"
+    url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(frozen_clock.now().timestamp()) + 60:08X}"
     with transaction.write() as tx:
         for who in (LEA, RUI, CAMILLE):
             picture = url if who == LEA else None
             observations.record(
-                tx, account.id, ProfileObservation(who, who, None, picture, Source.PROFILE, hands.now())
+                tx, account.id, ProfileObservation(who, who, None, picture, Source.PROFILE, frozen_clock.now())
             )
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     assert run_of(run_id).sweep_people == 2
     runner.run_slice(run_id)
@@ -208,21 +210,23 @@ def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account,
 
 
 @pytest.mark.row("F11")
-def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     everybody_wrote(meta, LEA, RUI)
     late = taken(started(account))
-    hands.at += LEASE + timedelta(seconds=1)
+    frozen_clock.at += LEASE + timedelta(seconds=1)
     taken(late.run_id)
     with pytest.raises(LeaseLostError):
         page_scan.next_page(late, purpose=Purpose.BACKFILL)
     assert run_of(late.run_id).resolved == 0
 
 
-def test_a_worker_that_dies_over_a_page_is_charged_to_nobody(account: Account, meta: Sandbox, hands: Hands) -> None:
+def test_a_worker_that_dies_over_a_page_is_charged_to_nobody(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     everybody_wrote(meta, LEA, RUI)
     run_id = started(account)
     for _ in range(4):
         taken(run_id)
-        hands.at += LEASE + timedelta(seconds=1)
+        frozen_clock.at += LEASE + timedelta(seconds=1)
     runner.run_slice(run_id)
     assert (run_of(run_id).resolved, run_of(run_id).failed) == (2, 0)

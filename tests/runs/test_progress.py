@@ -17,10 +17,10 @@ from app.models.inbox import Account
 from app.models.run import ItemState, Run, RunKind, RunState
 from app.runs import items, leases, lifecycle, progress
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
 from tests.calls.lookups import made
-from tests.cast import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
@@ -90,24 +90,24 @@ def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
         assert progress.get_progress(OPERATOR, run_id).seconds_left is None
 
 
-def test_a_run_that_no_worker_takes_says_so(run_id: str, hands: Hands) -> None:
-    hands.forward(seconds=31)
+def test_a_run_that_no_worker_takes_says_so(run_id: str, frozen_clock: FrozenClock) -> None:
+    frozen_clock.forward(seconds=31)
     assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
     leases.take(run_id, who="here")
     assert progress.get_progress(OPERATOR, run_id).state == "running"
 
 
-def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, hands: Hands) -> None:
+def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = leases.take(run_id, who="here")
     assert lease is not None
     with transaction.write() as tx:
         for person in items.due(lease):
             items.settle(tx, lease, person, items.ItemOutcome(ItemState.FAILED, reason="no_name"))
     leases.release(lease)
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     lifecycle.retry(OPERATOR, run_id)
     assert progress.get_progress(OPERATOR, run_id).state == "queued"
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
 
 
@@ -116,14 +116,14 @@ def test_a_done_run_with_failures_says_so(run_id: str) -> None:
     assert progress.get_progress(OPERATOR, run_id).state == "some_failed"
 
 
-def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, hands: Hands) -> None:
+def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, frozen_clock: FrozenClock) -> None:
     refresh = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     leases.take(refresh, who="here")
     assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [refresh, run_id]
     changed(refresh, state=RunState.DONE)
     assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [run_id]
     assert [run.run_id for run in progress.history(OPERATOR, account_id=account.id)] == [refresh]
-    hands.forward(days=8)
+    frozen_clock.forward(days=8)
     assert progress.history(OPERATOR, account_id=account.id) == []
 
 

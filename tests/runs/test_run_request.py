@@ -8,7 +8,7 @@ from app.models.run import RunKind
 from app.runs import run_request
 from app.runs.run_request import RunRequest
 from app.viewer import OPERATOR
-from tests.cast import LEA, an_account, people_wrote
+from tests.factories import LEA, an_account, people_wrote
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,12 @@ from app.models.inbox import Account
 from app.models.run import ItemState, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.viewer import OPERATOR
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
 from tests.calls.lookups import made, noted
 from tests.calls.test_refusals import contacts
-from tests.cast import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
+from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone, run_of
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
@@ -107,7 +107,7 @@ def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.M
 
 
 def test_a_passing_trouble_is_tried_three_times_with_growing_waits(
-    run_id: str, meta: Sandbox, hands: Hands, account: Account
+    run_id: str, meta: Sandbox, frozen_clock: FrozenClock, account: Account
 ) -> None:
     meta.pull("PATCH", f"people/{LEA}", error="2")
     waits = []
@@ -115,17 +115,17 @@ def test_a_passing_trouble_is_tried_three_times_with_growing_waits(
         runner.run_slice(run_id)
         item = items(run_id)[LEA]
         if item.next_try_at:
-            waits.append((item.next_try_at - hands.now()).total_seconds())
-            hands.at = item.next_try_at
+            waits.append((item.next_try_at - frozen_clock.now()).total_seconds())
+            frozen_clock.at = item.next_try_at
     assert waits == [1, 4]
     assert (item.state, item.tries, item.code) == (ItemState.FAILED, 3, "2")
     assert run_of(run_id).state is RunState.DONE
 
 
-def test_a_second_try_may_succeed(run_id: str, meta: Sandbox, hands: Hands) -> None:
+def test_a_second_try_may_succeed(run_id: str, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     meta.post("faults", mode="2", count=1)
     runner.run_slice(run_id)
-    hands.forward(seconds=2)
+    frozen_clock.forward(seconds=2)
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert items(run_id)[LEA].state is ItemState.RESOLVED
@@ -139,23 +139,25 @@ def small_budget() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_budget")
-def test_a_used_up_budget_pauses_the_run_until_calls_come_back(run_id: str, account: Account, hands: Hands) -> None:
+def test_a_used_up_budget_pauses_the_run_until_calls_come_back(
+    run_id: str, account: Account, frozen_clock: FrozenClock
+) -> None:
     made(account.id, 6, ago_seconds=3000, purpose=Purpose.BACKFILL)
     runner.run_slice(run_id)
     run = run_of(run_id)
     assert (run.state, run.calls, run.lease_until) == (RunState.WAITING, 2, None)
     assert run.resume_at is not None
-    assert timedelta(minutes=9) < run.resume_at - hands.now() < timedelta(minutes=11)
+    assert timedelta(minutes=9) < run.resume_at - frozen_clock.now() < timedelta(minutes=11)
     assert leases.take(run_id, who="too early") is None
-    assert leases.ready(hands.now()) == []
+    assert leases.ready(frozen_clock.now()) == []
     assert leases.ready(run.resume_at) == [(run_id, RunKind.BACKFILL)]
 
 
 @pytest.mark.usefixtures("small_budget")
-def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, hands: Hands) -> None:
+def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, frozen_clock: FrozenClock) -> None:
     made(account.id, 6, ago_seconds=3000, purpose=Purpose.BACKFILL)
     runner.run_slice(run_id)
-    hands.at = run_of(run_id).resume_at or hands.at
+    frozen_clock.at = run_of(run_id).resume_at or frozen_clock.at
     with settings.using(graph_calls_per_hour=200):
         runner.run_slice(run_id)
     run = run_of(run_id)
@@ -173,7 +175,7 @@ def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> No
 
 
 def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
-    account: Account, meta: Sandbox, hands: Hands
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everyone = contacts(meta, 8)
     people_wrote(*everyone)
@@ -184,7 +186,7 @@ def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
     assert (run.state, run.failed, run.calls) == (RunState.WAITING, 0, 4)
     assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.TODO, None)}
     meta.pull("DELETE", "faults")
-    hands.at = run.resume_at or hands.at
+    frozen_clock.at = run.resume_at or frozen_clock.at
     runner.run_slice(run_id)
     run = run_of(run_id)
     assert (run.state, run.resolved + run.fresh, run.failed) == (RunState.DONE, 8, 0)
@@ -212,17 +214,17 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
 
 
 @pytest.mark.row("F20")
-def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, hands: Hands) -> None:
+def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     meta.post("faults", mode="190", call="profile", count=1)
     runner.run_slice(run_id)
     for _ in range(3):  # nothing is asked meanwhile, however often somebody looks
-        hands.at = run_of(run_id).resume_at or hands.at
+        frozen_clock.at = run_of(run_id).resume_at or frozen_clock.at
         runner.run_slice(run_id)
     assert len(noted()) == 1
     token = "IGAAsandboxMaisonLune0123456789"
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=token, history=False)
-    hands.forward(seconds=10 - scheduler.DUTIES[scheduler.kick_runs])
-    assert run_id in {each for each, _ in leases.ready(hands.now())}
+    frozen_clock.forward(seconds=10 - scheduler.DUTIES[scheduler.kick_runs])
+    assert run_id in {each for each, _ in leases.ready(frozen_clock.now())}
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert run_of(run_id).total == len(EVERYBODY)
@@ -249,23 +251,25 @@ def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account
     assert {row.ig_participant_id for row in noted()} == set(EVERYBODY) - {LEA, RUI}
 
 
-def test_people_whom_somebody_else_looks_up_come_later(run_id: str, account: Account, hands: Hands) -> None:
+def test_people_whom_somebody_else_looks_up_come_later(
+    run_id: str, account: Account, frozen_clock: FrozenClock
+) -> None:
     with transaction.write() as tx:
-        claims.take(tx, account.id, [LEA], now=hands.now(), until=hands.now() + CLAIM)
+        claims.take(tx, account.id, [LEA], now=frozen_clock.now(), until=frozen_clock.now() + CLAIM)
     runner.run_slice(run_id)
     assert items(run_id)[LEA].state is ItemState.TODO
     assert run_of(run_id).state is RunState.RUNNING
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     runner.run_slice(run_id)
     assert items(run_id)[LEA].state is ItemState.RESOLVED
 
 
 @pytest.mark.row("F10")
-def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hands) -> None:
+def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, frozen_clock: FrozenClock) -> None:
     assert leases.take(run_id, who="a worker that is killed now") is not None
     runner.run_slice(run_id)
     assert noted() == []
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert len(noted()) == len(EVERYBODY)
@@ -273,10 +277,10 @@ def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, hands: Hand
 
 @pytest.mark.row("F11")
 def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
-    run_id: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    run_id: str, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stall() -> None:
-        hands.forward(seconds=31)
+        frozen_clock.forward(seconds=31)
         runner.run_slice(run_id)
         assert run_of(run_id).state is RunState.DONE
 
@@ -317,13 +321,15 @@ def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: A
     assert run_of(again).total == 0
 
 
-def test_the_scheduled_refresh_spends_as_such(account: Account, hands: Hands) -> None:
+def test_the_scheduled_refresh_spends_as_such(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
-        observations.record(tx, account.id, ProfileObservation(LEA, "lea", None, None, Source.PROFILE, hands.now()))
-    hands.forward(days=7)
+        observations.record(
+            tx, account.id, ProfileObservation(LEA, "lea", None, None, Source.PROFILE, frozen_clock.now())
+        )
+    frozen_clock.forward(days=7)
     lifecycle.refresh_expiring()
-    [run_id] = [run_id for run_id, _ in leases.ready(hands.now())]
+    [run_id] = [run_id for run_id, _ in leases.ready(frozen_clock.now())]
     runner.run_slice(run_id)
     assert [row.purpose for row in noted()] == [Purpose.DAILY]
 

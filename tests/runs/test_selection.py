@@ -18,8 +18,7 @@ from app.models.inbox import Account, Conversation
 from app.models.run import RunKind
 from app.runs import selection
 from app.runs.selection import MOST_RECENT, PageScan, Selection
-from tests.bed.hands import Hands
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
     CAMILLE,
@@ -32,6 +31,7 @@ from tests.cast import (
     an_account,
     people_wrote,
 )
+from tests.support.frozen_clock import FrozenClock
 
 
 @pytest.fixture
@@ -98,15 +98,15 @@ def test_expiring_are_those_whose_name_is_seven_days_old_within_a_day(account: A
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 
 
-def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Account, hands: Hands) -> None:
+def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA, CAMILLE)
     for who, seconds in ((LEA, 60), (CAMILLE, 7200)):
-        url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(hands.now().timestamp()) + seconds:08X}"
+        url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(frozen_clock.now().timestamp()) + seconds:08X}"
         with transaction.write() as tx:
             observations.record(
-                tx, account.id, ProfileObservation(who, "somebody", None, url, Source.PROFILE, hands.now())
+                tx, account.id, ProfileObservation(who, "somebody", None, url, Source.PROFILE, frozen_clock.now())
             )
-    hands.forward(hours=1)
+    frozen_clock.forward(hours=1)
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 
 

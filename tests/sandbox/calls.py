@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from app.sandbox.accounts import APP_SECRET
-from tests.bed.processes import Sandbox
+from tests.support.processes import Sandbox
 
 INSTAGRAM_TOKEN = "IGAAsandboxMaisonLune0123456789"
 FACEBOOK_TOKEN = "EAAsandboxAtelierNord0123456789"

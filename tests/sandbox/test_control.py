@@ -6,9 +6,9 @@ from urllib.error import HTTPError
 
 import pytest
 
-from tests.bed.processes import Sandbox
-from tests.cast import LEA, MAISON_LUNE, RUI
+from tests.factories import LEA, MAISON_LUNE, RUI
 from tests.sandbox.calls import get
+from tests.support.processes import Sandbox
 
 
 def patch(sandbox: Sandbox, path: str, **fields: object) -> None:

@@ -4,9 +4,9 @@ import http.client
 
 import pytest
 
-from tests.bed.processes import Sandbox
-from tests.cast import LEA
+from tests.factories import LEA
 from tests.sandbox.calls import INSTAGRAM_TOKEN, get
+from tests.support.processes import Sandbox
 
 PROFILE = f"/instagram/v26.0/{LEA}?fields=name"
 

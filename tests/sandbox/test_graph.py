@@ -2,9 +2,18 @@
 
 import pytest
 
-from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD_PAGE, CAMILLE, GHOST, LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, SHY, UNKNOWN_PERSON
+from tests.factories import (
+    ATELIER_NORD_PAGE,
+    CAMILLE,
+    GHOST,
+    LEA,
+    MAISON_LUNE,
+    MAISON_LUNE_APP_SCOPED,
+    SHY,
+    UNKNOWN_PERSON,
+)
 from tests.sandbox.calls import FACEBOOK_TOKEN, get
+from tests.support.processes import Sandbox
 
 FIELDS = "name,username,profile_pic"
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.sandbox import kinds
-from tests.bed.processes import Processes
-from tests.bed.waiting import until
-from tests.cast import LEA
+from tests.factories import LEA
 from tests.sandbox.test_sender import Receiver, receiver
+from tests.support.processes import Processes
+from tests.support.waiting import until
 
 __all__ = ["receiver"]
 

@@ -3,7 +3,7 @@
 import signal
 import urllib.request
 
-from tests.bed.processes import Processes, Sandbox
+from tests.support.processes import Processes, Sandbox
 
 
 def test_it_ends_cleanly_when_it_is_told_to(sandbox: Sandbox) -> None:

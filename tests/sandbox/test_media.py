@@ -9,8 +9,8 @@ import zlib
 import pytest
 
 from app.sandbox import media
-from tests.bed.processes import Sandbox
-from tests.cast import LEA
+from tests.factories import LEA
+from tests.support.processes import Sandbox
 
 
 @pytest.mark.parametrize(("kind", "size"), [("avatar", (96, 96)), ("photo", (480, 360))])

@@ -2,9 +2,9 @@
 
 import json
 
-from tests.bed.processes import Processes, Sandbox
-from tests.cast import LEA, MAISON_LUNE
+from tests.factories import LEA, MAISON_LUNE
 from tests.sandbox.calls import get
+from tests.support.processes import Processes, Sandbox
 
 
 def test_the_hourly_limit_refuses_with_headers_and_counts(processes: Processes) -> None:

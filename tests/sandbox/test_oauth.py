@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from app.sandbox.accounts import APP_ID, APP_SECRET, SYSTEM_USER_TOKEN
-from tests.bed.processes import Sandbox
-from tests.cast import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
+from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
 from tests.sandbox.calls import INSTAGRAM_TOKEN, get
+from tests.support.processes import Sandbox
 
 BACK = "http://127.0.0.1:8000/accounts/connected/instagram"
 PAGES = {"instagram": "oauth/authorize", "facebook": "v26.0/dialog/oauth"}

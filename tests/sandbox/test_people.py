@@ -1,7 +1,7 @@
 """The crowd: the same for the same seed, and awkward in every way that matters."""
 
 from app.sandbox.people import crowd
-from tests.cast import CAMILLE, GHOST, LEA, RUI, SHY, UNKNOWN_PERSON
+from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, UNKNOWN_PERSON
 
 
 def test_the_same_seed_makes_the_same_people() -> None:

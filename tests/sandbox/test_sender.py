@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.bed.processes import Processes
-from tests.bed.waiting import until
-from tests.cast import LEA, MAISON_LUNE
+from tests.factories import LEA, MAISON_LUNE
 from tests.sandbox.calls import INSTAGRAM_TOKEN
+from tests.support.processes import Processes
+from tests.support.waiting import until
 
 
 @dataclass

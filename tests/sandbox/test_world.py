@@ -6,7 +6,7 @@ import pytest
 
 from app.sandbox.accounts import ACCOUNTS
 from app.sandbox.world import Choices, World
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE
 
 
 @pytest.fixture

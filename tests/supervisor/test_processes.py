@@ -20,8 +20,8 @@ from app.supervisor.processes import (
     StopAsked,
     Supervisor,
 )
-from tests.bed.processes import ROOT, alive
-from tests.bed.waiting import until
+from tests.support.processes import ROOT, alive
+from tests.support.waiting import until
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
 

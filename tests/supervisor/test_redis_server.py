@@ -13,8 +13,8 @@ from app import settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from app.supervisor.redis_server import RedisUnusable
-from tests.bed import canaries
-from tests.bed.waiting import until
+from tests.support import canaries
+from tests.support.waiting import until
 
 
 @pytest.fixture

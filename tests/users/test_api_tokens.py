@@ -12,7 +12,7 @@ from app.models.user import ApiToken
 from app.users import api_tokens
 from app.users.api_tokens import PREFIX, Scope
 from app.viewer import OPERATOR, Role, Viewer
-from tests.bed.hands import Hands
+from tests.support.frozen_clock import FrozenClock
 
 OPS = Viewer(user_id=1, name="Oskar", role=Role.OPS)
 
@@ -51,11 +51,11 @@ def test_a_revoked_token_is_worthless_and_stays_in_the_list(app: Flask) -> None:
         api_tokens.revoke(OPERATOR, "crm")
 
 
-def test_its_last_use_is_noted_by_the_minute(app: Flask, hands: Hands) -> None:
+def test_its_last_use_is_noted_by_the_minute(app: Flask, frozen_clock: FrozenClock) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read"])
     api_tokens.authenticate(secret)
-    first = hands.at
-    hands.at += timedelta(seconds=30)
+    first = frozen_clock.at
+    frozen_clock.at += timedelta(seconds=30)
     api_tokens.authenticate(secret)
     assert api_tokens.list_tokens(OPERATOR)[0].last_used_at == first
 

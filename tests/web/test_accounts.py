@@ -17,9 +17,9 @@ from app.models.inbox import Account
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import Role
 from tests.accounts.consents import chosen
-from tests.bed.processes import Sandbox
-from tests.cast import MAISON_LUNE, a_sandbox_account, an_account
+from tests.factories import MAISON_LUNE, a_sandbox_account, an_account
 from tests.sandbox.calls import INSTAGRAM_TOKEN
+from tests.support.processes import Sandbox
 from tests.web.browsing import click, signed_in
 
 

@@ -11,8 +11,8 @@ from app.models.run import RunKind
 from app.runs import lifecycle
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.bed.hands import Hands
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import sign_in, signed_in
 
 
@@ -25,8 +25,8 @@ def test_admins_read_who_did_what_under_their_names_of_today(app: Flask) -> None
     assert 'href="/audit" aria-current="page"' in page
 
 
-def test_an_entry_shows_its_seconds_and_the_name_of_its_account(app: Flask, hands: Hands) -> None:
-    hands.at = hands.at.replace(year=2026, month=11, day=20, hour=9, minute=29, second=5)
+def test_an_entry_shows_its_seconds_and_the_name_of_its_account(app: Flask, frozen_clock: FrozenClock) -> None:
+    frozen_clock.at = frozen_clock.at.replace(year=2026, month=11, day=20, hour=9, minute=29, second=5)
     admin = signed_in(app, Role.ADMIN)
     account, gone = an_account(), an_account(ATELIER_NORD)
     lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)

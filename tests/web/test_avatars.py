@@ -7,7 +7,7 @@ from app.db import transaction
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source, StoredAvatar
-from tests.cast import LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import signed_in
 
 

@@ -23,8 +23,7 @@ from app.models.user import User
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer
 from app.web import conditional
-from tests.bed.hands import Hands
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     LEA,
@@ -35,6 +34,7 @@ from tests.cast import (
     people_wrote,
     signed,
 )
+from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import HTMX, click, part, poll_headers, signed_in
 
 
@@ -119,8 +119,10 @@ def test_opening_a_conversation_changes_what_the_list_shows(ops: FlaskClient) ->
     assert 'aria-current="true"' in answer.text
 
 
-def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_days(app: Flask, hands: Hands) -> None:
-    hands.at = datetime(2026, 11, 20, 14, 59, tzinfo=UTC)
+def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_days(
+    app: Flask, frozen_clock: FrozenClock
+) -> None:
+    frozen_clock.at = datetime(2026, 11, 20, 14, 59, tzinfo=UTC)
     agent, ops = (Viewer(user_id=2, name="Nadia", role=role) for role in (Role.AGENT, Role.OPS))
     someone_else = Viewer(user_id=3, name="Oskar", role=Role.AGENT)
     with app.test_request_context(headers={"Cookie": "tz=Asia/Tokyo"}):
@@ -133,7 +135,7 @@ def test_a_token_is_good_for_one_account_one_person_one_role_and_one_of_their_da
         ]
         tokens = [conditional.token(viewer, account_id, version) for viewer, account_id, version in asked]
         assert tokens[0] == conditional.token(agent, 1, "seven")
-        hands.forward(minutes=2)  # midnight in Tokyo
+        frozen_clock.forward(minutes=2)  # midnight in Tokyo
         assert len({*tokens, conditional.token(agent, 1, "seven")}) == len(asked) + 1
 
 
@@ -197,16 +199,18 @@ def test_a_poll_of_jobs_tells_once_what_has_ended(ops: FlaskClient, account: Acc
     assert again.status_code == 304
 
 
-def test_a_running_job_s_panel_is_shown_anew_as_time_passes(ops: FlaskClient, account: Account, hands: Hands) -> None:
-    hands.at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+def test_a_running_job_s_panel_is_shown_anew_as_time_passes(
+    ops: FlaskClient, account: Account, frozen_clock: FrozenClock
+) -> None:
+    frozen_clock.at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     browser = signed_in(ops.application, email="second@example.com")
     idle = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
-    hands.forward(seconds=11)
+    frozen_clock.forward(seconds=11)
     assert browser.get("/jobs/live", headers=idle).status_code == 304
     lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     running = HTMX | {"If-None-Match": part(browser, "/jobs/live").headers["ETag"]}
     assert browser.get("/jobs/live", headers=running).status_code == 304
-    hands.forward(seconds=11)
+    frozen_clock.forward(seconds=11)
     assert browser.get("/jobs/live", headers=running).status_code == 200
 
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app.ingest import receive, replay
 from app.viewer import Role
-from tests.cast import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
 from tests.web.browsing import click, part, signed_in
 from tests.web.test_rendering import squeezed
 

@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 from app.erasure import accounts
 from app.models.inbox import Account
 from app.viewer import Role
-from tests.cast import LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, an_account, people_wrote
 from tests.erasure.test_meta_callbacks import a_request
+from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, an_account, people_wrote
 from tests.web.browsing import click, part, signed_in
 
 

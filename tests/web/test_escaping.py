@@ -25,9 +25,9 @@ from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
-from tests.bed import databases
-from tests.bed.browser import Browser
-from tests.cast import a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.support import databases
+from tests.support.browser import Browser
 from tests.web.browsing import HTMX, signed_in
 
 BREAK = "\"'>"

@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role
-from tests.cast import LEA, an_account, people_wrote
+from tests.factories import LEA, an_account, people_wrote
 from tests.web.browsing import csrf, signed_in
 
 LONG = "x" * 5_000

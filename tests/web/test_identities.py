@@ -20,8 +20,8 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.viewer import Role
 from app.web import refresh_requests
-from tests.bed.hands import Hands
-from tests.cast import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import click, part, signed_in
 
 
@@ -154,10 +154,12 @@ def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskCl
     assert "every 1s" not in done.text
 
 
-def test_a_lookup_that_nothing_carries_out_is_not_followed_for_long(ops: FlaskClient, hands: Hands) -> None:
+def test_a_lookup_that_nothing_carries_out_is_not_followed_for_long(
+    ops: FlaskClient, frozen_clock: FrozenClock
+) -> None:
     address = f"/identities/{ids()[CAMILLE]}"
     click(ops, f"{address}/refresh")
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     assert "every 1s" not in part(ops, address).text
 
 

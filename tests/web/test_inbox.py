@@ -22,7 +22,7 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.user import User
 from app.viewer import Role
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     LEA,

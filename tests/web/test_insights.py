@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from app.db import transaction
 from app.models.user import User
-from tests.cast import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.web.browsing import signed_in
 
 

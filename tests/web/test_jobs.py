@@ -22,9 +22,7 @@ from app.models.run import ItemState, Run, RunKind, RunState
 from app.models.user import User
 from app.runs import items, leases, lifecycle, runner
 from app.viewer import OPERATOR, Role
-from tests.bed.hands import Hands
-from tests.bed.processes import Sandbox
-from tests.cast import (
+from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
     GHOST,
@@ -38,6 +36,8 @@ from tests.cast import (
 )
 from tests.runs.test_leases import settle
 from tests.runs.test_lifecycle import run_of
+from tests.support.frozen_clock import FrozenClock
+from tests.support.processes import Sandbox
 from tests.web.browsing import click, part, poll_headers, signed_in
 
 
@@ -67,14 +67,14 @@ def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
 
 
-def test_a_second_start_names_the_running_one(ops: FlaskClient, hands: Hands) -> None:
-    hands.at = hands.at.replace(hour=4, minute=3)
+def test_a_second_start_names_the_running_one(ops: FlaskClient, frozen_clock: FrozenClock) -> None:
+    frozen_clock.at = frozen_clock.at.replace(hour=4, minute=3)
     click(ops, "/jobs/refresh", account=MAISON_LUNE)
     run_id = re.search(r"/jobs/([0-9a-f]{12})/cancel", ops.get("/jobs").text)
     assert run_id
     answer = click(ops, "/jobs/refresh", account=MAISON_LUNE)
     assert answer.status_code == 409
-    started_at = f"{hands.at:%Y-%m-%d} 04:03 UTC"
+    started_at = f"{frozen_clock.at:%Y-%m-%d} 04:03 UTC"
     assert toast(answer) == f"Already running: Refresh identities, started at {started_at} (job {run_id[1]})."
 
 
@@ -276,10 +276,10 @@ def test_each_job_in_the_history_leads_to_its_contacts_not_resolved(ops: FlaskCl
 
 
 def test_the_row_of_a_contact_that_is_retried_follows_the_lookup(
-    ops: FlaskClient, account: Account, hands: Hands
+    ops: FlaskClient, account: Account, frozen_clock: FrozenClock
 ) -> None:
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
-    hands.forward(seconds=31)
+    frozen_clock.forward(seconds=31)
     ghost = db.session.scalars(select(Identity.id).where(Identity.ig_participant_id == GHOST)).one()
     answer = click(ops, f"/identities/{ghost}/refresh")
     assert json.loads(answer.headers["HX-Trigger"])["refresh:queued"] is True

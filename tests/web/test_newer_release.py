@@ -20,11 +20,11 @@ from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
-from tests.bed import databases
-from tests.bed.browser import Browser
 from tests.calls.lookups import made
-from tests.cast import LEA, RUI, SHY, an_account, people_wrote, signed
 from tests.cli.commands import nametag
+from tests.factories import LEA, RUI, SHY, an_account, people_wrote, signed
+from tests.support import databases
+from tests.support.browser import Browser
 from tests.web import addresses
 from tests.web.browsing import HTMX, signed_in
 

@@ -20,9 +20,9 @@ from app.models.user import Action
 from app.users import users
 from app.viewer import OPERATOR, Role
 from app.web import oidc
-from tests.bed import databases, provider
-from tests.bed.browser import Browser
-from tests.bed.provider import Provider
+from tests.support import databases, provider
+from tests.support.browser import Browser
+from tests.support.provider import Provider
 from tests.web.browsing import PASSWORD
 
 NADIA = "nadia@example.com"

@@ -13,7 +13,7 @@ from app import audit, queue, settings
 from app.factory import create_app
 from app.viewer import OPERATOR, Role
 from app.web import queue_dashboard
-from tests.bed import databases
+from tests.support import databases
 from tests.web.browsing import signed_in
 
 QUEUE = queue.TASKS[queue.RESOLVE].queue

@@ -15,9 +15,9 @@ from app.factory import create_app
 from app.inbox import listing, thread
 from app.models.inbox import Account
 from app.viewer import Role
-from tests.bed import databases, postgresql
-from tests.bed.browser import Browser
-from tests.cast import LEA, an_account, people_wrote
+from tests.factories import LEA, an_account, people_wrote
+from tests.support import databases, postgresql
+from tests.support.browser import Browser
 from tests.web.browsing import HTMX, click, part, signed_in
 
 PARTS = [

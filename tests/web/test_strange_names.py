@@ -20,10 +20,10 @@ from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation
-from tests import cast
+from tests import factories
 from tests.api.programs import a_program
-from tests.cast import LEA, a_delivery, a_message_event, an_account, signed
 from tests.cli.commands import nametag
+from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
 from tests.web.browsing import part, signed_in
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the words that are tried
@@ -57,7 +57,7 @@ def named(account: Account, who: str, *, username: str | None = None, name: str 
 @pytest.fixture
 def account(app: Flask) -> Account:
     account = an_account()
-    cast.people_wrote(*SPOOFS, LEA)
+    factories.people_wrote(*SPOOFS, LEA)
     named(account, LEA, username="lea.moreau", name="Someone Else")
     for who, name in SPOOFS.items():
         named(account, who, name=text.clean_name(name))
@@ -119,7 +119,7 @@ def test_who_is_told_apart_no_longer_looks_the_same_loses_the_digits(app: Flask,
 def test_names_that_look_alike_have_labels_of_their_own_even_if_their_ids_end_alike(app: Flask) -> None:
     account = an_account()
     twins = ("1520000001000011", "1520000002000011", "1520000003000012")
-    cast.people_wrote(*twins)
+    factories.people_wrote(*twins)
     for who in twins:
         named(account, who, name="Léa Moreau")
     labels = re.findall(r'<bdi class="row-name[^>]*>(.*?)</bdi>', signed_in(app).get("/inbox").text)

@@ -10,7 +10,7 @@ from app import audit, settings
 from app.factory import create_app
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
-from tests.bed import databases
+from tests.support import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
 
 pytestmark = pytest.mark.row("S25")

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app.users import sign_in, users
 from app.viewer import OPERATOR, Role
-from tests.cast import ATELIER_NORD, MAISON_LUNE, an_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.web.browsing import PASSWORD, click, signed_in
 
 NADIA = "nadia@example.com"

@@ -1,0 +1,68 @@
+"""The call budget under those who want more of it than there is, counted by the sandbox's own log."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from redis import Redis
+
+from bench import setup
+from bench.measures import ACCOUNT, Figure
+from tests.support.processes import alive
+from tests.support.waiting import until
+
+LIMIT = 200
+SPENT, WRITERS = 150, 300
+SECOND_ACCOUNT = "17841400000000202"
+PROCESSES, HOUR_SECONDS, SECONDS, HAMMERED_LIMIT = 8, 30, 100, 100
+NAMED = "SELECT count(*) FROM identities WHERE username IS NOT NULL"
+PAUSED = (
+    "SELECT count(*) FROM identities WHERE username IS NULL AND claimed_until IS NULL"
+    " AND next_try_at > met_at AND last_error IS NULL"
+)
+
+
+def after_a_flush() -> Iterator[Figure]:
+    """R6: of a budget of 200, 150 are spent, Redis is emptied and 300 people write to two workers."""
+    with setup.installed("--people", "1200", "--latency-ms", "20", calls_per_hour=LIMIT) as (nametag, redis):
+        nametag.start_worker("resolve-participants")
+        secret = nametag.processes.variables["META_APP_SECRETS"]
+        people = setup.nameable(nametag.sandbox, ACCOUNT, SPENT + WRITERS)
+        setup.wrote(nametag.web.url, secret, people[:SPENT], ago=timedelta())
+        until(lambda: nametag.value(NAMED) == SPENT, f"{SPENT} calls are spent", 120)
+        Redis.from_url(redis.address).flushall()
+        setup.wrote(nametag.web.url, secret, people[SPENT:], ago=timedelta())
+        until(
+            lambda: nametag.value(NAMED) + nametag.value(PAUSED) == SPENT + WRITERS, "everybody is named or waits", 120
+        )
+        calls = [call for call in nametag.sandbox.get("calls") if call["kind"] == "profile"]
+        yield Figure(f"calls of {LIMIT} in the hour, {SPENT} before a flush", len(calls), LIMIT, "")
+        yield Figure("calls over Meta's limit", sum(call["over_limit"] for call in calls), 0, "")
+        yield Figure("people named of those for whom there was a call", nametag.value(NAMED), LIMIT, "", least=True)
+
+
+def hammered() -> Iterator[Figure]:
+    """8 processes ask without pause through three hours of 30 s each, Redis being emptied twice: none is over."""
+    with setup.installed("--latency-ms", "20", calls_per_hour=HAMMERED_LIMIT) as (nametag, redis):
+        nametag.sandbox.pull("PATCH", "settings", calls_per_hour=1_000_000)  # it only counts
+        accounts = (ACCOUNT, SECOND_ACCOUNT)
+        times = (str(HOUR_SECONDS), str(SECONDS))
+        hammers = [nametag.processes.module("bench.saturation", *times, *accounts) for _ in range(PROCESSES)]
+        for part in (1, 2):
+            made = HAMMERED_LIMIT * (2 * part - 1)  # in the middle of a rush
+            until(lambda made=made: len(nametag.sandbox.get("calls")) >= made, f"{made} calls are made", SECONDS)  # type: ignore[misc]  # bound now
+            Redis.from_url(redis.address).flushall()
+        until(lambda: not any(alive(each.id) for each in hammers), "all have ended", SECONDS + 60)
+        assert {each.wait() for each in hammers} == {0}, hammers[0].output()
+        calls = [call for call in nametag.sandbox.get("calls") if call["kind"] == "profile"]
+        times_of = [[call["at"] for call in calls if call["account"] == each] for each in accounts]
+        yield Figure("calls over the limit in any rolling hour", sum(over(each) for each in times_of), 0, "")
+        least = min(map(len, times_of))
+        yield Figure("calls of each account in three such hours", least, 2 * HAMMERED_LIMIT, "", least=True)
+
+
+def over(times: Sequence[float]) -> int:
+    """Return how many of these calls came while as many as the limit were younger than the hour."""
+    ordered = sorted(times)
+    young = (place - bisect_left(ordered, at - HOUR_SECONDS) for place, at in enumerate(ordered))
+    return sum(count >= HAMMERED_LIMIT for count in young)

@@ -1,0 +1,44 @@
+"""A migrated, empty database per test, fast: SQLite by copying a file, PostgreSQL by emptying the tables."""
+
+import shutil
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from app import core, settings
+from app.db import migrate
+from tests.support import postgresql
+
+opened = core.app_context_of
+
+
+def migrated_file(folder: Path) -> Path:
+    """Return a migrated SQLite file in `folder`, to be copied and never opened itself."""
+    path = folder / "template.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+def copy_of(template: Path, folder: Path) -> str:
+    """Return the address of a fresh copy of `template` in `folder`."""
+    shutil.copyfile(template, folder / "nametag.sqlite3")
+    return f"sqlite:///{folder / 'nametag.sqlite3'}"
+
+
+def migrated_database(server_url: URL) -> URL:
+    """Return the URL of a migrated PostgreSQL database, made once and emptied before each test."""
+    postgresql.drop(server_url, "nametag_tests")
+    url = postgresql.create(server_url, "nametag_tests")
+    upgrade(address(url))
+    return url
+
+
+def address(url: URL) -> str:
+    """Return `url` as the text that DATABASE_URL takes."""
+    return url.render_as_string(hide_password=False)
+
+
+def upgrade(database_url: str) -> None:
+    """Migrate a database to what the code knows."""
+    with settings.using(database_url=database_url), opened(core.create_core()):
+        migrate.upgrade()

@@ -1,0 +1,127 @@
+"""Redis as hosts offer it: servers on TCP with any options, and a forwarder that adds TLS, delays and failovers."""
+
+import asyncio
+import os
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app import parent_death
+from app.supervisor import redis_server
+from tests.support import certificates
+from tests.support.processes import free_port
+from tests.support.waiting import until
+
+HOST = "127.0.0.1"
+
+
+@contextmanager
+def server(folder: Path, *options: str) -> Iterator[int]:
+    """Start a Redis server with `options` on loopback; yields its port."""
+    folder.mkdir()
+    port = free_port()
+    command = [redis_server._binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
+    with (folder / "redis.log").open("wb") as log:
+        popen = subprocess.Popen(
+            [*command, *options], stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())
+        )
+    try:
+        until(lambda: _answers(port), "Redis answers")
+        yield port
+    finally:
+        popen.kill()
+        popen.wait()
+
+
+def _answers(port: int) -> bool:
+    with Redis(port=port) as redis, suppress(RedisError):
+        return bool(redis.ping())
+    return False
+
+
+@dataclass
+class Forwarder:
+    """Carries connections to `target`; None swallows them, as a network does that drops every packet.
+
+    A change of `target` is for new connections; `cut_off()` swallows what is sent on the present ones.
+    """
+
+    target: int | None
+    delay_seconds: float = 0.0
+    tls: ssl.SSLContext | None = None
+    port: int = 0
+    accepted: int = 0
+    _cut_off: int = 0
+    _tasks: dict[asyncio.Future[None], asyncio.StreamWriter] = field(default_factory=dict)
+
+    def cut_off(self) -> None:
+        """Carry nothing more on the present connections, without closing them."""
+        self._cut_off = self.accepted
+
+    async def serve(self, ready: threading.Event, ended: asyncio.Event) -> None:
+        """Accept connections until `ended`."""
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # clients may leave during a handshake
+        async with await asyncio.start_server(self._accept, HOST, 0, ssl=self.tls) as listener:
+            self.port = listener.sockets[0].getsockname()[1]
+            ready.set()
+            await ended.wait()
+        for writer in self._tasks.values():  # a task that never began closes nothing itself
+            writer.transport.abort()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks[asyncio.ensure_future(self._carry(reader, writer))] = writer
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        number, target, far_writer = self.accepted, self.target, None
+        try:
+            await asyncio.sleep(self.delay_seconds)
+            if target is None:
+                await reader.read()
+                return
+            far_reader, far_writer = await asyncio.open_connection(HOST, target)
+            await asyncio.gather(self._pump(number, reader, far_writer), self._pump(number, far_reader, writer))
+        except (OSError, asyncio.CancelledError):  # either side is gone, or the test has ended
+            pass
+        finally:
+            for each in filter(None, (writer, far_writer)):
+                each.transport.abort()
+
+    async def _pump(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if number > self._cut_off:
+                writer.write(data)
+                await writer.drain()
+        if number > self._cut_off:
+            raise ConnectionResetError
+
+
+@contextmanager
+def forwarder(target: int, *, delay_seconds: float = 0.0, certificate: Path | None = None) -> Iterator[Forwarder]:
+    """Start a forwarder; with the folder of a `certificate` it speaks TLS to its clients."""
+    forwarding = Forwarder(target, delay_seconds)
+    if certificate:
+        forwarding.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        forwarding.tls.load_cert_chain(certificate / certificates.CERTIFICATE, certificate / certificates.KEY)
+    ready, ended, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+
+    def serve() -> None:  # in a thread of its own: Playwright keeps a loop running in the main one
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:  # cancels what is left at the end
+            runner.run(forwarding.serve(ready, ended))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield forwarding
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()

@@ -1,0 +1,133 @@
+"""A whole Nametag in processes of its own: web, workers and scheduler of ours, and the sandbox as Meta."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, NullPool, Row, create_engine, text
+
+from app import settings
+from app.accounts import connect
+from app.cli.processes import QUEUES
+from app.core import create_core
+from app.supervisor import redis_server
+from app.supervisor.processes import Program
+from app.users import users
+from app.viewer import OPERATOR, Role
+from tests.support import databases
+from tests.support.processes import Process, Processes, Sandbox, Web, free_port
+from tests.support.waiting import until
+
+EMAIL, PASSWORD = "ops@example.com", "a moonlit correct horse"
+
+
+@dataclass
+class Installation:
+    """The running parts. `rows` reads the database as an onlooker."""
+
+    processes: Processes
+    sandbox: Sandbox
+    web: Web
+    database: Engine
+    workers: dict[str, Process] = field(default_factory=dict)
+
+    def start_worker(self, queue: str) -> Process:
+        """Start a worker of this queue, in place of an earlier one that has ended."""
+        self.workers[queue] = self.processes.worker(queue)
+        return self.workers[queue]
+
+    def rows(self, sql: str, **values: Any) -> Sequence[Row[Any]]:
+        """Return what a query finds at this moment."""
+        with self.database.connect() as connection:
+            return connection.execute(text(sql), values).all()
+
+    def value(self, sql: str, **values: Any) -> Any:
+        """Return the first column of the first row, None without a row."""
+        found = self.rows(sql, **values)
+        return found[0][0] if found else None
+
+    def command(self, *arguments: str, answer: str = "") -> str:
+        """Run a `nametag` command that must succeed; return what it printed."""
+        done = self.processes.nametag(*arguments, answer=answer)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def started(
+    processes: Processes, chosen: settings.Settings, *sandbox_options: str, queues: Sequence[str] = QUEUES
+) -> Installation:
+    """Start every part on the database and Redis of `chosen`, the present settings, with a worker of each of `queues`.
+
+    Both sandbox accounts are connected, and an operator may sign in.
+    """
+    processes.share(chosen)
+    port = free_port()
+    sandbox = processes.sandbox(*sandbox_options, webhook_url=f"http://127.0.0.1:{port}/webhooks/instagram")
+    processes.variables |= {
+        "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
+        "MEDIA_HOSTS": sandbox.url.removeprefix("http://"),
+    }
+    introduce(sandbox)  # before the web answers: what arrives earlier would be a dead letter
+    database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
+    everything = Installation(processes, sandbox, processes.web(port=port), database)
+    for queue in queues:
+        everything.start_worker(queue)
+    processes.scheduler()
+    return everything
+
+
+def introduce(sandbox: Sandbox) -> None:
+    """Connect the sandbox's accounts and add an operator, in the database of the present settings.
+
+    By what the commands call: each command would be a start of its own. Unchecked, so that nothing is read back: people
+    are named by deliveries and jobs alone.
+    """
+    with databases.opened(create_core()):
+        for account in sandbox.get("accounts"):
+            connect.add(
+                OPERATOR,
+                account["id"],
+                login=account["login"],
+                token=account["token"],
+                page_id=account["page_id"],
+                own_ids=[account["own_igsid"]],
+                username=account["username"],
+                check=False,
+            )
+        users.add_user(OPERATOR, EMAIL, role=Role.OPS, password=PASSWORD)
+
+
+@dataclass
+class RedisServer:
+    """A private Redis server that tests stop and start again."""
+
+    program: Program
+    address: str
+    popen: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End it as an operator would; its append-only file stays."""
+        self.popen.terminate()
+        self.popen.wait(10)
+
+    def start(self) -> None:
+        """Start it again on the same files."""
+        self.popen = _spawn(self.program)
+        until(self.program.ready, "Redis answers")
+
+
+def redis_of(folder: Path) -> RedisServer:
+    """Start a private Redis server on `folder`, whose path is short enough for a socket."""
+    socket = settings.redis_socket_path(folder)
+    program = redis_server.program(folder, socket)
+    server = RedisServer(program, f"unix://{socket}?db=0", _spawn(program))
+    until(program.ready, "Redis answers")
+    return server
+
+
+def _spawn(program: Program) -> subprocess.Popen[bytes]:
+    assert shutil.which(program.argv[0])
+    return subprocess.Popen(program.argv, stdout=subprocess.DEVNULL, pass_fds=program.kept_files)

@@ -1,0 +1,72 @@
+"""A PgBouncer in front of a PostgreSQL server, which gives each transaction another server connection."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import URL
+
+from app import parent_death
+from tests.support import postgresql
+from tests.support.processes import free_port
+from tests.support.requirement import missing
+from tests.support.waiting import until
+
+CONNECTIONS = 3
+
+
+@contextmanager
+def in_front_of(database: URL, **configuration: str) -> Iterator[URL]:
+    """Run PgBouncer in transaction mode for one block; yields the URL of `database` through it."""
+    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="nt-bouncer-") as name:
+        file = _configured(Path(name), port, database, configuration)
+        process = subprocess.Popen(
+            [binary or missing("there is no PgBouncer"), "-q", str(file)],
+            stderr=subprocess.DEVNULL,
+            preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
+            **postgresql.unprivileged(),
+        )
+        url = URL.create("postgresql+psycopg", "nametag", None, "127.0.0.1", port, database.database)
+        try:
+            until(lambda: _answers(url), "PgBouncer answers")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _configured(folder: Path, port: int, database: URL, configuration: dict[str, str]) -> Path:
+    host = database.query.get("host") or database.host
+    chosen = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": str(port),
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": str(CONNECTIONS),
+        "server_round_robin": "1",
+        **configuration,
+    }
+    lines = "".join(f"{name} = {value}\n" for name, value in chosen.items())
+    file = folder / "pgbouncer.ini"
+    password = f" password={database.password}" if database.password else ""
+    place = f"host={host} port={database.port or 5432} user={database.username}{password}"
+    file.write_text(f"[databases]\n* = {place}\n[pgbouncer]\n{lines}")
+    folder.chmod(0o755)
+    return file
+
+
+def _answers(url: URL) -> bool:
+    try:
+        psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -1,0 +1,24 @@
+"""Everything at once: each test has an installation of its own."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from app import settings
+from app.cli.processes import QUEUES
+from tests.support import installation
+from tests.support.installation import Installation
+from tests.support.processes import Processes
+
+Install = Callable[..., Installation]
+
+
+@pytest.fixture
+def install(processes: Processes, database: str, redis_server: str) -> Install:
+    """Starts Nametag with workers of these queues and a sandbox with these options; on both databases in turn."""
+
+    def start(*sandbox_options: str, redis_url: str = redis_server, queues: Sequence[str] = QUEUES) -> Installation:
+        with settings.using(database_url=database, redis_url=redis_url) as chosen:
+            return installation.started(processes, chosen, *sandbox_options, queues=queues)
+
+    return start

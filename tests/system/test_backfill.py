@@ -1,0 +1,78 @@
+"""A backfill on real processes, all of them killed and Redis emptied in the middle."""
+
+import json
+import signal
+from collections import Counter
+
+import pytest
+from redis import Redis
+
+from app import queue
+from tests.factories import MAISON_LUNE
+from tests.support.installation import Installation
+from tests.support.waiting import until
+from tests.system.conftest import Install
+
+PEOPLE = "SELECT count(*) FROM conversations c JOIN accounts a ON a.id = c.account_id WHERE a.ig_account_id = :account"
+BACKFILL = queue.TASKS[queue.BACKFILL_SLICE].queue
+SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("redis")
+@pytest.mark.row("F10", "R5")
+def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(install: Install, redis: Redis) -> None:
+    nametag = install("--backlog", "70", "--latency-ms", "100")
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
+    people = nametag.value(PEOPLE, account=MAISON_LUNE)
+    run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
+    until(lambda: nametag.value(SETTLED) >= 5, "the run is under way")
+    _end_everything(nametag)
+    redis.flushall()
+    assert nametag.value(SETTLED) < people
+    _start_everything(nametag)
+    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 90)
+    _assert_settled_once(nametag, run_id, people)
+
+
+def _end_everything(nametag: Installation) -> None:
+    schedulers = [each for each in nametag.processes._started if each.name == "scheduler"]
+    for process in (nametag.web, *nametag.workers.values(), *schedulers):
+        process.end(signal.SIGKILL)
+
+
+def _start_everything(nametag: Installation) -> None:
+    nametag.web = nametag.processes.web(port=int(nametag.web.url.rpartition(":")[2]))
+    for queue_name in list(nametag.workers):
+        nametag.start_worker(queue_name)
+    nametag.processes.scheduler()
+
+
+def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> None:
+    states = Counter(row.state for row in nametag.rows("SELECT state FROM run_items"))
+    shown = json.loads(nametag.command("jobs", "show", run_id, "--json"))
+    assert shown["total"] == people == sum(states.values())
+    counted = {"resolved": "resolved", "alreadyFresh": "fresh", "failed": "failed", "skipped": "skipped"}
+    assert {word: shown[word] for word in counted} == {word: states[state] for word, state in counted.items()}
+    answered = Counter(
+        row.ig_participant_id
+        for row in nametag.rows(
+            "SELECT ig_participant_id FROM lookups WHERE run_id = :run AND code IS NULL", run=run_id
+        )
+    )
+    assert sum(answered.values()) - len(answered) <= 1  # at most the call that the kill interrupted was made again
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.row("F39")
+def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
+    nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
+    run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
+    second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
+    assert second.returncode == 1
+    assert run_id in second.stderr
+    assert second.stderr.count("\n") == 2  # what it would cost, and that one is at work
+    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 40)
+    assert nametag.value("SELECT count(*) FROM runs") == 1
+    assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's

@@ -1,0 +1,242 @@
+"""What an installation does when a part under it fails: answers in time, loses nothing, is whole again by itself."""
+
+import hashlib
+import hmac
+import os
+import re
+import resource
+import signal
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from redis import Redis
+from sqlalchemy import text
+
+from app import change_tokens, queue, settings
+from bench.measures import sign_in
+from tests.factories import LEA, a_delivery, a_message_event
+from tests.support import databases, installation, postgresql
+from tests.support.installation import Installation
+from tests.support.processes import Processes, Web, answers, children
+from tests.support.waiting import until
+from tests.system.conftest import Install
+
+LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
+PAGE_SECONDS = 1.5
+NAMED_SECONDS = 5.0
+MESSAGES = "SELECT count(*) FROM messages"
+POSTS = 20
+
+
+def post(
+    nametag: Installation, words: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
+) -> tuple[int, float]:
+    """Deliver one message; returns the status, and how long the answer took."""
+    body = a_delivery(a_message_event(sender, words))
+    began = time.monotonic()
+    try:
+        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body), to=to)
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        status = refused.code
+    return status, time.monotonic() - began
+
+
+def posts(nametag: Installation) -> list[tuple[int, float]]:
+    """Deliver twenty messages, four at a time."""
+    answers: list[tuple[int, float]] = []
+
+    def some() -> None:
+        answers.extend(post(nametag) for _ in range(POSTS // 4))
+
+    threads = [threading.Thread(target=some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: Install, database: str) -> None:
+    """F1."""
+    nametag = install(queues=())
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answers = posts(nametag)
+    other.rollback()
+    other.close()
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
+    assert nametag.value(MESSAGES) == 0
+    assert post(nametag)[0] == 200
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_database_leaves_threads_for_pages(install: Install, database: str) -> None:
+    nametag = install(queues=())
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(24) as pool:
+        waiting = [pool.submit(post, nametag) for _ in range(24)]
+        until(lambda: sum(each.done() for each in waiting) >= 8, "those who are too many are refused")
+        pages = [_seconds(lambda: _send(nametag, "/login")) for _ in range(5)]
+        refused = [each.result() for each in waiting]
+    other.rollback()
+    other.close()
+    assert {status for status, _ in refused} == {503}
+    assert max(seconds for _, seconds in refused) < LONGEST_SECONDS
+    assert max(pages) < PAGE_SECONDS
+    assert post(nametag)[0] == 200
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_locked_row_stops_its_own_conversation_alone(install: Install) -> None:
+    nametag = install(queues=())
+    assert post(nametag)[0] == 200
+    with nametag.database.begin() as other, ThreadPoolExecutor(12) as pool:
+        other.execute(text("SELECT id FROM conversations FOR UPDATE"))
+        stopped = [pool.submit(post, nametag) for _ in range(8)]
+        others = [pool.submit(post, nametag, sender=f"17000000{number:08d}") for number in range(30)]
+        answers = [each.result() for each in others]
+        refused = [each.result() for each in stopped]
+    assert {status for status, _ in answers} == {200}
+    assert {status for status, _ in refused} == {503}
+    assert max(seconds for _, seconds in answers + refused) < LONGEST_SECONDS
+    assert post(nametag)[0] == 200
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Install, database: str) -> None:
+    """F2, with a limit of the file's size as a stand-in for a full disk."""
+    nametag = install(queues=())
+    assert post(nametag)[0] == 200
+    with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
+        answers = posts(nametag)
+        assert _send(nametag, "/login") == 200
+    kept = sum(status == 200 for status, _ in answers)
+    assert {status for status, _ in answers} <= {200, 503}
+    assert kept < POSTS
+    assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
+    until(lambda: post(nametag)[0] == 200, "there is room again", 10)
+    assert nametag.value(MESSAGES) == kept + 2
+
+
+@pytest.mark.timeout(120)
+def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
+    processes: Processes, redis_server: str, tmp_path: Path
+) -> None:
+    """F3."""
+    with postgresql.own_server() as server:
+        address = databases.address(postgresql.create(server, "faults"))
+        with settings.using(database_url=address, redis_url=redis_server) as chosen:
+            databases.upgrade(address)
+            nametag = installation.started(processes, chosen, queues=())
+        assert post(nametag)[0] == 200
+        postgresql.halt(server)
+        answers = posts(nametag)
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
+        postgresql.resume(server)
+        until(lambda: post(nametag)[0] == 200, "the database is used again", 10)
+        assert nametag.value(MESSAGES) >= 2
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_poll_shows_what_a_killed_web_server_committed(install: Install, redis: Redis) -> None:
+    nametag = install(queues=())
+    change_tokens.mark_changed([1])
+    nametag.processes.ours = ("tests.support.unreported_commands",)
+    doomed = nametag.processes.web()
+    session = sign_in(nametag.web.url)
+
+    shown = _poll(nametag.web, session, None)[1]
+    assert _poll(nametag.web, session, shown)[0] == 304
+    assert post(nametag, to=doomed)[0] == 200
+    assert _poll(nametag.web, session, shown)[0] == 304  # what is wrong until the end of the other one is noticed
+    os.killpg(doomed.id, signal.SIGKILL)
+    until(lambda: _poll(nametag.web, session, shown)[0] == 200, "the other web server shows it", 6)
+
+    doomed = nametag.processes.web()
+    shown = _poll(doomed, session, None)[1]
+    assert post(nametag, to=doomed)[0] == 200
+    assert _poll(doomed, session, shown)[0] == 304
+    [worker] = children(doomed.id)
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: children(doomed.id) - {worker} and answers(doomed.url), "gunicorn starts another worker")
+    assert _poll(doomed, session, shown)[0] == 200
+
+
+def _poll(web: Web, session: str, etag: str | None) -> tuple[int, str | None]:
+    headers = {"Cookie": session, "HX-Request": "true"} | ({"If-None-Match": f'W/"{etag}"'} if etag else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{web.url}/inbox/list", headers=headers)) as answer:
+            found = re.search(r'If-None-Match&?[^\\]*\\"([^\\]+)\\"', answer.read().decode())
+            return answer.status, found[1] if found else None
+    except urllib.error.HTTPError as unchanged:
+        unchanged.close()
+        return unchanged.code, etag
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_workers_look_contacts_up_as_soon_as_redis_is_back(install: Install) -> None:
+    with TemporaryDirectory(prefix="nt-") as folder:
+        redis = installation.redis_of(Path(folder))
+        try:
+            nametag = install(redis_url=redis.address, queues=(queue.TASKS[queue.RESOLVE].queue,))
+            until(lambda: nametag.value("SELECT 1 FROM heartbeats WHERE part = 'scheduler'"), "the scheduler runs")
+            redis.stop()
+            assert post(nametag)[0] == 200
+            redis.start()
+            until(lambda: nametag.value("SELECT username FROM identities"), "the contact has a name", NAMED_SECONDS)
+        finally:
+            redis.stop()
+
+
+@contextmanager
+def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
+    """Let the web process make no file larger than the write-ahead log is now."""
+    log = database.with_name(database.name + "-wal")
+    allowed = max(file.stat().st_size for file in (log, database) if file.exists())
+    workers = _children(nametag.web.id)
+    for worker in workers:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (allowed, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        for worker in workers:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _children(process_id: int) -> list[int]:
+    told = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(child) for child in told.split()]
+
+
+def _send(
+    nametag: Installation, path: str, body: bytes | None = None, signature: str = "", *, to: Web | None = None
+) -> int:
+    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
+    asked = urllib.request.Request((to or nametag.web).url + path, data=body, headers=headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return int(answer.status)
+
+
+def _signature(nametag: Installation, body: bytes) -> str:
+    secret = nametag.processes.variables["META_APP_SECRETS"].partition(",")[0]
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -1,0 +1,66 @@
+"""Everything under one supervisor, with parts of it killed."""
+
+import os
+import signal
+
+import pytest
+
+from tests.support.processes import Process, Processes, alive, answers, children, free_port, part
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def running(processes: Processes) -> tuple[Process, str]:
+    started = processes.start("up", PORT=str(free_port()), WORKERS="1")
+    url = started.await_line("Nametag is ready: ").rpartition(" ")[2]
+    return started, url
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works(
+    running: tuple[Process, str], processes: Processes
+) -> None:
+    supervisor, url = running
+    until(lambda: part(supervisor, "scheduler"), "everything is started")
+    family = children(supervisor.id)
+    supervisor.end(signal.SIGKILL)
+    until(lambda: not any(map(alive, family)), "every child and grandchild is gone")
+    port = url.rpartition(":")[2]
+    again = processes.start("up", PORT=port, WORKERS="1")
+    assert again.await_line("Nametag is ready: ").endswith(f":{port}")
+    assert answers(url)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("worker --queue resolve-participants", "worker 1 of resolve-participants"),
+        ("cli.main scheduler", "scheduler"),
+        ("unixsocket", "redis"),
+    ],
+)
+@pytest.mark.row("R4")
+def test_a_killed_part_is_started_again_and_said_so(running: tuple[Process, str], words: str, name: str) -> None:
+    supervisor, url = running
+    first = until(lambda: part(supervisor, words), f"{name} runs")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: part(supervisor, words) not in (0, first), f"{name} runs again")
+    assert f"{name} ended (signal 9); it is started again.\n" in supervisor.output()
+    assert answers(url)
+
+
+def test_a_killed_web_server_comes_back_without_a_refused_connection(running: tuple[Process, str]) -> None:
+    supervisor, url = running
+    first = part(supervisor, "cli.main web")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: answers(url), "the first request after the kill is answered, late but not refused", 10)
+    assert "web ended (signal 9); it is started again.\n" in supervisor.output()
+    assert part(supervisor, "cli.main web") != first
+
+
+def test_a_killed_gunicorn_worker_is_replaced(running: tuple[Process, str]) -> None:
+    supervisor, url = running
+    server = part(supervisor, "cli.main web")
+    first = until(lambda: next(iter(children(server)), 0), "gunicorn has a worker")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: any(child != first for child in children(server)), "gunicorn has another worker")
+    assert answers(url)
