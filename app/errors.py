@@ -59,10 +59,10 @@ class Conflict(NametagError):
 
 
 class AlreadyRunning(Conflict):
-    """A run of this account and kind is active; `run_id` is the one that runs, `job` names it for users."""
+    """A job of this account and kind has not ended; `run_id` is its ID, `job` names it for users."""
 
     def __init__(self, run_id: str, job: str) -> None:
-        super().__init__(f"Already running: {job} (job {run_id}).")
+        super().__init__(f"{job}, has not ended (job {run_id}). Nothing was started. Wait until it ends, or cancel it.")
         self.run_id = run_id
 
 

@@ -57,7 +57,9 @@ TASKS = {
 }
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year
-HINT_SECONDS = 5  # a hint that was not started by then is repeated when somebody asks again
+HINT_SECONDS = 5  # a task that has not started by then is enqueued again when the same hint is given
+# Until its task is enqueued, a hint lapses sooner: a Redis that was frozen keeps it for a caller that has given up.
+UNCONFIRMED_SECONDS = 1
 REPORT_SECONDS = 0.5
 
 _META = """
@@ -72,11 +74,17 @@ _stopping = False
 _reported_at: dict[str, float] = {}
 
 
-def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: str | None = None) -> bool:
-    """Ask for task `name` to run soon with `ids`; return False, after a line in the log, when Redis is away."""
-    task = TASKS[name]
+def enqueue(
+    name: str, *ids: str | int, job_id: str | None = None, description: str | None = None, hint: str | None = None
+) -> bool:
+    """Ask for task `name` to run soon with `ids`; return False, after a line in the log, when Redis is unavailable.
+
+    The key `hint` is confirmed together with the task.
+    """
+    task, client = TASKS[name], redis_client.client()
+    pipeline = client.pipeline()
     try:
-        Queue(task.queue, connection=redis_client.client(), serializer=JSONSerializer).enqueue_call(
+        Queue(task.queue, connection=client, serializer=JSONSerializer).enqueue_call(
             task.path,
             args=ids,
             timeout=task.timeout_seconds,
@@ -84,7 +92,11 @@ def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: 
             failure_ttl=FAILURE_SECONDS,
             description=description or task.description,
             job_id=job_id,
+            pipeline=pipeline,
         )
+        if hint:
+            pipeline.set(hint, 1, ex=HINT_SECONDS)
+        pipeline.execute()
     except RedisUnavailable as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False
@@ -92,13 +104,14 @@ def enqueue(name: str, *ids: str | int, job_id: str | None = None, description: 
 
 
 def enqueue_once(name: str, *ids: str | int) -> bool:
-    """Ask for a task unless the same hint is already waiting; return False when Redis is away."""
+    """Ask for a task unless the same hint is already waiting; return False when Redis is unavailable."""
+    hint = _hint(name, ids)
     try:
-        fresh = redis_client.take(_hint(name, ids), "1", seconds=HINT_SECONDS)
+        fresh = redis_client.take(hint, "1", seconds=UNCONFIRMED_SECONDS, most_seconds=HINT_SECONDS)
     except RedisUnavailable as error:
         logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
         return False
-    return enqueue(name, *ids) if fresh else True
+    return enqueue(name, *ids, hint=hint) if fresh else True
 
 
 def started(name: str, *ids: str | int) -> None:

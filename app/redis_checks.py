@@ -14,6 +14,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
+from app import settings
 from app.errors import Conflict
 from app.redis_client import RedisUnavailable, client
 from app.text import for_terminal, shorten
@@ -117,7 +118,7 @@ def explain(error: RedisError) -> tuple[str, str]:
     if isinstance(cause, ssl.SSLError):
         return _explain_tls(cause)
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(error).__name__
-    return f"Can't reach it: {reason}", "Start it, or check REDIS_URL: a port with TLS needs rediss://."
+    return f"Can't reach it: {reason}", _how_to_start("a port with TLS needs rediss://.")
 
 
 _ANSWERS = {
@@ -132,9 +133,17 @@ def _explain_timeout() -> tuple[str, str]:
     connect, answer = limits["socket_connect_timeout"], limits["socket_timeout"]
     return (
         f"It does not answer in time: the limits are {connect:g} s to connect and {answer:g} s to answer",
-        "Start it, or check REDIS_URL: rediss:// needs a port with TLS, and "
-        "`?socket_connect_timeout=3&socket_timeout=3` gives a slow server more time.",
+        _how_to_start(
+            "rediss:// needs a port with TLS, and "
+            "`?socket_connect_timeout=3&socket_timeout=3` gives a slow server more time."
+        ),
     )
+
+
+def _how_to_start(hint: str) -> str:
+    if settings.current().private_redis:
+        return "Start `nametag up`, which runs it. If it runs already, it restarts Redis within seconds."
+    return f"Start it, or check REDIS_URL: {hint}"
 
 
 def _explain_tls(cause: ssl.SSLError) -> tuple[str, str]:

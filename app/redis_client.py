@@ -20,11 +20,11 @@ CONNECT_SECONDS = 1.0  # for TCP with another region; a frozen server still acce
 ANSWER_SECONDS = 0.5  # for one command or a TLS handshake; `?socket_timeout=` in REDIS_URL raises it
 SILENT_SECONDS = 1.0
 
-# A key that is there already and would live longer was not written by `take`: it gets the life it would have had.
+# A key that would live longer than ours ever do was planted: it gets the life that ours have at most.
 _TAKE = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
 local left = redis.call('TTL', KEYS[1])
-if left < 0 or left > tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+if left < 0 or left > tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 return 0
 """
 
@@ -74,9 +74,12 @@ def client() -> Redis:
     return _client(os.getpid(), settings.current().redis_address)
 
 
-def take(key: str, value: str, *, seconds: int) -> bool:
-    """Set a key for `seconds` unless it is set; return whether it was not. Raises RedisUnavailable."""
-    return bool(client().eval(_TAKE, 1, key, value, seconds))
+def take(key: str, value: str, *, seconds: int, most_seconds: int | None = None) -> bool:
+    """Set a key for `seconds` unless it is set; return whether it was not set. Raises RedisUnavailable.
+
+    A key that lives longer than `most_seconds`, which is `seconds` unless given, is shortened to that.
+    """
+    return bool(client().eval(_TAKE, 1, key, value, seconds, most_seconds or seconds))
 
 
 def waiting_client() -> Redis:

@@ -28,7 +28,7 @@ from tests.support.processes import Processes, Sandbox  # noqa: E402
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make chaos` and `make calls` ask for more than the suite has time for."""
     parser.addoption("--events", type=int, default=500, help="deliveries while parts are killed at random")
-    parser.addoption("--pages-every", type=int, default=12, help="hours between two openings of all pages in two weeks")
+    parser.addoption("--pages-every", type=int, default=18, help="hours between two openings of all pages in two weeks")
     parser.addoption("--calls", type=int, default=200, help="calls of the API that are made up against its document")
 
 

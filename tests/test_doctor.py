@@ -62,6 +62,16 @@ def test_redis_away_is_wrong(tmp_path: Path) -> None:
         assert [each.part for each in wrong()] == ["redis"]
 
 
+@pytest.mark.usefixtures("well")
+def test_an_unreachable_private_redis_is_named_without_advice_about_redis_url(tmp_path: Path) -> None:
+    with settings.using(redis_url="", nametag_data_dir=tmp_path):
+        (found,) = wrong()
+    assert (found.part, found.says) == ("redis", "Can't reach it: No such file or directory")
+    assert found.mend
+    assert found.mend.startswith("Start `nametag up`, which runs it.")
+    assert "REDIS_URL" not in found.mend
+
+
 @pytest.mark.row("S45", "F8")
 @pytest.mark.usefixtures("well")
 @pytest.mark.row("F8")

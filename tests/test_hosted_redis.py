@@ -21,7 +21,7 @@ from tests.factories import an_account
 from tests.support import certificates, databases, hosted_redis, worker_tasks
 from tests.support.browser import Browser
 from tests.support.hosted_redis import HOST
-from tests.support.processes import Process, Processes
+from tests.support.processes import Process, Processes, free_port
 from tests.support.waiting import until
 from tests.web.browsing import signed_in
 
@@ -155,7 +155,8 @@ def test_a_permission_that_a_running_worker_loses_is_named_and_it_resumes(
 
 def test_cluster_mode_is_refused_and_named(tmp_path: Path, using: Using, processes: Processes) -> None:
     sentence = "REDIS_URL leads to a Redis in cluster mode; it must be one with cluster mode disabled."
-    with hosted_redis.server(tmp_path / "cluster", "--cluster-enabled", "yes") as port:
+    bus = ("--cluster-port", str(free_port()))  # else 10,000 above the other one, which may be too high
+    with hosted_redis.server(tmp_path / "cluster", "--cluster-enabled", "yes", *bus) as port:
         with Redis(port=port) as redis:
             redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         with using(f"redis://{HOST}:{port}/0") as chosen:

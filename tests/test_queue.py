@@ -4,7 +4,7 @@ import json
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 from app import clock, queue, redis_client, settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
+from tests.support.waiting import until
 
 
 def waiting(redis: Redis, name: str = queue.RESOLVE) -> list[Job]:
@@ -27,7 +28,8 @@ def waiting(redis: Redis, name: str = queue.RESOLVE) -> list[Job]:
 
 
 @contextmanager
-def frozen(folder: Path) -> Iterator[None]:
+def frozen(folder: Path) -> Iterator[Callable[[], None]]:
+    """Use a Redis server that is frozen until the function that is yielded is called."""
     keeper = Supervisor(log=folder / "log", say=print)
     socket = settings.redis_socket_path(folder)
     keeper.start(redis_server.program(folder, socket))
@@ -36,7 +38,7 @@ def frozen(folder: Path) -> Iterator[None]:
         with settings.using(redis_url=f"unix://{socket}"):
             redis_client.client().ping()
             os.kill(keeper.process_id("redis"), signal.SIGSTOP)
-            yield
+            yield lambda: os.kill(keeper.process_id("redis"), signal.SIGCONT)
     finally:
         os.kill(keeper.process_id("redis"), signal.SIGCONT)
         keeper.stop()
@@ -105,6 +107,18 @@ def test_a_frozen_redis_costs_a_caller_half_a_second(tmp_path: Path) -> None:
         began = clock.monotonic()
         assert queue.enqueue(queue.RESOLVE, 7) is False
         assert clock.monotonic() - began < 1
+
+
+def test_a_hint_sent_to_a_frozen_redis_blocks_no_task_afterwards(tmp_path: Path) -> None:
+    with frozen(tmp_path) as resume:
+        assert queue.enqueue_once(queue.RESOLVE, 7) is False
+        resume()
+        redis = redis_client.waiting_client()
+        until(lambda: redis.exists(f"nametag:hint:{queue.RESOLVE}:7"), "Redis ran the command that nobody waits for")
+        began = clock.monotonic()
+        until(lambda: queue.enqueue_once(queue.RESOLVE, 7) and waiting(redis), "the task waits in its queue")
+        assert clock.monotonic() - began < 2
+        redis.close()
 
 
 @pytest.mark.row("F8")

@@ -133,8 +133,10 @@ def test_a_killed_fork_fails_its_job_and_the_worker_works_on(errand: Process, re
 
 @pytest.mark.row("F7")
 def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, redis: Redis) -> None:
-    redis.flushall()
-    assert registered(redis) == []
+    with redis.pipeline() as both:  # a heartbeat between the two would register it
+        both.flushall()
+        both.exists("rq:workers")
+        assert both.execute() == [True, 0]
     queue.enqueue("run", 1)
     until(lambda: [worker.queue_names() for worker in registered(redis)] == [[worker_tasks.QUEUE]], "it is known again")
 

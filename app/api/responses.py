@@ -315,8 +315,9 @@ class Problem(ResponseModel):
     title: str = said("The phrase of the HTTP status.", "Conflict")
     status: int = said("The HTTP status.", 409)
     detail: str = said(
-        "What happened, in one sentence.",
-        f"Already running: Backfill profiles, started at 2026-11-20 09:29 UTC (job {A_JOB}).",
+        "What happened, and what to do.",
+        f"Backfill profiles, started at 2026-11-20 09:29 UTC, has not ended (job {A_JOB}). Nothing was started. "
+        "Wait until it ends, or cancel it.",
     )
     errors: list[FieldError] = Field(default_factory=list, description="The wrong fields; present with status 422.")
     jobId: str = Field(default_factory=str, description="The running job; present with status 409 on starting a job.")

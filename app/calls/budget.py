@@ -46,11 +46,12 @@ AWAY_SECONDS = 5
 _LOOK_AGAIN_SECONDS = 0.02
 
 _REASONS = {
-    "spent": "this hour's call budget is used up",
-    "half": "the daily refresh has used its half of this hour's call budget",
+    "spent": "the API call budget is used up",
+    "reserved": "the rest of the API call budget is reserved for contacts who write",
+    "half": "the daily refresh has used its half of the API call budget",
     "slow": "Meta's limits are nearly reached, background work slows down",
     "pace": "conversations may be read twice a second",
-    "unknown": "the call budget is being counted anew",
+    "unknown": "the calls of the last hour are being counted again",
 }
 _SPEND = Path(__file__).with_suffix(".lua").read_text()
 _REBUILD = """
@@ -108,7 +109,7 @@ class _Answer:
 
 
 def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
-    """Take one call out of the account's hour; raises RetryLater when there is none now (or Redis is away)."""
+    """Take one call out of the account's hour; raises RetryLater when there is none now (or Redis is unavailable)."""
     until = clock.monotonic() + PATIENCE_SECONDS
     try:
         while True:
@@ -117,7 +118,9 @@ def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
                 return Grant(account_id, call, purpose, answer.at, answer.generation)
             wait = _LOOK_AGAIN_SECONDS if answer.state == "unknown" else answer.wait_seconds
             if answer.state not in ("pace", "unknown") or clock.monotonic() + wait > until:
-                raise RetryLater(_REASONS[answer.state], clock.now() + timedelta(seconds=max(wait, 1)))
+                reserved = answer.state == "spent" and purpose not in URGENT
+                reason = _REASONS["reserved" if reserved else answer.state]
+                raise RetryLater(reason, clock.now() + timedelta(seconds=max(wait, 1)))
             if answer.state == "pace" or not _rebuild(account_id):
                 clock.sleep(wait)
     except RedisUnavailable:
@@ -223,7 +226,8 @@ def _client() -> Any:  # redis-py's own types leave open whether an answer is aw
 
 
 def _away() -> RetryLater:
-    return RetryLater("Redis is away, and no call is made uncounted", clock.now() + timedelta(seconds=AWAY_SECONDS))
+    reason = "Redis is unavailable, and calls can’t be counted without it"
+    return RetryLater(reason, clock.now() + timedelta(seconds=AWAY_SECONDS))
 
 
 def _limits() -> tuple[int, int]:

@@ -10,7 +10,7 @@ from app import clock
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
-from app.models.run import ItemState, Run
+from app.models.run import ItemState, Run, RunState
 from app.runs import selection
 from app.runs.selection import Selection
 
@@ -55,6 +55,14 @@ def seconds_left(run: Run) -> int | None:
     calls = pages + math.ceil(alone * calls_each)
     working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_PERSON)
     return _seconds(run.account_id, calls, working, resume_at=run.resume_at)
+
+
+def resume_at(run: Run) -> datetime | None:
+    """Return when a paused job resumes (aware UTC): contacts who write may use the calls that it waits for."""
+    if run.resume_at is None or run.state is not RunState.WAITING:
+        return run.resume_at
+    forecast = budget.forecast(run.account_id)
+    return max(run.resume_at, forecast.free_at) if forecast and forecast.free_at > clock.now() else run.resume_at
 
 
 def _named_by_pages(run: Run) -> float:

@@ -43,7 +43,7 @@ def _heard(run: Progress, before: str | None) -> str:
         return f"{run.title} of {run.account} has started."
     if str(run.quarters) <= before.partition("-")[0]:
         return ""
-    return f"{run.title}: {25 * run.quarters} % done, {run.done} of {run.planned}."
+    return f"{run.title}: {25 * run.quarters}% done, {run.done} of {run.planned}."
 
 
 def _end(run: Progress) -> str:

@@ -219,7 +219,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         started_by=run.started_by,
         created_at=run.created_at,
         finished_at=run.finished_at,
-        resume_at=run.resume_at,
+        resume_at=estimate.resume_at(run),
         total=run.total,
         resolved=run.resolved,
         fresh=run.fresh,

@@ -19,7 +19,7 @@ from app.sandbox.people import Person
 from app.sandbox.world import Sent, World
 
 ANSWER_SECONDS = 10
-WAITS = (0.2, 0.5, 1, 2, 5, 10)
+WAITS = (0.2, 0.5, 1, 2)
 BATCH = 20
 BACKLOG_SECONDS = 3 * 86_400
 RETURNING = 0.9  # of those who write have written before, so that an hour of newcomers stays within the budget

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Page
+from playwright.sync_api import Browser, ConsoleMessage, FloatRect, Page
 
 from app.models.run import RunState
 from tests.browser.conftest import visit
@@ -60,6 +60,26 @@ def test_the_focus_is_seen_at_every_stop(page: Page, stage: Stage, theme: str, p
             return
         assert (width, style) == (2, "solid"), what
         assert page.evaluate(RATIO, [colour, ground]) >= 3, what
+
+
+PAGES = (
+    *("/inbox", "/inbox/1", "/inbox?filter=unknown", "/jobs", "/jobs/new", "/identities", "/identities/2", "/insights"),
+    *("/accounts", "/dead-letters", "/audit", "/people", "/settings", "/api/docs", "/admin/queues/"),
+)
+
+
+def test_no_page_logs_an_error_in_the_console(page: Page, stage: Stage) -> None:
+    logged: list[tuple[str, str]] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            logged.append((page.url, message.text))
+
+    page.on("console", note)
+    for path in PAGES:
+        page.goto(stage.url + path, wait_until="networkidle" if path == "/api/docs" else "load")
+    page.remove_listener("console", note)
+    assert logged == []
 
 
 def test_the_list_is_as_dense_as_its_picture(page: Page, stage: Stage) -> None:

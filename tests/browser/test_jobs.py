@@ -44,7 +44,7 @@ def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, 
     assert len(polls) == before
     assert page.locator(".toast").count() == 1
     assert page.evaluate("window.heard") == [
-        "Backfill profiles: 75 % done, 335 of 412.",
+        "Backfill profiles: 75% done, 335 of 412.",
         "Backfill profiles finished: 367 resolved, 14 failed.",
     ]
     page.context.close()
@@ -58,7 +58,7 @@ def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: B
     page.get_by_role("button", name="Backfill profiles").dblclick()
     expect(page.locator(".toast").first).to_contain_text("Backfill profiles queued.")
     page.get_by_role("button", name="Backfill profiles").click()
-    expect(page.locator(".toast[data-kind=error]").first).to_contain_text("lready running")
+    expect(page.locator(".toast[data-kind=error]").first).to_contain_text("has not ended")
     assert started(stage) == 1
     _end(page)
 

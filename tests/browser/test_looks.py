@@ -34,7 +34,7 @@ ALONE = ("/inbox", "/jobs", "/identities", "/accounts", "/insights")  # without 
 JOBS: tuple[tuple[RunState | None, dict[str, object]], ...] = (
     (RunState.QUEUED, {"minutes": 0}),
     (RunState.QUEUED, {"minutes": 2}),
-    (RunState.WAITING, {"reason": "this hour's call budget is used up", "paused": 20}),
+    (RunState.WAITING, {"reason": "the API call budget is used up", "paused": 20}),
     (RunState.CANCELING, {}),
     (RunState.CANCELED, {"minutes": 2, "took": 60}),
     (RunState.DONE, {"minutes": 2, "took": 60}),

@@ -97,7 +97,7 @@ def test_a_sweep_goes_on_where_the_budget_stopped_it(
     lease = taken(started(account))
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).swept_people == 50
-    leases.pause(lease, until=frozen_clock.at, reason="this hour's call budget is used up")
+    leases.pause(lease, until=frozen_clock.at, reason="the API call budget is used up")
     lease = taken(lease.run_id)
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).swept_people == 60

@@ -2,13 +2,14 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from redis import Redis
 from sqlalchemy import update
 
-from app import settings
+from app import clock, settings
 from app.calls import budget
 from app.db import transaction
 from app.errors import NotFound
@@ -83,6 +84,16 @@ def test_a_run_waits_for_earlier_calls_and_then_for_its_own(run_id: str, account
         left = progress.get_progress(OPERATOR, run_id).seconds_left
     assert left is not None
     assert 580 < left - budget.WINDOW_SECONDS < 700
+
+
+def test_a_pause_grows_when_contacts_who_write_use_the_calls_that_the_job_waits_for(
+    run_id: str, account: Account
+) -> None:
+    changed(run_id, state=RunState.WAITING, resume_at=clock.now() + timedelta(minutes=1))
+    made(account.id, 200, ago_seconds=600, purpose=Purpose.LIVE)
+    resumes = progress.get_progress(OPERATOR, run_id).resume_at
+    assert resumes
+    assert resumes - clock.now() > timedelta(minutes=45)
 
 
 def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:

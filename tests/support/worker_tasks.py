@@ -49,5 +49,6 @@ TASKS = {
 
 if __name__ == "__main__":
     queue.TASKS.update(TASKS)
+    worker.DEQUEUE_SECONDS = 1  # a lost connection is noticed two seconds later
     logs.configure()
     worker.work(create_app(), sys.argv[1:])

@@ -10,6 +10,7 @@ from redis import Redis
 from app import queue
 from tests.factories import MAISON_LUNE
 from tests.support.installation import Installation
+from tests.support.processes import Processes
 from tests.support.waiting import until
 from tests.system.conftest import Install
 
@@ -21,8 +22,11 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
 @pytest.mark.row("F10", "R5")
-def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(install: Install, redis: Redis) -> None:
-    nametag = install("--backlog", "70", "--latency-ms", "100")
+def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(
+    install: Install, processes: Processes, redis: Redis
+) -> None:
+    processes.ours = ("tests.support.short_lease",)
+    nametag = install("--backlog", "70", "--latency-ms", "100", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     people = nametag.value(PEOPLE, account=MAISON_LUNE)
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
@@ -66,13 +70,13 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 @pytest.mark.usefixtures("redis")
 @pytest.mark.row("F39")
 def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
-    nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
+    nametag = install("--backlog", "40", "--latency-ms", "1800", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
+    until(lambda: nametag.value("SELECT state FROM runs") == "running", "the run is under way")
     second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
     assert second.returncode == 1
     assert run_id in second.stderr
     assert second.stderr.count("\n") == 2  # what it would cost, and that one is at work
-    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 40)
     assert nametag.value("SELECT count(*) FROM runs") == 1
     assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's

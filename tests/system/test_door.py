@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from app import settings
+from app import queue, settings
 from app.core import create_core
 from app.users import api_tokens
 from app.viewer import OPERATOR
@@ -48,7 +48,7 @@ def nametag(
     folder = tmp_path_factory.mktemp("door")
     address = databases.copy_of(sqlite_template, folder)
     with Processes(folder) as processes, settings.using(database_url=address, redis_url=redis_server) as chosen:
-        yield installation.started(processes, chosen)
+        yield installation.started(processes, chosen, queues=(queue.TASKS[queue.RESOLVE].queue,))
 
 
 def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:

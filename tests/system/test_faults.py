@@ -34,7 +34,7 @@ LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this ma
 PAGE_SECONDS = 1.5
 NAMED_SECONDS = 5.0
 MESSAGES = "SELECT count(*) FROM messages"
-POSTS = 20
+MANY = 20  # more than there is room for
 
 
 def post(
@@ -51,12 +51,12 @@ def post(
     return status, time.monotonic() - began
 
 
-def posts(nametag: Installation) -> list[tuple[int, float]]:
-    """Deliver twenty messages, four at a time."""
+def posts(nametag: Installation, number: int = 8) -> list[tuple[int, float]]:
+    """Deliver `number` messages, four at a time."""
     answers: list[tuple[int, float]] = []
 
     def some() -> None:
-        answers.extend(post(nametag) for _ in range(POSTS // 4))
+        answers.extend(post(nametag) for _ in range(number // 4))
 
     threads = [threading.Thread(target=some) for _ in range(4)]
     for thread in threads:
@@ -127,11 +127,11 @@ def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Instal
     nametag = install(queues=())
     assert post(nametag)[0] == 200
     with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
-        answers = posts(nametag)
+        answers = posts(nametag, MANY)
         assert _send(nametag, "/login") == 200
     kept = sum(status == 200 for status, _ in answers)
     assert {status for status, _ in answers} <= {200, 503}
-    assert kept < POSTS
+    assert kept < MANY
     assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
     until(lambda: post(nametag)[0] == 200, "there is room again", 10)
     assert nametag.value(MESSAGES) == kept + 2

@@ -32,7 +32,7 @@ def redis_apart() -> Iterator[RedisServer]:
 @pytest.mark.timeout(120)
 @pytest.mark.row("F5", "F7")
 def test_redis_stopped_and_started_during_ingest_loses_nothing(install: Install, redis_apart: RedisServer) -> None:
-    nametag = install("--pace", "20", redis_url=redis_apart.address, queues=(RESOLVE,))
+    nametag = install("--pace", "60", redis_url=redis_apart.address, queues=(RESOLVE,))
     _await_accepted(nametag, 40)
     redis_apart.stop()
     _await_accepted(nametag, 60)
@@ -47,7 +47,7 @@ def test_redis_stopped_and_started_during_ingest_loses_nothing(install: Install,
 @pytest.mark.usefixtures("redis")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_web_server_that_ends_during_ingest_loses_nothing(install: Install, number: signal.Signals) -> None:
-    nametag = install("--pace", "20", queues=(RESOLVE,))
+    nametag = install("--pace", "40", queues=())
     _await_accepted(nametag, 30)
     port = int(nametag.web.url.rpartition(":")[2])
     nametag.web.end(number)
@@ -58,7 +58,7 @@ def test_a_web_server_that_ends_during_ingest_loses_nothing(install: Install, nu
 
 @pytest.mark.usefixtures("redis")
 def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> None:
-    nametag = install("--pace", "30", queues=(RESOLVE,))
+    nametag = install("--pace", "60", queues=())
     nametag.sandbox.pull("PATCH", "settings", duplicates=0.3, disorder=0.5)
     _await_accepted(nametag, 120)
     _assert_everything_arrived(nametag)
@@ -73,7 +73,7 @@ def test_nothing_is_lost_or_doubled_while_parts_are_killed_at_random(
     """As many deliveries as `--events` says, a part killed or Redis emptied after every few hundred (`make chaos`)."""
     events = pytestconfig.getoption("--events")
     kills = max(6, events // 450)
-    nametag = install("--pace", "150", queues=(RESOLVE,))
+    nametag = install("--pace", "60", queues=(RESOLVE,))
     nametag.sandbox.pull("PATCH", "settings", duplicates=0.2, disorder=0.4)
     chance = random.Random(31)
     port = int(nametag.web.url.rpartition(":")[2])

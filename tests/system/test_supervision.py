@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,25 +10,19 @@ from tests.support.processes import Process, Processes, alive, answers, children
 from tests.support.waiting import until
 
 
-@pytest.fixture
-def running(processes: Processes) -> tuple[Process, str]:
-    started = processes.start("up", PORT=str(free_port()), WORKERS="1")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with Processes(tmp_path_factory.mktemp("up")) as processes:
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def running(together: Processes) -> tuple[Process, str]:
+    """One supervisor for all tests; each kills another part, the last one the supervisor."""
+    started = together.start("up", PORT=str(free_port()), WORKERS="1")
     url = started.await_line("Nametag is ready: ").rpartition(" ")[2]
+    until(lambda: part(started, "scheduler"), "everything is started")
     return started, url
-
-
-def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works(
-    running: tuple[Process, str], processes: Processes
-) -> None:
-    supervisor, url = running
-    until(lambda: part(supervisor, "scheduler"), "everything is started")
-    family = children(supervisor.id)
-    supervisor.end(signal.SIGKILL)
-    until(lambda: not any(map(alive, family)), "every child and grandchild is gone")
-    port = url.rpartition(":")[2]
-    again = processes.start("up", PORT=port, WORKERS="1")
-    assert again.await_line("Nametag is ready: ").endswith(f":{port}")
-    assert answers(url)
 
 
 @pytest.mark.parametrize(
@@ -63,4 +58,17 @@ def test_a_killed_gunicorn_worker_is_replaced(running: tuple[Process, str]) -> N
     first = until(lambda: next(iter(children(server)), 0), "gunicorn has a worker")
     os.kill(first, signal.SIGKILL)
     until(lambda: any(child != first for child in children(server)), "gunicorn has another worker")
+    assert answers(url)
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works(
+    running: tuple[Process, str], together: Processes
+) -> None:
+    supervisor, url = running
+    family = children(supervisor.id)
+    supervisor.end(signal.SIGKILL)
+    until(lambda: not any(map(alive, family)), "every child and grandchild is gone")
+    port = url.rpartition(":")[2]
+    again = together.start("up", PORT=port, WORKERS="1")
+    assert again.await_line("Nametag is ready: ").endswith(f":{port}")
     assert answers(url)

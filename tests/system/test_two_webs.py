@@ -18,7 +18,7 @@ from tests.support.installation import Installation
 from tests.support.processes import Processes, Web
 from tests.system.test_faults import _signature
 
-DELIVERIES, CONTACTS, AT_ONCE = 1_000, 40, 6
+DELIVERIES, CONTACTS, AT_ONCE = 400, 40, 6
 WRONG = (
     "SELECT c.id, c.unread_count FROM conversations c WHERE c.unread_count <>"
     " (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id AND NOT m.outgoing AND m.kind <> 'unsent')"

@@ -11,12 +11,13 @@ from redis import Redis
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app import clock, queue
+from app import clock, queue, settings
+from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Source
+from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, AccountState
 from app.models.run import ItemState, Run, RunKind, RunState
 from app.models.user import User
@@ -67,7 +68,7 @@ def test_the_button_starts_a_backfill_and_shows_it(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 1
 
 
-def test_a_second_start_names_the_running_one(ops: FlaskClient, frozen_clock: FrozenClock) -> None:
+def test_a_second_start_names_the_job_that_has_not_ended(ops: FlaskClient, frozen_clock: FrozenClock) -> None:
     frozen_clock.at = frozen_clock.at.replace(hour=4, minute=3)
     click(ops, "/jobs/refresh", account=MAISON_LUNE)
     run_id = re.search(r"/jobs/([0-9a-f]{12})/cancel", ops.get("/jobs").text)
@@ -75,7 +76,7 @@ def test_a_second_start_names_the_running_one(ops: FlaskClient, frozen_clock: Fr
     answer = click(ops, "/jobs/refresh", account=MAISON_LUNE)
     assert answer.status_code == 409
     started_at = f"{frozen_clock.at:%Y-%m-%d} 04:03 UTC"
-    assert toast(answer) == f"Already running: Refresh identities, started at {started_at} (job {run_id[1]})."
+    assert toast(answer).startswith(f"Refresh identities, started at {started_at}, has not ended (job {run_id[1]}).")
 
 
 @pytest.mark.parametrize("address", ["/jobs/backfill", "/jobs/refresh", "/jobs/0123456789ab/cancel"])
@@ -137,6 +138,18 @@ def test_a_paused_run_says_until_when_and_why(ops: FlaskClient, account: Account
     assert "Paused until" in panel
     assert "The job resumes automatically." in panel
     assert ", 1 of 200 calls used" not in panel  # one cause: the budget is not it
+
+
+def test_a_job_paused_by_the_budget_names_the_reserve_and_when_a_call_frees_up(
+    ops: FlaskClient, account: Account
+) -> None:
+    with settings.using(graph_calls_per_hour=5):
+        for _ in range(4):
+            budget.spend(account.id, call=budget.PROFILE, purpose=Purpose.BACKFILL)
+        runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+        page = ops.get(f"/jobs?account={account.ig_account_id}").text
+    assert "the rest of the API call budget is reserved for contacts who write" in page
+    assert "Next call frees up at" in page
 
 
 def test_a_job_that_waits_for_an_access_token_says_who_can_reconnect(app: Flask, account: Account) -> None:
@@ -238,7 +251,7 @@ def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, a
         tx.mark_changed(account.id)
     half = ops.get("/jobs/live", headers=poll_headers(first.text, "job-live"))
     told = json.loads(half.headers["HX-Trigger"])
-    assert told == {"announce": {"text": "Backfill profiles: 50 % done, 2 of 4."}, "jobs:failed": True}
+    assert told == {"announce": {"text": "Backfill profiles: 50% done, 2 of 4."}, "jobs:failed": True}
     with transaction.write() as tx:
         ended = {"state": RunState.DONE, "resolved": 3, "finished_at": clock.now()}
         tx.execute(update(Run).where(Run.id == run_id).values(**ended))
