@@ -1,4 +1,4 @@
-"""Hostile and broken bodies at the real door: never a 5xx, and never a valid neighbour lost (reliability.md R7, R8)."""
+"""Send hostile and broken bodies to the webhook route: never a 5xx, and no valid item of the delivery is lost."""
 
 import json
 import random
@@ -28,7 +28,7 @@ STRANGE: tuple[Any, ...] = (
 
 
 def bytes_mutated(body: bytes, chance: random.Random) -> bytes:
-    """Return a body with bytes changed, cut, doubled or put in."""
+    """Return a body with bytes changed, cut, doubled or inserted."""
     mutated = bytearray(body)
     for _ in range(chance.randrange(1, 6)):
         place = chance.randrange(len(mutated) + 1)
@@ -49,7 +49,7 @@ def bytes_mutated(body: bytes, chance: random.Random) -> bytes:
 
 
 def value_mutated(value: Any, chance: random.Random) -> Any:
-    """Return a JSON value in which something somewhere is of another type, gone, or doubled."""
+    """Return a JSON value with one part changed to another type, removed, or doubled."""
     if chance.random() < 0.25 or not isinstance(value, dict | list) or not value:
         return chance.choice(STRANGE)
     changed = value.copy()
@@ -83,8 +83,8 @@ def door(app: Flask) -> FlaskClient:
 
 @pytest.mark.row("R7")
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the door that is tried, not the database
-def test_no_body_makes_the_door_fail_and_no_neighbour_is_lost(door: FlaskClient) -> None:
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # tests the route, not the database
+def test_no_body_causes_an_error_or_loses_a_valid_item(door: FlaskClient) -> None:
     chance = random.Random(20261121)
     sent = 0
     for number in range(BODIES):
@@ -125,7 +125,7 @@ CLEANED = {
 
 
 @pytest.mark.row("S7", "F45")
-def test_hostile_json_is_kept_or_cleaned_and_every_page_still_shows(app: Flask) -> None:
+def test_hostile_json_is_stored_or_cleaned_and_every_page_renders(app: Flask) -> None:
     an_account()
     door, admin = app.test_client(), signed_in(app, role=Role.ADMIN)
     for name, body in (HOSTILE | CLEANED).items():
@@ -152,7 +152,7 @@ def _readable(app: Flask) -> list[str]:
     return [*ours, *conversations, *people, "/identities/export?format=jsonl"]
 
 
-def test_a_thousand_items_land_at_once(app: Flask) -> None:
+def test_a_delivery_of_a_thousand_items_is_stored(app: Flask) -> None:
     an_account()
     events = [a_message_event(str(10**15 + number % 50), f"Message {number}") for number in range(1000)]
     body = a_delivery(*events)

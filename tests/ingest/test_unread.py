@@ -1,4 +1,4 @@
-"""What is unread, and which message is the newest: exact for every order, repetition and reading in between."""
+"""Unread counts and the newest message are exact for every order, repetition and reading in between."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.viewer import OPERATOR
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, signed
 
 NOON_MS = 1773134400000
-MIDS = ("a", "b", "c", "d", "e")  # e is the account's own
+MIDS = ("a", "b", "c", "d", "e")  # e is an echo
 STEP = st.one_of(
     st.tuples(st.just("deliver"), st.lists(st.sampled_from(MIDS), min_size=1, max_size=3)),
     st.tuples(st.just("unsend"), st.sampled_from(MIDS)),
@@ -26,7 +26,7 @@ STEP = st.one_of(
 
 
 class Model:
-    """What the inbox must show: messages as (time, place of arrival), what is unread, and what an open tab shows."""
+    """A model of the inbox: messages as (time, arrival), unread messages, and the state of an open tab."""
 
     def __init__(self, minutes: dict[str, int]) -> None:
         self.minutes = minutes
