@@ -104,7 +104,7 @@ def assert_exact(model: Model, account: Account) -> None:
     opened = thread.open_thread(OPERATOR, conversation_id())
     shown = [message for day in opened.days for run in day.runs for message in run.messages]
     newest = in_order[-1]
-    preview = "Message deleted" if newest in model.unsent else f"Text of {newest}"
+    preview = "Message unsent" if newest in model.unsent else f"Text of {newest}"
     assert [each.text for each in shown] == [None if mid in model.unsent else f"Text of {mid}" for mid in in_order]
     [row] = listing.page(OPERATOR, account.id, ConversationFilter(), ig_account_id=MAISON_LUNE).rows
     assert (row.preview, row.unread_count, opened.unread_count) == (preview, model.unread_count, model.unread_count)

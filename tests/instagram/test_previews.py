@@ -1,4 +1,4 @@
-"""What a message is in one line."""
+"""One-line previews of messages."""
 
 import pytest
 
