@@ -1,4 +1,4 @@
-"""The levers under /_sandbox/: what tests and the demo read and change. Only from this machine."""
+"""Control routes under /_sandbox/, with which tests and the demo read and change the sandbox. Loopback only."""
 
 import time
 from collections.abc import Callable
@@ -19,21 +19,21 @@ Body = dict[str, Any]
 
 
 class BadRequest(Exception):
-    """A request that makes no sense; the text says what it should be."""
+    """An invalid control request; the text says what is required."""
 
 
 def is_local(peer: str, host: str) -> bool:
-    """Return whether a request comes from this machine and was meant for it."""
+    """Return whether a request comes from this machine and names it in its Host header."""
     return peer in LOOPBACK and host.rpartition(":")[0].strip("[]") in LOOPBACK
 
 
 class Control:
-    """The levers of one sandbox."""
+    """The control routes of one sandbox."""
 
     def __init__(self, world: World, faults: Faults, sender: Sender, *, people: int, seed: int) -> None:
         self.world, self.faults, self.sender = world, faults, sender
         self.people, self.seed = people, seed
-        self._levers: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
+        self._routes: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
             ("GET", "accounts"): lambda _query, _body: [asdict(account) for account in ACCOUNTS.values()],
             ("GET", "secrets"): lambda _query, _body: SECRETS,
             ("GET", "people"): self._list_people,
@@ -50,13 +50,13 @@ class Control:
             ("POST", "reset"): self._reset,
         }
 
-    def pull(self, method: str, path: str, query: dict[str, str], body: Body) -> Any:
-        """Do what one request asks; raises BadRequest, and KeyError for a lever that does not exist."""
+    def handle(self, method: str, path: str, query: dict[str, str], body: Body) -> Any:
+        """Handle one request; raises BadRequest, and KeyError for an unknown route."""
         if method == "PATCH" and path.startswith("people/"):
             return self._change_person(path.removeprefix("people/"), body)
         if method == "PATCH" and path.startswith("conversations/"):
             return self._change_conversation(path.removeprefix("conversations/"), body)
-        return self._levers[method, path](query, body)
+        return self._routes[method, path](query, body)
 
     def _list_people(self, query: dict[str, str], _body: Body) -> list[Body]:
         account = query.get("account")
@@ -66,9 +66,9 @@ class Control:
         person = self._person(ig_id)
         for name, value in body.items():
             if name not in CHANGEABLE:
-                raise BadRequest(f"of a person, only {', '.join(CHANGEABLE)} can be changed")
+                raise BadRequest(f"of a contact, only {', '.join(CHANGEABLE)} can be changed")
             if name == "error" and value is not None and value not in errors.NAMES:
-                raise BadRequest("error should be one of Meta's errors, such as 230")
+                raise BadRequest("error must be one of Meta's errors, such as 230")
             setattr(person, name, value)
         return asdict(person)
 
@@ -77,7 +77,7 @@ class Control:
         if unknown := body.keys() - {each.name for each in fields(Oddity)}:
             raise BadRequest(f"a conversation has no {', '.join(sorted(unknown))}")
         if body.get("error") is not None and body["error"] not in errors.NAMES:
-            raise BadRequest("error should be one of Meta's errors, such as 1")
+            raise BadRequest("error must be one of Meta's errors, such as 1")
         odd = Oddity(**body)
         self.world.oddities[person.account, person.id] = odd
         return asdict(odd)
@@ -103,27 +103,29 @@ class Control:
         person = self._person(str(body.get("person")))
         account, kind, envelope = ACCOUNTS[person.account], body.get("kind", "text"), body.get("envelope", "messaging")
         if kind not in kinds.KINDS:
-            raise BadRequest(f"kind should be one of {', '.join(sorted(kinds.KINDS))}")
+            raise BadRequest(f"kind must be one of {', '.join(sorted(kinds.KINDS))}")
         if envelope not in ("messaging", "standby", "changes"):
-            raise BadRequest("envelope should be messaging, standby or changes")
-        if kind in kinds.EFFECTS:
-            sent = [self._affected(person, str(body.get("mid", "")), kind, body.get("text"))]
+            raise BadRequest("envelope must be messaging, standby or changes")
+        if kind in kinds.UPDATES:
+            sent = [self._update(person, str(body.get("mid", "")), kind, body.get("text"))]
         else:
-            sent = [self._said(person, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))]
+            sent = [
+                self._add_message(person, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))
+            ]
         status = self.sender.deliver_now(sent, account, kind=kind, envelope=envelope)
         return {"status": status, "mids": [each.mid for each in sent]}
 
-    def _said(self, person: Person, kind: str, text: object) -> Sent:
+    def _add_message(self, person: Person, kind: str, text: object) -> Sent:
         photo = kinds.photo(self.world.base_url, kind, 1)
-        words = None if kind == "image" else str(text)
-        return self.world.add(ACCOUNTS[person.account], person, text=words, photo=photo, outgoing=kind == "echo")
+        body_text = None if kind == "image" else str(text)
+        return self.world.add(ACCOUNTS[person.account], person, text=body_text, photo=photo, outgoing=kind == "echo")
 
-    def _affected(self, person: Person, mid: str, kind: str, text: object) -> Sent:
+    def _update(self, person: Person, mid: str, kind: str, text: object) -> Sent:
         now_ms = int(time.time() * 1000)
-        words = None if text is None else str(text)
+        body_text = None if text is None else str(text)
         if kind == "unsend":
-            self.world.take_back(ACCOUNTS[person.account], person, mid)
-        return Sent(mid, now_ms, person.id, person.account, words, None)
+            self.world.unsend(ACCOUNTS[person.account], person, mid)
+        return Sent(mid, now_ms, person.id, person.account, body_text, None)
 
     def _age(self, _query: dict[str, str], body: Body) -> None:
         with self.world.lock:
@@ -139,5 +141,5 @@ class Control:
 
     def _person(self, ig_id: str) -> Person:
         if ig_id not in self.world.people:
-            raise BadRequest("person should be the id of somebody in /_sandbox/people")
+            raise BadRequest("person must be the ID of a contact in /_sandbox/people")
         return self.world.people[ig_id]

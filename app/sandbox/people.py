@@ -1,4 +1,4 @@
-"""The crowd: several hundred invented people, the same ones for the same seed, with all the awkward cases."""
+"""Generated contacts: the same for the same seed, with all the awkward cases."""
 
 import random
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from app.sandbox.accounts import ATELIER_NORD, MAISON_LUNE
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who may write to an account; `error` is what a profile call answers instead of a profile."""
+    """A contact of an account; `error` is the error that a call for its profile returns."""
 
     id: str
     account: str
@@ -44,7 +44,7 @@ ODD_NAMES = (
 )
 LATIN = str.maketrans("éèëïöåäüçñãâêîôûíóáúžšýğş", "eeeioaaucnaaeiouioauzsygs")
 
-# How many of a thousand people are awkward, and in which way.
+# How many of a thousand contacts have which awkward property.
 AWKWARD: tuple[tuple[int, dict[str, Any]], ...] = (
     (50, {"username": None}),
     (30, {"name": None}),
@@ -62,7 +62,7 @@ AWKWARD: tuple[tuple[int, dict[str, Any]], ...] = (
 
 
 def crowd(number: int, seed: int) -> list[Person]:
-    """Return the named cast followed by `number` people, split over both accounts."""
+    """Return the fixed contacts followed by `number` generated ones, split over both accounts."""
     chance = random.Random(seed)
     return [*_cast(), *(_stranger(place, chance) for place in range(number))]
 
@@ -80,7 +80,7 @@ def _cast() -> Iterator[Person]:
 def _stranger(place: int, chance: random.Random) -> Person:
     account = MAISON_LUNE if place % 5 < 3 else ATELIER_NORD
     first, last = chance.choice(FIRST.split()), chance.choice(LAST.split())
-    big = chance.random() < 0.1  # ids above 2^53 occur in the wild
+    big = chance.random() < 0.1  # IDs above 2^53 occur at Meta
     person = Person(
         id=f"{'9' if big else '1'}{chance.randrange(10**14, 10**15)}",
         account=account,
@@ -96,7 +96,7 @@ def _stranger(place: int, chance: random.Random) -> Person:
 
 
 def _handle(first: str, last: str, place: int, chance: random.Random) -> str:
-    plain = [word.lower().translate(LATIN) for word in (first, last)]
-    if not all(word.isascii() and word.isalpha() for word in plain):
+    plain = [name.lower().translate(LATIN) for name in (first, last)]
+    if not all(name.isascii() and name.isalpha() for name in plain):
         plain = ["studio", f"k{place}"]
     return chance.choice((".", "_", "")).join(plain) + chance.choice(("", "", str(chance.randrange(10, 99))))

@@ -1,21 +1,21 @@
-"""The crowd: the same for the same seed, and awkward in every way that matters."""
+"""Generated contacts: the same for the same seed, with every awkward case."""
 
 from app.sandbox.people import crowd
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, UNKNOWN_PERSON
 
 
-def test_the_same_seed_makes_the_same_people() -> None:
+def test_the_same_seed_gives_the_same_contacts() -> None:
     assert crowd(200, 7) == crowd(200, 7)
     assert crowd(200, 7) != crowd(200, 8)
 
 
-def test_the_cast_comes_first_with_ids_of_their_own() -> None:
+def test_the_fixed_contacts_come_first() -> None:
     people = crowd(500, 7)
     assert [person.id for person in people[:6]] == [LEA, CAMILLE, UNKNOWN_PERSON, GHOST, SHY, RUI]
     assert len({person.id for person in people}) == len(people)
 
 
-def test_usernames_are_ones_that_instagram_allows() -> None:
+def test_usernames_are_valid_at_instagram() -> None:
     for person in crowd(1000, 7):
         username = person.username
         if username and not username.startswith("UNKNOWN"):
@@ -24,7 +24,7 @@ def test_usernames_are_ones_that_instagram_allows() -> None:
             assert all(character.isalnum() or character in "._" for character in username)
 
 
-def test_every_awkward_case_occurs_and_most_people_are_ordinary() -> None:
+def test_every_awkward_case_occurs_and_most_contacts_are_ordinary() -> None:
     people = crowd(1000, 7)
     ordinary = [person for person in people if person.username and person.name and not person.error]
     assert len(ordinary) > 700
