@@ -23,10 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     server = Server((options.host, options.port), Handler)
     base_url = f"http://{options.host}:{server.server_port}"
     choices = Choices(options.latency_ms, options.calls_per_hour, options.pace, hour_seconds=options.hour_seconds)
-    server.world = World.create(base_url, choices, people=options.people, seed=options.seed)
+    server.world = World.create(base_url, choices, contacts=options.people, seed=options.seed)
     server.faults = Faults()
     server.sender = Sender(server.world, options.webhook_url)
-    server.control = Control(server.world, server.faults, server.sender, people=options.people, seed=options.seed)
+    server.control = Control(server.world, server.faults, server.sender, contacts=options.people, seed=options.seed)
     _stop_on_signals(server)
     if options.port_file:
         options.port_file.write_text(str(server.server_port))

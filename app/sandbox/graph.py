@@ -10,8 +10,8 @@ from typing import Any
 
 from app.sandbox import media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
+from app.sandbox.contacts import Contact
 from app.sandbox.errors import error
-from app.sandbox.people import Person
 from app.sandbox.world import Oddity, Sent, Token, World
 
 READABLE_MESSAGES = 20  # Meta returns no details of older ones
@@ -47,7 +47,7 @@ class Route:
     answer: Callable[[], Answer]
 
 
-Send = Callable[[Account, Person, str, str | None], Sent]
+Send = Callable[[Account, Contact, str, str | None], Sent]
 
 
 def route(world: World, request: GraphRequest, send: Send) -> Route:
@@ -105,25 +105,25 @@ def _node(world: World, account: Account, node: str, request: GraphRequest) -> R
 
 
 def _profile(world: World, account: Account, igsid: str, request: GraphRequest) -> Answer:
-    person = world.people.get(igsid)
-    if person is None or person.account != account.id:
+    contact = world.contacts.get(igsid)
+    if contact is None or contact.account != account.id:
         return error("9010")
-    if person.error:
-        return error(person.error)
+    if contact.error:
+        return error(contact.error)
     fields = request.query.get("fields", "id").split(",")
-    if person.refused_field in fields:
-        return error("100", f"(#100) Tried accessing nonexisting field ({person.refused_field})")
+    if contact.refused_field in fields:
+        return error("100", f"(#100) Tried accessing nonexisting field ({contact.refused_field})")
     known = {
-        "username": person.username,
-        "name": person.name,
-        "profile_pic": media.avatar_url(world.base_url, igsid) if person.has_picture else None,
+        "username": contact.username,
+        "name": contact.name,
+        "profile_pic": media.avatar_url(world.base_url, igsid) if contact.has_picture else None,
         "follower_count": int(igsid[-3:]),
         "is_verified_user": False,
         "is_user_follow_business": True,
         "is_business_follow_user": False,
     }
     found = {name: known[name] for name in fields if name in known}
-    kept = {name: value for name, value in found.items() if value is not None or person.null_fields}
+    kept = {name: value for name, value in found.items() if value is not None or contact.null_fields}
     return 200, kept | {"id": igsid}
 
 
@@ -242,20 +242,20 @@ def _details(world: World, sent: Sent) -> dict[str, Any]:
 def _party(world: World, ig_id: str) -> dict[str, Any]:
     if ig_id in ACCOUNTS:
         return {"username": ACCOUNTS[ig_id].username, "id": ig_id}
-    person = world.people.get(ig_id)
-    return {"username": person.username, "id": ig_id} if person and person.username else {"id": ig_id}
+    contact = world.contacts.get(ig_id)
+    return {"username": contact.username, "id": ig_id} if contact and contact.username else {"id": ig_id}
 
 
 def _sent(world: World, account: Account, request: GraphRequest, send: Send) -> Answer:
     recipient = str(request.body.get("recipient", {}).get("id", ""))
-    person = world.people.get(recipient)
+    contact = world.contacts.get(recipient)
     text = request.body.get("message", {}).get("text")
-    if person is None or person.account != account.id:
+    if contact is None or contact.account != account.id:
         return error("9010")
     if not isinstance(text, str) or not 0 < len(text.encode()) <= 1000:
         return error("100", "(#100) Invalid message data")
     reply_to = request.body.get("reply_to", {}).get("mid")
-    return 200, {"recipient_id": recipient, "message_id": send(account, person, text, reply_to).mid}
+    return 200, {"recipient_id": recipient, "message_id": send(account, contact, text, reply_to).mid}
 
 
 def _subscribed(world: World, account: Account, request: GraphRequest) -> Answer:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from app.sandbox import kinds, media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
-from app.sandbox.people import Person
+from app.sandbox.contacts import Contact
 from app.sandbox.world import Sent, World
 
 ANSWER_SECONDS = 10
@@ -66,7 +66,7 @@ class Sender:
     def say(
         self,
         account: Account,
-        person: Person,
+        contact: Contact,
         *,
         text: str | None = None,
         photo: bool = False,
@@ -75,17 +75,17 @@ class Sender:
     ) -> Sent:
         """Add a message now and queue its delivery."""
         picture = media.photo_url(self.world.base_url, self.chance.randrange(40)) if photo else None
-        sent = self.world.add(account, person, text=text, photo=picture, outgoing=outgoing)
+        sent = self.world.add(account, contact, text=text, photo=picture, outgoing=outgoing)
         sent.reply_to = reply_to
         self._enqueue(delivery(account, [kinds.item(sent, account)]))
         return sent
 
-    def happen(self, account: Account, person: Person, kind: str) -> None:
+    def happen(self, account: Account, contact: Contact, kind: str) -> None:
         """Queue an update of the newest message: edit or unsend of an incoming one, seen or reaction of an outgoing."""
         theirs = kind in ("edit", "edit_zero", "unsend")
-        sent = self.world.newest(account, person, outgoing=not theirs)
+        sent = self.world.newest(account, contact, outgoing=not theirs)
         if sent is not None:
-            about = replace(sent, from_id=person.id, to_id=account.id, at_ms=int(time.time() * 1000))
+            about = replace(sent, from_id=contact.id, to_id=account.id, at_ms=int(time.time() * 1000))
             self._enqueue(delivery(account, [kinds.item(about, account, kind)]))
 
     def deliver_now(
@@ -115,33 +115,33 @@ class Sender:
     def _backlog(self, number: int) -> Iterator[bytes]:
         now_ms = int(time.time() * 1000)
         for account in ACCOUNTS.values():
-            people = [person for person in self.world.of_account(account.id) if not person.wrote]
-            share = people[: number * 3 // 5 if account.login == "instagram" else number * 2 // 5]
+            contacts = [contact for contact in self.world.of_account(account.id) if not contact.wrote]
+            share = contacts[: number * 3 // 5 if account.login == "instagram" else number * 2 // 5]
             moments = sorted(self.chance.uniform(1200, BACKLOG_SECONDS) for _ in share)
             items = []
-            for person, seconds in zip(share, moments, strict=True):
+            for contact, seconds in zip(share, moments, strict=True):
                 at_ms = now_ms - int(seconds * 1000)
                 text = self.chance.choice(TEXTS)
-                sent = self.world.add_at(at_ms, account, person, text=text, photo=None, outgoing=False)
+                sent = self.world.add_at(at_ms, account, contact, text=text, photo=None, outgoing=False)
                 items.append(kinds.item(sent, account))
             for begin in range(0, len(items), BATCH):
                 yield delivery(account, items[begin : begin + BATCH])
 
     def _write_random_message(self) -> None:
         account = ACCOUNTS[self.chance.choice((*ACCOUNTS, "17841400000000101"))]
-        people = self.world.of_account(account.id)
-        known = [person for person in people if person.wrote]
-        new = [person for person in people if not person.wrote]
+        contacts = self.world.of_account(account.id)
+        known = [contact for contact in contacts if contact.wrote]
+        new = [contact for contact in contacts if not contact.wrote]
         again = known and (not new or self.chance.random() < RETURNING)
-        person = self.chance.choice(known) if again else new[0]
+        contact = self.chance.choice(known) if again else new[0]
         if again and self.chance.random() < 0.35:
-            self.say(account, person, text=self.chance.choice(REPLIES), outgoing=True)
+            self.say(account, contact, text=self.chance.choice(REPLIES), outgoing=True)
         elif self.chance.random() < 0.12:
-            self.say(account, person, photo=True)
+            self.say(account, contact, photo=True)
         elif again and self.chance.random() < 0.2:
-            self.happen(account, person, self.chance.choice(("reaction", "read", "read", "edit_zero")))
+            self.happen(account, contact, self.chance.choice(("reaction", "read", "read", "edit_zero")))
         else:
-            self.say(account, person, text=self.chance.choice(TEXTS))
+            self.say(account, contact, text=self.chance.choice(TEXTS))
 
     def _enqueue(self, body: bytes) -> None:
         with self.world.lock:

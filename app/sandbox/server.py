@@ -112,8 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         meter.note(world, request, route, status, answer, over=bool(refused))
         self._answer(status, answer, meter.usage_headers(world, route.account, over=bool(refused)))
 
-    def _echo(self, account: Any, person: Any, text: str, reply_to: str | None) -> Any:
-        return self.server.sender.say(account, person, text=text, outgoing=True, reply_to=reply_to)
+    def _echo(self, account: Any, contact: Any, text: str, reply_to: str | None) -> Any:
+        return self.server.sender.say(account, contact, text=text, outgoing=True, reply_to=reply_to)
 
     def _body(self) -> dict[str, Any]:
         length = int(self.headers.get("Content-Length") or 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.sandbox.accounts import ACCOUNTS, ATELIER_NORD, BY_TOKEN, SYSTEM_USER_TOKEN, Account
-from app.sandbox.people import Person, crowd
+from app.sandbox.contacts import Contact, generate_contacts
 
 CONVERSATION_CALLS = 2  # per second and account
 KEPT_CALLS = 50_000
@@ -98,7 +98,7 @@ class World:
 
     base_url: str
     choices: Choices
-    people: dict[str, Person]
+    contacts: dict[str, Contact]
     threads: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
     oddities: dict[tuple[str, str], Oddity] = field(default_factory=dict)
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
@@ -110,39 +110,39 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def create(cls, base_url: str, choices: Choices, *, people: int, seed: int) -> "World":
+    def create(cls, base_url: str, choices: Choices, *, contacts: int, seed: int) -> "World":
         """Return a new world with generated contacts."""
-        return cls(base_url, choices, {person.id: person for person in crowd(people, seed)})
+        return cls(base_url, choices, {contact.id: contact for contact in generate_contacts(contacts, seed)})
 
-    def of_account(self, account_id: str) -> list[Person]:
+    def of_account(self, account_id: str) -> list[Contact]:
         """Return the contacts of one account."""
-        return [person for person in self.people.values() if person.account == account_id]
+        return [contact for contact in self.contacts.values() if contact.account == account_id]
 
-    def add(self, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool) -> Sent:
+    def add(self, account: Account, contact: Contact, *, text: str | None, photo: str | None, outgoing: bool) -> Sent:
         """Add a message with the current time to a thread."""
-        return self.add_at(int(time.time() * 1000), account, person, text=text, photo=photo, outgoing=outgoing)
+        return self.add_at(int(time.time() * 1000), account, contact, text=text, photo=photo, outgoing=outgoing)
 
     def add_at(
-        self, at_ms: int, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool
+        self, at_ms: int, account: Account, contact: Contact, *, text: str | None, photo: str | None, outgoing: bool
     ) -> Sent:
         """Add a message with a given time to a thread; its sender has given profile consent from then on."""
-        from_id, to_id = (account.id, person.id) if outgoing else (person.id, account.id)
+        from_id, to_id = (account.id, contact.id) if outgoing else (contact.id, account.id)
         sent = Sent(f"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEO{secrets.token_hex(58)}", at_ms, from_id, to_id, text, photo)
         with self.lock:
-            self.threads.setdefault((account.id, person.id), []).append(sent)
-            person.wrote = person.wrote or not outgoing
+            self.threads.setdefault((account.id, contact.id), []).append(sent)
+            contact.wrote = contact.wrote or not outgoing
         return sent
 
-    def newest(self, account: Account, person: Person, *, outgoing: bool) -> Sent | None:
+    def newest(self, account: Account, contact: Contact, *, outgoing: bool) -> Sent | None:
         """Return the newest incoming or outgoing message of a thread, or None."""
         with self.lock:
-            thread = self.threads.get((account.id, person.id), [])
+            thread = self.threads.get((account.id, contact.id), [])
             return next((sent for sent in reversed(thread) if (sent.from_id == account.id) == outgoing), None)
 
-    def unsend(self, account: Account, person: Person, mid: str) -> None:
+    def unsend(self, account: Account, contact: Contact, mid: str) -> None:
         """Delete a message that its sender unsent."""
         with self.lock:
-            thread = self.threads.get((account.id, person.id), [])
+            thread = self.threads.get((account.id, contact.id), [])
             thread[:] = [sent for sent in thread if sent.mid != mid]
 
     def within_limit(self, account: Account, kind: str) -> bool:

@@ -38,10 +38,10 @@ def test_a_result_that_cannot_be_stored_is_only_logged(
 ) -> None:
     begun = call_log.begin(Call(an_account().id, "me", Purpose.CHECK), at=clock.now())
 
-    def away() -> None:
+    def unavailable() -> None:
         raise Unavailable("database") from OperationalError("", {}, Exception())
 
-    monkeypatch.setattr(transaction, "write", away)
+    monkeypatch.setattr(transaction, "write", unavailable)
     with caplog.at_level(logging.WARNING):
         call_log.finish(begun, http_status=200, code=None, answer="The token works")
     assert "result of a call not logged" in caplog.text

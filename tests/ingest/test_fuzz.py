@@ -61,7 +61,7 @@ def value_mutated(value: Any, chance: random.Random) -> Any:
     return changed
 
 
-def with_neighbour(body: bytes, mid: str, chance: random.Random) -> bytes | None:
+def with_valid_item(body: bytes, mid: str, chance: random.Random) -> bytes | None:
     """Return a mutated delivery that also carries a valid message in an entry of its own, or None."""
     try:
         sample = json.loads(body)
@@ -71,12 +71,12 @@ def with_neighbour(body: bytes, mid: str, chance: random.Random) -> bytes | None
     if not isinstance(entries, list):
         return None
     mutated = [value_mutated(entry, chance) for entry in entries]
-    neighbour = json.loads(a_delivery(a_message_event(CAMILLE, "voisine", mid=mid)))["entry"]
-    return json.dumps(sample | {"entry": [*mutated, *neighbour]}).encode()
+    valid = json.loads(a_delivery(a_message_event(CAMILLE, "voisine", mid=mid)))["entry"]
+    return json.dumps(sample | {"entry": [*mutated, *valid]}).encode()
 
 
 @pytest.fixture
-def door(app: Flask) -> FlaskClient:
+def client(app: Flask) -> FlaskClient:
     an_account()
     return app.test_client()
 
@@ -84,20 +84,20 @@ def door(app: Flask) -> FlaskClient:
 @pytest.mark.row("R7")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # tests the route, not the database
-def test_no_body_causes_an_error_or_loses_a_valid_item(door: FlaskClient) -> None:
+def test_no_body_causes_an_error_or_loses_a_valid_item(client: FlaskClient) -> None:
     chance = random.Random(20261121)
     sent = 0
     for number in range(BODIES):
-        body = with_neighbour(chance.choice(SAMPLES), f"neighbour-{number}", chance) if number % 10 == 0 else None
+        body = with_valid_item(chance.choice(SAMPLES), f"valid-{number}", chance) if number % 10 == 0 else None
         sent += body is not None
         body = body or bytes_mutated(chance.choice(SAMPLES), chance)
         headers = (
             signed(body) if number % 10 == 0 or chance.random() < SHARE_SIGNED else {"X-Hub-Signature-256": "sha256=0"}
         )
-        answer = door.post("/webhooks/instagram", data=body, headers=headers)
+        answer = client.post("/webhooks/instagram", data=body, headers=headers)
         assert answer.status_code < 500, body
-    landed = select(func.count()).select_from(Message).where(Message.mid.startswith("neighbour-"))
-    assert db.session.execute(landed).scalar_one() == sent
+    stored = select(func.count()).select_from(Message).where(Message.mid.startswith("valid-"))
+    assert db.session.execute(stored).scalar_one() == sent
 
 
 HOSTILE = {
@@ -127,10 +127,10 @@ CLEANED = {
 @pytest.mark.row("S7", "F45")
 def test_hostile_json_is_stored_or_cleaned_and_every_page_renders(app: Flask) -> None:
     an_account()
-    door, admin = app.test_client(), signed_in(app, role=Role.ADMIN)
+    client, admin = app.test_client(), signed_in(app, role=Role.ADMIN)
     for name, body in (HOSTILE | CLEANED).items():
         began = clock.monotonic()
-        answer = door.post("/webhooks/instagram", data=body, headers=signed(body))
+        answer = client.post("/webhooks/instagram", data=body, headers=signed(body))
         assert clock.monotonic() - began < 0.25, name
         assert answer.status_code == (400 if name in HOSTILE else 200), name
     db.session.rollback()
@@ -139,8 +139,8 @@ def test_hostile_json_is_stored_or_cleaned_and_every_page_renders(app: Flask) ->
     assert all(explanation.startswith("the body") for explanation in whole)
     texts = set(db.session.scalars(select(Message.text)))
     assert {"first", "\ufffd half", "\ufffd nul"} <= texts
-    for address in _readable(app):
-        assert admin.get(address, follow_redirects=True).status_code == 200, address
+    for url in _readable(app):
+        assert admin.get(url, follow_redirects=True).status_code == 200, url
 
 
 def _readable(app: Flask) -> list[str]:

@@ -24,9 +24,9 @@ NOON_MS = 1773134400000
 Event = dict[str, Any]
 
 
-def about(name: str, told: Event, *, sender: str = LEA, minute: int = 0) -> Event:
+def about(name: str, content: Event, *, sender: str = LEA, minute: int = 0) -> Event:
     parties = {"sender": {"id": sender}, "recipient": {"id": MAISON_LUNE}}
-    return parties | {"timestamp": NOON_MS + minute * 60_000, name: told}
+    return parties | {"timestamp": NOON_MS + minute * 60_000, name: content}
 
 
 def message(mid: str = "m", text: str = "Bonjour", *, minute: int = 0, **more: Any) -> Event:
@@ -47,8 +47,8 @@ def edit(text: str, number: int = 1, mid: str = "m", *, minute: int = 5) -> Even
 
 
 def react(emoji: str | None, mid: str = "m", *, sender: str = LEA, minute: int = 6) -> Event:
-    told = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
-    return about("reaction", told, sender=sender, minute=minute)
+    content = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
+    return about("reaction", content, sender=sender, minute=minute)
 
 
 def seen(mid: str, *, minute: int = 7) -> Event:
@@ -161,9 +161,9 @@ def test_the_newest_reaction_of_a_contact_counts_and_can_be_removed(account: Acc
     assert {who: each["emoji"] for who, each in (the_message().reactions or {}).items()} == {LEA: None, CAMILLE: "👍"}
 
 
-@pytest.mark.parametrize(("told", "shown"), [({"reaction": "love"}, "❤️"), ({"reaction": "other"}, "•"), ({}, "•")])
-def test_a_reaction_without_its_character_is_shown_by_its_name(account: Account, told: Event, shown: str) -> None:
-    deliver(message(), about("reaction", {"mid": "m", "action": "react"} | told))
+@pytest.mark.parametrize(("content", "shown"), [({"reaction": "love"}, "❤️"), ({"reaction": "other"}, "•"), ({}, "•")])
+def test_a_reaction_without_its_character_is_shown_by_its_name(account: Account, content: Event, shown: str) -> None:
+    deliver(message(), about("reaction", {"mid": "m", "action": "react"} | content))
     assert (the_message().reactions or {})[LEA]["emoji"] == shown
 
 

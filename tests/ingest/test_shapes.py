@@ -447,30 +447,30 @@ def test_the_instagram_app_secret_signs_deliveries(account: Account) -> None:
 
 
 @pytest.fixture
-def door(app: Flask, account: Account) -> FlaskClient:
+def client(app: Flask, account: Account) -> FlaskClient:
     return app.test_client()
 
 
-def test_a_trailing_slash_reaches_the_same_callback(door: FlaskClient) -> None:
+def test_a_trailing_slash_reaches_the_same_callback(client: FlaskClient) -> None:
     body = a_delivery(a_message_event())
     asked = f"hub.mode=subscribe&hub.challenge=7&hub.verify_token={settings.current().meta_verify_token}"
-    assert door.get(f"/webhooks/instagram/?{asked}").text == "7"
-    assert door.post("/webhooks/instagram/", data=body, headers=signed(body)).status_code == 200
-    assert door.post("/webhooks/instagram/deauthorize/").status_code == 403
+    assert client.get(f"/webhooks/instagram/?{asked}").text == "7"
+    assert client.post("/webhooks/instagram/", data=body, headers=signed(body)).status_code == 200
+    assert client.post("/webhooks/instagram/deauthorize/").status_code == 403
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity"])
-def test_content_encoding_identity_is_accepted(door: FlaskClient, encoding: str) -> None:
+def test_content_encoding_identity_is_accepted(client: FlaskClient, encoding: str) -> None:
     body = a_delivery(a_message_event())
     headers = signed(body) | {"Content-Encoding": encoding}
-    assert door.post("/webhooks/instagram", data=body, headers=headers).status_code == 200
+    assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
-def test_the_signature_is_checked_before_the_encoding(door: FlaskClient, encoding: str) -> None:
+def test_the_signature_is_checked_before_the_encoding(client: FlaskClient, encoding: str) -> None:
     body = a_delivery(a_message_event())
     headers = {"Content-Encoding": encoding}
-    assert door.post("/webhooks/instagram", data=body, headers=headers).status_code == 401
+    assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 401
     assert reasons() == []
-    assert door.post("/webhooks/instagram", data=body, headers=headers | signed(body)).status_code == 415
+    assert client.post("/webhooks/instagram", data=body, headers=headers | signed(body)).status_code == 415
     assert db.session.scalars(select(DeadLetter.raw)).one() == body

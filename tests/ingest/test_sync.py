@@ -229,7 +229,7 @@ def test_a_conversation_that_cannot_be_stored_affects_no_other(
 
     def failing(tx: Tx, addressee: RecipientAccount, event: MessageSent, **known: Any) -> bool:
         if event.ig_sender_id == RUI:
-            raise ValueError("a fault in our code")
+            raise ValueError("a bug")
         return as_ever(tx, addressee, event, **known)
 
     monkeypatch.setattr(event_handlers, "handle", failing)
@@ -270,13 +270,13 @@ def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, 
 
 def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:
     story = {"link": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=13", "id": "18050000000001002"}
-    wrote(meta, LEA, "Love this colour")
+    wrote(meta, LEA, "Love this color")
     meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
     wrote(meta, RUI, "")
     meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
     sync.sync_account(account.id)
     reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
-    assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this colour", None)
+    assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this color", None)
     assert reply.context == {"reply_to": {"story": {"url": story["link"], "id": story["id"]}}}
     assert (mention.kind, mention.attachments) == (
         EventKind.STORY_MENTION,

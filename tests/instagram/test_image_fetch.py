@@ -100,10 +100,10 @@ def test_dns_rebinding_causes_no_connection(canary: Canary, monkeypatch: pytest.
 
     def lie(host: str, port: int, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
         if host == PUBLIC:
-            raise socket.gaierror("the internet is away")
+            raise socket.gaierror("no network")
         asked.append(host)
-        told = tale if len(asked) == 1 else ["127.0.0.1"]  # the second lookup returns this machine
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (way, canary.port)) for way in told]
+        found = tale if len(asked) == 1 else ["127.0.0.1"]  # the second lookup returns this machine
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (way, canary.port)) for way in found]
 
     monkeypatch.setattr(socket, "getaddrinfo", lie)
     monkeypatch.setenv("https_proxy", f"http://{canary.host}")

@@ -23,7 +23,7 @@ from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_m
 from tests.instagram.test_webhook import NOW, SAMPLES, message, parsed
 
 
-def told(name: str, what: Any, **more: Any) -> Event:
+def event_of(name: str, what: Any, **more: Any) -> Event:
     """Return the event of an item that Léa sends."""
     item = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134400000, name: what} | more
     return messaging.parse_event(MAISON_LUNE, item, received_at=NOW)
@@ -48,7 +48,7 @@ def told(name: str, what: Any, **more: Any) -> Event:
     ],
 )
 def test_each_kind_of_item_is_an_event_of_its_kind(name: str, what: dict[str, Any], kind: type) -> None:
-    assert type(told(name, what)) is kind
+    assert type(event_of(name, what)) is kind
 
 
 def test_an_unsend_and_an_edit_need_no_parties() -> None:
@@ -57,7 +57,7 @@ def test_an_unsend_and_an_edit_need_no_parties() -> None:
 
 
 def test_an_event_without_mid_gets_the_same_mid_each_time() -> None:
-    first, again, other = (told("referral", {"ref": ref}) for ref in ("flyer", "flyer", "poster"))
+    first, again, other = (event_of("referral", {"ref": ref}) for ref in ("flyer", "flyer", "poster"))
     assert first == again
     assert first.mid.startswith("referral:")
     assert first.mid != other.mid
@@ -91,13 +91,13 @@ def test_an_item_without_an_event_has_a_reason(item: object, reason: str) -> Non
 
 
 def test_a_long_or_hostile_emoji_stays_small() -> None:
-    event = told("reaction", {"mid": "m", "action": "react", "emoji": "x\u202e" * 50})
+    event = event_of("reaction", {"mid": "m", "action": "react", "emoji": "x\u202e" * 50})
     assert isinstance(event, ReactionChanged)
     assert event.emoji == "x"
 
 
 def test_disappearing_media_have_their_own_kind() -> None:
-    event = told("message", {"mid": "m", "attachments": [{"type": "ephemeral"}]})
+    event = event_of("message", {"mid": "m", "attachments": [{"type": "ephemeral"}]})
     assert isinstance(event, MessageSent)
     assert event.kind is EventKind.EPHEMERAL
 
