@@ -51,20 +51,20 @@ def check(account_id: int, *, state: AccountState, state_reason: str | None) -> 
     if state is AccountState.RECONNECT:
         until = clock.now() + timedelta(seconds=RECONNECT_SECONDS)
         raise RetryLater(state_reason or SENTENCES[Reason.TOKEN], until)
-    circuit = _ask(account_id, probe_seconds=PROBE_SECONDS)
-    if circuit:
-        raise circuit
+    block = _ask(account_id, probe_seconds=PROBE_SECONDS)
+    if block:
+        raise block
 
 
-def open_circuit(account_id: int) -> RetryLater | None:
+def current_block(account_id: int) -> RetryLater | None:
     """Return why and until when calls of this account are stopped, None without an open circuit; allows no probe."""
     return _ask(account_id, probe_seconds=0)
 
 
 def closed_at(account_id: int) -> datetime:
     """Return when calls of this account may resume (aware UTC); now if no circuit is open."""
-    circuit = open_circuit(account_id)
-    return circuit.until if circuit else clock.now()
+    block = current_block(account_id)
+    return block.until if block else clock.now()
 
 
 def record_response(account_id: int, usage: Usage) -> None:

@@ -72,7 +72,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     card = page.get_by_role("region", name="maison.lune")
     expect(card).to_contain_text("Healthy")
     page.get_by_role("link", name="Connect with Facebook").click()
-    page.get_by_role("link", name="give one permission less").click()
+    page.get_by_role("link", name="without one permission").click()
     worse = page.get_by_role("region", name="atelier.nord")
     expect(worse).to_contain_text("5 of 6 · missing: pages_show_list")
     assert problems(page) == []
