@@ -168,7 +168,7 @@ def _account(found: Health) -> Iterator[Finding]:
     if account.lookup_problem:
         mend = "Nametag asks Meta again at least once an hour and resumes automatically."
         yield Finding(part, Level.WRONG, account.lookup_problem, mend)
-    stop = circuit_breaker.stopped(account.id)
+    stop = circuit_breaker.current_block(account.id)
     if stop:
         says = f"Calls are paused until {stop.until:%H:%M} UTC: {stop.reason}"
         yield Finding(part, Level.WARNING, says, "They resume automatically. Messages are stored meanwhile.")

@@ -48,4 +48,4 @@ def sync(account_id: int) -> None:
 def announced(account_id: int) -> None:
     """Look for an account's messages that were announced and not delivered."""
     queue.started(queue.ANNOUNCED, account_id)
-    announcements.look_up(account_id)
+    announcements.fetch_due(account_id)

@@ -155,7 +155,7 @@ def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, lo
 
 def _reached(ig_account_id: str | None, login: Login, token: str) -> Authorization:
     try:
-        found = oauth_flow.reached(login, token, ig_account_id=ig_account_id)
+        found = oauth_flow.accounts_of_token(login, token, ig_account_id=ig_account_id)
     except GraphAPIError as failure:
         raise Invalid({"token": describe_failure(failure)}) from failure
     wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]

@@ -1,1 +1,1 @@
-"""May we call Meta, and what did it cost."""
+"""Access to Meta's API: call gateway, API call budget, circuit breaker, call refusals, call log."""

@@ -1,9 +1,9 @@
-"""How many calls an account may still make: spent before a call, observed after it, in a rolling hour that all share.
+"""API call budget per account: a rolling hour that all processes share.
 
-Redis holds the fast copy, `lookups` the truth. A generation key marks a copy that is whole. Where it is missing or of
-another run of the server (flush, restart, old snapshot, failover), the hour is read from the rows before anything is
-granted, and a grant given before that but not yet in a row is asked for again (`confirm`): never overspent.
-Without Redis there are no calls at all: that is decided here and nowhere else.
+Redis holds the fast copy, `lookups` is the source of truth. A generation key marks a complete copy. If it is missing
+or from another run of the server (flush, restart, old snapshot, failover), the window is rebuilt from the rows before
+anything is granted. A grant from before that without a row is requested again (`confirm`), so that the limit always
+holds. Without Redis no call is made; only this module decides that.
 """
 
 import secrets
@@ -29,29 +29,29 @@ from app.redis_client import RedisUnavailable
 PROFILE = "profile"
 CONVERSATIONS = "conversations"
 COUNTED = (PROFILE, CONVERSATIONS)  # the identity calls that GRAPH_CALLS_PER_HOUR limits
-URGENT = (Purpose.LIVE, Purpose.ASKED)  # somebody writes or waits now: these may use the reserve
+URGENT = (Purpose.LIVE, Purpose.ASKED)  # a contact writes or a user waits: these may use the reserve
 
-# Our hour begins when a call is granted, Meta's when it arrives: at most two seconds for the row and two for the call
-# later (reliability.md F1, F16). The margin keeps a late old call and a quick new one out of one hour of Meta's.
+# Meta counts a call up to 4 s after its grant (2 s for the row, 2 s for the call). The margin keeps a late call and a
+# later quick one within the limit of one hour at Meta.
 WINDOW_SECONDS = 3600 + 5
-RESERVE_PART = 5  # one fifth is kept for live traffic (product.md 3)
-DAILY_PART = 2  # the daily refresh spends half of the hour at most (product.md 5)
-SLOW_PERCENT = 80  # of Meta's own figures; from here on background work slows
+RESERVE_DIVISOR = 5  # one fifth is reserved for urgent calls
+DAILY_DIVISOR = 2  # the daily refresh uses at most half of the budget
+SLOW_PERCENT = 80  # of Meta's own limit; above it background lookups slow down
 SLOW_CALLS, SLOW_SECONDS = 2, 60
-USAGE_SECONDS = 600  # how long an observed figure counts
-PACE_CALLS, PACE_SECONDS = 2, 1.1  # conversations: 2 a second (instagram-platform.md 10), and room for jitter
-PATIENCE_SECONDS = 1.2  # how long spend() itself waits for the pace or for a rebuild
+USAGE_SECONDS = 600  # how long a usage figure of Meta counts
+PACE_CALLS, PACE_SECONDS = 2, 1.1  # 2 a second (docs/meta-platform.md#rate-limits), with a margin
+PATIENCE_SECONDS = 1.2  # how long `spend` waits for the pace or a rebuild
 REBUILD_SECONDS = 5
-AWAY_SECONDS = 5
-_LOOK_AGAIN_SECONDS = 0.02
+UNAVAILABLE_SECONDS = 5
+_POLL_SECONDS = 0.02
 
 _REASONS = {
     "spent": "the API call budget is used up",
     "reserved": "the rest of the API call budget is reserved for contacts who write",
     "half": "the daily refresh has used its half of the API call budget",
-    "slow": "Meta's limits are nearly reached, background work slows down",
-    "pace": "conversations may be read twice a second",
-    "unknown": "the calls of the last hour are being counted again",
+    "slow": "close to Meta's rate limit, so background lookups are slowed down",
+    "pace": "conversations are read at most twice a second",
+    "unknown": "the API call budget is being recalculated",
 }
 _SPEND = Path(__file__).with_suffix(".lua").read_text()
 _REBUILD = """
@@ -69,7 +69,7 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to make one call; `at` (aware UTC, Redis's clock) goes into the row, so that one clock counts all."""
+    """Permission for one call. `at` (aware UTC, clock of Redis) is the time of its row: one clock counts all."""
 
     account_id: int
     call: str
@@ -80,8 +80,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The rolling hour of an account. `free_at` is when background work may make its next call, `resets_at` when the
-    oldest call leaves the hour (None when there is none); both aware UTC.
+    """The use of an account's budget in the last 60 minutes.
+
+    `free_at` is when the next background call may be made, `resets_at` when the oldest call leaves the hour (None
+    without calls); both aware UTC.
     """
 
     used: int
@@ -93,7 +95,7 @@ class Forecast:
 
     @property
     def spenders(self) -> tuple[tuple[str, int], ...]:
-        """What the calls of the hour were made for, as (label, calls), most first."""
+        """The calls of the hour by purpose, as (label, calls), most first."""
         by_label: Counter[str] = Counter()
         for purpose, calls in self.by_purpose.items():
             by_label[label(purpose)] += calls
@@ -101,7 +103,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Response:
     state: str
     wait_seconds: float
     generation: bytes
@@ -109,14 +111,14 @@ class _Answer:
 
 
 def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
-    """Take one call out of the account's hour; raises RetryLater when there is none now (or Redis is unavailable)."""
+    """Use one call of the account's budget; raises RetryLater if none is left now, or Redis is unavailable."""
     until = clock.monotonic() + PATIENCE_SECONDS
     try:
         while True:
-            answer = _ask(account_id, call, purpose, nonce=secrets.token_hex(8))
+            answer = _request(account_id, call, purpose, nonce=secrets.token_hex(8))
             if answer.state == "granted":
                 return Grant(account_id, call, purpose, answer.at, answer.generation)
-            wait = _LOOK_AGAIN_SECONDS if answer.state == "unknown" else answer.wait_seconds
+            wait = _POLL_SECONDS if answer.state == "unknown" else answer.wait_seconds
             if answer.state not in ("pace", "unknown") or clock.monotonic() + wait > until:
                 reserved = answer.state == "spent" and purpose not in URGENT
                 reason = _REASONS["reserved" if reserved else answer.state]
@@ -124,39 +126,39 @@ def spend(account_id: int, *, call: str, purpose: Purpose) -> Grant:
             if answer.state == "pace" or not _rebuild(account_id):
                 clock.sleep(wait)
     except RedisUnavailable:
-        raise _away() from None
+        raise _redis_unavailable() from None
 
 
 def confirm(grant: Grant) -> None:
-    """Make sure that a grant whose row is committed still counts, else take another; raises RetryLater.
+    """Check that a grant still counts once its row is committed, else use another call; raises RetryLater.
 
-    Redis may have forgotten everything since, and the hour been read from the rows before this one was there.
+    Redis may have lost its data, and the window may have been rebuilt before this row was committed.
     """
     try:
         counts = _client().get(_generation(grant.account_id)) == grant.generation
     except RedisUnavailable:
-        raise _away() from None
+        raise _redis_unavailable() from None
     if not counts:
         spend(grant.account_id, call=grant.call, purpose=grant.purpose)
 
 
 def observe(account_id: int, usage: Usage) -> None:
-    """Remember Meta's own figure for the account: from 80 % on, background work gets two calls a minute."""
+    """Record Meta's own usage figure for the account: from 80% on, background lookups get two calls a minute."""
     if usage.percent is None:
         return
     try:
         _client().set(_usage(account_id), usage.percent, ex=USAGE_SECONDS)
     except RedisUnavailable:
-        return  # then nothing is granted either
+        return  # without Redis nothing is granted either
 
 
 def forecast(account_id: int) -> Forecast | None:
-    """Return what is left of the account's hour, or None when Redis is away or being filled again."""
+    """Return the use of the account's budget, rebuilt if needed; None if Redis is unavailable or a rebuild runs."""
     limit, background_limit = _limits()
     try:
-        background = _ask(account_id, PROFILE, Purpose.BACKFILL, nonce="")
+        background = _request(account_id, PROFILE, Purpose.BACKFILL, nonce="")
         if background.state == "unknown" and _rebuild(account_id):
-            background = _ask(account_id, PROFILE, Purpose.BACKFILL, nonce="")
+            background = _request(account_id, PROFILE, Purpose.BACKFILL, nonce="")
         since_ms = (background.at.timestamp() - WINDOW_SECONDS) * 1000
         grants = _client().zrangebyscore(_grants(account_id), f"({since_ms:.0f}", "+inf", withscores=True)
     except RedisUnavailable:
@@ -175,10 +177,10 @@ def forecast(account_id: int) -> Forecast | None:
     )
 
 
-def _ask(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Answer:
+def _request(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Response:
     limit, background_limit = _limits()
     rules = (limit, limit - background_limit, SLOW_PERCENT, SLOW_CALLS, SLOW_SECONDS * 1000, PACE_CALLS)
-    state, wait_ms, generation, seconds, microseconds = _run(
+    state, wait_ms, generation, seconds, microseconds = _eval(
         _SPEND,
         [_grants(account_id), _generation(account_id), _usage(account_id)],
         WINDOW_SECONDS * 1000,
@@ -186,15 +188,15 @@ def _ask(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Answer
         int(PACE_SECONDS * 1000),
         _kind(call, purpose),
         nonce,
-        limit // DAILY_PART,
+        limit // DAILY_DIVISOR,
         USAGE_SECONDS * 1000,
     )
     at = clock.from_timestamp(int(seconds)) + timedelta(microseconds=int(microseconds))
-    return _Answer(state.decode(), wait_ms / 1000, generation, at)
+    return _Response(state.decode(), wait_ms / 1000, generation, at)
 
 
 def _rebuild(account_id: int) -> bool:
-    """Read the hour from the rows; returns False when somebody else is doing so, or Redis forgot even the lock."""
+    """Rebuild the window from the rows; return False if another process does, or Redis lost the lock."""
     client = _client()
     generation = secrets.token_hex(8)
     lock = _grants(account_id) + ":rebuild"
@@ -203,36 +205,35 @@ def _rebuild(account_id: int) -> bool:
     seconds, microseconds = client.time()
     now = clock.from_timestamp(seconds) + timedelta(microseconds=microseconds)
     grants: list[str | int] = []
-    for number, call, purpose, at in _spent(account_id, now - timedelta(seconds=WINDOW_SECONDS)):
+    for number, call, purpose, at in _logged_calls(account_id, now - timedelta(seconds=WINDOW_SECONDS)):
         grants += [int(min(at, now).timestamp() * 1000), f"{_kind(call, purpose)}row{number}"]
     keys = [_grants(account_id), _generation(account_id), lock]
-    return bool(_run(_REBUILD, keys, generation, WINDOW_SECONDS * 1000, *grants))
+    return bool(_eval(_REBUILD, keys, generation, WINDOW_SECONDS * 1000, *grants))
 
 
-def _spent(account_id: int, since: datetime) -> list[tuple[int, str, Purpose, datetime]]:
+def _logged_calls(account_id: int, since: datetime) -> list[tuple[int, str, Purpose, datetime]]:
     rows = select(Lookup.id, Lookup.call, Lookup.purpose, Lookup.at).where(
         Lookup.account_id == account_id, Lookup.at > since, Lookup.call.in_(COUNTED)
     )
-    with db.engine.connect() as connection:  # not the session: it may be reading an old snapshot
+    with db.engine.connect() as connection:  # the session may have an old snapshot
         return [(row.id, row.call, row.purpose, row.at) for row in connection.execute(rows)]
 
 
-def _run(script: str, keys: list[str], *arguments: str | int) -> Any:
+def _eval(script: str, keys: list[str], *arguments: str | int) -> Any:
     return _client().eval(script, len(keys), *keys, *arguments)
 
 
-def _client() -> Any:  # redis-py's own types leave open whether an answer is awaited
+def _client() -> Any:  # redis-py's types include awaitables
     return redis_client.client()
 
 
-def _away() -> RetryLater:
-    reason = "Redis is unavailable, and calls can’t be counted without it"
-    return RetryLater(reason, clock.now() + timedelta(seconds=AWAY_SECONDS))
+def _redis_unavailable() -> RetryLater:
+    return RetryLater("can't reach Redis, so lookups are paused", clock.now() + timedelta(seconds=UNAVAILABLE_SECONDS))
 
 
 def _limits() -> tuple[int, int]:
     limit = settings.current().graph_calls_per_hour
-    return limit, limit - limit // RESERVE_PART
+    return limit, limit - limit // RESERVE_DIVISOR
 
 
 def _kind(call: str, purpose: Purpose) -> str:

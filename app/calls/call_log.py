@@ -1,4 +1,4 @@
-"""Rows of calls: one before each call to Meta, completed by its answer. The only writer of `lookups`."""
+"""Call log: one row before each call to Meta, completed with its result. The only writer of `lookups`."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ANSWER_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked: of which account, by which name, why, about whom and for which run."""
+    """A call to Meta: account, name of the call, purpose, and the contact and job it is for."""
 
     account_id: int
     name: str
@@ -32,14 +32,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LoggedCall:
-    """A call that has its row; `began` is by the monotonic clock."""
+    """A call with a row in the log; `began` is on the monotonic clock."""
 
     row_id: int
     began: float
 
 
 def begin(call: Call, *, at: datetime) -> LoggedCall:
-    """Record that a call is about to be made at `at` (aware UTC); raises Unavailable, NotFound without the account."""
+    """Log a call that is made at `at` (aware UTC); raises Unavailable, and NotFound without the account."""
     try:
         with transaction.write() as tx:
             row = tx.insert(Lookup).values(
@@ -51,24 +51,24 @@ def begin(call: Call, *, at: datetime) -> LoggedCall:
                 at=at,
             )
             row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
-    except IntegrityError:  # removed since it was read
+    except IntegrityError:  # the account was removed meanwhile
         raise NotFound("account") from None
     return LoggedCall(row_id, clock.monotonic())
 
 
-def finish(noted: LoggedCall, *, http_status: int | None, code: str | None, answer: str) -> None:
-    """Write down what came back; never raises: a row without an answer counts as spent all the same."""
+def finish(logged: LoggedCall, *, http_status: int | None, code: str | None, answer: str) -> None:
+    """Log the result of a call; never raises, because a row without a result counts as a call, too."""
     values = {"http_status": http_status, "code": code, "answer": answer[:ANSWER_CHARACTERS]}
-    took_ms = round((clock.monotonic() - noted.began) * 1000)
+    took_ms = round((clock.monotonic() - logged.began) * 1000)
     try:
         with transaction.write() as tx:
-            tx.execute(update(Lookup).where(Lookup.id == noted.row_id).values(took_ms=took_ms, **values))
+            tx.execute(update(Lookup).where(Lookup.id == logged.row_id).values(took_ms=took_ms, **values))
     except Unavailable:
-        logger.warning("the answer to lookup %s could not be noted", noted.row_id)
+        logger.warning("result of a call not logged: database unavailable", extra={"lookup": logged.row_id})
 
 
 def summary(answer: Profile | ConversationPage | TokenOwner) -> str:
-    """Return in a few words what an answer brought, without any name."""
+    """Return a short description of a response, without names."""
     if isinstance(answer, ConversationPage):
         skipped = f", {len(answer.skipped)} skipped" if answer.skipped else ""
         return f"{len(answer.threads)} conversations{skipped}"
@@ -77,4 +77,4 @@ def summary(answer: Profile | ConversationPage | TokenOwner) -> str:
     given = {"username": answer.username, "name": answer.name}
     known = [field for field, value in given.items() if real_name(value)] + ["picture"] * bool(answer.picture_url)
     placeholders = [f"a placeholder as {field}" for field, value in given.items() if value and not real_name(value)]
-    return ", ".join(known + placeholders) or "nothing but the id"
+    return ", ".join(known + placeholders) or "nothing but the ID"

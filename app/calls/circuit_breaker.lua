@@ -1,16 +1,16 @@
--- Stops: one hash a scope with until and probe_until (ms of Redis's clock), wait (ms), reason, strikes.
--- ARGV[1] says what happened; the clock is Redis's own, so that every process agrees.
+-- Circuit breaker: one hash per scope with until and probe_until (ms of Redis's clock), wait (ms), reason, strikes.
+-- ARGV[1] names the event; the clock is that of Redis, shared by all processes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local longest = 25 * 3600 * 1000 -- what Meta may ask for, and the longest wait of ours
+local longest = 25 * 3600 * 1000 -- at least the longest wait that Meta or Nametag sets
 
 local function within(text, most)
   local number = tonumber(text or '')
   return number and number <= most and math.floor(number) or nil
 end
 
-local function read(key) -- drops what Nametag did not write: another type, or a stop without an end
+local function read(key) -- deletes what Nametag did not write: another type, or no expiry
   local kind, life = redis.call('TYPE', key).ok, redis.call('PTTL', key)
   if kind ~= 'none' and (kind ~= 'hash' or life == -1 or life > longest) then redis.call('DEL', key) end
   local found = redis.call('HMGET', key, 'until', 'probe_until', 'wait', 'reason', 'strikes')
@@ -19,16 +19,16 @@ local function read(key) -- drops what Nametag did not write: another type, or a
           wait = wait and wait > 0 and wait or nil, reason = found[4] or '', strikes = within(found[5], longest) or 0}
 end
 
-local function blocked_until(stop)
-  return math.max(stop.ends or 0, stop.probe or 0)
+local function blocked_until(circuit)
+  return math.max(circuit.ends or 0, circuit.probe or 0)
 end
 
--- may call? -> {ms to wait, reason}; whoever comes first after a stop is over is the probe, others wait for it
+-- may a call be made? -> {ms to wait, reason}; the first call after the timeout is the probe, others wait for it
 local function ask(keys, probe_ms)
   local wait, reason = 0, ''
   for _, key in ipairs(keys) do
-    local stop = read(key)
-    if blocked_until(stop) - now > wait then wait, reason = blocked_until(stop) - now, stop.reason end
+    local circuit = read(key)
+    if blocked_until(circuit) - now > wait then wait, reason = blocked_until(circuit) - now, circuit.reason end
   end
   if wait == 0 and probe_ms > 0 then
     for _, key in ipairs(keys) do
@@ -38,8 +38,8 @@ local function ask(keys, probe_ms)
   return {wait, reason}
 end
 
--- stop this scope for named_ms, or for base_ms doubling up to most_ms -> ms, or 0 when it was stopped already
-local function stop(key, reason, named_ms, base_ms, most_ms)
+-- open the circuit for named_ms, or for base_ms doubling up to most_ms -> ms, or 0 if it was open already
+local function open(key, reason, named_ms, base_ms, most_ms)
   local known = read(key)
   if known.ends and now < known.ends then
     if now + named_ms > known.ends then redis.call('HSET', key, 'until', now + named_ms) end
@@ -56,19 +56,19 @@ local function stop(key, reason, named_ms, base_ms, most_ms)
   return wait
 end
 
--- one more failure in a row -> as stop, or 0 while there are fewer than most_strikes
+-- count a failure in a row -> as open, or 0 below most_strikes
 local function strike(key, reason, most_strikes, base_ms, most_ms)
   local known = read(key)
-  if known.ends then return stop(key, reason, 0, base_ms, most_ms) end
+  if known.ends then return open(key, reason, 0, base_ms, most_ms) end
   if known.strikes + 1 < most_strikes then
     redis.call('HSET', key, 'strikes', known.strikes + 1)
     redis.call('PEXPIRE', key, most_ms)
     return 0
   end
-  return stop(key, reason, 0, base_ms, most_ms)
+  return open(key, reason, 0, base_ms, most_ms)
 end
 
--- an answer came: forget stops that are over, and strikes; a late answer to an old call ends no stop
+-- a response came: delete strikes and circuits past their timeout; a late response closes no open circuit
 local function answered(keys)
   for _, key in ipairs(keys) do
     local known = read(key)
@@ -80,6 +80,6 @@ end
 local numbers = {}
 for index = 3, #ARGV do numbers[index] = tonumber(ARGV[index]) end
 if ARGV[1] == 'ask' then return ask(KEYS, tonumber(ARGV[2])) end
-if ARGV[1] == 'stop' then return stop(KEYS[1], ARGV[2], numbers[3], numbers[4], numbers[5]) end
+if ARGV[1] == 'open' then return open(KEYS[1], ARGV[2], numbers[3], numbers[4], numbers[5]) end
 if ARGV[1] == 'strike' then return strike(KEYS[1], ARGV[2], numbers[3], numbers[4], numbers[5]) end
 return answered(KEYS)

@@ -1,7 +1,7 @@
-"""Read conversation pages one after another, around a conversation that Meta can't return.
+"""Read conversation pages one after another, skipping conversations that Meta cannot return.
 
-A single conversation can fail every page that it is on, and large pages can take too long. Smaller pages find it; its
-ID alone, which Meta still returns, brings the cursor of the next one.
+One unreadable conversation makes its whole page fail, and large pages can take too long. Smaller pages isolate it. Meta
+still returns its ID, with the cursor of the next conversation.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ from app.instagram.responses import ConversationPage, Skipped
 from app.models.identity import Purpose
 
 SIZES = (50, 10, 3, 1)
-_OF_ONE_CONVERSATION = (Reason.TEMPORARY, Reason.TIMEOUT)  # the other failures at size 1 are the network's
+_OF_ONE_CONVERSATION = (Reason.TEMPORARY, Reason.TIMEOUT)  # other failures at size 1 are network failures
 
 
 @dataclass(slots=True)
 class ConversationReader:
-    """Reads an account's conversations, newest first; `calls` are those made, `after` is the cursor of the next page.
+    """Read an account's conversations, newest first.
 
-    With `messages`, each conversation comes with that many of its newest. `size` is that of the next page.
+    `messages` is the number of newest messages per conversation, `after` the cursor and `size` the size of the next
+    page, `calls` the number of calls made.
     """
 
     account_id: int
@@ -30,12 +31,12 @@ class ConversationReader:
     size: int = SIZES[0]
     calls: int = 0
     _unreadable_follows: bool = False
-    _listed: ConversationPage | None = None  # the next conversation by its ID alone, once pages became that small
+    _listed: ConversationPage | None = None  # the next conversation, with its ID alone, once the page size is 1
 
     def next(self, most: int | None = None) -> ConversationPage:
-        """Return the next page, of at most `most` conversations; raises GraphAPIError and RetryLater as the gate does.
+        """Return the next page, of at most `most` conversations; raises as `gateway.conversations` does.
 
-        The page of an unreadable conversation has it in `skipped` and nothing else.
+        The page of an unreadable conversation has only this conversation, in `skipped`.
         """
         page = None
         while page is None:
@@ -43,7 +44,7 @@ class ConversationReader:
             page = self._skipped_known() if limit == 1 else None
             page = page or self._read(limit)
         if page.after is not None and page.after == self.after:
-            raise bad_response("paging")  # or the same page would follow for ever
+            raise bad_response("paging")  # else the same page would repeat for ever
         self.after = page.after
         return page
 
@@ -65,14 +66,14 @@ class ConversationReader:
         return page
 
     def _shrink(self, limit: int) -> None:
-        """Make the next page end before the first conversation that is known to be unreadable, else smaller."""
+        """Make the next page smaller, or end it before the first conversation known to be unreadable."""
         known = unreadable_conversations.get(self.account_id)
         listed = self._ask(limit, ids_only=True).threads if known else ()
         ahead = next((place for place, each in enumerate(listed) if each.ig_conversation_id in known), None)
         self.size = next(size for size in SIZES if size < limit) if ahead is None else max(ahead, 1)
         self._unreadable_follows = bool(ahead)
         if ahead is None and self.size == 1:
-            # Before one more page fails: five failures in a row would stop every call of the account.
+            # Get the cursor before one more page fails: five failures in a row open the circuit breaker.
             self._listed = self._ask(1, ids_only=True)
 
     def _skipped_known(self) -> ConversationPage | None:
@@ -80,7 +81,7 @@ class ConversationReader:
         listed = self._ask(1, ids_only=True) if known else None
         if listed is None or not {each.ig_conversation_id for each in listed.threads} & known:
             return None
-        return self._skip(listed, "Meta could not return it lately")
+        return self._skip(listed, "Meta could not return it recently")
 
     def _skip(self, listed: ConversationPage, reason: str) -> ConversationPage:
         skipped = [

@@ -1,4 +1,4 @@
-"""What a call is made with: the account's row, its token brought to light, the host that reads it."""
+"""Build the credential of a call to Meta: account row, decrypted access token, API host."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.inbox import Account, AccountState, Login, all_ids
 
 ME = "me"
-UNREADABLE = "The stored token cannot be read with the configured keys; restore the key or reconnect the account"
-NEWER_LOGIN = "A newer version of Nametag connected this account; update Nametag"
-NO_TOKEN = "The account has no token; reconnect the account"  # noqa: S105 - a sentence
+UNREADABLE = "The stored access token cannot be read with the configured keys. Restore the key or reconnect the account"
+NEWER_LOGIN = "A newer version of Nametag connected this account. Update Nametag"
+NO_TOKEN = "The account has no access token. Reconnect the account"  # noqa: S105 - a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class MetaAccount:
-    """The row of the account that is asked about."""
+    """The account that a call is about, from its row."""
 
     id: int
     ig_account_id: str
@@ -37,20 +37,20 @@ class MetaAccount:
 
     @property
     def ids(self) -> frozenset[str]:
-        """Every ID that Meta knows the account by."""
+        """Every ID that Meta uses for the account."""
         return all_ids(self)
 
     @property
     def node(self) -> str:
-        """The Graph node of the account: whose conversations are read, and what is subscribed to webhooks."""
+        """The Graph API node with the account's conversations and webhook subscription."""
         nodes = {Login.FACEBOOK: self.ig_page_id or ME, Login.UNIFIED: self.ig_account_id}
         return nodes.get(self.login, ME)
 
 
 def account(account_id: int) -> MetaAccount:
-    """Return the account as it is now; raises NotFound, and RuntimeError inside a transaction."""
+    """Return the account with its current token; raises NotFound, and RuntimeError inside a transaction."""
     refuse_inside_transaction()
-    db.session.rollback()  # a read that began earlier might not see a new token
+    db.session.rollback()  # an older snapshot may not have a new token
     names = (Account.id, Account.ig_account_id, Account.login, Account.ig_page_id, Account.ig_app_scoped_id)
     found = select(*names, Account.own_ids, Account.token, Account.state, Account.state_reason).where(
         Account.id == account_id
@@ -62,8 +62,8 @@ def account(account_id: int) -> MetaAccount:
 
 
 def credential_for(called: MetaAccount) -> Credential:
-    """Return what the account's calls are made with; raises GraphAPIError, and stops the account, without a token."""
-    if called.login not in set(Login):  # its token must not go to the wrong host
+    """Return the credential of the account; without a token, open its circuit breaker and raise GraphAPIError."""
+    if called.login not in set(Login):  # never send its token to the wrong host
         raise GraphAPIError(Scope.CONTRACT, Reason.REFUSED, "unknown_login", NEWER_LOGIN)
     try:
         token = called.token.reveal() if called.token else ""
@@ -73,12 +73,12 @@ def credential_for(called: MetaAccount) -> Credential:
         if token:
             return replace(credential_with_token(called.login, token), account_ids=called.ids)
         failure = GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_token", NO_TOKEN)
-    circuit_breaker.failed(called.id, failure, token=called.token)
+    circuit_breaker.record_failure(called.id, failure, token=called.token)
     raise failure
 
 
 def credential_with_token(login: Login, token: str) -> Credential:
-    """Return what calls with this token are made with; those to Facebook's host are proved to be ours."""
+    """Return the credential for a token; calls to Facebook's host get a proof with the app secret."""
     chosen = settings.current()
     facebook = login is not Login.INSTAGRAM
     return Credential(
@@ -91,15 +91,15 @@ def credential_with_token(login: Login, token: str) -> Credential:
 
 
 def debug_credential(credential: Credential) -> Credential:
-    """Return what Meta is asked with about the token of `credential`, which belongs to Facebook's host.
+    """Return the credential for inspecting the token of `credential`, which is for Facebook's host.
 
-    Meta wants the app's own token to inspect another; where there is no app ID, a token may inspect itself.
+    Meta requires the app's token to inspect another token; without an app ID a token inspects itself.
     """
     app_id = settings.current().meta_app_id
     return replace(credential, token=f"{app_id}|{credential.app_secret}") if app_id else credential
 
 
 def refuse_inside_transaction() -> None:
-    """Raise RuntimeError when a transaction is open: a call to Meta may take seconds."""
+    """Raise RuntimeError inside a transaction: a call to Meta can take seconds."""
     if transaction.is_open():
-        raise RuntimeError("a call to Meta may take seconds; it must not be made while a transaction is open")
+        raise RuntimeError("a call to Meta can take seconds; it must not be made inside a transaction")

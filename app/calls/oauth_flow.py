@@ -1,4 +1,4 @@
-"""Authorization by account owners at Meta, and the accounts that a token reaches: calls before an account exists."""
+"""OAuth with Meta and the accounts of a pasted token: calls to Meta before an account is connected."""
 
 import logging
 from collections.abc import Iterator
@@ -17,11 +17,9 @@ from app.models.inbox import Login
 
 logger = logging.getLogger(__name__)
 
-NO_ACCOUNT = (
-    "None of the Pages that Meta handed over has an Instagram professional account. Link one to a Page and start again"
-)
+NO_ACCOUNT = "None of the selected Pages is linked to an Instagram professional account. Link one, then start again"
 NO_PAGE = (
-    "Meta handed over no Page. Start again, and in Meta's dialog choose the business portfolio, the Page and its "
+    "Meta returned no Page. Start again, and in Meta's dialog choose the business portfolio, the Page and its "
     "Instagram account. If the Page is still missing, paste a Page access token that was created with the permission "
     "business_management"
 )
@@ -33,7 +31,7 @@ NO_PAGE_FOR_TOKEN = {
     ),
 }
 NO_INSTAGRAM_ACCOUNT = (
-    "Meta names no Instagram account for this access token. Assign the Instagram account to it in the business "
+    "Meta returned no Instagram account for this access token. Assign the Instagram account to it in the business "
     "portfolio, with instagram_basic and instagram_manage_messages, or enter the professional account ID"
 )
 PERMISSIONS = {
@@ -41,32 +39,32 @@ PERMISSIONS = {
     Login.FACEBOOK: oauth.FACEBOOK_PERMISSIONS,
     Login.UNIFIED: oauth.UNIFIED_PERMISSIONS,
 }
-SHORT = timedelta(days=1)  # a user token that ends this soon takes the tokens of its Pages along
+SHORT = timedelta(days=1)  # a user token that expires sooner ends the tokens of its Pages, too
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """An account that a token reaches: whose it is, and the token its calls are made with."""
+    """An account that may be connected: the account at Meta and the access token for its calls."""
 
     me: TokenOwner
     token: IssuedToken
 
 
 def available_logins() -> tuple[Login, ...]:
-    """Return the logins that this installation has an app for."""
+    """Return the login types with a configured app."""
     return tuple(login for login in Login if _app_id(login))
 
 
 def authorize_url(login: Login, *, back_url: str, state: str) -> str:
-    """Return where the owner is asked; raises NotFound without an app."""
+    """Return the URL where the account owner authorizes the app; raises NotFound without a configured app."""
     ask = oauth.facebook_authorize_url if login is Login.FACEBOOK else oauth.instagram_authorize_url
     return ask(_app(login), back_url=back_url, state=state)
 
 
 def redeem(login: Login, code: str, *, back_url: str) -> list[Authorization]:
-    """Return the accounts that a consent brought; raises GraphAPIError, NotFound without an app.
+    """Exchange an authorization code for accounts; raises GraphAPIError, and NotFound without a configured app.
 
-    Instagram Login brings one, Facebook Login one for each chosen Page that has one.
+    Instagram Login returns one account, Facebook Login one for each selected Page with a linked account.
     """
     credentials.refuse_inside_transaction()
     if login is Login.FACEBOOK:
@@ -75,11 +73,11 @@ def redeem(login: Login, code: str, *, back_url: str) -> list[Authorization]:
     return [Authorization(gateway.owner_of_new_token(login, token.value), token)]
 
 
-def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Authorization]:
-    """Return the accounts that a pasted token reaches; raises GraphAPIError.
+def accounts_of_token(login: Login, token: str, *, ig_account_id: str | None = None) -> list[Authorization]:
+    """Return the accounts of a pasted token; raises GraphAPIError.
 
-    For Facebook Login, a user or system user token brings the accounts of its Pages, each with its Page's token. For
-    Unified Login, `ig_account_id` is asked about when Meta names no account.
+    For Facebook Login, a user or system user token returns the accounts of its Pages, each with the Page access token.
+    For Unified Login, `ig_account_id` is used if Meta returns no account.
     """
     credentials.refuse_inside_transaction()
     if login is Login.UNIFIED:
@@ -91,19 +89,19 @@ def reached(login: Login, token: str, *, ig_account_id: str | None = None) -> li
             raise
         owner = failure
     try:
-        return _page_accounts(_lasting(token) if owner.code == client.USER else IssuedToken(token, None))
+        return _page_accounts(_long_lived(token) if owner.code == client.USER else IssuedToken(token, None))
     except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
-        sentence = f"{owner.sentence}, and no Page came with it: {NO_PAGE_FOR_TOKEN[owner.code]}"
+        sentence = f"{owner.sentence}, and it gives access to no Page: {NO_PAGE_FOR_TOKEN[owner.code]}"
         raise GraphAPIError(owner.scope, owner.reason, owner.code, sentence, http_status=owner.http_status) from None
 
 
 def _page_accounts(user: IssuedToken) -> list[Authorization]:
-    credential = _patient(Login.FACEBOOK, user.value)
+    credential = _slow_credential(Login.FACEBOOK, user.value)
     permissions = _permissions(credential)
     listed = client.pages(credential)
-    info = _info(credential, needed=not listed)
+    info = _token_info(credential, needed=not listed)
     pages = [*listed, *_unlisted(credential, listed, info)]
     ends = info.expires_at if info and info.expires_at and info.expires_at < clock.now() + SHORT else None
     usable = [(page.account, page.token) for page in pages if page.account and page.token]
@@ -124,7 +122,7 @@ def _permissions(credential: Credential) -> tuple[str, ...] | None:
     except GraphAPIError as failure:
         if failure.scope is Scope.NETWORK:
             raise
-        logger.info("permissions not read", extra={"reason": str(failure)})
+        logger.info("permissions of an access token not read", extra={"reason": str(failure)})
         return None
 
 
@@ -141,7 +139,7 @@ def _unlisted(credential: Credential, listed: list[GrantedPage], info: TokenInfo
 
 
 def _system_user_accounts(token: str, ig_account_id: str | None) -> list[Authorization]:
-    credential = _patient(Login.UNIFIED, token)
+    credential = _slow_credential(Login.UNIFIED, token)
     info = client.token_info(credentials.debug_credential(credential), token)
     permissions = tuple(sorted(info.permissions & set(oauth.UNIFIED_PERMISSIONS)))
     account_ids = info.ig_account_ids
@@ -150,11 +148,11 @@ def _system_user_accounts(token: str, ig_account_id: str | None) -> list[Authori
     if not account_ids:
         raise GraphAPIError(Scope.ACCOUNT, Reason.TOKEN, "no_account", NO_INSTAGRAM_ACCOUNT, http_status=200)
     accounts = (client.professional_account(credential, each) for each in account_ids[: client.MOST_PAGES])
-    given = IssuedToken(token, info.expires_at, permissions)
-    return [Authorization(replace(each, owner_id=info.user_id), given) for each in accounts]
+    issued = IssuedToken(token, info.expires_at, permissions)
+    return [Authorization(replace(each, owner_id=info.user_id), issued) for each in accounts]
 
 
-def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
+def _token_info(credential: Credential, *, needed: bool) -> TokenInfo | None:
     try:
         return client.token_info(credentials.debug_credential(credential), credential.token)
     except GraphAPIError as failure:
@@ -164,7 +162,7 @@ def _info(credential: Credential, *, needed: bool) -> TokenInfo | None:
         return None
 
 
-def _lasting(token: str) -> IssuedToken:
+def _long_lived(token: str) -> IssuedToken:
     if not _app_id(Login.FACEBOOK):
         return IssuedToken(token, None)
     try:
@@ -174,7 +172,7 @@ def _lasting(token: str) -> IssuedToken:
         return IssuedToken(token, None)
 
 
-def _patient(login: Login, token: str) -> Credential:
+def _slow_credential(login: Login, token: str) -> Credential:
     return replace(credentials.credential_with_token(login, token), timeout_seconds=oauth.SECONDS)
 
 
@@ -182,7 +180,7 @@ def _app(login: Login) -> App:
     chosen = settings.current()
     app_id, secret = _app_id(login), chosen.meta_app_secrets[0]
     if not app_id:
-        raise NotFound("way to connect")
+        raise NotFound("app for this login type")
     if login is Login.FACEBOOK:
         return App(chosen.graph_facebook_url, chosen.graph_api_version, app_id, secret)
     secret = chosen.meta_instagram_app_secret or secret
@@ -191,5 +189,5 @@ def _app(login: Login) -> App:
 
 def _app_id(login: Login) -> str:
     chosen = settings.current()
-    # Unified Login has no dialog of its own here: its tokens are pasted.
+    # Unified Login has no dialog: its tokens are pasted.
     return {Login.FACEBOOK: chosen.meta_app_id, Login.INSTAGRAM: chosen.meta_instagram_app_id}.get(login, "")

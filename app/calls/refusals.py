@@ -1,7 +1,7 @@
-"""Refusals: Meta refuses one kind of call of an account, whichever contact it is about.
+"""Call refusals: Meta refuses one kind of call of an account, whichever contact it is about.
 
-Each is a row, so that it outlasts Redis and is shown to users. Meanwhile no such call is made except for one probe now
-and then, no contact is blamed, and other accounts go on. The first different answer ends the refusal.
+Each is a row, so that it survives Redis and is shown to users. While it lasts, only an occasional probe makes such a
+call, contacts get no failure, and other accounts are not affected. The first different response ends the refusal.
 """
 
 import logging
@@ -24,12 +24,12 @@ from app.models.identity import CallRefusal, Lookup
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=1)
-PROBE = timedelta(seconds=10)  # how long others wait for the probe
-WAVE = 5  # contacts in a row who get the same answer for the first time: not their fault
+PROBE = timedelta(seconds=10)  # how long other calls wait for the probe
+WAVE = 5  # so many contacts in a row with the same new error: an outage
 WAVE_WITHIN, REMEMBERED = timedelta(hours=1), timedelta(days=7)
-WAVE_ENDS = timedelta(days=1)  # after which the answer is believed
+WAVE_ENDS = timedelta(days=1)  # after this the error counts for each contact
 SHOWN_AFTERWARDS = timedelta(days=1)
-LOOKED_AT = 50
+NEWEST_LOOKUPS = 50
 _AMBIGUOUS_CODE = "/".join(map(str, AMBIGUOUS))
 _OUTAGE = (
     "Meta gives the same error for every contact, most likely an outage; lookups resume automatically,"
@@ -43,9 +43,9 @@ _WHAT = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One refusal as users see it; times are aware UTC, `ended_at` is None while it lasts.
+    """A refusal as shown to users; times are aware UTC, `ended_at` is None while it lasts.
 
-    `widespread` says that other accounts get the same answer.
+    `widespread` means that other accounts get the same error.
     """
 
     call: str
@@ -57,23 +57,23 @@ class Refusal:
 
     @property
     def says(self) -> str:
-        """The refusal in one sentence, without its full stop: the state first, then what to do."""
+        """The refusal as text without the final full stop: the state first, then what to do."""
         now, again = _WHAT[self.call]
         if self.ended_at is not None:
             return f"{again} since {self.ended_at:%H:%M} UTC"
-        cause = "Several accounts get this answer: " if self.widespread else ""
+        cause = "Several accounts get this error: " if self.widespread else ""
         return f"{now} since {self.since:%H:%M} UTC. {cause}{self.sentence}"
 
 
 def check(call: Call) -> bool:
     """Return whether this call is the probe of a refusal; raise CallsRefused while no such call may be made."""
-    mine = _rows(call.account_id, call.name)
-    row = db.session.execute(select(CallRefusal.retry_at, CallRefusal.sentence).where(*mine)).first()
+    of_call = _rows(call.account_id, call.name)
+    row = db.session.execute(select(CallRefusal.retry_at, CallRefusal.sentence).where(*of_call)).first()
     if row is None:
         return False
     now = clock.now()
     if row.retry_at <= now:
-        probe = update(CallRefusal).where(*mine, CallRefusal.retry_at == row.retry_at)
+        probe = update(CallRefusal).where(*of_call, CallRefusal.retry_at == row.retry_at)
         with transaction.write() as tx:
             if tx.execute(probe.values(retry_at=now + PROBE)).rowcount:
                 return True
@@ -81,12 +81,12 @@ def check(call: Call) -> bool:
 
 
 def record_failure(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
-    """Note a failed call that means a refusal; return it as a failure of the account, None for any other failure.
+    """Record a failed call that means a refusal; return it as a failure of the account, None for any other failure.
 
-    `contacts` of what is returned were blamed for a wave of the same answer before it was recognized as one.
+    `contacts` of the returned failure got the same error before Nametag recognized the outage.
     """
     if failure.scope is Scope.ACCOUNT and failure.reason is Reason.PERMISSION:
-        return _refused(call, failure, failure.sentence)
+        return _store_refusal(call, failure, failure.sentence)
     if call.name != budget.PROFILE or not (failure.scope is Scope.CONTRACT or failure.code == _AMBIGUOUS_CODE):
         return None
     known = db.session.execute(
@@ -97,11 +97,11 @@ def record_failure(call: Call, failure: GraphAPIError) -> GraphAPIError | None:
     contacts = _wave(call, failure.code)
     if known is None and len(contacts) < WAVE:
         return None
-    return _refused(call, failure, _OUTAGE, contacts)
+    return _store_refusal(call, failure, _OUTAGE, contacts)
 
 
 def record_success(call: Call) -> None:
-    """End the refusal whose probe got a different answer."""
+    """End the refusal of this call, whose probe got a different response."""
     with transaction.write() as tx:
         refusal = update(CallRefusal).where(*_rows(call.account_id, call.name)).values(ended_at=clock.now())
         if not tx.execute(refusal).rowcount:  # another process ended it
@@ -111,13 +111,13 @@ def record_success(call: Call) -> None:
 
 
 def retry_now(tx: Tx, account_id: int) -> None:
-    """Have every refused call of an account probed at the next occasion: something may have changed at Meta."""
+    """Probe every refused call of an account at the next opportunity, because something changed at Meta."""
     lasting = update(CallRefusal).where(CallRefusal.account_id == account_id, CallRefusal.ended_at.is_(None))
     tx.execute(lasting.values(retry_at=clock.now()))
 
 
 def by_account() -> dict[int, list[Refusal]]:
-    """Return what is refused, and what was until recently, by our ID of the account."""
+    """Return current and recently ended refusals by account ID (of Nametag)."""
     recently = CallRefusal.ended_at > clock.now() - SHOWN_AFTERWARDS
     rows = db.session.scalars(select(CallRefusal).where(or_(CallRefusal.ended_at.is_(None), recently))).all()
     found: dict[int, list[Refusal]] = {}
@@ -132,7 +132,7 @@ def _rows(account_id: int, call: str) -> tuple[ColumnElement[bool], ...]:
     return CallRefusal.account_id == account_id, CallRefusal.call == call, CallRefusal.ended_at.is_(None)
 
 
-def _refused(
+def _store_refusal(
     call: Call, failure: GraphAPIError, sentence: str, contacts: frozenset[str] | None = None
 ) -> GraphAPIError:
     now = clock.now()
@@ -161,17 +161,17 @@ def _refused(
 
 
 def _wave(call: Call, code: str) -> frozenset[str]:
-    """The contacts of the newest lookups in a row that all got this answer, without those who got it before."""
-    mine = (Lookup.account_id == call.account_id, Lookup.call == call.name)
+    """Return the contacts of the newest consecutive lookups with this error, without those that had it before."""
+    of_call = (Lookup.account_id == call.account_id, Lookup.call == call.name)
     recent = select(Lookup.ig_participant_id, Lookup.code, Lookup.at).where(
-        *mine, Lookup.took_ms.is_not(None), Lookup.at > clock.now() - WAVE_WITHIN
+        *of_call, Lookup.took_ms.is_not(None), Lookup.at > clock.now() - WAVE_WITHIN
     )
-    newest = db.session.execute(recent.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(LOOKED_AT)).all()
+    newest = db.session.execute(recent.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(NEWEST_LOOKUPS)).all()
     run = list(takewhile(lambda row: row.code == code, newest))
     contacts = frozenset(row.ig_participant_id for row in run)
     if len(contacts) < WAVE:
         return contacts
     before = select(func.distinct(Lookup.ig_participant_id)).where(
-        *mine, Lookup.code == code, Lookup.at < run[-1].at, Lookup.at > clock.now() - REMEMBERED
+        *of_call, Lookup.code == code, Lookup.at < run[-1].at, Lookup.at > clock.now() - REMEMBERED
     )
     return contacts - frozenset(db.session.scalars(before.where(Lookup.ig_participant_id.in_(contacts))))

@@ -1,6 +1,6 @@
-"""Remember which conversations Meta could not return, so that the next reads find them with fewer calls.
+"""Remember conversations that Meta could not return, so that later reads skip them with fewer calls.
 
-In Redis for a day and nowhere else: what is forgotten is found again by shrinking pages.
+Kept in Redis for a day; without it they are found again with smaller pages.
 """
 
 import logging
@@ -14,7 +14,7 @@ LIFE_SECONDS = 86_400
 
 
 def remember(account_id: int, ig_conversation_id: str) -> None:
-    """Remember a conversation that could not be read; never raises."""
+    """Remember an unreadable conversation; never raises."""
     try:
         with redis_client.client().pipeline() as pipeline:
             pipeline.sadd(_key(account_id), ig_conversation_id)
@@ -25,7 +25,7 @@ def remember(account_id: int, ig_conversation_id: str) -> None:
 
 
 def get(account_id: int) -> frozenset[str]:
-    """Return the IDs of an account's conversations that could not be read lately."""
+    """Return the IDs of an account's recently unreadable conversations."""
     try:
         kept = redis_client.client().smembers(_key(account_id))
     except RedisUnavailable:

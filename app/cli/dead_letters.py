@@ -57,7 +57,7 @@ def replay(dead_letter_id: int | None, every: bool) -> None:
         raise click.UsageError("Name one dead letter, or say --all.")
     done = replaying.replay_all(OPERATOR) if dead_letter_id is None else replaying.replay_one(OPERATOR, dead_letter_id)
     output.say(done.says)
-    if done.stayed:
+    if done.failed:
         sys.exit(output.FAILED)
 
 

@@ -16,7 +16,7 @@ RETRY_DELAYS = (
 )  # reliability.md 3.6
 JITTER = 0.2
 NOT_RETRYABLE = frozenset({Reason.CONSENT, Reason.REFUSED})  # the result is the same until the contact writes
-CONTACT_REASONS = frozenset({Scope.PERSON, Scope.CONTRACT, Scope.FIELD})
+CONTACT_REASONS = frozenset({Scope.CONTACT, Scope.CONTRACT, Scope.FIELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class FailurePolicy:
 
 
 NO_PROFILE = FailurePolicy(
-    Reason.NO_NAME, Scope.PERSON, "empty", "Instagram answered without a username and without a name"
+    Reason.NO_NAME, Scope.CONTACT, "empty", "Instagram answered without a username and without a name"
 )
 
-PLACEHOLDER = FailurePolicy(Reason.PLACEHOLDER, Scope.PERSON, "placeholder", SENTENCES[Reason.PLACEHOLDER])
+PLACEHOLDER = FailurePolicy(Reason.PLACEHOLDER, Scope.CONTACT, "placeholder", SENTENCES[Reason.PLACEHOLDER])
 
 
 def classify(failure: GraphAPIError) -> FailurePolicy:

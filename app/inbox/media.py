@@ -9,7 +9,7 @@ from app.instagram.media_urls import RefusedUrl
 def loadable(url: str | None, media_hosts: Iterable[str]) -> str | None:
     """Return `url` if a page may show it, else None; an entry of `media_hosts` with a port allows plain HTTP to it."""
     try:
-        media_urls.resolve_public(url or "", media_hosts)
+        media_urls.parse_allowed(url or "", media_hosts)
     except RefusedUrl:
         return None
     return url

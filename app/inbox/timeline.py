@@ -234,7 +234,7 @@ def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: 
     elif isinstance(product := referral.get("product"), dict):
         yield Reference("Asked about a product", quote=clean_name(product.get("id")))
     elif referral:
-        yield Reference("Came through a link", quote=clean_name(referral.get("ref")))
+        yield Reference("Started from a link", quote=clean_name(referral.get("ref")))
     if "quick_reply" in context:
         yield Reference("Tapped a quick reply")
 

@@ -1,1 +1,1 @@
-"""What Meta says becomes rows."""
+"""Ingest: store Meta's webhook events and synced conversations in the database."""

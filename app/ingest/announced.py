@@ -1,4 +1,4 @@
-"""Look for messages that a webhook announced and none delivered: a few tries each, then a dead letter for ops."""
+"""Fetch messages that a webhook announced but Meta never delivered: a few attempts each, then a dead letter."""
 
 import logging
 from datetime import datetime, timedelta
@@ -15,43 +15,45 @@ from app.models.identity import Purpose
 
 logger = logging.getLogger(__name__)
 
-SHARE_PART = 10  # a tenth of the account's API call budget, whatever is announced
-POSTPONED = timedelta(minutes=1)  # a try that could not be made does not count
-GIVEN_UP = timedelta(days=1)  # when no try could be made at all
-EXPLANATION = "Instagram announced this message and never delivered it; look for it in the Instagram app"
+BUDGET_DIVISOR = 10  # at most a tenth of the account's API call budget
+POSTPONED = timedelta(minutes=1)  # an attempt without a call does not count
+GIVEN_UP = timedelta(days=1)  # if no call was possible
+EXPLANATION = "Instagram announced this message but never delivered it; open it in the Instagram app"
 
 
-def look_up(account_id: int) -> None:
-    """Look for an account's announced messages that are due: one sync of its newest conversations for all of them."""
+def fetch_due(account_id: int) -> None:
+    """Fetch an account's announced messages that are due, all with one sync of its newest conversations."""
     with transaction.write() as tx:
         claimed = pending_updates.claim(tx, account_id, at=clock.now())
     if not claimed:
         return
     tried = False
     try:
-        tried = not _share_is_used(account_id) and _is_synced(account_id)
+        tried = not _is_share_used(account_id) and _is_synced(account_id)
     finally:
         with transaction.write() as tx:
             for row in pending_updates.still_pending(tx, claimed):
-                _plan(tx, account_id, row, tried=tried)
+                _schedule_next(tx, account_id, row, tried=tried)
 
 
-def _share_is_used(account_id: int) -> bool:
+def _is_share_used(account_id: int) -> bool:
     hour = budget.forecast(account_id)
-    return hour is not None and hour.by_purpose.get(Purpose.ANNOUNCED, 0) >= max(1, hour.limit // SHARE_PART)
+    return hour is not None and hour.by_purpose.get(Purpose.ANNOUNCED, 0) >= max(1, hour.limit // BUDGET_DIVISOR)
 
 
 def _is_synced(account_id: int) -> bool:
     return sync.sync_account(account_id, limit=sync.UNCHANGED, until_known=True, purpose=Purpose.ANNOUNCED).complete
 
 
-def _plan(tx: Tx, account_id: int, row: Any, *, tried: bool) -> None:
+def _schedule_next(tx: Tx, account_id: int, row: Any, *, tried: bool) -> None:
     now, tries = clock.now(), row.tries + tried
     if tries >= len(pending_updates.PAUSES) or (not tried and now - row.received_at > GIVEN_UP):
-        pending_updates.try_at(tx, row.id, None, tries=tries)
+        pending_updates.set_next_try(tx, row.id, None, tries=tries)
         _give_up(tx, account_id, row.effect, at=now)
     else:
-        pending_updates.try_at(tx, row.id, now + (pending_updates.PAUSES[tries] if tried else POSTPONED), tries=tries)
+        pending_updates.set_next_try(
+            tx, row.id, now + (pending_updates.PAUSES[tries] if tried else POSTPONED), tries=tries
+        )
 
 
 def _give_up(tx: Tx, account_id: int, effect: dict[str, Any], *, at: datetime) -> None:

@@ -1,4 +1,7 @@
-"""Events that could not be processed, or only in part: kept whole, once, with the reason; they can be replayed."""
+"""Dead letters: events that could not be processed, each stored once with the reason, to replay or discard.
+
+Notes are events that were processed only in part: the message is shown without the rest.
+"""
 
 import hashlib
 import json
@@ -24,10 +27,10 @@ from app.viewer import Role, Viewer
 logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=30)
-UNRESOLVED = "unresolved"  # the reason of a message that was announced and never came
-PARTLY_UNDERSTOOD = "partly_understood"  # the message is shown, so this is a note and no dead letter
+UNRESOLVED = "unresolved"  # an announced message that Meta never delivered
+PARTLY_UNDERSTOOD = "partly_understood"  # a note, not a dead letter
 MOST_NOTES = 1_000
-SHOWN_BYTES = 16_384  # of a letter in a list: a body that cannot be read at all may have 4 MiB
+SHOWN_BYTES = 16_384  # of each dead letter in a list; an unreadable body can have 4 MiB
 
 _LISTED = (
     *(DeadLetter.id, DeadLetter.account_id, DeadLetter.ig_account_id, DeadLetter.reason, DeadLetter.explanation),
@@ -37,9 +40,9 @@ _LISTED = (
 
 
 def keep(tx: Tx, item: WebhookItem, *, account_id: int | None, reason: str, explanation: str, at: datetime) -> bool:
-    """Keep one item of a delivery; the same item again only counts up.
+    """Store one item of a delivery as a dead letter; the same item again only increments its count.
 
-    Returns False, and keeps nothing, for what was deleted with a contact. `at` is aware UTC.
+    Return False and store nothing if the item belongs to a deleted contact. `at` is aware UTC.
     """
     raw = json.dumps(item.raw, ensure_ascii=True, sort_keys=True).encode()
     mid = item.event.mid if item.event else ""
@@ -56,13 +59,13 @@ def keep(tx: Tx, item: WebhookItem, *, account_id: int | None, reason: str, expl
 
 
 def keep_partly_understood(tx: Tx, item: WebhookItem, *, account_id: int, at: datetime) -> None:
-    """Keep an item whose message is shown without the parts that are not understood. `at` is aware UTC."""
+    """Store a note about an item whose message is shown without its unknown parts. `at` is aware UTC."""
     explanation = f"The message is shown in part: {'; '.join(item.gaps)}."
     keep(tx, item, account_id=account_id, reason=PARTLY_UNDERSTOOD, explanation=explanation, at=at)
 
 
 def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> bool:
-    """Keep a signed body in which nothing can be read; returns as `keep`. `at` is aware UTC."""
+    """Store a signed body that cannot be parsed; return as `keep` does. `at` is aware UTC."""
     return _keep(
         tx,
         body,
@@ -76,7 +79,7 @@ def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> bool:
 
 
 def newest(viewer: Viewer, *, limit: int = 50) -> Sequence[Row[Any]]:
-    """Return the newest letters and notes the viewer may see, `raw` with their first 16 KiB of `size` bytes."""
+    """Return the newest dead letters and notes the viewer may see; `raw` holds the first 16 KiB of `size` bytes."""
     found = _visible(viewer, select(*_LISTED)).order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc())
     return db.session.execute(found.limit(limit)).all()
 
@@ -90,9 +93,9 @@ def unprocessed(viewer: Viewer, *, limit: int, after: int = 0, through: int | No
 
 
 def groups(viewer: Viewer) -> Sequence[Any]:
-    """Return how many dead letters the viewer may see, by `reason` and `ig_account_id`, most first.
+    """Return the number of dead letters the viewer may see by `reason` and `ig_account_id`, largest group first.
 
-    `username` and `connected_at` are the account's, None while it is not connected.
+    `username` and `connected_at` are the account's; None if it is not connected.
     """
     number = func.count().label("number")
     columns = (DeadLetter.reason, DeadLetter.ig_account_id, Account.username, Account.connected_at)
@@ -103,22 +106,19 @@ def groups(viewer: Viewer) -> Sequence[Any]:
 
 
 def last_id(viewer: Viewer) -> int:
-    """Return the newest ID among the dead letters the viewer may see, 0 without any."""
+    """Return the newest ID among the dead letters the viewer may see; 0 if there are none."""
     return int(db.session.execute(_visible(viewer, select(func.coalesce(func.max(DeadLetter.id), 0)))).scalar_one())
 
 
 def count(viewer: Viewer, *, reason: str | None = None) -> int:
-    """Return how many letters of one reason the viewer may see; all dead letters, without notes, where none is given.
-
-    Notes are messages that are shown in part.
-    """
+    """Return the number of dead letters the viewer may see: those of `reason`, else all except notes."""
     wanted = DeadLetter.reason == reason if reason else DeadLetter.reason != PARTLY_UNDERSTOOD
     found = _visible(viewer, select(func.count()).select_from(DeadLetter).where(wanted))
     return int(db.session.execute(found).scalar_one())
 
 
 def get(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
-    """Return one dead letter; raises NotFound, also for what the viewer may not see."""
+    """Return one dead letter; raises NotFound, also if the viewer may not see it."""
     viewer.require(Role.OPS)
     found = db.session.get(DeadLetter, dead_letter_id)
     if found is None or (viewer.account_ids is not None and found.account_id not in viewer.account_ids):
@@ -127,12 +127,12 @@ def get(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
 
 
 def readable(raw: bytes) -> str:
-    """Return what Meta sent, as text; whatever looks like a token is cut, invisible characters are escaped."""
+    """Return a stored body as text, with tokens redacted and invisible characters escaped."""
     return escape_invisible(logs.redact(raw.decode("utf-8", "replace")))
 
 
 def discard(viewer: Viewer, dead_letter_id: int) -> None:
-    """Throw one dead letter away; raises NotFound."""
+    """Discard one dead letter and record it in the audit log; raises NotFound."""
     letter = get(viewer, dead_letter_id)
     with transaction.write() as tx:
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
@@ -140,7 +140,7 @@ def discard(viewer: Viewer, dead_letter_id: int) -> None:
 
 
 def purge(tx: Tx, now: datetime) -> int:
-    """Delete dead letters older than 30 days, and notes but the newest thousand; returns how many letters expired."""
+    """Delete dead letters older than 30 days and all but the newest 1,000 notes; return how many expired."""
     notes = select(DeadLetter.id).where(DeadLetter.reason == PARTLY_UNDERSTOOD)
     surplus = tx.execute(notes.order_by(DeadLetter.id.desc()).offset(MOST_NOTES).limit(1)).scalar()
     if surplus is not None:
@@ -166,7 +166,7 @@ def _keep(
 ) -> bool:
     raw_digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
     if tombstones.holds_deleted_data(tx, account_id, raw, raw_digest):
-        logger.warning("event of a deleted contact dropped", extra={"account": account_id, "reason": reason})
+        logger.warning("event dropped: its contact was deleted", extra={"account": account_id, "reason": reason})
         return False
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,

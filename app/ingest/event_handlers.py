@@ -1,9 +1,12 @@
-"""What an event means for rows; order and repetition do not matter. With effects.py the only writer of messages."""
+"""Apply webhook events to the database, whatever their order and however often they arrive.
+
+With `message_updates` the only writer of `messages`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
 
@@ -13,12 +16,13 @@ from app.db.types import digest
 from app.identities import observations, self_contacts
 from app.ingest import message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
+from app.ingest.statements import MessageContext
 from app.instagram.events import Event, EventKind, IgnoredEvent, MessageSeen, MessageSent, SelfMessage
 from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
 from app.text import shorten
 
-WEBHOOK_NOTED_EVERY = timedelta(minutes=1)
-
+LAST_WEBHOOK_PRECISION = timedelta(minutes=1)
+NOT_A_PARTY = "the account is neither the sender nor the recipient of this event"
 
 _ACCOUNT = select(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at).where(
     Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING
@@ -26,18 +30,18 @@ _ACCOUNT = select(Account.id.label("account_id"), *ALL_IDS, Account.connected_at
 
 
 class MisaddressedError(Exception):
-    """An event that names neither its own account as sender nor as recipient (reliability.md S4)."""
+    """The account of the entry is neither the sender nor the recipient of the event."""
 
 
 class DuplicateMessageError(Exception):
-    """Another transaction stored the same message while this one was storing it; a repetition changes nothing."""
+    """A concurrent transaction stored the same message first; the next attempt finds it stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientAccount:
-    """The account an event belongs to: our row's id and every id under which Meta may name the account.
+    """The account an event belongs to: the ID of its row and every ID that Meta uses for the account.
 
-    What was sent before it was connected is history, and not to be read by anybody.
+    Messages from before `connected_at` (aware UTC) are history and never unread.
     """
 
     id: int
@@ -47,44 +51,43 @@ class RecipientAccount:
 
 
 def find_recipient(tx: Tx, ig_account_id: str) -> RecipientAccount | None:
-    """Return the connected account with this professional account id, or None."""
+    """Return the connected account with this professional account ID, or None."""
     row = tx.execute(_ACCOUNT, {"ig_account_id": ig_account_id}).first()
     return row and _recipient(row)
 
 
-def find_message_context(tx: Tx, sent: MessageSent) -> tuple[RecipientAccount | None, Row[Any] | None]:
-    """Return a message's connected account, and what `event` has to know of the message: one statement tells both."""
-    context = _message_context(tx, sent, likely_participant(sent)).first()
+def find_message_context(tx: Tx, sent: MessageSent) -> tuple[RecipientAccount | None, MessageContext | None]:
+    """Return a message's connected account and what `handle` needs to know about the message, with one statement."""
+    context = cast("MessageContext | None", _message_context(tx, sent, likely_participant(sent)).first())
     return (context and _recipient(context)), context
 
 
-def note_webhook(tx: Tx, accounts: Iterable[RecipientAccount], *, at: datetime) -> None:
-    """Note that webhooks of these accounts arrived; at most one write a minute and account."""
-    silent = [
+def record_webhook_time(tx: Tx, accounts: Iterable[RecipientAccount], *, at: datetime) -> None:
+    """Record when a webhook of these accounts last arrived; at most one write per minute and account."""
+    due = [
         each.id
         for each in accounts
-        if each.last_webhook_at is None or abs(at - each.last_webhook_at) > WEBHOOK_NOTED_EVERY
+        if each.last_webhook_at is None or abs(at - each.last_webhook_at) > LAST_WEBHOOK_PRECISION
     ]
-    if silent:
-        tx.execute(update(Account).where(Account.id.in_(silent)).values(last_webhook_at=at))
+    if due:
+        tx.execute(update(Account).where(Account.id.in_(due)).values(last_webhook_at=at))
 
 
 def handle(
-    tx: Tx, account: RecipientAccount, event: Event, *, context: Row[Any] | None = None, from_sync: bool = False
+    tx: Tx, account: RecipientAccount, event: Event, *, context: MessageContext | None = None, from_sync: bool = False
 ) -> bool:
-    """Apply one event; returns whether somebody's name should be looked up now.
+    """Apply one event; return whether its contact should be looked up now.
 
-    `context` is what `first_message` found, when nothing was changed since. `from_sync` says that it was not
-    delivered but read from the Conversations API, where it may be history. Raises MisaddressedError for an event that
-    does not concern the account, RepeatedError for a lost race.
+    `context` is what `find_message_context` returned, if nothing changed since. `from_sync` marks an event from the
+    Conversations API, which may be history. Raises MisaddressedError, and DuplicateMessageError after a lost race.
     """
     if isinstance(event, MessageSent):
         return _message_sent(tx, account, event, context, from_sync=from_sync)
     if isinstance(event, SelfMessage):
-        _learn_own_id(tx, account, event)
+        _add_own_id(tx, account, event)
     elif isinstance(event, IgnoredEvent):
-        passed = update(Account).where(Account.id == account.id)
-        tx.execute(passed.values(passed_events=Account.passed_events + 1))
+        counted = update(Account).where(Account.id == account.id)
+        tx.execute(counted.values(passed_events=Account.passed_events + 1))
     elif not (isinstance(event, MessageSeen) and event.ig_sender_id in account.own_ids):
         message_updates.handle(tx, account.id, event, at=clock.now())
     return False
@@ -92,7 +95,7 @@ def handle(
 
 def handle_in_savepoint(tx: Tx, account: RecipientAccount, event_: Event, *, from_sync: bool = False) -> bool:
     """Apply one event in a savepoint; return and raise what `event` does, except RepeatedError."""
-    while True:  # ends: the transaction that was faster has been committed
+    while True:  # ends, because the faster transaction is committed by now
         try:
             with tx.savepoint():
                 return handle(tx, account, event_, from_sync=from_sync)
@@ -101,29 +104,29 @@ def handle_in_savepoint(tx: Tx, account: RecipientAccount, event_: Event, *, fro
 
 
 def is_stored(tx: Tx, account: RecipientAccount, event: Event) -> bool:
-    """Return whether the message of an event is stored, and not unsent or deleted."""
+    """Return whether the message of an event is stored, and neither unsent nor deleted."""
     stored = select(Message.id).where(Message.account_id == account.id, Message.mid_digest == digest(event.mid))
     return tx.execute(stored.where(Message.kind != EventKind.UNSENT)).first() is not None
 
 
 def _message_sent(
-    tx: Tx, account: RecipientAccount, sent: MessageSent, context: Row[Any] | None, *, from_sync: bool
+    tx: Tx, account: RecipientAccount, sent: MessageSent, context: MessageContext | None, *, from_sync: bool
 ) -> bool:
     outgoing = sent.ig_sender_id in account.own_ids
     participant = _participant(account, sent, outgoing=outgoing)
     if participant is None:
         return False  # the account wrote to itself
     if context is None or participant != likely_participant(sent):
-        context = _message_context(tx, sent, participant).one()
+        context = cast("MessageContext", _message_context(tx, sent, participant).one())
     mid_digest = digest(sent.mid)
     if context.id is not None:
-        _complete(tx, account.id, participant, context, sent, from_sync=from_sync)
+        _enrich(tx, account.id, participant, context, sent, from_sync=from_sync)
         return False
     if context.covered_until is not None and _was_deleted(tx, account.id, context, sent, mid_digest):
         return False
-    said = sent.kind is not EventKind.HANDOVER  # which no participant says
+    written = sent.kind is not EventKind.HANDOVER  # a handover has no author
     history = from_sync and sent.sent_at < account.connected_at
-    unread = said and not outgoing and not history
+    unread = written and not outgoing and not history
     message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest)
     if not statements.store_message(
         tx, _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread), message
@@ -133,22 +136,22 @@ def _message_sent(
     if context.has_pending_updates:
         message_updates.apply_pending(tx, account.id, mid_digest, at=now)
     tx.mark_changed(account.id, participant)
-    # A new contact's first message may arrive as an echo of the account: they write now all the same.
-    wanted = unread or (context.identity_id is None and said and not history)
-    live = wanted and sent.sent_at > now - observations.LIVE
+    # The first event about a new contact can be an echo of the account's reply.
+    active = unread or (context.identity_id is None and written and not history)
+    live = active and sent.sent_at > now - observations.LIVE
     return observations.record_contact(
-        tx, account.id, participant, context, wrote=said and not outgoing, live=live, at=now
+        tx, account.id, participant, context, wrote=written and not outgoing, live=live, at=now
     )
 
 
-def _was_deleted(tx: Tx, account_id: int, context: Row[Any], sent: MessageSent, mid_digest: bytes) -> bool:
+def _was_deleted(tx: Tx, account_id: int, context: MessageContext, sent: MessageSent, mid_digest: bytes) -> bool:
     covered = tombstones.is_covered(context.covered_until, sent.sent_at)
     return covered or tombstones.any_deleted(tx, account_id, [mid_digest])
 
 
 def _participant(account: RecipientAccount, sent: MessageSent, *, outgoing: bool) -> str | None:
     if not outgoing and sent.ig_recipient_id not in account.own_ids:
-        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
+        raise MisaddressedError(NOT_A_PARTY)
     if outgoing:
         return None if sent.ig_recipient_id in account.own_ids else sent.ig_recipient_id
     return sent.ig_sender_id
@@ -159,20 +162,22 @@ def _recipient(row: Row[Any]) -> RecipientAccount:
 
 
 def likely_participant(sent: MessageSent) -> str:
-    """Return the participant of a message, judged by the account's most used id alone."""
-    # An account has more ids than the one that deliveries are addressed to, but they are seldom used.
+    """Return the participant of a message, judged by the account's professional account ID alone."""
+    # Meta rarely uses the other IDs of an account.
     return sent.ig_recipient_id if sent.ig_sender_id == sent.ig_account_id else sent.ig_sender_id
 
 
 def _message_context(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
-    of_message = {"mid_digest": digest(sent.mid), "ig_participant_id": participant, "person": digest(participant)}
-    return tx.execute(statements.MESSAGE_CONTEXT, of_message | {"ig_account_id": sent.ig_account_id})
+    parameters = {"mid_digest": digest(sent.mid), "ig_participant_id": participant, "person": digest(participant)}
+    return tx.execute(statements.MESSAGE_CONTEXT, parameters | {"ig_account_id": sent.ig_account_id})
 
 
-def _complete(tx: Tx, account_id: int, contact: str, known: Any, sent: MessageSent, *, from_sync: bool) -> None:
-    """Replace a message's content where this version of it is richer; an edited text and an unsent message stay."""
+def _enrich(
+    tx: Tx, account_id: int, contact: str, known: MessageContext, sent: MessageSent, *, from_sync: bool
+) -> None:
+    """Replace a message's content if this version is richer; an edited text and an unsent message stay."""
     if known.kind == EventKind.UNSENT or (from_sync and known.kind != EventKind.UNSUPPORTED):
-        return  # the Conversations API knows less of a message than its delivery
+        return  # the Conversations API returns less than the webhook
     found = select(Message.kind, Message.text, Message.attachments, Message.context, Message.edit_number)
     message = tx.execute(found.where(Message.id == known.id).with_for_update()).one()
     content = _content(sent)
@@ -188,23 +193,23 @@ def _complete(tx: Tx, account_id: int, contact: str, known: Any, sent: MessageSe
 
 
 def _richness(kind: str, content: dict[str, Any]) -> int:
-    """Return how many facts a version of a message holds: its kind, its text, each value of attachments and context."""
+    """Return how many facts a version of a message has: kind, text, each value of attachments and context."""
     values = [content[name] for name in ("text", "attachments", "context")]
-    return int(kind != EventKind.UNSUPPORTED) + sum(map(_facts, values))
+    return int(kind != EventKind.UNSUPPORTED) + sum(map(_count_facts, values))
 
 
-def _facts(value: Any) -> int:
+def _count_facts(value: Any) -> int:
     if isinstance(value, dict | list):
-        return sum(map(_facts, value.values() if isinstance(value, dict) else value))
+        return sum(map(_count_facts, value.values() if isinstance(value, dict) else value))
     return int(value not in (None, "", EventKind.UNSUPPORTED))
 
 
-def _learn_own_id(tx: Tx, account: RecipientAccount, event: SelfMessage) -> None:
+def _add_own_id(tx: Tx, account: RecipientAccount, event: SelfMessage) -> None:
     own_id = event.ig_own_id
     if own_id in account.own_ids:
         return
     if account.own_ids.isdisjoint((event.ig_sender_id, event.ig_recipient_id)):
-        raise MisaddressedError("the event names its own account neither as sender nor as recipient")
+        raise MisaddressedError(NOT_A_PARTY)
     known = tx.execute(select(Account.own_ids).where(Account.id == account.id).with_for_update()).scalar_one()
     tx.execute(update(Account).where(Account.id == account.id).values(own_ids=sorted({*known, own_id})))
     self_contacts.delete_self_contacts(tx, account.id, [own_id])
@@ -245,7 +250,7 @@ def _message(account_id: int, sent: MessageSent, *, outgoing: bool, mid_digest: 
 def _content(sent: MessageSent) -> dict[str, Any]:
     return {
         "text": sent.text,
-        "attachments": [_kept(attachment) for attachment in map(asdict, sent.attachments)] or None,
+        "attachments": [_without_empty(attachment) for attachment in map(asdict, sent.attachments)] or None,
         "context": sent.context or None,
     }
 
@@ -254,5 +259,5 @@ def _preview(text: str | None) -> str | None:
     return shorten(text, PREVIEW_CHARACTERS) if text else None
 
 
-def _kept(attachment: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(attachment: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attachment.items() if value}

@@ -1,7 +1,6 @@
-"""Deliveries that come at the same moment delivery a transaction: one turn at the database, one wait for the disk.
+"""Group commit: deliveries that arrive at the same moment share one transaction and one disk write.
 
-A database that keeps deliveries waiting must not take every thread of the web server: only a few of them wait for it,
-the others are refused, and Meta repeats them.
+Only a few threads of the web server wait for a slow database. Further deliveries are refused, and Meta repeats them.
 """
 
 import threading
@@ -16,17 +15,17 @@ from app.db import transaction
 from app.errors import Unavailable
 from app.instagram.webhook import WebhookItem
 
-MAX_ITEMS = 200  # a transaction, so that other writers get their turn between (reliability.md 3.2)
-PATIENCE_SECONDS = 0.5  # a delivery that has waited longer waits for a database that is held up
-SLOW_SECONDS = 5.0  # how long a line counts as held up after a delivery waited there in vain
+MAX_ITEMS = 200  # per transaction, so that other writers can run in between
+PATIENCE_SECONDS = 0.5  # a longer wait means that the database is slow
+SLOW_SECONDS = 5.0  # how long a lock counts as slow after a delivery failed to get it
 
-LockKey = tuple[str, str]  # what deliveries wait in: account and participant, or the one line of SQLite
+LockKey = tuple[str, str]  # account and participant; SQLite has one lock for all
 SINGLE_WRITER: frozenset[LockKey] = frozenset({("", "")})
 
 
 @dataclass(slots=True, eq=False)
 class PendingDelivery:
-    """One delivery's part of a transaction, and what became of it once `done`; `arrived_at` is when it got in line."""
+    """One delivery's part of a transaction, and its result once `done`. `arrived_at` is on the monotonic clock."""
 
     items: Sequence[WebhookItem]
     received_at: datetime
@@ -40,24 +39,23 @@ class PendingDelivery:
 
 _pending: deque[PendingDelivery] = deque()
 _leader = threading.Lock()
-_active: list[PendingDelivery] = []  # in the order in which they came
+_active: list[PendingDelivery] = []  # in order of arrival
 _slow: dict[LockKey, float] = {}
-_lock = threading.Lock()  # of all that is above
+_lock = threading.Lock()  # protects the four above
 
 
 def commit_with_others(
     delivery: PendingDelivery, commit: Callable[[Sequence[PendingDelivery]], None], *, shared: bool = True
 ) -> None:
-    """Have `commit` finish this delivery, if `shared` with those of other threads that wait at the same moment.
+    """Commit this delivery with `commit`; if `shared`, together with the waiting deliveries of other threads.
 
-    A thread whose turn it is settles its own delivery and those that are in line; `commit` must finish every delivery
-    it is
-    given. Raises the delivery's error, and Unavailable when no turn came in time or when enough others wait already.
+    The leading thread commits its own delivery and the pending ones; `commit` must finish every delivery it gets.
+    Raises the delivery's error; Unavailable if the wait took too long or too many deliveries wait already.
     """
     with _registered(delivery):
         if not shared:
             commit([delivery])
-        elif not _committed_in_turn(delivery, commit):
+        elif not _commit_as_leader(delivery, commit):
             raise Unavailable("database")
     if delivery.error:
         raise delivery.error
@@ -79,7 +77,7 @@ def _registered(delivery: PendingDelivery) -> Iterator[None]:
 
 
 def _is_crowded(delivery: PendingDelivery) -> bool:
-    suspect = any(delivery.arrived_at < _slow.get(line, 0.0) for line in delivery.locks)
+    suspect = any(delivery.arrived_at < _slow.get(lock, 0.0) for lock in delivery.locks)
     late = delivery.arrived_at if suspect else delivery.arrived_at - PATIENCE_SECONDS
     ahead = sum(each.arrived_at <= late and not each.locks.isdisjoint(delivery.locks) for each in _active)
     return ahead >= _most_waiting()
@@ -94,16 +92,16 @@ def _note_outcome(delivery: PendingDelivery) -> None:
     if isinstance(delivery.error, Unavailable) or not delivery.done:
         _slow.update(dict.fromkeys(delivery.locks, now + SLOW_SECONDS))
     elif _slow:
-        for line in [line for line, until in _slow.items() if until < now or line in delivery.locks]:
-            del _slow[line]
+        for lock in [lock for lock, until in _slow.items() if until < now or lock in delivery.locks]:
+            del _slow[lock]
 
 
-def _committed_in_turn(delivery: PendingDelivery, commit: Callable[[Sequence[PendingDelivery]], None]) -> bool:
+def _commit_as_leader(delivery: PendingDelivery, commit: Callable[[Sequence[PendingDelivery]], None]) -> bool:
     with _lock:
         _pending.append(delivery)
     if not _became_leader(delivery):
         with _lock:
-            if delivery in _pending:  # else another thread settles it right now, which is late, but does no harm
+            if delivery in _pending:  # else another thread is committing it right now
                 _pending.remove(delivery)
         return delivery.done
     try:
@@ -126,12 +124,12 @@ def _became_leader(delivery: PendingDelivery) -> bool:
 
 
 def _take_group(delivery: PendingDelivery) -> list[PendingDelivery]:
-    """Take this delivery out of the line, and as many of the first ones as there is room for."""
-    taken, room = [delivery], MAX_ITEMS - len(delivery.items)
+    """Remove this delivery and the first pending ones from the queue, MAX_ITEMS items at most; return them."""
+    group, remaining = [delivery], MAX_ITEMS - len(delivery.items)
     with _lock:
         if delivery in _pending:
             _pending.remove(delivery)
-        while _pending and len(_pending[0].items) <= room:
-            taken.append(_pending.popleft())
-            room -= len(taken[-1].items)
-    return taken
+        while _pending and len(_pending[0].items) <= remaining:
+            group.append(_pending.popleft())
+            remaining -= len(group[-1].items)
+    return group

@@ -1,6 +1,6 @@
-"""What happens to messages that are there: taken back, edited, reacted to, seen. Each may come twice and in any order.
+"""Apply updates to stored messages: unsent, edited, reaction, seen. Order and repetition do not matter.
 
-What comes before its message waits in waiting.py; after a message was taken back nothing else changes it.
+An update that arrives before its message is kept by `pending_updates`. Nothing changes a message after its unsend.
 """
 
 from datetime import datetime
@@ -38,12 +38,12 @@ _COLUMNS = (
 
 
 def handle(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> None:
-    """Apply an effect to its message, or keep it until the message comes; `at` is now, aware UTC."""
+    """Apply an update to its message, or keep it until the message arrives; `at` is now, aware UTC."""
     mid_digest = digest(effect.mid)
     found = select(*_COLUMNS).where(Message.account_id == account_id, Message.mid_digest == mid_digest)
     message = tx.execute(found.with_for_update()).first()
     if isinstance(effect, MessageUnsent):
-        tx.execute(delete(DeadLetter).where(DeadLetter.mid_digest == mid_digest))  # they hold its text
+        tx.execute(delete(DeadLetter).where(DeadLetter.mid_digest == mid_digest))  # a dead letter holds the text
     if message is not None:
         _apply(tx, account_id, message, effect)
     elif not _was_deleted(tx, account_id, effect, mid_digest):
@@ -57,8 +57,8 @@ def _was_deleted(tx: Tx, account_id: int, effect: MessageUpdate, mid_digest: byt
 
 
 def _without_unordered_text(tx: Tx, account_id: int, effect: MessageUpdate) -> MessageUpdate:
-    # An edit does not always say whose message it changes: one that is older than a deletion may be of the deleted
-    # contact. Announced, the message is fetched if it still exists, with its newest wording.
+    # An edit without a sender from before a deletion may belong to the deleted contact. As an announcement, the
+    # message is fetched with its newest text if it still exists.
     if not isinstance(effect, MessageEdited | MessageAnnounced):
         return effect
     if tombstones.is_covered(tombstones.newest_covered_until(tx, account_id), effect.sent_at):
@@ -67,7 +67,7 @@ def _without_unordered_text(tx: Tx, account_id: int, effect: MessageUpdate) -> M
 
 
 def apply_pending(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
-    """Apply what waited for a message that is there now."""
+    """Apply the pending updates of a message that is now stored."""
     for effect in pending_updates.take(tx, account_id, mid_digest):
         if isinstance(effect, MessageAnnounced):
             listed = (DeadLetter.mid_digest == mid_digest, DeadLetter.reason == dead_letters.UNRESOLVED)
@@ -76,7 +76,7 @@ def apply_pending(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -
 
 
 def apply_arrived() -> None:
-    """Apply effects that still wait although their message is there, having come at the same moment."""
+    """Apply pending updates whose message was stored by a concurrent transaction."""
     for account_id, mid_digest in pending_updates.arrived():
         with transaction.write() as tx:
             apply_pending(tx, account_id, mid_digest, at=clock.now())
@@ -84,7 +84,7 @@ def apply_arrived() -> None:
 
 def _apply(tx: Tx, account_id: int, message: Any, effect: MessageUpdate) -> None:
     if isinstance(effect, MessageSeen):
-        _see(tx, message, effect)
+        _mark_seen(tx, message, effect)
     elif message.kind == EventKind.UNSENT:
         return
     elif isinstance(effect, MessageUnsent):
@@ -94,7 +94,7 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: MessageUpdate) -> None
     elif isinstance(effect, MessageAnnounced) and effect.text not in (None, message.text):
         _edit(tx, message, MessageEdited(effect.ig_account_id, effect.sent_at, effect.mid, effect.text or "", number=0))
     elif isinstance(effect, ReactionChanged):
-        _react(tx, message, effect)
+        _set_reaction(tx, message, effect)
     tx.mark_changed(account_id, message.contact)
 
 
@@ -122,7 +122,7 @@ def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:
     tx.execute(update(Conversation).where(newest).values(last_message_preview=preview))
 
 
-def _react(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
+def _set_reaction(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
     present: dict[str, Any] = dict(message.reactions or {})
     before = present.get(reaction.ig_sender_id, {"at": "", "emoji": None})
     after = {"at": reaction.sent_at.isoformat(), "emoji": reaction.emoji}
@@ -141,7 +141,7 @@ def _show_reaction(tx: Tx, message: Any, reaction: ReactionChanged) -> None:
     tx.execute(newest.values(last_reaction=reaction.emoji, last_reaction_at=reaction.sent_at))
 
 
-def _see(tx: Tx, message: Any, seen: MessageSeen) -> None:
+def _mark_seen(tx: Tx, message: Any, seen: MessageSeen) -> None:
     until, at = Conversation.seen_until, Conversation.seen_at
     further = or_(until.is_(None), until < message.sent_at, and_(until == message.sent_at, at > seen.sent_at))
     conversation = update(Conversation).where(Conversation.id == message.conversation_id, further)

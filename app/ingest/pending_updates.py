@@ -1,4 +1,4 @@
-"""Effects that came before their message: kept until it comes, so that the order of arrival does not matter."""
+"""Message updates that arrived before their message: kept until it arrives, so that order does not matter."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -15,9 +15,11 @@ from app.instagram import events
 from app.instagram.events import MessageAnnounced, MessageEdited, MessageUnsent, MessageUpdate
 from app.models.inbox import Message, PendingMessageUpdate
 
-PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))  # before each try, from the last
-CLAIMED = timedelta(minutes=10)  # longer than a try takes; a worker that dies leaves the message to the next one
-KEPT = timedelta(days=30)  # a message that has not come by then will not come
+PAUSES = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600)
+)  # before each attempt, after the one before
+CLAIMED = timedelta(minutes=10)  # longer than an attempt; then another worker may claim the message
+KEPT = timedelta(days=30)  # a later arrival is not expected
 _CLASSES: dict[str, type[MessageUpdate]] = {
     kind.__name__: kind
     for kind in (
@@ -47,9 +49,9 @@ _OF_ACCOUNT = select(
 
 
 def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> None:
-    """Keep an effect until its message comes; of an unsent message only that, and one announcement of a message.
+    """Keep an update until its message arrives.
 
-    A later announcement adds its text to one that came without.
+    An unsend replaces all other updates of the message. A message has one announcement: a later one only adds its text.
     """
     mid_digest = digest(effect.mid)
     of_message = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.mid_digest == mid_digest)
@@ -63,13 +65,13 @@ def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> Non
             _add_text(tx, account_id, effect)
             return
     kept = _as_json(effect)
-    told = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
+    identity = json.dumps([account_id, type(effect).__name__, kept], sort_keys=True)
     insert = tx.insert(PendingMessageUpdate).values(
         account_id=account_id,
         mid_digest=mid_digest,
         kind=type(effect).__name__,
         effect=kept,
-        digest=digest(told),
+        digest=digest(identity),
         received_at=at,
         next_try_at=at + PAUSES[0] if isinstance(effect, MessageAnnounced) else None,
     )
@@ -87,21 +89,21 @@ def _add_text(tx: Tx, account_id: int, effect: MessageAnnounced) -> None:
 
 
 def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:
-    """Return an edit or announcement without its text: that there is such a message."""
+    """Return an edit or announcement as an announcement without text."""
     return MessageAnnounced(effect.ig_account_id, effect.sent_at, effect.mid)
 
 
 def delete_of_contact(
     tx: Tx, account_id: int, ig_participant_id: str, own_ids: Collection[str], *, at: datetime
 ) -> set[bytes]:
-    """Delete what waits of a contact who is being deleted; returns the mid digests of the messages it waited for.
+    """Delete the pending updates of a contact whose data is being deleted; return the mid digests of their messages.
 
-    An edit that names no sender, or the account, may be about this contact: it stays as an announcement alone.
+    An edit without a sender, or from the account, may concern this contact: it stays as an announcement without text.
     """
     rows = tx.execute(_OF_ACCOUNT, {"account_id": account_id}).all()
     theirs = [row for row in rows if row.effect.get("ig_sender_id") == ig_participant_id]
-    worded = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.effect.get("text") is not None]
-    doubtful = [row for row in worded if row.effect.get("ig_sender_id") in (None, *own_ids)]
+    with_text = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.effect.get("text") is not None]
+    doubtful = [row for row in with_text if row.effect.get("ig_sender_id") in (None, *own_ids)]
     tx.execute(
         delete(PendingMessageUpdate).where(PendingMessageUpdate.id.in_([row.id for row in (*theirs, *doubtful)]))
     )
@@ -112,9 +114,9 @@ def delete_of_contact(
 
 
 def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[MessageUpdate]:
-    """Return the effects that waited for this message, oldest first; they wait no longer.
+    """Remove and return the pending updates of this message, oldest first.
 
-    Effects that only a newer release knows go on waiting for it.
+    Kinds that only a newer release knows stay pending.
     """
     found = tx.execute(_OF_MESSAGE, {"account_id": account_id, "mid_digest": mid_digest})
     rows = [row for row in found if row.kind in _CLASSES]
@@ -124,7 +126,7 @@ def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[MessageUpdate]:
 
 
 def arrived() -> list[tuple[int, bytes]]:
-    """Return account and mid digest of effects whose message is there: the two came at once, in two transactions."""
+    """Return (account ID, mid digest) of pending updates whose message was stored by a concurrent transaction."""
     arrived = exists().where(
         Message.account_id == PendingMessageUpdate.account_id, Message.mid_digest == PendingMessageUpdate.mid_digest
     )
@@ -134,13 +136,13 @@ def arrived() -> list[tuple[int, bytes]]:
 
 
 def due(now: datetime) -> list[int]:
-    """Return the accounts with announced messages that have not come and are to be looked for now."""
+    """Return the IDs of accounts with announced messages that are due to be fetched."""
     found = select(PendingMessageUpdate.account_id).where(PendingMessageUpdate.next_try_at <= now).distinct()
     return list(db.session.scalars(found))
 
 
 def claim(tx: Tx, account_id: int, *, at: datetime) -> list[int]:
-    """Return the IDs of an account's announced messages that are due; for ten minutes nothing else looks for them."""
+    """Claim an account's announced messages that are due for ten minutes; return their IDs."""
     of_account = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.next_try_at <= at)
     claimed = (
         update(PendingMessageUpdate)
@@ -152,26 +154,26 @@ def claim(tx: Tx, account_id: int, *, at: datetime) -> list[int]:
 
 
 def still_pending(tx: Tx, claimed: list[int]) -> Sequence[Row[Any]]:
-    """Return those of the claimed messages that still have not come: id, effect, tries, received_at."""
+    """Return the claimed messages that have not arrived: id, effect, tries, received_at."""
     return tx.execute(select(*_DUE).where(PendingMessageUpdate.id.in_(claimed))).all()
 
 
-def try_at(tx: Tx, waiting_id: int, at: datetime | None, *, tries: int) -> None:
-    """Set when an announced message is looked for next (aware UTC); None gives it up."""
+def set_next_try(tx: Tx, pending_id: int, at: datetime | None, *, tries: int) -> None:
+    """Set when an announced message is fetched next (aware UTC); None gives it up."""
     tx.execute(
-        update(PendingMessageUpdate).where(PendingMessageUpdate.id == waiting_id).values(next_try_at=at, tries=tries)
+        update(PendingMessageUpdate).where(PendingMessageUpdate.id == pending_id).values(next_try_at=at, tries=tries)
     )
 
 
 def start_over(tx: Tx, account_id: int, mid_digest: bytes, *, at: datetime) -> None:
-    """Look for an announced message that was given up as often as for a new one."""
+    """Schedule an announced message that was given up as if it were new."""
     of_message = (PendingMessageUpdate.account_id == account_id, PendingMessageUpdate.mid_digest == mid_digest)
     again = update(PendingMessageUpdate).where(*of_message, PendingMessageUpdate.kind == _ANNOUNCED)
     tx.execute(again.values(next_try_at=at, tries=0))
 
 
 def purge(tx: Tx, now: datetime) -> int:
-    """Forget effects that have waited for 30 days; returns how many."""
+    """Delete updates that have been pending for 30 days; return how many."""
     return int(tx.execute(delete(PendingMessageUpdate).where(PendingMessageUpdate.received_at < now - KEPT)).rowcount)
 
 

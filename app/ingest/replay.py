@@ -1,4 +1,4 @@
-"""Dead letters once more, after a fix or once their account is connected: what lands now is no dead letter any more."""
+"""Replay dead letters, for example after a fix or once their account is connected; those that succeed are deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,35 +19,35 @@ BATCH = 250
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of the letters: those that landed are gone, the others stay with their newest reason."""
+    """The result of a replay: `processed` dead letters are deleted, `failed` ones stay with their newest reason."""
 
-    landed: int = 0
-    stayed: int = 0
+    processed: int = 0
+    failed: int = 0
 
     @property
     def says(self) -> str:
         """The result as a sentence."""
-        return f"Replayed {self.landed + self.stayed}: {self.landed} processed, {self.stayed} failed again."
+        return f"Replayed {self.processed + self.failed}: {self.processed} processed, {self.failed} failed again."
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a replay of all dead letters is: those up to `through`, of which `after` was the last."""
+    """The progress of a replay of all dead letters up to the ID `through`; `after` is the last one tried."""
 
     total: int
     through: int
     after: int = 0
-    landed: int = 0
-    stayed: int = 0
+    processed: int = 0
+    failed: int = 0
 
 
 def replay_one(viewer: Viewer, dead_letter_id: int) -> Replayed:
-    """Replay one dead letter; raises NotFound, also for what the viewer may not see."""
+    """Replay one dead letter; raises NotFound, also if the viewer may not see it."""
     return _replay(viewer, [dead_letter_id])
 
 
 def replay_all(viewer: Viewer) -> Replayed:
-    """Replay all dead letters that the viewer may see, oldest first."""
+    """Replay all dead letters the viewer may see, oldest first."""
     progress: Progress | None = start(viewer)
     done = Replayed()
     while progress:
@@ -56,23 +56,23 @@ def replay_all(viewer: Viewer) -> Replayed:
 
 
 def start(viewer: Viewer) -> Progress:
-    """Return a replay of the dead letters that the viewer may see now; later ones take no part."""
+    """Start a replay of the dead letters the viewer may see now; later ones are not included."""
     return Progress(dead_letters.count(viewer), dead_letters.last_id(viewer))
 
 
 def replay_next(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]:
-    """Replay the next letters, 250 at most; returns how far that is, None at the end, and the result so far."""
+    """Replay the next 250 dead letters; return the progress (None when finished) and the result so far."""
     batch = dead_letters.unprocessed(viewer, limit=BATCH, after=progress.after, through=progress.through)
     new = _replay(viewer, batch)
-    done = Replayed(progress.landed + new.landed, progress.stayed + new.stayed)
+    done = Replayed(progress.processed + new.processed, progress.failed + new.failed)
     if len(batch) < BATCH:
         return None, done
-    return replace(progress, after=batch[-1], landed=done.landed, stayed=done.stayed), done
+    return replace(progress, after=batch[-1], processed=done.processed, failed=done.failed), done
 
 
 def _replay(viewer: Viewer, dead_letter_ids: Sequence[int]) -> Replayed:
-    landed = sum(_is_processed(viewer, dead_letters.get(viewer, each)) for each in dead_letter_ids)
-    return Replayed(landed, len(dead_letter_ids) - landed)
+    processed = sum(_is_processed(viewer, dead_letters.get(viewer, each)) for each in dead_letter_ids)
+    return Replayed(processed, len(dead_letter_ids) - processed)
 
 
 def _is_processed(viewer: Viewer, letter: DeadLetter) -> bool:
@@ -88,7 +88,7 @@ def _is_processed(viewer: Viewer, letter: DeadLetter) -> bool:
     with transaction.write() as tx:
         reason = tx.execute(select(DeadLetter.reason).where(DeadLetter.id == letter_id)).scalar()
         if reason == dead_letters.PARTLY_UNDERSTOOD and any(item.gaps for item in items):
-            return not was_shown  # the letter is now a note, or still one
+            return not was_shown  # the dead letter became a note, or still is one
         tx.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
         audit.note(tx, viewer, Action.LETTER_REPLAYED, f"letter {letter_id}", account_id=account_id)
         if account_id is not None and announced is not None:

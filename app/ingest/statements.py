@@ -1,10 +1,11 @@
-"""The statements that every message takes, built once a kind of database: building one costs more than running it."""
+"""SQL statements that every message runs, built once per database dialect: building one costs more than running it."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
+from sqlalchemy import BindParameter, Row, and_, bindparam, case, exists, select
 
 from app import tombstones
 from app.db import transaction
@@ -14,60 +15,79 @@ from app.identities import observations
 from app.models.identity import Identity, Tombstone
 from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, PendingMessageUpdate
 
-_SUMMARY = (
+_SUMMARY_COLUMNS = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
 )
 
-_BEGUN = (
+_CONVERSATION_COLUMNS = (
     *("account_id", "ig_participant_id", "known", "unread_count", "arrival_count", "first_message_at"),
-    *_SUMMARY,
+    *_SUMMARY_COLUMNS,
 )
-_STORED = (
+_MESSAGE_COLUMNS = (
     *("account_id", "mid_digest", "mid", "ig_sender_id", "outgoing", "kind", "sent_at"),
     *("text", "attachments", "context"),
 )
 
 _MID: BindParameter[bytes] = bindparam("mid_digest")
-_MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
-_IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
-_WAITING = exists().where(PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID)
+_IS_MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
+_IS_IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
+_HAS_PENDING_UPDATES = exists().where(
+    PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID
+)
 _COVERED_UNTIL = select(tombstones.COVERED_UNTIL).where(
     Tombstone.account_id == Account.id, Tombstone.person == bindparam("person")
 )
 
-# What is known before a message is stored, in one row: its account, the message itself, what waits for it, who writes.
+# Read before a message is stored: its account, the message, whether updates are pending, its contact's identity.
 MESSAGE_CONTEXT = (
     select(
         *(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at),
-        *(Message.id, Message.kind, Message.conversation_id, _WAITING.label("has_pending_updates")),
+        *(Message.id, Message.kind, Message.conversation_id, _HAS_PENDING_UPDATES.label("has_pending_updates")),
         _COVERED_UNTIL.scalar_subquery().label("covered_until"),
         *observations.STATE,
     )
     .select_from(Account)
-    .outerjoin(Message, _MESSAGE)
-    .outerjoin(Identity, _IDENTITY)
+    .outerjoin(Message, _IS_MESSAGE)
+    .outerjoin(Identity, _IS_IDENTITY)
     .where(Account.ig_account_id == bindparam("ig_account_id"), Account.state != AccountState.DELETING)
 )
 
 
-def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
-    """Store a message and bring its conversation's summary up to date; return False if the message is already stored.
+class MessageContext(Row[Any]):
+    """A row of MESSAGE_CONTEXT, as a type only: SQLAlchemy makes plain rows.
 
-    The message's own time decides what is newest, among equal times the order of arrival. What is unread follows the
-    arrival alone: each message that counts as unread gets the next number of its conversation.
+    `id`, `kind` and `conversation_id` are None unless the message is stored, `identity_id` is None for a new contact.
     """
-    if tx.dialect == "postgresql":  # one statement: there a round trip costs more than the work
-        return (
-            tx.execute(_conversation_and_message(), _prefixed("c", conversation) | _prefixed("m", message)).first()
-            is not None
-        )
-    begun = tx.execute(_conversation(tx.dialect), conversation).one()
-    place = {"conversation_id": begun.id, "arrival": begun.arrival_count if conversation["unread_count"] else None}
-    return tx.execute(_message(tx.dialect), message | place).rowcount == 1
+
+    account_id: int
+    connected_at: datetime
+    last_webhook_at: datetime | None
+    id: int | None
+    kind: str | None
+    conversation_id: int | None
+    has_pending_updates: bool
+    covered_until: datetime | None
+    identity_id: int | None
+
+
+def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
+    """Store a message and update its conversation's summary; return False if the message is already stored.
+
+    The newest message is the one with the latest time of its own, among equal times the latest arrival. Unread state
+    follows arrival alone: each message that counts as unread gets the next number of its conversation.
+    """
+    if tx.dialect == "postgresql":  # one statement: the round trip costs more than the work
+        return tx.execute(_insert_both(), _prefixed("c", conversation) | _prefixed("m", message)).first() is not None
+    stored_conversation = tx.execute(_insert_conversation(tx.dialect), conversation).one()
+    place = {
+        "conversation_id": stored_conversation.id,
+        "arrival": stored_conversation.arrival_count if conversation["unread_count"] else None,
+    }
+    return tx.execute(_insert_message(tx.dialect), message | place).rowcount == 1
 
 
 @cache
-def _conversation(dialect: str) -> Any:
+def _insert_conversation(dialect: str) -> Any:
     insert = transaction.insert_into(Conversation, dialect)
     old, new = Conversation, insert.excluded
     newest = new.last_message_at >= old.last_message_at
@@ -77,13 +97,13 @@ def _conversation(dialect: str) -> Any:
         "arrival_count": old.arrival_count + new.arrival_count,
         "first_message_at": case((earlier, new.first_message_at), else_=old.first_message_at),
     }
-    changes |= {name: case((newest, new[name]), else_=getattr(old, name)) for name in _SUMMARY}
+    changes |= {name: case((newest, new[name]), else_=getattr(old, name)) for name in _SUMMARY_COLUMNS}
     upsert = insert.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changes)
     return upsert.returning(Conversation.id, Conversation.arrival_count)
 
 
 @cache
-def _message(dialect: str) -> Any:
+def _insert_message(dialect: str) -> Any:
     insert = transaction.insert_into(Message, dialect)
     insert = insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
     if dialect == "postgresql":  # its driver reports no row count for an INSERT
@@ -92,13 +112,13 @@ def _message(dialect: str) -> Any:
 
 
 @cache
-def _conversation_and_message() -> Any:
-    begun = _parameters("c", Conversation, _BEGUN)
-    conversation = _conversation("postgresql").values(begun).cte("conversation")
-    values = _parameters("m", Message, _STORED)
-    arrival = case((begun["unread_count"] > 0, conversation.c.arrival_count))
+def _insert_both() -> Any:
+    stored_conversation = _parameters("c", Conversation, _CONVERSATION_COLUMNS)
+    conversation = _insert_conversation("postgresql").values(stored_conversation).cte("conversation")
+    values = _parameters("m", Message, _MESSAGE_COLUMNS)
+    arrival = case((stored_conversation["unread_count"] > 0, conversation.c.arrival_count))
     stored = select(conversation.c.id, arrival, *values.values())
-    return _message("postgresql").from_select(["conversation_id", "arrival", *values], stored)
+    return _insert_message("postgresql").from_select(["conversation_id", "arrival", *values], stored)
 
 
 def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[str, BindParameter[Any]]:

@@ -1,8 +1,7 @@
-"""Conversation sync: read conversations and their newest messages, and merge them with what was delivered.
+"""Conversation sync: fetch conversations with their newest messages and merge them with delivered ones.
 
-Finds messages whose webhook was lost, brings the history of a newly connected account, and keeps the usernames that
-it sees. What can't be read is skipped and reported with its ID. A message that cannot be read is no proof of an
-unsend.
+Finds messages whose webhook was lost, imports the history of a newly connected account, and records usernames.
+Unreadable elements are skipped and reported with their ID. A message that cannot be read does not count as unsent.
 """
 
 import logging
@@ -32,16 +31,16 @@ from app.text import clean_message, real_name
 
 logger = logging.getLogger(__name__)
 
-MESSAGES = 20  # details of older ones are refused
-UNCHANGED = SIZES[0]  # conversations in a row without a new message, after which the older ones have none either
-KEPT_IDS = 20  # of skipped elements, for logs and the account's page
+MESSAGES = 20  # Meta returns no details of older ones
+UNCHANGED = SIZES[0]  # a sync until nothing is new ends after this many conversations without a new message
+REPORTED_IDS = 20  # of skipped elements, in logs and on the account's page
 NO_CONTACT = "It has no contact, or more than one"
 MISADDRESSED = "It names other parties than its conversation"
 
 
 @dataclass(slots=True)
 class Synced:
-    """What a sync brought: `skipped` could not be read; unless `complete`, `reason` says why it ended early."""
+    """The result of a sync; unless `complete`, `reason` says why it stopped early."""
 
     conversations: int = 0
     messages: int = 0
@@ -55,9 +54,9 @@ class Synced:
 def sync_account(
     account_id: int, *, limit: int | None = None, until_known: bool = False, purpose: Purpose = Purpose.SYNC
 ) -> Synced:
-    """Sync an account's conversations, newest first: all of them, or `limit`, or `until_known` until nothing new comes.
+    """Sync an account's conversations, newest first: all, at most `limit`, or with `until_known` until nothing is new.
 
-    A sync's result is logged and kept for the account's page. Raises NotFound without such an account.
+    The result is logged and, for Purpose.SYNC, stored for the account's page. Raises NotFound without the account.
     """
     synced = Synced()
     ig_account_id = db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar()
@@ -76,7 +75,7 @@ def sync_account(
 
 
 def connected_accounts() -> list[int]:
-    """Return the accounts whose token works, for the hourly reconciliation."""
+    """Return the IDs of accounts with a working access token, for the hourly sync."""
     return list(db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)))
 
 
@@ -95,29 +94,29 @@ def _read(
 
 def _report(account_id: int, synced: Synced) -> None:
     if synced.skipped:
-        ids = [each.id or each.conversation for each in synced.skipped[:KEPT_IDS]]
-        told = {"account": account_id, "skipped": len(synced.skipped), "ids": ids}
-        logger.warning("elements skipped by the conversation sync", extra=told)
+        ids = [each.id or each.conversation for each in synced.skipped[:REPORTED_IDS]]
+        extra = {"account": account_id, "skipped": len(synced.skipped), "ids": ids}
+        logger.warning("elements skipped by the conversation sync", extra=extra)
     if not synced.complete:
         logger.warning("conversation sync incomplete", extra={"account": account_id, "reason": synced.reason})
-    result = update(Account).where(Account.id == account_id).values(synced_at=clock.now(), synced=_kept(synced))
+    result = update(Account).where(Account.id == account_id).values(synced_at=clock.now(), synced=_as_json(synced))
     with transaction.write() as tx:
         tx.execute(result)
 
 
-def _kept(synced: Synced) -> dict[str, Any]:
+def _as_json(synced: Synced) -> dict[str, Any]:
     return {
         "conversations": synced.conversations,
         "messages": synced.messages,
         "skipped": len(synced.skipped),
-        "skipped_ids": [each.id or each.conversation for each in synced.skipped[:KEPT_IDS]],
+        "skipped_ids": [each.id or each.conversation for each in synced.skipped[:REPORTED_IDS]],
         "reason": synced.reason,
     }
 
 
 def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: Synced) -> bool:
-    """Write one page; returns whether it brought a message that was not known."""
-    before = _messages(account_id)
+    """Store one page; return whether it had a new message."""
+    before = _count_messages(account_id)
     synced.skipped += page.skipped
     for thread in page.threads:
         try:
@@ -127,39 +126,41 @@ def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: 
         except Exception as error:
             logger.exception("conversation not stored")
             synced.skipped.append(_skipped(thread, f"Nametag could not process it: {type(error).__name__}"))
-    new = _messages(account_id) - before
+    new = _count_messages(account_id) - before
     synced.messages += new
     return new > 0
 
 
 def _merge_one(ig_account_id: str, thread: ReadConversation, synced: Synced) -> None:
-    found = _stored(ig_account_id, thread)
+    found = _store(ig_account_id, thread)
     synced.conversations += found.conversations
     synced.names += found.names
     synced.skipped += found.skipped
 
 
-def _stored(ig_account_id: str, thread: ReadConversation) -> Synced:
+def _store(ig_account_id: str, thread: ReadConversation) -> Synced:
     with transaction.write() as tx:
-        addressee = event_handlers.find_recipient(tx, ig_account_id)
-        if addressee is None:
+        account = event_handlers.find_recipient(tx, ig_account_id)
+        if account is None:
             raise NotFound("account")
-        others = [person for person in thread.participants if person[0] not in addressee.own_ids]
+        others = [each for each in thread.participants if each[0] not in account.own_ids]
         if len(others) != 1:
             return Synced(skipped=[_skipped(thread, NO_CONTACT)])
         found = Synced(conversations=1)
         for place, message in enumerate(reversed(thread.messages)):
-            # Their times are whole seconds; a microsecond each keeps those of one second in the order they were sent.
+            # Meta's times are whole seconds; an extra microsecond each keeps messages of one second in order.
             sent = _event(ig_account_id, message, place)
             try:
-                event_handlers.handle_in_savepoint(tx, addressee, sent, from_sync=True)
+                event_handlers.handle_in_savepoint(tx, account, sent, from_sync=True)
             except MisaddressedError:
                 found.skipped.append(Skipped("message", message.mid, thread.ig_conversation_id, MISADDRESSED))
-        found.names = _named(tx, addressee.id, thread, *others[0])
+        found.names = _record_username(tx, account.id, thread, *others[0])
         return found
 
 
-def _named(tx: Tx, account_id: int, thread: ReadConversation, ig_participant_id: str, username: str | None) -> int:
+def _record_username(
+    tx: Tx, account_id: int, thread: ReadConversation, ig_participant_id: str, username: str | None
+) -> int:
     username = real_name(username)
     if not username or not thread.messages:
         return 0
@@ -169,15 +170,15 @@ def _named(tx: Tx, account_id: int, thread: ReadConversation, ig_participant_id:
 
 
 def _event(ig_account_id: str, message: ReadMessage, place: int) -> MessageSent:
-    words = clean_message(message.text) if message.text else None
+    text = clean_message(message.text) if message.text else None
     return MessageSent(
         ig_account_id=ig_account_id,
         ig_sender_id=message.ig_sender_id,
         ig_recipient_id=message.ig_recipient_id,
         sent_at=message.sent_at + timedelta(microseconds=place),
         mid=message.mid,
-        kind=kind_of(words, message.attachments, message.context),
-        text=words,
+        kind=kind_of(text, message.attachments, message.context),
+        text=text,
         attachments=message.attachments,
         context=message.context,
     )
@@ -187,6 +188,6 @@ def _skipped(thread: ReadConversation, reason: str) -> Skipped:
     return Skipped("conversation", thread.ig_conversation_id, thread.ig_conversation_id, reason)
 
 
-def _messages(account_id: int) -> int:
+def _count_messages(account_id: int) -> int:
     counted = select(func.count()).select_from(Message).where(Message.account_id == account_id)
     return db.session.execute(counted).scalar_one()

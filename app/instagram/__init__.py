@@ -1,1 +1,1 @@
-"""Meta's language: what it sends and answers, in our words."""
+"""Meta's APIs: webhook parsing, the Graph API client, OAuth, and pictures. Knows no database and no settings."""

@@ -1,4 +1,4 @@
-"""Read the attachments of a message. Whatever is not understood is reported as a gap, and never hides the rest."""
+"""Parse the attachments of a message. Unknown parts are reported as gaps and never hide the rest."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
@@ -10,7 +10,7 @@ from app.text import clean_name, web_url
 
 MOST = 100  # attachments and cards of one message
 TITLE_CHARACTERS = 200
-WORDS_CHARACTERS = 1_000
+TEXT_CHARACTERS = 1_000
 TYPE_CHARACTERS = 40
 KINDS = {
     "image": EventKind.IMAGE,
@@ -30,26 +30,26 @@ KINDS = {
     "story_mention": EventKind.STORY_MENTION,
     "template": EventKind.TEMPLATE,
     "ephemeral": EventKind.EPHEMERAL,
-    "unsupported_type": EventKind.UNSUPPORTED,  # Meta's own word for what it does not share
+    "unsupported_type": EventKind.UNSUPPORTED,  # Meta's type for content that it does not share
 }
 _URLS = ("url", "story_media_url", "item_url", "link")
 _MEDIA_IDS = ("ig_post_media_id", "reel_video_id", "story_media_id", "sticker_id", "retailer_id", "id")
 _SIGNATURE = ("signature", "oh", "oe")  # query parameters that differ each time Meta signs the same URL
 
 
-def read(found: object) -> tuple[tuple[Attachment, ...], tuple[str, ...]]:
-    """Return the attachments in `message.attachments`, a list or a single object, and what of them is not understood.
+def parse(found: object) -> tuple[tuple[Attachment, ...], tuple[str, ...]]:
+    """Return the attachments in `message.attachments`, a list or a single object, and descriptions of their gaps.
 
-    What Meta sends twice in one message (as `share` and `ig_post`, as `image` and `sticker`) is one attachment.
+    The same content sent as two types (`share` and `ig_post`, `image` and `sticker`) is one attachment.
     """
     gaps: list[str] = []
-    read_ones: list[Attachment] = []
+    parsed: list[Attachment] = []
     for value in found if isinstance(found, list) else [] if found is None else [found]:
         if isinstance(value, dict):
-            read_ones += _attachments(value, gaps)
+            parsed += _attachments(value, gaps)
         else:
             gaps.append("an attachment is not an object")
-    distinct = _distinct(read_ones)
+    distinct = _distinct(parsed)
     if len(distinct) > MOST:
         gaps.append(f"more than {MOST} attachments")
     return tuple(distinct[:MOST]), tuple(dict.fromkeys(gaps))
@@ -79,19 +79,19 @@ def _kind(type_: object, gaps: list[str]) -> tuple[EventKind, str | None]:
 
 
 def _attachment(kind: EventKind, type_: str | None, holders: Iterable[dict[str, Any]], gaps: list[str]) -> Attachment:
-    told: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for holder in reversed(tuple(holders)):
-        told |= {name: value for name, value in holder.items() if value is not None}
+        merged |= {name: value for name, value in holder.items() if value is not None}
     return Attachment(
         kind=kind,
-        url=_url(next((told[name] for name in _URLS if name in told), None), gaps),
-        title=clean_name(told.get("title"), TITLE_CHARACTERS),
-        subtitle=_coordinates(told.get("coordinates"))
-        or clean_name(told.get("subtitle"), WORDS_CHARACTERS)
-        or clean_name(told.get("text"), WORDS_CHARACTERS),
-        image_url=_url(told.get("image_url"), gaps),
-        media_id=next((known for name in _MEDIA_IDS if (known := _id(told.get(name)))), None),
-        buttons=tuple(filter(None, (clean_name(button.get("title")) for button in _objects(told.get("buttons"))))),
+        url=_url(next((merged[name] for name in _URLS if name in merged), None), gaps),
+        title=clean_name(merged.get("title"), TITLE_CHARACTERS),
+        subtitle=_coordinates(merged.get("coordinates"))
+        or clean_name(merged.get("subtitle"), TEXT_CHARACTERS)
+        or clean_name(merged.get("text"), TEXT_CHARACTERS),
+        image_url=_url(merged.get("image_url"), gaps),
+        media_id=next((known for name in _MEDIA_IDS if (known := _id(merged.get(name)))), None),
+        buttons=tuple(filter(None, (clean_name(button.get("title")) for button in _objects(merged.get("buttons"))))),
         type=type_,
     )
 

@@ -1,4 +1,4 @@
-"""Parse conversations and messages of the Conversations API. One element that can't be read never costs the others.
+"""Parse conversations and messages of the Conversations API. An unreadable element is skipped.
 
 https://developers.facebook.com/docs/messenger-platform/instagram/features/conversation
 """
@@ -19,7 +19,7 @@ Element = TypeVar("Element")
 
 
 def parse_conversations(body: Mapping[str, Any]) -> tuple[tuple[ReadConversation, ...], tuple[Skipped, ...]]:
-    """Return the conversations of a page, and what of it could not be read; raises GraphAPIError without a list."""
+    """Return the conversations of a page and the elements that were skipped; raises GraphAPIError without a list."""
     skipped: list[Skipped] = []
     threads = _readable(
         "conversation", json_fields.required_list(body, "data"), lambda item: _thread(item, skipped), None, skipped
@@ -54,10 +54,10 @@ def _id_if_any(item: Any) -> str | None:
 def _thread(item: Mapping[str, Any], skipped: list[Skipped]) -> ReadConversation:
     ig_conversation_id = json_fields.required_identifier(item, "id")
     participants, messages = _listed(item, "participants"), _listed(item, "messages")
-    people = _readable("participant", participants, _participant, ig_conversation_id, skipped)
-    told = _readable("message", messages, _message, ig_conversation_id, skipped)
+    parties = _readable("participant", participants, _participant, ig_conversation_id, skipped)
+    parsed = _readable("message", messages, _message, ig_conversation_id, skipped)
     return ReadConversation(
-        ig_conversation_id, tuple(people), tuple(message for message in told if message is not None)
+        ig_conversation_id, tuple(parties), tuple(message for message in parsed if message is not None)
     )
 
 
@@ -73,7 +73,7 @@ def _participant(item: Mapping[str, Any]) -> tuple[str, str | None]:
 def _message(item: Mapping[str, Any]) -> ReadMessage | None:
     sender, to = json_fields.optional_object(item, "from"), _listed(item, "to")
     if (not sender and not to) or len(to) > 1:
-        return None  # only the twenty newest have details, and groups are not supported
+        return None  # no details (only the 20 newest messages have them), or a group
     return ReadMessage(
         mid=json_fields.required_identifier(item, "id"),
         sent_at=json_fields.required_time(item, "created_time"),
@@ -107,10 +107,10 @@ def _attachments(item: Mapping[str, Any]) -> Iterator[Attachment]:
 
 
 def _context(item: Mapping[str, Any]) -> dict[str, Any]:
-    answered = json_fields.optional_object(item, "reply_to")
+    replied_to = json_fields.optional_object(item, "reply_to")
     story = json_fields.optional_object(json_fields.optional_object(item, "story"), "reply_to")
     of_story = _present({"url": _url(json_fields.optional_text(story, "link")), "id": _id_if_any(story)})
-    return _present({"reply_to": _present({"mid": json_fields.optional_text(answered, "mid"), "story": of_story})})
+    return _present({"reply_to": _present({"mid": json_fields.optional_text(replied_to, "mid"), "story": of_story})})
 
 
 def _present(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a Graph call is made with."""
+"""The credential of a Graph API call."""
 
 import hashlib
 import hmac
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Host, version, token and deadline of a call; `app_secret` is given for Facebook Login, whose calls are proved.
+    """Host, API version, access token and deadline of a call; `app_secret` is set where calls need a proof.
 
-    `account_ids` are the IDs under which Meta may report the usage of the account, its Page among them.
+    `account_ids` are the IDs that Meta may use in usage headers for the account or its Page.
     """
 
     host_url: str
@@ -21,7 +21,7 @@ class Credential:
 
     @property
     def proof(self) -> dict[str, str]:
-        """The parameters that prove a call to be the app's own (instagram-platform.md 11, reliability.md S39)."""
+        """The `appsecret_proof` parameter (docs/meta-platform.md#access-tokens); empty without an app secret."""
         if not self.app_secret:
             return {}
         digest = hmac.new(self.app_secret.encode(), self.token.encode(), hashlib.sha256)

@@ -1,21 +1,21 @@
-"""An answer that is not what was asked for, judged: whose fault, why, and when to come back.
+"""Classify error responses from Meta: scope, reason and retry time.
 
-Judged by `code` and `error_subcode` alone (instagram-platform.md 9). The HTTP status speaks only where there is no
-error object at all; Meta's own words are read in two documented places and repeated nowhere, they may quote a token.
+Based on `code` and `error_subcode` (docs/meta-platform.md#errors); the HTTP status counts only without an error object.
+Meta's message is read for a few documented errors and never repeated, because it can quote a token.
 
-scope     who is stopped                     reasons                        what follows
---------  ---------------------------------  -----------------------------  ------------------------------------------
-APP       every account                      rate_limited                   wait for Meta's time, else the breaker's
-ACCOUNT   this account                       rate_limited                   the same, for this account
-                                             token                          wait until the account is reconnected
-                                             permission                     probe now and then (calls/refusals.py)
-PERSON    only this person (or message)      consent                        wait for their next message
-                                             not_visible, no_name,          try again later, stop after 5
-                                             placeholder
-                                             refused                        do not repeat
-FIELD     only this field                    field                          ask again without it
-NETWORK   this account, nobody's fault       timeout, network, temporary    try again; 5 in a row open the breaker
-CONTRACT  this answer                        bad_answer, refused            never a name; 5 in a row open the breaker
+scope     what fails                     reasons                        what follows
+--------  -----------------------------  -----------------------------  ----------------------------------------------
+APP       every account                  rate_limited                   wait for Meta's time, else the circuit breaker's
+ACCOUNT   this account                   rate_limited                   the same, for this account
+                                         token                          wait until the account is reconnected
+                                         permission                     probe occasionally (calls/refusals.py)
+CONTACT   one contact or message         consent                        wait for the contact's next message
+                                         not_visible, no_name,          retry later, stop after 5 attempts
+                                         placeholder
+                                         refused                        do not repeat
+FIELD     one field                      field                          repeat the call without it
+NETWORK   calls of this account          timeout, network, temporary    retry; 5 in a row open the circuit breaker
+CONTRACT  this response                  bad_answer, refused            store no name; 5 in a row open the breaker
 """
 
 import re
@@ -29,18 +29,18 @@ from app.instagram.usage_headers import NO_USAGE, Usage
 
 
 class Scope(StrEnum):
-    """Whose failure it is."""
+    """What a failure affects."""
 
     APP = "app"
     ACCOUNT = "account"
-    PERSON = "person"
+    CONTACT = "contact"
     FIELD = "field"
     NETWORK = "network"
     CONTRACT = "contract"
 
 
 class Reason(StrEnum):
-    """Why a call brought nothing, in the words that rows keep and pages explain."""
+    """Why a call failed. Rows store these values; pages explain them."""
 
     CONSENT = "consent"
     NOT_VISIBLE = "not_visible"
@@ -58,36 +58,37 @@ class Reason(StrEnum):
 
 
 SENTENCES: Mapping[str, str] = {
-    Reason.CONSENT: "This person has not agreed to share a profile; consent comes with their next message",
-    Reason.NOT_VISIBLE: "Instagram shows nobody under this id: they blocked the account or no longer exist",
-    Reason.NO_NAME: "Instagram answered without a username and without a name",
+    Reason.CONSENT: "Instagram does not share this profile until the contact messages this account",
+    Reason.NOT_VISIBLE: "Profile not available: the contact blocked this account or was deleted",
+    Reason.NO_NAME: "Instagram returned neither a username nor a name",
     Reason.PLACEHOLDER: "Instagram sent a placeholder instead of a name",
-    Reason.RATE_LIMITED: "Instagram's limit of calls is reached",
+    Reason.RATE_LIMITED: "Instagram's rate limit was reached",
     Reason.TIMEOUT: "Instagram did not answer in time",
     Reason.NETWORK: "Instagram could not be reached",
     Reason.TEMPORARY: "Instagram has a temporary problem",
-    Reason.TOKEN: "Instagram no longer accepts the account's token; reconnect the account",
-    Reason.PERMISSION: "A permission is missing at Meta",
-    Reason.FIELD: "Instagram refused one of the fields asked for",
-    Reason.REFUSED: "Instagram refused the request; repeating it would not help",
+    Reason.TOKEN: "The account's access token is no longer valid. Reconnect the account",
+    Reason.PERMISSION: "A required permission is missing. Reconnect the account and grant every permission",
+    Reason.FIELD: "Instagram refused one of the requested fields",
+    Reason.REFUSED: "Instagram rejected the request. Retrying will not help",
     Reason.BAD_ANSWER: "Instagram's answer could not be understood",
 }
 
 
 def describe(reason: str) -> str:
-    """Return the sentence about a reason as rows keep it, also about one that only a newer release knows."""
+    """Return the sentence for a stored reason, also for one that only a newer release knows."""
     return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
 
 
 class GraphAPIError(Exception):
-    """A call brought nothing. `code` is a word of at most 32 characters ("230", "100/33", "timeout"), `sentence` is
-    fit for people, `retry_at` (aware UTC) is the time Meta named or None, `field` is the field that Meta refuses by
-    name: always in scope FIELD, else a webhook field that a permission is missing for. `raw` is what may be kept of the
-    answer, where there was one.
+    """A call to Meta failed.
+
+    `code` has at most 32 characters ("230", "100/33", "timeout"), `sentence` is for users, without a full stop.
+    `retry_at` (aware UTC) is the time that Meta named, or None. `field` is a field that Meta refused by name: always
+    set in scope FIELD, else a webhook field with a missing permission. `raw` holds the storable parts of the response.
     """
 
     raw: dict[str, Any] | None = None
-    contacts: frozenset[str] = frozenset()  # blamed before, whose failure this turned out to be
+    contacts: frozenset[str] = frozenset()  # earlier failed lookups of these contacts had the same cause
 
     def __init__(
         self,
@@ -113,38 +114,39 @@ class GraphAPIError(Exception):
 
     @property
     def message(self) -> str:
-        """Meta's own words, empty where there are none; they may quote a token, so redact them before showing them."""
-        said = (self.raw or {}).get("error")
-        words = said.get("message") if isinstance(said, Mapping) else None
-        return words if isinstance(words, str) else ""
+        """Meta's error message, or empty. It can quote a token, so redact it before showing it."""
+        error = (self.raw or {}).get("error")
+        message = error.get("message") if isinstance(error, Mapping) else None
+        return message if isinstance(message, str) else ""
 
 
-_Verdict = tuple[Scope, Reason, str | None]
-_LOG_IN_FIRST = "The account's owner must log in at Instagram and follow its instructions, then reconnect the account"
+_Classification = tuple[Scope, Reason, str | None]
+_LOG_IN_FIRST = "Instagram requires the account owner to log in and confirm their identity. Then reconnect the account"
 _OTHER_LOGIN = (
-    "This token belongs to the other kind of login (Instagram or Facebook) or is damaged; reconnect the account"
+    "This token was issued for the other login type (Instagram or Facebook) or is incomplete."
+    " Check the login type, then reconnect the account"
 )
-_RATE: _Verdict = (Scope.ACCOUNT, Reason.RATE_LIMITED, None)
-_TOKEN: _Verdict = (Scope.ACCOUNT, Reason.TOKEN, None)
-_GONE: _Verdict = (Scope.PERSON, Reason.NOT_VISIBLE, None)
-_TEMPORARY: _Verdict = (Scope.NETWORK, Reason.TEMPORARY, None)
-_BAD: _Verdict = (Scope.CONTRACT, Reason.BAD_ANSWER, None)
-_NO_PERMISSION: _Verdict = (
+_RATE: _Classification = (Scope.ACCOUNT, Reason.RATE_LIMITED, None)
+_TOKEN: _Classification = (Scope.ACCOUNT, Reason.TOKEN, None)
+_GONE: _Classification = (Scope.CONTACT, Reason.NOT_VISIBLE, None)
+_TEMPORARY: _Classification = (Scope.NETWORK, Reason.TEMPORARY, None)
+_BAD: _Classification = (Scope.CONTRACT, Reason.BAD_ANSWER, None)
+_NO_PERMISSION: _Classification = (
     Scope.ACCOUNT,
     Reason.PERMISSION,
-    "The account's token lacks a permission; reconnect the account",
+    "The account's access token lacks a permission. Reconnect the account",
 )
-AMBIGUOUS = (100, 33)  # means a missing contact, but in an outage Meta gives this answer for every contact
+AMBIGUOUS = (100, 33)  # a missing contact; during an outage Meta returns it for every contact
 
-_BY_CODE: dict[int, _Verdict] = {
+_BY_CODE: dict[int, _Classification] = {
     1: _TEMPORARY,
     2: _TEMPORARY,
     3: (
         Scope.ACCOUNT,
         Reason.PERMISSION,
-        "The app lacks a capability at Meta; request it in Meta's app dashboard (App Review)",
+        "The Meta app is not allowed to use this feature. Check its use case and App Review in Meta's App Dashboard",
     ),
-    4: (Scope.APP, Reason.RATE_LIMITED, "Instagram's limit of calls for the whole app is reached"),
+    4: (Scope.APP, Reason.RATE_LIMITED, "The Meta app's rate limit was reached"),
     10: _NO_PERMISSION,
     17: _RATE,
     32: _RATE,
@@ -153,33 +155,41 @@ _BY_CODE: dict[int, _Verdict] = {
     200: (
         Scope.ACCOUNT,
         Reason.PERMISSION,
-        "The app lacks Advanced Access or a permission at Meta; check App Review in Meta's app dashboard,"
+        "The Meta app lacks Advanced Access or a permission. Check App Review in Meta's App Dashboard,"
         " then reconnect the account",
     ),
-    230: (Scope.PERSON, Reason.CONSENT, None),
-    551: (Scope.PERSON, Reason.NOT_VISIBLE, "This person is not available right now"),
+    230: (Scope.CONTACT, Reason.CONSENT, None),
+    551: (Scope.CONTACT, Reason.NOT_VISIBLE, "This contact is not available right now"),
     613: _RATE,
     9010: _GONE,
-    36103: (Scope.ACCOUNT, Reason.PERMISSION, "The account is not eligible for this at Meta yet"),
+    36103: (Scope.ACCOUNT, Reason.PERMISSION, "Meta has not enabled this feature for the account yet"),
     2018218: _GONE,
     2018247: _NO_PERMISSION,
-    9000001: (Scope.PERSON, Reason.NOT_VISIBLE, "The message was deleted, or is too old to be read"),
+    9000001: (Scope.CONTACT, Reason.NOT_VISIBLE, "The message was deleted or is too old to be read"),
 }
-_BY_SUBCODE: dict[tuple[int, int], _Verdict] = {
-    (10, 2534022): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
-    (10, 2018278): (Scope.PERSON, Reason.REFUSED, "The 24 hours for an answer are over"),
-    (10, 2534077): (Scope.ACCOUNT, Reason.TOKEN, "Meta cannot verify how account and Page are linked; reconnect"),
+_BY_SUBCODE: dict[tuple[int, int], _Classification] = {
+    (10, 2534022): (Scope.CONTACT, Reason.REFUSED, "The 24-hour window has closed"),
+    (10, 2018278): (Scope.CONTACT, Reason.REFUSED, "The 24-hour window has closed"),
+    (10, 2534077): (Scope.ACCOUNT, Reason.TOKEN, "Meta cannot verify the link between account and Page. Reconnect"),
     AMBIGUOUS: _GONE,
     (100, 2018218): _GONE,
     (100, 2018247): _NO_PERMISSION,
     (100, 2018001): _GONE,
     (100, 2534014): _GONE,
-    (100, 2534013): (Scope.ACCOUNT, Reason.TOKEN, "The Page has no Instagram account; reconnect the account"),
-    (100, 2534037): (Scope.PERSON, Reason.REFUSED, "Another app answers this conversation right now"),
+    (100, 2534013): (
+        Scope.ACCOUNT,
+        Reason.TOKEN,
+        "The Page is not linked to an Instagram account. Link them, then reconnect the account",
+    ),
+    (100, 2534037): (Scope.CONTACT, Reason.REFUSED, "Another app controls this conversation"),
     (190, 459): (Scope.ACCOUNT, Reason.TOKEN, _LOG_IN_FIRST),
-    (200, 2534041): (Scope.ACCOUNT, Reason.PERMISSION, "The owner switched off access to messages in Instagram"),
+    (200, 2534041): (
+        Scope.ACCOUNT,
+        Reason.PERMISSION,
+        'Message access is turned off. The account owner can turn on "Allow access to messages" in Instagram',
+    ),
 }
-_OURS = {
+_OWN_CODES = {
     **dict.fromkeys(("unreadable", "no_token", "no_account", "other_account"), Reason.TOKEN),
     **dict.fromkeys(("person", "system_user"), Reason.TOKEN),
     **{"id": Reason.REFUSED, "empty": Reason.NO_NAME},
@@ -189,9 +199,12 @@ _REFUSED_FIELD = re.compile(
     r"nonexisting field \((\w{1,64})\)|subscribed_fields\[\d+\].* - got [\"'](\w{1,64})[\"']", re.DOTALL
 )
 _FORBIDDEN_FIELD = re.compile(r"[Tt]o subscribe to the (\w{1,64}) field")
-_NOT_LIVE = "Unsupported request - method type"  # whatever is asked for, by an app that is restricted or not live
-_RESTRICTED = "Meta refuses every request of the app: it is restricted or not live; check it in Meta's app dashboard"
-_OTHER_APP = "The token is another app's than the first of META_APP_SECRETS belongs to, or that secret is wrong"
+_NOT_LIVE = "Unsupported request - method type"  # for every request of an app that is restricted or not live
+_RESTRICTED = "Meta refuses every request of the app: it is restricted or not live. Check it in Meta's App Dashboard"
+_OTHER_APP = (
+    "The access token and the app secret do not match."
+    " The first entry of META_APP_SECRETS must be the secret of the app that issued this token"
+)
 _TOKEN_TEXTS = (
     ("cannot access the app till you log in", _LOG_IN_FIRST),
     ("Session key is malformed", _LOG_IN_FIRST),
@@ -206,19 +219,19 @@ def classify(
     *,
     now: datetime,
     account_ids: Collection[str] = (),
-    of_person: bool = True,
+    about_contact: bool = True,
 ) -> GraphAPIError:
-    """Return what an unsuccessful answer means; `body` is its JSON object if it has one, header names are lower-case.
+    """Return the failure that an error response means; `body` is its JSON object or None, header names are lower-case.
 
-    `account_ids` are those of the account that the call was made for, whose usage counts.
-    `of_person` says whether one person was asked about: only then can "no such object" be that person's fault.
+    `account_ids` select the usage figures of the called account. `about_contact` says whether the call was about one
+    contact: only then does "no such object" mean a missing contact.
     """
     usage = usage_headers.parse_usage(headers, now=now, account_ids=account_ids)
     error = body.get("error") if body else None
-    code, subcode, message = _said(error) if isinstance(error, Mapping) else (None, None, "")
+    code, subcode, message = _error_fields(error) if isinstance(error, Mapping) else (None, None, "")
     field = _refused_field(code, subcode, message)
     transient = isinstance(error, Mapping) and error.get("is_transient") is True
-    scope, reason, sentence = _verdict(http_status, code, subcode, transient=transient)
+    scope, reason, sentence = _classify_code(http_status, code, subcode, transient=transient)
     if field and code == 100:
         scope, reason, sentence = Scope.FIELD, Reason.FIELD, f"Instagram refused the field {field}"
     elif code == 100 and message.startswith(_NOT_LIVE):
@@ -226,14 +239,18 @@ def classify(
     elif code == 100 and "appsecret_proof" in message:
         sentence = _OTHER_APP
     elif code == 190:
-        sentence = next((ours for theirs, ours in _TOKEN_TEXTS if theirs in message), sentence)
-    elif scope is Scope.PERSON and not of_person:
-        scope, reason, sentence = Scope.ACCOUNT, Reason.PERMISSION, "What was asked for is missing, or not permitted"
+        sentence = next((known for part, known in _TOKEN_TEXTS if part in message), sentence)
+    elif scope is Scope.CONTACT and not about_contact:
+        scope, reason, sentence = (
+            Scope.ACCOUNT,
+            Reason.PERMISSION,
+            "The requested object does not exist or is not accessible",
+        )
     named = usage_headers.retry_after(headers, now=now)
     return GraphAPIError(
         scope,
         reason,
-        _written(http_status, code, subcode),
+        _code_text(http_status, code, subcode),
         sentence,
         http_status=http_status,
         retry_at=(usage.regain_at or named) if reason is Reason.RATE_LIMITED else named,
@@ -243,28 +260,32 @@ def classify(
 
 
 def reason_from_code(code: str) -> Reason:
-    """Return why a call failed, from the word that its row keeps."""
+    """Return why a call failed, from the code that its row stores."""
     number, _, subcode = code.removeprefix("http ").partition("/")
     if code in set(Reason):
         return Reason(code)
     if not number.isdigit():
-        return _OURS.get(code, Reason.BAD_ANSWER)
+        return _OWN_CODES.get(code, Reason.BAD_ANSWER)
     if code != number and not subcode:
-        return _verdict(int(number), None, None, transient=False)[1]
-    return _verdict(0, int(number), int(subcode or 0), transient=False)[1]
+        return _classify_code(int(number), None, None, transient=False)[1]
+    return _classify_code(0, int(number), int(subcode or 0), transient=False)[1]
 
 
 def bad_response(code: str, sentence: str | None = None, *, http_status: int | None = None) -> GraphAPIError:
-    """Return the failure of an answer that breaks the rules: not JSON, wrong types, somebody else's profile."""
+    """Return the failure of an invalid response: not JSON, wrong types, another contact's profile."""
     return GraphAPIError(Scope.CONTRACT, Reason.BAD_ANSWER, code, sentence, http_status=http_status)
 
 
-def _said(error: Mapping[str, Any]) -> tuple[int | None, int | None, str]:
+def _error_fields(error: Mapping[str, Any]) -> tuple[int | None, int | None, str]:
     message = error.get("message")
-    return _whole(error.get("code")), _whole(error.get("error_subcode")), message if isinstance(message, str) else ""
+    return (
+        _whole_number(error.get("code")),
+        _whole_number(error.get("error_subcode")),
+        message if isinstance(message, str) else "",
+    )
 
 
-def _whole(value: Any) -> int | None:
+def _whole_number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None
 
 
@@ -278,7 +299,7 @@ def _first_group(found: re.Match[str] | None) -> str | None:
     return next((group for group in found.groups() if group), None) if found else None
 
 
-def _verdict(http_status: int, code: int | None, subcode: int | None, *, transient: bool) -> _Verdict:
+def _classify_code(http_status: int, code: int | None, subcode: int | None, *, transient: bool) -> _Classification:
     if code is None:
         return _RATE if http_status == 429 else _TEMPORARY if http_status >= 500 else _BAD
     if code in _BUSINESS_LIMITS:
@@ -287,7 +308,7 @@ def _verdict(http_status: int, code: int | None, subcode: int | None, *, transie
     return _BY_SUBCODE.get((code, subcode or 0)) or _BY_CODE.get(code, unknown)
 
 
-def _written(http_status: int, code: int | None, subcode: int | None) -> str:
+def _code_text(http_status: int, code: int | None, subcode: int | None) -> str:
     if code is None:
         return f"http {http_status}"
     return f"{code}/{subcode}" if subcode else str(code)

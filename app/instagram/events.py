@@ -1,6 +1,6 @@
-"""What a delivery tells, one frozen dataclass an event kind; nothing here knows tables.
+"""Webhook events, one frozen dataclass per kind; independent of the database.
 
-Every event has `ig_account_id`, its own time `sent_at` (aware UTC, never its arrival) and the `mid` it is about.
+Every event has `ig_account_id`, its own time `sent_at` (aware UTC, not its arrival) and the `mid` of its message.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class EventKind(StrEnum):
-    """What a message or an attachment is; attachment types that are not known here become UNSUPPORTED."""
+    """The kind of a message or attachment; unknown attachment types become UNSUPPORTED."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -37,11 +37,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment, or one card of a template. URLs are http(s) and, at Meta, expire.
+    """One attachment, or one card of a template. URLs are http(s); those of Meta expire.
 
     `url` is the media file, or the page that a link or card opens; `image_url` is a card's picture. `media_id` is
     Meta's ID of a post, reel, story, sticker or product; `buttons` are a card's button labels. `type` is Meta's name
-    of a type that is not known here, else None.
+    of an unknown type, else None.
     """
 
     kind: EventKind
@@ -56,11 +56,11 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """Somebody wrote: a participant to the account, or the account to a participant (an echo).
+    """A participant wrote to the account, or the account to a participant (an echo).
 
-    Taps on buttons, referrals, opt-ins and handovers are messages of kinds of their own; those that Meta gives no mid
-    carry one made of their content. `context` holds what the message refers to, as Meta sent it. `gaps` says in words
-    which parts of it are not understood.
+    Taps on buttons, referrals, opt-ins and handovers are messages of their own kinds; without a mid from Meta they get
+    one derived from their content. `context` holds what the message refers to, as Meta sent it. `gaps` describes the
+    parts that Nametag does not know.
     """
 
     ig_account_id: str
@@ -77,7 +77,7 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class MessageUnsent:
-    """Its sender took a message back: nothing of it may stay."""
+    """The sender unsent a message: its content must be deleted."""
 
     ig_account_id: str
     sent_at: datetime
@@ -86,7 +86,7 @@ class MessageUnsent:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message has a new wording; `number` counts the edits from 1. Not every edit names its sender."""
+    """A message has a new text; `number` counts the edits from 1. Not every edit has a sender."""
 
     ig_account_id: str
     sent_at: datetime
@@ -98,7 +98,7 @@ class MessageEdited:
 
 @dataclass(frozen=True, slots=True)
 class MessageAnnounced:
-    """There is a message with this mid: an edit with number 0, which rarely carries the message's text."""
+    """A message with this mid exists: an edit with number 0, rarely with the text of the message."""
 
     ig_account_id: str
     sent_at: datetime
@@ -108,7 +108,7 @@ class MessageAnnounced:
 
 @dataclass(frozen=True, slots=True)
 class ReactionChanged:
-    """Somebody reacted to a message, or took the reaction back (`emoji` is None)."""
+    """The sender reacted to a message, or removed the reaction (`emoji` is None)."""
 
     ig_account_id: str
     sent_at: datetime
@@ -119,7 +119,7 @@ class ReactionChanged:
 
 @dataclass(frozen=True, slots=True)
 class MessageSeen:
-    """The participant saw this message and with it those before."""
+    """The participant saw this message and all earlier ones."""
 
     ig_account_id: str
     sent_at: datetime
@@ -129,7 +129,7 @@ class MessageSeen:
 
 @dataclass(frozen=True, slots=True)
 class SelfMessage:
-    """The account wrote to itself: it shows a further ID of the account, `ig_own_id`."""
+    """The account wrote to itself, which reveals another ID of the account, `ig_own_id`."""
 
     ig_account_id: str
     sent_at: datetime
@@ -139,13 +139,13 @@ class SelfMessage:
 
     @property
     def ig_own_id(self) -> str:
-        """The ID under which the account writes to itself, beside the professional account ID."""
+        """The ID of the account in this event that is not its professional account ID."""
         return self.ig_sender_id if self.ig_recipient_id == self.ig_account_id else self.ig_recipient_id
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoredEvent:
-    """Something that is no direct message, such as a comment: counted by `what`, and that is all."""
+    """An event that is not about direct messages, such as a comment; it is only counted. `what` is its field."""
 
     ig_account_id: str
     sent_at: datetime

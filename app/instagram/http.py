@@ -1,7 +1,7 @@
-"""One request under a deadline that is total: name lookup, connection, headers and body. Knows nothing of Graph.
+"""HTTP client with a total deadline that covers DNS, connection, headers and body.
 
-requests' own timeout is per read, and an answer that drips never reaches it (reliability.md M16). So the exchange runs
-in a thread of its own, is waited for until the deadline, and then loses its socket.
+The timeout of requests applies per read, so a response that arrives byte by byte never reaches it. Each exchange
+therefore runs in a thread of its own, whose socket is shut down at the deadline.
 """
 
 import os
@@ -23,12 +23,12 @@ from app.instagram.errors import GraphAPIError, Reason, Scope, bad_response
 
 CHUNK_BYTES = 64 * 1024
 _HEADERS = {"User-Agent": "nametag", "Accept": "application/json", "Accept-Encoding": "gzip"}
-_HERE = threading.local()
+_CURRENT = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer as it came: header names in lower case, the body unpacked."""
+    """A response: header names in lower case, the body uncompressed."""
 
     http_status: int
     headers: Mapping[str, str]
@@ -38,12 +38,12 @@ class HttpResponse:
 def get(
     url: str, *, parameters: Mapping[str, str], headers: Mapping[str, str], seconds: float, most_bytes: int
 ) -> HttpResponse:
-    """Return the answer to one GET, whatever its status; no redirect, proxy, cookie or netrc is ever used.
+    """Return the response to one GET, whatever its status; uses no redirect, proxy, cookie or netrc.
 
-    Raises GraphAPIError: NETWORK when no complete response came within `seconds`, CONTRACT when the response is
-    broken or larger than `most_bytes`. The libraries' own errors never get out: they quote addresses.
+    Raises GraphAPIError: NETWORK without a complete response within `seconds`, CONTRACT if the response is broken or
+    larger than `most_bytes`. Errors of the libraries are not raised, because they quote URLs.
     """
-    return _exchanged(_Exchange("GET", url, parameters, headers, seconds, most_bytes), seconds)
+    return _run_exchange(_Exchange("GET", url, parameters, headers, seconds, most_bytes), seconds)
 
 
 def post(
@@ -55,11 +55,11 @@ def post(
     most_bytes: int,
     form: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """Return the answer to one POST, its body a form or empty; everything else is as with `get`."""
-    return _exchanged(_Exchange("POST", url, parameters, headers, seconds, most_bytes, form), seconds)
+    """Return the response to one POST, its body a form or empty; otherwise as `get`."""
+    return _run_exchange(_Exchange("POST", url, parameters, headers, seconds, most_bytes, form), seconds)
 
 
-def _exchanged(exchange: "_Exchange", seconds: float) -> HttpResponse:
+def _run_exchange(exchange: "_Exchange", seconds: float) -> HttpResponse:
     exchange.start()
     try:
         exchange.join(seconds)
@@ -92,7 +92,7 @@ class _Exchange(threading.Thread):
         self.fault: Exception | None = None
 
     def run(self) -> None:
-        _HERE.exchange = self
+        _CURRENT.exchange = self
         method, url, parameters, headers, form = self._request
         try:
             with _session(os.getpid()).request(
@@ -107,23 +107,23 @@ class _Exchange(threading.Thread):
             ) as response:
                 lower = {name.lower(): value for name, value in response.headers.items()}
                 self.answer = HttpResponse(response.status_code, lower, self._body(response.raw))
-        except Exception as fault:  # judged by the thread that waits, whatever it is
+        except Exception as fault:  # classified by the waiting thread
             self.fault = fault
         finally:
             self._socket = None
 
     def abandon(self) -> None:
-        """Take the socket from an exchange that is still going on; one that is over does not notice."""
+        """Shut down the socket of an exchange that is still running; do nothing if it has ended."""
         self._abandoned = True
         held = self._socket
         if held is not None and self.is_alive():
             try:
-                socket.shutdown(held, SHUT_RDWR)  # not the TLS socket's own: that one would wait for its peer
+                socket.shutdown(held, SHUT_RDWR)  # SSLSocket.shutdown would wait for its peer
             except OSError:
                 return
 
     def watch(self, held: socket | None) -> None:
-        """Remember the socket that this exchange goes over; raises TimeoutError when nobody waits for it any more."""
+        """Remember the socket of this exchange; raises TimeoutError if the exchange was abandoned."""
         self._socket = held
         if self._abandoned:
             raise TimeoutError
@@ -133,17 +133,17 @@ class _Exchange(threading.Thread):
         while chunk := raw.read(CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self._most_bytes:
-                raise bad_response("too_large", "Instagram's answer is too large to be true")
+                raise bad_response("too_large", f"Instagram's response is larger than {self._most_bytes / 2**20:g} MiB")
         return bytes(body)
 
 
 class _Watched(HTTPConnection):
     def connect(self) -> None:
         super().connect()
-        _HERE.exchange.watch(self.sock)
+        _CURRENT.exchange.watch(self.sock)
 
     def getresponse(self) -> Any:
-        _HERE.exchange.watch(self.sock)
+        _CURRENT.exchange.watch(self.sock)
         return super().getresponse()
 
 
@@ -159,14 +159,14 @@ class _PoolTls(HTTPSConnectionPool):
     ConnectionCls = _WatchedTls
 
 
-class _OurSession(Session):
+class _NoRedirectSession(Session):
     def get_redirect_target(self, resp: Response) -> str | None:  # noqa: ARG002 - requests' signature
-        return None  # else requests reads a redirect's whole body, however large, only to find out where it leads
+        return None  # else requests reads the whole body of a redirect, however large
 
 
 @lru_cache(maxsize=1)
 def _session(_pid: int) -> Session:
-    session = _OurSession()
+    session = _NoRedirectSession()
     session.trust_env = False
     session.headers.clear()
     session.headers.update(_HEADERS)
@@ -186,7 +186,7 @@ def _failure(fault: Exception | None, seconds: float) -> GraphAPIError:
         late = f"Instagram did not answer within {seconds:g} s"
         return GraphAPIError(Scope.NETWORK, Reason.TIMEOUT, "timeout", late)
     if isinstance(cause, OSError):
-        return GraphAPIError(Scope.NETWORK, Reason.NETWORK, _word(cause))
+        return GraphAPIError(Scope.NETWORK, Reason.NETWORK, _network_code(cause))
     return bad_response("broken")
 
 
@@ -196,6 +196,6 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _word(cause: OSError) -> str:
-    words = {gaierror: "dns", ssl.SSLError: "tls", ConnectionRefusedError: "refused", ConnectionError: "reset"}
-    return next((word for kind, word in words.items() if isinstance(cause, kind)), "network")
+def _network_code(cause: OSError) -> str:
+    codes = {gaierror: "dns", ssl.SSLError: "tls", ConnectionRefusedError: "refused", ConnectionError: "reset"}
+    return next((code for kind, code in codes.items() if isinstance(cause, kind)), "network")

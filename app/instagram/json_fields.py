@@ -1,4 +1,4 @@
-"""What an answer must look like: strict JSON, fields of the types Meta documents; anything else is a bad answer."""
+"""Read Meta's JSON responses strictly: fields of the documented types, else GraphAPIError with reason BAD_ANSWER."""
 
 import json
 import math
@@ -14,7 +14,7 @@ ID_CHARACTERS = 512
 
 
 def load_object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that `body` is, or None: strict UTF-8, no NaN, no infinity, no bottomless nesting."""
+    """Return the JSON object in `body`, or None if it is invalid: not UTF-8, NaN, infinity, or nested too deep."""
     try:
         value = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -31,14 +31,14 @@ def optional_object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def require_object(value: Any) -> Mapping[str, Any]:
-    """Return `value` as the object that it must be; raises GraphAPIError for another type."""
+    """Return `value`, which must be an object; raises GraphAPIError for another type."""
     if not isinstance(value, dict):
         raise bad_response("types")
     return value
 
 
 def required_list(holder: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the elements of a list, whatever each is; raises GraphAPIError when it is absent or of another type."""
+    """Return a list with elements of any type; raises GraphAPIError if it is absent or of another type."""
     value = holder.get(name)
     if not isinstance(value, list):
         raise bad_response("types")
@@ -46,7 +46,7 @@ def required_list(holder: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def required_objects(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects in a list; raises GraphAPIError when it is absent or of another type."""
+    """Return a list of objects; raises GraphAPIError if it is absent or of another type."""
     value = holder.get(name)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise bad_response("types")
@@ -54,7 +54,7 @@ def required_objects(holder: Mapping[str, Any], name: str) -> list[Mapping[str, 
 
 
 def optional_text(holder: Mapping[str, Any], name: str) -> str | None:
-    """Return the string in a field, fit to be stored, or None when it is absent or null; raises GraphAPIError."""
+    """Return the string in a field, safe to store, or None if it is absent or null; raises GraphAPIError."""
     value = holder.get(name)
     if not isinstance(value, str | None):
         raise bad_response("types")
@@ -70,7 +70,7 @@ def required_text(holder: Mapping[str, Any], name: str) -> str:
 
 
 def optional_id(holder: Mapping[str, Any], name: str) -> str | None:
-    """Return the ID in a field, a string or a whole number, or None when it is absent or null; raises GraphAPIError."""
+    """Return the ID in a field, a string or a whole number, or None if it is absent or null; raises GraphAPIError."""
     value = holder.get(name)
     found = ids.ig_id(value)
     if value is not None and found is None:
@@ -87,7 +87,7 @@ def required_id(holder: Mapping[str, Any], name: str) -> str:
 
 
 def required_identifier(holder: Mapping[str, Any], name: str) -> str:
-    """Return the ID of a conversation or message, as a string also where it is a number; raises GraphAPIError."""
+    """Return the ID of a conversation or message as a string, also from a number; raises GraphAPIError."""
     value = holder.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and value in ids.NUMBERS:
         return str(value)
@@ -97,9 +97,9 @@ def required_identifier(holder: Mapping[str, Any], name: str) -> str:
 
 
 def required_time(holder: Mapping[str, Any], name: str) -> datetime:
-    """Return the aware time in a field, such as `2026-03-10T09:20:05+0000`, with or without a fraction of a second.
+    """Return the time in a field (aware UTC), such as `2026-03-10T09:20:05+0000`, also with fractional seconds.
 
-    Raises GraphAPIError when it is absent or has no time zone.
+    Raises GraphAPIError if it is absent or has no time zone.
     """
     try:
         value = datetime.fromisoformat(required_text(holder, name))

@@ -1,6 +1,6 @@
-"""Which addresses of pictures may be loaded or fetched, and from which machine: decided before anything is sent.
+"""Check URLs of pictures before anything is sent: allowed hosts, and public IP addresses only.
 
-What a stranger controls is never resolved twice: the connection goes to the very address that was checked.
+A host name is resolved once: the connection goes to the IP address that was checked (no DNS rebinding).
 """
 
 import ipaddress
@@ -15,16 +15,16 @@ from app import clock
 from app.text import split_url
 
 URL_CHARACTERS = 4_000
-# What two parsers could read differently is refused before it is parsed (reliability.md M17).
+# Refuse characters that two URL parsers can read differently.
 _PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
 _TIME = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
-# A last label that begins with a letter: no form of an IP address does.
+# The last label begins with a letter, which excludes every form of an IP address.
 _PUBLIC_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+(?!(?:local|localhost|internal|lan)$)[a-z][a-z0-9-]*", re.ASCII)
-# Plain HTTP goes to a machine that no name server chooses: a literal address or this one (reliability.md S35).
+# Plain HTTP is for the sandbox: an IPv4 address or localhost, never a name from DNS.
 SANDBOX_HOST = re.compile(r"localhost|\d{1,3}(\.\d{1,3}){3}", re.ASCII)
-# Our own list: Python 3.11 calls several of these public (reliability.md M17, S35).
-_CLOSED = tuple(
+# Python 3.11 calls several of these networks public.
+_PRIVATE_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
@@ -37,12 +37,12 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 class RefusedUrl(Exception):
-    """An address from which no picture is fetched; the text says why."""
+    """A URL that is not allowed for pictures; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedUrl:
-    """What a picture's URL says, read once: the scheme, the machine's name and port, and what to ask it for."""
+class AllowedUrl:
+    """An allowed URL, parsed once: TLS or not, host, port, and path with query."""
 
     tls: bool
     host: str
@@ -50,34 +50,34 @@ class ResolvedUrl:
     path: str
 
 
-def resolve_public(url: str, media_hosts: Iterable[str]) -> ResolvedUrl:
-    """Return what an allowed `url` says: https and a host of `media_hosts`, or plain HTTP to one of its `host:port`.
+def parse_allowed(url: str, media_hosts: Iterable[str]) -> AllowedUrl:
+    """Return the parts of an allowed `url`: https and a host of `media_hosts`, or plain HTTP to one of its `host:port`.
 
-    Raises RefusedAddress for every other scheme, host, port or form; nothing is looked up.
+    Raises RefusedUrl for every other scheme, host, port or form. The host is not resolved.
     """
     if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
-        raise RefusedUrl("it has characters that no address needs")
+        raise RefusedUrl("it has characters that are not allowed in a URL")
     parts = split_url(url)
     if parts is None:
-        raise RefusedUrl("it cannot be read")
+        raise RefusedUrl("it is not a valid URL")
     host, port = parts.hostname or "", parts.port
     if "@" in parts.netloc or not _HOST.fullmatch(host):
-        raise RefusedUrl("its host is not plain")
+        raise RefusedUrl("its host is not a plain host name")
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     allowed = tuple(entry.lower() for entry in media_hosts)
     if parts.scheme == "http" and port and f"{host}:{port}" in allowed and SANDBOX_HOST.fullmatch(host):
-        return ResolvedUrl(False, host, port, path)
+        return AllowedUrl(False, host, port, path)
     if parts.scheme != "https" or port not in (None, 443):
-        raise RefusedUrl("it is neither https nor one of the exact addresses that are allowed")
+        raise RefusedUrl("it is neither an https URL nor an allowed host and port")
     if not any(host == entry or host.endswith(f".{entry}") for entry in allowed):
         raise RefusedUrl("its host is not one of MEDIA_HOSTS")
-    return ResolvedUrl(True, host, 443, path)
+    return AllowedUrl(True, host, 443, path)
 
 
 def is_public(url: str) -> bool:
     """Return whether `url` is a plain http(s) URL that names a public host and carries no credentials.
 
-    The name is not looked up.
+    The name is not resolved.
     """
     if len(url) > URL_CHARACTERS or not _PLAIN.fullmatch(url):
         return False
@@ -87,38 +87,38 @@ def is_public(url: str) -> bool:
     return bool(_PUBLIC_HOST.fullmatch(parts.hostname or ""))
 
 
-def checked_url(place: ResolvedUrl, *, resolve: Resolve | None = None) -> str:
-    """Return the address to connect to for a place; raises RefusedAddress for a name that leads to a closed network.
+def resolve_public(target: AllowedUrl, *, resolve: Resolve | None = None) -> str:
+    """Return the IP address to connect to; raises RefusedUrl if the host has an address that is not public.
 
-    Only the sandbox's own literal address, or localhost, may be closed (reliability.md S35).
+    Only the sandbox (an IPv4 address or localhost) may be private.
     """
-    if not place.tls:
-        return place.host
-    found = (resolve or _resolved_addresses)(place.host, place.port)
-    if not found or not all(map(is_open, found)):
-        raise RefusedUrl("its name does not lead to the public internet alone")
+    if not target.tls:
+        return target.host
+    found = (resolve or _resolve)(target.host, target.port)
+    if not found or not all(map(is_public_address, found)):
+        raise RefusedUrl("its host name does not resolve to public IP addresses only")
     return found[0]
 
 
 def expires_at(url: str) -> datetime | None:
-    """Return when a picture's address ends (aware UTC), as `oe` says in hexadecimal (instagram-platform.md 7)."""
+    """Return when a picture's URL expires (aware UTC), None if unknown (docs/meta-platform.md#media-urls)."""
     parts = split_url(url)
-    told = parse_qs(parts.query).get("oe", [""])[0] if parts else ""
-    return clock.from_timestamp(int(told, 16)) if _TIME.fullmatch(told) else None
+    oe = parse_qs(parts.query).get("oe", [""])[0] if parts else ""
+    return clock.from_timestamp(int(oe, 16)) if _TIME.fullmatch(oe) else None
 
 
-def is_open(address: str) -> bool:
-    """Return whether an IP address belongs to the public internet."""
+def is_public_address(address: str) -> bool:
+    """Return whether an IP address is public."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return not any(parsed.version == closed.version and parsed in closed for closed in _CLOSED)
+    return not any(parsed.version == each.version and parsed in each for each in _PRIVATE_NETWORKS)
 
 
-def _resolved_addresses(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise RefusedUrl("its name leads nowhere") from None
+        raise RefusedUrl("its host name cannot be resolved") from None
     return [str(each[4][0]) for each in found]

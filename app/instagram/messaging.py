@@ -1,4 +1,4 @@
-"""One item of `messaging`: which event it tells (instagram-platform.md 5). Knows no envelope and no table."""
+"""Parse one item of `messaging` into an event (docs/meta-platform.md#events)."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ from app.instagram.events import (
 )
 from app.instagram.ids import ig_id
 
-FUTURE = timedelta(minutes=10)  # an event later than this from now carries a wrong clock (reliability.md F30)
-MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in dashboard tests (instagram-platform.md 3)
+FUTURE = timedelta(minutes=10)  # a later timestamp comes from a wrong clock
+MILLISECONDS_FROM = 100_000_000_000  # smaller times are seconds, as in tests from the App Dashboard
 MID_CHARACTERS = 512
 MOST_EDITS = 1_000_000
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -37,18 +37,18 @@ HANDOVERS = ("pass_thread_control", "take_thread_control", "request_thread_contr
 
 
 class UnreadableItemError(Exception):
-    """An item that tells no event; `reason` is the dead letter's, the text says why."""
+    """An item without a known event; `reason` is that of the dead letter, the text explains it."""
 
     def __init__(self, reason: str, explanation: str) -> None:
         super().__init__(explanation)
         self.reason = reason
 
 
-def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at: datetime | None = None) -> Event:
-    """Return the event that one item tells; raises UnreadableItemError.
+def parse_event(ig_account_id: str, value: object, *, received_at: datetime, entry_at: datetime | None = None) -> Event:
+    """Return the event in one item; raises UnreadableItemError. Times are aware UTC.
 
-    An item without a usable time happened at `entry_at`, the time of its entry, which is the same when Meta delivers
-    it again; without either it happened when it was received.
+    An item without a usable time gets `entry_at`, the time of its entry, which repeated deliveries share; without
+    either it gets the time when it was received.
     """
     if not isinstance(value, dict):
         raise UnreadableItemError("unreadable", "the item is not an object")
@@ -60,7 +60,7 @@ def event(ig_account_id: str, value: object, *, received_at: datetime, entry_at:
         return _handover(ig_account_id, value, at)
     if ignored := next((name for name in IGNORED if name in value), None):
         return IgnoredEvent(ig_account_id, at, "", ignored)
-    raise UnreadableItemError("unknown_kind", "an event of a kind that is not known here")
+    raise UnreadableItemError("unknown_kind", "unknown event type")
 
 
 def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -71,14 +71,14 @@ def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     sender, recipient = _parties(value)
     if _flag(message, "is_self") or sender == recipient:
         return SelfMessage(ig_account_id, at, mid, sender, recipient)
-    words = _words(message.get("text"))
-    attached, gaps = attachments.read(message.get("attachments"))
+    body = _clean_text(message.get("text"))
+    attached, gaps = attachments.parse(message.get("attachments"))
     context = {name: message[name] for name in CONTEXT if isinstance(message.get(name), dict)}
-    kind = kind_of(words, attached, context)
+    kind = kind_of(body, attached, context)
     if _flag(message, "is_unsupported"):
         context["is_unsupported"] = True
     gaps += tuple(_gaps(message, kind, context))
-    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, words, attached, context, gaps)
+    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, body, attached, context, gaps)
 
 
 def _gaps(message: dict[str, Any], kind: EventKind, context: dict[str, Any]) -> Iterator[str]:
@@ -88,18 +88,18 @@ def _gaps(message: dict[str, Any], kind: EventKind, context: dict[str, Any]) -> 
         if not isinstance(message.get(name), dict | None):
             yield f"{name} is not an object"
     if kind is EventKind.UNSUPPORTED and not message.get("attachments") and "is_unsupported" not in context:
-        yield "the message has no content that is known here"
+        yield "the message has no known content"
 
 
 def _edit(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     edit = _object(value, "message_edit")
-    mid, words, number = _mid(edit), _words(edit.get("text")), _whole(edit.get("num_edit"))
+    mid, body, number = _mid(edit), _clean_text(edit.get("text")), _whole_number(edit.get("num_edit"))
     if not isinstance(edit.get("text"), str) or number == 0:
-        return MessageAnnounced(ig_account_id, at, mid, words)
+        return MessageAnnounced(ig_account_id, at, mid, body)
     sender = value.get("sender")
-    named = ig_id(sender.get("id")) if isinstance(sender, dict) else None
+    sender_id = ig_id(sender.get("id")) if isinstance(sender, dict) else None
     known_number = number if number is not None and number < MOST_EDITS else 1
-    return MessageEdited(ig_account_id, at, mid, words or "", known_number, named)
+    return MessageEdited(ig_account_id, at, mid, body or "", known_number, sender_id)
 
 
 def _reaction(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -111,21 +111,21 @@ def _reaction(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     return ReactionChanged(ig_account_id, at, mid, sender, shown)
 
 
-def _read(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
+def _seen(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     return MessageSeen(ig_account_id, at, _mid(_object(value, "read")), _sender(value))
 
 
 def _postback(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     postback = _object(value, "postback")
     sender, recipient = _parties(value)
-    words = _words(postback.get("title"))
+    body = _clean_text(postback.get("title"))
     kept = {name: postback[name] for name in ("payload", "referral") if name in postback}
     context: dict[str, Any] = {"postback": kept}
     # Taps on ice breakers and menus may come without a mid.
-    mid = _mid(postback) if postback.get("mid") else _derived_mid(value, EventKind.POSTBACK, context | {"title": words})
+    mid = _mid(postback) if postback.get("mid") else _derived_mid(value, EventKind.POSTBACK, context | {"title": body})
     if _flag(value, "is_self") or sender == recipient:
         return SelfMessage(ig_account_id, at, mid, sender, recipient)
-    return MessageSent(ig_account_id, sender, recipient, at, mid, EventKind.POSTBACK, words, (), context)
+    return MessageSent(ig_account_id, sender, recipient, at, mid, EventKind.POSTBACK, body, (), context)
 
 
 def _referral(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
@@ -133,8 +133,8 @@ def _referral(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
 
 
 def _optin(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
-    told = _object(value, "optin")
-    safe = {name: told[name] for name in ("type", "payload", "title") if name in told}  # the rest may be a token
+    optin = _object(value, "optin")
+    safe = {name: optin[name] for name in ("type", "payload", "title") if name in optin}  # not the token
     return _without_mid(ig_account_id, value, at, EventKind.OPTIN, {"optin": safe})
 
 
@@ -152,34 +152,34 @@ def _without_mid(
 
 
 def _derived_mid(value: dict[str, Any], kind: EventKind, content: dict[str, Any]) -> str:
-    # From Meta's own time or none, never from the time of receipt: each delivery of one event has the same.
-    told_at = _time(value.get("timestamp"))
-    told = json.dumps([*_parties(value), told_at.isoformat() if told_at else None, content], sort_keys=True)
-    return f"{kind}:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
+    # Derived from Meta's time, not the time of receipt: repeated deliveries get the same mid.
+    sent_at = _time(value.get("timestamp"))
+    identity = json.dumps([*_parties(value), sent_at.isoformat() if sent_at else None, content], sort_keys=True)
+    return f"{kind}:{hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()}"
 
 
 _READERS: dict[str, Callable[[str, dict[str, Any], datetime], Event]] = {
     "message": _message,
     "message_edit": _edit,
     "reaction": _reaction,
-    "read": _read,
+    "read": _seen,
     "postback": _postback,
     "referral": _referral,
     "optin": _optin,
 }
 
 
-def kind_of(words: str | None, attached: tuple[Attachment, ...], context: dict[str, Any]) -> EventKind:
-    """Return what a message is, from its text, its attachments and what it refers to."""
+def kind_of(body: str | None, attached: tuple[Attachment, ...], context: dict[str, Any]) -> EventKind:
+    """Return the kind of a message from its text, its attachments and its context."""
     if "story" in context.get("reply_to", {}):
         return EventKind.STORY_REPLY
-    if words is not None:
+    if body is not None:
         return EventKind.TEXT
     shown = (each.kind for each in attached if each.kind not in (EventKind.UNSUPPORTED, EventKind.EPHEMERAL))
     return next(shown, attached[0].kind if attached else EventKind.UNSUPPORTED)
 
 
-def _words(value: object) -> str | None:
+def _clean_text(value: object) -> str | None:
     return text.clean_message(value) if isinstance(value, str) and value else None
 
 
@@ -197,7 +197,7 @@ def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
 def _mid(holder: dict[str, Any]) -> str:
     mid = holder.get("mid")
     if not isinstance(mid, str) or not 0 < len(mid) <= MID_CHARACTERS:
-        raise UnreadableItemError("unreadable", "the event names no message")
+        raise UnreadableItemError("unreadable", "the event has no message ID")
     return text.storable(mid)
 
 
@@ -220,14 +220,14 @@ def _party(value: object) -> str | None:
 
 
 def time_of(timestamp: object, received_at: datetime) -> datetime | None:
-    """Return the moment that one of Meta's timestamps names, None where it names none or is later than it can be."""
+    """Return one of Meta's timestamps as aware UTC; None if it is invalid or in the future."""
     at = _time(timestamp)
     return at if at is not None and at <= received_at + FUTURE else None
 
 
 def _time(timestamp: object) -> datetime | None:
-    """Return the time that an event carries, whatever the clock here says; None for what cannot be one."""
-    number = _whole(timestamp)
+    """Return one of Meta's timestamps as aware UTC, also a future one; None if it is invalid."""
+    number = _whole_number(timestamp)
     if not number:
         return None
     try:
@@ -236,8 +236,8 @@ def _time(timestamp: object) -> datetime | None:
         return None
 
 
-def _whole(value: object) -> int | None:
-    """Return a whole number from 0, which Meta also writes as text, or as a number with a fraction of zero."""
+def _whole_number(value: object) -> int | None:
+    """Return a whole number from 0, also from a string or a float without a fraction; else None."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):

@@ -1,4 +1,4 @@
-"""Say what a message is in one line: the rule that the list, the identity page and the API share."""
+"""One-line previews of messages, shared by the inbox list, the identity page and the API."""
 
 from app.instagram.events import EventKind
 from app.text import is_blank
@@ -21,24 +21,24 @@ _LABELS: dict[str, str] = {
     EventKind.TEMPLATE: "Shared a card",
     EventKind.EPHEMERAL: "Disappearing photo or video",
     EventKind.POSTBACK: "Tapped a button",
-    EventKind.REFERRAL: "Came through a link",
-    EventKind.OPTIN: "Asked to be notified",
-    EventKind.HANDOVER: "Handed over",
-    EventKind.UNSENT: "Message deleted",
+    EventKind.REFERRAL: "Started from a link",
+    EventKind.OPTIN: "Opted in to notifications",
+    EventKind.HANDOVER: "Handed over to another app",
+    EventKind.UNSENT: "Message unsent",
     EventKind.UNSUPPORTED: "Unsupported message",
 }
-_OURS: dict[str, str] = {
+_OUTGOING_LABELS: dict[str, str] = {
     EventKind.STORY_MENTION: "Mentioned them in your story",
     EventKind.STORY_REPLY: "Replied to their story",
 }
 
 
 def preview(kind: str, text: str | None, *, outgoing: bool) -> str:
-    """Return a message's text, or what it is when it has no visible text."""
+    """Return a message's text, or the label of its kind if the text is blank."""
     return text if text and not is_blank(text) else label(kind, outgoing=outgoing)
 
 
 def label(kind: str, *, outgoing: bool) -> str:
-    """Return what a message of this kind is; a kind of a newer release is unsupported."""
+    """Return the label of a kind of message; a kind that only a newer release knows is unsupported."""
     known = _LABELS.get(kind, _LABELS[EventKind.UNSUPPORTED])
-    return _OURS.get(kind, known) if outgoing else known
+    return _OUTGOING_LABELS.get(kind, known) if outgoing else known

@@ -1,4 +1,4 @@
-"""What Graph calls bring back, as frozen dataclasses; None is what Instagram left out."""
+"""Responses of Graph API calls as frozen dataclasses; None is what Meta left out."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from app.instagram.usage_headers import Usage
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A participant's profile; None is what Instagram left out. `raw` is the answer without anything secret."""
+    """A participant's profile. `raw` holds the storable fields of the response, without tokens."""
 
     ig_id: str
     username: str | None
@@ -22,9 +22,9 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """One message as the Conversations API returns it: no quick reply, no ad, and shares often without content.
+    """One message of the Conversations API: no quick reply, no ad, and shares often without content.
 
-    `context` has the shape of a webhook's: `reply_to` with the `mid` or the `story` that the message refers to.
+    `context` has the shape of a webhook's: `reply_to` with the `mid` or the `story` that the message answers.
     """
 
     mid: str
@@ -38,9 +38,9 @@ class ReadMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReadConversation:
-    """One conversation: `participants` are (id, username or None) in no order, the account itself among them.
+    """One conversation: `participants` are (ID, username or None) in no order, including the account.
 
-    `messages` are the newest ones, newest first, if they were asked for; those without details are left out.
+    `messages` are the newest ones, newest first, if requested; those without details are left out.
     """
 
     ig_conversation_id: str
@@ -52,7 +52,7 @@ class ReadConversation:
 class Skipped:
     """One element of a page that could not be read. `kind` is "conversation", "participant" or "message".
 
-    `id` is its own ID, None where Meta sent none; `conversation` is the ID of the conversation that it is part of.
+    `id` is its own ID, None if Meta sent none; `conversation` is the ID of its conversation.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """A page of conversations, newest first; `after` None means the last page, an empty page does not."""
+    """A page of conversations, newest first. `after` is None on the last page; an empty page is not always the last."""
 
     threads: tuple[ReadConversation, ...]
     after: str | None
@@ -72,15 +72,15 @@ class ConversationPage:
 
     @property
     def listed(self) -> int:
-        """How many conversations of the list the page covers, read and skipped."""
+        """The number of conversations on the page, read and skipped."""
         return len(self.threads) + sum(each.kind == "conversation" for each in self.skipped)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenOwner:
-    """The account that a token belongs to; `ig_account_id` is what webhooks carry, never the app-scoped id.
+    """The account that a token belongs to; `ig_account_id` is its professional account ID, not the app-scoped ID.
 
-    `owner_id` is the app-scoped ID of the user who authorized a token of Facebook's host, None where it is not known.
+    `owner_id` is the app-scoped ID of the user who authorized a token of Facebook's host, None if unknown.
     """
 
     ig_account_id: str
@@ -94,7 +94,7 @@ class TokenOwner:
 
 @dataclass(frozen=True, slots=True)
 class GrantedPage:
-    """A Page that a token reaches; `account` is None for a Page without an Instagram account, `token` if left out."""
+    """A Page that a token can use; `account` is None without a linked Instagram account, `token` if left out."""
 
     ig_page_id: str
     account: TokenOwner | None
@@ -103,9 +103,9 @@ class GrantedPage:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What `/debug_token` says of a token: `expires_at` is aware UTC, None for a token that does not expire.
+    """The response of `/debug_token`: `expires_at` is aware UTC, None for a token that does not expire.
 
-    `page_ids` and `ig_account_ids` are the assets that a permission was limited to; empty where it covers them all.
+    `page_ids` and `ig_account_ids` are the assets that permissions are limited to; empty if they cover all.
     `user_id` is the app-scoped ID of the user or system user who authorized the token, None if left out.
     """
 

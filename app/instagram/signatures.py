@@ -1,4 +1,4 @@
-"""Who sends: does a delivery or a request carry a signature of Meta's, does a handshake carry our word."""
+"""Verify Meta's signatures of deliveries and signed requests, and the verify token of subscription handshakes."""
 
 import base64
 import binascii
@@ -16,9 +16,9 @@ SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})", re.ASCII)
 
 
 def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
-    """Return whether `signature` (the X-Hub-Signature-256 header) fits the raw body under any of the app secrets.
+    """Return whether `signature` (the X-Hub-Signature-256 header) matches the raw body with one of the app secrets.
 
-    Only the lower-case form that Meta sends is accepted (instagram-platform.md 3).
+    Only the lower-case form that Meta sends is accepted (docs/meta-platform.md#webhook-requests).
     """
     match = SIGNATURE.fullmatch(signature or "")
     if match is None:
@@ -32,37 +32,37 @@ def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> boo
 
 
 def is_handshake(mode: str | None, token: str | None, *, verify_token: str) -> bool:
-    """Return whether a subscription handshake carries our verify token; compared in constant time."""
+    """Return whether a subscription handshake carries `verify_token`; compared in constant time."""
     return mode == "subscribe" and hmac.compare_digest((token or "").encode(), verify_token.encode())
 
 
 def user_of_signed_request(signed_request: str, secrets: Sequence[str]) -> str | None:
-    """Return the app-scoped id of the account holder whom a `signed_request` is about; None when it is not Meta's.
+    """Return the app-scoped ID of the account owner in a `signed_request`; None if it is not from Meta.
 
-    The signature is over the encoded payload as received (instagram-platform.md 13).
+    The signature covers the encoded payload (docs/meta-platform.md#deauthorization-and-data-deletion).
     """
     found = SIGNED_REQUEST.fullmatch(signed_request) if len(signed_request) <= SIGNED_CHARACTERS else None
     if found is None:
         return None
     given, payload = found[1].encode(), found[2].encode()
-    # Compared as written: several writings decode to the same bytes, and each would count as a request of its own.
-    fits = [hmac.compare_digest(_written(hmac.digest(each.encode(), payload, "sha256")), given) for each in secrets]
+    # Compared in encoded form: several encodings decode to the same bytes and would count as different requests.
+    fits = [hmac.compare_digest(_encode(hmac.digest(each.encode(), payload, "sha256")), given) for each in secrets]
     if not any(fits):
         return None
     try:
-        told = json.loads(_unpacked(found[2]))
+        request = json.loads(_decode(found[2]))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or told.get("algorithm") != "HMAC-SHA256":
+    if not isinstance(request, dict) or request.get("algorithm") != "HMAC-SHA256":
         return None
-    return ig_id(told.get("user_id"))
+    return ig_id(request.get("user_id"))
 
 
-def _written(signature: bytes) -> bytes:
+def _encode(signature: bytes) -> bytes:
     return base64.urlsafe_b64encode(signature).rstrip(b"=")
 
 
-def _unpacked(encoded: str) -> bytes:
+def _decode(encoded: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""What an answer's headers say about Meta's own limits (instagram-platform.md 10); read leniently, never raises."""
+"""Usage headers about Meta's rate limits (docs/meta-platform.md#rate-limits); parsed leniently, never raises."""
 
 import json
 import math
@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")  # all in percent
-USE_CASES = ("instagram", "pages", "messenger", None)  # None: an entry that does not say its own
-LONGEST_WAIT = timedelta(days=1)  # what a header may ask for at most: a nonsensical figure must not stop us for ever
+USE_CASES = ("instagram", "pages", "messenger", None)  # None: an entry without a type
+LONGEST_WAIT = timedelta(days=1)  # caps an absurd value in a header
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of Meta's limits is used, in percent, and when access comes back (aware UTC); None where unsaid."""
+    """How much of Meta's limits is used, in percent, and when access returns (aware UTC); None if unknown."""
 
     app_percent: int | None = None
     account_percent: int | None = None
@@ -22,7 +22,7 @@ class Usage:
 
     @property
     def percent(self) -> int | None:
-        """The worse of the app's and the account's figure."""
+        """The higher of the app's and the account's figure, None without either."""
         return max((each for each in (self.app_percent, self.account_percent) if each is not None), default=None)
 
 
@@ -30,10 +30,10 @@ NO_USAGE = Usage()
 
 
 def parse_usage(headers: Mapping[str, str], *, now: datetime, account_ids: Collection[str]) -> Usage:
-    """Return what an answer's headers (lower-case names) say; absent and malformed ones say nothing.
+    """Return the usage in a response's headers (lower-case names); absent and malformed ones are ignored.
 
-    One header lists up to 32 business objects of the app. Those of `account_ids` count, in the use cases that Nametag's
-    calls belong to: figures of another account or of advertising stop nothing here.
+    One header lists up to 32 business objects of the app. Only those of `account_ids` count, and only in the use cases
+    of Nametag's calls, not advertising.
     """
     app = _json(headers.get("x-app-usage"))
     accounts = list(_entries(_json(headers.get("x-business-use-case-usage")), account_ids))
@@ -41,18 +41,18 @@ def parse_usage(headers: Mapping[str, str], *, now: datetime, account_ids: Colle
     return Usage(
         app_percent=_worst([app]) if isinstance(app, dict) else None,
         account_percent=_worst(accounts),
-        regain_at=retry_later_of(now, minutes * 60),
+        regain_at=retry_time(now, minutes * 60),
     )
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
-    """Return the time that a Retry-After header in seconds names, if there is one."""
+    """Return the time in a Retry-After header in seconds (aware UTC), None without a valid one."""
     value = headers.get("retry-after", "").strip()
-    return retry_later_of(now, float(value)) if value.isascii() and value.isdigit() else None
+    return retry_time(now, float(value)) if value.isascii() and value.isdigit() else None
 
 
-def retry_later_of(now: datetime, seconds: float) -> datetime | None:
-    """Return the moment `seconds` after `now`, at most a day away, or None for nothing to wait."""
+def retry_time(now: datetime, seconds: float) -> datetime | None:
+    """Return the time `seconds` after `now`, at most a day later; None if `seconds` is not positive."""
     return now + timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())) if seconds > 0 else None
 
 

@@ -1,4 +1,4 @@
-"""What a delivery of Meta's says: envelopes become events. Never raises for one bad item; knows no table."""
+"""Parse webhook deliveries: envelopes become events. One bad item never affects the others."""
 
 import json
 import math
@@ -24,28 +24,27 @@ MESSAGE_FIELDS = frozenset(
         *("messages", "message_echoes", "message_edit", "message_reactions", "messaging_seen", "messaging_postbacks"),
         *("messaging_referral", "messaging_optins", "messaging_handover", "standby", "agent_messages"),
     }
-)  # instagram-platform.md 3
+)  # docs/meta-platform.md#webhook-subscription
 IGNORED_FIELDS = frozenset(
     {
         *("comments", "live_comments", "mentions", "story_insights", "follow", "story_reactions", "share_to_story"),
         *("comment_poll_response", "story_poll_response", "delta", "creator_marketplace_projects"),
         *("creator_marketplace_invited_creator_onboarding", "onboarding_welcome_message_series"),
     }
-)  # no direct messages
+)  # not about direct messages
 
 _Times = tuple[datetime, datetime | None]  # when a delivery was received, and the time of its entry
 
 
 class UnreadableBodyError(Exception):
-    """A signed body in which nothing can be read; the text says why."""
+    """A signed body without a readable item; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookItem:
-    """One item of a delivery: the event it tells, or the reason why it tells none.
+    """One item of a delivery: its event, or the reason why it has none.
 
-    `raw` is a delivery of its own that holds this item alone, without what else the envelope carries: it can be
-    replayed, and many items of one envelope take no more room than the envelope.
+    `raw` is a delivery with this item alone, which can be replayed and does not repeat the rest of the envelope.
     """
 
     ig_account_id: str | None
@@ -56,40 +55,40 @@ class WebhookItem:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Which parts of the item are not understood, although its event is."""
+        """Descriptions of the unknown parts of an item with a known event."""
         return self.event.gaps if isinstance(self.event, MessageSent) else ()
 
 
 def parse(body: bytes, *, received_at: datetime) -> list[WebhookItem]:
-    """Return the items of a signed body, whichever of the four envelopes they came in (instagram-platform.md 4).
+    """Return the items of a signed body in any of the four envelopes (docs/meta-platform.md#envelopes).
 
-    An item with a number that cannot be stored, or that nests too deep, does not affect the others. Raises
-    UnreadableBodyError when the body is no JSON object (or array of them), or odd in this way and without one event.
+    Numbers that cannot be stored become text, and nesting below 32 levels is cut. Raises UnreadableBodyError if the
+    body is not a JSON object (or an array of them), or was repaired in this way and has no event.
     """
-    envelopes, odd = _json(body)
+    envelopes, repair = _parse_json(body)
     items = [item for envelope in envelopes for item in _items(envelope, received_at)]
-    if odd and not any(item.event for item in items):
-        raise UnreadableBodyError(f"the body {odd}")
+    if repair and not any(item.event for item in items):
+        raise UnreadableBodyError(f"the body {repair}")
     return items
 
 
-def _json(body: bytes) -> tuple[list[dict[str, Any]], str]:
-    """Return the envelopes of a body and what is odd about it. Odd numbers become text, what is too deep is cut."""
-    odd: list[str] = []
+def _parse_json(body: bytes) -> tuple[list[dict[str, Any]], str]:
+    """Return the envelopes of a body and a description of what was repaired, empty if nothing."""
+    repairs: list[str] = []
 
-    def number(written: str, read: Callable[[str], float] = float) -> Any:
-        if len(written) <= NUMBER_CHARACTERS and math.isfinite(value := read(written)):
+    def number(literal: str, convert: Callable[[str], float] = float) -> Any:
+        if len(literal) <= NUMBER_CHARACTERS and math.isfinite(value := convert(literal)):
             return value
-        odd.append("has a number that cannot be stored")
-        return written
+        repairs.append("has a number that cannot be stored")
+        return literal
 
     def load(text: str) -> Any:
         return json.loads(text, parse_constant=number, parse_float=number, parse_int=lambda digits: number(digits, int))
 
     try:
         text = body.decode("utf-8")
-        if body.count(b"{") + body.count(b"[") > DEPTH and (shallow := _without_depth(text)) != text:
-            odd.append(f"nests deeper than {DEPTH} levels")
+        if body.count(b"{") + body.count(b"[") > DEPTH and (shallow := _cut_depth(text)) != text:
+            repairs.append(f"nests deeper than {DEPTH} levels")
             text = shallow
         found = load(text)
     except UnicodeDecodeError:
@@ -99,10 +98,10 @@ def _json(body: bytes) -> tuple[list[dict[str, Any]], str]:
     envelopes = found if isinstance(found, list) else [found]
     if not envelopes or not all(isinstance(envelope, dict) for envelope in envelopes):
         raise UnreadableBodyError("the body is not a JSON object")
-    return envelopes, odd[0] if odd else ""
+    return envelopes, repairs[0] if repairs else ""
 
 
-def _without_depth(text: str) -> str:
+def _cut_depth(text: str) -> str:
     kept: list[str] = []
     depth = end = 0
     for token in _TOKEN.finditer(text):
@@ -126,45 +125,47 @@ def _items(envelope: dict[str, Any], received_at: datetime) -> Iterator[WebhookI
         if isinstance(entry, dict):
             yield from _entry(envelope, entry, received_at)
         else:
-            yield WebhookItem(None, None, "unreadable", "an entry is not an object", _alone(envelope, entry))
+            yield WebhookItem(None, None, "unreadable", "an entry is not an object", _single_entry(envelope, entry))
 
 
 def _entry(envelope: dict[str, Any], entry: dict[str, Any], received_at: datetime) -> Iterator[WebhookItem]:
     ig_account_id = ig_id(entry.get("id"))
     entry_at = messaging.time_of(entry.get("time"), received_at)
-    told = False
+    found = False
     for name in ("messaging", "standby", "changes"):
         values = entry.get(name)
         if values is None:
             continue
-        told = True
-        alone = _short(entry, "id", "time")
+        found = True
+        shared = _short_fields(entry, "id", "time")
         for value in values if isinstance(values, list) else [values]:
-            yield _item(ig_account_id, name, value, _alone(envelope, alone | {name: [value]}), (received_at, entry_at))
+            yield _item(
+                ig_account_id, name, value, _single_entry(envelope, shared | {name: [value]}), (received_at, entry_at)
+            )
     if "field" in entry:
-        told = True
-        yield _item(ig_account_id, "changes", entry, _alone(envelope, entry), (received_at, entry_at))
-    if not told:
-        raw = _alone(envelope, entry)
-        yield WebhookItem(ig_account_id, None, "unknown_kind", "the entry holds no direct-message event", raw)
+        found = True
+        yield _item(ig_account_id, "changes", entry, _single_entry(envelope, entry), (received_at, entry_at))
+    if not found:
+        raw = _single_entry(envelope, entry)
+        yield WebhookItem(ig_account_id, None, "unknown_kind", "the entry contains no messaging event", raw)
 
 
-def _alone(envelope: dict[str, Any], entry: Any) -> dict[str, Any]:
-    return _short(envelope, "object") | {"entry": [entry]}
+def _single_entry(envelope: dict[str, Any], entry: Any) -> dict[str, Any]:
+    return _short_fields(envelope, "object") | {"entry": [entry]}
 
 
-def _short(holder: dict[str, Any], *names: str) -> dict[str, Any]:
+def _short_fields(holder: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: holder[name] for name in names if name in holder and len(repr(holder[name])) <= SCALAR_CHARACTERS}
 
 
 def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, Any], times: _Times) -> WebhookItem:
     if ig_account_id is None:
-        return WebhookItem(None, None, "unreadable", "the entry has no account id", raw)
+        return WebhookItem(None, None, "unreadable", "the entry has no account ID", raw)
     try:
         if envelope == "changes":
             event = _change(ig_account_id, value, times)
-        else:  # standby: another app owns the thread and this is a copy, shown like any other event
-            event = messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
+        else:  # standby: a copy, because another app owns the thread
+            event = messaging.parse_event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     except UnreadableItemError as error:
         return WebhookItem(ig_account_id, None, error.reason, str(error), raw)
     return WebhookItem(ig_account_id, event, "", "", raw)
@@ -173,10 +174,10 @@ def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, A
 def _change(ig_account_id: str, change: object, times: _Times) -> Event:
     field = change.get("field") if isinstance(change, dict) else None
     if not isinstance(change, dict) or not isinstance(field, str):
-        raise UnreadableItemError("unreadable", "a change names no field")
+        raise UnreadableItemError("unreadable", "the change has no field name")
     value = change.get("value")
     if field in MESSAGE_FIELDS or (isinstance(value, dict) and "sender" in value and "recipient" in value):
-        return messaging.event(ig_account_id, value, received_at=times[0], entry_at=times[1])
+        return messaging.parse_event(ig_account_id, value, received_at=times[0], entry_at=times[1])
     if field in IGNORED_FIELDS:
         return IgnoredEvent(ig_account_id, times[0], "", field)
-    raise UnreadableItemError("unknown_kind", f"a change of the field {clean_name(field)}, which is not known here")
+    raise UnreadableItemError("unknown_kind", f"unknown webhook field {clean_name(field)}")

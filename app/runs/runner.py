@@ -123,7 +123,7 @@ def _settled(outcome: Outcome, tries: int, worked_seconds: float) -> ItemOutcome
     state, next_try_at = ItemState.RESOLVED, None
     verdict = outcome.verdict
     if verdict is not None:
-        state = ItemState.FAILED if verdict.scope is Scope.PERSON or tries + 1 >= TRIES else ItemState.TODO
+        state = ItemState.FAILED if verdict.scope is Scope.CONTACT or tries + 1 >= TRIES else ItemState.TODO
     elif outcome.fresh:
         state = ItemState.FRESH
     if state is ItemState.TODO:

@@ -1,1 +1,1 @@
-"""A stand-in for Meta on this machine: a process of its own that shares no code with what it tests."""
+"""Sandbox: a local stand-in for Meta's API in a process of its own. Shares no code with Nametag."""

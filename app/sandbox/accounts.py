@@ -1,4 +1,4 @@
-"""The two accounts of the sandbox and its secrets: known to the world, for development on this machine only."""
+"""The two accounts and the secrets of the sandbox: public, for local development only."""
 
 import os
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 MAISON_LUNE = "17841400000000101"
 ATELIER_NORD = "17841400000000202"
 APP_ID = "700000000000111"
-APP_SECRET = os.environ.get("SANDBOX_APP_SECRET") or "sandbox-app-secret-for-development"  # the demo has one of its own
-SYSTEM_USER_TOKEN = "EAAsandboxSystemUser0123456789"  # noqa: S105 - reaches atelier.nord, known to the world on purpose
-VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - known to the world on purpose
+APP_SECRET = os.environ.get("SANDBOX_APP_SECRET") or "sandbox-app-secret-for-development"  # the demo sets its own
+SYSTEM_USER_TOKEN = "EAAsandboxSystemUser0123456789"  # noqa: S105 - for atelier.nord; public on purpose
+VERIFY_TOKEN = "sandbox-verify-token"  # noqa: S105 - public on purpose
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A professional account: `id` is the webhook's entry.id, `app_scoped_id` what /me calls id."""
+    """A professional account: `id` is `entry.id` of webhooks, `app_scoped_id` is `id` of /me."""
 
     id: str
     username: str
@@ -25,7 +25,7 @@ class Account:
 
     @property
     def own_ids(self) -> frozenset[str]:
-        """Every id under which Meta may name the account itself."""
+        """Every ID that Meta uses for the account."""
         return frozenset(each for each in (self.id, self.app_scoped_id, self.own_igsid, self.page_id) if each)
 
 

@@ -1,4 +1,4 @@
-"""The levers under /_sandbox/: what tests and the demo read and change. Only from this machine."""
+"""Control routes under /_sandbox/, with which tests and the demo read and change the sandbox. Loopback only."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 
 from app.sandbox import errors, kinds
 from app.sandbox.accounts import ACCOUNTS, APP_ID, APP_SECRET, VERIFY_TOKEN
+from app.sandbox.contacts import Contact, generate_contacts
 from app.sandbox.faults import Fault, Faults
-from app.sandbox.people import Person, crowd
 from app.sandbox.sender import Sender
 from app.sandbox.world import Choices, Oddity, Sent, World
 
@@ -19,24 +19,24 @@ Body = dict[str, Any]
 
 
 class BadRequest(Exception):
-    """A request that makes no sense; the text says what it should be."""
+    """An invalid control request; the text says what is required."""
 
 
 def is_local(peer: str, host: str) -> bool:
-    """Return whether a request comes from this machine and was meant for it."""
+    """Return whether a request comes from this machine and names it in its Host header."""
     return peer in LOOPBACK and host.rpartition(":")[0].strip("[]") in LOOPBACK
 
 
 class Control:
-    """The levers of one sandbox."""
+    """The control routes of one sandbox."""
 
-    def __init__(self, world: World, faults: Faults, sender: Sender, *, people: int, seed: int) -> None:
+    def __init__(self, world: World, faults: Faults, sender: Sender, *, contacts: int, seed: int) -> None:
         self.world, self.faults, self.sender = world, faults, sender
-        self.people, self.seed = people, seed
-        self._levers: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
+        self.contacts, self.seed = contacts, seed
+        self._routes: dict[tuple[str, str], Callable[[dict[str, str], Body], Any]] = {
             ("GET", "accounts"): lambda _query, _body: [asdict(account) for account in ACCOUNTS.values()],
             ("GET", "secrets"): lambda _query, _body: SECRETS,
-            ("GET", "people"): self._list_people,
+            ("GET", "people"): self._list_contacts,
             ("GET", "calls"): lambda _query, _body: [asdict(call) for call in list(world.calls)],
             ("DELETE", "calls"): lambda _query, _body: world.calls.clear(),
             ("GET", "stats"): lambda _query, _body: world.stats(),
@@ -50,36 +50,36 @@ class Control:
             ("POST", "reset"): self._reset,
         }
 
-    def pull(self, method: str, path: str, query: dict[str, str], body: Body) -> Any:
-        """Do what one request asks; raises BadRequest, and KeyError for a lever that does not exist."""
+    def handle(self, method: str, path: str, query: dict[str, str], body: Body) -> Any:
+        """Handle one request; raises BadRequest, and KeyError for an unknown route."""
         if method == "PATCH" and path.startswith("people/"):
-            return self._change_person(path.removeprefix("people/"), body)
+            return self._change_contact(path.removeprefix("people/"), body)
         if method == "PATCH" and path.startswith("conversations/"):
             return self._change_conversation(path.removeprefix("conversations/"), body)
-        return self._levers[method, path](query, body)
+        return self._routes[method, path](query, body)
 
-    def _list_people(self, query: dict[str, str], _body: Body) -> list[Body]:
+    def _list_contacts(self, query: dict[str, str], _body: Body) -> list[Body]:
         account = query.get("account")
-        return [asdict(each) for each in self.world.people.values() if account in (None, each.account)]
+        return [asdict(each) for each in self.world.contacts.values() if account in (None, each.account)]
 
-    def _change_person(self, ig_id: str, body: Body) -> Body:
-        person = self._person(ig_id)
+    def _change_contact(self, ig_id: str, body: Body) -> Body:
+        contact = self._contact(ig_id)
         for name, value in body.items():
             if name not in CHANGEABLE:
-                raise BadRequest(f"of a person, only {', '.join(CHANGEABLE)} can be changed")
+                raise BadRequest(f"of a contact, only {', '.join(CHANGEABLE)} can be changed")
             if name == "error" and value is not None and value not in errors.NAMES:
-                raise BadRequest("error should be one of Meta's errors, such as 230")
-            setattr(person, name, value)
-        return asdict(person)
+                raise BadRequest("error must be one of Meta's errors, such as 230")
+            setattr(contact, name, value)
+        return asdict(contact)
 
     def _change_conversation(self, ig_id: str, body: Body) -> Body:
-        person = self._person(ig_id)
+        contact = self._contact(ig_id)
         if unknown := body.keys() - {each.name for each in fields(Oddity)}:
             raise BadRequest(f"a conversation has no {', '.join(sorted(unknown))}")
         if body.get("error") is not None and body["error"] not in errors.NAMES:
-            raise BadRequest("error should be one of Meta's errors, such as 1")
+            raise BadRequest("error must be one of Meta's errors, such as 1")
         odd = Oddity(**body)
-        self.world.oddities[person.account, person.id] = odd
+        self.world.oddities[contact.account, contact.id] = odd
         return asdict(odd)
 
     def _switch_on(self, _query: dict[str, str], body: Body) -> list[Body]:
@@ -100,30 +100,32 @@ class Control:
         return asdict(self.world.choices)
 
     def _send(self, _query: dict[str, str], body: Body) -> Body:
-        person = self._person(str(body.get("person")))
-        account, kind, envelope = ACCOUNTS[person.account], body.get("kind", "text"), body.get("envelope", "messaging")
+        contact = self._contact(str(body.get("person")))
+        account, kind, envelope = ACCOUNTS[contact.account], body.get("kind", "text"), body.get("envelope", "messaging")
         if kind not in kinds.KINDS:
-            raise BadRequest(f"kind should be one of {', '.join(sorted(kinds.KINDS))}")
+            raise BadRequest(f"kind must be one of {', '.join(sorted(kinds.KINDS))}")
         if envelope not in ("messaging", "standby", "changes"):
-            raise BadRequest("envelope should be messaging, standby or changes")
-        if kind in kinds.EFFECTS:
-            sent = [self._affected(person, str(body.get("mid", "")), kind, body.get("text"))]
+            raise BadRequest("envelope must be messaging, standby or changes")
+        if kind in kinds.UPDATES:
+            sent = [self._update(contact, str(body.get("mid", "")), kind, body.get("text"))]
         else:
-            sent = [self._said(person, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))]
+            sent = [
+                self._add_message(contact, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))
+            ]
         status = self.sender.deliver_now(sent, account, kind=kind, envelope=envelope)
         return {"status": status, "mids": [each.mid for each in sent]}
 
-    def _said(self, person: Person, kind: str, text: object) -> Sent:
+    def _add_message(self, contact: Contact, kind: str, text: object) -> Sent:
         photo = kinds.photo(self.world.base_url, kind, 1)
-        words = None if kind == "image" else str(text)
-        return self.world.add(ACCOUNTS[person.account], person, text=words, photo=photo, outgoing=kind == "echo")
+        body_text = None if kind == "image" else str(text)
+        return self.world.add(ACCOUNTS[contact.account], contact, text=body_text, photo=photo, outgoing=kind == "echo")
 
-    def _affected(self, person: Person, mid: str, kind: str, text: object) -> Sent:
+    def _update(self, contact: Contact, mid: str, kind: str, text: object) -> Sent:
         now_ms = int(time.time() * 1000)
-        words = None if text is None else str(text)
+        body_text = None if text is None else str(text)
         if kind == "unsend":
-            self.world.take_back(ACCOUNTS[person.account], person, mid)
-        return Sent(mid, now_ms, person.id, person.account, words, None)
+            self.world.unsend(ACCOUNTS[contact.account], contact, mid)
+        return Sent(mid, now_ms, contact.id, contact.account, body_text, None)
 
     def _age(self, _query: dict[str, str], body: Body) -> None:
         with self.world.lock:
@@ -133,11 +135,11 @@ class Control:
     def _reset(self, _query: dict[str, str], _body: Body) -> None:
         self.faults.switch_off()
         with self.world.lock:
-            self.world.people = {person.id: person for person in crowd(self.people, self.seed)}
+            self.world.contacts = {contact.id: contact for contact in generate_contacts(self.contacts, self.seed)}
             for remembered in (self.world.threads, self.world.oddities, self.world.calls, self.world.accepted):
                 remembered.clear()
 
-    def _person(self, ig_id: str) -> Person:
-        if ig_id not in self.world.people:
-            raise BadRequest("person should be the id of somebody in /_sandbox/people")
-        return self.world.people[ig_id]
+    def _contact(self, ig_id: str) -> Contact:
+        if ig_id not in self.world.contacts:
+            raise BadRequest("person must be the ID of a contact in /_sandbox/people")
+        return self.world.contacts[ig_id]

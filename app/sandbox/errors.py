@@ -1,4 +1,4 @@
-"""Meta's error answers by name: HTTP status and error object, as integrators have seen them."""
+"""Meta's error responses by name: HTTP status and error object, as reported by integrators."""
 
 from typing import Any
 
@@ -39,17 +39,17 @@ NAMES = frozenset(_ERRORS)
 
 def error(name: str, message: str | None = None) -> tuple[int, dict[str, Any]]:
     """Return HTTP status and body of the error called `name`, such as "230" or "100-33"."""
-    status, code, subcode, words = _ERRORS[name]
+    status, code, subcode, default_message = _ERRORS[name]
     kind = "GraphMethodException" if subcode == 33 else "OAuthException"
-    said: dict[str, Any] = {"message": message or words, "type": kind, "code": code}
+    found: dict[str, Any] = {"message": message or default_message, "type": kind, "code": code}
     if subcode is not None:
-        said["error_subcode"] = subcode
+        found["error_subcode"] = subcode
     if code in (2, 4):
-        said["is_transient"] = True
-    return status, {"error": said | {"fbtrace_id": f"ASandbox{code}"}}
+        found["is_transient"] = True
+    return status, {"error": found | {"fbtrace_id": f"ASandbox{code}"}}
 
 
 def code_of(body: Any) -> int | None:
-    """Return the error code in an answer, or None for a success."""
+    """Return the error code in a response, or None for a success."""
     found = body.get("error", {}).get("code") if isinstance(body, dict) else None
     return found if isinstance(found, int) else None

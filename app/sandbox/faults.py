@@ -1,4 +1,4 @@
-"""Faults on demand: which calls they hit, and what then goes over the wire instead of an answer."""
+"""Faults on demand: which calls fail, and what is sent instead of a response."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ HUGE_BYTES = 20 * 1024 * 1024
 
 @dataclass(slots=True)
 class Fault:
-    """One fault: a mode, the share of calls it hits, and which calls those are; `count` ends it by itself."""
+    """One fault: its mode, the share of calls it affects, and which calls; it ends after `count` calls."""
 
     mode: str
     share: float = 1.0
@@ -32,15 +32,15 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are switched on."""
+    """The active faults."""
 
     present: list[Fault] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def switch_on(self, fault: Fault) -> None:
-        """Add a fault; raises ValueError for a mode there is none of."""
+        """Add a fault; raises ValueError for an unknown mode."""
         if fault.mode not in MODES:
-            raise ValueError(f"mode should be one of {', '.join(sorted(MODES))}")
+            raise ValueError(f"mode must be one of {', '.join(sorted(MODES))}")
         with self.lock:
             self.present.append(fault)
 
@@ -50,12 +50,12 @@ class Faults:
             self.present.clear()
 
     def listed(self) -> list[dict[str, Any]]:
-        """Return the faults that are on."""
+        """Return the active faults."""
         with self.lock:
             return [asdict(fault) for fault in self.present]
 
-    def strike(self, account: str | None, call: str) -> str | None:
-        """Return the mode that hits this call, or None."""
+    def take(self, account: str | None, call: str) -> str | None:
+        """Return the mode of the fault for this call, or None, and count it."""
         with self.lock:
             for fault in self.present:
                 if fault.account not in (None, account) or fault.call not in (None, call):
@@ -69,12 +69,12 @@ class Faults:
 
 
 def is_error(mode: str) -> bool:
-    """Return whether a mode is one of Meta's error answers rather than trouble on the wire."""
+    """Return whether a mode is one of Meta's error responses and not a network fault."""
     return mode in errors.NAMES
 
 
 def play(mode: str, handler: BaseHTTPRequestHandler, answer: dict[str, Any]) -> int:
-    """Do to this connection what the mode says; returns the HTTP status that was sent, 0 for none."""
+    """Apply a network fault to this connection; return the HTTP status that was sent, 0 for none."""
     handler.close_connection = True
     return _PLAYS[mode](handler, answer)
 

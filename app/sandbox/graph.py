@@ -1,4 +1,4 @@
-"""The Graph API as far as an inbox uses it: profiles, conversations, /me, tokens, sending; with budget and headers."""
+"""The part of the Graph API that an inbox uses: profiles, conversations, /me, subscriptions and sending."""
 
 import hashlib
 import hmac
@@ -10,11 +10,11 @@ from typing import Any
 
 from app.sandbox import media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
+from app.sandbox.contacts import Contact
 from app.sandbox.errors import error
-from app.sandbox.people import Person
 from app.sandbox.world import Oddity, Sent, Token, World
 
-READABLE_MESSAGES = 20  # details of older ones are refused
+READABLE_MESSAGES = 20  # Meta returns no details of older ones
 HOSTS = ("instagram", "facebook")
 PAGE_LIMIT = 25
 TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
@@ -25,8 +25,8 @@ Answer = tuple[int, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One call: which of Meta's two hosts, the path after the version, parameters, token and where that stood."""
+class GraphRequest:
+    """One call: host name, path after the version, parameters, token and whether it was in the query."""
 
     host: str
     path: tuple[str, ...]
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a call is, whose it is, and how it is answered."""
+    """The kind and account of a call, and the function that returns its response."""
 
     kind: str
     account: Account | None
@@ -47,88 +47,88 @@ class Route:
     answer: Callable[[], Answer]
 
 
-Send = Callable[[Account, Person, str, str | None], Sent]
+Send = Callable[[Account, Contact, str, str | None], Sent]
 
 
-def route(world: World, asked: Asked, send: Send) -> Route:
-    """Return how this call is answered; a token that does not fit answers 190, as with Meta."""
-    known = world.tokens.get(asked.token or "")
-    account = known.account if known and _acts_for_account(known, asked) else None
-    if account is None or account.login != asked.host or not is_proved(asked):
-        return Route("refused", account, None, lambda: _refusal(asked, known))
-    node = asked.path[0] if asked.path else "me"
-    whole = asked.path[1:]
+def route(world: World, request: GraphRequest, send: Send) -> Route:
+    """Return the route of this call; a token of another host gets error 190, as with Meta."""
+    known = world.tokens.get(request.token or "")
+    account = known.account if known and _acts_for_account(known, request) else None
+    if account is None or account.login != request.host or not is_proved(request):
+        return Route("refused", account, None, lambda: _refusal(request, known))
+    node = request.path[0] if request.path else "me"
+    whole = request.path[1:]
     if whole == ("conversations",):
-        return Route("conversations", account, None, lambda: _conversations(world, account, asked))
+        return Route("conversations", account, None, lambda: _conversations(world, account, request))
     if whole == ("subscribed_apps",):
-        kind = "subscribe" if asked.method == "POST" else "subscribed_apps"
-        return Route(kind, account, None, lambda: _subscribed(world, account, asked))
-    if whole == ("messages",) and asked.method == "POST":
-        return Route("send", account, None, lambda: _sent(world, account, asked, send))
+        kind = "subscribe" if request.method == "POST" else "subscribed_apps"
+        return Route(kind, account, None, lambda: _subscribed(world, account, request))
+    if whole == ("messages",) and request.method == "POST":
+        return Route("send", account, None, lambda: _sent(world, account, request, send))
     if node in ("me", account.id, account.page_id):
-        return Route("me", account, None, lambda: (200, _me(world, account, asked)))
-    return _node(world, account, node, asked)
+        return Route("me", account, None, lambda: (200, _me(world, account, request)))
+    return _node(world, account, node, request)
 
 
 def numbered(world: World, found: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with its IDs as JSON numbers where the sandbox is set to write them so."""
+    """Return a response with its IDs as JSON numbers if `numeric_ids` is set."""
     if not world.choices.numeric_ids:
         return found
     return {name: int(value) if name in ("id", "user_id") else value for name, value in found.items()}
 
 
-def _acts_for_account(known: Token, asked: Asked) -> bool:
+def _acts_for_account(known: Token, request: GraphRequest) -> bool:
     # A system user reads its accounts by their IDs; /me is the system user itself.
-    return known.kind == "account" or (known.kind == "system_user" and asked.path[:1] not in ((), ("me",)))
+    return known.kind == "account" or (known.kind == "system_user" and request.path[:1] not in ((), ("me",)))
 
 
-def is_proved(asked: Asked) -> bool:
-    """Return whether a call to Facebook's host carries the right proof; the app demands one, Instagram knows none."""
-    if asked.host == "instagram":
+def is_proved(request: GraphRequest) -> bool:
+    """Return whether a call has the required proof; calls to Instagram's host need none."""
+    if request.host == "instagram":
         return True
-    proof = hmac.new(APP_SECRET.encode(), (asked.token or "").encode(), hashlib.sha256).hexdigest()
-    return hmac.compare_digest(proof, asked.query.get("appsecret_proof", ""))
+    proof = hmac.new(APP_SECRET.encode(), (request.token or "").encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(proof, request.query.get("appsecret_proof", ""))
 
 
-def _refusal(asked: Asked, known: Token | None) -> Answer:
-    if known is None or (known.account and known.account.login != asked.host):
-        return error("190-wrong-host" if asked.token else "190")
-    return error("100-proof") if not is_proved(asked) else error("100", NO_PAGE.format(NODE_TYPES[known.kind]))
+def _refusal(request: GraphRequest, known: Token | None) -> Answer:
+    if known is None or (known.account and known.account.login != request.host):
+        return error("190-wrong-host" if request.token else "190")
+    return error("100-proof") if not is_proved(request) else error("100", NO_PAGE.format(NODE_TYPES[known.kind]))
 
 
-def _node(world: World, account: Account, node: str, asked: Asked) -> Route:
+def _node(world: World, account: Account, node: str, request: GraphRequest) -> Route:
     if node.startswith("t_"):
         return Route("messages", account, node, lambda: _thread(world, account, node))
     if node.startswith("aWdf"):
         return Route("message", account, node, lambda: _message(world, account, node))
-    return Route("profile", account, node, lambda: _profile(world, account, node, asked))
+    return Route("profile", account, node, lambda: _profile(world, account, node, request))
 
 
-def _profile(world: World, account: Account, igsid: str, asked: Asked) -> Answer:
-    person = world.people.get(igsid)
-    if person is None or person.account != account.id:
+def _profile(world: World, account: Account, igsid: str, request: GraphRequest) -> Answer:
+    contact = world.contacts.get(igsid)
+    if contact is None or contact.account != account.id:
         return error("9010")
-    if person.error:
-        return error(person.error)
-    fields = asked.query.get("fields", "id").split(",")
-    if person.refused_field in fields:
-        return error("100", f"(#100) Tried accessing nonexisting field ({person.refused_field})")
+    if contact.error:
+        return error(contact.error)
+    fields = request.query.get("fields", "id").split(",")
+    if contact.refused_field in fields:
+        return error("100", f"(#100) Tried accessing nonexisting field ({contact.refused_field})")
     known = {
-        "username": person.username,
-        "name": person.name,
-        "profile_pic": media.avatar_url(world.base_url, igsid) if person.has_picture else None,
+        "username": contact.username,
+        "name": contact.name,
+        "profile_pic": media.avatar_url(world.base_url, igsid) if contact.has_picture else None,
         "follower_count": int(igsid[-3:]),
         "is_verified_user": False,
         "is_user_follow_business": True,
         "is_business_follow_user": False,
     }
     found = {name: known[name] for name in fields if name in known}
-    kept = {name: value for name, value in found.items() if value is not None or person.null_fields}
+    kept = {name: value for name, value in found.items() if value is not None or contact.null_fields}
     return 200, kept | {"id": igsid}
 
 
-def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
-    if account.page_id and asked.path == (account.id,):  # the account itself, as Unified Login names it
+def _me(world: World, account: Account, request: GraphRequest) -> dict[str, Any]:
+    if account.page_id and request.path == (account.id,):  # the account itself, as Unified Login names it
         return numbered(world, {"id": account.id, "username": account.username})
     if account.page_id:  # a Page token: /me is the Page, which knows its professional account
         business = numbered(world, {"id": account.id, "username": account.username})
@@ -141,23 +141,23 @@ def _me(world: World, account: Account, asked: Asked) -> dict[str, Any]:
         "account_type": "BUSINESS",
         "profile_picture_url": media.avatar_url(world.base_url, account.id),
     }
-    fields = asked.query.get("fields", "id,username").split(",")
+    fields = request.query.get("fields", "id,username").split(",")
     found = numbered(world, {name: known[name] for name in ["id", *fields] if name in known})
-    return {"data": [found]} if asked.path == ("me",) and world.choices.wrapped else found
+    return {"data": [found]} if request.path == ("me",) and world.choices.wrapped else found
 
 
-def _conversations(world: World, account: Account, asked: Asked) -> Answer:
-    if account.login == "facebook" and asked.query.get("platform") != "instagram":
+def _conversations(world: World, account: Account, request: GraphRequest) -> Answer:
+    if account.login == "facebook" and request.query.get("platform") != "instagram":
         return 200, {"data": []}
-    fields = asked.query.get("fields", "id,updated_time")
+    fields = request.query.get("fields", "id,updated_time")
     with world.lock:
         threads = [(who, sent) for (owner, who), sent in world.threads.items() if owner == account.id and sent]
     threads.sort(key=lambda thread: (thread[1][-1].at_ms, thread[0]), reverse=True)
-    if wanted := asked.query.get("user_id"):
-        threads = [thread for thread in threads if thread[0] == wanted]
+    if user_id := request.query.get("user_id"):
+        threads = [thread for thread in threads if thread[0] == user_id]
         if not threads:
             return error("9010")
-    limit, after = _number(asked.query.get("limit"), PAGE_LIMIT), asked.query.get("after", "")
+    limit, after = _number(request.query.get("limit"), PAGE_LIMIT), request.query.get("after", "")
     following = f"{world.base_url}/next?access_token={account.token}&after="
     if world.choices.sparse_pages and not after:
         return 200, {"data": [], "paging": {"next": f"{following}after0"}}
@@ -169,17 +169,17 @@ def _conversations(world: World, account: Account, asked: Asked) -> Answer:
     cursors = {"before": f"before{begin}", "after": f"after{begin + len(page)}"}
     answer["paging"] = {"cursors": cursors}
     if begin + limit < len(threads):
-        # As with Meta, the address of the next page carries the token: whoever follows or logs it leaks it.
+        # As with Meta, the URL of the next page contains the token, so that following or logging it leaks the token.
         answer["paging"]["next"] = following + cursors["after"]
     return 200, answer
 
 
-def _refused_page(world: World, account: Account, fields: str, limit: int, people: list[str]) -> Answer | None:
+def _refused_page(world: World, account: Account, fields: str, limit: int, contact_ids: list[str]) -> Answer | None:
     if fields == "id":
         return None
     if limit > world.choices.largest_page or ("updated_time" in fields and not world.choices.updated_time):
         return error("1", TOO_MUCH)
-    odd = (world.oddities.get((account.id, who)) for who in people)
+    odd = (world.oddities.get((account.id, who)) for who in contact_ids)
     return next((error(each.error) for each in odd if each and each.error), None)
 
 
@@ -242,31 +242,31 @@ def _details(world: World, sent: Sent) -> dict[str, Any]:
 def _party(world: World, ig_id: str) -> dict[str, Any]:
     if ig_id in ACCOUNTS:
         return {"username": ACCOUNTS[ig_id].username, "id": ig_id}
-    person = world.people.get(ig_id)
-    return {"username": person.username, "id": ig_id} if person and person.username else {"id": ig_id}
+    contact = world.contacts.get(ig_id)
+    return {"username": contact.username, "id": ig_id} if contact and contact.username else {"id": ig_id}
 
 
-def _sent(world: World, account: Account, asked: Asked, send: Send) -> Answer:
-    recipient = str(asked.body.get("recipient", {}).get("id", ""))
-    person = world.people.get(recipient)
-    words = asked.body.get("message", {}).get("text")
-    if person is None or person.account != account.id:
+def _sent(world: World, account: Account, request: GraphRequest, send: Send) -> Answer:
+    recipient = str(request.body.get("recipient", {}).get("id", ""))
+    contact = world.contacts.get(recipient)
+    text = request.body.get("message", {}).get("text")
+    if contact is None or contact.account != account.id:
         return error("9010")
-    if not isinstance(words, str) or not 0 < len(words.encode()) <= 1000:
+    if not isinstance(text, str) or not 0 < len(text.encode()) <= 1000:
         return error("100", "(#100) Invalid message data")
-    reply_to = asked.body.get("reply_to", {}).get("mid")
-    return 200, {"recipient_id": recipient, "message_id": send(account, person, words, reply_to).mid}
+    reply_to = request.body.get("reply_to", {}).get("mid")
+    return 200, {"recipient_id": recipient, "message_id": send(account, contact, text, reply_to).mid}
 
 
-def _subscribed(world: World, account: Account, asked: Asked) -> Answer:
-    if asked.method == "POST":
-        wanted = asked.query.get("subscribed_fields", "").split(",")
+def _subscribed(world: World, account: Account, request: GraphRequest) -> Answer:
+    if request.method == "POST":
+        wanted = request.query.get("subscribed_fields", "").split(",")
         refused = world.choices.refused_fields.split(",")
         for place, field in enumerate(wanted):
-            if field in refused:  # one refused field voids the whole call, as with Meta
+            if field in refused:  # as with Meta, one refused field fails the whole call
                 allowed = ", ".join(each for each in WEBHOOK_FIELDS if each not in refused)
-                words = f'(#100) Param subscribed_fields[{place}] must be one of {{{allowed}}} - got "{field}"'
-                return error("100", words)
+                message = f'(#100) Param subscribed_fields[{place}] must be one of {{{allowed}}} - got "{field}"'
+                return error("100", message)
         world.subscribed[account.id] = wanted
         return 200, {"success": True}
     fields = world.subscribed.get(account.id)

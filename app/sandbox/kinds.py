@@ -1,4 +1,4 @@
-"""Every kind of webhook item: what Meta sends for it, made from a message of the sandbox's world."""
+"""Webhook items of every kind, as Meta sends them, built from messages of the sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ from app.sandbox.world import Sent
 
 Body = dict[str, Any]
 PLAIN = frozenset({"text", "image", "echo"})
-EFFECTS = frozenset({"unsend", "edit", "edit_zero", "reaction", "unreaction", "read"})
+UPDATES = frozenset({"unsend", "edit", "edit_zero", "reaction", "unreaction", "read"})
 
 
 def item(sent: Sent, account: Account, kind: str = "text") -> Body:
-    """Return the item that tells of a message, or of what happened to it if `kind` is an effect."""
+    """Return the webhook item of a message, or of an update of it if `kind` is one of UPDATES."""
     parties = {"sender": {"id": sent.from_id}, "recipient": {"id": sent.to_id}, "timestamp": sent.at_ms}
     if kind in PLAIN:
         return parties | {"message": _message(sent, account)}
@@ -29,11 +29,11 @@ def _message(sent: Sent, account: Account) -> Body:
     if sent.reply_to:
         message["reply_to"] = {"mid": sent.reply_to}
     if sent.from_id == account.id and sent.at_ms % 2:
-        message["is_echo"] = True  # only sometimes there, as with Meta
+        message["is_echo"] = True  # as with Meta, not always set
     return message
 
 
-def _attached(kind: str, **payload: str) -> Callable[[Sent], Body]:
+def _attachment(kind: str, **payload: str) -> Callable[[Sent], Body]:
     def body(sent: Sent) -> Body:
         attachment: Body = {"type": kind} | ({"payload": {"url": sent.photo} | payload} if sent.photo else {})
         return {"message": {"mid": sent.mid, "attachments": [attachment]}}
@@ -41,7 +41,7 @@ def _attached(kind: str, **payload: str) -> Callable[[Sent], Body]:
     return body
 
 
-def _said(**more: Any) -> Callable[[Sent], Body]:
+def _text_message(**more: Any) -> Callable[[Sent], Body]:
     return lambda sent: {"message": {"mid": sent.mid, "text": sent.text} | more}
 
 
@@ -52,20 +52,20 @@ def _story_reply(sent: Sent) -> Body:
 
 _AD = {"ad_id": "120200000000000404", "source": "ADS", "type": "OPEN_THREAD", "ads_context_data": {"ad_title": "Linen"}}
 _BODIES: dict[str, Callable[[Sent], Body]] = {
-    "video": _attached("video"),
-    "audio": _attached("audio"),
-    "file": _attached("file"),
-    "share": _attached("ig_post", ig_post_media_id="18139494541400001", title="Linen week"),
-    "reel": _attached("ig_reel", title="Linen week", reel_video_id="18000000000000001"),
-    "story": _attached("ig_story"),
-    "story_mention": _attached("story_mention"),
+    "video": _attachment("video"),
+    "audio": _attachment("audio"),
+    "file": _attachment("file"),
+    "share": _attachment("ig_post", ig_post_media_id="18139494541400001", title="Linen week"),
+    "reel": _attachment("ig_reel", title="Linen week", reel_video_id="18000000000000001"),
+    "story": _attachment("ig_story"),
+    "story_mention": _attachment("story_mention"),
     "ephemeral": lambda sent: {"message": {"mid": sent.mid, "attachments": [{"type": "ephemeral"}]}},
-    "hologram": _attached("hologram"),
+    "hologram": _attachment("hologram"),
     "unsupported": lambda sent: {"message": {"mid": sent.mid, "is_unsupported": True}},
     "story_reply": _story_reply,
-    "quick_reply": _said(quick_reply={"payload": "SIZE_38"}),
-    "ad": _said(referral=_AD),
-    "product": _said(referral={"product": {"id": "5200000000000505"}}),
+    "quick_reply": _text_message(quick_reply={"payload": "SIZE_38"}),
+    "ad": _text_message(referral=_AD),
+    "product": _text_message(referral={"product": {"id": "5200000000000505"}}),
     "postback": lambda sent: {"postback": {"mid": sent.mid, "title": sent.text, "payload": "ORDER_STATUS"}},
     "referral": lambda _: {"referral": {"ref": "summer-flyer", "source": "SHORTLINK", "type": "OPEN_THREAD"}},
     "optin": lambda _: {"optin": {"type": "notification_messages", "payload": "RESTOCK"}},
@@ -82,5 +82,5 @@ KINDS = PLAIN | _BODIES.keys()
 
 
 def photo(base_url: str, kind: str, number: int) -> str | None:
-    """Return the address of the picture that a message of this kind carries, or None."""
+    """Return the URL of the picture in a message of this kind, or None."""
     return media.photo_url(base_url, number) if kind in WITH_PHOTO else None

@@ -1,4 +1,4 @@
-"""Pictures: small PNGs made from an id, so that avatars and photos look like something."""
+"""Pictures: small PNGs generated from an ID, for avatars and photos."""
 
 import hashlib
 import struct
@@ -6,31 +6,31 @@ import time
 import zlib
 from functools import lru_cache
 
-LIFE_SECONDS = 4 * 86_400  # Meta's picture addresses expire after a few days and say so in `oe`, in hexadecimal
+LIFE_SECONDS = 4 * 86_400  # as at Meta, `oe` of the URL is the expiry in hexadecimal
 
 
 def avatar_url(base_url: str, ig_id: str) -> str:
-    """Return the address of a person's picture."""
+    """Return the URL of a contact's picture."""
     return f"{base_url}/media/avatar/{ig_id}.png?oe={int(time.time()) + LIFE_SECONDS:08X}"
 
 
 def photo_url(base_url: str, number: int) -> str:
-    """Return the address of one of the photos that people send."""
+    """Return the URL of a photo for messages."""
     return f"{base_url}/media/photo/{number}.png"
 
 
 @lru_cache(maxsize=512)
 def picture(kind: str, name: str) -> bytes:
-    """Return the PNG of this name: a sky over hills for photos, a disc on a ground for avatars."""
+    """Return the PNG of this name: a landscape for photos, a silhouette for avatars."""
     width, height = (480, 360) if kind == "photo" else (96, 96)
     seed = hashlib.blake2s(f"{kind}/{name}".encode()).digest()
-    colours = [tuple(90 + value % 150 for value in seed[start : start + 3]) for start in (0, 3, 6)]
-    rows = [_row(kind, y, width, height, colours) for y in range(height)]
+    colors = [tuple(90 + value % 150 for value in seed[start : start + 3]) for start in (0, 3, 6)]
+    rows = [_row(kind, y, width, height, colors) for y in range(height)]
     return _png(width, height, rows)
 
 
-def _row(kind: str, y: int, width: int, height: int, colours: list[tuple[int, ...]]) -> bytes:
-    top, middle, low = colours
+def _row(kind: str, y: int, width: int, height: int, colors: list[tuple[int, ...]]) -> bytes:
+    top, middle, low = colors
     if kind == "photo":
         share = y / height
         ground = low if share > 0.7 else tuple(int(a + (b - a) * share) for a, b in zip(top, middle, strict=True))
@@ -39,8 +39,8 @@ def _row(kind: str, y: int, width: int, height: int, colours: list[tuple[int, ..
         _paint(row, width // 2 - half, width // 2 + half, middle if share > 0.7 else (250, 240, 220))
         return bytes(row)
     row = bytearray(bytes(top) * width)
-    for centre, radius in ((height * 0.4, height * 0.2), (height * 1.05, height * 0.38)):
-        half = _chord(y - centre, radius)
+    for center, radius in ((height * 0.4, height * 0.2), (height * 1.05, height * 0.38)):
+        half = _chord(y - center, radius)
         _paint(row, width // 2 - half, width // 2 + half, middle if radius < height * 0.3 else low)
     return bytes(row)
 
@@ -49,9 +49,9 @@ def _chord(distance: float, radius: float) -> int:
     return int((radius**2 - distance**2) ** 0.5) if abs(distance) < radius else 0
 
 
-def _paint(row: bytearray, begin: int, end: int, colour: tuple[int, ...]) -> None:
+def _paint(row: bytearray, begin: int, end: int, color: tuple[int, ...]) -> None:
     if end > begin:
-        row[begin * 3 : end * 3] = bytes(colour) * (end - begin)
+        row[begin * 3 : end * 3] = bytes(color) * (end - begin)
 
 
 def _png(width: int, height: int, rows: list[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""What each call costs an account at Meta: its limits, the headers that tell of them, the log of calls."""
+"""Rate limits per account, usage headers, and the log of calls."""
 
 import json
 import time
@@ -7,14 +7,14 @@ from typing import Any
 from app.sandbox import errors
 from app.sandbox.accounts import Account
 from app.sandbox.errors import error
-from app.sandbox.graph import Answer, Asked, Route
+from app.sandbox.graph import Answer, GraphRequest, Route
 from app.sandbox.world import Call, World
 
 USAGE_AFTER_CALLS = 3
 
 
 def limited(world: World, route: Route) -> Answer | None:
-    """Return the refusal for a call over the account's limit, or None."""
+    """Return the error for a call over the account's rate limit, or None."""
     if route.account is None or route.kind not in ("profile", "conversations"):
         return None
     if world.within_limit(route.account, route.kind):
@@ -23,7 +23,7 @@ def limited(world: World, route: Route) -> Answer | None:
 
 
 def usage_headers(world: World, account: Account | None, *, over: bool) -> dict[str, str]:
-    """Return the usage headers that go with an answer; none before the account has made a few calls."""
+    """Return the usage headers of a response; none for the first calls."""
     if account is None or len(world.calls) < USAGE_AFTER_CALLS:
         return {}
     percent = 100 if over else world.used_percent(account)
@@ -37,8 +37,10 @@ def usage_headers(world: World, account: Account | None, *, over: bool) -> dict[
     }
 
 
-def note(world: World, asked: Asked, route: Route, status: int, body: dict[str, Any] | None, *, over: bool) -> None:
-    """Write one answered call into the log."""
+def note(
+    world: World, request: GraphRequest, route: Route, status: int, body: dict[str, Any] | None, *, over: bool
+) -> None:
+    """Add one call to the log."""
     account = route.account.id if route.account else None
     code = errors.code_of(body)
-    world.calls.append(Call(time.time(), account, route.kind, route.id, status, code, over, asked.token_in_query))
+    world.calls.append(Call(time.time(), account, route.kind, route.id, status, code, over, request.token_in_query))

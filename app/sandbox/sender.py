@@ -1,4 +1,4 @@
-"""Signed webhooks: what they look like, who gets them when, and trying again until they are accepted."""
+"""Send signed webhooks, repeated until they are accepted, and generate messages for the demo."""
 
 import hashlib
 import hmac
@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from app.sandbox import kinds, media
 from app.sandbox.accounts import ACCOUNTS, APP_SECRET, Account
-from app.sandbox.people import Person
+from app.sandbox.contacts import Contact
 from app.sandbox.world import Sent, World
 
 ANSWER_SECONDS = 10
 WAITS = (0.2, 0.5, 1, 2)
 BATCH = 20
 BACKLOG_SECONDS = 3 * 86_400
-RETURNING = 0.9  # of those who write have written before, so that an hour of newcomers stays within the budget
+RETURNING = 0.9  # share of messages from known contacts, so that lookups of new ones stay within the budget
 TEXTS = (
     "Hi! Is the linen lamp still available?",
     "Bonjour, vous livrez en Belgique ?",
@@ -50,7 +50,7 @@ REPLIES = (
 
 @dataclass(slots=True)
 class Sender:
-    """Sends to one address; deliveries wait in line until they are answered with 200."""
+    """Sends webhooks to one URL; deliveries are queued until they get status 200."""
 
     world: World
     url: str | None
@@ -58,7 +58,7 @@ class Sender:
     chance: random.Random = field(default_factory=random.Random)
 
     def start(self, *, backlog: int) -> None:
-        """Begin delivering, in threads of their own."""
+        """Start delivering in background threads."""
         if self.url:
             threading.Thread(target=self._deliver_all, daemon=True).start()
             threading.Thread(target=self._live, args=(backlog,), daemon=True).start()
@@ -66,84 +66,84 @@ class Sender:
     def say(
         self,
         account: Account,
-        person: Person,
+        contact: Contact,
         *,
         text: str | None = None,
         photo: bool = False,
         outgoing: bool = False,
         reply_to: str | None = None,
     ) -> Sent:
-        """Have a message written now; it is delivered as soon as the line allows."""
+        """Add a message now and queue its delivery."""
         picture = media.photo_url(self.world.base_url, self.chance.randrange(40)) if photo else None
-        sent = self.world.add(account, person, text=text, photo=picture, outgoing=outgoing)
+        sent = self.world.add(account, contact, text=text, photo=picture, outgoing=outgoing)
         sent.reply_to = reply_to
-        self._line_up(delivery(account, [kinds.item(sent, account)]))
+        self._enqueue(delivery(account, [kinds.item(sent, account)]))
         return sent
 
-    def happen(self, account: Account, person: Person, kind: str) -> None:
-        """Have something happen to the newest message of a thread: theirs is edited or unsent, ours seen or liked."""
+    def happen(self, account: Account, contact: Contact, kind: str) -> None:
+        """Queue an update of the newest message: edit or unsend of an incoming one, seen or reaction of an outgoing."""
         theirs = kind in ("edit", "edit_zero", "unsend")
-        sent = self.world.newest(account, person, outgoing=not theirs)
+        sent = self.world.newest(account, contact, outgoing=not theirs)
         if sent is not None:
-            about = replace(sent, from_id=person.id, to_id=account.id, at_ms=int(time.time() * 1000))
-            self._line_up(delivery(account, [kinds.item(about, account, kind)]))
+            about = replace(sent, from_id=contact.id, to_id=account.id, at_ms=int(time.time() * 1000))
+            self._enqueue(delivery(account, [kinds.item(about, account, kind)]))
 
     def deliver_now(
         self, sent: list[Sent], account: Account, *, kind: str = "text", envelope: str = "messaging"
     ) -> int:
-        """Deliver these in one POST, once, and return the status (0: no answer)."""
+        """Deliver these in one POST, once, and return the status (0: no response)."""
         return self._post(delivery(account, [kinds.item(each, account, kind) for each in sent], envelope))
 
     def _live(self, backlog: int) -> None:
         while self._status("GET") == 0:
             time.sleep(0.1)
         for body in self._backlog(backlog):
-            self._line_up(body)
+            self._enqueue(body)
         next_burst = time.monotonic() + 20
         while True:
             pace = self.world.choices.pace
             if pace == "off":
                 time.sleep(0.2)
                 continue
-            self._somebody_writes()
+            self._write_random_message()
             if pace == "demo" and time.monotonic() > next_burst:
                 next_burst = time.monotonic() + self.chance.uniform(35, 55)
                 for _ in range(self.chance.randrange(3, 7)):
-                    self._somebody_writes()
+                    self._write_random_message()
             time.sleep(self.chance.uniform(2, 4) if pace == "demo" else 1 / float(pace))
 
     def _backlog(self, number: int) -> Iterator[bytes]:
         now_ms = int(time.time() * 1000)
         for account in ACCOUNTS.values():
-            people = [person for person in self.world.of_account(account.id) if not person.wrote]
-            share = people[: number * 3 // 5 if account.login == "instagram" else number * 2 // 5]
+            contacts = [contact for contact in self.world.of_account(account.id) if not contact.wrote]
+            share = contacts[: number * 3 // 5 if account.login == "instagram" else number * 2 // 5]
             moments = sorted(self.chance.uniform(1200, BACKLOG_SECONDS) for _ in share)
             items = []
-            for person, seconds in zip(share, moments, strict=True):
+            for contact, seconds in zip(share, moments, strict=True):
                 at_ms = now_ms - int(seconds * 1000)
                 text = self.chance.choice(TEXTS)
-                sent = self.world.add_at(at_ms, account, person, text=text, photo=None, outgoing=False)
+                sent = self.world.add_at(at_ms, account, contact, text=text, photo=None, outgoing=False)
                 items.append(kinds.item(sent, account))
             for begin in range(0, len(items), BATCH):
                 yield delivery(account, items[begin : begin + BATCH])
 
-    def _somebody_writes(self) -> None:
+    def _write_random_message(self) -> None:
         account = ACCOUNTS[self.chance.choice((*ACCOUNTS, "17841400000000101"))]
-        people = self.world.of_account(account.id)
-        known = [person for person in people if person.wrote]
-        new = [person for person in people if not person.wrote]
+        contacts = self.world.of_account(account.id)
+        known = [contact for contact in contacts if contact.wrote]
+        new = [contact for contact in contacts if not contact.wrote]
         again = known and (not new or self.chance.random() < RETURNING)
-        person = self.chance.choice(known) if again else new[0]
+        contact = self.chance.choice(known) if again else new[0]
         if again and self.chance.random() < 0.35:
-            self.say(account, person, text=self.chance.choice(REPLIES), outgoing=True)
+            self.say(account, contact, text=self.chance.choice(REPLIES), outgoing=True)
         elif self.chance.random() < 0.12:
-            self.say(account, person, photo=True)
+            self.say(account, contact, photo=True)
         elif again and self.chance.random() < 0.2:
-            self.happen(account, person, self.chance.choice(("reaction", "read", "read", "edit_zero")))
+            self.happen(account, contact, self.chance.choice(("reaction", "read", "read", "edit_zero")))
         else:
-            self.say(account, person, text=self.chance.choice(TEXTS))
+            self.say(account, contact, text=self.chance.choice(TEXTS))
 
-    def _line_up(self, body: bytes) -> None:
+    def _enqueue(self, body: bytes) -> None:
         with self.world.lock:
             self.world.deliveries["waiting"] += 1
         self.waiting.put(body)
@@ -152,7 +152,7 @@ class Sender:
         while True:
             body = self.waiting.get()
             if self.chance.random() < self.world.choices.losses:
-                self._settled()
+                self._count_done()
                 continue
             if self.chance.random() < self.world.choices.disorder and not self.waiting.empty():
                 self.waiting.put(body)
@@ -163,9 +163,9 @@ class Sender:
             while self._post(body) != 200:
                 time.sleep(WAITS[min(tries, len(WAITS) - 1)])
                 tries += 1
-            self._settled()
+            self._count_done()
 
-    def _settled(self) -> None:
+    def _count_done(self) -> None:
         with self.world.lock:
             self.world.deliveries["waiting"] -= 1
 
@@ -179,10 +179,10 @@ class Sender:
         return status
 
     def _status(self, method: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
-        address = urlsplit(self.url or "")
-        connection = http.client.HTTPConnection(address.netloc, timeout=ANSWER_SECONDS)
+        url = urlsplit(self.url or "")
+        connection = http.client.HTTPConnection(url.netloc, timeout=ANSWER_SECONDS)
         try:
-            connection.request(method, address.path, body or None, headers or {})
+            connection.request(method, url.path, body or None, headers or {})
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return 0
@@ -191,14 +191,14 @@ class Sender:
 
 
 def delivery(account: Account, items: list[dict[str, Any]], envelope: str = "messaging") -> bytes:
-    """Return the raw body of one POST: non-ASCII characters escaped, as Meta signs and sends them."""
-    told = [{"field": "messages", "value": each} for each in items] if envelope == "changes" else items
-    entry = {"time": int(time.time() * 1000), "id": account.id, envelope: told}
+    """Return the body of one POST, with non-ASCII characters escaped as in Meta's deliveries."""
+    values = [{"field": "messages", "value": each} for each in items] if envelope == "changes" else items
+    entry = {"time": int(time.time() * 1000), "id": account.id, envelope: values}
     return json.dumps({"object": "instagram", "entry": [entry]}, separators=(",", ":")).encode()
 
 
 def signatures(body: bytes) -> dict[str, str]:
-    """Return the headers that Meta sends with a body."""
+    """Return the signature headers that Meta sends with a body."""
     key = APP_SECRET.encode()
     return {
         "Content-Type": "application/json",

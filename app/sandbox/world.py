@@ -1,4 +1,4 @@
-"""What the sandbox knows: people, threads, calls and settings; one lock around all of it."""
+"""State of the sandbox: contacts, threads, calls and settings, protected by one lock."""
 
 import secrets
 import threading
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.sandbox.accounts import ACCOUNTS, ATELIER_NORD, BY_TOKEN, SYSTEM_USER_TOKEN, Account
-from app.sandbox.people import Person, crowd
+from app.sandbox.contacts import Contact, generate_contacts
 
-CONVERSATION_CALLS = 2  # a second and account
+CONVERSATION_CALLS = 2  # per second and account
 KEPT_CALLS = 50_000
 
 
@@ -42,7 +42,7 @@ class Oddity:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that was answered: never its token, only whether that stood in the address."""
+    """One logged call, without its token but with whether the token was in the query."""
 
     at: float
     account: str | None
@@ -56,9 +56,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was given out at `at` (Unix time): an account's ("account"), or one of Facebook's that reaches it,
-    of a user ("user") or a system user ("system_user").
-    """
+    """A token issued at `at` (Unix time). `kind` is "account", or "user" or "system_user" at Facebook."""
 
     account: Account | None
     at: float
@@ -68,14 +66,14 @@ class Token:
 
 @dataclass(slots=True)
 class Choices:
-    """What may be changed while the sandbox runs; the shares are of deliveries, from 0.0 to 1.0.
+    """Settings that can change while the sandbox runs; shares of deliveries are from 0.0 to 1.0.
 
-    `hour_seconds` is how long the hour of the limit lasts, for benches that cannot wait. `wrapped` says whether answers
-    about a token come in `data[]`, as documented, or bare, as integrators see them. `pages` says how a user's Page was
-    handed over: "listed" in /me/accounts, "granted" and absent from it, or "none". `refused_fields` are webhook fields
-    that a subscription may not name, separated by commas. `numeric_ids` has /me write IDs as numbers. Of conversations,
-    `largest_page` is the most that a page may ask for with more than their IDs, `updated_time` says whether that field
-    may be asked for, and `sparse_pages` has each list begin with an empty page that has a `next` and no cursors.
+    `hour_seconds` is the length of the rate limit's hour, for benchmarks. `wrapped` puts responses about a token into
+    `data[]`, as documented; without it they are bare, as reported by integrators. `pages` is how a user's Page is
+    granted: "listed" in /me/accounts, "granted" and missing there, or "none". `refused_fields` are webhook fields that
+    a subscription may not contain, separated by commas. `numeric_ids` makes /me return IDs as numbers. For lists of
+    conversations, `largest_page` is the largest page with more than IDs, `updated_time` allows that field, and
+    `sparse_pages` begins each list with an empty page that has a `next` and no cursors.
     """
 
     latency_ms: int = 0
@@ -96,11 +94,11 @@ class Choices:
 
 @dataclass(slots=True)
 class World:
-    """Everything there is."""
+    """The complete state of one sandbox."""
 
     base_url: str
     choices: Choices
-    people: dict[str, Person]
+    contacts: dict[str, Contact]
     threads: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
     oddities: dict[tuple[str, str], Oddity] = field(default_factory=dict)
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
@@ -112,43 +110,43 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def made(cls, base_url: str, choices: Choices, *, people: int, seed: int) -> "World":
-        """Return a fresh world with its crowd."""
-        return cls(base_url, choices, {person.id: person for person in crowd(people, seed)})
+    def create(cls, base_url: str, choices: Choices, *, contacts: int, seed: int) -> "World":
+        """Return a new world with generated contacts."""
+        return cls(base_url, choices, {contact.id: contact for contact in generate_contacts(contacts, seed)})
 
-    def of_account(self, account_id: str) -> list[Person]:
-        """Return the people of one account."""
-        return [person for person in self.people.values() if person.account == account_id]
+    def of_account(self, account_id: str) -> list[Contact]:
+        """Return the contacts of one account."""
+        return [contact for contact in self.contacts.values() if contact.account == account_id]
 
-    def add(self, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool) -> Sent:
-        """Put a new message of this moment into a thread."""
-        return self.add_at(int(time.time() * 1000), account, person, text=text, photo=photo, outgoing=outgoing)
+    def add(self, account: Account, contact: Contact, *, text: str | None, photo: str | None, outgoing: bool) -> Sent:
+        """Add a message with the current time to a thread."""
+        return self.add_at(int(time.time() * 1000), account, contact, text=text, photo=photo, outgoing=outgoing)
 
     def add_at(
-        self, at_ms: int, account: Account, person: Person, *, text: str | None, photo: str | None, outgoing: bool
+        self, at_ms: int, account: Account, contact: Contact, *, text: str | None, photo: str | None, outgoing: bool
     ) -> Sent:
-        """Put a message of a given moment into a thread; who writes has consented from then on."""
-        from_id, to_id = (account.id, person.id) if outgoing else (person.id, account.id)
+        """Add a message with a given time to a thread; its sender has given profile consent from then on."""
+        from_id, to_id = (account.id, contact.id) if outgoing else (contact.id, account.id)
         sent = Sent(f"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEO{secrets.token_hex(58)}", at_ms, from_id, to_id, text, photo)
         with self.lock:
-            self.threads.setdefault((account.id, person.id), []).append(sent)
-            person.wrote = person.wrote or not outgoing
+            self.threads.setdefault((account.id, contact.id), []).append(sent)
+            contact.wrote = contact.wrote or not outgoing
         return sent
 
-    def newest(self, account: Account, person: Person, *, outgoing: bool) -> Sent | None:
-        """Return the newest message of one side of a thread, or None."""
+    def newest(self, account: Account, contact: Contact, *, outgoing: bool) -> Sent | None:
+        """Return the newest incoming or outgoing message of a thread, or None."""
         with self.lock:
-            thread = self.threads.get((account.id, person.id), [])
+            thread = self.threads.get((account.id, contact.id), [])
             return next((sent for sent in reversed(thread) if (sent.from_id == account.id) == outgoing), None)
 
-    def take_back(self, account: Account, person: Person, mid: str) -> None:
-        """Forget a message that its sender unsent."""
+    def unsend(self, account: Account, contact: Contact, mid: str) -> None:
+        """Delete a message that its sender unsent."""
         with self.lock:
-            thread = self.threads.get((account.id, person.id), [])
+            thread = self.threads.get((account.id, contact.id), [])
             thread[:] = [sent for sent in thread if sent.mid != mid]
 
     def within_limit(self, account: Account, kind: str) -> bool:
-        """Take one call out of the account's rolling limit; False when it is over, and then it is not counted."""
+        """Count one call against the account's rate limit; if it is reached, count nothing and return False."""
         span, most = (
             (1.0, CONVERSATION_CALLS)
             if kind == "conversations"
@@ -165,14 +163,14 @@ class World:
             return True
 
     def used_percent(self, account: Account) -> int:
-        """Return how much of the account's hourly limit of profile calls is used, in whole percent."""
+        """Return the used part of the account's hourly limit of profile calls, in whole percent."""
         with self.lock:
             taken = self.accepted.get((account.id, "profile"), ())
             recent = sum(1 for at in taken if at > time.monotonic() - self.choices.hour_seconds)
         return 100 * recent // max(1, self.choices.calls_per_hour)
 
     def minutes_to_regain(self, account: Account) -> int:
-        """Return after how many minutes, rounded up, the account may call again."""
+        """Return the minutes, rounded up, until the account may call again."""
         with self.lock:
             taken = self.accepted.get((account.id, "profile"))
             if not taken:

@@ -59,7 +59,7 @@ def _progress() -> Progress | None:
 
 
 def _replayed(done: Replayed) -> Response:
-    events = rendering.toast(done.says, bad=bool(done.stayed))
+    events = rendering.toast(done.says, bad=bool(done.failed))
     return rendering.render(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 

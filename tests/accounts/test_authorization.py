@@ -136,14 +136,14 @@ def test_only_the_word_of_this_session_is_taken_once_and_soon(apps: Sandbox, fro
 def test_a_declined_consent_and_a_used_code_connect_nothing(apps: Sandbox) -> None:
     assert "declined" in refusal(*led(choice="deny"))
     attempt, _ = led()
-    assert "Meta gave no token" in refusal(attempt, {"state": attempt.state, "code": "used"})
+    assert "Meta did not issue a token" in refusal(attempt, {"state": attempt.state, "code": "used"})
     attempt, sent = led()
     with settings.using(meta_instagram_app_secret="of another app"):
-        assert "Meta gave no token" in refusal(attempt, sent)
+        assert "Meta did not issue a token" in refusal(attempt, sent)
 
 
 def test_a_person_without_a_page_that_has_an_account_is_told_so(apps: Sandbox) -> None:
-    assert "None of the Pages" in refusal(*led("facebook", "bare"), "facebook")
+    assert "None of the selected Pages" in refusal(*led("facebook", "bare"), "facebook")
 
 
 def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_granted(apps: Sandbox) -> None:
@@ -159,7 +159,7 @@ def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_gran
 def test_a_consent_that_hands_over_no_page_says_so_and_what_to_do(apps: Sandbox) -> None:
     apps.pull("PATCH", "settings", pages="none")
     said = refusal(*led("facebook"), "facebook")
-    assert "Meta handed over no Page" in said
+    assert "Meta returned no Page" in said
     assert "business portfolio" in said
     assert "business_management" in said
 

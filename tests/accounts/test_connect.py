@@ -49,10 +49,10 @@ PERSON = (
     {"code": 100, "message": "(#100) Tried accessing nonexisting field (instagram_business_account)"},
     "This is a user access token",
 )
-UNPROVED = ({"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}, "another app's")
+UNPROVED = ({"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}, "do not match")
 OTHER_HOST = (
     {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"},
-    "the other kind of login",
+    "the other login type",
 )
 
 

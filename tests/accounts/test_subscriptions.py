@@ -224,7 +224,7 @@ def test_words_that_quote_the_accounts_own_token_are_not_kept(graph: Graph) -> N
     account = an_account(token="plainsecretvalue")
     graph.say = always(refused("(#10) plainsecretvalue may not do this", code=10))
     assert subscriptions.check(account.id).problem == (
-        "The account's token lacks a permission; reconnect the account (10)"
+        "The account's access token lacks a permission. Reconnect the account (10)"
     )
 
 

@@ -65,7 +65,7 @@ def test_a_token_is_refreshed_once_a_week(meta: Sandbox, frozen_clock: FrozenClo
     assert account.token_at == frozen_clock.now()
     assert account.token_expires_at is not None
     assert account.token_expires_at - frozen_clock.now() > timedelta(days=59)
-    assert [(each.call, each.answer) for each in noted()] == [("refresh", "A new token")]
+    assert [(each.call, each.answer) for each in noted()] == [("refresh", "Access token refreshed")]
     tokens.refresh_due()
     assert len(noted()) == 1
 

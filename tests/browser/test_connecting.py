@@ -66,13 +66,13 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     expect(page.get_by_text("No account connected")).to_be_visible()
     assert problems(page) == []
     page.get_by_role("link", name="Connect with Instagram").click()
-    expect(page.get_by_role("heading", name="Instagram, played by the sandbox")).to_be_visible()
+    expect(page.get_by_role("heading", name="Instagram login (sandbox)")).to_be_visible()
     page.get_by_role("link", name="Continue as maison.lune").click()
     expect(page.get_by_text("Connected: maison.lune.")).to_be_visible()
     card = page.get_by_role("region", name="maison.lune")
     expect(card).to_contain_text("Healthy")
     page.get_by_role("link", name="Connect with Facebook").click()
-    page.get_by_role("link", name="give one permission less").click()
+    page.get_by_role("link", name="without one permission").click()
     worse = page.get_by_role("region", name="atelier.nord")
     expect(worse).to_contain_text("5 of 6 · missing: pages_show_list")
     assert problems(page) == []

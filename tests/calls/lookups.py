@@ -1,4 +1,4 @@
-"""Rows of calls that were made before, for the budget to be counted from."""
+"""Rows of earlier calls, from which the budget is counted."""
 
 from datetime import timedelta
 

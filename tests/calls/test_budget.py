@@ -1,4 +1,4 @@
-"""The rolling hour that every process shares: never overspent, whatever happens to Redis."""
+"""The API call budget that all processes share: never exceeded, whatever happens to Redis."""
 
 import multiprocessing
 import os
@@ -59,62 +59,62 @@ def note(grant: Grant) -> None:
         tx.execute(row)
 
 
-def test_the_hour_holds_as_many_calls_as_it_is_said_to(account: int) -> None:
+def test_the_budget_has_the_configured_number_of_calls(account: int) -> None:
     assert spend_all(account) == LIMIT
     wait = refused(account).until - clock.now()
     assert timedelta(seconds=WINDOW_SECONDS - 10) < wait <= timedelta(seconds=WINDOW_SECONDS)
 
 
-def test_each_account_has_an_hour_of_its_own(account: int) -> None:
+def test_each_account_has_its_own_budget(account: int) -> None:
     spend_all(account)
     assert spend_all(an_account(ATELIER_NORD).id) == LIMIT
 
 
 @pytest.mark.parametrize("purpose", [Purpose.BACKFILL, Purpose.REFRESH, Purpose.CHECK])
-def test_background_work_leaves_one_fifth_for_who_writes_now(account: int, purpose: Purpose) -> None:
+def test_background_calls_leave_one_fifth_for_urgent_calls(account: int, purpose: Purpose) -> None:
     assert spend_all(account, purpose) == BACKGROUND_LIMIT
     assert spend_all(account, Purpose.LIVE) == LIMIT - BACKGROUND_LIMIT
 
 
-def test_the_daily_refresh_spends_half_of_the_hour_at_most(account: int) -> None:
+def test_the_daily_refresh_uses_at_most_half_of_the_budget(account: int) -> None:
     assert spend_all(account, Purpose.DAILY) == LIMIT // 2
     assert refused(account, Purpose.DAILY).until - clock.now() > timedelta(seconds=WINDOW_SECONDS - 10)
     assert spend_all(account, Purpose.BACKFILL) == BACKGROUND_LIMIT - LIMIT // 2
 
 
-def test_a_person_who_waits_for_an_answer_may_use_the_reserve(account: int) -> None:
+def test_a_lookup_that_a_user_requested_may_use_the_reserve(account: int) -> None:
     spend_all(account, Purpose.BACKFILL)
     assert spend_all(account, Purpose.ASKED) == LIMIT - BACKGROUND_LIMIT
 
 
-def test_background_work_waits_for_the_oldest_calls_to_leave_the_hour(account: int) -> None:
+def test_background_calls_wait_for_the_oldest_calls_to_leave_the_hour(account: int) -> None:
     made(account, 10, ago_seconds=WINDOW_SECONDS - 30, purpose=Purpose.LIVE)
     made(account, 8, ago_seconds=60, purpose=Purpose.BACKFILL)
     wait = refused(account, Purpose.BACKFILL).until - clock.now()
     assert timedelta(seconds=25) < wait <= timedelta(seconds=30)
 
 
-def test_calls_older_than_the_hour_are_forgotten(account: int) -> None:
+def test_calls_older_than_an_hour_are_not_counted(account: int) -> None:
     made(account, 30, ago_seconds=WINDOW_SECONDS + 5, purpose=Purpose.LIVE)
     assert spend_all(account) == LIMIT
 
 
 @pytest.mark.row("F7")
-def test_a_flush_forgets_nothing_that_has_a_row(account: int, redis: Redis) -> None:
+def test_calls_with_a_row_count_after_a_flush(account: int, redis: Redis) -> None:
     for _ in range(15):
         note(spend(account))
     redis.flushall()
     assert spend_all(account) == LIMIT - 15
 
 
-def test_a_check_of_the_token_costs_nothing_of_the_hour(account: int) -> None:
+def test_a_check_of_the_token_uses_no_budget(account: int) -> None:
     made(account, 5, call="me", purpose=Purpose.CHECK)
     made(account, 5, call=CONVERSATIONS, purpose=Purpose.BACKFILL)
     assert spend_all(account) == LIMIT - 5
 
 
 @pytest.mark.row("F7")
-def test_an_older_copy_after_a_restart_is_not_believed(account: int, redis: Redis) -> None:
+def test_an_old_copy_after_a_restart_is_not_used(account: int, redis: Redis) -> None:
     spend(account)
     grants, generation = f"nametag:budget:{account}", f"nametag:budget:{account}:generation"
     redis.delete(grants)
@@ -123,16 +123,16 @@ def test_an_older_copy_after_a_restart_is_not_believed(account: int, redis: Redi
     assert spend_all(account) == LIMIT - 15
 
 
-def test_a_grant_that_a_flush_overtook_is_asked_for_again(account: int, redis: Redis) -> None:
+def test_a_grant_lost_by_a_flush_is_requested_again(account: int, redis: Redis) -> None:
     overtaken = spend(account)
     redis.flushall()
-    assert spend_all(account) == LIMIT  # counted from rows, and the overtaken one has none yet
+    assert spend_all(account) == LIMIT  # counted from rows; the lost grant has none yet
     note(overtaken)
     with pytest.raises(RetryLater):
         budget.confirm(overtaken)
 
 
-def test_a_grant_that_nothing_overtook_stands(account: int) -> None:
+def test_a_grant_stays_valid_without_a_flush(account: int) -> None:
     grant = spend(account)
     note(grant)
     budget.confirm(grant)
@@ -140,17 +140,17 @@ def test_a_grant_that_nothing_overtook_stands(account: int) -> None:
 
 
 @pytest.mark.row("F29")
-def test_a_grant_carries_the_time_of_the_clock_that_counts(account: int, redis: Redis) -> None:
+def test_a_grant_has_the_time_of_the_clock_of_redis(account: int, redis: Redis) -> None:
     seconds, _ = redis.time()
     assert abs(spend(account).at.timestamp() - seconds) < 2
 
 
-def test_many_processes_together_never_exceed_the_hour(account: int) -> None:
+def test_many_processes_never_exceed_the_budget(account: int) -> None:
     assert sum(_in_processes(8, lambda: spend_all(account))) == LIMIT
 
 
 @pytest.mark.row("F7", "R6")
-def test_many_processes_and_flushes_never_exceed_the_hour(account: int, redis: Redis) -> None:
+def test_many_processes_and_flushes_never_exceed_the_budget(account: int, redis: Redis) -> None:
     def work() -> int:
         calls = 0
         for _ in range(LIMIT):
@@ -178,14 +178,14 @@ def test_profiles_do_not_wait_for_the_pace_of_pages(account: int) -> None:
     assert times[-1] - times[0] < timedelta(seconds=1)
 
 
-def test_near_metas_limit_background_work_slows_down(account: int) -> None:
+def test_near_metas_rate_limit_background_calls_slow_down(account: int) -> None:
     budget.observe(account, Usage(account_percent=80))
     assert spend_all(account, Purpose.BACKFILL) == SLOW_CALLS
     assert timedelta(seconds=50) < refused(account, Purpose.BACKFILL).until - clock.now() <= timedelta(seconds=60)
     assert spend_all(account, Purpose.LIVE) == LIMIT - SLOW_CALLS
 
 
-def test_background_work_speeds_up_again_when_metas_figure_falls(account: int) -> None:
+def test_background_calls_speed_up_again_when_metas_usage_falls(account: int) -> None:
     budget.observe(account, Usage(app_percent=85))
     budget.observe(account, NO_USAGE)
     assert spend_all(account, Purpose.BACKFILL) == SLOW_CALLS
@@ -193,7 +193,7 @@ def test_background_work_speeds_up_again_when_metas_figure_falls(account: int) -
     assert spend_all(account, Purpose.BACKFILL) == BACKGROUND_LIMIT - SLOW_CALLS
 
 
-def test_the_forecast_says_who_spent_what_and_when_it_comes_back(account: int) -> None:
+def test_the_forecast_has_the_calls_by_purpose_and_when_they_free_up(account: int) -> None:
     made(account, 3, ago_seconds=WINDOW_SECONDS - 100, purpose=Purpose.LIVE)
     made(account, 14, ago_seconds=60, purpose=Purpose.BACKFILL)
     forecast = budget.forecast(account)
@@ -206,23 +206,23 @@ def test_the_forecast_says_who_spent_what_and_when_it_comes_back(account: int) -
     assert left[0] < forecast.free_at - clock.now() <= left[1]
 
 
-def test_the_forecast_of_an_untouched_hour_is_free_now(account: int) -> None:
+def test_the_forecast_of_an_unused_budget_is_free_now(account: int) -> None:
     forecast = budget.forecast(account)
     assert forecast
     assert (forecast.used, forecast.resets_at, forecast.by_purpose) == (0, None, {})
     assert forecast.free_at <= clock.now()
 
 
-def test_the_forecast_knows_of_a_stop(account: int) -> None:
+def test_the_forecast_includes_an_open_circuit(account: int) -> None:
     until = clock.now() + timedelta(minutes=19)
     limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "80002", retry_at=until)
-    circuit_breaker.failed(account, limited, token=None)
+    circuit_breaker.record_failure(account, limited, token=None)
     forecast = budget.forecast(account)
     assert forecast
     assert abs(forecast.free_at - until) < timedelta(seconds=1)
 
 
-def test_asking_for_a_forecast_spends_nothing(account: int) -> None:
+def test_a_forecast_uses_no_call(account: int) -> None:
     for _ in range(LIMIT):
         budget.forecast(account)
     assert spend_all(account) == LIMIT

@@ -1,4 +1,4 @@
-"""Reading conversation pages in turn, whole or in pieces."""
+"""Reading conversation pages one after another, whole or in smaller pages."""
 
 import pytest
 from flask import Flask
@@ -22,13 +22,13 @@ def thread_of(person: str) -> str:
 
 
 def spoil(meta: Sandbox, *people: str) -> None:
-    """Have Meta answer code 1 to every page that has the conversation of one of these people."""
+    """Have Meta return error 1 for every page with the conversation of one of these contacts."""
     for person in people:
         meta.pull("PATCH", f"conversations/{person}", error="1")
 
 
 def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
-    """Return the IDs of the conversations that were read, and of those that were skipped."""
+    """Return the IDs of the conversations that were read and of those that were skipped."""
     found, skipped = list[str](), list[str | None]()
     while True:
         page = reader.next()
@@ -54,7 +54,7 @@ def test_pages_follow_each_other_to_the_end(reader: ConversationReader) -> None:
 
 
 @pytest.mark.row("F18")
-def test_a_page_that_fails_is_asked_for_in_smaller_pieces(reader: ConversationReader, meta: Sandbox) -> None:
+def test_a_page_that_fails_is_requested_in_smaller_pages(reader: ConversationReader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations", count=2)
     assert len(reader.next().threads) == 3
     assert (reader.size, reader.calls, len(noted())) == (3, 3, 3)
@@ -96,9 +96,7 @@ def test_a_conversation_that_was_unreadable_before_is_found_with_fewer_calls(
     assert (crowded.calls, again.calls) == (9, 5)
 
 
-def test_what_was_unreadable_costs_nothing_once_meta_returns_it_again(
-    crowded: ConversationReader, meta: Sandbox
-) -> None:
+def test_a_conversation_that_is_readable_again_costs_no_extra_call(crowded: ConversationReader, meta: Sandbox) -> None:
     spoil(meta, RUI)
     read_all(crowded)
     meta.pull("PATCH", f"conversations/{RUI}", error=None)
@@ -129,7 +127,7 @@ def test_an_empty_page_without_cursors_is_not_the_end(crowded: ConversationReade
     assert len(read_all(crowded)[0]) == 5
 
 
-def test_a_page_that_leads_to_itself_ends_the_reading(app: Flask) -> None:
+def test_a_page_with_its_own_cursor_ends_the_reading(app: Flask) -> None:
     paging = {"cursors": {"after": "QVFIUm"}, "next": "https://graph.instagram.com/?after=QVFIUm"}
     account: Account = a_sandbox_account()
     with Graph(always(answer({"data": [], "paging": paging}))) as graph, settings.using(graph_instagram_url=graph.url):

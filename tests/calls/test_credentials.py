@@ -1,4 +1,4 @@
-"""What an account's calls are made with, and what is said when its token cannot be brought to light."""
+"""Credentials of accounts, and failures without a readable access token."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def test_conversations_are_those_of_the_page_or_of_me(app: Flask) -> None:
 
 
 @pytest.mark.row("S41", "F47")
-def test_an_unreadable_token_asks_nobody_and_says_so(app: Flask) -> None:
+def test_an_unreadable_token_causes_no_call(app: Flask) -> None:
     account = an_account()
     with settings.using(token_encryption_keys=OTHER_KEY):
         failure = failure_of(lambda: gateway.profile(account.id, LEA, purpose=Purpose.LIVE))
@@ -55,7 +55,7 @@ def test_an_unreadable_token_asks_nobody_and_says_so(app: Flask) -> None:
     assert noted() == []
 
 
-def test_an_account_without_a_token_asks_nobody(app: Flask) -> None:
+def test_an_account_without_a_token_causes_no_call(app: Flask) -> None:
     account = an_account(token=None)
     failure = failure_of(lambda: credentials.credential_for(credentials.account(account.id)))
     assert (failure.scope, failure.code) == (Scope.ACCOUNT, "no_token")

@@ -1,4 +1,4 @@
-"""The only way to Meta, end to end against a stand-in: what is asked, noted, counted and stopped."""
+"""Calls to Meta end to end against a stand-in: requested, logged, counted and stopped."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ def query(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
 
 
-def test_a_profile_comes_through_counted_and_noted(account: Account, instagram: Graph) -> None:
+def test_a_profile_call_is_counted_and_logged(account: Account, instagram: Graph) -> None:
     profile = gateway.profile(account.id, LEA, purpose=Purpose.BACKFILL, run_id="0123456789ab")
     assert profile.username == "lena.moreau"
     assert used(account) == 1
@@ -90,7 +90,7 @@ def test_a_profile_comes_through_counted_and_noted(account: Account, instagram: 
     assert abs(row.at - clock.now()) < timedelta(seconds=10)
 
 
-def test_the_row_is_there_before_the_call_is_made(account: Account, instagram: Graph, app: Flask) -> None:
+def test_the_row_exists_before_the_call_is_made(account: Account, instagram: Graph, app: Flask) -> None:
     before: list[tuple[int, int | None]] = []
 
     def say(connection: socket, request: Request) -> None:
@@ -104,15 +104,15 @@ def test_the_row_is_there_before_the_call_is_made(account: Account, instagram: G
     assert [status for _, status in before] == [None]
 
 
-def test_a_failure_is_noted_with_its_code_and_sentence(account: Account, instagram: Graph) -> None:
+def test_a_failure_is_logged_with_its_code_and_sentence(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-230"))
     failure = failure_of(lambda: look(account))
-    assert (failure.scope, failure.reason) == (Scope.PERSON, Reason.CONSENT)
+    assert (failure.scope, failure.reason) == (Scope.CONTACT, Reason.CONSENT)
     (row,) = noted()
     assert (row.http_status, row.code, row.answer) == (403, "230", failure.sentence)
 
 
-def test_an_unknown_outcome_counts_as_spent(account: Account, instagram: Graph) -> None:
+def test_a_call_without_a_result_counts(account: Account, instagram: Graph) -> None:
     instagram.say = reset
     assert failure_of(lambda: look(account)).scope is Scope.NETWORK
     assert used(account) == 1
@@ -133,7 +133,7 @@ def test_a_refused_field_is_left_out_by_a_second_counted_call(account: Account, 
     assert used(account) == len(noted()) == 2
 
 
-def test_a_field_that_is_refused_again_and_again_ends(account: Account, instagram: Graph) -> None:
+def test_a_field_that_is_refused_repeatedly_fails_the_call(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-100"))
     assert failure_of(lambda: look(account)).scope is Scope.FIELD
     assert len(instagram.requests) == 2
@@ -149,7 +149,7 @@ def test_an_instagram_login_reads_its_conversations_as_me(account: Account, inst
     assert used(account) == 1
 
 
-def test_a_facebook_login_reads_its_pages_conversations_and_proves_itself(facebook: Graph, instagram: Graph) -> None:
+def test_a_facebook_login_reads_the_conversations_of_its_page_with_a_proof(facebook: Graph, instagram: Graph) -> None:
     facebook.say = always(sampled("conversations-page1"))
     gateway.conversations(an_account(ATELIER_NORD, token="EAAcanary").id, purpose=Purpose.BACKFILL, limit=2)
     sent = facebook.requests[0]
@@ -178,7 +178,7 @@ def test_the_token_is_in_no_query_log_or_row(
     assert TOKEN not in str(row_of(account).state_reason)
 
 
-def test_a_spent_hour_asks_nobody(account: Account, instagram: Graph) -> None:
+def test_a_used_up_budget_causes_no_call(account: Account, instagram: Graph) -> None:
     for _ in range(16):
         look(account, Purpose.BACKFILL)
     with pytest.raises(RetryLater):
@@ -188,7 +188,7 @@ def test_a_spent_hour_asks_nobody(account: Account, instagram: Graph) -> None:
 
 
 @pytest.mark.row("F7", "R6")
-def test_a_flush_after_every_call_cannot_overspend(account: Account, instagram: Graph, redis: Redis) -> None:
+def test_a_flush_after_every_call_does_not_exceed_the_budget(account: Account, instagram: Graph, redis: Redis) -> None:
     for _ in range(20):
         look(account)
         redis.flushall()
@@ -199,7 +199,7 @@ def test_a_flush_after_every_call_cannot_overspend(account: Account, instagram: 
 
 @pytest.mark.parametrize("name", ["profile-error-17", "profile-error-613", "profile-error-80002", "profile-error-4"])
 @pytest.mark.row("F19")
-def test_one_rate_limit_is_enough(account: Account, instagram: Graph, name: str) -> None:
+def test_one_rate_limit_error_stops_calls(account: Account, instagram: Graph, name: str) -> None:
     instagram.say = always(sampled(name))
     assert failure_of(lambda: look(account)).reason is Reason.RATE_LIMITED
     with pytest.raises(RetryLater) as caught:
@@ -210,7 +210,7 @@ def test_one_rate_limit_is_enough(account: Account, instagram: Graph, name: str)
 
 
 @pytest.mark.row("F20")
-def test_a_dead_token_stops_its_account_alone(account: Account, instagram: Graph, facebook: Graph) -> None:
+def test_an_invalid_token_stops_only_its_account(account: Account, instagram: Graph, facebook: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
     with pytest.raises(RetryLater):
@@ -221,7 +221,7 @@ def test_a_dead_token_stops_its_account_alone(account: Account, instagram: Graph
 
 
 @pytest.mark.row("F20")
-def test_a_new_token_goes_on_at_once(account: Account, instagram: Graph) -> None:
+def test_calls_resume_immediately_with_a_new_token(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
     instagram.say = always(sampled("profile"))
@@ -232,7 +232,7 @@ def test_a_new_token_goes_on_at_once(account: Account, instagram: Graph) -> None
     assert instagram.requests[-1].headers["authorization"] == "Bearer IGAAnew"
 
 
-def test_five_silent_calls_stop_the_account(account: Account, instagram: Graph) -> None:
+def test_five_timeouts_stop_the_account(account: Account, instagram: Graph) -> None:
     instagram.say = silent
     with settings.using(graph_timeout_seconds=0.05):
         for _ in range(5):
@@ -242,7 +242,7 @@ def test_five_silent_calls_stop_the_account(account: Account, instagram: Graph) 
     assert len(instagram.requests) == 5
 
 
-def test_metas_figures_slow_background_work(account: Account, instagram: Graph) -> None:
+def test_metas_usage_slows_background_calls(account: Account, instagram: Graph) -> None:
     busy = '{"17841400000000101": [{"type": "instagram", "call_count": 91}]}'
     instagram.say = always(answer({"id": LEA, "username": "lena"}, X_Business_Use_Case_Usage=busy))
     look(account, Purpose.BACKFILL)
@@ -252,7 +252,7 @@ def test_metas_figures_slow_background_work(account: Account, instagram: Graph) 
     look(account, Purpose.LIVE)
 
 
-def test_without_redis_nobody_is_asked(account: Account, instagram: Graph) -> None:
+def test_without_redis_no_call_is_made(account: Account, instagram: Graph) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(RetryLater):
         look(account)
     assert instagram.requests == []
@@ -272,7 +272,7 @@ def test_a_call_inside_a_transaction_is_refused(account: Account, instagram: Gra
     assert instagram.requests == []
 
 
-def test_no_transaction_is_open_while_instagram_thinks(
+def test_no_transaction_is_open_during_a_call(
     account: Account, instagram: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
@@ -292,7 +292,7 @@ def test_an_account_that_does_not_exist_is_not_found(app: Flask) -> None:
         gateway.profile(4711, LEA, purpose=Purpose.LIVE)
 
 
-def test_a_check_goes_through_an_open_breaker_and_closes_it(account: Account, instagram: Graph) -> None:
+def test_a_check_passes_an_open_circuit_and_closes_it(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
     instagram.say = always(sampled("me"))
@@ -304,25 +304,25 @@ def test_a_check_goes_through_an_open_breaker_and_closes_it(account: Account, in
     assert used(account) == 2
 
 
-def test_a_check_that_fails_leaves_the_breaker_open(account: Account, instagram: Graph) -> None:
+def test_a_failed_check_leaves_the_circuit_open(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: gateway.token_owner(account.id))
     assert row_of(account).state is AccountState.RECONNECT
 
 
-def test_the_token_of_another_account_is_no_good(account: Account, instagram: Graph) -> None:
+def test_the_token_of_another_account_fails_the_check(account: Account, instagram: Graph) -> None:
     instagram.say = always(answer({"user_id": ATELIER_NORD, "username": "atelier.nord"}))
     assert failure_of(lambda: gateway.token_owner(account.id)).code == "other_account"
     assert row_of(account).state_reason == gateway.OTHER_ACCOUNT
 
 
-def test_a_check_of_a_page_asks_for_its_account(facebook: Graph) -> None:
+def test_a_check_of_a_page_reads_its_account(facebook: Graph) -> None:
     linked = {"id": ATELIER_NORD, "username": "atelier.nord"}
     facebook.say = always(answer({"id": ATELIER_NORD_PAGE, "instagram_business_account": linked}))
     assert gateway.token_owner(an_account(ATELIER_NORD).id).ig_page_id == ATELIER_NORD_PAGE
 
 
-def test_a_token_may_be_tried_before_there_is_an_account(app: Flask, instagram: Graph) -> None:
+def test_a_token_can_be_checked_before_its_account_exists(app: Flask, instagram: Graph) -> None:
     instagram.say = always(sampled("me"))
     assert gateway.owner_of_new_token(Login.INSTAGRAM, TOKEN).ig_account_id == MAISON_LUNE
     assert noted() == []
@@ -344,7 +344,7 @@ def test_both_logins_work_against_the_sandbox(sandbox: Sandbox, ig_account_id: s
 
 
 @pytest.mark.parametrize("ig_account_id", [MAISON_LUNE, ATELIER_NORD])
-def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sandbox, ig_account_id: str) -> None:
+def test_calls_about_webhooks_are_logged_and_not_counted(app: Flask, sandbox: Sandbox, ig_account_id: str) -> None:
     tokens = {each["id"]: each["token"] for each in sandbox.get("accounts")}
     account = an_account(ig_account_id, token=tokens[ig_account_id])
     with settings.using(**sandbox.settings):
@@ -352,13 +352,15 @@ def test_calls_about_webhooks_are_noted_and_cost_nothing(app: Flask, sandbox: Sa
         assert gateway.subscribe(account.id) == {}
     rows = [(row.call, row.purpose, row.http_status, row.answer) for row in noted()]
     assert rows == [
-        ("subscribed_apps", Purpose.CHECK, 200, "What is subscribed"),
+        ("subscribed_apps", Purpose.CHECK, 200, "Webhook subscription read"),
         ("subscribed_apps", Purpose.CHECK, 200, "Subscribed"),
     ]
     assert used(account) == 0
 
 
-def test_only_a_dead_token_stops_more_than_the_call_about_webhooks(account: Account, instagram: Graph) -> None:
+def test_of_the_failures_about_webhooks_only_an_invalid_token_stops_other_calls(
+    account: Account, instagram: Graph
+) -> None:
     instagram.say = always(sampled("profile-error-4"))
     assert failure_of(lambda: gateway.missing_subscriptions(account.id)).code == "4"
     instagram.say = always(sampled("profile"))

@@ -1,4 +1,4 @@
-"""What a consent brings, as calls see it: which apps there are, where owners are led, whose tokens come back."""
+"""The OAuth flow: configured apps, authorization URLs, and the tokens of a code."""
 
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -58,7 +58,9 @@ def test_a_login_without_an_app_is_not_offered(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(("login", "ig_account_id"), [(Login.INSTAGRAM, MAISON_LUNE), (Login.FACEBOOK, ATELIER_NORD)])
-def test_a_code_brings_accounts_with_tokens_and_costs_nothing(apps: Sandbox, login: Login, ig_account_id: str) -> None:
+def test_a_code_returns_accounts_with_tokens_and_uses_no_budget(
+    apps: Sandbox, login: Login, ig_account_id: str
+) -> None:
     [found] = oauth_flow.redeem(login, code(login), back_url=BACK)
     assert found.me.ig_account_id == ig_account_id
     assert found.token.permissions == tuple(sorted(oauth_flow.PERMISSIONS[login]))
@@ -66,12 +68,12 @@ def test_a_code_brings_accounts_with_tokens_and_costs_nothing(apps: Sandbox, log
     assert noted() == []
 
 
-def test_pages_without_an_account_bring_nothing(apps: Sandbox) -> None:
+def test_pages_without_an_account_are_refused(apps: Sandbox) -> None:
     bare = code(Login.FACEBOOK, "bare")
     failure = failure_of(lambda: oauth_flow.redeem(Login.FACEBOOK, bare, back_url=BACK))
     assert (failure.scope, failure.reason, failure.code) == (Scope.ACCOUNT, Reason.TOKEN, "100/2534013")
 
 
-def test_nobody_is_asked_inside_a_transaction(app: Flask) -> None:
+def test_no_call_is_made_inside_a_transaction(app: Flask) -> None:
     with transaction.write(), pytest.raises(RuntimeError, match="transaction"):
         oauth_flow.redeem(Login.INSTAGRAM, "code", back_url=BACK)

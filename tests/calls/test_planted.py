@@ -1,4 +1,4 @@
-"""Values in Redis that Nametag did not write: no page fails, and names come within seconds all the same."""
+"""Values in Redis that Nametag did not write: no page fails, and lookups finish within seconds."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from tests.support.waiting import until
 from tests.web.browsing import HTMX, signed_in
 
 BUDGET, STOP = "nametag:budget:1", "nametag:stop:1:limits"
-SECONDS = 15  # within which a name comes
+SECONDS = 15  # for a lookup
 FAR = 10**14  # ms since 1970: the year 5138
 DAY_MS = 86_400_000
 
@@ -117,7 +117,7 @@ def admin(sqlite_app: Flask) -> Iterator[FlaskClient]:
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-def test_a_planted_value_fails_no_page_and_stops_no_name(admin: FlaskClient, redis: Redis, planted: str) -> None:
+def test_a_planted_value_fails_no_page_and_stops_no_lookup(admin: FlaskClient, redis: Redis, planted: str) -> None:
     PLANTED[planted](redis)
     for address in ("/inbox", "/inbox/1", "/accounts", "/insights", "/jobs", "/identities/1", "/admin/queues/"):
         assert admin.get(address).status_code == 200, address
@@ -138,19 +138,19 @@ def test_a_planted_value_fails_no_page_and_stops_no_name(admin: FlaskClient, red
     assert sum(calls for _, calls in forecast.spenders) == forecast.used <= 20
 
 
-def test_a_planted_stop_for_hours_is_explained_by_the_doctor(admin: FlaskClient, redis: Redis) -> None:
+def test_a_planted_open_circuit_is_reported_by_the_doctor(admin: FlaskClient, redis: Redis) -> None:
     stop(life_ms=DAY_MS, ahead_ms=DAY_MS // 2, reason=b"odd \xff")(redis)
     findings = [each.says for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
     assert any("Calls are paused until" in says and "odd \ufffd" in says for says in findings)
 
 
-def test_a_planted_hint_delays_a_task_by_seconds_only(admin: FlaskClient, redis: Redis) -> None:
+def test_a_planted_task_marker_delays_a_task_by_seconds_only(admin: FlaskClient, redis: Redis) -> None:
     redis.set("nametag:hint:sync:1", "1")
     assert queue.enqueue_once(queue.SYNC, 1)
     assert 0 < int(redis.ttl("nametag:hint:sync:1")) <= queue.HINT_SECONDS
 
 
-def test_planted_counts_refuse_nobody_for_ever(admin: FlaskClient, redis: Redis) -> None:
+def test_planted_counts_refuse_no_one_for_ever(admin: FlaskClient, redis: Redis) -> None:
     redis.set("nametag:rate:x", 1000)
     rate_limit.count_call("x", 10)
     assert 0 < int(redis.ttl("nametag:rate:x")) <= 60
@@ -161,7 +161,7 @@ def test_planted_counts_refuse_nobody_for_ever(admin: FlaskClient, redis: Redis)
     assert login_throttle.wait_seconds("lea@example.com", "10.0.0.1") == 0
 
 
-def test_a_version_that_is_no_text_still_tells_a_change(admin: FlaskClient, redis: Redis) -> None:
+def test_a_change_token_that_is_not_text_still_shows_changes(admin: FlaskClient, redis: Redis) -> None:
     redis.set("nametag:version:1", b"\xff")
     before = change_tokens.current(1)
     change_tokens.mark_changed([1])

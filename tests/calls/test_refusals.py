@@ -1,4 +1,4 @@
-"""Calls that Meta refuses whichever contact they are about: a state of the account, shown, survived and recovered."""
+"""Call refusals: a state of the account that is shown to users, affects no contact and ends automatically."""
 
 from datetime import timedelta
 
@@ -58,7 +58,7 @@ def refusal() -> CallRefusal:
 
 
 def work_until_the_refusal_ends(account: Account, frozen_clock: FrozenClock) -> None:
-    """Let time pass probe by probe, and have everyone who is due looked up."""
+    """Advance the clock probe by probe and look up every due contact."""
     for _ in range(30):
         frozen_clock.at = max(frozen_clock.at, refusal().retry_at) + timedelta(minutes=1)
         scheduler.kick_due()
@@ -66,7 +66,7 @@ def work_until_the_refusal_ends(account: Account, frozen_clock: FrozenClock) -> 
 
 
 @pytest.mark.parametrize("fault", ["200", "3", "10", "100-method"])
-def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
+def test_a_refusal_for_every_contact_is_no_failure_of_a_contact_and_ends(
     account: Account, meta: Sandbox, redis: Redis, frozen_clock: FrozenClock, fault: str
 ) -> None:
     everyone = contacts(meta, 6)
@@ -97,7 +97,7 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     resolve.look_up_due(account.id)
     page = browser.get("/accounts").text
     assert "Names can&#39;t be looked up since" in page
-    assert "check App Review in Meta&#39;s app dashboard" in page
+    assert "Check App Review in Meta&#39;s App Dashboard" in page
     assert "Healthy" not in page
     [listed] = api.get("/api/accounts").get_json()["data"]
     assert listed["lookupProblem"].startswith("Names can't be looked up since")
@@ -127,9 +127,7 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
     assert (named[LEA], named[theirs] is not None) == (None, True)
 
 
-def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_nothing(
-    account: Account, meta: Sandbox
-) -> None:
+def test_six_contacts_without_a_profile_are_not_a_refusal_of_the_account(account: Account, meta: Sandbox) -> None:
     everyone = contacts(meta, 7)
     for who in everyone[:6]:
         meta.pull("PATCH", f"people/{who}", error="100-2018218")
@@ -142,7 +140,7 @@ def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_not
     assert db.session.scalars(select(CallRefusal)).all() == []
 
 
-def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_themselves(
+def test_failures_of_an_outage_are_withdrawn_and_lookups_resume_automatically(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everyone = contacts(meta, 10)
@@ -164,7 +162,7 @@ def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_them
     assert account_row.state is AccountState.CONNECTED
 
 
-def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
+def test_contacts_that_were_deleted_are_not_an_outage_the_second_time(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everyone = contacts(meta, 6)
@@ -184,7 +182,9 @@ def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
     assert {row.last_error for row in rows[:5]} == {Reason.NOT_VISIBLE}
 
 
-def test_an_answer_that_stays_for_a_day_is_believed(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
+def test_an_error_that_lasts_a_day_counts_for_each_contact(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     meta.post("faults", mode="100-33")
     people_wrote(*contacts(meta, 5))
     resolve.look_up_due(account.id)

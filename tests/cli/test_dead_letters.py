@@ -48,8 +48,8 @@ def test_letters_are_replayed_and_thrown_away(app: Flask) -> None:
     still = nametag("dead-letters", "replay", "2")
     assert (still.exit_code, still.stdout) == (1, "Replayed 1: 0 processed, 1 failed again.\n")
     an_account(ATELIER_NORD, own_ids=[MAISON_LUNE])
-    landed = nametag("dead-letters", "replay", "--all")
-    assert (landed.exit_code, landed.stdout) == (0, "Replayed 1: 1 processed, 0 failed again.\n")
+    replayed = nametag("dead-letters", "replay", "--all")
+    assert (replayed.exit_code, replayed.stdout) == (0, "Replayed 1: 1 processed, 0 failed again.\n")
 
 
 def test_replaying_wants_one_or_all(app: Flask) -> None:

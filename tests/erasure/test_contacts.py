@@ -61,7 +61,7 @@ def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> N
     contacts.delete_contact(OPERATOR, 1)
     assert places_of(LEA, "lea.moreau", "A secret") == set()
     assert not cached(redis)
-    assert replay.replay_all(OPERATOR).landed == 0
+    assert replay.replay_all(OPERATOR).processed == 0
     assert places_of(LEA) == set()
 
 

@@ -19,7 +19,7 @@ from tests.factories import CAMILLE, LEA, RUI, a_sandbox_account, an_account, pe
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
 
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 

@@ -17,7 +17,7 @@ from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import LEA, SHY, an_account, people_wrote
 
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
 

@@ -11,20 +11,20 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
-def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) -> FailurePolicy:
+def a_verdict(scope: Scope = Scope.CONTACT, reason: Reason = Reason.NOT_VISIBLE) -> FailurePolicy:
     return FailurePolicy(reason, scope, "9010", "Gone")
 
 
 @pytest.mark.parametrize("scope", list(Scope))
 def test_only_failures_of_the_person_count_against_them(scope: Scope) -> None:
-    theirs = {Scope.PERSON, Scope.FIELD, Scope.CONTRACT}
+    theirs = {Scope.CONTACT, Scope.FIELD, Scope.CONTRACT}
     assert a_verdict(scope).personal == (scope in theirs)
 
 
 def test_judging_keeps_what_meta_said() -> None:
-    failure = GraphAPIError(Scope.PERSON, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
+    failure = GraphAPIError(Scope.CONTACT, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
     judged = failure_policy.classify(failure)
-    assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.PERSON, "230")
+    assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.CONTACT, "230")
     assert judged.sentence == failure.sentence
 
 

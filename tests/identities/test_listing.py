@@ -19,8 +19,8 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from app.models.inbox import Account, Conversation
 from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
 TIMEOUT = FailurePolicy(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
 
 

@@ -96,7 +96,7 @@ def test_a_failure_of_one_person_is_a_verdict_and_the_next_is_asked(
 ) -> None:
     failed, found = asked(account, who, CAMILLE)
     assert failed.verdict is not None
-    assert (failed.verdict.reason, failed.verdict.scope, failed.verdict.code) == (reason, Scope.PERSON, code)
+    assert (failed.verdict.reason, failed.verdict.scope, failed.verdict.code) == (reason, Scope.CONTACT, code)
     assert found.sighting is not None
     assert found.sighting.name == "Camille Roux"
 

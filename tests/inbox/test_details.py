@@ -61,12 +61,12 @@ def test_a_name_older_than_seven_days_is_not_fresh(account: Account, frozen_cloc
 
 
 def test_a_nameless_person_says_why_and_when_again(account: Account) -> None:
-    verdict = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
+    verdict = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "Gone")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
     found = details()
     assert (found.shown_as, found.failure_count, found.most_failures, found.source) == ("Short ID", 1, 5, None)
-    assert "nobody under this id" in (found.reason or "")
+    assert "Profile not available" in (found.reason or "")
     assert found.next_try_at is not None
 
 

@@ -1,4 +1,4 @@
-"""Announced messages: looked for a few times with growing pauses, within a small share, then listed as unresolved."""
+"""Announced messages: a few attempts with growing pauses, within a tenth of the budget, then a dead letter."""
 
 from datetime import datetime, timedelta
 
@@ -44,7 +44,7 @@ def letters() -> list[tuple[str, str]]:
 def look(account: Account, frozen_clock: FrozenClock, **pause: float) -> None:
     frozen_clock.forward(**pause)
     assert pending_updates.due(frozen_clock.now()) == [account.id]
-    announced.look_up(account.id)
+    announced.fetch_due(account.id)
     assert pending_updates.due(frozen_clock.now()) == []
 
 
@@ -63,13 +63,13 @@ def test_an_announced_message_is_found_within_seconds(
     frozen_clock.forward(seconds=5)
     scheduler.fetch_announced()
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.ANNOUNCED].queue}") == 1
-    announced.look_up(account.id)
+    announced.fetch_due(account.id)
     assert db.session.scalars(select(Message.mid)).one() == mid
     assert db.session.scalars(select(PendingMessageUpdate)).all() == []
     assert [row.purpose for row in noted()] == [Purpose.ANNOUNCED]
 
 
-def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(
+def test_a_message_that_is_not_found_becomes_a_dead_letter_after_five_attempts(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     announce("m_gone", frozen_clock.now())
@@ -83,7 +83,7 @@ def test_a_message_that_is_not_found_is_looked_for_five_times_and_then_listed(
     assert (finding.level, finding.says[0]) == (Level.WARNING, "1")
 
 
-def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account, frozen_clock: FrozenClock) -> None:
+def test_many_announcements_use_at_most_a_tenth_of_the_budget(account: Account, frozen_clock: FrozenClock) -> None:
     with settings.using(graph_calls_per_hour=40):
         for tick in range(120):
             if tick % 2 == 0:
@@ -91,14 +91,14 @@ def test_many_announcements_cost_a_tenth_of_the_budget_at_most(account: Account,
                 announce("m_again", frozen_clock.now())
             frozen_clock.forward(seconds=15)
             if pending_updates.due(frozen_clock.now()):
-                announced.look_up(account.id)
+                announced.fetch_due(account.id)
     assert len(noted()) == 4
     waits = db.session.scalars(select(PendingMessageUpdate.next_try_at)).all()
     assert len(waits) == 61
     assert None not in waits
 
 
-def test_tries_that_could_not_be_made_are_made_after_the_pause(
+def test_attempts_without_a_call_are_repeated_when_calls_resume(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock, redis: Redis
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
@@ -107,15 +107,15 @@ def test_tries_that_could_not_be_made_are_made_after_the_pause(
     look(account, frozen_clock, seconds=5)
     for _ in range(8):
         look(account, frozen_clock, minutes=1)
-    assert len(noted()) == 1  # the others were stopped before they were calls
+    assert len(noted()) == 1  # the circuit breaker stopped the others
     meta.pull("DELETE", "faults")
-    redis.flushall()  # the stop is over
+    redis.flushall()  # closes the circuit breaker
     look(account, frozen_clock, minutes=1)
     assert db.session.scalars(select(Message.mid)).one() == mid
     assert letters() == []
 
 
-def test_a_message_that_no_try_could_look_for_is_listed_after_a_day(
+def test_a_message_without_any_attempt_becomes_a_dead_letter_after_a_day(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     announce("m_gone", frozen_clock.now())
@@ -127,7 +127,7 @@ def test_a_message_that_no_try_could_look_for_is_listed_after_a_day(
 
 
 @pytest.mark.parametrize("how", ["delivered", "synced"])
-def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
+def test_a_dead_letter_is_deleted_when_its_message_arrives(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock, how: str
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
@@ -139,13 +139,13 @@ def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
         deliver(a_message_event(LEA, "Bonjour", mid=mid))
     else:
         meta.pull("PATCH", f"conversations/{LEA}", participants=None)
-        assert replay.replay_all(OPERATOR) == Replayed(landed=1, stayed=0)
+        assert replay.replay_all(OPERATOR) == Replayed(processed=1, failed=0)
         look(account, frozen_clock, seconds=0)
     assert letters() == []
     assert db.session.scalars(select(Message.mid)).one() == mid
 
 
-def test_a_replayed_message_that_is_not_found_again_is_listed_again(
+def test_a_replayed_announcement_that_is_not_found_becomes_a_dead_letter_again(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     announce("m_gone", frozen_clock.now())
@@ -158,9 +158,7 @@ def test_a_replayed_message_that_is_not_found_again_is_listed_again(
     assert [reason for reason, _ in letters()] == ["unresolved"]
 
 
-def test_two_workers_never_look_for_the_same_message_at_the_same_time(
-    account: Account, frozen_clock: FrozenClock
-) -> None:
+def test_two_workers_never_fetch_the_same_message_at_the_same_time(account: Account, frozen_clock: FrozenClock) -> None:
     announce("m", frozen_clock.now())
     frozen_clock.forward(seconds=5)
     with transaction.write() as tx:

@@ -1,4 +1,4 @@
-"""What could not be placed is kept whole, once, for those who may read it."""
+"""Dead letters hold the whole event, once, for users who may read it."""
 
 import json
 from datetime import timedelta
@@ -29,13 +29,13 @@ def a_kept_letter() -> int:
     return int(dead_letters.newest(OPERATOR)[0].id)
 
 
-def test_the_letter_holds_the_item_as_it_came(app: Flask) -> None:
+def test_a_dead_letter_holds_the_item_as_received(app: Flask) -> None:
     letter = dead_letters.get(OPERATOR, a_kept_letter())
     assert (letter.ig_account_id, letter.reason, letter.account_id) == (ATELIER_NORD, "unknown_account", None)
     assert json.loads(letter.raw) == json.loads(BODY)
 
 
-def test_the_same_item_again_counts_up(app: Flask) -> None:
+def test_the_same_item_again_increments_the_count(app: Flask) -> None:
     first = a_kept_letter()
     assert a_kept_letter() == first
     db.session.expire_all()
@@ -43,7 +43,7 @@ def test_the_same_item_again_counts_up(app: Flask) -> None:
     assert len(dead_letters.newest(OPERATOR)) == 1
 
 
-def test_the_newest_comes_first_and_only_so_many(app: Flask) -> None:
+def test_the_list_is_limited_and_newest_first(app: Flask) -> None:
     with transaction.write() as tx:
         for number, minutes in enumerate((1, 3, 2)):
             at = clock.now() + timedelta(minutes=minutes)
@@ -51,7 +51,7 @@ def test_the_newest_comes_first_and_only_so_many(app: Flask) -> None:
     assert [letter.raw for letter in dead_letters.newest(OPERATOR, limit=2)] == [b"1", b"2"]
 
 
-def test_an_unreadable_body_is_kept_whole_and_listed_by_its_beginning(app: Flask) -> None:
+def test_an_unreadable_body_is_stored_whole_and_listed_by_its_first_bytes(app: Flask) -> None:
     body = b"\xff" * (4 * 1024 * 1024)
     with transaction.write() as tx:
         dead_letters.keep_body(tx, body, explanation="no JSON", at=clock.now())
@@ -60,7 +60,7 @@ def test_an_unreadable_body_is_kept_whole_and_listed_by_its_beginning(app: Flask
     assert dead_letters.get(OPERATOR, letter.id).raw == body
 
 
-def test_agents_may_not_read_letters(app: Flask) -> None:
+def test_agents_may_not_read_dead_letters(app: Flask) -> None:
     letter = a_kept_letter()
     with pytest.raises(Forbidden):
         dead_letters.newest(AGENT)
@@ -68,7 +68,7 @@ def test_agents_may_not_read_letters(app: Flask) -> None:
         dead_letters.get(AGENT, letter)
 
 
-def test_letters_of_other_accounts_are_not_found(app: Flask) -> None:
+def test_dead_letters_of_other_accounts_are_not_found(app: Flask) -> None:
     ours = an_account()
     letter = a_kept_letter()
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({ours.id}))

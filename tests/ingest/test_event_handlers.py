@@ -1,4 +1,4 @@
-"""What one event does to rows, whatever the order and however often it comes."""
+"""Each event has the same effect on rows in any order and however often it arrives."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ def next_try_at() -> datetime | None:
     return db.session.scalars(select(Identity.next_try_at)).one()
 
 
-def test_any_order_of_arrival_ends_in_the_same_rows(app: Flask) -> None:
+def test_any_order_of_arrival_gives_the_same_rows(app: Flask) -> None:
     account = an_account()
     events = [a_message("a", minutes=0), a_message("b", MAISON_LUNE, LEA, minutes=1), a_message("c", minutes=2)]
     ends = set()
@@ -68,7 +68,7 @@ def test_the_same_message_again_changes_nothing(app: Flask) -> None:
     assert conversation().unread_count == 1
 
 
-def test_of_two_messages_of_the_same_moment_the_later_arrival_is_newer(app: Flask) -> None:
+def test_of_two_simultaneous_messages_the_later_arrival_is_newer(app: Flask) -> None:
     an_account()
     applied(a_message("b"), a_message("a"))
     assert conversation().last_message_mid == "a"
@@ -84,14 +84,14 @@ def test_a_message_that_another_transaction_stored_changes_nothing(app: Flask) -
         assert not statements.store_message(tx, summary, message)
 
 
-def test_an_event_that_does_not_concern_the_account_is_refused(app: Flask) -> None:
+def test_an_event_between_other_parties_is_rejected(app: Flask) -> None:
     an_account()
     with pytest.raises(MisaddressedError):
         applied(a_message("a", LEA, CAMILLE))
     assert db.session.scalars(select(Message)).all() == []
 
 
-def test_what_the_account_writes_to_itself_is_no_conversation(app: Flask) -> None:
+def test_a_message_of_the_account_to_itself_makes_no_conversation(app: Flask) -> None:
     an_account()
     applied(a_message("a", MAISON_LUNE, MAISON_LUNE_IGSID))
     assert db.session.scalars(select(Message)).all() == []
@@ -104,7 +104,7 @@ def test_the_account_under_any_id_of_its_own_is_never_a_participant(app: Flask) 
     assert MAISON_LUNE_IGSID not in set(db.session.scalars(select(Identity.ig_participant_id)))
 
 
-def test_who_writes_now_or_is_new_to_the_account_is_looked_up_first(app: Flask) -> None:
+def test_a_contact_who_writes_now_or_is_new_is_looked_up_first(app: Flask) -> None:
     an_account()
     fresh = MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, clock.now(), "now", EventKind.TEXT, "Hello", (), {})
     old = a_message("old", CAMILLE)
@@ -114,10 +114,10 @@ def test_who_writes_now_or_is_new_to_the_account_is_looked_up_first(app: Flask) 
     assert purposes == {LEA: Purpose.LIVE, CAMILLE: Purpose.BACKFILL, RUI: Purpose.LIVE}
 
 
-def test_only_a_message_of_their_own_restarts_the_lookup_of_who_had_not_consented(app: Flask) -> None:
+def test_only_a_message_of_the_contact_restarts_a_lookup_that_lacked_profile_consent(app: Flask) -> None:
     account = an_account()
     applied(a_message("a"))
-    refused = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "No consent yet")
+    refused = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "No consent yet")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, refused, at=clock.now(), raw=None)
     applied(a_message("b", MAISON_LUNE, LEA, minutes=1))
@@ -126,7 +126,7 @@ def test_only_a_message_of_their_own_restarts_the_lookup_of_who_had_not_consente
     assert next_try_at() is not None
 
 
-def test_attachments_and_context_are_kept_without_what_is_missing(app: Flask) -> None:
+def test_attachments_and_context_are_stored_without_empty_fields(app: Flask) -> None:
     an_account()
     photo = Attachment(EventKind.IMAGE, url="https://cdn.example/1.jpg")
     context = {"reply_to": {"mid": "before"}}
@@ -136,7 +136,7 @@ def test_attachments_and_context_are_kept_without_what_is_missing(app: Flask) ->
     assert (conversation().last_message_kind, conversation().last_message_preview) == (EventKind.IMAGE, None)
 
 
-def test_a_long_text_is_kept_whole_and_previewed_short(app: Flask) -> None:
+def test_a_long_text_is_stored_whole_and_shortened_in_the_preview(app: Flask) -> None:
     an_account()
     long = "Bonjour " * 100
     applied(MessageSent(MAISON_LUNE, LEA, MAISON_LUNE, NOON, "long", EventKind.TEXT, long, (), {}))
@@ -146,12 +146,12 @@ def test_a_long_text_is_kept_whole_and_previewed_short(app: Flask) -> None:
     assert len(preview) <= message_updates.PREVIEW_CHARACTERS
 
 
-def test_an_unknown_account_has_no_addressee(app: Flask) -> None:
+def test_an_unknown_account_id_has_no_recipient(app: Flask) -> None:
     with transaction.write() as tx:
         assert event_handlers.find_recipient(tx, MAISON_LUNE) is None
 
 
-def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> None:
+def test_the_last_webhook_time_is_written_at_most_once_a_minute(app: Flask) -> None:
     account = an_account()
     moments = [NOON, NOON + timedelta(seconds=30), NOON + timedelta(seconds=90)]
     heard = []
@@ -159,7 +159,7 @@ def test_hearing_from_an_account_is_noted_at_most_once_a_minute(app: Flask) -> N
         with transaction.write() as tx:
             found = event_handlers.find_recipient(tx, MAISON_LUNE)
             assert found is not None
-            event_handlers.note_webhook(tx, [found], at=at)
+            event_handlers.record_webhook_time(tx, [found], at=at)
         db.session.expire_all()
         heard.append(db.session.get_one(Account, account.id).last_webhook_at)
     assert heard == [moments[0], moments[0], moments[2]]

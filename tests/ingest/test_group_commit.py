@@ -1,4 +1,4 @@
-"""Deliveries at the same moment: who settles whom, and what the others hear of a failure."""
+"""Group commit of concurrent deliveries: which thread commits which, and who gets an error."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ def a_share(items: int = 1) -> PendingDelivery:
 
 
 class Turns:
-    """Settles what it is given, and remembers it; the first turn lasts until it is let go."""
+    """A commit function that records its groups; the first commit blocks until it is released."""
 
     def __init__(self) -> None:
         self.taken: list[list[PendingDelivery]] = []
@@ -44,7 +44,7 @@ def no_suspicion() -> Iterator[None]:
 
 @contextmanager
 def at_once(turns: Turns, deliveries: Sequence[PendingDelivery]) -> Iterator[None]:
-    """Have a thread each land these deliveries, the others while the first has its turn."""
+    """Commit each delivery in a thread of its own, the others while the first one commits."""
     threads = [
         threading.Thread(target=group_commit.commit_with_others, args=(delivery, turns.finish))
         for delivery in deliveries
@@ -60,20 +60,20 @@ def at_once(turns: Turns, deliveries: Sequence[PendingDelivery]) -> Iterator[Non
     yield
 
 
-def test_what_waits_during_a_turn_shares_the_next() -> None:
+def test_deliveries_that_wait_for_a_commit_share_the_next_one() -> None:
     turns, deliveries = Turns(), [a_share() for _ in range(8)]
     with at_once(turns, deliveries):
         assert [len(turn) for turn in turns.taken] == [1, 7]
     assert all(delivery.done for delivery in deliveries)
 
 
-def test_a_turn_takes_no_more_than_other_writers_can_wait_for() -> None:
+def test_a_group_has_at_most_the_maximum_of_items() -> None:
     turns, deliveries = Turns(), [a_share(), *(a_share(items=MAX_ITEMS // 2) for _ in range(3))]
     with at_once(turns, deliveries):
         assert [sum(len(delivery.items) for delivery in turn) for turn in turns.taken] == [1, MAX_ITEMS, MAX_ITEMS // 2]
 
 
-def test_a_thread_settles_one_turn_its_own_and_leaves_the_backlog_to_the_others() -> None:
+def test_a_thread_commits_one_group_and_leaves_the_backlog_to_the_others() -> None:
     turns, own = Turns(), a_share()
     turns.first_may_end.set()
     group_commit._pending.extend([a_share(items=MAX_ITEMS) for _ in range(3)])
@@ -84,7 +84,7 @@ def test_a_thread_settles_one_turn_its_own_and_leaves_the_backlog_to_the_others(
     assert turns.taken == [[own]]
 
 
-def test_each_share_hears_of_its_own_failure_alone() -> None:
+def test_each_delivery_raises_only_its_own_error() -> None:
     def finish(deliveries: Sequence[PendingDelivery]) -> None:
         for delivery in deliveries:
             delivery.error = Unavailable("database") if len(delivery.items) == 2 else None
@@ -96,7 +96,7 @@ def test_each_share_hears_of_its_own_failure_alone() -> None:
     group_commit.commit_with_others(a_share(), finish)
 
 
-def test_a_share_that_gets_no_turn_in_time_is_refused_and_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_waits_too_long_is_refused_and_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "WAIT_SECONDS", 0.01)
     turns = Turns()
     turns.first_may_end.set()
@@ -106,7 +106,7 @@ def test_a_share_that_gets_no_turn_in_time_is_refused_and_leaves_the_line(monkey
     group_commit.commit_with_others(a_share(), turns.finish)
 
 
-def test_only_a_few_wait_in_a_line_that_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_few_deliveries_wait_for_a_blocked_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "PATIENCE_SECONDS", 0.02)
     turns, most = Turns(), group_commit._most_waiting()
     held, refused = a_share(), list[PendingDelivery]()

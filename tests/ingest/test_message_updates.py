@@ -1,4 +1,4 @@
-"""What happens to messages, in any order, any number of times, in any batches: the state is always the same."""
+"""Message updates give the same state in any order, number and batches."""
 
 import itertools
 import json
@@ -24,9 +24,9 @@ NOON_MS = 1773134400000
 Event = dict[str, Any]
 
 
-def about(name: str, told: Event, *, sender: str = LEA, minute: int = 0) -> Event:
+def about(name: str, content: Event, *, sender: str = LEA, minute: int = 0) -> Event:
     parties = {"sender": {"id": sender}, "recipient": {"id": MAISON_LUNE}}
-    return parties | {"timestamp": NOON_MS + minute * 60_000, name: told}
+    return parties | {"timestamp": NOON_MS + minute * 60_000, name: content}
 
 
 def message(mid: str = "m", text: str = "Bonjour", *, minute: int = 0, **more: Any) -> Event:
@@ -47,8 +47,8 @@ def edit(text: str, number: int = 1, mid: str = "m", *, minute: int = 5) -> Even
 
 
 def react(emoji: str | None, mid: str = "m", *, sender: str = LEA, minute: int = 6) -> Event:
-    told = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
-    return about("reaction", told, sender=sender, minute=minute)
+    content = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
+    return about("reaction", content, sender=sender, minute=minute)
 
 
 def seen(mid: str, *, minute: int = 7) -> Event:
@@ -80,7 +80,7 @@ def both_orders(first: Event, second: Event) -> list[tuple[Event, ...]]:
 
 @pytest.mark.row("S55")
 @pytest.mark.parametrize("events", both_orders(message(), unsend()))
-def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Event, ...]) -> None:
+def test_an_unsent_message_keeps_no_content(account: Account, events: tuple[Event, ...]) -> None:
     for event in events:
         deliver(event)
     unsent = the_message()
@@ -90,7 +90,7 @@ def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Even
     assert conversation.unread_count == 0
 
 
-def test_an_unsend_leaves_what_was_read_and_other_messages_alone(account: Account) -> None:
+def test_an_unsend_leaves_read_state_and_other_messages_alone(account: Account) -> None:
     deliver(message("old"), message("new", minute=1))
     thread.mark_read(OPERATOR, the_conversation().id)
     deliver(message("newest", minute=2), unsend("old"))
@@ -113,7 +113,7 @@ def test_an_unsend_of_history_leaves_the_unread_count_alone(account: Account) ->
 
 
 @pytest.mark.row("S55")
-def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
+def test_an_unsend_deletes_the_dead_letter_with_its_text(account: Account) -> None:
     deliver(message(text="misaddressed and secret") | {"recipient": {"id": ATELIER_NORD}})
     assert db.session.scalars(select(DeadLetter)).one()
     deliver(unsend())
@@ -121,7 +121,7 @@ def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
 
 
 @pytest.mark.row("S55")
-def test_the_wording_of_an_edit_that_was_unsent_is_kept_nowhere(account: Account) -> None:
+def test_the_text_of_an_edit_is_deleted_with_its_unsent_message(account: Account) -> None:
     deliver(edit("a secret"), react("❤️"), unsend(), edit("another secret", 2))
     assert [row.kind for row in db.session.scalars(select(PendingMessageUpdate))] == ["MessageUnsent"]
 
@@ -134,7 +134,7 @@ def test_an_edit_changes_text_and_preview(account: Account, events: tuple[Event,
     assert the_conversation().last_message_preview == "Bonsoir"
 
 
-def test_the_highest_edit_wins_whichever_comes_last(account: Account) -> None:
+def test_the_edit_with_the_highest_number_wins(account: Account) -> None:
     deliver(message(), edit("second", 2), edit("first", 1))
     assert the_message().text == "second"
 
@@ -156,19 +156,19 @@ def test_a_reaction_is_on_its_message(account: Account, events: tuple[Event, ...
     assert {who: each["emoji"] for who, each in (the_message().reactions or {}).items()} == {LEA: "❤️"}
 
 
-def test_the_newest_of_a_person_s_reactions_counts_and_can_be_taken_back(account: Account) -> None:
+def test_the_newest_reaction_of_a_contact_counts_and_can_be_removed(account: Account) -> None:
     deliver(message(), react(None, minute=8), react("❤️", minute=6), react("👍", sender=CAMILLE))
     assert {who: each["emoji"] for who, each in (the_message().reactions or {}).items()} == {LEA: None, CAMILLE: "👍"}
 
 
-@pytest.mark.parametrize(("told", "shown"), [({"reaction": "love"}, "❤️"), ({"reaction": "other"}, "•"), ({}, "•")])
-def test_a_reaction_without_its_character_is_shown_by_its_name(account: Account, told: Event, shown: str) -> None:
-    deliver(message(), about("reaction", {"mid": "m", "action": "react"} | told))
+@pytest.mark.parametrize(("content", "shown"), [({"reaction": "love"}, "❤️"), ({"reaction": "other"}, "•"), ({}, "•")])
+def test_a_reaction_without_its_character_is_shown_by_its_name(account: Account, content: Event, shown: str) -> None:
+    deliver(message(), about("reaction", {"mid": "m", "action": "react"} | content))
     assert (the_message().reactions or {})[LEA]["emoji"] == shown
 
 
 @pytest.mark.parametrize("events", both_orders(echo("ours", minute=2), seen("ours")))
-def test_what_was_seen_is_seen_up_to_that_message(account: Account, events: tuple[Event, ...]) -> None:
+def test_messages_are_seen_up_to_the_one_that_was_read(account: Account, events: tuple[Event, ...]) -> None:
     deliver(echo("earlier"))
     for event in events:
         deliver(event)
@@ -179,7 +179,7 @@ def test_what_was_seen_is_seen_up_to_that_message(account: Account, events: tupl
     assert conversation.seen_at.timestamp() * 1000 == NOON_MS + 7 * 60_000
 
 
-def test_effects_of_one_account_never_reach_another(account: Account) -> None:
+def test_updates_of_one_account_never_affect_another(account: Account) -> None:
     an_account(ATELIER_NORD)
     deliver(message())
     body = a_delivery(unsend(), ig_account_id=ATELIER_NORD)
@@ -222,7 +222,7 @@ def state() -> str:
     again=st.lists(st.sampled_from(EVERYTHING), max_size=6),
     cuts=st.sets(st.integers(1, len(EVERYTHING) + 5)),
 )
-def test_any_order_any_repetition_any_batches_end_in_one_state(
+def test_any_order_repetition_and_batches_give_one_state(
     app: Flask, order: list[Event], again: list[Event], cuts: set[int]
 ) -> None:
     def fresh() -> None:

@@ -1,4 +1,4 @@
-"""Effects that wait for their message: found when it comes, even at the same moment, and forgotten at last."""
+"""Pending updates: applied when their message arrives, even concurrently, and deleted after 30 days."""
 
 import pytest
 from flask import Flask
@@ -21,10 +21,10 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-def test_an_effect_and_its_message_that_came_at_once_find_each_other(account: Account) -> None:
+def test_an_update_stored_concurrently_with_its_message_is_applied(account: Account) -> None:
     deliver(message())
     early = MessageEdited(MAISON_LUNE, clock.now(), "m", "Bonsoir", 1)
-    with transaction.write() as tx:  # as if two transactions of PostgreSQL had not seen one another
+    with transaction.write() as tx:  # as after two concurrent transactions
         pending_updates.keep(tx, account.id, early, at=clock.now())
     assert pending_updates.arrived() == [(account.id, digest("m"))]
     message_updates.apply_arrived()
@@ -32,7 +32,7 @@ def test_an_effect_and_its_message_that_came_at_once_find_each_other(account: Ac
     assert (the_message().text, pending_updates.arrived()) == ("Bonsoir", [])
 
 
-def test_what_has_waited_for_thirty_days_is_forgotten(account: Account, frozen_clock: FrozenClock) -> None:
+def test_updates_pending_for_thirty_days_are_deleted(account: Account, frozen_clock: FrozenClock) -> None:
     deliver(edit("Bonsoir"))
     frozen_clock.forward(days=29)
     with transaction.write() as tx:
@@ -42,7 +42,7 @@ def test_what_has_waited_for_thirty_days_is_forgotten(account: Account, frozen_c
         assert pending_updates.purge(tx, frozen_clock.now()) == 1
 
 
-def test_a_wait_is_told_from_a_loss(account: Account, frozen_clock: FrozenClock) -> None:
+def test_a_pending_update_is_distinguished_from_a_lost_message(account: Account, frozen_clock: FrozenClock) -> None:
     deliver(react("❤️"))
     assert pending_updates.arrived() == []
     frozen_clock.forward(days=1)
@@ -50,7 +50,7 @@ def test_a_wait_is_told_from_a_loss(account: Account, frozen_clock: FrozenClock)
     assert db.session.scalars(select(PendingMessageUpdate)).all() == []
 
 
-def test_an_announcement_that_an_earlier_release_kept_meets_its_message(account: Account) -> None:
+def test_an_announcement_stored_by_an_earlier_release_is_applied(account: Account) -> None:
     with transaction.write() as tx:
         pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
         kept = tx.execute(select(PendingMessageUpdate.effect)).scalar_one()

@@ -1,6 +1,7 @@
-"""One delivery end to end: what is stored, what is answered, and what happens when parts are away."""
+"""Receive one delivery end to end: stored rows, status codes, and unavailable servers."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import queue, redis_client, settings
+from app import clock, queue, redis_client, settings
 from app.db.engine import db
 from app.errors import Unavailable
 from app.inbox import api_queries
@@ -64,7 +65,7 @@ def test_ids_that_come_as_json_numbers_are_stored_as_strings(app: Flask) -> None
     assert (conversation.account_id, conversation.ig_participant_id) == (account.id, LEA)
 
 
-def test_an_echo_is_ours_even_without_the_flag(app: Flask) -> None:
+def test_an_echo_is_outgoing_even_without_the_flag(app: Flask) -> None:
     an_account()
     deliver(a_delivery(a_message_event(MAISON_LUNE, "Avec plaisir", recipient=LEA)))
     [conversation] = conversations()
@@ -80,7 +81,7 @@ def test_a_wrong_signature_stores_nothing(app: Flask) -> None:
 
 
 def at_once(app: Flask, body: bytes) -> list[int]:
-    """Deliver `body` twenty times at the same moment; return the answers."""
+    """Deliver `body` twenty times concurrently; return the results."""
     answers: list[int] = []
 
     def post() -> None:
@@ -96,7 +97,7 @@ def at_once(app: Flask, body: bytes) -> list[int]:
 
 
 @pytest.mark.row("S3", "F31")
-def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
+def test_the_same_body_delivered_repeatedly_and_concurrently_is_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
     answers = [deliver(body).status]
@@ -110,7 +111,7 @@ def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
 
 
 @pytest.mark.row("S3", "F31")
-def test_the_same_first_bytes_at_once_are_stored_once(app: Flask) -> None:
+def test_the_same_first_body_delivered_concurrently_is_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
     assert at_once(app, body) == [200] * 20
@@ -127,7 +128,7 @@ def test_an_older_message_never_becomes_the_preview(app: Flask) -> None:
     assert conversation.first_message_at.timestamp() == 1773134100
 
 
-def test_list_thread_and_api_agree_which_of_two_messages_of_one_moment_is_newer(app: Flask) -> None:
+def test_list_thread_and_api_agree_which_of_two_simultaneous_messages_is_newer(app: Flask) -> None:
     an_account()
     one_moment: dict[str, Any] = {"at_ms": 1773134200000}
     deliver(a_delivery(a_message_event(LEA, "first", mid="m_zz", **one_moment)))
@@ -144,14 +145,14 @@ def test_list_thread_and_api_agree_which_of_two_messages_of_one_moment_is_newer(
     assert conversations()[0].last_message_kind == "unsent"
 
 
-def test_an_unknown_account_is_kept_as_a_dead_letter(app: Flask) -> None:
-    assert deliver(a_delivery(a_message_event())) == DeliveryResult(200, dead=1)
+def test_an_event_of_an_unknown_account_becomes_a_dead_letter(app: Flask) -> None:
+    assert deliver(a_delivery(a_message_event())) == DeliveryResult(200, dead_letters=1)
     letter = db.session.scalars(select(DeadLetter)).one()
     assert (letter.reason, letter.ig_account_id, letter.account_id) == ("unknown_account", MAISON_LUNE, None)
 
 
 def test_a_signed_body_that_is_no_json_is_kept_and_answered_400(app: Flask) -> None:
-    assert deliver(b"not json at all") == DeliveryResult(400, dead=1)
+    assert deliver(b"not json at all") == DeliveryResult(400, dead_letters=1)
     assert db.session.scalars(select(DeadLetter)).one().raw == b"not json at all"
 
 
@@ -174,7 +175,7 @@ def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None
         an_echo_event(LEA, "de leur part", sender=ATELIER_NORD),
         {"sender": {"id": LEA}, "recipient": {"id": ATELIER_NORD}, "read": {"mid": "never"}, "timestamp": 1},
     )
-    assert deliver(a_delivery(*foreign[:3])).dead == 3
+    assert deliver(a_delivery(*foreign[:3])).dead_letters == 3
     deliver(a_delivery(foreign[3]))
     assert snapshot.tables(but=("dead_letters", "waiting_effects", "accounts")) == {
         name: rows for name, rows in before.items() if name not in ("waiting_effects", "accounts")
@@ -182,7 +183,7 @@ def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None
     assert set(db.session.scalars(select(DeadLetter.reason))) == {"misaddressed"}
 
 
-def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:
+def test_a_batch_for_two_accounts_is_stored_for_both(app: Flask) -> None:
     an_account()
     an_account(ATELIER_NORD)
     entries = [
@@ -193,14 +194,14 @@ def test_a_batch_for_two_accounts_lands_in_both(app: Flask) -> None:
     assert len({conversation.account_id for conversation in conversations()}) == 2
 
 
-def test_more_items_than_a_chunk_all_land(app: Flask) -> None:
+def test_more_items_than_a_chunk_are_all_stored(app: Flask) -> None:
     an_account()
     events = [a_message_event(LEA, f"message {number}") for number in range(group_commit.MAX_ITEMS * 2 + 1)]
     assert deliver(a_delivery(*events)) == DeliveryResult(200, stored=len(events))
     assert conversations()[0].unread_count == len(events)
 
 
-def test_an_event_that_breaks_our_code_becomes_a_dead_letter_alone(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_event_that_raises_an_error_becomes_a_dead_letter(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     an_account()
     real = event_handlers.handle
 
@@ -211,19 +212,19 @@ def test_an_event_that_breaks_our_code_becomes_a_dead_letter_alone(app: Flask, m
 
     monkeypatch.setattr(event_handlers, "handle", breaking)
     body = a_delivery(a_message_event(LEA, "avant"), a_message_event(LEA, "poison"), a_message_event(CAMILLE, "après"))
-    assert deliver(body) == DeliveryResult(200, stored=2, dead=1)
+    assert deliver(body) == DeliveryResult(200, stored=2, dead_letters=1)
     assert count(Message) == 2
     assert db.session.scalars(select(DeadLetter)).one().reason == "fault"
 
 
-def test_a_commit_is_followed_by_one_hint_an_account(app: Flask, redis: Redis) -> None:
+def test_a_commit_queues_one_task_per_account(app: Flask, redis: Redis) -> None:
     an_account()
     deliver(a_delivery(a_message_event(LEA), a_message_event(CAMILLE)))
     deliver(a_delivery(a_message_event(LEA)))
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
 
 
-def test_a_message_is_stored_while_redis_is_away(app: Flask, tmp_path: Path) -> None:
+def test_a_message_is_stored_while_redis_is_unavailable(app: Flask, tmp_path: Path) -> None:
     an_account()
     with settings.using(redis_url=f"unix://{tmp_path / 'nothing.sock'}?db=0"):
         assert deliver(a_delivery(a_message_event(LEA))) == DeliveryResult(200, stored=1)
@@ -231,7 +232,7 @@ def test_a_message_is_stored_while_redis_is_away(app: Flask, tmp_path: Path) -> 
     assert count(Message) == 1
 
 
-def test_a_database_that_is_away_makes_the_delivery_unavailable(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_raises_unavailable_without_a_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     an_account()
     db.session.remove()
     db.engine.dispose()
@@ -246,3 +247,16 @@ def _refused(*_args: object) -> None:
     import psycopg
 
     raise sqlite3.OperationalError("unable to open") if db.engine.dialect.name == "sqlite" else psycopg.OperationalError
+
+
+def test_refused_deliveries_are_counted_and_logged_once_a_second(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    seconds = iter([1000.0, 1000.2, 1000.9, 1001.1])
+    monkeypatch.setattr(clock, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(receive, "_refusal_logged_at", float("-inf"))
+    first = receive.count_refused()
+    assert [receive.count_refused() for _ in range(3)] == [first + 1, first + 2, first + 3]
+    logged = [vars(record)["refused"] for record in caplog.records]
+    assert logged == [first, first + 3]

@@ -1,4 +1,4 @@
-"""Dead letters once more: what lands is gone from among them, in the order in which it was received."""
+"""Replay of dead letters: processed ones are deleted, oldest first."""
 
 import pytest
 from flask import Flask
@@ -26,20 +26,20 @@ def letters() -> int:
     return dead_letters.count(OPERATOR)
 
 
-def test_what_was_for_an_unknown_account_lands_once_it_is_connected(app: Flask) -> None:
+def test_events_of_an_unknown_account_are_stored_once_it_is_connected(app: Flask) -> None:
     a_letter("first", "a")
     a_letter("second", "b")
     an_account(ATELIER_NORD)
-    assert replay.replay_all(OPERATOR) == Replayed(landed=2, stayed=0)
+    assert replay.replay_all(OPERATOR) == Replayed(processed=2, failed=0)
     assert letters() == 0
     assert set(db.session.scalars(select(Message.text))) == {"first", "second"}
     assert db.session.scalars(select(Conversation.unread_count)).one() == 2
 
 
-def test_what_still_cannot_be_placed_stays(app: Flask) -> None:
+def test_a_dead_letter_that_fails_again_stays(app: Flask) -> None:
     a_letter("first", "a")
     deliver(b"not json")
-    assert replay.replay_all(OPERATOR) == Replayed(landed=0, stayed=2)
+    assert replay.replay_all(OPERATOR) == Replayed(processed=0, failed=2)
     assert letters() == 2
 
 
@@ -48,15 +48,15 @@ def test_one_is_replayed_alone(app: Flask) -> None:
     a_letter("second", "b")
     an_account(ATELIER_NORD)
     first = dead_letters.newest(OPERATOR)[1].id
-    assert replay.replay_one(OPERATOR, first) == Replayed(landed=1, stayed=0)
+    assert replay.replay_one(OPERATOR, first) == Replayed(processed=1, failed=0)
     assert db.session.scalars(select(Message.text)).all() == ["first"]
     with pytest.raises(NotFound):
         replay.replay_one(OPERATOR, first)
 
 
-def test_letters_of_other_accounts_are_out_of_reach(app: Flask) -> None:
+def test_dead_letters_of_other_accounts_are_not_replayed(app: Flask) -> None:
     a_letter("first", "a")
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
-    assert replay.replay_all(elsewhere) == Replayed(landed=0, stayed=0)
+    assert replay.replay_all(elsewhere) == Replayed(processed=0, failed=0)
     with pytest.raises(NotFound):
         replay.replay_one(elsewhere, dead_letters.newest(OPERATOR)[0].id)

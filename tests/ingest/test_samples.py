@@ -1,4 +1,4 @@
-"""Where each sampled webhook ends: as a message of a kind, as an effect that waits, as nothing but a count."""
+"""The result of each sample webhook: a message, a pending update, a dead letter or a count."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "samples"
 
 @dataclass
 class End:
-    """Where the items of one sample end."""
+    """The expected rows of one sample."""
 
     messages: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
@@ -78,13 +78,13 @@ def deliver(name: str) -> None:
     assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
 
 
-def test_every_sample_has_its_end() -> None:
+def test_every_sample_has_an_expected_result() -> None:
     names = {path.stem.removeprefix("webhook-") for path in FOLDER.glob("webhook-*.json")}
     assert names == ENDS.keys() | NOT_DELIVERIES
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_sample_ends_where_it_belongs_however_often_it_comes(app: Flask, name: str) -> None:
+def test_a_sample_has_its_result_however_often_it_is_delivered(app: Flask, name: str) -> None:
     account = an_account()
     an_account(ATELIER_NORD)
     for _ in range(2):
@@ -100,14 +100,14 @@ def test_a_sample_ends_where_it_belongs_however_often_it_comes(app: Flask, name:
 
 
 @pytest.mark.parametrize("name", ["self", "postback-self"])
-def test_self_talk_teaches_the_account_s_own_id(app: Flask, name: str) -> None:
+def test_a_message_to_itself_adds_an_own_id_of_the_account(app: Flask, name: str) -> None:
     account = an_account(MAISON_LUNE, own_ids=[])
     deliver(name)
     db.session.expire_all()
     assert db.session.get_one(Account, account.id).own_ids == [MAISON_LUNE_IGSID]
 
 
-def test_an_opt_in_s_token_is_not_kept(app: Flask) -> None:
+def test_the_token_of_an_opt_in_is_not_stored(app: Flask) -> None:
     an_account()
     deliver("optin")
     assert "sample-optin-token" not in json.dumps(db.session.scalars(select(Message.context)).one())

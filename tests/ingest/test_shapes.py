@@ -1,4 +1,4 @@
-"""Webhooks in the shapes that Meta really sends: what the conversation, the API and ops get of each."""
+"""Webhooks in the shapes that Meta sends, as the conversation, the API and the dead letters show them."""
 
 import html
 import json
@@ -109,7 +109,9 @@ def test_an_unknown_field_without_a_message_is_a_dead_letter_that_names_it(accou
 
 
 def test_a_delivery_receipt_is_ignored(account: Account) -> None:
-    assert deliver(PARTIES | {"timestamp": 1790000000000, "delivery": {"mids": ["m"], "watermark": 1}}).dead == 0
+    assert (
+        deliver(PARTIES | {"timestamp": 1790000000000, "delivery": {"mids": ["m"], "watermark": 1}}).dead_letters == 0
+    )
     assert (messages(), reasons()) == ([], [])
 
 
@@ -182,7 +184,7 @@ def test_a_reaction_is_exactly_the_emoji_that_was_sent(app: Flask, account: Acco
     ],
 )
 @pytest.mark.parametrize("minutes_ahead", [None, 30])
-def test_an_event_without_mid_delivered_twice_is_one_line(
+def test_an_event_without_mid_delivered_twice_is_stored_once(
     account: Account, frozen_clock: FrozenClock, event: dict[str, Any], minutes_ahead: int | None
 ) -> None:
     at = {} if minutes_ahead is None else {"timestamp": int(clock.now().timestamp() + 60 * minutes_ahead) * 1000}
@@ -209,7 +211,7 @@ def test_a_tap_without_mid_is_shown_as_a_tap(app: Flask, account: Account) -> No
         ({"generic": {"elements": []}}, ["Shared a card without content"]),
     ],
 )
-def test_the_words_of_a_template_can_be_read(app: Flask, account: Account, payload: Any, words: list[str]) -> None:
+def test_the_text_of_a_template_is_shown(app: Flask, account: Account, payload: Any, words: list[str]) -> None:
     deliver(an_echo_event(LEA, None, attachments=[{"type": "template", "payload": payload}]))
     shown = readable(thread(app))
     assert [each for each in words if each not in shown] == []
@@ -235,7 +237,7 @@ CLIP = {"type": "ig_clip_v2", "payload": {"url": PHOTO, "title": "A clip"}}
 
 
 @pytest.mark.parametrize("first", [CLIP, {"type": "ephemeral"}, {}])
-def test_an_attachment_that_cannot_be_shown_hides_no_other(app: Flask, account: Account, first: Any) -> None:
+def test_an_unsupported_attachment_hides_no_other(app: Flask, account: Account, first: Any) -> None:
     deliver(attached(first, {"type": "image", "payload": {"url": f"{PHOTO}&asset_id=8"}}))
     [message] = messages()
     assert message.kind == "image"
@@ -262,7 +264,7 @@ def test_messages_without_usable_content_say_what_is_missing(app: Flask, account
         assert shown.count(words) == 1, words
 
 
-def test_a_message_shown_in_part_is_a_note_and_no_alarm(app: Flask, account: Account) -> None:
+def test_a_message_shown_in_part_becomes_a_note_not_a_dead_letter(app: Flask, account: Account) -> None:
     body = a_delivery(attached(CLIP, mid="m"))
     for _ in range(2):
         assert post(body) == receive.DeliveryResult(200, stored=1)
@@ -280,7 +282,7 @@ def test_a_message_shown_in_part_is_a_note_and_no_alarm(app: Flask, account: Acc
     assert replay.replay_one(OPERATOR, note.id) == Replayed(0, 1)
 
 
-def test_a_note_does_not_keep_what_was_unsent(account: Account) -> None:
+def test_an_unsend_deletes_the_note_of_its_message(account: Account) -> None:
     unsend = PARTIES | {"timestamp": 1790000000000, "message": {"mid": "m", "is_deleted": True}}
     deliver(attached(CLIP, mid="m"))
     deliver(unsend)
@@ -292,11 +294,11 @@ def test_a_note_does_not_keep_what_was_unsent(account: Account) -> None:
     assert reasons() == []
 
 
-def test_a_body_that_is_read_after_an_upgrade_is_no_dead_letter_beside_its_notes(account: Account) -> None:
+def test_a_body_that_an_upgrade_can_read_leaves_only_its_notes(account: Account) -> None:
     body = a_delivery(attached(CLIP, mid="m"), a_message_event(mid="n"))
     with transaction.write() as tx:  # as an earlier release kept it
         dead_letters.keep_body(tx, body, explanation="The body is unreadable.", at=clock.now())
-    assert replay.replay_all(OPERATOR) == Replayed(landed=1)
+    assert replay.replay_all(OPERATOR) == Replayed(processed=1)
     assert (reasons(), len(messages())) == (["partly_understood"], 2)
 
 
@@ -310,7 +312,7 @@ def test_notes_are_bounded(account: Account, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(4)", "data:text/html,x", "https://a@evil.example/", "ftp://x/", 7])
-def test_only_web_urls_are_handed_on(app: Flask, account: Account, url: Any) -> None:
+def test_only_web_urls_are_shown(app: Flask, account: Account, url: Any) -> None:
     deliver(attached({"type": "image", "payload": {"url": url}}, {"type": "fallback", "url": url}))
     with transaction.write() as tx:  # as an earlier release stored it
         stored = {"kind": "image", "url": str(url)}
@@ -322,7 +324,7 @@ def test_only_web_urls_are_handed_on(app: Flask, account: Account, url: Any) -> 
     assert '"url":"' not in api  # null instead
 
 
-def test_an_odd_number_costs_no_neighbor(app: Flask, account: Account) -> None:
+def test_a_number_that_cannot_be_stored_affects_no_other_item(app: Flask, account: Account) -> None:
     for number, odd in enumerate(
         (b"1e400", b"9" * 5_000, b"NaN", b"[" * 40 + b"]" * 40, b"[" * 100_000 + b"]" * 100_000)
     ):
@@ -351,18 +353,18 @@ def test_many_bad_items_of_one_envelope_do_not_repeat_it(app: Flask, account: Ac
     big = "x" * 100_000
     entry = {"id": MAISON_LUNE, "note": big, "messaging": [{"sparkle": number} for number in range(300)]}
     body = json.dumps({"object": "instagram", "extra": big, "entry": [entry]}).encode()
-    assert post(body).dead == 300
+    assert post(body).dead_letters == 300
     assert sum(len(raw) for raw in db.session.scalars(select(DeadLetter.raw))) < len(body)
     assert len(signed_in(app).get("/dead-letters").data) < 500_000
 
 
 @pytest.mark.parametrize("timestamp", [True, "٣٣", "\uff11\uff17\uff17\uff14", {}, [1]])
-def test_what_is_no_time_is_not_taken_for_one(account: Account, timestamp: Any) -> None:
+def test_an_invalid_timestamp_is_ignored(account: Account, timestamp: Any) -> None:
     deliver(a_message_event() | {"timestamp": timestamp})
     assert messages()[0].sent_at.year == clock.now().year
 
 
-def test_a_time_with_a_fraction_of_zero_is_a_time(account: Account) -> None:
+def test_a_timestamp_with_a_fraction_of_zero_is_valid(account: Account) -> None:
     deliver(a_message_event() | {"timestamp": 1774000000000.0})
     assert messages()[0].sent_at.timestamp() == 1774000000
 
@@ -403,7 +405,7 @@ def test_a_message_edited_to_nothing_says_that_it_is_empty(app: Flask, account: 
     assert thread(app).count("Empty message") == 1
 
 
-def test_no_cut_goes_through_a_character(app: Flask, account: Account) -> None:
+def test_a_shortened_text_ends_with_a_whole_character(app: Flask, account: Account) -> None:
     family = "👩‍👩‍👧‍👦"
     for length in (150, *range(153, 160)):
         deliver(a_message_event(LEA, "x" * length + family + " tail of a message", mid=f"m{length}"))
@@ -415,7 +417,7 @@ def test_no_cut_goes_through_a_character(app: Flask, account: Account) -> None:
     assert f"{'y' * 1_998}</p>" in thread(app)
 
 
-def test_an_own_id_that_is_learnt_late_is_no_contact_any_more(app: Flask) -> None:
+def test_a_new_own_id_of_the_account_is_removed_from_the_contacts(app: Flask) -> None:
     account = an_account(own_ids=[])
     deliver(a_message_event(MAISON_LUNE_IGSID, "note to self"), a_message_event(LEA, "Bonjour"))
     assert len(db.session.scalars(select(Conversation)).all()) == 2
@@ -427,9 +429,9 @@ def test_an_own_id_that_is_learnt_late_is_no_contact_any_more(app: Flask) -> Non
     assert [message.text for message in messages()] == ["Bonjour"]
 
 
-def test_a_contact_who_writes_to_themselves_is_no_id_of_the_account(account: Account) -> None:
+def test_a_contact_who_writes_to_themselves_adds_no_own_id(account: Account) -> None:
     deliver(a_message_event(LEA, "Bonjour"))
-    assert deliver(a_message_event(LEA, "odd", recipient=LEA)).dead == 1
+    assert deliver(a_message_event(LEA, "odd", recipient=LEA)).dead_letters == 1
     assert (len(messages()), reasons()) == (1, ["misaddressed"])
 
 
@@ -445,30 +447,30 @@ def test_the_instagram_app_secret_signs_deliveries(account: Account) -> None:
 
 
 @pytest.fixture
-def door(app: Flask, account: Account) -> FlaskClient:
+def client(app: Flask, account: Account) -> FlaskClient:
     return app.test_client()
 
 
-def test_a_trailing_slash_leads_to_the_same_callback(door: FlaskClient) -> None:
+def test_a_trailing_slash_reaches_the_same_callback(client: FlaskClient) -> None:
     body = a_delivery(a_message_event())
     asked = f"hub.mode=subscribe&hub.challenge=7&hub.verify_token={settings.current().meta_verify_token}"
-    assert door.get(f"/webhooks/instagram/?{asked}").text == "7"
-    assert door.post("/webhooks/instagram/", data=body, headers=signed(body)).status_code == 200
-    assert door.post("/webhooks/instagram/deauthorize/").status_code == 403
+    assert client.get(f"/webhooks/instagram/?{asked}").text == "7"
+    assert client.post("/webhooks/instagram/", data=body, headers=signed(body)).status_code == 200
+    assert client.post("/webhooks/instagram/deauthorize/").status_code == 403
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity"])
-def test_identity_is_no_encoding(door: FlaskClient, encoding: str) -> None:
+def test_content_encoding_identity_is_accepted(client: FlaskClient, encoding: str) -> None:
     body = a_delivery(a_message_event())
     headers = signed(body) | {"Content-Encoding": encoding}
-    assert door.post("/webhooks/instagram", data=body, headers=headers).status_code == 200
+    assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
-def test_the_signature_is_checked_before_the_encoding(door: FlaskClient, encoding: str) -> None:
+def test_the_signature_is_checked_before_the_encoding(client: FlaskClient, encoding: str) -> None:
     body = a_delivery(a_message_event())
     headers = {"Content-Encoding": encoding}
-    assert door.post("/webhooks/instagram", data=body, headers=headers).status_code == 401
+    assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 401
     assert reasons() == []
-    assert door.post("/webhooks/instagram", data=body, headers=headers | signed(body)).status_code == 415
+    assert client.post("/webhooks/instagram", data=body, headers=headers | signed(body)).status_code == 415
     assert db.session.scalars(select(DeadLetter.raw)).one() == body

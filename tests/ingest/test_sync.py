@@ -1,4 +1,4 @@
-"""Conversation sync against the sandbox: history comes, losses are found, nothing is doubled, names come along."""
+"""Conversation sync against the sandbox: history, lost messages, no duplicates, usernames."""
 
 import json
 from datetime import timedelta
@@ -42,7 +42,7 @@ def account(meta: Sandbox) -> Account:
 
 
 def wrote(meta: Sandbox, person: str = LEA, text: str = "Bonjour", *, times: int = 1, kind: str = "text") -> list[str]:
-    """Have somebody write without a webhook: it is lost."""
+    """Have a contact write without a webhook, so that the message is lost."""
     mids: list[str] = meta.post("send", person=person, text=text, times=times, kind=kind)["mids"]
     return mids
 
@@ -65,14 +65,14 @@ def test_lost_messages_are_found_with_their_names_in_one_call(account: Account, 
     assert [row.call for row in noted()] == ["conversations"]
 
 
-def test_reading_twice_brings_nothing_twice(account: Account, meta: Sandbox) -> None:
+def test_a_second_sync_adds_nothing(account: Account, meta: Sandbox) -> None:
     wrote(meta, times=3)
     sync.sync_account(account.id)
     assert sync.sync_account(account.id) == Synced(conversations=1, calls=1)
     assert count(Message) == 3
 
 
-def test_what_was_delivered_and_what_is_read_are_one(account: Account, meta: Sandbox) -> None:
+def test_a_delivered_and_a_synced_message_are_stored_once(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta)
     body = a_delivery(a_message_event(LEA, "Bonjour", mid=mid))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
@@ -80,7 +80,7 @@ def test_what_was_delivered_and_what_is_read_are_one(account: Account, meta: San
     assert count(Message) == 1
 
 
-def test_a_delivery_completes_what_was_read_without_content(account: Account, meta: Sandbox) -> None:
+def test_a_delivery_completes_a_message_synced_without_content(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta, text="", kind="unsupported")
     sync.sync_account(account.id)
     assert db.session.scalars(select(Message.kind)).one() == EventKind.UNSUPPORTED
@@ -103,7 +103,7 @@ SHARE = [{"type": "ig_post", "payload": {"title": "Spring drop", "url": "https:/
         ({"message": "Love it"}, "Love it", {"reply_to": {"story": {"url": "https://a/1"}}}, "https://a/1"),
     ],
 )
-def test_a_delivery_replaces_what_was_synced_with_less(
+def test_a_delivery_replaces_a_less_complete_synced_message(
     account: Account, meta: Sandbox, synced: dict[str, Any], text: str | None, delivered: dict[str, Any], kept: str
 ) -> None:
     [mid] = wrote(meta, text="")
@@ -149,7 +149,7 @@ def test_history_from_before_the_connection_is_not_unread(meta: Sandbox, app: Fl
     assert db.session.scalars(select(Conversation.unread_count)).one() == 0
 
 
-def test_only_the_twenty_newest_have_details_and_the_others_are_no_unsend(account: Account, meta: Sandbox) -> None:
+def test_messages_without_details_do_not_count_as_unsent(account: Account, meta: Sandbox) -> None:
     mids = wrote(meta, times=25)
     body = a_delivery(a_message_event(LEA, "delivered before", mid=mids[0]))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
@@ -158,7 +158,7 @@ def test_only_the_twenty_newest_have_details_and_the_others_are_no_unsend(accoun
     assert db.session.scalars(select(Message.text).where(Message.mid == mids[0])).one() == "delivered before"
 
 
-def test_the_account_itself_is_never_somebody_one_talks_with(account: Account, meta: Sandbox) -> None:
+def test_the_account_itself_is_never_a_contact(account: Account, meta: Sandbox) -> None:
     wrote(meta)
     sync.sync_account(account.id)
     people = set(db.session.scalars(select(Identity.ig_participant_id)))
@@ -166,7 +166,7 @@ def test_the_account_itself_is_never_somebody_one_talks_with(account: Account, m
     assert not people & {MAISON_LUNE, MAISON_LUNE_IGSID}
 
 
-def test_pages_follow_each_other_and_end_where_nothing_is_new(account: Account, meta: Sandbox) -> None:
+def test_a_sync_reads_page_after_page_until_nothing_is_new(account: Account, meta: Sandbox) -> None:
     crowd = [person["id"] for person in meta.get(f"people?account={MAISON_LUNE}")[:60]]
     for person in crowd:
         wrote(meta, person)
@@ -176,7 +176,7 @@ def test_pages_follow_each_other_and_end_where_nothing_is_new(account: Account, 
     assert sync.sync_account(account.id, limit=5) == Synced(conversations=5, calls=1)
 
 
-def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_message_behind_it(
+def test_an_unreadable_conversation_is_reported_and_hides_no_older_lost_message(
     account: Account, meta: Sandbox
 ) -> None:
     for person in (LEA, RUI, CAMILLE):
@@ -208,7 +208,7 @@ def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_me
         ({"message": {"created_time": None}}, ["message"], 2),
     ],
 )
-def test_one_odd_element_costs_nothing_but_itself(
+def test_an_unreadable_element_affects_no_other(
     account: Account, meta: Sandbox, odd: dict[str, Any], kinds: list[str], messages: int
 ) -> None:
     for person in (LEA, RUI, CAMILLE):
@@ -220,7 +220,7 @@ def test_one_odd_element_costs_nothing_but_itself(
     assert synced.conversations == 3 - kinds.count("conversation")
 
 
-def test_a_conversation_that_cannot_be_stored_costs_nothing_but_itself(
+def test_a_conversation_that_cannot_be_stored_affects_no_other(
     account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for person in (LEA, RUI):
@@ -229,7 +229,7 @@ def test_a_conversation_that_cannot_be_stored_costs_nothing_but_itself(
 
     def failing(tx: Tx, addressee: RecipientAccount, event: MessageSent, **known: Any) -> bool:
         if event.ig_sender_id == RUI:
-            raise ValueError("a fault in our code")
+            raise ValueError("a bug")
         return as_ever(tx, addressee, event, **known)
 
     monkeypatch.setattr(event_handlers, "handle", failing)
@@ -238,7 +238,7 @@ def test_a_conversation_that_cannot_be_stored_costs_nothing_but_itself(
     assert (count(Message), synced.complete) == (1, True)
 
 
-def test_a_message_that_a_delivery_stores_at_the_same_moment_is_stored_once(
+def test_a_message_delivered_during_the_sync_is_stored_once(
     account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote(meta)
@@ -270,13 +270,13 @@ def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, 
 
 def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:
     story = {"link": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=13", "id": "18050000000001002"}
-    wrote(meta, LEA, "Love this colour")
+    wrote(meta, LEA, "Love this color")
     meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
     wrote(meta, RUI, "")
     meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
     sync.sync_account(account.id)
     reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
-    assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this colour", None)
+    assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this color", None)
     assert reply.context == {"reply_to": {"story": {"url": story["link"], "id": story["id"]}}}
     assert (mention.kind, mention.attachments) == (
         EventKind.STORY_MENTION,
@@ -284,7 +284,7 @@ def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(a
     )
 
 
-def test_a_page_that_meta_cannot_give_is_asked_for_in_smaller_ones(account: Account, meta: Sandbox) -> None:
+def test_a_page_that_meta_cannot_return_is_requested_in_smaller_ones(account: Account, meta: Sandbox) -> None:
     for person in (LEA, CAMILLE, RUI):
         wrote(meta, person)
     meta.post("faults", mode="1", call="conversations", count=2)
@@ -293,7 +293,7 @@ def test_a_page_that_meta_cannot_give_is_asked_for_in_smaller_ones(account: Acco
 
 
 @pytest.mark.parametrize("fault", ["190", "3", "4"])
-def test_what_cannot_be_read_ends_early_and_says_why(account: Account, meta: Sandbox, fault: str) -> None:
+def test_a_failed_sync_stops_early_and_reports_the_reason(account: Account, meta: Sandbox, fault: str) -> None:
     wrote(meta)
     meta.post("faults", mode=fault)
     synced = sync.sync_account(account.id)
@@ -301,12 +301,12 @@ def test_what_cannot_be_read_ends_early_and_says_why(account: Account, meta: San
     assert count(Message) == 0
 
 
-def test_connecting_an_account_asks_for_its_history(meta: Sandbox, redis: Redis, app: Flask) -> None:
+def test_connecting_an_account_queues_a_sync(meta: Sandbox, redis: Redis, app: Flask) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="IGAAsandboxMaisonLune0123456789")
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC].queue}") == 1
 
 
-def test_an_account_that_is_not_there_is_not_found(app: Flask) -> None:
+def test_a_sync_of_an_unknown_account_raises_not_found(app: Flask) -> None:
     with pytest.raises(Exception, match="account"):
         sync.sync_account(999)
     with transaction.write():

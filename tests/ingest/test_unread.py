@@ -1,4 +1,4 @@
-"""What is unread, and which message is the newest: exact for every order, repetition and reading in between."""
+"""Unread counts and the newest message are exact for every order, repetition and reading in between."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.viewer import OPERATOR
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, signed
 
 NOON_MS = 1773134400000
-MIDS = ("a", "b", "c", "d", "e")  # e is the account's own
+MIDS = ("a", "b", "c", "d", "e")  # e is an echo
 STEP = st.one_of(
     st.tuples(st.just("deliver"), st.lists(st.sampled_from(MIDS), min_size=1, max_size=3)),
     st.tuples(st.just("unsend"), st.sampled_from(MIDS)),
@@ -26,7 +26,7 @@ STEP = st.one_of(
 
 
 class Model:
-    """What the inbox must show: messages as (time, place of arrival), what is unread, and what an open tab shows."""
+    """A model of the inbox: messages as (time, arrival), unread messages, and the state of an open tab."""
 
     def __init__(self, minutes: dict[str, int]) -> None:
         self.minutes = minutes
@@ -104,7 +104,7 @@ def assert_exact(model: Model, account: Account) -> None:
     opened = thread.open_thread(OPERATOR, conversation_id())
     shown = [message for day in opened.days for run in day.runs for message in run.messages]
     newest = in_order[-1]
-    preview = "Message deleted" if newest in model.unsent else f"Text of {newest}"
+    preview = "Message unsent" if newest in model.unsent else f"Text of {newest}"
     assert [each.text for each in shown] == [None if mid in model.unsent else f"Text of {mid}" for mid in in_order]
     [row] = listing.page(OPERATOR, account.id, ConversationFilter(), ig_account_id=MAISON_LUNE).rows
     assert (row.preview, row.unread_count, opened.unread_count) == (preview, model.unread_count, model.unread_count)

@@ -1,4 +1,4 @@
-"""A tiny stand-in for Meta on a raw socket, for faults that no web server would commit; and the sample answers."""
+"""A small stand-in for Meta on a raw socket, for faults that no web server produces; and the sample responses."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 @dataclass(frozen=True)
 class Request:
-    """What one call sent: the path with its query as it stood on the wire, and headers in lower case."""
+    """One received request: the path with its query as sent, and headers in lower case."""
 
     target: str
     headers: dict[str, str]
@@ -27,7 +27,7 @@ Say = Callable[[socket.socket, Request], None]
 
 @dataclass
 class Graph:
-    """The server; set `say` to decide every answer. `ended` is set when a connection that was written to is gone."""
+    """The server; set `say` to choose every response. `ended` is set when a client closed its connection."""
 
     say: Say
     tls: ssl.SSLContext | None = None
@@ -47,7 +47,7 @@ class Graph:
 
     @property
     def url(self) -> str:
-        """The base address that stands for Meta's."""
+        """The base URL used in place of Meta's."""
         scheme, host = ("https", "localhost") if self.tls else ("http", "127.0.0.1")
         return f"{scheme}://{host}:{self._listener.getsockname()[1]}"
 
@@ -73,7 +73,7 @@ class Graph:
 
 
 def answer(body: bytes | dict[str, Any], *, status: int = 200, **headers: str) -> bytes:
-    """Return a whole answer as it goes over the wire."""
+    """Return a complete response as bytes."""
     content = json.dumps(body).encode() if isinstance(body, dict) else body
     named = {"Content-Type": "application/json", "Content-Length": str(len(content))}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -82,12 +82,12 @@ def answer(body: bytes | dict[str, Any], *, status: int = 200, **headers: str) -
 
 
 def always(wire: bytes) -> Say:
-    """Answer every call with the same bytes."""
+    """Respond to every call with the same bytes."""
     return lambda connection, _: connection.sendall(wire)
 
 
 def and_close(wire: bytes) -> Say:
-    """Send these bytes and hang up."""
+    """Send these bytes and close the connection."""
 
     def say(connection: socket.socket, _: Request) -> None:
         connection.sendall(wire)
@@ -97,7 +97,7 @@ def and_close(wire: bytes) -> Say:
 
 
 def dripping(begin: bytes, drop: bytes) -> Say:
-    """Send `begin`, then `drop` ten times a second for as long as the other side stays."""
+    """Send `begin`, then `drop` ten times a second until the client closes the connection."""
 
     def say(connection: socket.socket, _: Request) -> None:
         connection.sendall(begin)
@@ -109,30 +109,30 @@ def dripping(begin: bytes, drop: bytes) -> Say:
 
 
 def silent(connection: socket.socket, _: Request) -> None:
-    """Take the call and never answer."""
+    """Accept the call and never respond."""
     connection.recv(1)
 
 
 def reset(connection: socket.socket, _: Request) -> None:
-    """Break the connection off."""
+    """Reset the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     connection.close()
 
 
 def bomb(megabytes: int) -> bytes:
-    """Return an answer whose small gzip body unpacks to far more."""
+    """Return a response with a small gzip body that expands to a very large one."""
     packed = gzip.compress(b'{"id": "' + b" " * (megabytes * 1024 * 1024) + b'"}')
     return answer(packed, Content_Encoding="gzip")
 
 
 def sample(name: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Return status, headers and body of a sample answer."""
+    """Return status, headers and body of a sample response."""
     recorded = json.loads((SAMPLES / f"graph-{name}.json").read_text())
     return recorded["status"], recorded["headers"], recorded["body"]
 
 
 def sampled(name: str) -> bytes:
-    """Return a sample answer as it goes over the wire."""
+    """Return a sample response as bytes."""
     status, headers, body = sample(name)
     return answer(body, status=status, **headers)
 

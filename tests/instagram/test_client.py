@@ -1,4 +1,4 @@
-"""Graph calls: what is asked, how answers are read, and that a broken one never becomes a name."""
+"""Graph API calls: requests, parsed responses, and that a broken response never becomes a name."""
 
 import hashlib
 import hmac
@@ -52,7 +52,7 @@ def test_a_profile_is_read(graph: Graph, credential: Credential) -> None:
     assert lena.usage.percent == 3
 
 
-def test_what_instagram_leaves_out_or_sends_as_null_is_none(graph: Graph, credential: Credential) -> None:
+def test_absent_and_null_fields_are_none(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile-partial"))
     rui = client.profile(credential, RUI)
     assert (rui.username, rui.name, rui.picture_url) == ("rui.costa", None, None)
@@ -60,7 +60,7 @@ def test_what_instagram_leaves_out_or_sends_as_null_is_none(graph: Graph, creden
     assert client.profile(credential, RUI).username is None
 
 
-def test_the_call_asks_for_version_id_and_fields(graph: Graph, credential: Credential) -> None:
+def test_the_call_has_version_id_and_fields(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile"))
     client.profile(credential, LEA, fields=("name", "username"))
     assert urlsplit(graph.requests[-1].target).path == f"/v26.0/{LEA}"
@@ -68,7 +68,7 @@ def test_the_call_asks_for_version_id_and_fields(graph: Graph, credential: Crede
 
 
 @pytest.mark.row("S39")
-def test_the_token_travels_in_the_header_alone(
+def test_the_token_is_sent_only_in_the_header(
     graph: Graph, credential: Credential, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -81,27 +81,27 @@ def test_the_token_travels_in_the_header_alone(
     assert TOKEN not in repr(credential)
 
 
-def test_facebook_calls_are_proved_to_be_ours(graph: Graph) -> None:
+def test_facebook_calls_carry_a_proof(graph: Graph) -> None:
     graph.say = always(sampled("profile"))
     client.profile(Credential(graph.url, "v26.0", TOKEN, 2.0, app_secret="secret"), LEA)
     assert query(graph)["appsecret_proof"] == hmac.new(b"secret", TOKEN.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("ig_id", ["", "..", ".", "a/b", "1?x=1", "1#", "1%2e", "é", "1\n", "x" * 600])
-def test_an_id_that_could_bend_the_path_is_never_sent(graph: Graph, credential: Credential, ig_id: str) -> None:
+def test_an_id_that_changes_the_path_is_never_sent(graph: Graph, credential: Credential, ig_id: str) -> None:
     assert failure_of(lambda: client.profile(credential, ig_id)).reason is Reason.REFUSED
     assert graph.requests == []
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "t\u00f6ken", "tab\t"])
-def test_a_token_that_no_header_can_carry_is_never_sent(graph: Graph, token: str) -> None:
+def test_a_token_that_is_invalid_in_a_header_is_never_sent(graph: Graph, token: str) -> None:
     failure = failure_of(lambda: client.token_owner(Credential(graph.url, "v26.0", token, 2.0)))
     assert (failure.scope, failure.reason) == (Scope.ACCOUNT, Reason.TOKEN)
     assert graph.requests == []
 
 
 @pytest.mark.row("F27")
-def test_an_answer_about_somebody_else_is_thrown_away(graph: Graph, credential: Credential) -> None:
+def test_a_profile_of_another_contact_is_rejected(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile"))
     failure = failure_of(lambda: client.profile(credential, RUI))
     assert (failure.scope, failure.code) == (Scope.CONTRACT, "other_id")
@@ -152,7 +152,7 @@ def test_a_redirect_is_a_bad_answer(graph: Graph, credential: Credential, status
         assert canary.connections == 0
 
 
-def test_an_error_is_judged_by_its_code(graph: Graph, credential: Credential) -> None:
+def test_an_error_is_classified_by_its_code(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile-error-80002"))
     failure = failure_of(lambda: client.profile(credential, LEA))
     assert (failure.scope, failure.code, failure.http_status) == (Scope.ACCOUNT, "80002", 400)
@@ -160,13 +160,13 @@ def test_an_error_is_judged_by_its_code(graph: Graph, credential: Credential) ->
     assert failure.usage.account_percent == 100
 
 
-def test_silence_ends_at_the_deadline(graph: Graph) -> None:
+def test_a_call_without_response_ends_at_the_deadline(graph: Graph) -> None:
     credential = Credential(graph.url, "v26.0", TOKEN, timeout_seconds=0.2)
     failure = failure_of(lambda: client.profile(credential, LEA))
     assert (failure.code, failure.sentence) == ("timeout", "Instagram did not answer within 0.2 s")
 
 
-def test_the_kept_answer_holds_no_token_and_stays_small(graph: Graph, credential: Credential) -> None:
+def test_the_stored_response_has_no_token_and_is_small(graph: Graph, credential: Credential) -> None:
     body: dict[str, Any] = {
         "id": LEA,
         "name": "nul\x00 and \ud800",
@@ -193,7 +193,7 @@ def test_a_page_of_conversations_is_read(graph: Graph, credential: Credential) -
     assert (LENA_ID, "harbor.lane.studio") in rui.participants
 
 
-def test_the_next_page_is_asked_for_by_cursor_and_platform(graph: Graph, credential: Credential) -> None:
+def test_the_next_page_is_requested_by_cursor_and_platform(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("conversations-page2"))
     client.conversations(credential, "104000000000301", limit=50, after="QVFIUafter1")
     assert urlsplit(graph.requests[-1].target).path == "/v26.0/104000000000301/conversations"
@@ -205,7 +205,7 @@ def test_the_next_page_is_asked_for_by_cursor_and_platform(graph: Graph, credent
     }
 
 
-def test_only_a_missing_next_link_ends_the_listing(graph: Graph, credential: Credential) -> None:
+def test_only_a_missing_next_link_ends_the_list(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("conversations-page2"))
     assert client.conversations(credential, "me", limit=2).after is None
     graph.say = always(sampled("conversations-empty-with-next"))
@@ -213,9 +213,7 @@ def test_only_a_missing_next_link_ends_the_listing(graph: Graph, credential: Cre
     assert (empty.threads, empty.after) == ((), "QVFIUafter10")
 
 
-def test_a_page_without_cursors_has_the_next_one_in_its_link_which_is_not_followed(
-    graph: Graph, credential: Credential
-) -> None:
+def test_without_cursors_the_cursor_is_read_from_the_next_link(graph: Graph, credential: Credential) -> None:
     following = "https://elsewhere.example/me/conversations?after=QVFIU%2Bnext&access_token=TOKEN"
     graph.say = always(answer({"data": [], "paging": {"next": following}}))
     page = client.conversations(credential, "me", limit=2)
@@ -252,7 +250,7 @@ def test_a_page_of_the_wrong_shape_is_a_bad_answer(graph: Graph, credential: Cre
     assert failure_of(lambda: client.conversations(credential, "me", limit=2)).reason is Reason.BAD_ANSWER
 
 
-def test_a_missing_listing_is_the_accounts_trouble_not_a_persons(graph: Graph, credential: Credential) -> None:
+def test_a_missing_list_is_a_failure_of_the_account(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile-error-100-33"))
     assert failure_of(lambda: client.conversations(credential, "me", limit=2)).scope is Scope.ACCOUNT
 
@@ -264,34 +262,34 @@ def test_a_page_may_be_larger_than_a_profile(graph: Graph, credential: Credentia
     assert failure_of(lambda: client.conversations(credential, "me", limit=2)).code == "too_large"
 
 
-def test_the_owner_of_a_token_is_known_by_the_webhooks_id(graph: Graph, credential: Credential) -> None:
+def test_the_owner_of_a_token_has_the_professional_account_id(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("me"))
     account = client.token_owner(credential)
     assert (account.ig_account_id, account.ig_app_scoped_id) == (LENA_ID, "24900000000000777")
     assert (account.username, account.account_type) == ("harbor.lane.studio", "BUSINESS")
 
 
-def test_the_documented_wrapping_of_the_owner_is_understood(graph: Graph, credential: Credential) -> None:
+def test_the_owner_of_a_token_may_be_wrapped_in_data(graph: Graph, credential: Credential) -> None:
     graph.say = always(answer({"data": [{"user_id": LENA_ID, "username": "harbor.lane.studio"}]}))
     assert client.token_owner(credential).ig_account_id == LENA_ID
 
 
 @pytest.mark.parametrize("body", [{"id": "24900000000000777"}, {"data": []}, {"data": [{}]}, {"user_id": True}])
-def test_the_app_scoped_id_is_never_taken_for_the_account(
+def test_the_app_scoped_id_is_never_used_as_the_account_id(
     graph: Graph, credential: Credential, body: dict[str, Any]
 ) -> None:
     graph.say = always(answer(body))
     assert failure_of(lambda: client.token_owner(credential)).reason is Reason.BAD_ANSWER
 
 
-def test_a_page_token_leads_to_the_pages_account(graph: Graph, credential: Credential) -> None:
+def test_a_page_token_returns_the_account_of_the_page(graph: Graph, credential: Credential) -> None:
     linked = {"id": "17841400000000202", "username": "atelier.nord"}
     graph.say = always(answer({"id": "104000000000301", "instagram_business_account": linked}))
-    page = client.page(credential)
+    page = client.page_token_owner(credential)
     assert (page.ig_account_id, page.ig_page_id, page.username) == (linked["id"], "104000000000301", "atelier.nord")
 
 
-def test_a_page_without_an_account_has_to_be_reconnected(graph: Graph, credential: Credential) -> None:
+def test_a_page_without_an_account_must_be_reconnected(graph: Graph, credential: Credential) -> None:
     graph.say = always(answer({"id": "104000000000301"}))
-    failure = failure_of(lambda: client.page(credential))
+    failure = failure_of(lambda: client.page_token_owner(credential))
     assert (failure.scope, failure.reason) == (Scope.ACCOUNT, Reason.TOKEN)

@@ -1,4 +1,4 @@
-"""Conversations as the API returns them: the samples, what has no details, and what cannot be read."""
+"""Conversations of the Conversations API: samples, elements without details, unreadable elements."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def sample(name: str) -> Any:
 
 
 def read(*items: Any) -> tuple[tuple[ReadConversation, ...], list[tuple[str, str | None, str | None]]]:
-    """Return the conversations of a page, and kind, ID and conversation of each element that was skipped."""
+    """Return the conversations of a page, and (kind, ID, conversation) of each skipped element."""
     threads, skipped = conversation_parser.parse_conversations({"data": list(items)})
     return threads, [(each.kind, each.id, each.conversation) for each in skipped]
 
@@ -154,6 +154,6 @@ def test_a_page_without_a_list_is_a_bad_answer(body: dict[str, Any]) -> None:
         conversation_parser.parse_conversations(body)
 
 
-def test_what_was_skipped_says_why() -> None:
+def test_a_skipped_element_has_a_reason() -> None:
     _, skipped = conversation_parser.parse_conversations({"data": [{"id": "t", "participants": []}]})
     assert skipped == (Skipped("conversation", "t", "t", conversation_parser.UNREADABLE),)

@@ -1,4 +1,4 @@
-"""What calls are made with: proved where an app secret is given, and never printed."""
+"""Credentials have a proof if an app secret is given, and are never printed."""
 
 import hashlib
 import hmac
@@ -9,12 +9,12 @@ from app.instagram.credential import Credential
 
 
 @pytest.mark.row("S39")
-def test_the_proof_is_the_token_signed_by_the_app_secret() -> None:
+def test_the_proof_is_the_token_signed_with_the_app_secret() -> None:
     proved = Credential("https://graph.facebook.com", "v26.0", "EAAcanary", 2.0, app_secret="secret")
     assert proved.proof == {"appsecret_proof": hmac.new(b"secret", b"EAAcanary", hashlib.sha256).hexdigest()}
 
 
-def test_without_an_app_secret_nothing_is_proved() -> None:
+def test_without_an_app_secret_there_is_no_proof() -> None:
     assert Credential("https://graph.instagram.com", "v26.0", "IGAAcanary", 2.0).proof == {}
 
 

@@ -1,4 +1,4 @@
-"""One GET under hostile conditions: the deadline is total, the size is capped, nothing is followed, nothing leaks."""
+"""HTTP requests under hostile conditions: total deadline, capped size, no redirects, no leaks."""
 
 import gzip
 import logging
@@ -46,7 +46,7 @@ def refused(url: str) -> GraphAPIError:
     return caught.value
 
 
-def test_an_answer_comes_back_whole_with_lower_case_headers(graph: Graph) -> None:
+def test_a_response_is_returned_whole_with_lower_case_headers(graph: Graph) -> None:
     graph.say = always(answer(b'{"a": 1}', status=404, X_App_Usage="{}"))
     received = get(graph.url)
     assert (received.http_status, received.body, received.headers["x-app-usage"]) == (404, b'{"a": 1}', "{}")
@@ -59,7 +59,7 @@ def test_twenty_calls_use_one_connection(graph: Graph) -> None:
     assert (len(graph.requests), graph.connections) == (20, 1)
 
 
-def test_a_packed_answer_is_unpacked(graph: Graph) -> None:
+def test_a_compressed_response_is_decompressed(graph: Graph) -> None:
     graph.say = always(answer(gzip.compress(b"x" * MOST_BYTES), Content_Encoding="gzip"))
     assert get(graph.url).body == b"x" * MOST_BYTES
 
@@ -75,7 +75,7 @@ def test_a_packed_answer_is_unpacked(graph: Graph) -> None:
     ],
 )
 @pytest.mark.row("F16", "F17", "S38")
-def test_the_deadline_is_total_and_takes_the_connection_along(graph: Graph, say: Say) -> None:
+def test_the_deadline_is_total_and_closes_the_connection(graph: Graph, say: Say) -> None:
     graph.say = say
     began = time.monotonic()
     failure = refused(graph.url)
@@ -85,7 +85,7 @@ def test_the_deadline_is_total_and_takes_the_connection_along(graph: Graph, say:
     until(lambda: not _calling(), "no exchange lives on")
 
 
-def test_a_slow_name_lookup_counts_too(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_covers_a_slow_dns_lookup(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = threading.Event()
     real = socket.getaddrinfo
 
@@ -100,33 +100,33 @@ def test_a_slow_name_lookup_counts_too(graph: Graph, monkeypatch: pytest.MonkeyP
     asked.set()
     assert failure.reason is Reason.TIMEOUT
     until(lambda: not _calling(), "the exchange ends")
-    assert graph.requests == []  # nobody waits any more: nothing may be sent late
+    assert graph.requests == []  # after the deadline nothing may be sent
 
 
-def test_a_timeout_leaves_the_next_call_unharmed(graph: Graph) -> None:
+def test_a_timeout_does_not_affect_the_next_call(graph: Graph) -> None:
     refused(graph.url)
     graph.say = always(answer({"a": 1}))
     assert get(graph.url).http_status == 200
 
 
-def test_nobody_listening_is_the_networks_fault() -> None:
+def test_a_refused_connection_is_a_network_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     failure = refused(f"http://127.0.0.1:{port}")
     assert (failure.scope, failure.reason, failure.code) == (Scope.NETWORK, Reason.NETWORK, "refused")
 
 
-def test_a_broken_connection_is_the_networks_fault(graph: Graph) -> None:
+def test_a_reset_connection_is_a_network_failure(graph: Graph) -> None:
     graph.say = reset
     assert refused(graph.url).code == "reset"
 
 
-def test_hanging_up_without_a_word_is_the_networks_fault(graph: Graph) -> None:
+def test_a_closed_connection_without_response_is_a_network_failure(graph: Graph) -> None:
     graph.say = and_close(b"")
     assert refused(graph.url).code == "reset"
 
 
-def test_a_name_that_does_not_exist_is_the_networks_fault() -> None:
+def test_an_unknown_host_name_is_a_network_failure() -> None:
     with pytest.raises(GraphAPIError) as caught:
         get("http://nobody.invalid", seconds=20)
     assert (caught.value.scope, caught.value.code) == (Scope.NETWORK, "dns")
@@ -150,13 +150,13 @@ def test_a_broken_answer_is_a_bad_answer(graph: Graph, wire_bytes: bytes) -> Non
     assert (failure.scope, failure.reason) == (Scope.CONTRACT, Reason.BAD_ANSWER)
 
 
-def test_a_huge_answer_is_cut(graph: Graph) -> None:
+def test_a_huge_response_is_not_read_to_the_end(graph: Graph) -> None:
     graph.say = always(answer(b"x" * (MOST_BYTES + 1)))
     assert refused(graph.url).code == "too_large"
 
 
 @pytest.mark.row("F25", "S38")
-def test_a_gzip_bomb_is_cut_before_it_unpacks(graph: Graph) -> None:
+def test_a_gzip_bomb_is_not_decompressed_to_the_end(graph: Graph) -> None:
     graph.say = always(bomb(megabytes=200))
     tracemalloc.start()
     with pytest.raises(GraphAPIError) as caught:
@@ -175,7 +175,7 @@ def test_a_redirect_is_not_followed(graph: Graph) -> None:
         assert canary.connections == 0
 
 
-def test_the_surroundings_are_not_used(graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_is_not_used(graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     graph.say = always(answer({"a": 1}, Set_Cookie="a=b; Path=/"))
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else")
@@ -192,7 +192,7 @@ def test_the_surroundings_are_not_used(graph: Graph, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("say", [silent, reset, and_close(BEGIN), always(answer(b"x" * (MOST_BYTES + 1)))])
-def test_no_address_and_no_token_in_a_failure_or_log(graph: Graph, say: Say, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_url_and_no_token_in_a_failure_or_log(graph: Graph, say: Say, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     graph.say = say
     failure = refused(f"{graph.url}/secret-path")
@@ -215,7 +215,7 @@ def test_a_forked_process_opens_a_connection_of_its_own(graph: Graph) -> None:
 
 
 @pytest.mark.row("S39")
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     with Graph(always(answer({"a": 1})), tls=_tls(tmp_path)) as graph:
         failure = refused(graph.url)
         assert (failure.scope, failure.code) == (Scope.NETWORK, "tls")

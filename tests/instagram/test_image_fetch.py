@@ -1,4 +1,4 @@
-"""Fetching pictures over real HTTP: what is brought, and what is given up in time."""
+"""Fetching pictures over real HTTP: allowed URLs, deadlines and limits."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ PUBLIC = "157.240.0.1"
 
 
 class Canary:
-    """A server that sends one prepared answer to everyone, a piece every `pause` seconds, and counts them."""
+    """A server that sends one prepared response, a piece every `pause` seconds, and counts its connections."""
 
     def __init__(self, *answer: bytes, pause: float = 0.0) -> None:
         self.answer, self.pause, self.met = answer, pause, 0
@@ -52,13 +52,13 @@ def canary() -> Iterator[Canary]:
     server.listener.close()
 
 
-def test_a_picture_of_the_sandbox_is_brought(meta: Sandbox) -> None:
+def test_a_picture_of_the_sandbox_is_fetched(meta: Sandbox) -> None:
     url = f"{meta.url}/media/avatar/1520000000000011.png?oe=7FFFFFFF"
     assert image_fetch.fetch(url, (meta.url.removeprefix("http://"),)).startswith(b"\x89PNG")
 
 
 @pytest.mark.row("S35", "R15")
-def test_what_is_not_allowed_meets_nobody(canary: Canary) -> None:
+def test_a_url_that_is_not_allowed_causes_no_connection(canary: Canary) -> None:
     spellings = (
         *("http://{}/a.png", "https://{}/a.png", "http://x@{}/", "http://fbcdn.net@{}/", "http://{}\\@fbcdn.net/"),
         *(
@@ -95,17 +95,15 @@ def test_a_redirect_is_not_followed(canary: Canary) -> None:
 
 @pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize("tale", [["127.0.0.1"], [PUBLIC, "127.0.0.1"], [PUBLIC]], ids=["closed", "both", "changing"])
-def test_a_name_server_of_lies_leads_nobody_to_us(
-    canary: Canary, monkeypatch: pytest.MonkeyPatch, tale: list[str]
-) -> None:
+def test_dns_rebinding_causes_no_connection(canary: Canary, monkeypatch: pytest.MonkeyPatch, tale: list[str]) -> None:
     asked: list[str] = []
 
     def lie(host: str, port: int, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
         if host == PUBLIC:
-            raise socket.gaierror("the internet is away")
+            raise socket.gaierror("no network")
         asked.append(host)
-        told = tale if len(asked) == 1 else ["127.0.0.1"]  # the second time, everything leads to us
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (way, canary.port)) for way in told]
+        found = tale if len(asked) == 1 else ["127.0.0.1"]  # the second lookup returns this machine
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (way, canary.port)) for way in found]
 
     monkeypatch.setattr(socket, "getaddrinfo", lie)
     monkeypatch.setenv("https_proxy", f"http://{canary.host}")
@@ -129,7 +127,7 @@ DRIP = tuple(b"x" for _ in range(60))
     [((HEAD, *DRIP), None), ((b"HTTP/1.1 200 OK\r\nX-Slow: ", *DRIP), None), ((HEAD,), slow_lookup)],
     ids=["body", "headers", "name lookup"],
 )
-def test_whatever_drips_has_one_deadline_for_all_of_it(
+def test_a_slow_response_has_one_total_deadline(
     answer: tuple[bytes, ...], resolve: Callable[[str, int], list[str]] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (image_fetch.SECONDS, image_fetch.STEP_SECONDS) == (5.0, 2.0)
@@ -153,7 +151,7 @@ def test_whatever_drips_has_one_deadline_for_all_of_it(
         b"",
     ],
 )
-def test_what_is_no_whole_picture_of_at_most_2_mib_is_given_up(answer: bytes) -> None:
+def test_an_incomplete_or_too_large_response_is_rejected(answer: bytes) -> None:
     server = Canary(answer)
     with pytest.raises(NoImage):
         image_fetch.fetch(f"http://{server.host}/a.png", (server.host,))

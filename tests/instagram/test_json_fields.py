@@ -1,4 +1,4 @@
-"""Strict reading of answers, field by field."""
+"""Strict reading of responses, field by field."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from app.instagram.errors import GraphAPIError
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_an_object_or_nothing(body: bytes) -> None:
+def test_any_bytes_give_an_object_or_none(body: bytes) -> None:
     assert json_fields.load_object(body) is None or isinstance(json_fields.load_object(body), dict)
 
 
@@ -27,16 +27,16 @@ def test_a_text_of_another_type_is_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("holder", [{}, {"x": None}, {"x": ""}])
-def test_a_required_text_must_say_something(holder: dict[str, object]) -> None:
+def test_a_required_text_must_not_be_empty(holder: dict[str, object]) -> None:
     with pytest.raises(GraphAPIError):
         json_fields.required_text(holder, "x")
 
 
-def test_what_no_database_can_carry_is_replaced() -> None:
+def test_characters_that_cannot_be_stored_are_replaced() -> None:
     assert json_fields.optional_text({"x": "a\x00b\udc00"}, "x") == "a\ufffdb\ufffd"
 
 
-def test_times_are_aware_and_must_name_their_zone() -> None:
+def test_times_must_have_a_time_zone() -> None:
     assert json_fields.required_time({"x": "2026-03-10T09:20:05+0000"}, "x") == datetime(
         2026, 3, 10, 9, 20, 5, tzinfo=UTC
     )

@@ -1,34 +1,34 @@
-"""Which addresses pictures may come from: a zoo of those that must not (reliability.md S35, M17)."""
+"""URLs that pictures may be fetched from, and many that must be refused."""
 
 import pytest
 
 from app.instagram import media_urls
-from app.instagram.media_urls import RefusedUrl, ResolvedUrl
+from app.instagram.media_urls import AllowedUrl, RefusedUrl
 
 HOSTS = ("fbcdn.net", "cdninstagram.com", "127.0.0.1:5061")
 PUBLIC = "157.240.0.1"
 
 
-def test_a_picture_of_metas_is_asked_of_the_address_that_was_checked() -> None:
-    found = media_urls.resolve_public("https://scontent.cdninstagram.com/v/a.jpg?oe=6924&x=1", HOSTS)
-    assert found == ResolvedUrl(True, "scontent.cdninstagram.com", 443, "/v/a.jpg?oe=6924&x=1")
-    assert media_urls.resolve_public("HTTPS://FBCDN.NET:443#top", HOSTS) == ResolvedUrl(True, "fbcdn.net", 443, "/")
-    assert media_urls.checked_url(found, resolve=lambda *_: [PUBLIC, "8.8.8.8"]) == PUBLIC
+def test_the_connection_goes_to_the_ip_address_that_was_checked() -> None:
+    found = media_urls.parse_allowed("https://scontent.cdninstagram.com/v/a.jpg?oe=6924&x=1", HOSTS)
+    assert found == AllowedUrl(True, "scontent.cdninstagram.com", 443, "/v/a.jpg?oe=6924&x=1")
+    assert media_urls.parse_allowed("HTTPS://FBCDN.NET:443#top", HOSTS) == AllowedUrl(True, "fbcdn.net", 443, "/")
+    assert media_urls.resolve_public(found, resolve=lambda *_: [PUBLIC, "8.8.8.8"]) == PUBLIC
 
 
-def test_plain_http_goes_to_the_exact_address_of_a_sandbox_alone() -> None:
-    found = media_urls.resolve_public("http://127.0.0.1:5061/a.png", HOSTS)
-    assert found == ResolvedUrl(False, "127.0.0.1", 5061, "/a.png")
-    assert media_urls.checked_url(found) == "127.0.0.1"
-    assert media_urls.resolve_public("http://localhost:5061/a.png", ("localhost:5061",)).host == "localhost"
+def test_plain_http_is_allowed_only_to_the_host_and_port_of_a_sandbox() -> None:
+    found = media_urls.parse_allowed("http://127.0.0.1:5061/a.png", HOSTS)
+    assert found == AllowedUrl(False, "127.0.0.1", 5061, "/a.png")
+    assert media_urls.resolve_public(found) == "127.0.0.1"
+    assert media_urls.parse_allowed("http://localhost:5061/a.png", ("localhost:5061",)).host == "localhost"
     for other in ("http://127.0.0.1:5062/a.png", "http://127.0.0.1/a.png", "https://127.0.0.1:5061/a.png"):
         with pytest.raises(RefusedUrl):
-            media_urls.resolve_public(other, HOSTS)
+            media_urls.parse_allowed(other, HOSTS)
 
 
-def test_plain_http_never_goes_where_a_name_server_points() -> None:
+def test_plain_http_is_never_allowed_to_a_dns_name() -> None:
     with pytest.raises(RefusedUrl):
-        media_urls.resolve_public("http://cdn.example:5061/a.png", ("cdn.example:5061",))
+        media_urls.parse_allowed("http://cdn.example:5061/a.png", ("cdn.example:5061",))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_public_url_is_http_with_a_host_name_and_without_credentials(url: str,
         "https://scontent.fbcdn.net/" + "a" * 4_000,
     ],
 )
-def test_every_other_address_is_refused_and_no_name_is_looked_up(url: str) -> None:
+def test_every_other_url_is_refused_without_a_dns_lookup(url: str) -> None:
     with pytest.raises(RefusedUrl):
-        media_urls.resolve_public(url, HOSTS)
+        media_urls.parse_allowed(url, HOSTS)
 
 
 @pytest.mark.row("S35", "R15")
@@ -148,12 +148,12 @@ def test_every_other_address_is_refused_and_no_name_is_looked_up(url: str) -> No
         ["not an address"],
     ],
 )
-def test_a_name_that_leads_elsewhere_than_to_the_internet_is_refused(found: list[str]) -> None:
+def test_a_name_with_a_private_ip_address_is_refused(found: list[str]) -> None:
     with pytest.raises(RefusedUrl):
-        media_urls.checked_url(
-            media_urls.resolve_public("https://scontent.fbcdn.net/a.jpg", HOSTS), resolve=lambda *_: found
+        media_urls.resolve_public(
+            media_urls.parse_allowed("https://scontent.fbcdn.net/a.jpg", HOSTS), resolve=lambda *_: found
         )
 
 
-def test_the_open_internet_is_open() -> None:
-    assert all(map(media_urls.is_open, (PUBLIC, "8.8.8.8", "2a03:2880:f12f::1")))
+def test_public_ip_addresses_are_allowed() -> None:
+    assert all(map(media_urls.is_public_address, (PUBLIC, "8.8.8.8", "2a03:2880:f12f::1")))

@@ -1,4 +1,4 @@
-"""What one item of `messaging` tells, kind by kind."""
+"""Events of `messaging` items, kind by kind."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,10 +23,10 @@ from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_m
 from tests.instagram.test_webhook import NOW, SAMPLES, message, parsed
 
 
-def told(name: str, what: Any, **more: Any) -> Event:
-    """Return the event of one item that Léa sends."""
+def event_of(name: str, what: Any, **more: Any) -> Event:
+    """Return the event of an item that Léa sends."""
     item = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": 1773134400000, name: what} | more
-    return messaging.event(MAISON_LUNE, item, received_at=NOW)
+    return messaging.parse_event(MAISON_LUNE, item, received_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -48,25 +48,25 @@ def told(name: str, what: Any, **more: Any) -> Event:
     ],
 )
 def test_each_kind_of_item_is_an_event_of_its_kind(name: str, what: dict[str, Any], kind: type) -> None:
-    assert type(told(name, what)) is kind
+    assert type(event_of(name, what)) is kind
 
 
 def test_an_unsend_and_an_edit_need_no_parties() -> None:
     for item in ({"message": {"mid": "m", "is_deleted": True}}, {"message_edit": {"mid": "m", "num_edit": 0}}):
-        assert messaging.event(MAISON_LUNE, item, received_at=NOW).mid == "m"
+        assert messaging.parse_event(MAISON_LUNE, item, received_at=NOW).mid == "m"
 
 
-def test_events_without_an_id_of_their_own_get_the_same_one_each_time() -> None:
-    first, again, other = (told("referral", {"ref": ref}) for ref in ("flyer", "flyer", "poster"))
+def test_an_event_without_mid_gets_the_same_mid_each_time() -> None:
+    first, again, other = (event_of("referral", {"ref": ref}) for ref in ("flyer", "flyer", "poster"))
     assert first == again
     assert first.mid.startswith("referral:")
     assert first.mid != other.mid
 
 
 @pytest.mark.parametrize("flag", [{"is_self": True}, {}])
-def test_the_account_writing_to_itself_tells_its_own_id(flag: dict[str, Any]) -> None:
+def test_a_message_of_the_account_to_itself_reveals_its_own_id(flag: dict[str, Any]) -> None:
     parties = {"sender": {"id": MAISON_LUNE}, "recipient": {"id": MAISON_LUNE_IGSID if flag else MAISON_LUNE}}
-    event = messaging.event(MAISON_LUNE, parties | {"message": {"mid": "m"} | flag}, received_at=NOW)
+    event = messaging.parse_event(MAISON_LUNE, parties | {"message": {"mid": "m"} | flag}, received_at=NOW)
     assert isinstance(event, SelfMessage)
     assert event.ig_own_id == parties["recipient"]["id"]
 
@@ -83,21 +83,21 @@ def test_the_account_writing_to_itself_tells_its_own_id(flag: dict[str, Any]) ->
         ({"sparkle": {"mid": "m"}}, "unknown_kind"),
     ],
 )
-def test_an_item_that_tells_nothing_says_why(item: object, reason: str) -> None:
+def test_an_item_without_an_event_has_a_reason(item: object, reason: str) -> None:
     with pytest.raises(UnreadableItemError) as refused:
-        messaging.event(MAISON_LUNE, item, received_at=NOW)
+        messaging.parse_event(MAISON_LUNE, item, received_at=NOW)
     assert refused.value.reason == reason
     assert str(refused.value)
 
 
 def test_a_long_or_hostile_emoji_stays_small() -> None:
-    event = told("reaction", {"mid": "m", "action": "react", "emoji": "x\u202e" * 50})
+    event = event_of("reaction", {"mid": "m", "action": "react", "emoji": "x\u202e" * 50})
     assert isinstance(event, ReactionChanged)
     assert event.emoji == "x"
 
 
-def test_disappearing_media_are_known_as_such() -> None:
-    event = told("message", {"mid": "m", "attachments": [{"type": "ephemeral"}]})
+def test_disappearing_media_have_their_own_kind() -> None:
+    event = event_of("message", {"mid": "m", "attachments": [{"type": "ephemeral"}]})
     assert isinstance(event, MessageSent)
     assert event.kind is EventKind.EPHEMERAL
 
@@ -120,7 +120,7 @@ def test_ids_that_come_as_numbers_stay_exact() -> None:
         (int((NOW + timedelta(days=30000)).timestamp() * 1000), NOW),
     ],
 )
-def test_a_strange_time_is_made_sane(timestamp: object, expected: datetime) -> None:
+def test_an_invalid_time_is_replaced(timestamp: object, expected: datetime) -> None:
     event = a_message_event() | {"timestamp": timestamp}
     assert message(parsed(event)[0]).sent_at == expected
 
@@ -131,13 +131,13 @@ def test_attachments_of_unknown_type_become_a_placeholder() -> None:
     assert (sent.kind, sent.attachments[0].url) == (EventKind.UNSUPPORTED, None)
 
 
-def test_a_post_that_comes_twice_in_one_message_is_one_attachment() -> None:
+def test_a_post_sent_twice_in_one_message_is_one_attachment() -> None:
     body = (SAMPLES / "webhook-attachment-ig-post.json").read_bytes()
     [item] = webhook.parse(body, received_at=NOW)
     assert [(each.kind, each.title) for each in message(item).attachments] == [(EventKind.SHARE, "Spring drop")]
 
 
-def test_what_breaks_databases_is_replaced_in_a_text() -> None:
+def test_characters_that_cannot_be_stored_are_replaced_in_a_text() -> None:
     body = a_delivery(a_message_event(LEA, "MARK")).replace(b"MARK", b"a\\u0000b\\ud83dc\\u001b[2J")
     [item] = webhook.parse(body, received_at=NOW)
     assert message(item).text == "a�b�c[2J"

@@ -1,4 +1,4 @@
-"""Signing in with Meta, on the wire: addresses, both shapes of an answer, and errors of a shape of their own."""
+"""OAuth requests: URLs, both shapes of a response, and errors without an error object."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def failure_of(call: Callable[[], object]) -> GraphAPIError:
     return caught.value
 
 
-def test_an_owner_is_led_to_the_sister_of_the_graph_host() -> None:
+def test_the_authorization_url_is_on_the_www_host() -> None:
     led = urlsplit(oauth.instagram_authorize_url(META, back_url=BACK, state="s p"))
     assert (led.netloc, led.path) == ("www.instagram.com", "/oauth/authorize")
     assert parse_qs(led.query) == {
@@ -82,7 +82,7 @@ def test_a_code_becomes_a_token_of_sixty_days_in_either_shape(graph: Graph, app:
     assert "IGAA" not in repr(given)
 
 
-def test_an_error_of_the_exchange_has_a_shape_of_its_own(graph: Graph, app: App) -> None:
+def test_an_error_of_the_exchange_is_recognized_by_its_error_type(graph: Graph, app: App) -> None:
     graph.say = always(answer(EXCHANGE["error_shape"], status=400))
     failure = failure_of(lambda: oauth.instagram_token(app, code="used", back_url=BACK))
     assert (failure.scope, failure.reason, failure.sentence) == (Scope.ACCOUNT, Reason.TOKEN, oauth.REFUSED)
@@ -95,7 +95,7 @@ def test_an_error_of_the_exchange_has_a_shape_of_its_own(graph: Graph, app: App)
 @pytest.mark.parametrize(
     "body", [{}, {"access_token": 7}, {"access_token": ""}, {"access_token": "two words"}, {"data": []}, {"data": {}}]
 )
-def test_an_answer_without_a_token_is_none(graph: Graph, app: App, body: dict[str, Any]) -> None:
+def test_a_response_without_a_token_is_a_bad_answer(graph: Graph, app: App, body: dict[str, Any]) -> None:
     graph.say = always(answer(body))
     assert failure_of(lambda: oauth.instagram_token(app, code="c", back_url=BACK)).reason in (
         Reason.BAD_ANSWER,
@@ -104,7 +104,7 @@ def test_an_answer_without_a_token_is_none(graph: Graph, app: App, body: dict[st
 
 
 @pytest.mark.parametrize("life", [None, 0, -5, True, "60", 10**12])
-def test_a_life_that_is_none_is_not_believed(graph: Graph, app: App, life: object) -> None:
+def test_an_invalid_expiry_is_ignored(graph: Graph, app: App, life: object) -> None:
     graph.say = always(answer({"access_token": "EAAsample", "expires_in": life}))
     assert oauth.facebook_token(app, code="c", back_url=BACK) == IssuedToken("EAAsample", None)
 

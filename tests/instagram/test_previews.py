@@ -1,4 +1,4 @@
-"""What a message is in one line."""
+"""One-line previews of messages."""
 
 import pytest
 
@@ -9,9 +9,9 @@ from app.instagram.events import EventKind
 @pytest.mark.parametrize("kind", EventKind)
 @pytest.mark.parametrize("outgoing", [False, True])
 def test_every_kind_of_message_has_a_preview(kind: EventKind, outgoing: bool) -> None:
-    words = previews.preview(kind, None, outgoing=outgoing)
-    assert words
-    assert kind is EventKind.UNSUPPORTED or words != previews.label(EventKind.UNSUPPORTED, outgoing=outgoing)
+    text = previews.preview(kind, None, outgoing=outgoing)
+    assert text
+    assert kind is EventKind.UNSUPPORTED or text != previews.label(EventKind.UNSUPPORTED, outgoing=outgoing)
     assert previews.preview(kind, "Bonjour", outgoing=outgoing) == "Bonjour"
 
 

@@ -1,4 +1,4 @@
-"""What calls bring back cannot be changed by who gets it."""
+"""Responses are immutable."""
 
 from dataclasses import FrozenInstanceError, fields
 from typing import Any
@@ -18,7 +18,7 @@ from app.instagram.usage_headers import NO_USAGE
         TokenOwner("1", None, None, None, None, NO_USAGE),
     ],
 )
-def test_an_answer_stays_as_it_came(answer: Any) -> None:
+def test_a_response_cannot_be_changed(answer: Any) -> None:
     for field in fields(answer):
         with pytest.raises(FrozenInstanceError):
             setattr(answer, field.name, "other")

@@ -1,4 +1,4 @@
-"""Usage headers: read where they make sense, passed over where they do not."""
+"""Usage headers: valid ones are read, others ignored."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -25,11 +25,11 @@ CASES = {case["case"]: case["headers"] for case in json.loads((SAMPLES / "graph-
         ("undocumented keys seen by a client library", Usage(app_percent=4)),
     ],
 )
-def test_every_sampled_header_is_understood(case: str, expected: Usage) -> None:
+def test_every_sample_header_is_parsed(case: str, expected: Usage) -> None:
     assert usage_headers.parse_usage(CASES[case], now=NOW, account_ids=OURS) == expected
 
 
-def test_the_worse_figure_counts() -> None:
+def test_the_higher_figure_counts() -> None:
     assert usage_headers.parse_usage(CASES["busy"], now=NOW, account_ids=OURS).percent == 91
     assert NO_USAGE.percent is None
 
@@ -63,12 +63,12 @@ def test_only_the_figures_of_the_account_and_of_its_use_cases_count() -> None:
         "[" * 100_000,
     ],
 )
-def test_a_header_of_the_wrong_shape_says_nothing(header: str) -> None:
+def test_a_header_of_the_wrong_shape_is_ignored(header: str) -> None:
     headers = {"x-business-use-case-usage": header, "x-app-usage": header}
     assert usage_headers.parse_usage(headers, now=NOW, account_ids=["a"]) == NO_USAGE
 
 
-def test_a_nonsensical_wait_is_cut_to_a_day() -> None:
+def test_an_absurd_wait_is_limited_to_a_day() -> None:
     header = '{"1": [{"estimated_time_to_regain_access": 999999}]}'
     assert (
         usage_headers.parse_usage({"x-business-use-case-usage": header}, now=NOW, account_ids=["1"]).regain_at

@@ -1,4 +1,4 @@
-"""A delivery of Meta's: envelopes, and what hostile bodies turn into."""
+"""Webhook deliveries: envelopes and hostile bodies."""
 
 import json
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def message(item: WebhookItem) -> MessageSent:
     ],
     ids=lambda body: repr(body[:16]),
 )
-def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableBodyError):
         webhook.parse(body, received_at=NOW)
 
@@ -82,13 +82,13 @@ def test_a_top_level_array_is_tolerated() -> None:
         ({"message_edit": "m"}, "unreadable"),
     ],
 )
-def test_a_bad_item_says_why_and_spares_its_neighbours(event: Any, reason: str) -> None:
+def test_a_bad_item_has_a_reason_and_affects_no_other(event: Any, reason: str) -> None:
     items = parsed(event, a_message_event(CAMILLE, "voisine"))
     assert [item.reason for item in items] == [reason, ""]
     assert message(items[1]).text == "voisine"
 
 
-def test_a_kept_item_is_a_delivery_that_parses_to_itself() -> None:
+def test_the_raw_copy_of_an_item_parses_to_the_same_item() -> None:
     for item in parsed(a_message_event(LEA, "un"), {"read": {"mid": "m"}}):
         [again] = webhook.parse(json.dumps(item.raw).encode(), received_at=NOW)
         assert (again.event, again.reason) == (item.event, item.reason)

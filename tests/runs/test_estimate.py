@@ -63,7 +63,7 @@ def test_a_pause_is_part_of_the_time_left(account: Account) -> None:
     paused = a_run(account, total=16, fresh=8, worked_seconds=0.1)
     assert estimate.seconds_left(paused) == pytest.approx(8 * 0.5, abs=1)
     limited = GraphAPIError(Scope.ACCOUNT, Reason.RATE_LIMITED, "613", retry_at=clock.now() + timedelta(minutes=13))
-    circuit_breaker.failed(account.id, limited, token=None)
+    circuit_breaker.record_failure(account.id, limited, token=None)
     assert estimate.seconds_left(paused) == pytest.approx(13 * 60 + 4, abs=2)
     paused.resume_at = clock.now() + timedelta(minutes=40)
     assert estimate.seconds_left(paused) == pytest.approx(40 * 60 + 4, abs=2)

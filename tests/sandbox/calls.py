@@ -1,4 +1,4 @@
-"""Calls to a sandbox as a client of Meta's would make them, with nothing of our client in between."""
+"""Calls to a sandbox as another client of Meta would make them, without Nametag's client."""
 
 import hashlib
 import hmac

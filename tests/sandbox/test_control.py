@@ -1,4 +1,4 @@
-"""The levers: for this machine alone, and clear about what they want."""
+"""Control routes: available on this machine only, with clear errors."""
 
 import json
 import urllib.request
@@ -23,13 +23,13 @@ def refusal(sandbox: Sandbox, path: str, method: str = "POST", **fields: object)
         return answer.code, json.load(answer)["error"]
 
 
-def test_the_accounts_can_be_connected_from_what_is_listed(sandbox: Sandbox) -> None:
+def test_the_listed_accounts_can_be_connected(sandbox: Sandbox) -> None:
     accounts = {account["username"]: account for account in sandbox.get("accounts")}
     assert accounts["maison.lune"]["id"] == MAISON_LUNE
     assert get(sandbox, "me", token=accounts["maison.lune"]["token"])[0] == 200
 
 
-def test_several_hundred_people_are_split_over_both_accounts(sandbox: Sandbox) -> None:
+def test_several_hundred_contacts_are_split_over_both_accounts(sandbox: Sandbox) -> None:
     people = sandbox.get("people")
     assert len(people) > 300
     assert len({person["account"] for person in people}) == 2
@@ -37,25 +37,25 @@ def test_several_hundred_people_are_split_over_both_accounts(sandbox: Sandbox) -
     assert any(int(person["id"]) > 2**53 for person in people)
 
 
-def test_a_renamed_person_answers_with_the_new_name(sandbox: Sandbox) -> None:
+def test_a_renamed_contact_has_the_new_name(sandbox: Sandbox) -> None:
     patch(sandbox, f"people/{RUI}", username="rui.c")
     assert get(sandbox, RUI, fields="username")[1]["username"] == "rui.c"
 
 
-def test_a_reset_forgets_what_happened(sandbox: Sandbox) -> None:
+def test_a_reset_deletes_the_state(sandbox: Sandbox) -> None:
     patch(sandbox, f"people/{LEA}", username="lea.m")
     sandbox.post("faults", mode="500")
     sandbox.post("reset")
     assert get(sandbox, LEA, fields="username")[1]["username"] == "lea.moreau"
 
 
-def test_bad_input_is_refused_with_a_sentence(sandbox: Sandbox) -> None:
+def test_invalid_input_is_refused_with_an_explanation(sandbox: Sandbox) -> None:
     assert refusal(sandbox, "faults", mode="nonsense")[0] == 400
     assert refusal(sandbox, "faults", moude="500") == (400, "a fault has no moude.")
-    assert refusal(sandbox, "send", person="1") == (400, "person should be the id of somebody in /_sandbox/people.")
+    assert refusal(sandbox, "send", person="1") == (400, "person must be the ID of a contact in /_sandbox/people.")
     assert refusal(sandbox, f"conversations/{LEA}", "PATCH", erorr="1") == (400, "a conversation has no erorr.")
     assert refusal(sandbox, f"conversations/{LEA}", "PATCH", error="nonsense")[0] == 400
-    assert refusal(sandbox, "lever") == (404, "There is no such lever.")
+    assert refusal(sandbox, "lever") == (404, "Unknown control route.")
 
 
 def test_another_host_name_is_refused(sandbox: Sandbox) -> None:

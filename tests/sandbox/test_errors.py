@@ -1,4 +1,4 @@
-"""The sandbox's errors are those that integrators have seen (samples/graph-*-error-*.json)."""
+"""The sandbox's errors match those reported by integrators (samples/graph-*-error-*.json)."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("graph-profile-err
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem.removeprefix("graph-profile-error-"))
-def test_each_sampled_error_has_the_sampled_code(path: Path) -> None:
+def test_each_sample_error_has_the_code_of_the_sample(path: Path) -> None:
     sample = json.loads(path.read_text())
     seen = sample.get("body", sample)["error"]
     _, body = errors.error(path.stem.removeprefix("graph-profile-error-"))

@@ -1,4 +1,4 @@
-"""Faults on demand hit the calls they are meant for, and nothing else."""
+"""Faults on demand affect the selected calls and no others."""
 
 import http.client
 
@@ -22,7 +22,7 @@ def ask(sandbox: Sandbox) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("mode", ["190", "4", "17", "613", "80002", "80006", "10", "200", "2", "230", "9010"])
-def test_an_error_of_metas_is_answered_by_its_code(sandbox: Sandbox, mode: str) -> None:
+def test_an_error_of_meta_is_returned_by_its_code(sandbox: Sandbox, mode: str) -> None:
     sandbox.post("faults", mode=mode)
     assert get(sandbox, LEA)[1]["error"]["code"] == int(mode)
 
@@ -43,20 +43,20 @@ def test_an_error_of_metas_is_answered_by_its_code(sandbox: Sandbox, mode: str) 
         ("redirect", 302, b""),
     ],
 )
-def test_trouble_on_the_wire_is_played(sandbox: Sandbox, mode: str, status: int, begins: bytes) -> None:
+def test_a_network_fault_is_applied(sandbox: Sandbox, mode: str, status: int, begins: bytes) -> None:
     sandbox.post("faults", mode=mode)
     answered, body = ask(sandbox)
     assert answered == status
     assert body.startswith(begins)
 
 
-def test_a_reset_connection_brings_no_answer(sandbox: Sandbox) -> None:
+def test_a_reset_connection_has_no_response(sandbox: Sandbox) -> None:
     sandbox.post("faults", mode="reset")
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         ask(sandbox)
 
 
-def test_a_fault_ends_by_count_and_spares_other_accounts_and_calls(sandbox: Sandbox) -> None:
+def test_a_fault_ends_by_count_and_affects_no_other_account_or_call(sandbox: Sandbox) -> None:
     sandbox.post("faults", mode="500", count=1, call="profile")
     assert get(sandbox, "me")[0] == 200
     assert ask(sandbox)[0] == 500

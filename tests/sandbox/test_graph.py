@@ -1,4 +1,4 @@
-"""The sandbox's Graph API answers as Meta's does."""
+"""The sandbox's Graph API responds as Meta's does."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.support.processes import Sandbox
 FIELDS = "name,username,profile_pic"
 
 
-def test_a_profile_has_the_fields_asked_for_and_the_id(sandbox: Sandbox) -> None:
+def test_a_profile_has_the_requested_fields_and_the_id(sandbox: Sandbox) -> None:
     status, profile, _ = get(sandbox, LEA, fields="username")
     assert (status, profile) == (200, {"username": "lea.moreau", "id": LEA})
     _, whole, _ = get(sandbox, LEA, fields=FIELDS)
@@ -34,13 +34,15 @@ def test_fields_without_a_value_are_left_out(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("person", "status", "code"), [(GHOST, 400, 9010), (SHY, 403, 230), ("15200", 400, 9010)])
-def test_people_who_cannot_be_read_answer_metas_errors(sandbox: Sandbox, person: str, status: int, code: int) -> None:
+def test_contacts_without_a_readable_profile_return_metas_errors(
+    sandbox: Sandbox, person: str, status: int, code: int
+) -> None:
     answered, body, _ = get(sandbox, person, fields=FIELDS)
     assert (answered, body["error"]["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("token", [None, "IGAAwrong", FACEBOOK_TOKEN])
-def test_a_token_that_does_not_fit_the_host_answers_190(sandbox: Sandbox, token: str | None) -> None:
+def test_a_token_of_the_other_host_returns_error_190(sandbox: Sandbox, token: str | None) -> None:
     _, body, _ = get(sandbox, LEA, token=token)
     assert body["error"]["code"] == 190
 
@@ -82,7 +84,7 @@ def test_conversations_can_be_returned_with_metas_oddities(sandbox: Sandbox) -> 
     assert (spoiled, body["error"]["code"]) == (500, 1)
 
 
-def test_a_spoiled_conversation_is_still_listed_by_its_id(sandbox: Sandbox) -> None:
+def test_a_conversation_with_an_error_is_still_listed_by_its_id(sandbox: Sandbox) -> None:
     sandbox.post("send", person=LEA, text="Bonjour")
     sandbox.pull("PATCH", f"conversations/{LEA}", error="1")
     _, listed, _ = get(sandbox, "me/conversations", platform="instagram", fields="id")
@@ -114,14 +116,14 @@ def test_only_the_twenty_newest_messages_can_be_read(sandbox: Sandbox) -> None:
     assert get(sandbox, mids[0], fields="message")[1]["error"]["code"] == 9000001
 
 
-def test_facebook_wants_its_calls_proved(sandbox: Sandbox) -> None:
+def test_calls_to_facebook_need_a_proof(sandbox: Sandbox) -> None:
     refused = get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook", appsecret_proof="0" * 64)
     assert (refused[0], refused[1]["error"]["code"]) == (400, 100)
     assert "appsecret_proof" in refused[1]["error"]["message"]
     assert get(sandbox, "me", token=FACEBOOK_TOKEN, host="facebook")[0] == 200
 
 
-def test_ids_come_as_numbers_where_asked_for(sandbox: Sandbox) -> None:
+def test_ids_are_numbers_on_demand(sandbox: Sandbox) -> None:
     sandbox.pull("PATCH", "settings", numeric_ids=True)
     [account] = get(sandbox, "me", fields="user_id,username")[1]["data"]
     assert account["user_id"] == int(MAISON_LUNE)

@@ -1,4 +1,4 @@
-"""The sandbox tells every kind of event, in every envelope that carries events."""
+"""The sandbox sends every kind of event in every envelope."""
 
 import json
 from typing import Any
@@ -27,21 +27,21 @@ def sent(processes: Processes, receiver: Receiver) -> dict[str, dict[str, Any]]:
     return told
 
 
-def test_every_kind_is_told_by_its_own_member(sent: dict[str, dict[str, Any]]) -> None:
+def test_every_kind_has_its_own_field(sent: dict[str, dict[str, Any]]) -> None:
     for kind, item in sent.items():
         assert len(DISCRIMINATORS & item.keys()) == 1, kind
     bodies = [json.dumps(item[next(iter(DISCRIMINATORS & item.keys()))], sort_keys=True) for item in sent.values()]
     assert len(set(bodies)) == len(bodies)
 
 
-def test_effects_name_the_message_they_are_about(sent: dict[str, dict[str, Any]]) -> None:
-    for kind in kinds.EFFECTS:
+def test_updates_have_the_mid_of_their_message(sent: dict[str, dict[str, Any]]) -> None:
+    for kind in kinds.UPDATES:
         member = next(iter(DISCRIMINATORS & sent[kind].keys()))
         assert sent[kind][member]["mid"] == "some-mid"
 
 
 @pytest.mark.parametrize("envelope", ["messaging", "standby", "changes"])
-def test_an_event_comes_in_the_envelope_asked_for(processes: Processes, receiver: Receiver, envelope: str) -> None:
+def test_an_event_is_sent_in_the_requested_envelope(processes: Processes, receiver: Receiver, envelope: str) -> None:
     sandbox = processes.sandbox(webhook_url=receiver.url)
     sandbox.post("send", person=LEA, envelope=envelope)
     [(body, _)] = receiver.posts

@@ -1,4 +1,4 @@
-"""The sandbox as a command: on loopback alone, ending when it is told to."""
+"""The sandbox as a command: on loopback only, ends on a signal."""
 
 import signal
 import urllib.request
@@ -6,11 +6,11 @@ import urllib.request
 from tests.support.processes import Processes, Sandbox
 
 
-def test_it_ends_cleanly_when_it_is_told_to(sandbox: Sandbox) -> None:
+def test_the_sandbox_ends_cleanly_on_a_signal(sandbox: Sandbox) -> None:
     assert sandbox.end(signal.SIGTERM) == 0
 
 
-def test_an_address_beyond_this_machine_is_refused(processes: Processes) -> None:
+def test_a_host_other_than_loopback_is_refused(processes: Processes) -> None:
     refused = processes.module("app.sandbox", "--host", "0.0.0.0")
     assert refused.wait() == 2
     assert "this machine only" in refused.output()

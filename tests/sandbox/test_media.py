@@ -1,4 +1,4 @@
-"""The sandbox's pictures: real PNGs whose addresses say when they expire."""
+"""The sandbox's pictures: valid PNGs with an expiry in their URLs."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ def test_different_names_look_different() -> None:
     assert media.picture("photo", "1") == media.picture("photo", "1") != media.picture("photo", "2")
 
 
-def test_an_avatar_s_address_expires_in_a_few_days() -> None:
+def test_the_url_of_an_avatar_expires_in_a_few_days() -> None:
     found = re.search(r"oe=([0-9A-F]{8})$", media.avatar_url("http://127.0.0.1:1", LEA))
     assert found
     assert 0 < int(found[1], 16) - time.time() <= media.LIFE_SECONDS

@@ -1,4 +1,4 @@
-"""What calls cost at the sandbox: limits, headers and the log."""
+"""Rate limits, usage headers and the log of calls."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_conversations_may_be_read_twice_a_second(sandbox: Sandbox) -> None:
     assert 613 in codes
 
 
-def test_the_log_of_calls_knows_where_the_token_stood_but_not_the_token(sandbox: Sandbox) -> None:
+def test_the_log_of_calls_has_the_place_of_the_token_but_not_the_token(sandbox: Sandbox) -> None:
     get(sandbox, LEA, fields="name")
     get(sandbox, LEA, token=None, access_token="IGAAsandboxMaisonLune0123456789")
     calls = sandbox.get("calls")

@@ -1,4 +1,4 @@
-"""Signing in with the sandbox: consent, codes, tokens, Pages, as Meta's two logins have them."""
+"""OAuth at the sandbox: authorization, codes, tokens and Pages for both login types."""
 
 import http.client
 import json
@@ -44,7 +44,7 @@ def exchange(sandbox: Sandbox, path: str = "instagram/oauth/access_token", **for
 
 
 @pytest.mark.parametrize("host", ["instagram", "facebook"])
-def test_consent_is_asked_for_and_leads_back(sandbox: Sandbox, host: str) -> None:
+def test_authorization_redirects_back(sandbox: Sandbox, host: str) -> None:
     status, words, _ = ask(sandbox, host)
     assert (status, "Cancel" in words, "<li>instagram_business_basic" in words) == (200, True, True)
     _, _, back = ask(sandbox, host, choice="allow")
@@ -54,13 +54,13 @@ def test_consent_is_asked_for_and_leads_back(sandbox: Sandbox, host: str) -> Non
     assert (denied["error"], denied["state"]) == (["access_denied"], ["s"])
 
 
-def test_strangers_are_led_nowhere(sandbox: Sandbox) -> None:
+def test_unknown_clients_are_not_redirected(sandbox: Sandbox) -> None:
     assert ask(sandbox, client_id="1")[0] == 400
     assert ask(sandbox, redirect_uri="https://evil.example/", choice="allow")[::2] == (400, "")
     assert "<script>" not in ask(sandbox, state='"><script>')[1]
 
 
-def test_a_code_is_worth_one_token_in_either_shape(sandbox: Sandbox) -> None:
+def test_a_code_can_be_exchanged_once_in_either_shape(sandbox: Sandbox) -> None:
     first = code(sandbox)
     _, wrapped = exchange(sandbox, code=first)
     assert wrapped["data"][0]["user_id"] == MAISON_LUNE_APP_SCOPED
@@ -73,7 +73,7 @@ def test_a_code_is_worth_one_token_in_either_shape(sandbox: Sandbox) -> None:
     assert exchange(sandbox, code=code(sandbox), client_secret="wrong")[0] == 400
 
 
-def test_a_short_life_becomes_a_long_one_and_then_another(sandbox: Sandbox) -> None:
+def test_a_short_lived_token_is_exchanged_and_refreshed(sandbox: Sandbox) -> None:
     short = exchange(sandbox, code=code(sandbox))[1]["data"][0]["access_token"]
     query = {"grant_type": "ig_exchange_token", "client_secret": APP_SECRET, "access_token": short}
     with urllib.request.urlopen(f"{sandbox.url}/instagram/access_token?{urlencode(query)}") as answer:
@@ -88,7 +88,7 @@ def test_a_short_life_becomes_a_long_one_and_then_another(sandbox: Sandbox) -> N
     assert get(sandbox, "refresh_access_token", token=INSTAGRAM_TOKEN, grant_type="ig_refresh_token")[0] == 200
 
 
-def test_a_person_at_facebook_has_pages_with_tokens_of_their_own(sandbox: Sandbox) -> None:
+def test_a_facebook_user_has_pages_with_their_own_tokens(sandbox: Sandbox) -> None:
     path = "facebook/v26.0/oauth/access_token"
     person = exchange(sandbox, path, code=code(sandbox, "facebook"))[1]["access_token"]
     lasting = exchange(sandbox, path, grant_type="fb_exchange_token", fb_exchange_token=person)[1]["access_token"]

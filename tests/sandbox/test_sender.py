@@ -20,7 +20,7 @@ from tests.support.waiting import until
 
 @dataclass
 class Receiver:
-    """A webhook of the test's own; refuses while `status` is not 200."""
+    """A webhook receiver of the test; refuses deliveries while `status` is not 200."""
 
     url: str = ""
     status: int = 200
@@ -71,9 +71,7 @@ def test_a_message_is_signed_over_its_raw_escaped_bytes(processes: Processes, re
     assert (item["sender"]["id"], item["recipient"]["id"], item["message"]["text"]) == (LEA, MAISON_LUNE, "Olá 🧡")
 
 
-def test_an_echo_goes_from_the_account_and_a_photo_has_an_address_of_ours(
-    processes: Processes, receiver: Receiver
-) -> None:
+def test_an_echo_comes_from_the_account_and_a_photo_has_a_sandbox_url(processes: Processes, receiver: Receiver) -> None:
     sandbox = processes.sandbox(webhook_url=receiver.url)
     sandbox.post("send", person=LEA, kind="echo", text="Avec plaisir")
     sandbox.post("send", person=LEA, kind="image")
@@ -82,7 +80,7 @@ def test_an_echo_goes_from_the_account_and_a_photo_has_an_address_of_ours(
     assert photo["message"]["attachments"][0]["payload"]["url"].startswith(sandbox.url)
 
 
-def test_a_refused_delivery_comes_again_until_it_is_accepted(processes: Processes, receiver: Receiver) -> None:
+def test_a_refused_delivery_is_repeated_until_accepted(processes: Processes, receiver: Receiver) -> None:
     receiver.status = 503
     sandbox = processes.sandbox("--backlog", "5", webhook_url=receiver.url)
     until(lambda: sandbox.get("stats")["deliveries"]["sent"] > 2, "deliveries were tried")
@@ -92,13 +90,13 @@ def test_a_refused_delivery_comes_again_until_it_is_accepted(processes: Processe
     assert len({item["sender"]["id"] for item in receiver.items()}) == 5
 
 
-def test_the_demo_begins_within_three_seconds_and_goes_on(processes: Processes, receiver: Receiver) -> None:
+def test_the_demo_starts_within_three_seconds_and_continues(processes: Processes, receiver: Receiver) -> None:
     processes.sandbox("--pace", "demo", webhook_url=receiver.url)
     until(lambda: len(receiver.items()) >= 1, "the first message", 3)
     until(lambda: len(receiver.items()) >= 3, "more messages", 40)
 
 
-def test_a_reply_to_a_given_message_names_it_in_the_echo(processes: Processes, receiver: Receiver) -> None:
+def test_a_reply_has_the_mid_of_its_message_in_the_echo(processes: Processes, receiver: Receiver) -> None:
     sandbox = processes.sandbox(webhook_url=receiver.url)
     [mid] = sandbox.post("send", person=LEA, text="Do you ship to Lisbon?")["mids"]
     body = {"recipient": {"id": LEA}, "message": {"text": "Yes"}, "reply_to": {"mid": mid}}

@@ -1,4 +1,4 @@
-"""What the sandbox remembers: threads, limits, counts."""
+"""State of the sandbox: threads, limits, counts."""
 
 import time
 
@@ -11,11 +11,11 @@ from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE
 
 @pytest.fixture
 def world() -> World:
-    return World.made("http://127.0.0.1:1", Choices(0, 3, "off"), people=20, seed=7)
+    return World.create("http://127.0.0.1:1", Choices(0, 3, "off"), contacts=20, seed=7)
 
 
-def test_who_writes_has_written_and_an_echo_is_no_writing(world: World) -> None:
-    account, lea = ACCOUNTS[MAISON_LUNE], world.people[LEA]
+def test_only_a_message_of_the_contact_counts_as_written(world: World) -> None:
+    account, lea = ACCOUNTS[MAISON_LUNE], world.contacts[LEA]
     echo = world.add(account, lea, text="Bonjour", photo=None, outgoing=True)
     assert (echo.from_id, echo.to_id, lea.wrote) == (MAISON_LUNE, LEA, False)
     world.add(account, lea, text="Bonjour", photo=None, outgoing=False)
@@ -23,13 +23,15 @@ def test_who_writes_has_written_and_an_echo_is_no_writing(world: World) -> None:
     assert world.stats()["messages"] == 2
 
 
-def test_message_ids_are_long_and_never_the_same(world: World) -> None:
-    sent = [world.add(ACCOUNTS[MAISON_LUNE], world.people[LEA], text="a", photo=None, outgoing=False) for _ in range(9)]
+def test_message_ids_are_long_and_unique(world: World) -> None:
+    sent = [
+        world.add(ACCOUNTS[MAISON_LUNE], world.contacts[LEA], text="a", photo=None, outgoing=False) for _ in range(9)
+    ]
     assert len({each.mid for each in sent}) == 9
     assert all(len(each.mid) > 100 for each in sent)
 
 
-def test_each_account_has_an_hourly_limit_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_account_has_its_own_hourly_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     maison, atelier = ACCOUNTS[MAISON_LUNE], ACCOUNTS[ATELIER_NORD]
     assert [world.within_limit(maison, "profile") for _ in range(4)] == [True, True, True, False]
     assert world.within_limit(atelier, "profile")
@@ -40,6 +42,6 @@ def test_each_account_has_an_hourly_limit_of_its_own(world: World, monkeypatch: 
     assert world.within_limit(maison, "profile")
 
 
-def test_people_belong_to_one_account(world: World) -> None:
+def test_contacts_belong_to_one_account(world: World) -> None:
     both = world.of_account(MAISON_LUNE), world.of_account(ATELIER_NORD)
-    assert sum(map(len, both)) == len(world.people)
+    assert sum(map(len, both)) == len(world.contacts)

@@ -25,7 +25,7 @@ from app.viewer import OPERATOR
 from bench.measures import sign_in
 from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import a_delivery, a_message_event
-from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
+from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_valid_item
 from tests.support import canaries, databases, installation, proxy, slow
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.processes import Processes, children
@@ -267,7 +267,7 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
     messages, valid, statuses = nametag.value(MESSAGES), 0, set()
     connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
     for number in range(MUTATED):
-        body = with_neighbour(chance.choice(SAMPLES), f"on-the-wire-{number}", chance) if number % 10 == 0 else None
+        body = with_valid_item(chance.choice(SAMPLES), f"on-the-wire-{number}", chance) if number % 10 == 0 else None
         valid += body is not None
         body = body or bytes_mutated(chance.choice(SAMPLES), chance)
         signature = _signature(nametag, body) if number % 5 else "sha256=0"

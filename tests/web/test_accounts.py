@@ -181,7 +181,7 @@ def test_an_account_is_checked_and_removed_with_a_click(admin: FlaskClient, meta
     meta.post("faults", mode="190")
     click(admin, f"/accounts/{MAISON_LUNE}/check")
     page = admin.get("/accounts").text
-    assert "no longer accepts" in page
+    assert "no longer valid" in page
     assert 'href="/accounts/connect/instagram">' in page
     click(admin, f"/accounts/{MAISON_LUNE}/remove")
     assert "maison.lune" not in admin.get("/accounts").text

@@ -29,7 +29,7 @@ def deliver_to_nobody(text: str) -> None:
 
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:
     page = ops.get("/dead-letters").text
-    assert "no connected account has this id" in page
+    assert "no connected account has this ID" in page
     assert page.count(">Unknown account<") == 2  # of the group, and of the dead letter
     assert ATELIER_NORD in page
     assert "IGAAcanary" not in page
@@ -42,9 +42,9 @@ def test_a_letter_is_tried_again_and_gone_once_it_lands(ops: FlaskClient) -> Non
     refused = click(ops, "/dead-letters/1/replay")
     assert "Replayed 1: 0 processed, 1 failed again." in refused.headers["HX-Trigger"]
     an_account(ATELIER_NORD)
-    landed = click(ops, "/dead-letters/replay")
-    assert "Replayed 1: 1 processed, 0 failed again." in landed.headers["HX-Trigger"]
-    assert "No dead letters." in landed.text
+    replayed = click(ops, "/dead-letters/replay")
+    assert "Replayed 1: 1 processed, 0 failed again." in replayed.headers["HX-Trigger"]
+    assert "No dead letters." in replayed.text
 
 
 def test_all_letters_are_replayed_in_steps_that_show_their_progress(
@@ -61,7 +61,7 @@ def test_all_letters_are_replayed_in_steps_that_show_their_progress(
         answer = click(ops, "/dead-letters/replay", htmx=True, **sent)
         assert f"Replaying: {done}" in answer.text
         assert 'hx-trigger="load"' in answer.text
-        fields = re.findall(r'name="(total|through|after|landed|stayed)" value="(\d+)"', answer.text)
+        fields = re.findall(r'name="(total|through|after|processed|failed)" value="(\d+)"', answer.text)
         sent = dict(fields)
     last = click(ops, "/dead-letters/replay", htmx=True, **sent)
     assert "Replayed 5: 5 processed, 0 failed again." in last.headers["HX-Trigger"]

@@ -292,7 +292,7 @@ KINDS = {
     "optin": "Opted in to notifications",
     "postback": "Where is my order?",
     "quick-reply": "Tapped a quick reply",
-    "referral": "through a link",
+    "referral": "Started from a link",
     "referral-ad": "Linen week",
     "referral-product": "Asked about a product",
     "standby": "another app owns the thread",

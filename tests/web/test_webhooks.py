@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app import settings
 from app.db.engine import db
 from app.errors import Unavailable
-from app.ingest import receive, refusals
+from app.ingest import receive
 from app.models.inbox import DeadLetter, Message
 from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
 from tests.support import snapshot
@@ -99,12 +99,12 @@ def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     an_account()
-    before, refused = snapshot.tables(), refusals.one_more()
+    before, refused = snapshot.tables(), receive.count_refused()
     for forgery, signature in FORGED.items():
         headers = {} if signature is None else {"X-Hub-Signature-256": signature}
         assert client.post(ADDRESS, data=BODY, headers=headers).status_code == 401, forgery
     assert snapshot.tables() == before
-    assert refusals.one_more() == refused + len(FORGED) + 1
+    assert receive.count_refused() == refused + len(FORGED) + 1
     assert not [record for record in caplog.records if record.exc_info]
     assert client.post(ADDRESS, data=BODY, headers=signed(BODY)).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The crowd: several hundred invented people, the same ones for the same seed, with all the awkward cases."""
+"""Generated contacts: the same for the same seed, with all the awkward cases."""
 
 import random
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from app.sandbox.accounts import ATELIER_NORD, MAISON_LUNE
 
 
 @dataclass(slots=True)
-class Person:
-    """Somebody who may write to an account; `error` is what a profile call answers instead of a profile."""
+class Contact:
+    """A contact of an account; `error` is the error that a call for its profile returns."""
 
     id: str
     account: str
@@ -44,7 +44,7 @@ ODD_NAMES = (
 )
 LATIN = str.maketrans("éèëïöåäüçñãâêîôûíóáúžšýğş", "eeeioaaucnaaeiouioauzsygs")
 
-# How many of a thousand people are awkward, and in which way.
+# How many of a thousand contacts have which awkward property.
 AWKWARD: tuple[tuple[int, dict[str, Any]], ...] = (
     (50, {"username": None}),
     (30, {"name": None}),
@@ -61,42 +61,42 @@ AWKWARD: tuple[tuple[int, dict[str, Any]], ...] = (
 )
 
 
-def crowd(number: int, seed: int) -> list[Person]:
-    """Return the named cast followed by `number` people, split over both accounts."""
+def generate_contacts(number: int, seed: int) -> list[Contact]:
+    """Return the fixed contacts followed by `number` generated ones, split over both accounts."""
     chance = random.Random(seed)
-    return [*_cast(), *(_stranger(place, chance) for place in range(number))]
+    return [*_fixed_contacts(), *(_random_contact(place, chance) for place in range(number))]
 
 
-def _cast() -> Iterator[Person]:
-    yield Person("1520000000000011", MAISON_LUNE, "lea.moreau", "Léa Moreau")
-    yield Person("1520000000000033", MAISON_LUNE, None, "Camille Roux")
-    yield Person("1520000000883201", MAISON_LUNE, None, None, has_picture=False)
-    yield Person("1520000000000404", MAISON_LUNE, None, None, error="9010")
-    yield Person("1520000000000230", MAISON_LUNE, "shy.person", "Shy Person", error="230")
-    yield Person("9990000000000023", MAISON_LUNE, "rui.costa", "Rui Costa")
-    yield Person("1520000000000044", ATELIER_NORD, "tom_hartley", "Tom Hartley")
+def _fixed_contacts() -> Iterator[Contact]:
+    yield Contact("1520000000000011", MAISON_LUNE, "lea.moreau", "Léa Moreau")
+    yield Contact("1520000000000033", MAISON_LUNE, None, "Camille Roux")
+    yield Contact("1520000000883201", MAISON_LUNE, None, None, has_picture=False)
+    yield Contact("1520000000000404", MAISON_LUNE, None, None, error="9010")
+    yield Contact("1520000000000230", MAISON_LUNE, "shy.person", "Shy Person", error="230")
+    yield Contact("9990000000000023", MAISON_LUNE, "rui.costa", "Rui Costa")
+    yield Contact("1520000000000044", ATELIER_NORD, "tom_hartley", "Tom Hartley")
 
 
-def _stranger(place: int, chance: random.Random) -> Person:
+def _random_contact(place: int, chance: random.Random) -> Contact:
     account = MAISON_LUNE if place % 5 < 3 else ATELIER_NORD
     first, last = chance.choice(FIRST.split()), chance.choice(LAST.split())
-    big = chance.random() < 0.1  # ids above 2^53 occur in the wild
-    person = Person(
+    big = chance.random() < 0.1  # IDs above 2^53 occur at Meta
+    contact = Contact(
         id=f"{'9' if big else '1'}{chance.randrange(10**14, 10**15)}",
         account=account,
-        username=_handle(first, last, place, chance),
+        username=_username(first, last, place, chance),
         name=chance.choice(ODD_NAMES) if chance.random() < 0.06 else f"{first} {last}",
     )
     draw = chance.randrange(1000)
     for number, changes in AWKWARD:
         if draw < number:
-            return replace(person, **changes)
+            return replace(contact, **changes)
         draw -= number
-    return person
+    return contact
 
 
-def _handle(first: str, last: str, place: int, chance: random.Random) -> str:
-    plain = [word.lower().translate(LATIN) for word in (first, last)]
-    if not all(word.isascii() and word.isalpha() for word in plain):
+def _username(first: str, last: str, place: int, chance: random.Random) -> str:
+    plain = [name.lower().translate(LATIN) for name in (first, last)]
+    if not all(name.isascii() and name.isalpha() for name in plain):
         plain = ["studio", f"k{place}"]
     return chance.choice((".", "_", "")).join(plain) + chance.choice(("", "", str(chance.randrange(10, 99))))
