@@ -10,7 +10,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.identities import asking, observations, resolve
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose
 from app.viewer import OPERATOR, Role, Viewer
@@ -19,7 +19,7 @@ from tests.factories import CAMILLE, LEA, RUI, a_sandbox_account, an_account, pe
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
 
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 

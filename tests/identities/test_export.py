@@ -83,7 +83,7 @@ def test_no_cell_is_a_formula(account: Account, name: str) -> None:
 
 
 def test_rows_are_read_as_they_are_taken(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "AT_ONCE", 1)
+    monkeypatch.setattr(listing, "CHUNK_ROWS", 1)
     monkeypatch.setattr(export, "LINES", 1)
     pieces = export.lines(OPERATOR, listing.parse_filter(), format_="csv")
     taken = [next(pieces), next(pieces)]

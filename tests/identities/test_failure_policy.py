@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.identities import failure_policy
-from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, LookupFailure
 from app.instagram.errors import GraphAPIError, Reason, Scope
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
-def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) -> FailurePolicy:
-    return FailurePolicy(reason, scope, "9010", "Gone")
+def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) -> LookupFailure:
+    return LookupFailure(reason, scope, "9010", "Gone")
 
 
 @pytest.mark.parametrize("scope", list(Scope))

@@ -9,7 +9,7 @@ from app import clock
 from app.db import transaction
 from app.errors import Invalid, NotFound
 from app.identities import listing, observations
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.listing import NameState
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
@@ -19,8 +19,8 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_reasons_find_their_people(account: Account) -> None:
 def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
     rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.parse_filter()).rows}
     assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
-    assert rows[GHOST].sentence == "Five tries in a row failed, and automatic tries have stopped"
+    assert rows[GHOST].sentence == "5 lookups in a row failed, so automatic retries have stopped"
     assert (rows[LEA].reason, rows[LEA].sentence) == (None, None)
     assert (rows[RUI].source, rows[CAMILLE].source) == (Source.CONVERSATIONS, Source.PROFILE)
 
@@ -93,7 +93,7 @@ def test_pages_follow_each_other_without_gaps(account: Account) -> None:
 
 
 def test_every_one_comes_once_however_many(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "AT_ONCE", 2)
+    monkeypatch.setattr(listing, "CHUNK_ROWS", 2)
     assert [each.ig_participant_id for each in listing.iter_identities(OPERATOR, listing.parse_filter())] == listed()[
         ::-1
     ]

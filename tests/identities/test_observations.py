@@ -10,7 +10,7 @@ from sqlalchemy import and_, select
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTERVAL, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
@@ -18,9 +18,9 @@ from app.models.inbox import Account, Conversation
 from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
-TIMEOUT = FailurePolicy(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
+NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+TIMEOUT = LookupFailure(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
 
 
 def meet(account_id: int, who: str = LEA, *, wrote: bool = True, live: bool = True, at: datetime = NOW) -> bool:
@@ -40,7 +40,7 @@ def a_picture(ends_at: datetime) -> str:
     return f"https://scontent.cdninstagram.com/a.jpg?oe={int(ends_at.timestamp()):08X}"
 
 
-def fail(account_id: int, verdict: FailurePolicy, who: str = LEA, *, at: datetime = NOW) -> None:
+def fail(account_id: int, verdict: LookupFailure, who: str = LEA, *, at: datetime = NOW) -> None:
     with transaction.write() as tx:
         observations.record_failure(tx, account_id, who, verdict, at=at, raw=None)
 

@@ -46,8 +46,8 @@ def test_a_stale_person_is_refreshed_before_all_others(account: Account, redis: 
     people_wrote(CAMILLE, RUI)
     stale = named(account, ago=FRESH + timedelta(hours=1))
     before = redis.llen(RESOLVE)
-    opening.hint(stale.id)
-    opening.hint(stale.id)
+    opening.enqueue_refresh(stale.id)
+    opening.enqueue_refresh(stale.id)
     assert redis.llen(RESOLVE) == before + 1
     assert identity().next_try_at is None
     tasks.opened(stale.id)
@@ -75,7 +75,7 @@ def test_the_page_of_a_conversation_gives_the_hint_and_changes_nothing(
 
 def test_a_picture_whose_address_has_ended_is_refreshed_too(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=3), picture_ends_in=timedelta(days=2))
-    opening.hint(row.id)
+    opening.enqueue_refresh(row.id)
     assert redis.llen(RESOLVE) == 1
     tasks.opened(row.id)
     assert (identity().picture_expires_at or clock.now()) > clock.now()
@@ -85,7 +85,7 @@ def test_a_picture_whose_address_has_ended_is_refreshed_too(account: Account, re
 
 def test_who_is_fresh_costs_nothing(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=6), picture_ends_in=timedelta(days=10))
-    opening.hint(row.id)
+    opening.enqueue_refresh(row.id)
     opening.refresh(row.id)
     assert (redis.llen(RESOLVE), noted()) == (0, [])
 
@@ -96,7 +96,7 @@ def test_whoever_failed_keeps_their_plan(account: Account, redis: Redis) -> None
     planned = {who: identity(who).next_try_at for who in (GHOST, SHY)}
     redis.flushall()
     for who in planned:
-        opening.hint(identity(who).id)
+        opening.enqueue_refresh(identity(who).id)
         opening.refresh(identity(who).id)
     assert redis.llen(RESOLVE) == 0
     assert {who: identity(who).next_try_at for who in planned} == planned
@@ -114,7 +114,7 @@ def test_without_redis_opening_is_as_quick_and_refreshes_nobody(account: Account
     row = named(account, ago=FRESH + timedelta(hours=1))
     redis.config_set("maxmemory", "1")
     try:
-        opening.hint(row.id)
+        opening.enqueue_refresh(row.id)
     finally:
         redis.config_set("maxmemory", "0")
     assert identity().next_try_at is None

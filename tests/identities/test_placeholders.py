@@ -89,16 +89,16 @@ def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Ac
     browser, api = signed_in(app), a_program(app)
     [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
     assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
-    assert listed["explanation"] == "Instagram sent a placeholder instead of a name"
+    assert listed["explanation"] == "Instagram returned a placeholder instead of a name"
     page = browser.get(f"/identities/{listed['id']}").text
-    assert "Instagram sent a placeholder instead of a name" in page
-    assert "No lookup was made" not in page
+    assert "Instagram returned a placeholder instead of a name" in page
+    assert "No lookup since" not in page
     assert "a placeholder as username" in page
     conversation = db.session.scalars(select(Conversation.id)).one()
     pane = browser.get(f"/inbox/{conversation}").text
     assert "Short ID" in pane
     assert "Never" in pane
-    assert "Instagram sent a placeholder instead of a name" in pane
+    assert "Instagram returned a placeholder instead of a name" in pane
 
 
 def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, meta: Sandbox) -> None:

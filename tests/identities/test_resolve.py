@@ -50,9 +50,9 @@ def identity(who: str = LEA) -> Identity:
 
 def test_a_profile_call_brings_username_name_and_picture(account: Account) -> None:
     [outcome] = asked(account, LEA)
-    assert outcome.sighting is not None
-    assert (outcome.sighting.username, outcome.sighting.name) == ("lea.moreau", "Léa Moreau")
-    assert outcome.sighting.picture_url
+    assert outcome.observation is not None
+    assert (outcome.observation.username, outcome.observation.name) == ("lea.moreau", "Léa Moreau")
+    assert outcome.observation.picture_url
     assert (outcome.calls, outcome.fresh) == (1, False)
 
 
@@ -79,8 +79,8 @@ def test_a_stale_row_is_asked_for_again(account: Account) -> None:
 def test_redis_is_cheaper_than_a_call(account: Account) -> None:
     cache.write(MAISON_LUNE, seen())
     [outcome] = asked(account, LEA)
-    assert outcome.sighting is not None
-    assert (outcome.sighting.source, outcome.sighting.username, outcome.calls) == (Source.REDIS, "lea.moreau", 0)
+    assert outcome.observation is not None
+    assert (outcome.observation.source, outcome.observation.username, outcome.calls) == (Source.REDIS, "lea.moreau", 0)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_failure_of_one_person_is_a_verdict_and_the_next_is_asked(
     account: Account, who: str, reason: Reason, code: str
 ) -> None:
     failed, found = asked(account, who, CAMILLE)
-    assert failed.verdict is not None
-    assert (failed.verdict.reason, failed.verdict.scope, failed.verdict.code) == (reason, Scope.PERSON, code)
-    assert found.sighting is not None
-    assert found.sighting.name == "Camille Roux"
+    assert failed.failure is not None
+    assert (failed.failure.reason, failed.failure.scope, failed.failure.code) == (reason, Scope.PERSON, code)
+    assert found.observation is not None
+    assert found.observation.name == "Camille Roux"
 
 
 @pytest.mark.parametrize("fault", ["190", "4", "10"])
@@ -125,7 +125,7 @@ def test_the_reserve_is_for_people_who_write_now(account: Account, redis: Redis)
         made(account.id, 8, purpose=Purpose.BACKFILL)
         with pytest.raises(RetryLater):
             asked(account, LEA, purpose=Purpose.BACKFILL)
-        assert asked(account, LEA)[0].sighting is not None
+        assert asked(account, LEA)[0].observation is not None
 
 
 def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
@@ -291,7 +291,7 @@ def test_the_claim_of_a_killed_worker_lapses(account: Account, frozen_clock: Fro
 def test_a_redis_that_loses_the_cache_costs_a_call_and_no_name(account: Account, redis: Redis, app: Flask) -> None:
     asked(account, LEA)
     redis.flushall()
-    assert asked(account, LEA)[0].sighting is not None
+    assert asked(account, LEA)[0].observation is not None
     assert len(noted()) == 2
 
 

@@ -49,7 +49,7 @@ def test_a_person_whose_lookup_ends_workers_is_explained_too(account: Account) -
     assert lease is not None
     settle(lease, LEA, ItemOutcome(ItemState.FAILED, reason="worker_died", code="worker"))
     [found] = failures.failed_contacts(OPERATOR, run_id)
-    assert found.what_happened == "The lookup of this person ended a worker three times"
+    assert found.what_happened == "The worker crashed three times while looking up this contact"
 
 
 def test_the_same_id_at_another_account_is_somebody_else(account: Account) -> None:
@@ -97,7 +97,7 @@ def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: A
     people_wrote(SHY)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     runner.run_slice(run_id)
-    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*consent"):
+    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*share this profile"):
         failures.retry_failed(OPERATOR, run_id)
     with pytest.raises(Conflict):
         lifecycle.retry(OPERATOR, run_id)

@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.identities.failure_policy import JOB_ATTEMPTS
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import items, leases, lifecycle
 from app.runs.fencing import LEASE, Lease, LeaseLostError
-from app.runs.items import TRIES, ItemOutcome
+from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, GHOST, LEA, an_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone, run_of
@@ -129,7 +130,7 @@ def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, froz
 def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:
-    for death in range(TRIES):
+    for death in range(JOB_ATTEMPTS):
         lease = taken(run_id)
         first = items.due(lease)[0]
         assert state_of(run_id, GHOST)[1] == death

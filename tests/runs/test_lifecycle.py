@@ -13,7 +13,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
@@ -75,7 +75,7 @@ def test_a_refresh_takes_everyone_but_placeholders(app: Flask) -> None:
 def test_people_for_whom_tries_have_stopped_are_left_out_and_counted(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA, SHY)
-    refused = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
+    refused = LookupFailure(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, SHY, refused, at=clock.now(), raw=None)
     run = run_of(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))

@@ -31,14 +31,14 @@ def told(words: list[str]) -> tuple[Notification, list[str]]:
 
 def test_each_quarter_and_each_failure_is_told_once(run_id: str) -> None:
     first, words = told([])
-    assert first == Notification(heard="Backfill profiles of maison.lune has started.")
+    assert first == Notification(heard="Backfill profiles started for maison.lune.")
     assert told(words)[0] == Notification()
     changed(run_id, resolved=1)
     quarter, words = told(words)
-    assert quarter == Notification(heard="Backfill profiles: 25 % done, 1 of 4.")
+    assert quarter == Notification(heard="Backfill profiles: 25% done, 1 of 4.")
     changed(run_id, failed=2)
     later, words = told(words)
-    assert later == Notification(heard="Backfill profiles: 75 % done, 3 of 4.", failed=True)
+    assert later == Notification(heard="Backfill profiles: 75% done, 3 of 4.", failed=True)
     assert told(words)[0] == Notification()
 
 

@@ -10,7 +10,7 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
@@ -115,7 +115,7 @@ def test_whoever_failed_has_a_plan_and_does_not_expire(account: Account) -> None
     seen(account, LEA, ago=FRESH)
     seen(account, CAMILLE, ago=FRESH)
     with transaction.write() as tx:
-        gone = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
+        gone = LookupFailure(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "No matching Instagram user")
         observations.record_failure(tx, account.id, CAMILLE, gone, at=clock.now(), raw=None)
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 

@@ -238,7 +238,7 @@ def test_a_poll_tells_of_quarters_of_failures_and_of_the_end(ops: FlaskClient, a
         tx.mark_changed(account.id)
     half = ops.get("/jobs/live", headers=poll_headers(first.text, "job-live"))
     told = json.loads(half.headers["HX-Trigger"])
-    assert told == {"announce": {"text": "Backfill profiles: 50 % done, 2 of 4."}, "jobs:failed": True}
+    assert told == {"announce": {"text": "Backfill profiles: 50% done, 2 of 4."}, "jobs:failed": True}
     with transaction.write() as tx:
         ended = {"state": RunState.DONE, "resolved": 3, "finished_at": clock.now()}
         tx.execute(update(Run).where(Run.id == run_id).values(**ended))
