@@ -8,7 +8,7 @@ from flask import Flask
 from app import clock
 from app.db import transaction
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, ConversationDetails
@@ -61,7 +61,7 @@ def test_a_name_older_than_seven_days_is_not_fresh(account: Account, frozen_cloc
 
 
 def test_a_nameless_person_says_why_and_when_again(account: Account) -> None:
-    verdict = FailurePolicy(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
+    verdict = LookupFailure(Reason.NOT_VISIBLE, Scope.PERSON, "9010", "Gone")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
     found = details()

@@ -129,9 +129,9 @@ def test_reactions_say_whose_they_are_and_taken_back_ones_are_gone() -> None:
         ({"reply_to": {"mid": "parent"}}, "Replied to a message", "The question"),
         ({"reply_to": {"mid": "elsewhere"}}, "Replied to an earlier message", None),
         ({"reply_to": {"story": {"url": "https://example.com/a"}}}, "Replied to your story", None),
-        ({"referral": {"ads_context_data": {"ad_title": "Linen week"}}}, "Came from an ad", "Linen week"),
+        ({"referral": {"ads_context_data": {"ad_title": "Linen week"}}}, "Started from an ad", "Linen week"),
         ({"referral": {"product": {"id": "52"}}}, "Asked about a product", "52"),
-        ({"referral": {"ref": "flyer"}}, "Came through a link", "flyer"),
+        ({"referral": {"ref": "flyer"}}, "Started from a link", "flyer"),
         ({"quick_reply": {"payload": "SIZE"}}, "Tapped a quick reply", None),
     ],
 )
