@@ -1,4 +1,4 @@
-"""Somebody asks for people to be looked up again."""
+"""Refreshing contacts at a user's request."""
 
 import pytest
 from flask import Flask
@@ -45,7 +45,7 @@ def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, frozen_clock
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
 
 
-def test_agents_ask_for_nobody_and_nobody_for_strangers(app: Flask) -> None:
+def test_agents_refresh_no_contact_and_no_user_refreshes_contacts_without_access(app: Flask) -> None:
     an_account()
     people_wrote(LEA)
     [lea] = identities()

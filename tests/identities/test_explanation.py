@@ -1,4 +1,4 @@
-"""Why somebody has no name, or has the one they have."""
+"""The explanation of a contact's name, or of its absence."""
 
 import pytest
 from flask import Flask
@@ -76,7 +76,7 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
     assert found.meaning.verdict == "Username found"
 
 
-def test_nobody_was_asked_yet_is_a_reason_too(account: Account) -> None:
+def test_a_contact_who_was_never_looked_up_has_a_reason_too(account: Account) -> None:
     assert about(account, LEA).meaning.verdict == "Not looked up yet"
 
 

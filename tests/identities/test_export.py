@@ -42,7 +42,7 @@ def exported(format_: str) -> str:
     return "".join(export.lines(OPERATOR, listing.parse_filter(), format_=format_))
 
 
-def test_programs_get_a_line_of_json_for_each(account: Account) -> None:
+def test_jsonl_has_a_line_for_each_identity(account: Account) -> None:
     lea, camille = map(json.loads, exported("jsonl").splitlines())
     assert (lea["accountId"], lea["participantPlatformId"], lea["displayName"]) == (MAISON_LUNE, LEA, "@lea.moreau")
     assert (lea["username"], lea["name"], lea["identityState"], lea["source"]) == (

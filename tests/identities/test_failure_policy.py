@@ -1,4 +1,4 @@
-"""Whose fault a failure is, and when to try again."""
+"""Classifying failures, and the time of the next retry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,12 +16,12 @@ def a_verdict(scope: Scope = Scope.PERSON, reason: Reason = Reason.NOT_VISIBLE) 
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_only_failures_of_the_person_count_against_them(scope: Scope) -> None:
+def test_only_failures_of_the_contact_count_against_them(scope: Scope) -> None:
     theirs = {Scope.PERSON, Scope.FIELD, Scope.CONTRACT}
     assert a_verdict(scope).personal == (scope in theirs)
 
 
-def test_judging_keeps_what_meta_said() -> None:
+def test_classifying_keeps_the_sentence() -> None:
     failure = GraphAPIError(Scope.PERSON, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
     judged = failure_policy.classify(failure)
     assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.PERSON, "230")
@@ -37,7 +37,7 @@ def test_waits_grow_with_every_failure_and_are_spread() -> None:
             assert wait * (1 - JITTER) <= at - NOW <= wait * (1 + JITTER)
 
 
-def test_after_five_in_a_row_only_a_message_or_a_person_can_restart_it() -> None:
+def test_after_five_failures_only_a_message_or_a_user_restarts_lookups() -> None:
     assert failure_policy.next_try(NO_PROFILE, STOP_AFTER - 1, NOW) is not None
     assert failure_policy.next_try(NO_PROFILE, STOP_AFTER, NOW) is None
 

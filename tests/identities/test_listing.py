@@ -1,4 +1,4 @@
-"""The list of identities: states, reasons, search, pages, and whose it is."""
+"""The list of identities: states, reasons, search, pages, and access."""
 
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ def listed(**options: object) -> list[str]:
     return [each.ig_participant_id for each in listing.page(OPERATOR, want).rows]
 
 
-def test_everyone_is_listed_whoever_was_met_last_first(account: Account) -> None:
+def test_contacts_are_listed_newest_first(account: Account) -> None:
     assert listed() == [GHOST, SHY, CAMILLE, RUI, LEA]
 
 
@@ -61,13 +61,13 @@ def test_states_part_everyone(account: Account) -> None:
     assert listing.counts(OPERATOR) == {NameState.KNOWN: 2, NameState.STALE: 1, NameState.UNKNOWN: 2}
 
 
-def test_reasons_find_their_people(account: Account) -> None:
+def test_the_list_filters_by_reason(account: Account) -> None:
     people_wrote("1520000000000999")
     assert (listed(reason="consent"), listed(reason="stopped")) == ([SHY], [GHOST])
     assert listed(reason="never_tried") == ["1520000000000999"]
 
 
-def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
+def test_an_unknown_contact_has_a_reason(account: Account) -> None:
     rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.parse_filter()).rows}
     assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
     assert rows[GHOST].sentence == "5 lookups in a row failed, so automatic retries have stopped"
@@ -108,6 +108,6 @@ def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"state": "x"}, {"reason": "x"}, {"q": "x" * 201}, {"limit": 0}, {"limit": 201}])
-def test_what_no_address_says_is_invalid(wrong: dict[str, object]) -> None:
+def test_wrong_query_parameters_are_invalid(wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         listing.parse_filter(**wrong)  # type: ignore[arg-type]  # that is the point

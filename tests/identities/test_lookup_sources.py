@@ -33,11 +33,11 @@ def findings(account: Account, who: str) -> list[str]:
     return [place.finding for place in places(account, who).values()]
 
 
-def test_nothing_was_asked_yet(account: Account) -> None:
+def test_without_a_lookup_every_source_is_empty(account: Account) -> None:
     assert findings(account, SHY) == ["Not synced", "Empty", "Empty", "Not requested"]
 
 
-def test_a_refused_profile_and_a_page_without_the_name_are_told_apart(account: Account) -> None:
+def test_a_failed_profile_call_and_a_page_without_the_name_differ(account: Account) -> None:
     asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
     with transaction.write() as tx:
         read = {"call": "conversations", "purpose": Purpose.SYNC, "http_status": 200, "at": clock.now()}
@@ -61,6 +61,6 @@ def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account,
     assert findings(account, LEA)[2] == "Stale"
 
 
-def test_a_redis_that_is_away_is_said(account: Account) -> None:
+def test_an_unavailable_redis_is_shown(account: Account) -> None:
     with settings.using(redis_url="redis://127.0.0.1:1/0"):
         assert places(account, LEA)["Redis"].finding == "Unavailable"

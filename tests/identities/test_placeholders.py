@@ -1,4 +1,4 @@
-"""Placeholders that arrive instead of names: never stored, with a reason of their own, and retried."""
+"""Placeholders instead of names: never stored, with a reason of their own, and retried."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def known_in_the_list() -> bool:
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
-def test_a_placeholder_in_a_profile_is_no_name(account: Account, meta: Sandbox, placeholder: str) -> None:
+def test_a_placeholder_in_a_profile_is_not_a_name(account: Account, meta: Sandbox, placeholder: str) -> None:
     meta.pull("PATCH", f"people/{LEA}", username=placeholder, name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
@@ -82,7 +82,7 @@ def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
     assert (lea().username, lea().failure_count) == ("lea.moreau", 0)
 
 
-def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
+def test_pages_show_that_instagram_returned_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
@@ -101,7 +101,7 @@ def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Ac
     assert "Instagram returned a placeholder instead of a name" in pane
 
 
-def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, meta: Sandbox) -> None:
+def test_a_placeholder_on_a_conversation_page_settles_no_item(account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     for who in (LEA, RUI, CAMILLE):
         meta.post("send", person=who, text="Bonjour")
