@@ -123,7 +123,7 @@ def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are
     with transaction.write() as tx:
         tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
     ending, refused = of(f"account {MAISON_LUNE}")
-    assert (ending.level, ending.says) == (Level.WARNING, "Works for 3 days more; reconnect the account")
+    assert (ending.level, ending.says) == (Level.WARNING, "Expires in 3 days. Reconnect the account.")
     assert (refused.level, refused.says) == (
         Level.WRONG,
         "Its owner did not give instagram_business_manage_messages",

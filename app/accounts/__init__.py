@@ -1,1 +1,1 @@
-"""Connected professional accounts."""
+"""Connected accounts: connecting, access tokens, webhook subscriptions and health."""

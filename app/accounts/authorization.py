@@ -1,4 +1,4 @@
-"""Connecting by consent at Meta: the way there, bound to the session that began it, and what it brings back."""
+"""Connect accounts through Meta's OAuth dialog. An attempt is bound to the session that started it."""
 
 import secrets
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from app.models.inbox import Login
 from app.redis_client import RedisUnavailable
 from app.viewer import Role, Viewer
 
-PATIENCE = timedelta(minutes=10)  # how long a consent may take
+PATIENCE = timedelta(minutes=10)  # for the dialog at Meta
 CODE_CHARACTERS = 2_000
-STALE = "This did not begin here, was used before or took longer than ten minutes. Nothing was connected; start again."
-DENIED = "Nothing was connected: the consent was declined at Meta."
+STALE = "This sign-in link has expired or was already used. No account was connected. Start again."
+DENIED = "No account was connected: access was declined at Meta."
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A way to Meta that was begun: the login, the word that must come back, and when (Unix time)."""
+    """A started authorization: the login, the `state` that Meta must return, and the start (Unix time)."""
 
     login: str
     state: str
@@ -32,12 +32,15 @@ class AuthorizationAttempt:
 
 
 def available_logins() -> tuple[str, ...]:
-    """Return the logins by which accounts can be connected with a click, as this installation has an app for them."""
+    """Return the logins with an OAuth dialog, for which this installation has a Meta app."""
     return tuple(login.value for login in oauth_flow.available_logins())
 
 
 def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, AuthorizationAttempt]:
-    """Return where an account's owner agrees, and what the session must keep; for admins. Raises NotFound."""
+    """Return the URL of Meta's dialog, and the attempt that the session must keep; for admins.
+
+    Raises NotFound for an unknown login.
+    """
     viewer.require(Role.ADMIN)
     if login not in set(Login):
         raise NotFound("login")
@@ -48,13 +51,13 @@ def begin(viewer: Viewer, login: str, *, back_url: str) -> tuple[str, Authorizat
 def finish(
     viewer: Viewer, attempt: AuthorizationAttempt | None, *, login: str, state: str, code: str, back_url: str
 ) -> list[ListedAccount]:
-    """Connect what a consent brought; for admins. Without a code it was declined.
+    """Connect the accounts that the owner authorized; for admins. An empty `code` means that access was declined.
 
-    Raises Invalid when `attempt` is not the one that `state` comes from, or Meta gives no token; Unavailable when Meta
-    does not answer or nobody can say whether `state` was used before.
+    Raises Invalid when `state` does not match `attempt` or Meta returns no access token, Unavailable while Meta or
+    Redis is unavailable.
     """
     viewer.require(Role.ADMIN)
-    if attempt is None or not _fits(attempt, login, state) or not _first(attempt):
+    if attempt is None or not _matches(attempt, login, state) or not _is_first_use(attempt):
         raise Invalid({"state": STALE})
     if not 0 < len(code) <= CODE_CHARACTERS:
         raise Invalid({"code": DENIED})
@@ -65,16 +68,16 @@ def finish(
     return [connect.connect_authorized(viewer, Login(login), each) for each in found]
 
 
-def _fits(attempt: AuthorizationAttempt, login: str, state: str) -> bool:
+def _matches(attempt: AuthorizationAttempt, login: str, state: str) -> bool:
     age = clock.now() - clock.from_timestamp(attempt.began)
     same = compare_digest(attempt.state.encode(), state.encode())
     return same and attempt.login == login and timedelta(0) <= age + timedelta(seconds=1) and age <= PATIENCE
 
 
-def _first(attempt: AuthorizationAttempt) -> bool:
-    # The cookie that holds the attempt could be sent twice; Redis remembers for as long as it could be of use.
+def _is_first_use(attempt: AuthorizationAttempt) -> bool:
+    # The cookie with the attempt could be sent twice; Redis remembers it for as long as it is valid.
     key = f"nametag:consent:{digest(attempt.state).hex()}"
     try:
         return bool(redis_client.client().set(key, 1, nx=True, ex=int(PATIENCE.total_seconds()) + 60))
     except RedisUnavailable:
-        raise Unavailable("memory of used consents (Redis)") from None
+        raise Unavailable("Redis") from None

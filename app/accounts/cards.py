@@ -1,4 +1,4 @@
-"""What the page of accounts shows: how each is, its face, and who spent its calls of this hour."""
+"""The cards of the accounts page: health, initials, and the purposes of the last hour's API calls."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from app.viewer import Viewer
 
 @dataclass(frozen=True, slots=True)
 class AccountCard:
-    """One account. `budget` is None while Redis is away; `spent` are (who, calls) of this hour, most first."""
+    """One account. `budget` is None while Redis is unavailable; `spent` are (purpose, calls), most first."""
 
     health: Health
     initials: str
@@ -22,7 +22,7 @@ class AccountCard:
 
 
 def list_cards(viewer: Viewer) -> list[AccountCard]:
-    """Return a card for every account the viewer may see; asks the database and Redis, never Meta."""
+    """Return a card for every account the viewer may see. Makes no API call."""
     return [_card(each) for each in health.list_health(viewer)]
 
 

@@ -1,5 +1,7 @@
-"""Connecting accounts: whose token is it, keep it hidden, forget it again. The only writer of account rows but for
-their state (calls/breaker), the life of their token (tokens) and the time of their last webhook (ingest/apply).
+"""Connect, check and remove accounts.
+
+The only writer of `accounts`, except for state (calls/circuit_breaker.py), token lifetime (tokens.py), subscription
+(subscriptions.py), own IDs (owner.py), and the times of the last webhook and conversation sync (ingest/).
 """
 
 import re
@@ -28,7 +30,7 @@ from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
 TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
-_TOKENS_FAULT = (
+_CAUSED_BY_TOKEN = (
     *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
     Reason.BAD_ANSWER,  # Meta did answer
 )
@@ -37,12 +39,12 @@ OUTDATED = dict.fromkeys(
         *("token_tried_at", "token_problem", "subscription_checked_at", "subscription_problem"),
         *("missing_subscriptions", "refused_subscriptions"),
     )
-)  # what was found with an earlier token
+)  # results of checks with an earlier access token
 
 
 @dataclass(frozen=True, slots=True)
 class AccountCheck:
-    """What a check found: `problem` is why messages do not arrive, `warning` what else is missing; None where well."""
+    """The result of a check: `problem` is why messages do not arrive, `warning` what else is missing."""
 
     problem: str | None = None
     warning: str | None = None
@@ -61,34 +63,34 @@ def add(
     check: bool = True,
     history: bool = True,
 ) -> ListedAccount:
-    """Connect an account, or give a connected one a new token; what is known of it already stays.
+    """Connect an account, or replace the access token of a connected one and keep its data; for admins.
 
-    `check` asks Meta whose token it is, and may leave out the id: raises Invalid when it is another account's or does
-    not work, and Unavailable when Meta does not answer. `history` has its past conversations read. `own_ids` are
-    further ids under which Meta names the account (instagram-platform.md 2).
+    `check` asks Meta whose access token it is; `ig_account_id` may then be None. `history` enqueues a conversation
+    sync. `own_ids` are further IDs that Meta uses for the account (docs/meta-platform.md#ids). Raises Invalid for a
+    token that Meta rejects or that is for another account, Unavailable when Meta does not answer.
     """
     viewer.require(Role.ADMIN)
     own = [number for number in (*own_ids, page_id) if number]
     _require_valid(ig_account_id, own, token, login, check=check)
-    found = _reached(ig_account_id, Login(login), token) if check else None
+    found = _verified(ig_account_id, Login(login), token) if check else None
     me = found.me if found else None
-    known = _known(me) | _said(username=text.clean_name(username), ig_page_id=page_id)
-    known |= _said(location_id=text.clean_name(location_id))
+    known = _owner_columns(me) | _given(username=text.clean_name(username), ig_page_id=page_id)
+    known |= _given(location_id=text.clean_name(location_id))
     fresh = _fresh(found) if found else _token(token)
     named = ig_account_id or (me.ig_account_id if me else "")
-    account_id = _keep(viewer, named, Login(login), fresh, known, own)
-    return _begin(viewer, account_id, named, subscribe=check, history=check and history)
+    account_id = _store(viewer, named, Login(login), fresh, known, own)
+    return _after_connecting(viewer, account_id, named, subscribe=check, history=check and history)
 
 
 def connect_authorized(viewer: Viewer, login: Login, found: Authorization) -> ListedAccount:
-    """Connect an account whose owner agreed at Meta, or give a connected one the new token; for admins."""
+    """Connect an account that its owner authorized at Meta, or replace its access token; for admins."""
     viewer.require(Role.ADMIN)
-    account_id = _keep(viewer, found.me.ig_account_id, login, _fresh(found), _known(found.me), ())
-    return _begin(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
+    account_id = _store(viewer, found.me.ig_account_id, login, _fresh(found), _owner_columns(found.me), ())
+    return _after_connecting(viewer, account_id, found.me.ig_account_id, subscribe=True, history=True)
 
 
 def check(viewer: Viewer, ig_account_id: str) -> AccountCheck:
-    """Ask Meta whether the account's token works and its webhooks are subscribed, and subscribe what is missing.
+    """Check an account's access token and webhook subscription at Meta, and subscribe missing fields; for ops.
 
     Raises NotFound.
     """
@@ -98,29 +100,33 @@ def check(viewer: Viewer, ig_account_id: str) -> AccountCheck:
         owner.verify_owner(account.id)
     except GraphAPIError as failure:
         return AccountCheck(f"{failure.sentence}.")
-    return _checked(subscriptions.check(account.id))
+    return _check_result(subscriptions.check(account.id))
 
 
 def subscription_of(account: ListedAccount) -> AccountCheck:
-    """Return what is wrong with the webhook subscription of an account that was just connected; makes no call."""
+    """Return the check result of an account that was just connected. Makes no API call."""
     if account.subscription_checked_at is None:
         return AccountCheck(
             None, "Webhooks are not checked yet: choose Check connection, or run `nametag account check`."
         )
-    return _checked(subscriptions.stored_subscription(account))
+    return _check_result(subscriptions.stored_subscription(account))
 
 
-def _checked(found: Subscription) -> AccountCheck:
+def _check_result(found: Subscription) -> AccountCheck:
     if found.unknown:
-        says = f"Can't check the webhook subscription: {found.unknown}. Check the account again in a minute."
-        return AccountCheck(says)
+        return AccountCheck(
+            f"Can't check the webhook subscription: {found.unknown}. Check the account again in a minute."
+        )
     remedy = found.remedy if found.problem else "Check the webhook fields of the app in Meta's App Dashboard."
     problem = f"{found.error}. {remedy}" if found.error else None
     return AccountCheck(problem, f"{found.warning}." if found.warning else None)
 
 
 def remove(viewer: Viewer, ig_account_id: str) -> None:
-    """Forget an account: its token and its place in every list now, the rest soon, in chunks. Raises NotFound."""
+    """Remove an account, for admins: it is hidden and its access token deleted now, its data soon, in chunks.
+
+    Raises NotFound.
+    """
     viewer.require(Role.ADMIN)
     account = listing.by_ig_id(viewer, ig_account_id)
     with transaction.write() as tx:
@@ -131,8 +137,11 @@ def remove(viewer: Viewer, ig_account_id: str) -> None:
 
 
 def describe_failure(failure: GraphAPIError) -> str:
-    """Return what to tell somebody whose token or consent Meta refused; raises Unavailable when Meta was away."""
-    if failure.reason not in _TOKENS_FAULT:
+    """Return the text for an admin whose access token or authorization Meta rejected.
+
+    Raises Unavailable when the failure is Meta's or the network's.
+    """
+    if failure.reason not in _CAUSED_BY_TOKEN:
         raise Unavailable("Graph API") from failure
     return f"{failure.sentence}."
 
@@ -140,20 +149,20 @@ def describe_failure(failure: GraphAPIError) -> str:
 def _require_valid(ig_account_id: str | None, own: Iterable[str], token: str, login: str, *, check: bool) -> None:
     wrong = {}
     if not check and ig_account_id is None:
-        wrong["ig_account_id"] = "The account id is needed when Meta is not asked."
+        wrong["ig_account_id"] = "Enter the professional account ID when the access token is not checked at Meta."
     if ig_account_id is not None and not IG_ID.fullmatch(ig_account_id):
-        wrong["ig_account_id"] = "The account id should be the digits of a professional account id."
+        wrong["ig_account_id"] = "The professional account ID must be digits only, for example 17841400000000101."
     if not all(IG_ID.fullmatch(number) for number in own):
-        wrong["own_ids"] = "Every further id of the account should be digits."
+        wrong["own_ids"] = "Other account IDs must be digits."
     if not TOKEN.fullmatch(token):
-        wrong["token"] = "The token should be one word without spaces."  # noqa: S105 - a sentence
+        wrong["token"] = "The access token can't contain spaces. Check that you copied all of it."  # noqa: S105
     if login not in set(Login):
         wrong["login"] = "The login must be instagram, facebook or unified."
     if wrong:
         raise Invalid(wrong)
 
 
-def _reached(ig_account_id: str | None, login: Login, token: str) -> Authorization:
+def _verified(ig_account_id: str | None, login: Login, token: str) -> Authorization:
     try:
         found = oauth_flow.accounts_of_token(login, token, ig_account_id=ig_account_id)
     except GraphAPIError as failure:
@@ -161,9 +170,9 @@ def _reached(ig_account_id: str | None, login: Login, token: str) -> Authorizati
     wanted = [each for each in found if ig_account_id in (None, each.me.ig_account_id)]
     names = ", ".join(each.me.ig_account_id for each in found)
     if not wanted:
-        raise Invalid({"token": f"The token belongs to account {names}, not to {ig_account_id}."})
+        raise Invalid({"token": f"This access token is for account {names}, not for {ig_account_id}."})
     if len(wanted) > 1:
-        several = f"The token reaches {len(wanted)} accounts: {names}. Enter the professional account ID of one."
+        several = f"This access token is for {len(wanted)} accounts: {names}. Enter the professional account ID of one."
         raise Invalid({"ig_account_id": several})
     return wanted[0]
 
@@ -177,18 +186,18 @@ def _token(value: str) -> dict[str, Any]:
     return {"token": Secret.hide(value), "token_expires_at": None, "permissions": None}
 
 
-def _known(me: TokenOwner | None) -> dict[str, Any]:
+def _owner_columns(me: TokenOwner | None) -> dict[str, Any]:
     if me is None:
         return {}
     ids = {"ig_page_id": me.ig_page_id, "ig_app_scoped_id": me.ig_app_scoped_id, "owner_id": me.owner_id}
-    return _said(username=text.clean_name(me.username), **ids)
+    return _given(username=text.clean_name(me.username), **ids)
 
 
-def _said(**columns: str | None) -> dict[str, Any]:
+def _given(**columns: str | None) -> dict[str, Any]:
     return {column: value for column, value in columns.items() if value}
 
 
-def _keep(
+def _store(
     viewer: Viewer,
     ig_account_id: str,
     login: Login,
@@ -214,19 +223,19 @@ def _keep(
 def _row(tx: Tx, viewer: Viewer, ig_account_id: str, login: Login) -> Account:
     account = tx.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one_or_none()
     if viewer.account_ids is not None and (account is None or account.id not in viewer.account_ids):
-        raise Forbidden("Your own accounts are chosen by others; ask an admin of all accounts to connect this one.")
+        raise Forbidden("You can only connect accounts you have access to. Ask an admin with access to all accounts.")
     if account is None:
         account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=login)
         tx.session.add(account)
         tx.session.flush()
-        _withdraw(tx, account.id)
+        _withdraw_access(tx, account.id)
     elif account.state is AccountState.DELETING:
-        raise Conflict("This account is being deleted right now. Connect it again in a minute.")
+        raise Conflict("This account is still being deleted. Try again in a few minutes.")
     return account
 
 
-def _withdraw(tx: Tx, account_id: int) -> None:
-    # SQLite gives the id of a removed account again: whoever was limited to that one must not see this one.
+def _withdraw_access(tx: Tx, account_id: int) -> None:
+    # SQLite reuses the ID of a removed account: users with access to that one must not see this one.
     for holder in (User, ApiToken):
         limited = tx.execute(select(holder.id, holder.account_ids).where(holder.account_ids.is_not(None)))
         for row in limited.all():
@@ -235,9 +244,13 @@ def _withdraw(tx: Tx, account_id: int) -> None:
                 tx.execute(update(holder).where(holder.id == row.id).values(account_ids=left))
 
 
-def _begin(viewer: Viewer, account_id: int, ig_account_id: str, *, subscribe: bool, history: bool) -> ListedAccount:
+def _after_connecting(
+    viewer: Viewer, account_id: int, ig_account_id: str, *, subscribe: bool, history: bool
+) -> ListedAccount:
     if subscribe:
-        subscriptions.check(account_id)  # a new token needs a new subscription; failing is silent otherwise
+        subscriptions.check(
+            account_id
+        )  # a new access token needs a new subscription; without one, Meta silently delivers nothing
     if history:
         queue.enqueue_once(queue.SYNC, account_id)
     return listing.by_ig_id(viewer, ig_account_id)

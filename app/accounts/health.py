@@ -1,4 +1,4 @@
-"""How accounts are: token, permissions, webhook subscription, and silence against their own rhythm."""
+"""Account health: access token, permissions, webhook subscription, and unusually long silences."""
 
 import logging
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ from app.viewer import Viewer
 logger = logging.getLogger(__name__)
 
 RHYTHM = timedelta(days=14)
-LEAST_MESSAGES = 20  # fewer tell no rhythm
+LEAST_MESSAGES = 20  # fewer show no rhythm
 MOST_MESSAGES = 5_000
 SHORTEST_SILENCE = timedelta(hours=1)
-PATIENCE = 2  # times the longest pause of the rhythm
+PATIENCE = 2  # times the longest silence of the last RHYTHM
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How an account is. `silent` says that nothing has come for far longer than is usual with it.
+    """The health of an account. `silent`: no webhook has arrived for far longer than usual for this account.
 
-    `subscription` is as Meta was last asked, at `checked_at`; `permissions` are those of the `needed` ones that its
-    owner gave, None where that is unknown. `synced` is the result of the last conversation sync, as ingest/sync.py
-    keeps it.
+    `subscription` is the result of the check at `checked_at`. `permissions` are those of `needed` that the owner
+    granted, None if unknown. `synced` is the result of the last conversation sync (ingest/sync.py). Times are aware
+    UTC.
     """
 
     account: ListedAccount
@@ -53,18 +53,18 @@ class Health:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """The permissions that the owner is known not to have given."""
+        """The needed permissions that the owner did not grant; empty if unknown."""
         return () if self.permissions is None else tuple(each for each in self.needed if each not in self.permissions)
 
     @property
     def well(self) -> bool:
-        """Whether nothing needs to be mended."""
+        """Whether the account needs no action."""
         troubled = self.silent or self.refused or self.account.lookup_problem
         return self.token.well and self.subscription.complete and not troubled
 
 
 def list_health(viewer: Viewer) -> list[Health]:
-    """Return how the accounts are that the viewer may see; asks nobody but the database."""
+    """Return the health of the accounts the viewer may see. Makes no API call."""
     found = select(Account.id, Account.permissions, Account.synced_at, Account.synced, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
     refused = refusals.by_account()
@@ -75,7 +75,7 @@ def list_health(viewer: Viewer) -> list[Health]:
             subscription=subscriptions.stored_subscription(account),
             checked_at=account.subscription_checked_at,
             token=tokens.token_expiry(known[account.id]),
-            permissions=_given(known[account.id].permissions),
+            permissions=_as_tuple(known[account.id].permissions),
             needed=oauth_flow.PERMISSIONS.get(account.login, ()),
             synced_at=known[account.id].synced_at,
             synced=known[account.id].synced,
@@ -86,28 +86,28 @@ def list_health(viewer: Viewer) -> list[Health]:
 
 
 def check_refused() -> None:
-    """Ask Meta about accounts whose token it refused, and about those whose owner's ID is not known yet.
+    """Check accounts whose access token Meta rejected, and those whose owner's ID is unknown.
 
-    A token that works again reconnects the account. The ID is what Meta names in an owner's requests.
+    A successful call closes the circuit breaker of the account. Meta's requests of owners name the owner's ID.
     """
     refused = Account.state == AccountState.RECONNECT
     connected = Account.state == AccountState.CONNECTED
-    asked = select(Account.id).where(Account.token.is_not(None), or_(refused, and_(connected, _owner_is_unknown())))
-    for account_id in db.session.scalars(asked.order_by(Account.id)).all():
+    due = select(Account.id).where(Account.token.is_not(None), or_(refused, and_(connected, _owner_is_unknown())))
+    for account_id in db.session.scalars(due.order_by(Account.id)).all():
         try:
             owner.verify_owner(account_id)
-        except (GraphAPIError, NotFound) as failure:  # an account that was removed meanwhile is not found
+        except (GraphAPIError, NotFound) as failure:  # NotFound: the account was removed meanwhile
             logger.info("account not checked", extra={"account": account_id, "reason": str(failure)})
 
 
 def _owner_is_unknown() -> ColumnElement[bool]:
     of_instagram = and_(Account.login == Login.INSTAGRAM, Account.ig_app_scoped_id.is_(None))
-    if not settings.current().meta_app_id:  # Meta may refuse to tell anyone but the app who authorized a token
+    if not settings.current().meta_app_id:  # Meta may name a token's owner only to the app itself
         return of_instagram
     return or_(of_instagram, and_(Account.login != Login.INSTAGRAM, Account.owner_id.is_(None)))
 
 
-def _given(permissions: list[str] | None) -> tuple[str, ...] | None:
+def _as_tuple(permissions: list[str] | None) -> tuple[str, ...] | None:
     return None if permissions is None else tuple(permissions)
 
 

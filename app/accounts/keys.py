@@ -1,4 +1,4 @@
-"""Keys of stored tokens: encrypt all of them with the newest one."""
+"""Rotate the keys that encrypt stored access tokens."""
 
 from dataclasses import dataclass, field
 
@@ -14,14 +14,14 @@ from app.viewer import Role, Viewer
 
 @dataclass(slots=True)
 class RotationResult:
-    """How many tokens were encrypted anew, and the accounts whose token no configured key can read."""
+    """The number of re-encrypted access tokens, and the accounts whose access token no configured key decrypts."""
 
     rotated: int = 0
     unreadable: list[str] = field(default_factory=list)
 
 
 def rotate(viewer: Viewer) -> RotationResult:
-    """Encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS, for admins; what is unreadable stays."""
+    """Encrypt every stored access token with the first of TOKEN_ENCRYPTION_KEYS; for admins. Unreadable ones stay."""
     viewer.require(Role.ADMIN)
     done = RotationResult()
     with transaction.write() as tx:

@@ -1,4 +1,4 @@
-"""Connected accounts as people and programs may see them: never a token."""
+"""Connected accounts for pages, API and commands, without access tokens."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,11 +33,11 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ListedAccount:
-    """A connected account; `state_reason` says what must be mended when it is not "connected". Times are aware UTC.
+    """A connected account; `state_reason` says why it is not "connected" and what to do. Times are aware UTC.
 
-    `lookup_problem` says which calls Meta refuses at present, None when it refuses none. `token_expires_at` is None for
-    a token that does not expire, and while it is not known. The webhook subscription is as it was found at
-    `subscription_checked_at`, None while that was never asked (accounts/subscriptions.py).
+    `lookup_problem` says which calls Meta refuses now, or None. `token_expires_at` is None for an access token that
+    does not expire, and while unknown. The webhook subscription is the result of the check at
+    `subscription_checked_at`, None before the first check (accounts/subscriptions.py).
     """
 
     id: int
@@ -63,12 +63,12 @@ def accounts(viewer: Viewer) -> list[ListedAccount]:
 
 
 def by_ig_id(viewer: Viewer, ig_account_id: str) -> ListedAccount:
-    """Return the account with this professional account id; raises NotFound, also for what the viewer may not see."""
+    """Return the account with this professional account ID; raises NotFound, also for one the viewer may not see."""
     return _first(_visible(viewer).where(Account.ig_account_id == ig_account_id))
 
 
 def by_location(viewer: Viewer, location_id: str) -> ListedAccount:
-    """Return the account of a location, or with this professional account id; raises NotFound as `by_ig_id` does."""
+    """Return the account of a location, or with this professional account ID; raises NotFound as `by_ig_id` does."""
     found = _visible(viewer).where(or_(Account.location_id == location_id, Account.ig_account_id == location_id))
     return _first(found.order_by(Account.id).limit(1))
 

@@ -1,4 +1,4 @@
-"""Whether Meta delivers an account's webhooks: subscribe what is missing, and keep what Meta refuses with its words."""
+"""Webhook subscriptions: check and subscribe fields, and store which ones Meta refuses, with its message."""
 
 import logging
 import re
@@ -20,23 +20,24 @@ from app.models.inbox import Account, AccountState, Login
 
 logger = logging.getLogger(__name__)
 
-MESSAGES = "messages"  # the field without which nothing arrives
-WORDS = 300
-REFUSALS = (Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE)  # other failures pass by themselves
+MESSAGES = "messages"  # without this field no message arrives
+MESSAGE_CHARACTERS = 300
+REFUSALS = (Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE)  # other failures are temporary
 REMEDIES = {
     Login.INSTAGRAM: "Add instagram_business_manage_messages to the app at Meta, then reconnect the account.",
     Login.FACEBOOK: "Add pages_messaging to the app at Meta, then reconnect the account and allow every permission.",
     Login.UNIFIED: "Add instagram_manage_messages to the app at Meta, then create a new access token.",
 }
 NEWER_LOGIN = "Update Nametag: a newer version connected this account."
-_LISTS = re.compile(r"\{[^{}]{40,}\}")  # Meta names every field there is, some ninety
+_LISTS = re.compile(r"\{[^{}]{40,}\}")  # Meta lists all of its about ninety fields
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An account's webhook subscription. `missing` fields are not delivered; `refused` are those of them that Meta
-    refuses, with its words; `problem` is set, to Meta's words, while no messages arrive; `unknown` says why nothing
-    could be found out.
+    """An account's webhook subscription. `missing` fields are not delivered.
+
+    `refused` maps those that Meta refuses to its message. `problem` is Meta's message while no messages arrive;
+    `unknown` says why the check failed.
     """
 
     login: Login
@@ -47,7 +48,7 @@ class Subscription:
 
     @property
     def remedy(self) -> str:
-        """What to do about `problem`."""
+        """What to do about `problem`, in sentences."""
         return REMEDIES.get(self.login, NEWER_LOGIN)
 
     @property
@@ -57,40 +58,40 @@ class Subscription:
 
     @property
     def error(self) -> str | None:
-        """Why messages or events do not arrive, in a sentence without its dot, or None."""
+        """Why messages or events do not arrive, in a sentence without its period, or None."""
         if self.problem:
             return f"Meta refused the webhook subscription, so no messages arrive: “{self.problem}”"
         return f"Not subscribed to {', '.join(self.lost)}" if self.lost else None
 
     @property
     def warning(self) -> str | None:
-        """Which fields Meta refuses while messages arrive, in a sentence without its dot, or None."""
+        """Which fields Meta refuses while messages arrive, in a sentence without its period, or None."""
         if self.problem or not self.refused:
             return None
-        words = "; ".join(dict.fromkeys(self.refused.values()))
-        return f"Meta refuses the webhook field {', '.join(self.refused)}: “{words}”"
+        messages = "; ".join(dict.fromkeys(self.refused.values()))
+        return f"Meta refuses the webhook field {', '.join(self.refused)}: “{messages}”"
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing as far as is known."""
+        """Whether no field is known to be missing."""
         return not (self.problem or self.missing or self.refused)
 
 
 def stored_subscription(account: ListedAccount) -> Subscription:
-    """Return the subscription as it was last found; makes no call."""
+    """Return the stored result of the last check. Makes no API call."""
     missing, refused = account.missing_subscriptions, account.refused_subscriptions
     return Subscription(account.login, tuple(missing or ()), refused or {}, account.subscription_problem)
 
 
 def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
-    """Ask Meta what the account is subscribed to, subscribe what is missing, and store what was found.
+    """Check an account's subscription at Meta, subscribe missing fields, and store the result.
 
-    Without `retry_refused`, fields that Meta refused before are not asked for again while nothing else is missing.
-    Raises NotFound.
+    Without `retry_refused`, no fields are subscribed while only earlier refused ones are missing. A failed check
+    returns `unknown` and stores nothing. Raises NotFound.
     """
     known = _row(account_id)
     try:
-        found, lost = _found(account_id, known, retry_refused=retry_refused)
+        found, lost = _checked(account_id, known, retry_refused=retry_refused)
     except (GraphAPIError, RetryLater) as failure:
         logger.warning("webhook subscription not checked", extra={"account": account_id, "reason": str(failure)})
         return Subscription(
@@ -109,8 +110,8 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
         reason = {"account": account_id, "reason": found.problem}
         logger.warning("webhook subscription refused by Meta", extra=reason)
     elif lost:
-        level = logging.WARNING if known.subscription_checked_at else logging.INFO  # of a new account all are missing
-        logger.log(level, "webhook fields were missing", extra={"account": account_id, "fields": list(lost)})
+        level = logging.WARNING if known.subscription_checked_at else logging.INFO  # on a new account all are missing
+        logger.log(level, "missing webhook fields subscribed", extra={"account": account_id, "fields": list(lost)})
     return found
 
 
@@ -131,8 +132,8 @@ def _row(account_id: int) -> Any:
     return row
 
 
-def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscription, tuple[str, ...]]:
-    """Return the subscription, and the fields that were missing before and were asked for."""
+def _checked(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscription, tuple[str, ...]]:
+    """Return the subscription, and the fields that were missing and that this check tried to subscribe."""
     missing: tuple[str, ...] = ()
     try:
         missing = gateway.missing_subscriptions(account_id)
@@ -143,17 +144,19 @@ def _found(account_id: int, known: Any, *, retry_refused: bool) -> tuple[Subscri
         if not missing:
             return Subscription(known.login), ()
         refusals = gateway.subscribe(account_id)
-        refused = {each: _words(failure) for each, failure in refusals.items()}
+        refused = {each: _message(failure) for each, failure in refusals.items()}
         left = gateway.missing_subscriptions(account_id)
-        if left == gateway.WEBHOOKS[known.login]:  # nothing is listed: believe that Meta just confirmed the others
+        if (
+            left == gateway.WEBHOOKS[known.login]
+        ):  # Meta lists no field at all: trust that it subscribed those it did not refuse
             left = tuple(refused)
         return Subscription(known.login, left, refused, refused.get(MESSAGES)), missing
     except GraphAPIError as failure:
-        if failure.reason not in REFUSALS or failure.http_status is None:  # without a status, Meta was not asked
+        if failure.reason not in REFUSALS or failure.http_status is None:  # without a status, no request was sent
             raise
-        return Subscription(known.login, missing, problem=_words(failure)), missing
+        return Subscription(known.login, missing, problem=_message(failure)), missing
 
 
-def _words(failure: GraphAPIError) -> str:
-    said = text.clean_message(logs.redact(_LISTS.sub("{…}", failure.message)))
-    return text.shorten(said, WORDS) or f"{failure.sentence} ({failure.code})"
+def _message(failure: GraphAPIError) -> str:
+    message = text.clean_message(logs.redact(_LISTS.sub("{…}", failure.message)))
+    return text.shorten(message, MESSAGE_CHARACTERS) or f"{failure.sentence} ({failure.code})"

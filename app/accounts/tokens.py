@@ -1,6 +1,6 @@
-"""How long an account's token lives: refreshed every week, and said early when that does not work.
+"""Lifetime of access tokens: refresh them weekly, and report problems before they expire.
 
-Only Instagram Login tokens end after sixty days; the token of a Page does not (instagram-platform.md 11).
+Only access tokens of Instagram Login expire, after 60 days (docs/meta-platform.md#access-tokens).
 """
 
 import logging
@@ -23,14 +23,17 @@ from app.models.inbox import Account, AccountState, Login
 logger = logging.getLogger(__name__)
 
 WEEK = timedelta(days=7)
-SOON = timedelta(days=7)  # less life than this is said on every page of the account, and refreshed at once
-YOUNG = timedelta(hours=24)  # Meta refreshes no younger one
-AGAIN = timedelta(days=1)  # after a try that failed
+SOON = timedelta(days=7)  # a shorter lifetime is shown on every page of the account, and refreshed immediately
+YOUNG = timedelta(hours=24)  # Meta refuses to refresh a younger one
+RETRY_AFTER = timedelta(days=1)  # after a failed refresh
 
 
 @dataclass(frozen=True, slots=True)
 class TokenExpiry:
-    """How a token is, in words for people. `reconnect` says that an owner must act soon, or has to at once."""
+    """The status of an access token. `says` is its text.
+
+    `works` is False once Meta rejects the token; `reconnect` asks for action now or within 7 days; `well`: no problem.
+    """
 
     says: str
     works: bool = True
@@ -45,31 +48,32 @@ COLUMNS = (
 
 
 def token_expiry(row: Any) -> TokenExpiry:
-    """Return how the token of an account is whose `COLUMNS` these are; asks nobody."""
+    """Return the status of an account's access token, from a row with COLUMNS. Makes no API call."""
     if not _readable(row.token):
-        return _ended("It cannot be read with the configured keys; restore the key or reconnect the account")
+        return _ended("Cannot decrypt it with TOKEN_ENCRYPTION_KEYS. Restore the old key or reconnect the account.")
     if row.state is not AccountState.CONNECTED:
-        return _ended(row.state_reason or "It is no longer accepted; reconnect the account")
+        return _ended(row.state_reason or "Rejected by Meta. Reconnect the account.")
     left = row.token_expires_at - clock.now() if row.token_expires_at else None
     if left is not None and left <= timedelta(0):
-        return _ended("It has expired; reconnect the account")
+        return _ended("Expired. Reconnect the account.")
     days = "" if left is None else f"{left.days} {'day' if left.days == 1 else 'days'}"
     if left is not None and left < SOON:
-        return TokenExpiry(f"Works for {days} more; reconnect the account", reconnect=True, well=False)
+        return TokenExpiry(f"Expires in {days}. Reconnect the account.", reconnect=True, well=False)
     if row.token_problem:
+        valid = f"The access token is still valid{days and f' for {days}'}"
         return TokenExpiry(
-            f"Works{days and f' for {days} more'}, but was not refreshed: {row.token_problem}", well=False
+            f"Automatic refresh failed: {row.token_problem}. {valid}; Nametag retries daily.", well=False
         )
     if row.login is Login.INSTAGRAM:
-        refreshed = f"Works for {days} more, and is refreshed every week"
-        return TokenExpiry(refreshed if days else "Works; expiry date available after the first refresh")
+        valid = f"Valid for {days}, refreshes automatically every week"
+        return TokenExpiry(valid if days else "Valid. Expiry date available after the first refresh, within a day.")
     return TokenExpiry(
-        f"Works for {days} more; reconnect the account before it ends" if days else "Works, and does not expire"
+        f"Valid for {days}. Reconnect the account before it expires." if days else "Valid, does not expire"
     )
 
 
 def refresh_due() -> None:
-    """Refresh every token whose week is over; one whose life is not known, or nearly over, as soon as it may be."""
+    """Refresh access tokens that are a week old; after a day those that expire soon or at an unknown time."""
     now = clock.now()
     for account_id in db.session.scalars(select(Account.id).where(_due(now)).order_by(Account.id)).all():
         try:
@@ -90,14 +94,14 @@ def _ended(says: str) -> TokenExpiry:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    pressing = or_(Account.token_expires_at.is_(None), Account.token_expires_at < now + SOON)
+    urgent = or_(Account.token_expires_at.is_(None), Account.token_expires_at < now + SOON)
     return and_(
         Account.login == Login.INSTAGRAM,
         Account.state == AccountState.CONNECTED,
         Account.token.is_not(None),
         or_(Account.token_expires_at.is_(None), Account.token_expires_at > now),
-        or_(Account.token_at <= now - WEEK, and_(pressing, Account.token_at <= now - YOUNG)),
-        or_(Account.token_tried_at.is_(None), Account.token_tried_at <= now - AGAIN),
+        or_(Account.token_at <= now - WEEK, and_(urgent, Account.token_at <= now - YOUNG)),
+        or_(Account.token_tried_at.is_(None), Account.token_tried_at <= now - RETRY_AFTER),
     )
 
 
@@ -106,15 +110,15 @@ def _refresh(account_id: int) -> None:
     try:
         given = gateway.refresh_token(account_id)
     except GraphAPIError as failure:
-        logger.warning("a token could not be refreshed", extra={"account": account_id, "reason": str(failure)})
-        _note(account_id, before, {"token_problem": failure.sentence})
+        logger.warning("access token not refreshed", extra={"account": account_id, "reason": str(failure)})
+        _store_result(account_id, before, {"token_problem": failure.sentence})
         return
     fresh = {"token": Secret.hide(given.value), "token_expires_at": given.expires_at, "token_at": clock.now()}
-    _note(account_id, before, fresh | {"token_problem": None})
+    _store_result(account_id, before, fresh | {"token_problem": None})
 
 
-def _note(account_id: int, before: Secret | None, found: Mapping[str, object]) -> None:
-    # Only if the row still holds the token that was refreshed: another may have come with a new connection.
+def _store_result(account_id: int, before: Secret | None, found: Mapping[str, object]) -> None:
+    # Only if the row still holds the refreshed token: the account may have been reconnected meanwhile.
     row = update(Account).where(Account.id == account_id, Account.token == before)
     with transaction.write() as tx:
         tx.execute(row.values(token_tried_at=clock.now(), **found))

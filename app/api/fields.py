@@ -10,7 +10,6 @@ from app.identities import listing
 from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
-from app.instagram.errors import Reason
 from app.instagram.events import EventKind
 from app.models import inbox
 from app.models.identity import Source
@@ -77,7 +76,7 @@ JobItemReason = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            (*Reason, *failures.OURS),
+            failures.REASONS,
             "Why a contact was not resolved. `consent`: the contact must write first. `not_visible`: the contact "
             "blocked the account or no longer exists. `worker_died`: the worker stopped during the lookup three times.",
         ),

@@ -1,1 +1,1 @@
-"""Who is that? Names, where they come from, and why one is missing."""
+"""Names of contacts: where they come from, how long they are fresh, and why one is missing."""

@@ -1,7 +1,7 @@
-"""Refresh contacts for a user: clear their failures and make them next in line.
+"""Refresh contacts at a user's request: clear their failures and make them due now.
 
-A contact who was looked up within the last 30 seconds is not looked up again, and only the first lookup of a contact
-may use the reserve: asking repeatedly cannot use up the calls that are kept for contacts who write.
+A contact who was looked up within the last 30 seconds is not looked up again. Only the first lookup of a contact may
+use the reserve, so repeated requests leave those calls to contacts who are writing now.
 """
 
 from collections.abc import Sequence
@@ -21,37 +21,37 @@ COOLDOWN = timedelta(seconds=30)
 
 
 def refresh(viewer: Viewer, identity_id: int) -> datetime | None:
-    """Have one contact looked up now, for ops; returns None, or when that was done if it was too recent to repeat.
+    """Request a lookup of one contact, for ops. Return None, or the time of a lookup that is too recent to repeat.
 
-    Raises NotFound, also for what the viewer may not see.
+    Raises NotFound, also for a contact the viewer may not see.
     """
     viewer.require(Role.OPS)
-    person = listing.get_identity(viewer, identity_id)
-    return request(viewer, person.account_id, person.ig_participant_id, f"identity {person.id}")
+    contact = listing.get_identity(viewer, identity_id)
+    return request(viewer, contact.account_id, contact.ig_participant_id, f"identity {contact.id}")
 
 
 def refresh_all(viewer: Viewer, identity_ids: Sequence[int]) -> int:
-    """Have these contacts looked up now, for ops; returns how many: not those who were looked up just now.
+    """Request lookups of these contacts, for ops. Return their number without those whose last lookup is too recent.
 
     Raises NotFound if the viewer may not see one of them.
     """
     viewer.require(Role.OPS)
-    people = [listing.get_identity(viewer, each) for each in identity_ids]
+    contacts = [listing.get_identity(viewer, each) for each in identity_ids]
     with transaction.write() as tx:
-        asked = [
-            person.account_id
-            for person in people
-            if _request(tx, viewer, person.account_id, person.ig_participant_id, f"identity {person.id}") is None
+        requested = [
+            contact.account_id
+            for contact in contacts
+            if _request(tx, viewer, contact.account_id, contact.ig_participant_id, f"identity {contact.id}") is None
         ]
-    for account_id in sorted(set(asked)):
+    for account_id in sorted(set(requested)):
         queue.enqueue_once(queue.RESOLVE, account_id)
-    return len(asked)
+    return len(requested)
 
 
 def request(viewer: Viewer, account_id: int, ig_participant_id: str, target: str) -> datetime | None:
-    """Have a contact looked up now; returns None, or when that was done if it was too recent to repeat.
+    """Request a lookup of a contact. Return None, or the time (aware UTC) of a lookup that is too recent to repeat.
 
-    `target` names what was clicked on, for the audit log.
+    `target` names the subject in the audit log.
     """
     with transaction.write() as tx:
         recent = _request(tx, viewer, account_id, ig_participant_id, target)
@@ -66,7 +66,7 @@ def _request(tx: Tx, viewer: Viewer, account_id: int, ig_participant_id: str, ta
     )
     row, now = tx.execute(last).first(), clock.now()
     looked_up_at: datetime | None = max(filter(None, row or ()), default=None)
-    if looked_up_at is not None and abs(now - looked_up_at) < COOLDOWN:  # a later time comes from a wrong clock
+    if looked_up_at is not None and abs(now - looked_up_at) < COOLDOWN:  # a later time was written by a wrong clock
         return looked_up_at
     observations.request_lookup(tx, account_id, ig_participant_id, at=now, first=looked_up_at is None)
     audit.note(tx, viewer, Action.IDENTITY_REFRESHED, target, account_id=account_id)

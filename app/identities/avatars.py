@@ -1,4 +1,4 @@
-"""People's pictures: fetched by a worker, made small, kept beside the identity and gone with it."""
+"""Pictures of contacts: a worker fetches them and stores a small WebP. Deleting a contact deletes the picture."""
 
 import hashlib
 import io
@@ -22,47 +22,51 @@ from app.viewer import Viewer
 logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content; never SVG
-MOST_PIXELS = 4_096  # a side
+MOST_PIXELS = 4_096  # per side
 SIDE, MOST_BYTES = 96, 64 * 1024
-DECODE_SECONDS, DECODE_MEMORY = 8.0, 140 * 1024 * 1024  # of a child of its own (reliability.md S36)
+DECODE_SECONDS, DECODE_MEMORY = 8.0, 140 * 1024 * 1024  # of the child process that decodes
 AGAIN = timedelta(hours=24)  # after a failure
-TURN = 50  # pictures
+BATCH = 50  # pictures per task
 
 
 @dataclass(frozen=True, slots=True)
 class AvatarImage:
-    """A small WebP picture and the version that names it."""
+    """A small WebP picture, and its version: a digest that changes with the content."""
 
     content: bytes
     version: str
 
 
 def accounts_with_pending() -> list[int]:
-    """Return the accounts that have pictures to fetch."""
+    """Return the internal IDs of accounts that have pictures to fetch."""
     return list(
         db.session.scalars(select(Identity.account_id).outerjoin(StoredAvatar, _SAME).where(*_wanted()).distinct())
     )
 
 
 def fetch(account_id: int) -> int:
-    """Fetch the pictures of an account that are new, or failed a day ago, for one turn; returns how many came."""
+    """Fetch new pictures of an account, and those that failed a day ago. Return how many were stored.
+
+    Stops after BATCH pictures, or when the worker is stopping.
+    """
     columns = (Identity.ig_participant_id, Identity.picture_url)
     found = select(*columns).outerjoin(StoredAvatar, _SAME).where(Identity.account_id == account_id, *_wanted())
-    people = db.session.execute(found.order_by(Identity.picture_at.desc()).limit(TURN)).all()
+    due = db.session.execute(found.order_by(Identity.picture_at.desc()).limit(BATCH)).all()
     db.session.rollback()
-    brought = 0
-    for ig_participant_id, url in people:
-        if not _keep(account_id, ig_participant_id, None):  # tried, whatever it does to us
+    stored = 0
+    for ig_participant_id, url in due:
+        # Marked as tried first: a picture that crashes the worker must not be retried immediately.
+        if not _store(account_id, ig_participant_id, None):
             continue
         picture = _fetched(account_id, url or "")
-        brought += picture is not None and _keep(account_id, ig_participant_id, picture)
+        stored += picture is not None and _store(account_id, ig_participant_id, picture)
         if queue.stopping():
             break
-    return brought
+    return stored
 
 
 def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> AvatarImage:
-    """Return a person's picture; raises NotFound where there is none, also for whom the viewer may not see."""
+    """Return the picture of a contact. Raises NotFound without one, also for a contact the viewer may not see."""
     found = (
         select(StoredAvatar.content, StoredAvatar.version)
         .join(Account, Account.id == StoredAvatar.account_id)
@@ -81,14 +85,15 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
 
 
 def picture_url(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
-    """Return where a page finds a picture, None where there is none."""
+    """Return the URL of a stored picture, None without a version."""
     return f"/avatars/{ig_account_id}/{ig_participant_id}?v={version}" if version else None
 
 
 def shrink(content: bytes) -> bytes:
-    """Return a picture as a WebP of 96 by 96 without anything but its pixels.
+    """Return a picture as a WebP of 96 × 96 pixels without metadata.
 
-    Raises NoPicture for what is no JPEG, PNG or WebP, or cannot be decoded within DECODE_SECONDS and DECODE_MEMORY.
+    Raises NoImage for other formats than JPEG, PNG and WebP, and for pictures that cannot be decoded within
+    DECODE_SECONDS and DECODE_MEMORY.
     """
     try:
         return isolation.run(lambda: _shrunk(content), seconds=DECODE_SECONDS, most_memory=DECODE_MEMORY)
@@ -115,7 +120,7 @@ def _fetched(account_id: int, url: str) -> bytes | None:
     try:
         picture = shrink(image_fetch.fetch(url, settings.current().media_hosts))
     except NoImage as reason:
-        logger.info("a picture was not kept", extra={"account": account_id, "reason": str(reason)})
+        logger.info("picture not stored", extra={"account": account_id, "reason": str(reason)})
         return None
     return picture if len(picture) <= MOST_BYTES else None
 
@@ -124,30 +129,30 @@ def _shrunk(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             if max(opened.size) > MOST_PIXELS:
-                raise isolation.Failed("it has too many pixels")
+                raise isolation.Failed("too many pixels")
             opened.draft("RGB", (SIDE * 2, SIDE * 2))
-            fitted = ImageOps.fit(_fewer(opened).convert("RGB"), (SIDE, SIDE))
+            fitted = ImageOps.fit(_reduced(opened).convert("RGB"), (SIDE, SIDE))
     except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        raise isolation.Failed(f"it is no picture ({type(error).__name__})") from None
+        raise isolation.Failed(f"not a picture ({type(error).__name__})") from None
     written = io.BytesIO()
     fitted.save(written, "WEBP", quality=80)
     return written.getvalue()
 
 
-def _fewer(picture: Image.Image) -> Image.Image:
-    # A second copy of all its pixels would not fit beside the first.
+def _reduced(picture: Image.Image) -> Image.Image:
+    # Reduced first: a second copy of all pixels would not fit into DECODE_MEMORY.
     times = min(picture.size) // (SIDE * 2)
     return picture.reduce(times) if times > 1 and picture.mode in ("L", "RGB", "RGBA", "CMYK") else picture
 
 
-def _keep(account_id: int, ig_participant_id: str, content: bytes | None) -> bool:
+def _store(account_id: int, ig_participant_id: str, content: bytes | None) -> bool:
     version = hashlib.blake2s(content, digest_size=8).hexdigest() if content else None
     values = {"tried_at": clock.now(), "content": content, "version": version}
     with transaction.write() as tx:
         if tx.execute(select(Identity.id).where(*_is(account_id, ig_participant_id))).first() is None:
-            return False  # forgotten meanwhile
+            return False  # the contact was deleted meanwhile
         row = tx.insert(StoredAvatar).values(account_id=account_id, ig_participant_id=ig_participant_id, **values)
-        # A picture that cannot be fetched again is better than none.
+        # A failed fetch keeps the earlier picture.
         changed = values if content else {"tried_at": values["tried_at"]}
         tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
         if content:

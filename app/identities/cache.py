@@ -1,4 +1,4 @@
-"""Names in Redis for 24 hours. Never raises: what cannot be read, or does not fit its key, counts as missing."""
+"""Identity cache in Redis (24 h). Never raises: unreadable or mismatched entries count as a cache miss."""
 
 import json
 import logging
@@ -19,20 +19,20 @@ VALUE_BYTES = 10_000
 
 
 def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, ProfileObservation]:
-    """Return the cached sightings of these participants, keyed by participant id."""
+    """Return the cached observations of these contacts, keyed by contact ID."""
     if not ig_participant_ids:
         return {}
     try:
         values = redis_client.client().mget([_key(ig_account_id, each) for each in ig_participant_ids])
     except RedisUnavailable:
-        logger.warning("names are read without the cache")
+        logger.warning("identity cache unavailable: can't reach Redis")
         return {}
     found = {each: _checked(value, ig_account_id, each) for each, value in zip(ig_participant_ids, values, strict=True)}
-    return {each: sighting for each, sighting in found.items() if sighting is not None}
+    return {each: observation for each, observation in found.items() if observation is not None}
 
 
 def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
-    """Return how long the cache still knows this participant, 0 when it does not, None when Redis is away."""
+    """Return for how many more seconds a contact is cached: 0 after a cache miss, None while Redis is unavailable."""
     try:
         left = int(redis_client.client().ttl(_key(ig_account_id, ig_participant_id)))
     except RedisUnavailable:
@@ -40,28 +40,29 @@ def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:
     return min(max(0, left), LIFE_SECONDS)
 
 
-def write(ig_account_id: str, sighting: ProfileObservation) -> None:
-    """Keep a sighting for 24 hours; a failure is logged and passed over."""
+def write(ig_account_id: str, observation: ProfileObservation) -> None:
+    """Cache an observation for 24 hours. A failure is only logged."""
     value = {
         "account": ig_account_id,
-        "participant": sighting.ig_participant_id,
-        "username": sighting.username,
-        "name": sighting.name,
-        "picture": sighting.picture_url,
-        "at": sighting.at.isoformat(),
+        "participant": observation.ig_participant_id,
+        "username": observation.username,
+        "name": observation.name,
+        "picture": observation.picture_url,
+        "at": observation.at.isoformat(),
     }
     try:
-        redis_client.client().set(_key(ig_account_id, sighting.ig_participant_id), json.dumps(value), ex=LIFE_SECONDS)
+        key = _key(ig_account_id, observation.ig_participant_id)
+        redis_client.client().set(key, json.dumps(value), ex=LIFE_SECONDS)
     except RedisUnavailable:
-        logger.warning("a name was not cached")
+        logger.warning("identity not cached: can't reach Redis")
 
 
 def delete(ig_account_id: str, ig_participant_id: str) -> None:
-    """Drop what is cached of one participant; a failure is logged and passed over."""
+    """Delete the cached identity of a contact. A failure is only logged."""
     try:
         redis_client.client().delete(_key(ig_account_id, ig_participant_id))
     except RedisUnavailable:
-        logger.warning("a cached name was not dropped")
+        logger.warning("cached identity not deleted: can't reach Redis")
 
 
 def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: str) -> ProfileObservation | None:
@@ -69,12 +70,12 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
         return None
     try:
         found: Any = json.loads(value)
-        # The value repeats its key, so that a copy under another account's key is ignored (reliability.md S47).
+        # The value repeats its key, so that a copy under another account's key is ignored.
         if (found["account"], found["participant"]) != (ig_account_id, ig_participant_id):
             return None
         at = datetime.fromisoformat(found["at"])
         picture = found.get("picture")
-        sighting = ProfileObservation(
+        observation = ProfileObservation(
             ig_participant_id,
             username=real_name(found.get("username")),
             name=real_name(found.get("name")),
@@ -85,8 +86,8 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     if at.tzinfo is None or not timedelta() <= clock.now() - at <= timedelta(seconds=LIFE_SECONDS):
-        return None  # a time that `write` cannot have kept, and newer than every lookup if it is in the future
-    return sighting if sighting.username or sighting.name else None
+        return None  # `write` stores no such time; one in the future would be newer than every lookup
+    return observation if observation.username or observation.name else None
 
 
 def _key(ig_account_id: str, ig_participant_id: str) -> str:

@@ -1,8 +1,7 @@
-"""How a name looks to a hurried reader: names with the same look are told apart by their ids (reliability.md S49).
+"""Confusable names: contacts whose names have the same skeleton are shown with digits of their IDs.
 
-Case, width, letters of other alphabets that are drawn alike, and the digits that we put behind a name make no
-difference. The table is from Unicode's list of confusable characters (Technical Standard 39), as far as
-it leads to Latin letters and digits.
+A skeleton ignores case, width, confusable letters of other alphabets, and the digits that Nametag appends to a name.
+The table holds the Latin letters and digits of Unicode's list (https://www.unicode.org/reports/tr39/).
 """
 
 import re
@@ -13,11 +12,13 @@ from sqlalchemy import Integer, cast, func, select, update
 
 from app.db.transaction import Tx
 from app.identities import display
+from app.instagram import previews
+from app.instagram.events import EventKind
 from app.models.identity import Identity
 from app.models.inbox import Account
 
 CHARACTERS = 80
-_ALIKE = {
+_CONFUSABLES = {
     "2": "ƨϩᒿꙅꛯꝛ",
     "3": "ȝɜʒзӡⳍꝫ𑣊𖼻",
     "4": "Ꮞ𑣏",
@@ -54,54 +55,64 @@ _ALIKE = {
     "-": "‐‑‒–—―−",
     "'": "’‘ʼ`´",
 }
-_DRAWN = str.maketrans({other: letter for letter, others in _ALIKE.items() for other in others})
-_DRAWN_TOGETHER = (("rn", "m"), ("vv", "w"))
-_DIGITS = re.compile(r"\s+\W\s*\d{6,}$")  # as display.name_of puts them behind a name; anyone may write them there
+_PROTOTYPES = str.maketrans({other: letter for letter, others in _CONFUSABLES.items() for other in others})
+_SEQUENCES = (("rn", "m"), ("vv", "w"))
+_DIGITS = re.compile(r"\s+\W\s*\d{6,}$")  # as display.display_name appends them; a contact may type them too
 _LAST_DIGITS = func.substr(
     Identity.ig_participant_id, func.length(Identity.ig_participant_id) + 1 - display.SHORT_DIGITS
 )
-_NAMELESS = re.compile(r"user_[\dlo]{6}")  # as display.name_of calls who has no name
+_SHORT_ID = re.compile(r"user_[\dlo]{6}")  # the skeleton of a short ID
 
 
-def skeleton(words: str) -> str:
-    """Return what a name looks like, for comparison with other looks only."""
-    plain = unicodedata.normalize("NFKC", _DIGITS.sub("", words)).casefold().strip().removeprefix("@")
-    look = " ".join(unicodedata.normalize("NFC", plain).split()).translate(_DRAWN)
-    for drawn, meant in _DRAWN_TOGETHER:
-        look = look.replace(drawn, meant)
-    return look[:CHARACTERS]
+def skeleton(name: str) -> str:
+    """Return the skeleton of a name, to compare with other skeletons only."""
+    plain = unicodedata.normalize("NFKC", _DIGITS.sub("", name)).casefold().strip().removeprefix("@")
+    found = " ".join(unicodedata.normalize("NFC", plain).split()).translate(_PROTOTYPES)
+    for sequence, letter in _SEQUENCES:
+        found = found.replace(sequence, letter)
+    return found[:CHARACTERS]
 
 
 def update_confusables(tx: Tx, row: Identity) -> None:
-    """Note how the changed name of `row` looks, and mark everyone of the account who looks as it did, or does now."""
+    """Store the skeleton of a changed name, and update `alike` of every contact with the old or the new skeleton."""
     shown = display.display_name(row.ig_participant_id, row.username, row.name)
     before, row.look = row.look, skeleton(shown.text) if shown.known else None
     tx.session.flush()
-    for look in sorted(filter(None, {before, row.look})):
-        _mark_confusables(tx, row.account_id, look)
+    for each in sorted(filter(None, {before, row.look})):
+        _mark_confusables(tx, row.account_id, each)
 
 
-OURS = frozenset(map(skeleton, ("You", "Unknown sender", "Unknown", "The sender unsent this message")))
+# Texts that pages show in the place of a name or of a message (templates, instagram/previews.py).
+OURS = frozenset(
+    map(
+        skeleton,
+        (
+            *("You", "Unknown", "Unknown sender", "The sender unsent this message"),
+            previews.label(EventKind.UNSENT, outgoing=False),
+        ),
+    )
+)
 
 
-def is_reserved(look: str, account: str | None) -> bool:
-    """Return whether a look is that of words which pages use themselves, of the account, or of a short id."""
-    return look in OURS or (account is not None and look == skeleton(account)) or _NAMELESS.fullmatch(look) is not None
+def is_reserved(skeleton_: str, account: str | None) -> bool:
+    """Return whether a skeleton is that of a text of the pages, of the account's own name, or of a short ID."""
+    of_account = account is not None and skeleton_ == skeleton(account)
+    return skeleton_ in OURS or of_account or _SHORT_ID.fullmatch(skeleton_) is not None
 
 
-def _mark_confusables(tx: Tx, account_id: int, look: str) -> None:
-    if tx.dialect == "postgresql":  # or two who are first seen at the same moment would not see each other
-        tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(look))))
-    same = (Identity.account_id == account_id, Identity.look == look)
-    counted = (func.count().label("people"), func.count(_LAST_DIGITS.distinct()).label("endings"))
+def _mark_confusables(tx: Tx, account_id: int, skeleton_: str) -> None:
+    if tx.dialect == "postgresql":  # else two transactions that each add one of two contacts miss each other
+        tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(skeleton_))))
+    same = (Identity.account_id == account_id, Identity.look == skeleton_)
+    counted = (func.count().label("contacts"), func.count(_LAST_DIGITS.distinct()).label("endings"))
     found = tx.execute(select(*counted).where(*same)).one()
     account = tx.execute(select(Account.username).where(Account.id == account_id)).scalar_one()
-    if found.people != found.endings:
+    if found.contacts != found.endings:
         digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
     else:
-        digits = display.SHORT_DIGITS if found.people > 1 or is_reserved(look, account) else 0
+        digits = display.SHORT_DIGITS if found.contacts > 1 or is_reserved(skeleton_, account) else 0
     if tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits)).rowcount:
-        tx.mark_changed(account_id)  # others are shown differently too
+        tx.mark_changed(account_id)  # the change affects other contacts too
 
 
 def _digits(ig_participant_ids: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""How a person is called: the one rule that pages, API, command line and exports share, and the picture's stand-in."""
+"""Display names and avatars of contacts: the one rule for pages, API, command line and exports."""
 
 import hashlib
 import re
@@ -8,13 +8,13 @@ from app.text import is_name
 
 SHORT_DIGITS = 6
 HUES = 12
-CELLS = 5  # an identicon's side; its left half decides, the right half mirrors
+CELLS = 5  # per side of an identicon; the right half mirrors the left
 _HANDLE = re.compile(r"[A-Za-z0-9._]{1,30}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class DisplayName:
-    """What stands for a person: `text` is complete; `second` is the name that lists add behind a username."""
+    """How a contact is shown: `text` is complete, `second` is the name that lists show after a username."""
 
     text: str
     username: str | None
@@ -23,15 +23,15 @@ class DisplayName:
 
     @property
     def second(self) -> str | None:
-        """The name beside a username, if it says more than the username does."""
+        """The name, if it differs from the username; else None."""
         return self.name if self.username and self.name and self.name.lower() != self.username.lower() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Avatar:
-    """A person's picture or its stand-in: initials on a hue when a name is known, else a pattern of five by five cells.
+    """The picture of a contact. Without one: initials on a hue, or an identicon for an unknown contact.
 
-    `pattern` is an SVG path in a 5 × 5 box; `picture_url` is an address of our own.
+    `pattern` is an SVG path in a 5 × 5 box; `picture_url` is a path of Nametag, never a URL of Meta.
     """
 
     picture_url: str | None
@@ -43,10 +43,10 @@ class Avatar:
 def display_name(
     ig_participant_id: str, username: str | None, name: str | None, *, alike: int | None = 0
 ) -> DisplayName:
-    """Return how a person is called: @username, else the name, else @user_ and the last six digits (product.md 2).
+    """Return the display name of a contact: @username, else the name, else the short ID.
 
-    Blank values and stand-ins of older systems count as missing; a username that cannot be one is shown as a name.
-    A contact whose name looks like another's is called with the last `alike` digits too.
+    Blank values and placeholders of earlier systems count as missing. An impossible username is shown as a name.
+    `alike` is how many digits of the ID follow a name that is confusable with another; 0 or None for none.
     """
     digits = ig_participant_id[-SHORT_DIGITS:]
     apart = f" · {ig_participant_id[-alike:]}" if alike else ""
@@ -61,7 +61,7 @@ def display_name(
 
 
 def avatar(ig_participant_id: str, shown: DisplayName, picture_url: str | None = None) -> Avatar:
-    """Return what is drawn beside a person's name."""
+    """Return the avatar of a contact who is shown as `shown`."""
     words = shown.name or shown.username
     letters = initials(words) if words else None
     return Avatar(picture_url, letters or None, hue(ig_participant_id), None if letters else pattern(ig_participant_id))
@@ -75,15 +75,15 @@ def initials(words: str) -> str:
 
 
 def hue(ig_participant_id: str) -> int:
-    """Return which of the twelve hues stands behind a person's initials."""
+    """Return the hue of a contact's initials, one of 0 to 11."""
     return int.from_bytes(hashlib.blake2s(ig_participant_id.encode(), digest_size=2).digest()) % HUES
 
 
 def pattern(ig_participant_id: str) -> str:
-    """Return the mirrored pattern that tells nameless people apart, as an SVG path in a 5 × 5 box."""
+    """Return the identicon of an unknown contact, as an SVG path in a 5 × 5 box."""
     bits = int.from_bytes(hashlib.blake2s(ig_participant_id.encode(), digest_size=4).digest())
     half = [(column, row) for row in range(CELLS) for column in range((CELLS + 1) // 2)]
-    filled = [cell for place, cell in enumerate(half) if bits >> place & 1]
+    filled = [cell for index, cell in enumerate(half) if bits >> index & 1]
     cells = sorted({(x, row) for column, row in filled for x in (column, CELLS - 1 - column)})
     return "".join(f"M{x} {y}h1v1h-1z" for x, y in cells)
 

@@ -1,4 +1,4 @@
-"""Why somebody is called what they are called: the verdict, what can be done, and everything that was tried."""
+"""Explain a contact's display name: the reason, what to do, the sources, and every lookup."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ LOOKUPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung of how the name was chosen; `used` is the one that is shown."""
+    """One candidate for the display name, with its source `told`; `used` marks the one that is shown."""
 
     label: str
     told: str
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PastLookup:
-    """One call that was made for this person. `at` is aware UTC, the time it took in milliseconds."""
+    """One API call about this contact. `at` is aware UTC; `asked_by` is the label of the call's purpose."""
 
     at: datetime
     asked_by: str
@@ -48,7 +48,7 @@ class PastLookup:
 
 @dataclass(frozen=True, slots=True)
 class SeenIn:
-    """The contact's conversation and its last message: when (aware UTC), and its text or what it is."""
+    """The contact's conversation and its last message: time (aware UTC), and its text or kind."""
 
     conversation_id: int
     at: datetime
@@ -58,7 +58,7 @@ class SeenIn:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything about one person's name."""
+    """Everything about the name of one contact."""
 
     person: ListedIdentity
     account: str
@@ -74,33 +74,34 @@ class Explanation:
 
     @property
     def refusals(self) -> int:
-        """How many of the lookups were answered as the last one was, if that brought no name."""
+        """The number of lookups that failed with the error of the last one; 0 if the last one succeeded."""
         last = self.lookups[0].code if self.lookups else None
         return sum(each.code == last for each in self.lookups) if last else 0
 
 
 def explain(viewer: Viewer, identity_id: int) -> Explanation:
-    """Return why a person is called what they are; raises NotFound, also for whom the viewer may not see."""
-    person = listing.get_identity(viewer, identity_id)
+    """Return the explanation of an identity; raises NotFound, also for one the viewer may not see."""
+    contact = listing.get_identity(viewer, identity_id)
     row = db.session.get_one(Identity, identity_id)
-    account = db.session.get_one(Account, person.account_id)
+    account = db.session.get_one(Account, contact.account_id)
+    sources = (row.username_source, row.name_source)
     return Explanation(
-        person=person,
+        person=contact,
         account=account.username or account.ig_account_id,
-        meaning=_meaning(person, row.last_error),
-        steps=_steps(person, row),
-        lookups=tuple(_lookups(person)),
+        meaning=_meaning(contact, row.last_error),
+        steps=_steps(contact, row),
+        lookups=tuple(_lookups(contact)),
         raw=_readable(row),
-        tries=min(person.failure_count, STOP_AFTER),
+        tries=min(contact.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
-        changes=tuple(username_history.username_changes(person.account_id, person.ig_participant_id)),
-        places=lookup_sources.lookup_sources(person, sources=(row.username_source, row.name_source), met_at=row.met_at),
-        seen_in=_seen_in(person),
+        changes=tuple(username_history.username_changes(contact.account_id, contact.ig_participant_id)),
+        places=lookup_sources.lookup_sources(contact, sources=sources, met_at=row.met_at),
+        seen_in=_seen_in(contact),
     )
 
 
 def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int | None:
-    """Return the id of a participant's identity, None where there is none that the viewer may see."""
+    """Return the ID of a contact's identity, None without one that the viewer may see."""
     found = select(Identity.id).where(
         Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id
     )
@@ -109,27 +110,25 @@ def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int 
     return db.session.execute(found).scalar()
 
 
-def _meaning(person: ListedIdentity, last_error: str | None) -> ReasonText:
-    if person.reason is not None and person.display.known:
-        return reasons.explain_stale_reason(last_error, retries=person.next_try_at is not None)
-    if person.reason is not None:
-        return reasons.explain_reason(person.reason, last_error)
-    if person.username:
-        return ReasonText(
-            "Instagram told the username", "", "Nothing is needed; it is looked up again every seven days."
-        )
-    return ReasonText("Instagram sent a name but no username", "", "Nothing is needed; the name is shown.")
+def _meaning(contact: ListedIdentity, last_error: str | None) -> ReasonText:
+    if contact.reason is not None and contact.display.known:
+        return reasons.explain_stale_reason(last_error, retries=contact.next_try_at is not None)
+    if contact.reason is not None:
+        return reasons.explain_reason(contact.reason, last_error)
+    if contact.username:
+        return ReasonText("Username found", "", "No action needed. Nametag refreshes it every 7 days.")
+    return ReasonText("Instagram returned a name but no username", "", "No action needed.")
 
 
-def _steps(person: ListedIdentity, row: Identity) -> tuple[Step, ...]:
+def _steps(contact: ListedIdentity, row: Identity) -> tuple[Step, ...]:
     username = Step(
-        "Username", _from(row.username_source), person.username and f"@{person.username}", bool(person.username)
+        "Username", _from(row.username_source), contact.username and f"@{contact.username}", bool(contact.username)
     )
-    named = not person.username and bool(person.name)
-    name = Step("Name", _from(row.name_source), person.name, named)
-    short = Step("Short ID", "Last 6 digits of the Instagram ID", None, not person.display.known)
+    named = not contact.username and bool(contact.name)
+    name = Step("Name", _from(row.name_source), contact.name, named)
+    short = Step("Short ID", "Last 6 digits of the Instagram ID", None, not contact.display.known)
     if short.used:
-        short = Step(short.label, short.told, person.display.text, used=True)
+        short = Step(short.label, short.told, contact.display.text, used=True)
     return username, name, short
 
 
@@ -137,10 +136,10 @@ def _from(source: Source | None) -> str:
     return label(source) if source else "Not returned by any source"
 
 
-def _lookups(person: ListedIdentity) -> list[PastLookup]:
+def _lookups(contact: ListedIdentity) -> list[PastLookup]:
     columns = (Lookup.at, Lookup.purpose, Lookup.http_status, Lookup.code, Lookup.answer, Lookup.took_ms)
     found = select(*columns).where(
-        Lookup.account_id == person.account_id, Lookup.ig_participant_id == person.ig_participant_id
+        Lookup.account_id == contact.account_id, Lookup.ig_participant_id == contact.ig_participant_id
     )
     rows = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(LOOKUPS))
     return [PastLookup(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
@@ -152,9 +151,9 @@ def _readable(row: Identity) -> str | None:
     return escape_invisible(logs.redact(json.dumps(row.raw_answer, ensure_ascii=False, indent=2)))
 
 
-def _seen_in(person: ListedIdentity) -> SeenIn | None:
+def _seen_in(contact: ListedIdentity) -> SeenIn | None:
     found = select(Conversation).where(
-        Conversation.account_id == person.account_id, Conversation.ig_participant_id == person.ig_participant_id
+        Conversation.account_id == contact.account_id, Conversation.ig_participant_id == contact.ig_participant_id
     )
     row = db.session.scalars(found).first()
     if row is None:

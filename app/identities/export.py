@@ -1,4 +1,4 @@
-"""Identities as a file: CSV for spreadsheets, JSON lines for API clients; streamed in pieces of whole lines."""
+"""Export of identities: CSV for spreadsheets, JSONL for API clients. Streamed in chunks of whole lines."""
 
 import csv
 import io
@@ -14,8 +14,8 @@ from app.models.user import Action
 from app.text import for_csv
 from app.viewer import Role, Viewer
 
-BYTE_ORDER_MARK = "\ufeff"  # without it, Excel takes a CSV file for its country's own encoding
-LINES = 200  # a piece: what is sent, and lost, at once
+BYTE_ORDER_MARK = "\ufeff"  # without it, Excel reads a CSV file in the encoding of the user's country
+LINES = 200  # per chunk
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8"}
 FIELDS = (
     *("accountId", "participantPlatformId", "displayName", "username", "name", "identityState", "source"),
@@ -24,19 +24,19 @@ FIELDS = (
 
 
 def lines(viewer: Viewer, want: IdentityFilter, *, format_: str) -> Iterator[str]:
-    """Return an export in pieces of whole lines, for ops and admins, as rows are read.
+    """Return an export in chunks of whole lines, for ops and admins; rows are read while the caller iterates.
 
-    Raises Forbidden for others and Invalid for a format there is none of, before anything is read.
+    Raises Forbidden for other roles and Invalid for an unknown format, before any row is read.
     """
     viewer.require(Role.OPS)
     if format_ not in FORMATS:
-        raise Invalid({"format": "The format should be csv or jsonl."})
+        raise Invalid({"format": "The format must be csv or jsonl."})
     audit.record(viewer, Action.IDENTITIES_EXPORTED)
     rows = map(_facts, listing.iter_identities(viewer, want))
-    return _together(_csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return _chunks(_csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _together(written: Iterator[str]) -> Iterator[str]:
+def _chunks(written: Iterator[str]) -> Iterator[str]:
     while some := list(islice(written, LINES)):
         yield "".join(some)
 

@@ -1,4 +1,4 @@
-"""The list of identities: who has a name, who has not and why; a keyset page, by filter and search."""
+"""The list of identities, in keyset pages: names, states, and why a name is missing. Filters and search."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
-from app.instagram.errors import Reason, describe
+from app.identities.reasons import NEVER_TRIED, STOPPED, describe
+from app.instagram.errors import Reason
 from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
@@ -23,14 +24,12 @@ from app.viewer import Viewer
 ROWS = 50
 MOST_ROWS = 200
 Q_CHARACTERS = 200
-AT_ONCE = 500  # rows that an export holds in memory
-SOON = timedelta(seconds=30)  # a lookup that is due for longer waits for something else
-_NEVER = "never_tried"
-NOT_YET = "We haven’t looked this person up yet"
+CHUNK_ROWS = 500  # that an export holds in memory
+SOON = timedelta(seconds=30)  # a lookup that has been due for longer waits for the budget or a worker
 
 
 class NameState(StrEnum):
-    """How a person stands: with a name that is fresh or stale, or without one."""
+    """The state of an identity: a fresh name, a stale one, or none."""
 
     KNOWN = "known"
     STALE = "stale"
@@ -39,7 +38,7 @@ class NameState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedIdentity:
-    """A participant of one account. Times are aware UTC; `reason` is a key of `Reason`, "stopped" or "never_tried"."""
+    """The identity of one contact. Times are aware UTC; `reason` is one of REASONS or None, `sentence` its text."""
 
     id: int
     account_id: int
@@ -62,7 +61,7 @@ class ListedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class IdentityFilter:
-    """What of the list is asked for; `after` is the id that the page before ended with."""
+    """Which identities to list; `after` is the ID of the last row of the previous page."""
 
     account_id: int | None = None
     state: NameState | None = None
@@ -74,7 +73,7 @@ class IdentityFilter:
 
 @dataclass(frozen=True, slots=True)
 class IdentityPage:
-    """One page of the list; `after` is where the next one begins, None on the last."""
+    """One page of the list; `after` continues with the next page, None on the last one."""
 
     rows: tuple[ListedIdentity, ...]
     after: int | None
@@ -89,21 +88,21 @@ def parse_filter(
     limit: int = ROWS,
     after: int | None = None,
 ) -> IdentityFilter:
-    """Return what an address asks for; raises Invalid for what no address of ours says."""
+    """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if state and state not in set(NameState):
-        raise Invalid({"state": "The state should be known, stale or unknown."})
+        raise Invalid({"state": "The state must be known, stale or unknown."})
     if reason and reason not in REASONS:
-        raise Invalid({"reason": f"The reason should be one of {', '.join(REASONS)}."})
+        raise Invalid({"reason": f"The reason must be one of {', '.join(REASONS)}."})
     if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
+        raise Invalid({"q": f"A search term can have at most {Q_CHARACTERS} characters."})
     if not 1 <= limit <= MOST_ROWS:
-        raise Invalid({"limit": f"The limit should be a whole number from 1 to {MOST_ROWS}."})
+        raise Invalid({"limit": f"The limit must be a whole number from 1 to {MOST_ROWS}."})
     search = text.storable(q.strip())
     return IdentityFilter(account_id, NameState(state) if state else None, reason or None, search, limit, after)
 
 
 def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
-    """Return one page of the identities the viewer may see, those met last first."""
+    """Return one page of the identities the viewer may see, newest contact first."""
     found = _found(viewer, want)
     if want.after is not None:
         found = found.where(Identity.id < want.after)
@@ -113,16 +112,16 @@ def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:
-    """Yield every identity that is wanted, oldest first, whatever their number."""
-    found, last = _found(viewer, want).order_by(Identity.id).limit(AT_ONCE), 0
+    """Yield every identity that matches, oldest contact first, however many there are."""
+    found, last = _found(viewer, want).order_by(Identity.id).limit(CHUNK_ROWS), 0
     while rows := db.session.execute(found.where(Identity.id > last)).all():
-        db.session.rollback()  # no snapshot is held while a slow reader takes these
+        db.session.rollback()  # hold no snapshot while a slow client reads these rows
         yield from map(listed, rows)
         last = rows[-1].id
 
 
 def get_identity(viewer: Viewer, identity_id: int) -> ListedIdentity:
-    """Return one identity; raises NotFound, also for what the viewer may not see."""
+    """Return one identity; raises NotFound, also for one the viewer may not see."""
     row = db.session.execute(_visible(viewer).where(Identity.id == identity_id)).first()
     if row is None:
         raise NotFound("identity")
@@ -130,7 +129,7 @@ def get_identity(viewer: Viewer, identity_id: int) -> ListedIdentity:
 
 
 def counts(viewer: Viewer, account_id: int | None = None) -> dict[NameState, int]:
-    """Return how many people stand in each state."""
+    """Return the number of contacts in each state."""
     counted = {}
     for state in NameState:
         found = _found(viewer, IdentityFilter(account_id=account_id, state=state))
@@ -154,7 +153,7 @@ def in_progress(row: Any) -> bool:
 
 
 def listed(row: Any) -> ListedIdentity:
-    """Return a row of the list as people and programs see it."""
+    """Return a row of the list as pages and API show it."""
     shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     reason = None if shown.known and not row.last_error else _reason(row)
     return ListedIdentity(
@@ -174,13 +173,13 @@ def listed(row: Any) -> ListedIdentity:
         last_failure_at=row.last_failure_at,
         failure_count=row.failure_count,
         reason=reason,
-        sentence=_sentence(reason),
+        sentence=describe(reason) if reason else None,
         next_try_at=row.next_try_at,
         in_progress=in_progress(row),
     )
 
 
-REASONS = (_NEVER, "stopped", *(reason.value for reason in Reason))
+REASONS = (NEVER_TRIED, STOPPED, *(reason.value for reason in Reason))
 _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
     Identity.alike,
@@ -194,10 +193,10 @@ _NAMED = or_(Identity.username.is_not(None), Identity.name.is_not(None))
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    same_face = and_(
+    same_contact = and_(
         StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
     )
-    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_face)
+    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_contact)
     found = found.where(Account.state != AccountState.DELETING)
     return found if viewer.account_ids is None else found.where(Identity.account_id.in_(viewer.account_ids))
 
@@ -222,9 +221,9 @@ def _is(state: NameState) -> ColumnElement[bool]:
 
 
 def _because(reason: str) -> ColumnElement[bool]:
-    if reason == _NEVER:
+    if reason == NEVER_TRIED:
         return and_(Identity.last_success_at.is_(None), Identity.last_failure_at.is_(None))
-    return _STOPPED if reason == "stopped" else Identity.last_error == reason
+    return _STOPPED if reason == STOPPED else Identity.last_error == reason
 
 
 def _matches(q: str) -> ColumnElement[bool]:
@@ -239,13 +238,5 @@ def _matches(q: str) -> ColumnElement[bool]:
 
 def _reason(row: Any) -> str:
     if row.failure_count >= STOP_AFTER and row.next_try_at is None:
-        return "stopped"
-    return str(row.last_error) if row.last_error else _NEVER
-
-
-def _sentence(reason: str | None) -> str | None:
-    if reason is None:
-        return None
-    if reason == "stopped":
-        return "Five tries in a row failed, and automatic tries have stopped"
-    return NOT_YET if reason == _NEVER else describe(reason)
+        return STOPPED
+    return str(row.last_error) if row.last_error else NEVER_TRIED

@@ -1,4 +1,4 @@
-"""Where a name was looked for: the pages of conversations, Redis, the row, the profile; and what each of them held."""
+"""The sources of a contact's name: conversation sync, Redis, database and profile, and what each of them returned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,15 @@ from app.identities.listing import ListedIdentity, NameState
 from app.identities.observations import FRESH
 from app.models.identity import Lookup, Source
 
-DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # how a finding is tinted
+DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # colors of a finding
 
 
 @dataclass(frozen=True, slots=True)
 class LookupSource:
-    """One source of names. `finding` is a word in the tint `state`; `at` and `until` (aware UTC) belong to `told`."""
+    """One source. `finding` is a word in the color `state`; `told` is a sentence, with its times `at` and `until`.
+
+    Times are aware UTC.
+    """
 
     label: str
     icon: str
@@ -31,66 +34,64 @@ class LookupSource:
 
 
 def lookup_sources(
-    person: ListedIdentity, *, sources: Sequence[Source | None], met_at: datetime
+    contact: ListedIdentity, *, sources: Sequence[Source | None], met_at: datetime
 ) -> tuple[LookupSource, ...]:
-    """Return what each source held of a person; `sources` are those that their username and name came from."""
-    return _pages(person, sources, met_at), _redis(person), _row(person), _profile(person, sources)
+    """Return what each source holds about a contact; `sources` are those of the stored username and name."""
+    return _pages(contact, sources, met_at), _redis(contact), _row(contact), _profile(contact, sources)
 
 
-def _pages(person: ListedIdentity, sources: Sequence[Source | None], met_at: datetime) -> LookupSource:
+def _pages(contact: ListedIdentity, sources: Sequence[Source | None], met_at: datetime) -> LookupSource:
     label, icon = "Conversation sync", "refresh"
     read_at = db.session.execute(
         select(func.max(Lookup.at)).where(
-            Lookup.account_id == person.account_id,
+            Lookup.account_id == contact.account_id,
             Lookup.call == budget.CONVERSATIONS,
             Lookup.http_status == 200,
             Lookup.at >= met_at,
         )
     ).scalar()
     if Source.CONVERSATIONS in sources:
-        return LookupSource(label, icon, "Found", DONE, "The username stood there.", at=read_at)
+        return LookupSource(label, icon, "Found", DONE, "Username found.", at=read_at)
     if read_at is None:
-        return LookupSource(label, icon, "Not read", PLAIN, "No page was read since they were first met.")
-    return LookupSource(label, icon, "Empty", PLAIN, "No username stood there.", at=read_at)
+        return LookupSource(label, icon, "Not synced", PLAIN, "Not synced since this contact first wrote.")
+    return LookupSource(label, icon, "Empty", PLAIN, "No username in the last sync.", at=read_at)
 
 
-def _redis(person: ListedIdentity) -> LookupSource:
+def _redis(contact: ListedIdentity) -> LookupSource:
     label, icon = "Redis", "bolt"
-    left = cache.seconds_left(person.ig_account_id, person.ig_participant_id)
+    left = cache.seconds_left(contact.ig_account_id, contact.ig_participant_id)
     if left is None:
-        return LookupSource(label, icon, "Away", WARN, "Redis cannot be asked at the moment.")
+        return LookupSource(label, icon, "Unavailable", WARN, "Can’t reach Redis.")
     if not left:
-        return LookupSource(label, icon, "Empty", PLAIN, "Names are kept for 24 h; none is.")
-    return LookupSource(label, icon, "Hit", DONE, "Name kept for 24 h.", seconds_left=left)
+        return LookupSource(label, icon, "Empty", PLAIN, "Not cached. Names are cached for 24 hours.")
+    return LookupSource(label, icon, "Hit", DONE, "Cached.", seconds_left=left)
 
 
-def _row(person: ListedIdentity) -> LookupSource:
+def _row(contact: ListedIdentity) -> LookupSource:
     label, icon = "Database", "database"
-    at = person.last_success_at
+    at = contact.last_success_at
     if at is None:
-        looked_up = (
-            "no lookup has resolved the contact" if person.last_failure_at else "the contact was not looked up yet"
-        )
-        return LookupSource(label, icon, "Empty", PLAIN, f"Row exists, {looked_up}.")
-    if person.state is NameState.KNOWN:
+        missing = "Stored, but no lookup succeeded." if contact.last_failure_at else "Stored, but never looked up."
+        return LookupSource(label, icon, "Empty", PLAIN, missing)
+    if contact.state is NameState.KNOWN:
         return LookupSource(label, icon, "Fresh", DONE, "Refreshed", until=at + FRESH)
-    why = "Older than 7 days; a refresh is due." if person.reason is None else "The last lookup failed."
-    return LookupSource(label, icon, "Stale", WARN, why, at=at)
+    cause = "Older than 7 days; due for refresh." if contact.reason is None else "The last lookup failed."
+    return LookupSource(label, icon, "Stale", WARN, cause, at=at)
 
 
-def _profile(person: ListedIdentity, sources: Sequence[Source | None]) -> LookupSource:
+def _profile(contact: ListedIdentity, sources: Sequence[Source | None]) -> LookupSource:
     label, icon = "Profile API", "brand-instagram"
-    asked = select(Lookup.code, Lookup.took_ms).where(
-        Lookup.account_id == person.account_id,
-        Lookup.ig_participant_id == person.ig_participant_id,
+    found = select(Lookup.code, Lookup.took_ms).where(
+        Lookup.account_id == contact.account_id,
+        Lookup.ig_participant_id == contact.ig_participant_id,
         Lookup.call == budget.PROFILE,
     )
-    calls = db.session.execute(asked.order_by(Lookup.at.desc(), Lookup.id.desc())).all()
+    calls = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc())).all()
     if not calls:
-        return LookupSource(label, icon, "Not asked", PLAIN, "No call was made.")
-    told = f"{len(calls)} {'call' if len(calls) == 1 else 'calls'}"
+        return LookupSource(label, icon, "Not requested", PLAIN, "Not requested yet.")
+    number = f"{len(calls)} {'call' if len(calls) == 1 else 'calls'}"
     if calls[0].code is not None:
-        return LookupSource(label, icon, "Refused", BAD, f"{told}, last one refused.")
+        return LookupSource(label, icon, "Failed", BAD, f"{number}; the last one failed.")
     if Source.PROFILE in sources:
-        return LookupSource(label, icon, "Found", DONE, f"{told}.")
-    return LookupSource(label, icon, "Empty", PLAIN, f"{told}, no name in the last answer.")
+        return LookupSource(label, icon, "Found", DONE, f"{number}.")
+    return LookupSource(label, icon, "Empty", PLAIN, f"{number}; no name in the last response.")

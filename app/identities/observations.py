@@ -1,4 +1,7 @@
-"""Somebody saw a participant or a name: with looks and claims the only writer of identity rows."""
+"""Record observations of contacts and failed lookups.
+
+The only writer of `identities`, together with confusables.py and claims.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,27 +13,25 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from app import clock, tombstones
 from app.db.transaction import Tx
 from app.identities import confusables
-from app.identities.failure_policy import FailurePolicy, next_try
+from app.identities.failure_policy import LookupFailure, next_try
 from app.instagram import media_urls
 from app.instagram.errors import GraphAPIError, Reason
 from app.models.identity import Identity, IdentityChange, Purpose, Source
 from app.models.inbox import Conversation
 
-FRESH = timedelta(days=7)  # product.md 2
+FRESH = timedelta(days=7)
 FIELDS = ("username", "name", "picture_url")
-MIN_RETRY_INTERVAL = timedelta(minutes=1)  # between two lookups of someone who keeps writing without consent
-UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: when an older system's name was learnt is not known
-RESTED = timedelta(days=1)  # after a failed lookup of a known contact, before opening their thread asks again
-LIVE = timedelta(minutes=10)  # somebody whose message is older than this is not writing right now
-SKEW = timedelta(minutes=10)  # a clock that is ahead by less does no harm
-BACKGROUND_DELAY = timedelta(
-    hours=1
-)  # when people get their turn who are not writing right now (product.md 5, hourly sweep)
+MIN_RETRY_INTERVAL = timedelta(minutes=1)  # between lookups of a contact who keeps writing without profile consent
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)  # older than everything: the date of an earlier system's name is unknown
+RETRY_ON_OPEN_AFTER = timedelta(days=1)  # after a failed lookup of a known contact whose thread is opened
+LIVE = timedelta(minutes=10)  # the contact of an older message is not writing right now
+SKEW = timedelta(minutes=10)  # a clock that is ahead by less is tolerated
+BACKGROUND_DELAY = timedelta(hours=1)  # before the first lookup of a contact who is not writing right now
 
-_NO_FAULT: dict[str, Any] = {"last_error": Reason.TEMPORARY, "last_error_code": None}  # every failure has a code
-TAKEN_BACK = (Identity.last_error == Reason.TEMPORARY, Identity.last_error_code.is_(None))  # by `take_back`
+_WITHDRAWN: dict[str, Any] = {"last_error": Reason.TEMPORARY, "last_error_code": None}  # every failure has a code
+WITHDRAWN = (Identity.last_error == Reason.TEMPORARY, Identity.last_error_code.is_(None))  # by withdraw_failures
 
-# What `met` has to know of a participant; whoever stores their message reads it in the same statement.
+# What `record_contact` needs of an identity; ingest reads it in the statement that stores the message.
 STATE = (
     Identity.id.label("identity_id"),
     Identity.last_success_at,
@@ -45,7 +46,7 @@ STATE = (
 
 @dataclass(frozen=True, slots=True)
 class ProfileObservation:
-    """One observation of a participant's name; a missing field never blanks a known one. `at` is aware UTC."""
+    """A username, name or picture of a contact, with its source and time (aware UTC). None never replaces a value."""
 
     ig_participant_id: str
     username: str | None
@@ -59,12 +60,11 @@ class ProfileObservation:
 def record_contact(
     tx: Tx, account_id: int, ig_participant_id: str, state: Row[Any], *, wrote: bool, live: bool, at: datetime
 ) -> bool:
-    """State that a participant was met at `at`; returns whether their name should be looked up right now.
+    """Record that a contact appeared in a message at `at` (aware UTC). Return True if a lookup is due now.
 
-    `state` holds the columns STATE of their identity, all of them None for somebody new.
-    `wrote` says that the participant sent something themselves, `live` that they, or the account to a new contact, did
-    so just now. Who writes is tried again where that can help: after a missing consent, which may have come with the
-    message, when a failed lookup has no retry planned, and when the name is stale.
+    `state` holds the columns STATE of the identity, all None for a new contact. `wrote`: the contact sent the message.
+    `live`: the contact, or the account to a new contact, sent it just now.
+    A contact who writes gets a new lookup after missing profile consent, after stopped retries, or with a stale name.
     """
     if state.identity_id is None:
         _insert(tx, account_id, ig_participant_id, live=live, at=at)
@@ -79,7 +79,7 @@ def record_contact(
 
 
 def record(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
-    """Merge a sighting into the participant's row and their conversation; returns whether what is shown changed."""
+    """Merge an observation into identity and conversation. Return whether what pages show changed."""
     row = _row(tx, account_id, seen)
     if row is None:
         return False
@@ -89,7 +89,7 @@ def record(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
     if seen.source is Source.PROFILE:
         row.picture_expires_at = _picture_expires_at(seen)
     if row.last_error is not None or row.next_try_at is not None:
-        tx.mark_changed(account_id, seen.ig_participant_id)  # the thread shows a failure, and when the next try is
+        tx.mark_changed(account_id, seen.ig_participant_id)  # the thread shows the failure and the next retry
     row.failure_count, row.last_error, row.last_error_code = 0, None, None
     row.next_try_at, row.next_purpose, row.claimed_until = None, None, None
     row.raw_answer = seen.raw or row.raw_answer
@@ -97,13 +97,13 @@ def record(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
 
 
 def merge_legacy(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
-    """Merge what an older system knew, perhaps with the time UNDATED; returns whether what is shown changed.
+    """Merge a name of an earlier system, with its time or UNDATED. Return whether what pages show changed.
 
-    It fills in what is missing, and with a date also replaces what is older. Failures and plans stay as they are, and
-    doing it again changes nothing.
+    It fills empty fields; with a date it also replaces older values. Failures and planned lookups stay. Merging the
+    same observation twice changes nothing.
     """
     dated = seen.at > UNDATED
-    seen = seen if dated else replace(seen, at=clock.now() - FRESH)  # shown, and asked for again in its turn
+    seen = seen if dated else replace(seen, at=clock.now() - FRESH)  # stale: shown, and due for refresh
     row = _row(tx, account_id, seen)
     if row is None:
         return False
@@ -116,69 +116,72 @@ def merge_legacy(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
 
 
 def record_failure(
-    tx: Tx, account_id: int, ig_participant_id: str, verdict: FailurePolicy, *, at: datetime, raw: dict[str, Any] | None
+    tx: Tx, account_id: int, ig_participant_id: str, failure: LookupFailure, *, at: datetime, raw: dict[str, Any] | None
 ) -> None:
-    """Note that a lookup brought no name; only personal verdicts count against the participant (product.md 2)."""
+    """Record a failed lookup. Only `personal` failures count against the contact. `raw` is Meta's response, if any."""
     row = tx.session.scalars(
         select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     ).one_or_none()
     if row is None:
         return
-    row.failure_count = (row.failure_count or 0) + (1 if verdict.personal else 0)
+    row.failure_count = (row.failure_count or 0) + (1 if failure.personal else 0)
     row.last_failure_at = at
-    row.last_error, row.last_error_code = verdict.reason, verdict.code
-    row.next_try_at, row.next_purpose = next_try(verdict, row.failure_count, at), Purpose.BACKFILL
+    row.last_error, row.last_error_code = failure.reason, failure.code
+    row.next_try_at, row.next_purpose = next_try(failure, row.failure_count, at), Purpose.BACKFILL
     row.raw_answer = raw or row.raw_answer
     tx.mark_changed(account_id, ig_participant_id)
 
 
 def withdraw_failures(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
-    """Take failures back that were no contact's: Meta refused the call whichever contact it was about."""
-    blamed = update(Identity).where(
+    """Withdraw failures of which no contact was the cause: Meta refused the call whichever contact it was about."""
+    failed = update(Identity).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id.in_(refusal.contacts),
         Identity.last_error_code == refusal.code,
     )
     plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
-    tx.execute(blamed.values(**_NO_FAULT, **plan))
+    tx.execute(failed.values(**_WITHDRAWN, **plan))
     tx.mark_changed(account_id)
 
 
 def stale(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Select the participants whose name is over seven days old or was never found, or whose picture's address ended.
+    """Select contacts whose name was looked up over 7 days ago or never, or whose picture URL has expired.
 
-    A failed lookup has a retry of its own; a known contact is selected again a day after it.
+    A failed lookup has its own retry; a known contact is selected again a day after it.
     """
     named_long_ago = or_(Identity.last_success_at.is_(None), Identity.last_success_at < now - FRESH)
-    return rested(now, RESTED), or_(named_long_ago, Identity.picture_expires_at < now)
+    return without_recent_failure(now, RETRY_ON_OPEN_AFTER), or_(named_long_ago, Identity.picture_expires_at < now)
 
 
-def rested(now: datetime, pause: timedelta) -> ColumnElement[bool]:
-    """Select the participants whose last lookup did not fail, and the known ones who failed longer than `pause` ago."""
+def without_recent_failure(now: datetime, pause: timedelta) -> ColumnElement[bool]:
+    """Select contacts whose last lookup did not fail, and known contacts whose last failure is older than `pause`."""
     long_ago = or_(Identity.last_failure_at.is_(None), Identity.last_failure_at < now - pause)
     return or_(Identity.last_error.is_(None), and_(Identity.last_success_at.is_not(None), long_ago))
 
 
 def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
-    """Return whether a name is fresh: learned within seven days (aware UTC), and the last lookup did not fail."""
+    """Return whether a name is fresh: looked up within 7 days, and the last lookup did not fail."""
     return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
-    """Clear the failures of participants whom somebody asked to look up again."""
-    people = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
-    tx.execute(update(Identity).where(*people).values(failure_count=0, last_error=None, last_error_code=None))
+    """Clear the failures of contacts before a requested lookup."""
+    named = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
+    tx.execute(update(Identity).where(*named).values(failure_count=0, last_error=None, last_error_code=None))
 
 
 def request_lookup(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
-    """Make a participant due now because a user asked; clears their failures. Only a `first` lookup is urgent."""
+    """Make a contact due now at a user's request, and clear their failures. Only a `first` lookup is urgent."""
     retry(tx, account_id, [ig_participant_id])
     one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
     tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED if first else Purpose.REFRESH))
 
 
 def refresh_on_open(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
-    """Make a stale participant due at once whose conversation was opened; returns the account, None for the fresh."""
+    """Make a stale contact due now because a user opened the conversation.
+
+    Return the internal ID of the account, None if nothing was changed.
+    """
     later = or_(Identity.next_try_at.is_(None), Identity.next_try_at > at)
     row = update(Identity).where(Identity.id == identity_id, later, *stale(at))
     due = row.values(next_try_at=at, next_purpose=Purpose.ASKED).returning(Identity.account_id)
@@ -186,8 +189,9 @@ def refresh_on_open(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
 
 
 def correct_times(tx: Tx, *, now: datetime) -> None:
-    """Make contacts due whose next lookup was planned by a clock that was ahead: after a failure of the future, or
-    later than anything plans without a failure.
+    """Make contacts due whose next lookup was planned by a clock that was ahead.
+
+    Their last failure is in the future, or the lookup is later than any that is planned without a failure.
     """
     wrong = or_(
         Identity.last_failure_at > now + SKEW,
@@ -210,7 +214,7 @@ def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: 
 
 
 def _due_at(state: Row[Any], at: datetime) -> datetime | None:
-    """When someone who wrote is to be looked up, or None when what is planned already is right."""
+    """Return when to look up a contact who wrote, None to keep the present plan."""
     waiting = state.next_try_at is not None and state.next_purpose is Purpose.LIVE
     if waiting:
         return None
@@ -227,7 +231,7 @@ def _is_stale(state: Row[Any], at: datetime) -> bool:
 
 
 def _picture_expires_at(seen: ProfileObservation) -> datetime | None:
-    """When the address ends that a profile told; one that had ended already would only be told again."""
+    """Return when the picture URL of a profile expires, None if it had expired already: Meta would return it again."""
     ends_at = media_urls.expires_at(seen.picture_url) if seen.picture_url else None
     return ends_at if ends_at is not None and ends_at > seen.at else None
 
@@ -236,7 +240,7 @@ def _row(tx: Tx, account_id: int, seen: ProfileObservation) -> Identity | None:
     row = tx.session.scalars(
         select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
     ).one_or_none()
-    # Nobody comes back by being seen: not by a lookup that was under way, nor by reading back (reliability.md S53).
+    # A lookup or a conversation sync that ends after a deletion must not bring the contact back.
     if row is None and not tombstones.exists(tx, account_id, seen.ig_participant_id):
         row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
         tx.session.add(row)
@@ -255,27 +259,27 @@ def _merge(tx: Tx, row: Identity, seen: ProfileObservation) -> bool:
         setattr(row, f"{prefix}_at", seen.at)
         setattr(row, f"{prefix}_source", seen.source)
     if before and row.username != before:
-        _renamed(tx, row, before, seen)
+        _record_rename(tx, row, before, seen)
     if changed or row.look is None:
         confusables.update_confusables(tx, row)
     if changed:
-        _name_conversation(tx, row.account_id, row.ig_participant_id)
+        _mark_conversation_known(tx, row.account_id, row.ig_participant_id)
         tx.mark_changed(row.account_id, row.ig_participant_id)
     return changed
 
 
 def _is_newer(known_at: datetime | None, seen_at: datetime) -> bool:
-    """Return whether what is known is newer than an observation; a time in the future is wrong and proves nothing."""
+    """Return whether the stored value is newer than an observation. A stored time in the future counts as older."""
     return known_at is not None and seen_at < known_at <= clock.now()
 
 
-def _renamed(tx: Tx, row: Identity, before: str, seen: ProfileObservation) -> None:
+def _record_rename(tx: Tx, row: Identity, before: str, seen: ProfileObservation) -> None:
     change = {"old_username": before, "new_username": row.username, "source": seen.source, "at": seen.at}
-    person = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
-    tx.execute(tx.insert(IdentityChange).values(**person, **change))
+    contact = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
+    tx.execute(tx.insert(IdentityChange).values(**contact, **change))
 
 
-def _name_conversation(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+def _mark_conversation_known(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     conversation = update(Conversation).where(
         Conversation.account_id == account_id,
         Conversation.ig_participant_id == ig_participant_id,

@@ -1,4 +1,4 @@
-"""A conversation is opened: who is stale is shown at once and refreshed behind, before all others."""
+"""Refresh the stale contact of an opened conversation in the background, before all others."""
 
 from sqlalchemy import select
 
@@ -9,15 +9,18 @@ from app.identities import observations, resolve
 from app.models.identity import Identity
 
 
-def hint(identity_id: int) -> None:
-    """Have the person of a conversation that somebody opens refreshed if they are stale. Reads a row, changes none."""
+def enqueue_refresh(identity_id: int) -> None:
+    """Enqueue a refresh of the contact of an opened conversation if it is stale. Reads one row, changes none."""
     stale = select(Identity.id).where(Identity.id == identity_id, *observations.stale(clock.now()))
     if db.session.execute(stale).first() is not None:
         queue.enqueue_once(queue.OPENED, identity_id)
 
 
 def refresh(identity_id: int) -> None:
-    """Look a stale person up whose conversation was opened, then whoever else is due; nothing for who is fresh."""
+    """Look up the stale contact of an opened conversation, then other due contacts of the account.
+
+    Does nothing for a fresh contact.
+    """
     with transaction.write() as tx:
         account_id = observations.refresh_on_open(tx, identity_id, at=clock.now())
     if account_id is not None:

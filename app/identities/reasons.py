@@ -1,18 +1,19 @@
-"""What each reason for a missing name means in plain words, and what can be done about it (ui.md 6.6)."""
+"""The texts about each reason for a missing name: what happened, the cause, and what to do. The only table of them."""
 
 from dataclasses import dataclass
 
 from app.identities.failure_policy import STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason
+from app.instagram.errors import Reason
 
 NEVER_TRIED = "never_tried"
 STOPPED = "stopped"
-_WAIT = "Nothing is needed: it is tried again on its own."
+WORKER_DIED = "worker_died"  # of a contact in a job, never of an identity
+_RETRIED = "No action needed. Nametag retries automatically."
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """A reason in one sentence without its full stop, what lies behind it, and what can be done; and its icon."""
+    """The texts about one reason, and its icon. `verdict` is one sentence without its period."""
 
     verdict: str
     because: str
@@ -22,80 +23,90 @@ class ReasonText:
 
 MEANINGS: dict[str, ReasonText] = {
     NEVER_TRIED: ReasonText(
-        "We haven’t looked this person up yet",
-        "No lookup was made since they were first met.",
+        "Not looked up yet",
+        "No lookup since this contact first wrote.",
         "Refresh now, or wait for the next backfill.",
         "user-question",
     ),
     Reason.CONSENT: ReasonText(
-        "This person hasn’t agreed to share a profile",
-        "Instagram shares a username and a picture only after a person’s first message.",
-        "Consent comes with their first message: when they write, the name is looked up again on its own.",
+        "Instagram doesn’t share this profile yet",
+        "Meta requires profile consent, which a contact gives by messaging this account.",
+        "No action needed. Nametag looks them up again when they next message this account.",
         "lock",
     ),
     Reason.NOT_VISIBLE: ReasonText(
-        "They blocked the account, or no longer exist",
-        "Instagram shows nobody under this ID.",
-        "Keep the short ID. A retry may help if they unblocked the account.",
+        "Profile not available: this account is blocked, or theirs was deleted",
+        "Instagram has no visible profile for this ID.",
+        "No action needed. If they unblock the account, refresh to try again.",
         "eye-off",
     ),
     Reason.NO_NAME: ReasonText(
-        "Instagram answered without a username and without a name",
-        "The person was found, but nothing to call them by.",
-        _WAIT,
+        "Instagram returned no username and no name",
+        "The profile exists but has no name that Nametag can show.",
+        _RETRIED,
         "user-question",
     ),
     Reason.PLACEHOLDER: ReasonText(
-        SENTENCES[Reason.PLACEHOLDER],
-        "The answer named the contact “unknown” or similar. That is not stored as a name.",
-        "Nothing is needed: the lookup is retried automatically.",
+        "Instagram returned a placeholder instead of a name",
+        "The name is “unknown” or similar. Nametag does not store it.",
+        _RETRIED,
         "user-question",
     ),
     Reason.RATE_LIMITED: ReasonText(
-        "This hour’s API budget is used up", "Instagram refuses further calls for a while.", _WAIT, "hourglass"
+        "Instagram’s rate limit was reached", "Instagram refuses further calls for a while.", _RETRIED, "hourglass"
     ),
-    Reason.TIMEOUT: ReasonText("Instagram didn’t answer in time", "A lookup is given up after 2 s.", _WAIT),
+    Reason.TIMEOUT: ReasonText("Instagram didn’t answer in time", "The lookup timed out.", _RETRIED),
     Reason.NETWORK: ReasonText(
-        "Instagram could not be reached", "No connection was made, or it broke.", _WAIT, "cloud-off"
+        "Can’t reach Instagram", "The connection failed or was interrupted.", _RETRIED, "cloud-off"
     ),
-    Reason.TEMPORARY: ReasonText("Instagram had a temporary problem", "It said so itself.", _WAIT, "cloud-off"),
+    Reason.TEMPORARY: ReasonText(
+        "Instagram has a temporary problem", "Instagram reported a temporary error.", _RETRIED, "cloud-off"
+    ),
     Reason.TOKEN: ReasonText(
-        "The account’s token is expired",
-        "Nobody can be looked up with it; the person has nothing to do with that.",
+        "The account’s access token is no longer valid",
+        "No contact of this account can be looked up until it is reconnected.",
         "Reconnect the account.",
         "plug-connected",
     ),
     Reason.PERMISSION: ReasonText(
-        "A permission is missing at Meta",
-        "The account’s token may not look people up.",
-        "Reconnect the account with every permission.",
+        "A required permission is missing",
+        "The access token isn’t allowed to read profiles.",
+        "Reconnect the account and grant every permission.",
         "plug-connected",
     ),
-    Reason.FIELD: ReasonText("Instagram refused a field that was asked for", "It is left out from now on.", _WAIT),
+    Reason.FIELD: ReasonText(
+        "Instagram refused a field of the request", "Nametag asks again without that field.", _RETRIED
+    ),
     Reason.REFUSED: ReasonText(
-        "Instagram refused the request",
-        "It would refuse the same again.",
-        "Repeating it would not help until they write.",
+        "Instagram rejected the request",
+        "The same request would fail again.",
+        "Retrying won’t help. Nametag tries again when the contact next writes.",
         "ban",
     ),
     Reason.BAD_ANSWER: ReasonText(
-        "Instagram’s answer could not be understood", "It was not what its documentation says.", _WAIT
+        "Instagram’s response could not be read", "The response didn’t match Meta’s documentation.", _RETRIED
     ),
     STOPPED: ReasonText(
-        f"{STOP_AFTER} tries in a row failed, and automatic tries have stopped",
+        f"{STOP_AFTER} lookups in a row failed, so automatic retries have stopped",
         "",
-        "Clear the failures and retry, or wait until they write.",
+        "Clear the failures and retry, or wait until the contact next writes.",
         "ban",
     ),
 }
 
 OTHER = ReasonText(
-    "Other reason", "A newer version of Nametag recorded it.", "Update Nametag to see what it means.", "user-question"
+    "Other reason, recorded by a newer version of Nametag", "", "Update Nametag to see the reason.", "user-question"
 )
+_IN_JOBS = {WORKER_DIED: "The worker crashed three times while looking up this contact"}
+
+
+def describe(reason: str) -> str:
+    """Return the sentence about a reason, without its period; also about one that only a newer version knows."""
+    return _IN_JOBS.get(reason) or MEANINGS.get(reason, OTHER).verdict
 
 
 def explain_reason(reason: str, last_error: str | None) -> ReasonText:
-    """Return what is said of somebody without a name: why the last try failed, also where tries have stopped."""
+    """Return the texts about a contact without a name. After stopped retries they explain the last failure."""
     if reason != STOPPED or last_error not in MEANINGS:
         return MEANINGS.get(reason, OTHER)
     last, stopped = MEANINGS[last_error], MEANINGS[STOPPED]
@@ -104,8 +115,8 @@ def explain_reason(reason: str, last_error: str | None) -> ReasonText:
 
 
 def explain_stale_reason(last_error: str | None, *, retries: bool) -> ReasonText:
-    """Return the meaning of a failed lookup of a known contact; `retries` says whether an automatic one is planned."""
+    """Return the texts about a known contact whose last lookup failed; `retries`: an automatic retry is planned."""
     last = MEANINGS.get(last_error or "", MEANINGS[Reason.BAD_ANSWER])
     next_lookup = "automatically" if retries else "when they write, at the latest after seven days"
-    can_do = f"The stored name stays. The contact is looked up again {next_lookup}."
+    can_do = f"The stored name stays. Nametag looks the contact up again {next_lookup}."
     return ReasonText("The last lookup failed, so this name may be out of date", last.because, can_do, last.icon)

@@ -1,4 +1,4 @@
-"""Keep an account from being a contact of its own, when one of its own IDs becomes known after that ID wrote."""
+"""Delete an account from its own contacts, when it is learned late that an ID that wrote is one of its own."""
 
 from collections.abc import Collection
 

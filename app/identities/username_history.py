@@ -1,4 +1,4 @@
-"""What a participant was called before."""
+"""Earlier usernames of a contact."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,12 +9,12 @@ from app import clock
 from app.db.engine import db
 from app.models.identity import IdentityChange
 
-SHOWN = timedelta(days=30)  # how long "renamed from" is said beside the name
+SHOWN = timedelta(days=30)  # so long pages show the previous username
 
 
 @dataclass(frozen=True, slots=True)
 class UsernameChange:
-    """One change of a username, seen at `at` (aware UTC)."""
+    """One change of a username, observed at `at` (aware UTC)."""
 
     old_username: str
     new_username: str
@@ -23,7 +23,7 @@ class UsernameChange:
 
 
 def username_changes(account_id: int, ig_participant_id: str) -> list[UsernameChange]:
-    """Return every change of a participant's username, newest first."""
+    """Return every change of a contact's username, newest first."""
     columns = (IdentityChange.old_username, IdentityChange.new_username, IdentityChange.source, IdentityChange.at)
     found = select(*columns).where(
         IdentityChange.account_id == account_id, IdentityChange.ig_participant_id == ig_participant_id
@@ -33,6 +33,6 @@ def username_changes(account_id: int, ig_participant_id: str) -> list[UsernameCh
 
 
 def previous_username(account_id: int, ig_participant_id: str) -> str | None:
-    """Return the username that a participant had until at most thirty days ago, or None."""
+    """Return the username that a contact had until at most 30 days ago, or None."""
     newest = next(iter(username_changes(account_id, ig_participant_id)), None)
     return newest.old_username if newest and newest.at > clock.now() - SHOWN else None

@@ -1,1 +1,1 @@
-"""What pages and programs read of conversations."""
+"""Conversations for pages and API: list, thread, details and search."""

@@ -1,4 +1,4 @@
-"""Conversations and messages as programs read them: keyset pages over every account that the viewer may see."""
+"""Conversations and messages of the API: keyset pages over all accounts the viewer may see."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
 from app.viewer import Viewer
 
-FeedPosition = tuple[datetime, int]  # where a page ended: the last row's time (aware UTC) and id
+FeedPosition = tuple[datetime, int]  # time (aware UTC) and ID of the last row of a page
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationEntry:
-    """One conversation. Times are aware UTC; `preview` is the last message's text or what it is."""
+    """One conversation. Times are aware UTC; `preview` is the text of the last message, or its kind in words."""
 
     id: int
     ig_account_id: str
@@ -67,7 +67,7 @@ class MessageEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedQuery:
-    """Which conversations: of one account or all, with a status, unread or unknown ones only, matching a search."""
+    """Which conversations to list: by account (None for all), status, unread, unknown, and a search term."""
 
     account_id: int | None = None
     status: str | None = None
@@ -79,7 +79,7 @@ class FeedQuery:
 def conversations(
     viewer: Viewer, want: FeedQuery, *, limit: int, after: FeedPosition | None = None
 ) -> tuple[list[ConversationEntry], FeedPosition | None]:
-    """Return at most `limit` conversations, newest first, that follow `after`, and where the next page begins."""
+    """Return at most `limit` conversations after `after`, newest first, and the position of the next page or None."""
     found = _conversations(viewer)
     if want.account_id is not None:
         found = found.where(Conversation.account_id == want.account_id)
@@ -96,22 +96,23 @@ def conversations(
         found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()).limit(limit + 1)
     ).all()
     last = rows[limit - 1] if len(rows) > limit else None
-    return [_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
+    return [_conversation_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
 
 
 def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
-    """Return one conversation; raises NotFound, also for what the viewer may not see."""
+    """Return one conversation; raises NotFound, also for one the viewer may not see."""
     row = db.session.execute(_conversations(viewer).where(Conversation.id == conversation_id)).first()
     if row is None:
         raise NotFound("conversation")
-    return _entry(row)
+    return _conversation_entry(row)
 
 
 def messages(
     viewer: Viewer, conversation_id: int, *, limit: int, after: FeedPosition | None = None
 ) -> tuple[list[MessageEntry], FeedPosition | None]:
-    """Return at most `limit` messages of a conversation, newest first, that follow `after`, and where the next page
-    begins; raises NotFound.
+    """Return at most `limit` messages after `after`, newest first, and the position of the next page or None.
+
+    Raises NotFound.
     """
     seen = _seen(viewer, conversation_id)
     columns = (
@@ -123,11 +124,11 @@ def messages(
         found = found.where(tuple_(Message.sent_at, Message.id) < after)
     rows = db.session.execute(found.order_by(Message.sent_at.desc(), Message.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
-    return [_said(row, seen) for row in rows[:limit]], (last.sent_at, last.id) if last else None
+    return [_message_entry(row, seen) for row in rows[:limit]], (last.sent_at, last.id) if last else None
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    person = and_(
+    contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
     picture = and_(
@@ -148,14 +149,14 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.last_error,
         ),
     )
-    return _visible(viewer, columns).outerjoin(Identity, person).outerjoin(StoredAvatar, picture)
+    return _visible(viewer, columns).outerjoin(Identity, contact).outerjoin(StoredAvatar, picture)
 
 
 def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:
     return viewer.account_ids if want.account_id is None else (want.account_id,)
 
 
-def _entry(row: Any) -> ConversationEntry:
+def _conversation_entry(row: Any) -> ConversationEntry:
     shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     return ConversationEntry(
         id=row.id,
@@ -189,7 +190,7 @@ def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...
     return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
 
 
-def _said(row: Any, seen: Any) -> MessageEntry:
+def _message_entry(row: Any, seen: Any) -> MessageEntry:
     was_seen = row.outgoing and seen.seen_until is not None and row.sent_at <= seen.seen_until
     return MessageEntry(
         id=row.id,

@@ -1,4 +1,4 @@
-"""The end of one page and the beginning of the next: a time and an id, as addresses carry them."""
+"""Cursors of keyset pages in URLs: the time and the ID of the last row."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def make_cursor(at: datetime, row_id: int) -> str:
-    """Return the cursor of a row that was sorted by the aware time `at` and its id."""
+    """Return the cursor of a row from its sort key: the aware time `at`, then the ID."""
     return f"{(at - _EPOCH) // _MICROSECOND},{row_id}"
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, int]:
-    """Return the time (aware UTC) and the id of a cursor; raises Invalid for anything else."""
+    """Return the time (aware UTC) and the ID of a cursor; raises Invalid for any other text."""
     found = _FORM.fullmatch(cursor)
     if found is None:
-        raise Invalid({"cursor": "This address does not name a place in the list."})
+        raise Invalid({"cursor": "The cursor is not valid. Start again from the first page."})
     return _EPOCH + int(found[1]) * _MICROSECOND, int(found[2])

@@ -1,4 +1,4 @@
-"""The side pane of a conversation: what is known of the person, and of the conversation itself."""
+"""The details pane of a conversation: its contact's identity and lookups, and the 24-hour window."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from app.identities import cache, username_history
 from app.identities.display import DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
-from app.instagram.errors import describe
+from app.identities.reasons import describe
 from app.instagram.events import EventKind
 from app.labels import label
 from app.models.inbox import Message
@@ -24,10 +24,10 @@ OVERDUE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class ConversationDetails:
-    """What the side pane says of the person and the conversation. Times are aware UTC.
+    """The details of a conversation and its contact. Times are aware UTC.
 
-    The name is fresh until `fresh_until`, and in Redis until `cached_until` unless Redis is unavailable. `overdue` says
-    that no worker has taken the lookup that was due at `next_try_at`.
+    The name is fresh until `fresh_until`, and cached until `cached_until`; `cache_away`: Redis is unavailable.
+    `overdue`: no worker has taken the lookup that was due at `next_try_at`.
     """
 
     identity_id: int | None
@@ -53,7 +53,7 @@ class ConversationDetails:
 
 
 def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> ConversationDetails:
-    """Return the details of a conversation whose row `known` is, with its account and identity, and how it is shown."""
+    """Return the details of a conversation; `known` is its row with account and identity, `shown` the display name."""
     by_username = known.username is not None and (shown.username or shown.name) == known.username.strip()
     window_ends_at = _window(known.id)
     cached = cache.seconds_left(known.ig_account_id, known.ig_participant_id)

@@ -1,4 +1,4 @@
-"""The frame around every page: which account, what is unread, what runs, what is left of the budget."""
+"""The layout around every page: account selection, counts, active jobs, and the API call budget."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,9 +31,9 @@ class AccountChoice:
 
 @dataclass(frozen=True, slots=True)
 class BudgetMeter:
-    """The current account's calls of this hour, and who made them (most first). Times are aware UTC.
+    """The selected account's API calls of the last 60 minutes, by purpose, most first. Times are aware UTC.
 
-    `resets_at` is when the oldest of the calls leaves the hour, `free_at` when a job may make its next one.
+    The next used call frees up at `resets_at`; a job may make its next call at `free_at`.
     """
 
     used: int
@@ -50,7 +50,7 @@ class BudgetMeter:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the rail shows; `account` is None before the first account is connected."""
+    """What the navigation shows; `account` is None before the first account is connected."""
 
     viewer_name: str
     viewer_initials: str
@@ -70,15 +70,15 @@ class Layout:
         return any(account.reconnect for account in self.accounts)
 
 
-# What is left of it while nobody can be asked: the ways to the pages.
+# While the database is unavailable: only the links to the pages.
 EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, False, None)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """The accounts a viewer works with, as (our id, professional account id, name), longest connected first.
+    """A viewer's accounts as (internal ID, professional account ID, name), longest connected first.
 
-    `place` is the chosen one's, `reconnect` are our ids of those whose access token no longer works.
+    `place` is the index of the selected one; `reconnect` holds the internal IDs of those without a valid access token.
     """
 
     accounts: tuple[tuple[int, str, str], ...]
@@ -87,19 +87,19 @@ class AccountSelection:
 
     @property
     def account_id(self) -> int | None:
-        """Our id of the chosen account, None before the first account is connected."""
+        """The internal ID of the selected account, None before the first account is connected."""
         return self.accounts[self.place][0] if self.accounts else None
 
     @property
     def ig_account_id(self) -> str:
-        """The professional account id of the chosen account, or nothing."""
+        """The professional account ID of the selected account, or an empty string."""
         return self.accounts[self.place][1] if self.accounts else ""
 
 
 def select_account(
     viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None, last_used: str | None = None
 ) -> AccountSelection:
-    """Return the viewer's accounts with one chosen: by its professional ID, by ours, else `last_used` or the first.
+    """Return the viewer's accounts with one selected, by professional or internal ID, else `last_used` or the first.
 
     Raises NotFound for a named account that does not exist or that the viewer may not see.
     """
@@ -110,7 +110,7 @@ def select_account(
     rows = db.session.execute(found).all()
     accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
     reconnect = frozenset(row.id for row in rows if row.state is AccountState.RECONNECT)
-    db.session.rollback()  # SQLite would go on reading as of now; what follows must not be older than its poll token
+    db.session.rollback()  # ends SQLite's snapshot: what follows must not be older than its change token
     for place, (own_id, ig_id, _) in enumerate(accounts):
         if own_id == account_id or (account_id is None and ig_id == ig_account_id):
             return AccountSelection(accounts, place, reconnect)
@@ -121,7 +121,7 @@ def select_account(
 
 
 def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
-    """Return what stands around the page of the chosen account."""
+    """Return the layout of a page with this account selection."""
     choices = tuple(
         _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
         for place, account in enumerate(at.accounts)
@@ -143,7 +143,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
 
 
 def forecast(account_id: int | None) -> Forecast | None:
-    """Return what is left of an account's budget, None without an account or when that cannot be known."""
+    """Return the forecast of an account's budget, None without an account or while Redis is unavailable."""
     return budget.forecast(account_id) if account_id is not None else None
 
 

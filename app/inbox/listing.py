@@ -21,16 +21,16 @@ from app.viewer import Viewer
 
 FILTERS = ("all", "unread", "unknown")
 ROWS = 40
-MOST_ROWS = 300  # that a poll renders again (ui.md 7.5)
+MOST_ROWS = 300  # that a poll renders again
 COUNTED = 100  # more is shown as 99+
 Q_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationRow:
-    """One conversation in the list; `kind` is the last message's, `preview` its text or what it is.
+    """One conversation in the list; `kind` is that of the last message, `preview` its text or its kind in words.
 
-    `reaction` is the person's to a message of ours, if nothing was said after it.
+    `reaction` is the contact's to a message of the account, None if a message came after it.
     """
 
     id: int
@@ -47,7 +47,7 @@ class ConversationRow:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """What the list shows: rows, the filter and search they come from, and `older`, the URL of what follows.
+    """One page of the list: rows, their filter and search, and `older`, the URL of the next page.
 
     `query` names account, filter and search in URLs of the inbox.
     """
@@ -65,7 +65,7 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Conversations with unread messages, and with nameless people; 100 means "more than 99"."""
+    """The numbers of unread conversations and of unknown contacts; 100 means "more than 99"."""
 
     unread: int
     unknown: int
@@ -73,7 +73,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ConversationFilter:
-    """What of the list is asked for: `limit` rows from the beginning, or those that follow them `after` a cursor."""
+    """Which conversations to list: the first `limit` rows, or one page `after` a cursor."""
 
     filter: str = "all"
     q: str = ""
@@ -84,14 +84,14 @@ class ConversationFilter:
 def parse_filter(
     *, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None
 ) -> ConversationFilter:
-    """Return what an address asks for; raises Invalid for what no address of ours says."""
+    """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if filter_ not in FILTERS:
-        raise Invalid({"filter": "The filter should be all, unread or unknown."})
+        raise Invalid({"filter": "The filter must be all, unread or unknown."})
     if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
+        raise Invalid({"q": f"A search term can have at most {Q_CHARACTERS} characters."})
     limit = ROWS if limit is None else limit
     if limit < 1:
-        raise Invalid({"limit": "The limit should be a whole number from 1."})
+        raise Invalid({"limit": "The limit must be a whole number from 1."})
     return ConversationFilter(
         filter_, text.storable(q.strip()), min(limit, MOST_ROWS), cursor.parse_cursor(after) if after else None
     )
@@ -100,10 +100,10 @@ def parse_filter(
 def page(
     viewer: Viewer, account_id: int, want: ConversationFilter, *, ig_account_id: str, selected: int | None = None
 ) -> ListPage:
-    """Return one page of an account's conversations, newest first, `selected` being the one that is open.
+    """Return one page of an account's conversations, newest first; `selected` is the open one.
 
-    The open one stays in a filtered list although reading it takes it out of the filter. `limit` is how many rows are
-    loaded once the page is shown. An account that the viewer may not see has no rows.
+    The open one stays in a filtered list, although reading it removes it from the filter. The page's `limit` counts
+    all rows loaded so far. An account that the viewer may not see has no rows.
     """
     most = ROWS if want.after else want.limit
     found = db.session.execute(_rows(viewer, account_id, want).limit(most + 1)).all()
@@ -127,7 +127,7 @@ def page(
 
 
 def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:
-    """Return the query that leads back to this account, filter and search, with `more` parameters; "" for none."""
+    """Return the query string of this account, filter and search, with `more` parameters; "" for none."""
     filter_ = want.filter if want.filter in FILTERED else ""
     named = {"account": ig_account_id, "filter": filter_, "q": want.q, **more}
     given = urlencode({name: value for name, value in named.items() if value})
@@ -135,7 +135,7 @@ def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -
 
 
 def counts(account_id: int) -> Counts:
-    """Return how many conversations wait to be read and how many have no name, each counted up to 100."""
+    """Return the numbers of unread conversations and unknown contacts, each counted up to 100."""
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
     unread, unknown = (
         select(func.count()).select_from(of_account.where(FILTERED[name]).subquery()) for name in ("unread", "unknown")
@@ -144,7 +144,7 @@ def counts(account_id: int) -> Counts:
     return Counts(*row)
 
 
-# Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
+# Both databases use their partial indexes only for the same expression without a parameter.
 FILTERED: dict[str, ColumnElement[bool]] = {
     "unread": Conversation.unread_count > literal_column("0"),
     "unknown": not_(Conversation.known),
@@ -152,10 +152,10 @@ FILTERED: dict[str, ColumnElement[bool]] = {
 
 
 def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*tuple[Any, ...]]:
-    same_person = and_(
+    same_contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
-    same_face = and_(
+    same_avatar = and_(
         StoredAvatar.account_id == Conversation.account_id,
         StoredAvatar.ig_participant_id == Conversation.ig_participant_id,
     )
@@ -177,8 +177,8 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
             Account.ig_account_id,
         )
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, same_person)
-        .outerjoin(StoredAvatar, same_face)
+        .outerjoin(Identity, same_contact)
+        .outerjoin(StoredAvatar, same_avatar)
         .where(Conversation.account_id == account_id)
         .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
     )
@@ -196,15 +196,15 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
 def _with_selected(
     shown: Sequence[Any], older: Any, viewer: Viewer, account_id: int, want: ConversationFilter, selected: int
 ) -> Sequence[Any]:
-    """Return `shown` with the selected row in its place; rows from `older` on belong to the next page."""
+    """Return `shown` with the selected row inserted in order; rows from `older` on belong to the next page."""
     found = _rows(viewer, account_id, replace(want, filter="all")).where(Conversation.id == selected)
     row = db.session.execute(found).first()
-    if row is None or (older and _place(row) < _place(older)):
+    if row is None or (older and _sort_key(row) < _sort_key(older)):
         return shown
-    return sorted([*shown, row], key=_place, reverse=True)
+    return sorted([*shown, row], key=_sort_key, reverse=True)
 
 
-def _place(row: Any) -> tuple[datetime, int]:
+def _sort_key(row: Any) -> tuple[datetime, int]:
     return row.last_message_at, row.id
 
 

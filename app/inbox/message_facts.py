@@ -1,6 +1,6 @@
-"""What a message carries beside its text, read from the JSON of its row: attachments, reactions, what it refers to.
+"""Read attachments, reactions, replies and referrals from the JSON of a message row.
 
-Meta's JSON is stored as it came: every value may be missing or of another type, and is then left out.
+Meta's JSON is stored as received: any value may be missing or of another type, and is then left out.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -105,7 +105,7 @@ def reactions(stored: Mapping[str, Any] | None, own_ids: Collection[str]) -> tup
 
 
 def reply_to(context: Mapping[str, Any] | None) -> ReplyTo | None:
-    """Return what a message answers, None when it answers nothing."""
+    """Return the message or story that a message answers, or None."""
     reply = _object(context, "reply_to")
     if not reply:
         return None
@@ -115,7 +115,7 @@ def reply_to(context: Mapping[str, Any] | None) -> ReplyTo | None:
 
 
 def referral(context: Mapping[str, Any] | None) -> Referral | None:
-    """Return where a contact came from with this message or tap, None when it does not say."""
+    """Return the ad, product or link of a message or button tap, or None."""
     found = _object(context, "referral") or _object(_object(context, "postback"), "referral")
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""One conversation as it is opened: its messages, what is known of the person; read and unread."""
+"""One open conversation: its messages and details; mark it read or unread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import asking, avatars, display
 from app.identities.display import Avatar, DisplayName
+from app.identities.reasons import describe
 from app.inbox import cursor, details, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
-from app.instagram.errors import describe
 from app.instagram.events import EventKind
 from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
 from app.viewer import Viewer
 
-MESSAGES = 50  # more with each reach for older ones
-MOST_MESSAGES = 300  # that a poll renders again; what is older stands on pages of its own
+MESSAGES = 50  # per page of older ones
+MOST_MESSAGES = 300  # that a poll renders again; older ones are on separate pages
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """An open conversation; `older` is the address of the messages before the first one shown.
+    """An open conversation; `older` is the URL of the messages before the first one shown.
 
-    `new_from` is the first message that was unread on opening, 0 without one; it stays marked while the thread is
-    open. `limit` is how many of the newest messages are shown, `further` how many with the older ones beside them.
-    `arrivals` is how many messages of the contact had arrived: reading this thread reads no later ones.
+    `new_from` is the ID of the first message that was unread when the thread was opened, 0 without one. `limit` is how
+    many of the newest messages are shown, `further` how many together with older ones. `arrivals` counts the contact's
+    messages so far: marking this thread as read excludes later ones.
     """
 
     id: int
@@ -53,16 +53,16 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What a lookup changed: how the contact is shown now, and why it failed, None if it did not."""
+    """The result of a lookup: the display name now, and why the lookup failed or None."""
 
     display: DisplayName
     failure: str | None
 
 
-_PERSON = and_(
+_SAME_CONTACT = and_(
     Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
 )
-_FACE = and_(
+_SAME_AVATAR = and_(
     StoredAvatar.account_id == Conversation.account_id, StoredAvatar.ig_participant_id == Conversation.ig_participant_id
 )
 _KNOWN = (
@@ -85,10 +85,10 @@ def open_thread(
     new_from: int | None = None,
     limit: int | None = None,
 ) -> Thread:
-    """Return a conversation with its newest messages, or with those `before` a message that `older` named.
+    """Return a conversation with its newest messages, or with those `before` the cursor of `older`.
 
-    `zone` is the viewer's; `new_from` is the message that was the first unread one when the thread was opened, None
-    while it is being opened. Raises NotFound, also for what the viewer may not see.
+    `zone` is the viewer's time zone. `new_from` is that of the opened thread, None when it is being opened. Raises
+    NotFound, also for a conversation the viewer may not see.
     """
     known = require_conversation(viewer, conversation_id)
     limit = min(max(limit or MESSAGES, MESSAGES), MOST_MESSAGES)
@@ -101,8 +101,8 @@ def open_thread(
     return Thread(
         id=known.id,
         ig_participant_id=known.ig_participant_id,
-        display=parties.person,
-        avatar=parties.person_avatar,
+        display=parties.contact,
+        avatar=parties.contact_avatar,
         account=account,
         account_avatar=parties.account_avatar,
         unread_count=known.unread_count,
@@ -112,17 +112,17 @@ def open_thread(
         limit=limit,
         further=limit + MESSAGES if older and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
-        details=details.get_details(viewer, known, parties.person, account=account),
+        details=details.get_details(viewer, known, parties.contact, account=account),
     )
 
 
 def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
-    """Return a conversation's row with its account and identity; raises NotFound, also for what may not be seen."""
+    """Return the row of a conversation with account and identity; raises NotFound, also without access."""
     found = (
         select(*_KNOWN)
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, _PERSON)
-        .outerjoin(StoredAvatar, _FACE)
+        .outerjoin(Identity, _SAME_CONTACT)
+        .outerjoin(StoredAvatar, _SAME_AVATAR)
         .where(Conversation.id == conversation_id)
     )
     if viewer.account_ids is not None:
@@ -134,19 +134,19 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
 
 
 def parties_of(viewer: Viewer, conversation_id: int) -> tuple[int, str]:
-    """Return our ID of a conversation's account, and its contact's ID; one short query. Raises NotFound."""
+    """Return the account's internal ID and the contact's ID of a conversation, in one short query; raises NotFound."""
     found = select(Conversation.account_id, Conversation.ig_participant_id).where(Conversation.id == conversation_id)
     if viewer.account_ids is not None:
         found = found.where(Conversation.account_id.in_(viewer.account_ids))
     parties = db.session.execute(found).first()
-    db.session.rollback()  # as in frame.desk: messages must not be older than their poll token
+    db.session.rollback()  # as in layout.select_account: messages must not be older than their change token
     if parties is None:
         raise NotFound("conversation")
     return parties.account_id, parties.ig_participant_id
 
 
 def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = None) -> None:
-    """Mark a conversation as read up to its first `arrivals` messages of the contact, None for all of them.
+    """Mark the first `arrivals` messages of the contact as read, None for all of them.
 
     Messages that arrived later stay unread. Raises NotFound.
     """
@@ -165,7 +165,7 @@ def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = No
 
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
-    """Put the conversation back among the unread ones; raises NotFound."""
+    """Mark a conversation as unread; raises NotFound."""
     account_id, contact = parties_of(viewer, conversation_id)
     with transaction.write() as tx:
         read = update(Conversation).where(Conversation.id == conversation_id, Conversation.unread_count == 0)
@@ -174,7 +174,7 @@ def mark_unread(viewer: Viewer, conversation_id: int) -> None:
 
 
 def request_lookup(viewer: Viewer, conversation_id: int) -> datetime | None:
-    """Have the contact looked up now; returns and raises as `asking.refresh` does."""
+    """Request a lookup of the contact; returns and raises as `asking.refresh` does."""
     known = require_conversation(viewer, conversation_id)
     return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
 
@@ -223,8 +223,8 @@ def _parties(known: Any, account: str) -> Parties:
     return Parties(
         ig_participant_id=known.ig_participant_id,
         own_ids=all_ids(known),
-        person=shown,
-        person_avatar=display.avatar(
+        contact=shown,
+        contact_avatar=display.avatar(
             known.ig_participant_id,
             shown,
             avatars.picture_url(known.ig_account_id, known.ig_participant_id, known.picture),
@@ -240,6 +240,6 @@ def _first_new(rows: Sequence[Any], known: Any) -> int:
         return 0
     counted = [row for row in rows if row.arrival is not None and row.kind != EventKind.UNSENT]
     unread = [row.id for row in counted if row.arrival > known.read_through]
-    # Without one the conversation was marked as unread, or what is unread is older than what is shown.
+    # Without one, a user marked the conversation as unread, or the unread messages are older than the shown ones.
     marked = [row.id for row in rows if not row.outgoing and row.kind not in (EventKind.HANDOVER, EventKind.UNSENT)]
     return next(iter(unread or marked[-1:]), 0)

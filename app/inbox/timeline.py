@@ -1,4 +1,4 @@
-"""Messages as a thread shows them: grouped by day and by sender. Who sent one is decided by ids alone."""
+"""The messages of a thread, grouped by day and by sender. IDs alone decide who sent a message."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from app.instagram import previews
 from app.instagram.events import EventKind
 from app.text import clean_name, is_blank, shorten, web_url
 
-GAP = timedelta(minutes=10)  # a longer silence begins a new run of messages (ui.md 6.3)
+GAP = timedelta(minutes=10)  # a longer pause starts a new group of messages
 QUOTE_CHARACTERS = 80
 OURS, THEIRS, UNKNOWN = "ours", "theirs", "unknown"
 SENT, SEEN = "Sent", "Seen"
@@ -22,9 +22,9 @@ SENT, SEEN = "Sent", "Seen"
 
 @dataclass(frozen=True, slots=True)
 class TimelineAttachment:
-    """One attachment; its URLs are given only when the browser may load them, else a placeholder is shown.
+    """One attachment; a URL that the browser may not load is None, and the page shows a placeholder.
 
-    A shared link is not loaded, so its URL may lead anywhere. `label` says what the attachment is.
+    The URL of a shared link may be on any host: pages only link to it. `label` names the kind.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class TimelineAttachment:
 
 @dataclass(frozen=True, slots=True)
 class TimelineReaction:
-    """One reaction on a message; `label` says in a sentence whose it is."""
+    """One reaction to a message; `label` is a sentence with its sender."""
 
     emoji: str
     label: str
@@ -46,7 +46,7 @@ class TimelineReaction:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a message refers to: `what` in words, with the quoted text or the story's picture if there is one."""
+    """What a message refers to: `what` in words, the quoted text, and the URL of a story's picture; None without."""
 
     what: str
     quote: str | None = None
@@ -58,7 +58,7 @@ class Reference:
 class TimelineMessage:
     """One message; `kind` chooses the template that shows it, `first_new` puts the "New" divider before it.
 
-    `empty` says in words that a message without text and attachments has nothing to show.
+    `empty` is the text of a message without text and attachments.
     """
 
     id: int
@@ -75,9 +75,9 @@ class TimelineMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageGroup:
-    """Messages of one sender, at most ten minutes apart: `side` is "theirs", "ours" or "unknown".
+    """Messages of one sender, each at most GAP after the previous one: `side` is "theirs", "ours" or "unknown".
 
-    `state` stands under the last of ours: sent, or seen at `seen_at` (aware UTC).
+    `state` is that of the account's last message: sent, or seen at `seen_at` (aware UTC).
     """
 
     id: str
@@ -92,7 +92,7 @@ class MessageGroup:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The messages of one day in the viewer's time zone; `near` is how near it is ("Today"), or nothing."""
+    """The messages of one day in the viewer's time zone; `near` is "Today", "Yesterday" or empty."""
 
     date: date
     near: str
@@ -102,19 +102,19 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who may have sent a message: the person, and the account under all its ids; how far the person has seen."""
+    """The possible senders: the contact, and the account with all its IDs; how far the contact has seen."""
 
     ig_participant_id: str
     own_ids: frozenset[str]
-    person: DisplayName
-    person_avatar: Avatar
+    contact: DisplayName
+    contact_avatar: Avatar
     account_avatar: Avatar
     seen_until: datetime | None = None
     seen_at: datetime | None = None
 
 
 def group_by_day(rows: Sequence[Any], parties: Parties, *, zone: tzinfo, first_new: int | None) -> tuple[Day, ...]:
-    """Return message rows, oldest first, as days of runs; `zone` is the viewer's, `first_new` a message's id."""
+    """Return message rows, oldest first, as days of groups; `zone` is the viewer's, `first_new` a message's ID."""
     today = clock.now().astimezone(zone).date()
     last_ours = next((row.id for row in reversed(rows) if _sender(row, parties)[0] == OURS), None)
     quotes = {row.mid: row for row in rows}
@@ -143,13 +143,13 @@ def _groups(rows: Iterable[Any], parties: Parties, first_new: int | None) -> Ite
 def _group(
     rows: Sequence[Any], parties: Parties, quotes: Mapping[str, Any], *, first_new: int | None, last_ours: int | None
 ) -> MessageGroup:
-    side, stranger = _sender(rows[0], parties)
+    side, unknown_id = _sender(rows[0], parties)
     if side == OURS:
         sender, avatar = "You", parties.account_avatar
     elif side == THEIRS:
-        sender, avatar = parties.person.text, parties.person_avatar
+        sender, avatar = parties.contact.text, parties.contact_avatar
     else:
-        sender, avatar = stranger, display.avatar(stranger, display.display_name(stranger, None, None))
+        sender, avatar = unknown_id, display.avatar(unknown_id, display.display_name(unknown_id, None, None))
     last = rows[-1].id == last_ours
     seen = last and parties.seen_until is not None and parties.seen_until >= rows[-1].sent_at
     return MessageGroup(
@@ -165,7 +165,7 @@ def _group(
 
 
 def _sender(row: Any, parties: Parties) -> tuple[str, str]:
-    # Never by exclusion: an id that is neither the account's nor the person's is somebody we cannot name.
+    # An ID that is neither the account's nor the contact's is an unknown sender, never one of the two.
     if row.outgoing or row.ig_sender_id in parties.own_ids:
         return OURS, ""
     return (THEIRS, "") if row.ig_sender_id == parties.ig_participant_id else (UNKNOWN, row.ig_sender_id)
@@ -209,12 +209,12 @@ def _label_of(kind: str, stored: Mapping[str, Any], *, ours: bool) -> str:
     if kind != EventKind.UNSUPPORTED:
         return previews.label(kind, outgoing=ours)
     type_ = stored.get("type")
-    return f"Unknown attachment type: {type_}" if type_ else "Instagram doesn’t share this kind of attachment"
+    return f"Unknown attachment type: {type_}" if type_ else "This type of attachment can only be viewed in Instagram."
 
 
 def _empty(kind: str, context: Mapping[str, Any], references: tuple[Reference, ...]) -> str | None:
     if kind == EventKind.UNSUPPORTED and context.get("is_unsupported"):
-        return "Instagram doesn’t share this kind of message"
+        return "This type of message can only be viewed in Instagram."
     if kind == EventKind.UNSUPPORTED:
         return "Instagram sent this message without content"
     return None if references and kind != EventKind.TEXT else previews.EMPTY
@@ -230,7 +230,7 @@ def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: 
     elif reply:
         yield Reference("Replied to an earlier message")
     if isinstance(ad := referral.get("ads_context_data"), dict):
-        yield Reference("Came from an ad", quote=clean_name(ad.get("ad_title")))
+        yield Reference("Started from an ad", quote=clean_name(ad.get("ad_title")))
     elif isinstance(product := referral.get("product"), dict):
         yield Reference("Asked about a product", quote=clean_name(product.get("id")))
     elif referral:
@@ -244,7 +244,7 @@ def _reaction(found: message_facts.Reaction, parties: Parties) -> TimelineReacti
         who = "You"
     else:
         is_contact = found.ig_sender_id == parties.ig_participant_id
-        who = parties.person.text if is_contact else "Unknown sender"
+        who = parties.contact.text if is_contact else "Unknown sender"
     return TimelineReaction(found.emoji, f"{who} reacted with {found.emoji}")
 
 

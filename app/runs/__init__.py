@@ -1,1 +1,1 @@
-"""Backfill and refresh: runs with a ledger."""
+"""Backfill and refresh jobs (`runs`), and their items: one per contact, with the result of its lookup."""

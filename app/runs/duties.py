@@ -1,4 +1,4 @@
-"""When the scheduler last ran its hourly and daily duties. Each has a row, which outlasts a restart."""
+"""When the scheduler last ran its hourly and daily duties. Each duty has a row, which survives a restart."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ def claim(name: str, every: timedelta, *, at_first: bool = True) -> bool:
     Of several schedulers only one gets True. `at_first` is the result for a duty that has never been recorded.
     """
     now = clock.now()
-    # A time further ahead than one period comes from a clock that was wrong.
+    # A time further ahead than one period was written by a wrong clock.
     due = or_(SchedulerDuty.last_run_at <= now - every, SchedulerDuty.last_run_at > now + every)
     is_due = db.session.execute(select(due).where(SchedulerDuty.name == name)).scalar()
     db.session.rollback()

@@ -1,4 +1,4 @@
-"""What a run costs and when it is done: counted from the call budget, not from hope (product.md 3)."""
+"""Estimate the calls and the duration of a job, including its waits for the API call budget."""
 
 import math
 from dataclasses import dataclass
@@ -14,46 +14,48 @@ from app.models.run import ItemState, Run, RunState
 from app.runs import selection
 from app.runs.selection import Selection
 
-SECONDS_PER_PAGE = 0.6  # two conversation pages a second are allowed, and each is written down
-SECONDS_PER_PERSON = 0.5  # assumed until the run has a speed of its own
-NAMED_BY_PAGES = 0.85  # of those who stand on them, until the run knows better; some have no username
+SECONDS_PER_PAGE = 0.6  # two pages per second are allowed, and storing one takes time
+SECONDS_PER_CONTACT = 0.5  # assumed until the job's own speed is known
+RESOLVED_BY_PAGES = 0.85  # of the contacts on the pages, until the job's own share is known; some have no username
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How many people a run would look up, with how many calls, in how many seconds (None when Redis is away)."""
+    """How many contacts (`people`) a job would look up, with how many calls; seconds are None without Redis."""
 
     people: int
     calls: int
     seconds: int | None
 
 
-def estimate_selection(crowd: Selection) -> Estimate:
-    """Return what a run of these people would cost if it were started now."""
-    wanted = selection.select_items(crowd).subquery()
+def estimate_selection(selected: Selection) -> Estimate:
+    """Return the estimate of a job of these contacts, as if it started now."""
+    wanted = selection.select_items(selected).subquery()
     counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.TODO.value)
     total = db.session.execute(counted).scalar_one()
-    swept = selection.plan_page_scan(crowd)
-    alone = total - math.floor(swept.people * NAMED_BY_PAGES)
-    calls = swept.pages + alone
-    working = swept.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_PERSON
-    return Estimate(total, calls, _seconds(crowd.account_id, calls, working))
+    scan = selection.plan_page_scan(selected)
+    alone = total - math.floor(scan.people * RESOLVED_BY_PAGES)
+    calls = scan.pages + alone
+    working = scan.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_CONTACT
+    return Estimate(total, calls, _seconds(selected.account_id, calls, working))
 
 
 def seconds_left(run: Run) -> int | None:
-    """Return the seconds a run still takes, its pause included; None when the budget cannot be asked.
+    """Return the remaining seconds of a job, its pause included; None while Redis is unavailable.
 
-    The speed is that of the contacts who cost calls: those who were fresh say nothing about the others.
+    The speed is that of contacts that cost calls: fresh ones say nothing about the others.
     """
     looked_up = run.resolved + run.failed
     open_ = run.total - run.skipped - run.fresh - looked_up
     pages = max(0, run.sweep_pages - run.swept_pages)
     ahead = run.sweep_people * pages / run.sweep_pages if run.sweep_pages else 0
-    alone = max(0.0, open_ - ahead * _named_by_pages(run))
-    asked, made = looked_up - run.swept_people, run.calls - run.swept_pages
-    calls_each, seconds_each = (made / asked, run.worked_seconds / asked) if asked and made > 0 else (1.0, 0.0)
+    alone = max(0.0, open_ - ahead * _resolved_by_pages(run))
+    alone_so_far, made = looked_up - run.swept_people, run.calls - run.swept_pages
+    calls_each, seconds_each = (
+        (made / alone_so_far, run.worked_seconds / alone_so_far) if alone_so_far and made > 0 else (1.0, 0.0)
+    )
     calls = pages + math.ceil(alone * calls_each)
-    working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_PERSON)
+    working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_CONTACT)
     return _seconds(run.account_id, calls, working, resume_at=run.resume_at)
 
 
@@ -65,9 +67,9 @@ def resume_at(run: Run) -> datetime | None:
     return max(run.resume_at, forecast.free_at) if forecast and forecast.free_at > clock.now() else run.resume_at
 
 
-def _named_by_pages(run: Run) -> float:
+def _resolved_by_pages(run: Run) -> float:
     if not run.swept_pages or not run.sweep_people:
-        return NAMED_BY_PAGES
+        return RESOLVED_BY_PAGES
     return min(1.0, run.swept_people / (run.sweep_people * run.swept_pages / run.sweep_pages))
 
 
@@ -80,8 +82,9 @@ def _seconds(account_id: int, calls: int, working: float, *, resume_at: datetime
 
 
 def _pauses(forecast: Forecast, calls: int) -> float:
-    """Seconds of waiting for the first call, and for the budget: what does not fit into this hour waits for calls to
-    leave it, those of the run too.
+    """Return the seconds of waiting for the budget.
+
+    Calls that do not fit into the present hour wait until earlier calls are older than that, the job's own included.
     """
     hour = max(1, forecast.background_limit)
     left = max(0, hour - forecast.used)

@@ -1,4 +1,4 @@
-"""The people a run could not name: what happened to each, and whether trying again may help."""
+"""The contacts that a job could not resolve: why, and whether a retry can help."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,22 +11,24 @@ from app.errors import Conflict
 from app.identities import asking, display, listing
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
-from app.instagram.errors import SENTENCES, Reason, describe
+from app.identities.reasons import WORKER_DIED, describe
+from app.instagram.errors import Reason
 from app.models.identity import Identity
 from app.models.inbox import Conversation
 from app.models.run import ACTIVE, ItemState, Run, RunItem
 from app.runs import lifecycle
 from app.viewer import Role, Viewer
 
-OURS = {"worker_died": "The lookup of this person ended a worker three times"}
 RESOLVED_SINCE = "Resolved since"
+REASONS: tuple[str, ...] = (*Reason, WORKER_DIED)  # of a contact that a job could not resolve
 
 
 @dataclass(frozen=True, slots=True)
 class FailedContact:
-    """One contact that a job could not resolve; `code` is Meta's or a word, `tries` of `most_tries` were automatic.
+    """One contact that a job could not resolve; `code` is Meta's or a word of Nametag.
 
-    What happened is the newest: a later lookup, `in_progress` or done, counts too.
+    `tries` of `most_tries` lookups failed before automatic retries stop. `what_happened` includes lookups after the
+    job; `in_progress` says that one runs now.
     """
 
     ig_participant_id: str
@@ -43,14 +45,15 @@ class FailedContact:
 
     @property
     def code_words(self) -> str:
-        """The code as people read it: Meta's numbers are the API's, ours are words."""
-        return f"API {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
+        """The code as users read it: Meta's codes are numbers, Nametag's are words."""
+        return f"Meta error {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
 
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """What a retry does: `contacts` to look up again, how many it left out by the reason of their failure, and how many
-    others of a canceled run are `waiting` and looked up as well.
+    """What a retry does: `contacts` it looks up again, and those it left out, by reason.
+
+    `waiting` is how many contacts a canceled job had not looked up yet; the retry includes them.
     """
 
     contacts: int
@@ -59,13 +62,13 @@ class RetryResult:
 
     @property
     def text(self) -> str:
-        """The result in sentences for people."""
+        """The result in sentences, for users."""
         finishing = f" and finishing {self.waiting} waiting" if self.waiting else ""
         return " ".join((f"Retrying {_contacts(self.contacts)}{finishing}.", *_left_out(self.left_out)))
 
 
 def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[FailedContact]:
-    """Return the people whom a run could not name, in the order of its plan; raises NotFound."""
+    """Return the contacts that a job could not resolve, in the order of its items; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
     found = (
         select(
@@ -86,19 +89,19 @@ def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Fa
             Conversation.id.label("conversation_id"),
             Identity.id.label("identity_id"),
         )
-        .outerjoin(Identity, _same_person(Identity, run))
-        .outerjoin(Conversation, _same_person(Conversation, run))
+        .outerjoin(Identity, _same_contact(Identity, run))
+        .outerjoin(Conversation, _same_contact(Conversation, run))
         .where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
         .order_by(RunItem.position)
         .limit(limit)
     )
-    return [_unresolved(row) for row in db.session.execute(found)]
+    return [_failed_contact(row) for row in db.session.execute(found)]
 
 
 def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
-    """Retry the failed contacts of a run, except those that a retry cannot help; for ops.
+    """Retry the failed contacts of a job, except those that a retry cannot help; for ops.
 
-    A run that has ended is reopened; while it is active, its contacts are refreshed one by one. Raises NotFound,
+    A finished job is reopened; those of an active job are refreshed one by one. Raises NotFound,
     AlreadyRunning, and Conflict when there is no contact to retry.
     """
     viewer.require(Role.OPS)
@@ -110,14 +113,14 @@ def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
     if not numbers:
         raise Conflict(" ".join(("No contact in this job can be retried.", *_left_out(left_out))))
     if run.state not in ACTIVE:
-        still_to_do = (RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
-        waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*still_to_do)).scalar_one()
+        pending = (RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+        waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*pending)).scalar_one()
         return RetryResult(lifecycle.retry(viewer, run_id), left_out, waiting)
     found = [each.identity_id for each in failed_contacts(viewer, run_id) if each.can_recover and each.identity_id]
     return RetryResult(asking.refresh_all(viewer, found), left_out)
 
 
-def _unresolved(row: Row[*tuple[Any, ...]]) -> FailedContact:
+def _failed_contact(row: Row[*tuple[Any, ...]]) -> FailedContact:
     shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
     reason, code = _newest(row)
     due_since = row.next_try_at is None or row.settled_at is None or row.next_try_at >= row.settled_at
@@ -128,7 +131,7 @@ def _unresolved(row: Row[*tuple[Any, ...]]) -> FailedContact:
         identity_id=row.identity_id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown),
-        what_happened="Looking up now" if in_progress else _sentence(reason) if reason else RESOLVED_SINCE,
+        what_happened="Looking up now" if in_progress else describe(reason) if reason else RESOLVED_SINCE,
         code=code or "",
         tries=min(row.failure_count or 0, STOP_AFTER),
         most_tries=STOP_AFTER,
@@ -146,16 +149,12 @@ def _newest(row: Row[*tuple[Any, ...]]) -> tuple[str | None, str | None]:
     return row.reason, row.code
 
 
-def _same_person(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:
+def _same_contact(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:
     return and_(table.account_id == run.account_id, table.ig_participant_id == RunItem.ig_participant_id)
 
 
-def _sentence(reason: str) -> str:
-    return OURS.get(reason) or describe(reason)
-
-
 def _left_out(reasons: Mapping[Reason, int]) -> Iterator[str]:
-    return (f"Left out {_contacts(number)}: {SENTENCES[reason]}." for reason, number in reasons.items())
+    return (f"Left out {_contacts(number)}: {describe(reason)}." for reason, number in reasons.items())
 
 
 def _contacts(number: int) -> str:

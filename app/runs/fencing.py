@@ -1,4 +1,4 @@
-"""The right to work on a run: whoever lost it can no longer write, because each write names the lease's fence."""
+"""The lease of a job, and its fencing token: a worker that lost the lease can no longer write."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,16 +8,16 @@ from sqlalchemy import update
 from app.db.transaction import Tx
 from app.models.run import ACTIVE, Run, RunKind, RunState
 
-LEASE = timedelta(seconds=30)  # renewed with every item (reliability.md 3.5)
+LEASE = timedelta(seconds=30)  # renewed with every item
 
 
 class LeaseLostError(Exception):
-    """The run is somebody else's now, or was cancelled and ended: stop, write nothing."""
+    """Another worker has the job now, or it was canceled and has ended: stop, write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a run; `fence` proves that it still is ours."""
+    """The right of one worker to work on a job; `fence` is the fencing token of this lease."""
 
     run_id: str
     account_id: int
@@ -30,7 +30,7 @@ class Lease:
 
 
 def update_run(tx: Tx, lease: Lease, **values: object) -> RunState:
-    """Change the run's row while it is ours; returns its state, and raises LeaseLostError when it is not."""
+    """Change the job's row and return its state; raises LeaseLostError after the lease was lost."""
     mine = update(Run).where(Run.id == lease.run_id, Run.fence == lease.fence, Run.state.in_(ACTIVE))
     state: RunState | None = tx.execute(mine.values(**values).returning(Run.state)).scalar()
     if state is None:

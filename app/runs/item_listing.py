@@ -1,4 +1,4 @@
-"""The ledger of a run as people and programs read it: each person, what became of them, what it cost."""
+"""The contacts of a job as API and commands list them: result, attempts and calls of each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from app.viewer import Viewer
 
 @dataclass(frozen=True, slots=True)
 class ListedItem:
-    """One person of a run; `reason` and `code` say why there is no name. Times are aware UTC."""
+    """One contact of a job; `reason` and `code` say why it was not resolved. Times are aware UTC."""
 
     ig_participant_id: str
     position: int
@@ -30,12 +30,13 @@ class ListedItem:
 def list_items(
     viewer: Viewer, run_id: str, *, state: str | None, limit: int, after: int = 0
 ) -> tuple[list[ListedItem], int | None]:
-    """Return at most `limit` items in the order of the plan that follow position `after`, and where the next page
-    begins; raises NotFound, and Invalid for a state there is none of.
+    """Return at most `limit` items after position `after`, and the position to continue with or None.
+
+    Raises NotFound, and Invalid for an unknown state.
     """
     lifecycle.require_run(viewer, run_id)
     if state and state not in set(ItemState):
-        raise Invalid({"state": f"The state should be one of {', '.join(ItemState)}."})
+        raise Invalid({"state": f"The state must be one of {', '.join(ItemState)}."})
     found = select(
         *(RunItem.ig_participant_id, RunItem.position, RunItem.state, RunItem.reason, RunItem.code),
         *(RunItem.tries, RunItem.calls, RunItem.settled_at, RunItem.next_try_at),

@@ -1,19 +1,19 @@
-"""The items of a run: which contact is looked up next, and what became of each. Every write needs the run's lease."""
+"""The items of a job: which contact is looked up next, and the result of each. Every write needs the job's lease."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import or_, select, update
 
 from app import clock
 from app.db.engine import db
 from app.db.transaction import Tx
+from app.identities.failure_policy import JOB_ATTEMPTS
+from app.identities.reasons import WORKER_DIED
 from app.models.run import ItemState, Run, RunItem, RunState
 from app.runs.fencing import LEASE, Lease, LeaseLostError, update_run
 
-TRIES = 3  # per person and run (product.md 5)
-BACKOFF = (timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=16))
 COUNTED = {
     ItemState.RESOLVED: Run.resolved,
     ItemState.FRESH: Run.fresh,
@@ -24,7 +24,7 @@ COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """What became of one item: a final state, or TODO with the time of the next try."""
+    """The result of one item: a final state, or TODO with the time of the next retry (aware UTC)."""
 
     state: ItemState
     reason: str | None = None
@@ -36,9 +36,9 @@ class ItemOutcome:
 
 
 def due(lease: Lease) -> list[str]:
-    """Return the next participants of the run to look up, at most one batch, in the order of the plan.
+    """Return the next contacts of the job to look up, at most one batch, in the order of the items.
 
-    No item waits longer than a lease: a later time comes from a clock that was wrong.
+    No item waits longer than a lease: a later time was written by a wrong clock.
     """
     now = clock.now()
     found = (
@@ -54,13 +54,13 @@ def due(lease: Lease) -> list[str]:
     return list(db.session.scalars(found))
 
 
-def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: ItemOutcome) -> bool:
-    """Write what became of one item and renew the lease; returns whether the run is still wanted (not cancelled).
+def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -> bool:
+    """Store the result of one item and renew the lease. Return False after the job was canceled.
 
-    Raises LeaseLostError, and then nothing is written.
+    Raises LeaseLostError; then nothing is stored.
     """
     now = clock.now()
-    final = settled.state is not ItemState.TODO
+    final = outcome.state is not ItemState.TODO
     item = (
         update(RunItem)
         .where(
@@ -69,25 +69,25 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: ItemOutcome) -
             RunItem.state == ItemState.TODO,
         )
         .values(
-            state=settled.state,
-            reason=settled.reason,
-            code=settled.code,
-            tries=RunItem.tries + (1 if settled.calls else 0),
-            calls=RunItem.calls + settled.calls,
-            next_try_at=settled.next_try_at,
+            state=outcome.state,
+            reason=outcome.reason,
+            code=outcome.code,
+            tries=RunItem.tries + (1 if outcome.calls else 0),
+            calls=RunItem.calls + outcome.calls,
+            next_try_at=outcome.next_try_at,
             settled_at=now if final else None,
         )
     )
     if not tx.execute(item).rowcount:
         raise LeaseLostError
-    counters = {COUNTED[settled.state].key: COUNTED[settled.state] + 1} if final else {}
+    counters = {COUNTED[outcome.state].key: COUNTED[outcome.state] + 1} if final else {}
     tx.mark_changed(lease.account_id, ig_participant_id)
     state = update_run(
         tx,
         lease,
-        calls=Run.calls + settled.calls,
-        cache_hits=Run.cache_hits + (1 if settled.cached else 0),
-        worked_seconds=Run.worked_seconds + settled.worked_seconds,
+        calls=Run.calls + outcome.calls,
+        cache_hits=Run.cache_hits + (1 if outcome.cached else 0),
+        worked_seconds=Run.worked_seconds + outcome.worked_seconds,
         lease_until=now + LEASE,
         **counters,
     )
@@ -95,7 +95,7 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, settled: ItemOutcome) -
 
 
 def tries_so_far(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, int]:
-    """Return how often each of these items was tried before."""
+    """Return the number of earlier attempts of each of these items."""
     found = select(RunItem.ig_participant_id, RunItem.tries).where(
         RunItem.run_id == lease.run_id, RunItem.ig_participant_id.in_(ig_participant_ids)
     )
@@ -103,13 +103,13 @@ def tries_so_far(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, i
 
 
 def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: datetime) -> None:
-    """Leave items for later because somebody else is looking these people up right now."""
+    """Postpone items because another process is looking these contacts up now."""
     items = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
     tx.execute(items.where(RunItem.ig_participant_id.in_(ig_participant_ids)).values(next_try_at=until))
 
 
 def count_crashed_attempt(tx: Tx, lease: Lease) -> None:
-    """Count one try of the first open item, over which a worker died; after the last one the item fails."""
+    """Count an attempt of the first open item, during which a worker crashed. The last attempt fails the item."""
     first = (
         select(RunItem.ig_participant_id, RunItem.tries)
         .where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
@@ -119,9 +119,10 @@ def count_crashed_attempt(tx: Tx, lease: Lease) -> None:
     item = tx.execute(first).first()
     if item is None:
         return
-    if item.tries + 1 >= TRIES:
-        died = ItemOutcome(ItemState.FAILED, reason="worker_died", code="worker")
-        settle(tx, lease, item.ig_participant_id, died)
+    if item.tries + 1 >= JOB_ATTEMPTS:
+        settle(tx, lease, item.ig_participant_id, ItemOutcome(ItemState.FAILED, reason=WORKER_DIED, code="worker"))
         return
-    charged = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.ig_participant_id == item.ig_participant_id)
-    tx.execute(charged.values(tries=RunItem.tries + 1))
+    attempted = update(RunItem).where(
+        RunItem.run_id == lease.run_id, RunItem.ig_participant_id == item.ig_participant_id
+    )
+    tx.execute(attempted.values(tries=RunItem.tries + 1))

@@ -1,4 +1,4 @@
-"""Who works on a run and what became of its items; every write says "only while it is mine" (lease and fence)."""
+"""Take, pause and release the lease of a job. Every write is guarded by the lease's fencing token."""
 
 import logging
 from datetime import datetime, timedelta
@@ -18,17 +18,17 @@ from app.runs.items import count_crashed_attempt
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE = timedelta(days=1, minutes=10)  # Meta names at most a day
+LONGEST_PAUSE = timedelta(days=1, minutes=10)  # Meta's times are at most a day ahead
 
 
 _LEASED = (Run.account_id, Run.kind, Run.started_by, Run.batch_size, Run.created_at, Run.fence, Run.state)
 
 
 def take(run_id: str, *, who: str) -> Lease | None:
-    """Take the lease of an active run, or return None when somebody holds it or there is nothing to do yet.
+    """Take the lease of an active job for the worker `who`. Return None while another worker holds it or it must wait.
 
-    A lease that lapsed without being given back means that a worker died over the first open item: that counts as one
-    of the item's tries, so that a person whose lookup kills workers cannot hold a run for ever.
+    An expired lease means that a worker crashed during the first open item. That counts as an attempt of the item, so
+    that a contact whose lookup crashes workers cannot block a job forever.
     """
     now = clock.now()
     with transaction.write() as tx:
@@ -59,7 +59,7 @@ def take(run_id: str, *, who: str) -> Lease | None:
 
 
 def pause(lease: Lease, *, until: datetime, reason: str) -> None:
-    """Give the lease back until `until` (aware UTC), when the ticker brings the run to work again."""
+    """Release the lease and pause the job until `until` (aware UTC), when the scheduler enqueues it again."""
     try:
         with transaction.write() as tx:
             _reopen_not_at_fault(tx, lease)
@@ -69,11 +69,11 @@ def pause(lease: Lease, *, until: datetime, reason: str) -> None:
             else:
                 update_run(tx, lease, state=RunState.WAITING)
     except LeaseLostError:
-        logger.info("the lease was lost before the pause")
+        logger.info("job not paused: lease lost")
 
 
 def release(lease: Lease) -> bool:
-    """End a turn of work: finish the run when nothing is open, else free it; returns whether a next turn is due now."""
+    """Release the lease after a slice of work; finish the job if no item is open. Return whether to enqueue it now."""
     with transaction.write() as tx:
         state = tx.execute(select(Run.state).where(Run.id == lease.run_id)).scalar_one()
         if state is RunState.CANCELING:
@@ -91,15 +91,15 @@ def release(lease: Lease) -> bool:
 
 
 def ready(now: datetime) -> list[tuple[str, RunKind]]:
-    """Return the active runs that no worker has and that may resume now, oldest first; kinds of newer releases wait."""
+    """Return the active jobs without a worker that may resume now, oldest first; kinds of newer versions wait."""
     found = select(Run.id, Run.kind).where(*_takeable(now), Run.kind.in_(RunKind)).order_by(Run.created_at)
     return [(row.id, row.kind) for row in db.session.execute(found)]
 
 
 def _reopen_not_at_fault(tx: Tx, lease: Lease) -> None:
-    """Have contacts looked up again whose failure was taken back: it was an outage, recognized by later lookups."""
+    """Reopen items whose failure was withdrawn: it was an outage, recognized by later lookups."""
     not_at_fault = select(Identity.ig_participant_id).where(
-        Identity.account_id == lease.account_id, *observations.TAKEN_BACK
+        Identity.account_id == lease.account_id, *observations.WITHDRAWN
     )
     failed = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.FAILED)
     reopened = failed.where(RunItem.ig_participant_id.in_(not_at_fault)).values(
@@ -129,8 +129,8 @@ def _release(tx: Tx, lease: Lease, **values: object) -> RunState:
 
 
 def _takeable(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    # A lease that runs far longer than any was given comes from a clock that was wrong (reliability.md F29).
+    # A lease far longer than LEASE was written by a wrong clock.
     free = or_(Run.lease_until.is_(None), Run.lease_until < now, Run.lease_until > now + 2 * LEASE)
-    # So does a pause that began in the future, and one that is longer than any.
+    # So was a pause that began in the future, and one that is longer than any.
     wrong = or_(Run.waiting_since > now + LEASE, Run.resume_at > now + LONGEST_PAUSE)
     return Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now, wrong)

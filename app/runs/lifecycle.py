@@ -1,4 +1,4 @@
-"""Start, cancel and retry runs: who is in one, in which order, and that there is only one at a time."""
+"""Start, cancel and retry jobs. An account has at most one active job of each kind."""
 
 import logging
 import secrets
@@ -37,11 +37,11 @@ TASK = {RunKind.BACKFILL: queue.BACKFILL_SLICE, RunKind.REFRESH: queue.REFRESH_S
 def start(
     viewer: Viewer, account_id: int, *, kind: RunKind, batch_size: int = BATCH_SIZE, days: int | None = None
 ) -> str:
-    """Plan a run of this account and hand it to the workers; returns its id.
+    """Start a job of this account and return its ID.
 
-    Backfill takes everyone without a name, or with `days` at most 50 who wrote or were written to since, refresh
-    everyone; the newest conversation first. Raises AlreadyRunning with the active run's id, Invalid for a batch size
-    outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
+    A backfill looks up all unknown contacts, with `days` at most 50 whose conversation had a message since; a refresh
+    all contacts. Newest conversations come first. Raises AlreadyRunning with the active job's ID, Invalid for a batch
+    size outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
     """
     viewer.require(Role.OPS)
     require_batch_size(batch_size)
@@ -49,34 +49,34 @@ def start(
 
 
 def estimate_run(viewer: Viewer, account_id: int, *, kind: RunKind, days: int | None = None) -> Estimate:
-    """Return what such a run would cost if it were started now; raises Invalid and NotFound as `start` does."""
+    """Return the estimate of such a job; raises Invalid and NotFound as `start` does."""
     return estimate.estimate_selection(_selection(viewer, account_id, kind, days))
 
 
 def refresh_expiring() -> None:
-    """Start a refresh of the people whose names expire within a day, for every connected account that has some.
+    """Start a refresh of contacts whose name expires within a day or whose picture URL has expired, per account.
 
-    Together they spend at most half of an hour's calls (product.md 5: daily).
+    Each job uses at most half of an hour's calls.
     """
     most = settings.current().graph_calls_per_hour // 2
     accounts = select(Account.id).where(Account.state == AccountState.CONNECTED)
     for account_id in list(db.session.scalars(accounts)):
-        crowd = Selection(account_id, RunKind.REFRESH, expiring=True, most=most)
-        if db.session.execute(selection.select_items(crowd).limit(1)).first() is None:
+        selected = Selection(account_id, RunKind.REFRESH, expiring=True, most=most)
+        if db.session.execute(selection.select_items(selected).limit(1)).first() is None:
             continue
         try:
-            _start(SCHEDULE, crowd, batch_size=BATCH_SIZE)
+            _start(SCHEDULE, selected, batch_size=BATCH_SIZE)
         except AlreadyRunning:
-            logger.info("a refresh runs already", extra={"account": account_id})
+            logger.info("scheduled refresh not started: a refresh is active", extra={"account": account_id})
 
 
 def enqueue(run_id: str, kind: RunKind, *, job_id: str | None = None) -> bool:
-    """Tell the workers that a run has work; returns False when Redis is away (the ticker finds the run again)."""
-    return queue.enqueue(TASK[kind], run_id, job_id=job_id, description=f"{kind} run {run_id}")
+    """Enqueue a task for a job. Return False without Redis; then the scheduler enqueues it later."""
+    return queue.enqueue(TASK[kind], run_id, job_id=job_id, description=f"{kind} job {run_id}")
 
 
 def cancel(viewer: Viewer, run_id: str) -> None:
-    """Let a run end after its present item; raises NotFound, and Conflict when it has ended already."""
+    """Cancel a job: it ends after the present item. Raises NotFound, and Conflict when it has ended already."""
     viewer.require(Role.OPS)
     run = require_run(viewer, run_id)
     now = clock.now()
@@ -87,19 +87,19 @@ def cancel(viewer: Viewer, run_id: str) -> None:
             .where(Run.id == run_id, Run.state.in_(ACTIVE), ~at_work)
             .values(state=RunState.CANCELED, finished_at=now, lease_until=None, lease_by=None, fence=Run.fence + 1)
         )
-        asked = tx.execute(
+        ending = tx.execute(
             update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE), at_work).values(state=RunState.CANCELING)
         )
-        if not ended.rowcount and not asked.rowcount:
-            raise Conflict("That job had already ended. Nothing was changed.")
+        if not ended.rowcount and not ending.rowcount:
+            raise Conflict("This job has already ended. Nothing was changed.")
         audit.note(tx, viewer, Action.JOB_CANCELED, f"job {run_id}", account_id=run.account_id)
         tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
 
 
 def retry(viewer: Viewer, run_id: str) -> int:
-    """Reopen a finished run for its failed items, except those that a retry cannot help.
+    """Reopen a finished job for its failed items, except those that a retry cannot help. Return their number.
 
-    Returns how many; raises NotFound, Conflict, AlreadyRunning.
+    Raises NotFound, Conflict and AlreadyRunning.
     """
     viewer.require(Role.OPS)
     run = require_run(viewer, run_id)
@@ -130,11 +130,11 @@ def retry(viewer: Viewer, run_id: str) -> int:
 def require_batch_size(batch_size: int) -> None:
     """Raise Invalid for a batch size outside 1-100."""
     if batch_size not in BATCH_SIZES:
-        raise Invalid({"batchSize": "The batch size should be a whole number from 1 to 100."})
+        raise Invalid({"batchSize": "The batch size must be a whole number from 1 to 100."})
 
 
 def require_run(viewer: Viewer, run_id: str) -> Run:
-    """Return a run the viewer may see, or raise NotFound."""
+    """Return the row of a job; raises NotFound, also for one the viewer may not see."""
     run = db.session.get(Run, run_id)
     if run is None or (viewer.account_ids is not None and run.account_id not in viewer.account_ids):
         raise NotFound("job")
@@ -143,24 +143,24 @@ def require_run(viewer: Viewer, run_id: str) -> Run:
 
 def _selection(viewer: Viewer, account_id: int, kind: RunKind, days: int | None) -> Selection:
     if days is not None and (kind is not RunKind.BACKFILL or days not in DAYS):
-        raise Invalid({"days": "The days should be a whole number from 1 to 90, for a backfill."})
+        raise Invalid({"days": "The days must be a whole number from 1 to 90, and apply to backfills only."})
     _require_account(viewer, account_id)
     return Selection(account_id, kind, days)
 
 
-def _start(viewer: Viewer, crowd: Selection, *, batch_size: int) -> str:
+def _start(viewer: Viewer, selected: Selection, *, batch_size: int) -> str:
     run_id = secrets.token_hex(6)
-    swept = selection.plan_page_scan(crowd)
+    scan = selection.plan_page_scan(selected)
     try:
         with transaction.write() as tx:
-            _refuse_second(tx, crowd.account_id, crowd.kind)
-            total = _plan_items(tx, run_id, crowd, swept, batch_size=batch_size, started_by=viewer.name)
-            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=crowd.account_id)
-            tx.mark_changed(crowd.account_id, change_tokens.NO_CONTACT)
+            _refuse_second(tx, selected.account_id, selected.kind)
+            total = _plan_items(tx, run_id, selected, scan, batch_size=batch_size, started_by=viewer.name)
+            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=selected.account_id)
+            tx.mark_changed(selected.account_id, change_tokens.NO_CONTACT)
     except IntegrityError:
-        raise _lost_race(crowd.account_id, crowd.kind) from None
+        raise _lost_race(selected.account_id, selected.kind) from None
     if total:
-        enqueue(run_id, crowd.kind, job_id=run_id)
+        enqueue(run_id, selected.kind, job_id=run_id)
     return run_id
 
 
@@ -177,7 +177,7 @@ def _refuse_second(tx: Tx, account_id: int, kind: RunKind) -> None:
 
 
 def _lost_race(account_id: int, kind: RunKind) -> AlreadyRunning:
-    """Return the refusal of a start after that of another process, whose job may have ended since."""
+    """Return the error of a start that another process preceded; its job may have ended since."""
     running = db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
     return _already_running(running) if running else AlreadyRunning("", label(kind))
 
@@ -186,24 +186,24 @@ def _already_running(run: Any) -> AlreadyRunning:
     return AlreadyRunning(run.id, f"{label(run.kind)}, started at {run.created_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _plan_items(tx: Tx, run_id: str, crowd: Selection, swept: PageScan, *, batch_size: int, started_by: str) -> int:
+def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, batch_size: int, started_by: str) -> int:
     now = clock.now()
     run = Run(
         id=run_id,
-        account_id=crowd.account_id,
-        kind=crowd.kind,
-        days=crowd.days,
+        account_id=selected.account_id,
+        kind=selected.kind,
+        days=selected.days,
         state=RunState.QUEUED,
         batch_size=batch_size,
         started_by=started_by,
         created_at=now,
         total=0,
-        sweep_pages=swept.pages,
-        sweep_people=swept.people,
+        sweep_pages=scan.pages,
+        sweep_people=scan.people,
     )
     tx.session.add(run)
     tx.session.flush()
-    chosen = selection.select_items(crowd).add_columns(literal(run_id))
+    chosen = selection.select_items(selected).add_columns(literal(run_id))
     columns = ["ig_participant_id", "position", "state", "reason", "run_id"]
     tx.execute(insert(RunItem).from_select(columns, chosen))
     is_skipped = case((RunItem.state == ItemState.SKIPPED, 1))
@@ -215,12 +215,12 @@ def _plan_items(tx: Tx, run_id: str, crowd: Selection, swept: PageScan, *, batch
     return run.total - run.skipped
 
 
-def _reopen(tx: Tx, run_id: str, people: int) -> None:
+def _reopen(tx: Tx, run_id: str, contacts: int) -> None:
     run = update(Run).where(Run.id == run_id)
     tx.execute(
         run.values(
             state=RunState.QUEUED,
-            failed=Run.failed - people,
+            failed=Run.failed - contacts,
             resume_at=clock.now(),
             reason=None,
             fence=Run.fence + 1,

@@ -1,4 +1,4 @@
-"""What happened to runs since somebody last looked: it began, came to a quarter, failed somebody, ended."""
+"""Announcements of the jobs page: started, 25/50/75% done, new failures, finished."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _ENDS = {RunState.CANCELED.value: "was canceled", RunState.FAILED.value: "failed
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What there is to say: `ended` and `heard` are sentences or nothing; `failed` says that somebody failed since."""
+    """What to announce: `ended` and `heard` are sentences or empty; `failed` says that more contacts failed."""
 
     ended: str = ""
     heard: str = ""
@@ -23,24 +23,24 @@ class Notification:
 
 
 def run_state_key(run: Progress) -> str:
-    """Return what an onlooker has to remember of a run, as one word."""
+    """Return the state of a job that a page keeps to compare later: ID, quarters done and failures."""
     return f"{run.run_id}-{run.quarters}-{run.failed}"
 
 
-def changes_since(viewer: Viewer, words: Sequence[str], runs: Sequence[Progress]) -> Notification:
-    """Return what happened since an onlooker kept `words`; `runs` are the active ones of now."""
-    before = {run_id: rest for run_id, _, rest in (word.partition("-") for word in words)}
-    ended = [run for run in (_of(viewer, run_id) for run_id in before) if run and not run.active]
+def changes_since(viewer: Viewer, keys: Sequence[str], runs: Sequence[Progress]) -> Notification:
+    """Return what happened since a page received `keys`; `runs` are the jobs that are active now."""
+    before = {run_id: rest for run_id, _, rest in (key.partition("-") for key in keys)}
+    ended = [run for run in (_progress(viewer, run_id) for run_id in before) if run and not run.active]
     if ended:
         return Notification(ended=" ".join(map(_end, ended)), bad=any(run.state == RunState.FAILED for run in ended))
-    heard = [sentence for run in runs if (sentence := _heard(run, before.get(run.run_id)))]
+    heard = [sentence for run in runs if (sentence := _announcement(run, before.get(run.run_id)))]
     failed = any(run.run_id in before and before[run.run_id].rpartition("-")[2] != str(run.failed) for run in runs)
     return Notification(heard=" ".join(heard), failed=failed)
 
 
-def _heard(run: Progress, before: str | None) -> str:
+def _announcement(run: Progress, before: str | None) -> str:
     if before is None:
-        return f"{run.title} of {run.account} has started."
+        return f"{run.title} started for {run.account}."
     if str(run.quarters) <= before.partition("-")[0]:
         return ""
     return f"{run.title}: {25 * run.quarters}% done, {run.done} of {run.planned}."
@@ -50,8 +50,8 @@ def _end(run: Progress) -> str:
     return f"{run.title} {_ENDS.get(run.state, 'finished')}: {run.resolved} resolved, {run.failed} failed."
 
 
-def _of(viewer: Viewer, run_id: str) -> Progress | None:
+def _progress(viewer: Viewer, run_id: str) -> Progress | None:
     try:
         return progress.get_progress(viewer, run_id)
     except NotFound:
-        return None  # an onlooker's words are only what a browser says
+        return None  # keys come from a browser and may be anything

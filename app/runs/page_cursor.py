@@ -1,7 +1,7 @@
-"""Where a run is among the conversation pages: a cursor of Meta's, kept in Redis for minutes and nowhere else.
+"""The position of a job's page scan: Meta's cursor, kept in Redis for five minutes and nowhere else.
 
-Cursors die when their conversation goes and are not to be stored (instagram-platform.md 8). What is forgotten here is
-planned anew from the ledger.
+Cursors must not be stored (docs/meta-platform.md#conversations-api). After a loss the scan is planned again from the
+job's items.
 """
 
 import json
@@ -14,7 +14,7 @@ from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
-LIFE_SECONDS = 300  # over the end of a turn, a killed worker and a short pause
+LIFE_SECONDS = 300  # longer than the change of workers, a killed worker and a short pause
 CURSOR_CHARACTERS = 4_000
 
 
@@ -29,29 +29,29 @@ class PageCursor:
     read: int = 0
 
 
-def save_cursor(run_id: str, kept: PageCursor | None) -> None:
-    """Remember where a run's next page begins, or forget it; never raises."""
+def save_cursor(run_id: str, position: PageCursor | None) -> None:
+    """Store the position of a job's page scan, or delete it for None; never raises."""
     try:
-        if kept and len(kept.after) <= CURSOR_CHARACTERS:
-            redis_client.client().set(_key(run_id), json.dumps(asdict(kept)), ex=LIFE_SECONDS)
+        if position and len(position.after) <= CURSOR_CHARACTERS:
+            redis_client.client().set(_key(run_id), json.dumps(asdict(position)), ex=LIFE_SECONDS)
         else:
             redis_client.client().delete(_key(run_id))
     except RedisUnavailable:
-        logger.info("a place was not kept; Redis is away", extra={"run": run_id})
+        logger.info("page cursor not stored: can't reach Redis", extra={"run": run_id})
 
 
 def load_cursor(run_id: str) -> PageCursor | None:
-    """Return where a run's next page begins, None when that is not known (any more)."""
+    """Return the position of a job's page scan, None if it is unknown or expired."""
     try:
-        kept = redis_client.client().get(_key(run_id))
+        stored = redis_client.client().get(_key(run_id))
     except RedisUnavailable:
         return None
-    return _read(kept) if isinstance(kept, bytes) else None
+    return _parse(stored) if isinstance(stored, bytes) else None
 
 
-def _read(kept: bytes) -> PageCursor | None:
+def _parse(stored: bytes) -> PageCursor | None:
     try:
-        match json.loads(kept):
+        match json.loads(stored):
             case {"after": str(after), "size": int(size), "read": int(read)} if 0 < size <= SIZES[0] and read >= 0:
                 return PageCursor(after, size, read)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Name many people at once: read the conversation pages that the plan found worth it, before asking for anybody alone.
+"""Resolve many contacts per call: read conversation pages before contacts are looked up one by one.
 
-A page names up to fifty people with one call, a profile one (performance.md 3).
+A page returns up to 50 usernames with one call, a profile one. The plan of the job says how many pages save calls.
 """
 
 import logging
@@ -28,22 +28,22 @@ from app.text import real_name
 
 logger = logging.getLogger(__name__)
 
-BREATH_SECONDS = 0.002  # in which a delivery that waits for SQLite's lock finds it free
-TOGETHER = 3  # people a transaction: deliveries wait for it, and are to be answered within 50 ms
-_NAMED = ItemOutcome(ItemState.RESOLVED)
+LOCK_FREE_SECONDS = 0.002  # lets a webhook that waits for SQLite's lock in between two transactions
+CONTACTS_PER_TRANSACTION = 3  # webhooks wait for it, and must be answered within 50 ms
+_RESOLVED = ItemOutcome(ItemState.RESOLVED)
 _PLAN = select(Run.sweep_pages, Run.swept_pages, Run.sweep_people)
 
 
 def next_page(lease: Lease, *, purpose: Purpose) -> int:
-    """Read one more page of a run's sweep and settle whom it names; returns the calls made, 0 when the sweep is over.
+    """Read the next conversation page of a job, and settle the items it resolves. Return the calls made, 0 at the end.
 
-    A run whose place was forgotten begins again at the first page, as deep as that still saves calls. Raises RetryLater
-    when no call may be made now, LeaseLostError when the run is somebody else's.
+    Without a stored position the scan starts again at the first page, as deep as that still saves calls. Raises
+    RetryLater when no call may be made now, and LeaseLostError.
     """
     run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
     left, begun = run.sweep_pages - run.swept_pages, page_cursor.load_cursor(lease.run_id)
     if left > 0 and run.swept_pages and begun is None:
-        left = _planned_anew(lease, run)
+        left = _replan(lease, run)
     if left <= 0:
         return 0
     reader = ConversationReader(lease.account_id, purpose, run_id=lease.run_id)
@@ -52,28 +52,28 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     try:
         page = reader.next()
     except CallsRefused:
-        _move_on(lease, pages=left, calls=0, following=None)
+        _record_progress(lease, pages=left, calls=0, following=None)
         return reader.calls
     except GraphAPIError as failure:
         if failure.scope in (Scope.APP, Scope.ACCOUNT) and failure.reason is not Reason.PERMISSION:
             raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        # Pages cannot be read, or the place is gone: the others are asked for alone.
-        logger.info("the sweep ends early", extra={"code": failure.code})
-        _move_on(lease, pages=left, calls=reader.calls, following=None)
+        # Pages cannot be read, or the cursor is gone: the other contacts are looked up one by one.
+        logger.info("page scan ended early", extra={"code": failure.code})
+        _record_progress(lease, pages=left, calls=reader.calls, following=None)
         return reader.calls
     if page.skipped:
         skipped = [each.conversation for each in page.skipped]
         logger.warning("elements of conversations skipped", extra={"account": lease.account_id, "ids": skipped})
-    _store_page(lease, list(_seen(lease.account_id, page)))
-    following, pages = _following(reader, page, begun)
-    _move_on(lease, pages=pages if following else left, calls=reader.calls, following=following)
+    _store_page(lease, list(_observations(lease.account_id, page)))
+    following, pages = _next_position(reader, page, begun)
+    _record_progress(lease, pages=pages if following else left, calls=reader.calls, following=following)
     return reader.calls
 
 
-def _following(
+def _next_position(
     reader: ConversationReader, page: ConversationPage, begun: PageCursor | None
 ) -> tuple[PageCursor | None, int]:
-    """Return where the next page begins, and how many pages were read: smaller ones add up to one of full size."""
+    """Return the position of the next page, and the full-size pages read: smaller ones add up to one."""
     if page.after is None:
         return None, 0
     whole = reader.calls == 1 and (begun is None or begun.size == SIZES[0])
@@ -83,19 +83,19 @@ def _following(
     return PageCursor(page.after, reader.size, read), 0
 
 
-def _planned_anew(lease: Lease, run: Row[int, int, int]) -> int:
+def _replan(lease: Lease, run: Row[int, int, int]) -> int:
     again = selection.replan_page_scan(lease.run_id, lease.account_id)
-    met = run.sweep_people * run.swept_pages // run.sweep_pages
+    read = run.sweep_people * run.swept_pages // run.sweep_pages
     with transaction.write() as tx:
-        fencing.update_run(tx, lease, sweep_pages=run.swept_pages + again.pages, sweep_people=met + again.people)
-    logger.info("the sweep begins again", extra={"pages": again.pages})
+        fencing.update_run(tx, lease, sweep_pages=run.swept_pages + again.pages, sweep_people=read + again.people)
+    logger.info("page scan restarted: position lost", extra={"pages": again.pages})
     return again.pages
 
 
-def _seen(account_id: int, page: ConversationPage) -> Iterator[ProfileObservation]:
+def _observations(account_id: int, page: ConversationPage) -> Iterator[ProfileObservation]:
     own_ids = selection.own_ids(account_id)
     for thread in page.threads:
-        others = [person for person in thread.participants if person[0] not in own_ids]
+        others = [each for each in thread.participants if each[0] not in own_ids]
         username = real_name(others[0][1]) if len(others) == 1 else None
         if username:
             yield ProfileObservation(others[0][0], username, None, None, Source.CONVERSATIONS, clock.now())
@@ -112,24 +112,24 @@ def _store_page(lease: Lease, seen: list[ProfileObservation]) -> None:
         RunItem.ig_participant_id.in_(listed),
         RunItem.ig_participant_id.not_in(selection.with_expired_picture(lease.account_id)),
     )
-    met, open_ = set(db.session.scalars(known)), set(db.session.scalars(wanted))
-    worth_noting = [each for each in seen if each.ig_participant_id in met | open_]
-    for begin in range(0, len(worth_noting), TOGETHER):
-        _store_batch(lease, worth_noting[begin : begin + TOGETHER], open_)
-        clock.sleep(BREATH_SECONDS)
+    stored, open_ = set(db.session.scalars(known)), set(db.session.scalars(wanted))
+    of_contacts = [each for each in seen if each.ig_participant_id in stored | open_]
+    for begin in range(0, len(of_contacts), CONTACTS_PER_TRANSACTION):
+        _store_batch(lease, of_contacts[begin : begin + CONTACTS_PER_TRANSACTION], open_)
+        clock.sleep(LOCK_FREE_SECONDS)
 
 
 def _store_batch(lease: Lease, seen: list[ProfileObservation], open_: set[str]) -> None:
-    named = [each.ig_participant_id for each in seen if each.ig_participant_id in open_]
+    resolved = [each.ig_participant_id for each in seen if each.ig_participant_id in open_]
     with transaction.write() as tx:
         for each in seen:
             observations.record(tx, lease.account_id, each)
-        for ig_participant_id in named:
-            items.settle(tx, lease, ig_participant_id, _NAMED)
-        fencing.update_run(tx, lease, swept_people=Run.swept_people + len(named))
+        for ig_participant_id in resolved:
+            items.settle(tx, lease, ig_participant_id, _RESOLVED)
+        fencing.update_run(tx, lease, swept_people=Run.swept_people + len(resolved))
 
 
-def _move_on(lease: Lease, *, pages: int, calls: int, following: PageCursor | None) -> None:
+def _record_progress(lease: Lease, *, pages: int, calls: int, following: PageCursor | None) -> None:
     with transaction.write() as tx:
         fencing.update_run(
             tx,

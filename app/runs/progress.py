@@ -1,4 +1,4 @@
-"""How far a run is: one Progress for the page, the command line, the API and the meta of RQ's job."""
+"""The progress of jobs: one Progress for pages, command line, API and the queue dashboard."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,22 +15,22 @@ from app.models.run import RunKind as RunKind
 from app.runs import estimate
 from app.viewer import Viewer
 
-PATIENCE = timedelta(seconds=30)  # a run that no worker has taken by then has no worker
+PATIENCE = timedelta(seconds=30)  # a job that no worker has taken by then has none
 HISTORY = timedelta(days=7)
 SOME_FAILED, WORKER_MISSING = "some_failed", "worker_missing"
 STATES = (*RunState, SOME_FAILED, WORKER_MISSING)  # every value of Progress.state
-JUST_NOW = timedelta(minutes=15)  # so long the panel shows what a run that ended has come to
+JUST_NOW = timedelta(minutes=15)  # so long the panel shows the result of a job
 
 _RUNS = select(Run, Account.username, Account.ig_account_id, Account.state).join(Account, Account.id == Run.account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run as everybody sees it. Times are aware UTC; `state` is the run's, or "some_failed" and "worker_missing".
+    """A job as users and API clients see it. Times are aware UTC; `state` is one of STATES.
 
-    `place` is a waiting run's place in the line, 1 for the next. `reconnect` says that the job waits for a working
-    access token. `page` of `pages` is the conversation page being read, before contacts are looked up alone; else 0.
-    A retried job keeps the `finished_at` of before until it ends once more.
+    `place` is the position of a queued job, 1 for the next. `reconnect` says that the job waits for a working access
+    token. `page` of `pages` is the conversation page being read, before contacts are looked up one by one; else 0.
+    A retried job keeps its earlier `finished_at` until it ends again.
     """
 
     run_id: str
@@ -65,47 +65,47 @@ class Progress:
 
     @property
     def settled(self) -> int:
-        """How many people the run is done with."""
+        """The number of contacts with a final result."""
         return self.resolved + self.fresh + self.failed + self.skipped
 
     @property
     def waiting(self) -> int:
-        """How many people are still to come."""
+        """The number of contacts without a final result."""
         return max(0, self.total - self.settled)
 
     @property
     def planned(self) -> int:
-        """How many contacts the job looks up: not those it skips."""
+        """The number of contacts to look up, without skipped ones."""
         return self.total - self.skipped
 
     @property
     def done(self) -> int:
-        """How many of the planned contacts the job is done with."""
+        """The number of planned contacts with a final result."""
         return self.settled - self.skipped
 
     @property
     def percent(self) -> int:
-        """How much of what is planned is done; 100 only when all is."""
+        """The share of planned contacts with a final result; 100 only when all have one."""
         return 100 * self.done // self.planned if self.planned else 100
 
     @property
     def quarters(self) -> int:
-        """How many quarters are settled, as they are announced."""
+        """The number of completed quarters, which the page announces."""
         return self.percent // 25
 
     @property
     def took_seconds(self) -> float | None:
-        """How long it took from being asked for to its end."""
+        """The seconds from the request to the end, None before it."""
         return (self.finished_at - self.created_at).total_seconds() if self.finished_at else None
 
     @property
     def cache_percent(self) -> int | None:
-        """The share of settled people who cost no call, or None before the first."""
+        """The share of contacts with a result that cost no call, None before the first."""
         return 100 * self.cache_hits // self.done if self.done else None
 
 
 def get_progress(viewer: Viewer, run_id: str) -> Progress:
-    """Return the progress of one run; raises NotFound, also for what the viewer may not see."""
+    """Return the progress of one job; raises NotFound, also for one the viewer may not see."""
     row = db.session.execute(_visible(viewer).where(Run.id == run_id)).first()
     if row is None:
         raise NotFound("job")
@@ -113,37 +113,37 @@ def get_progress(viewer: Viewer, run_id: str) -> Progress:
 
 
 def get_current_progress(viewer: Viewer, run_id: str) -> Progress:
-    """Return the progress of a run as it is now, whatever this session saw of it before; raises NotFound."""
+    """Return the progress of a job in a new snapshot of the database; raises NotFound."""
     db.session.rollback()
     return get_progress(viewer, run_id)
 
 
 def active_runs(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
-    """Return the runs that are not over, those at work first, of one account or of all that the viewer may see."""
+    """Return the active jobs of one account or of all the viewer may see, queued ones last."""
     found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)
     if account_id is not None:
         found = found.where(Run.account_id == account_id)
     progresses = [_progress(row) for row in db.session.execute(found)]
     queued = [progress for progress in progresses if progress.state == RunState.QUEUED]
-    at_work = [progress for progress in progresses if progress.state != RunState.QUEUED]
-    return at_work + [replace(progress, place=place) for place, progress in enumerate(queued, start=1)]
+    running = [progress for progress in progresses if progress.state != RunState.QUEUED]
+    return running + [replace(progress, place=position) for position, progress in enumerate(queued, start=1)]
 
 
 def latest_reported(viewer: Viewer) -> Progress | None:
-    """Return the job at work once a lookup of it failed, else the job that ended last in seven days, None without."""
+    """Return the running job once a lookup failed, else the job of the last seven days that ended last, or None."""
     failing = [run for run in active_runs(viewer) if run.place is None and run.failed]
     return next(iter(failing or history(viewer, limit=1)), None)
 
 
 def just_ended(viewer: Viewer) -> Progress | None:
-    """Return the run that ended last, if that was within a quarter of an hour."""
+    """Return the job that ended last, None if that is longer ago than JUST_NOW."""
     last = next(iter(history(viewer, limit=1)), None)
     ended_at = last.finished_at if last else None
     return last if ended_at and ended_at > clock.now() - JUST_NOW else None
 
 
 def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -> list[Progress]:
-    """Return the runs of the last seven days that are over, newest first."""
+    """Return the finished jobs of the last seven days, newest first."""
     since = clock.now() - HISTORY
     found = _visible(viewer).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
     if account_id is not None:
@@ -152,7 +152,7 @@ def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -
 
 
 def ended(viewer: Viewer) -> str:
-    """Return a word that changes whenever `history` does: a job ended, or left it."""
+    """Return a key that changes with `history`: when a job ends, or is older than seven days."""
     since = clock.now() - HISTORY
     found = select(func.count(), func.max(Run.finished_at)).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
     if viewer.account_ids is not None:
@@ -162,12 +162,12 @@ def ended(viewer: Viewer) -> str:
 
 
 def publish(run_id: str, *, final: bool = False) -> None:
-    """Write a run's progress into the meta of its RQ jobs, at most twice a second."""
-    queue.report(run_id, lambda: _told(run_id), final=final)
+    """Write the progress of a job into the meta of its RQ tasks, at most twice a second."""
+    queue.report(run_id, lambda: _reported(run_id), final=final)
 
 
 def as_dict(progress: Progress) -> dict[str, int | str | None]:
-    """Return what programs see of a progress; times as `clock.rfc3339` writes them."""
+    """Return a progress as JSON of the API and of commands; times are RFC 3339."""
     return {
         "id": progress.run_id,
         "kind": progress.kind.value,
@@ -194,7 +194,7 @@ def _visible(viewer: Viewer) -> Select[Run, str | None, str, AccountState]:
     return _RUNS if viewer.account_ids is None else _RUNS.where(Run.account_id.in_(viewer.account_ids))
 
 
-def _told(run_id: str) -> dict[str, int | str | None]:
+def _reported(run_id: str) -> dict[str, int | str | None]:
     row = db.session.execute(_RUNS.where(Run.id == run_id)).first()
     return as_dict(_progress(row)) if row is not None else {}
 
@@ -242,13 +242,13 @@ def _state(run: Run) -> str:
     if run.state is RunState.DONE and run.failed:
         return SOME_FAILED
     untaken = run.state is RunState.QUEUED and run.lease_until is None
-    due_since = max(run.created_at, run.resume_at or run.created_at)  # a retry is due since it was asked for
+    due_since = max(run.created_at, run.resume_at or run.created_at)  # of a retry, since it was requested
     if untaken and due_since < clock.now() - PATIENCE:
         return WORKER_MISSING
     return run.state.value
 
 
 def _now(run_id: str) -> str | None:
-    """The person being looked up: the first open item of the plan."""
+    """Return the ID of the contact being looked up: the first open item."""
     first = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
     return db.session.execute(first.order_by(RunItem.position).limit(1)).scalar()

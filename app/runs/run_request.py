@@ -1,4 +1,4 @@
-"""What somebody chooses before a run starts: whom, and how many at a time."""
+"""What a user chooses before a job starts: its contacts and the batch size."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from app.runs import lifecycle
 from app.runs.estimate import Estimate
 from app.viewer import Viewer
 
-DAYS = 7  # what a choice of days begins with
+DAYS = 7  # the default of the form
 SCOPES = ("nameless", "recent", "everyone")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A run as it is chosen; `days` narrow a backfill to those of the last days."""
+    """A requested job; `days` limit a backfill to contacts whose conversation had a message in the last days."""
 
     kind: RunKind
     days: int | None = None
@@ -23,12 +23,12 @@ class RunRequest:
 
     @property
     def scope(self) -> str:
-        """The choice among SCOPES that this is."""
+        """The matching one of SCOPES."""
         return "everyone" if self.kind is RunKind.REFRESH else "nameless" if self.days is None else "recent"
 
 
 def parse(fields: Mapping[str, str], kind: str | None = None) -> RunRequest:
-    """Return what a form or an address asks for; a number that is none becomes 0, which is refused like one."""
+    """Return the job that form fields or query parameters request. An unreadable number becomes 0, which is refused."""
     scope = fields.get("scope") or ("recent" if fields.get("days") else "nameless")
     wanted = RunKind(kind) if kind else RunKind.REFRESH if scope == "everyone" else RunKind.BACKFILL
     days = _number(fields.get("days") or str(DAYS)) if scope == "recent" else None
@@ -36,15 +36,17 @@ def parse(fields: Mapping[str, str], kind: str | None = None) -> RunRequest:
     return RunRequest(wanted, days, _number(size) if size else lifecycle.BATCH_SIZE)
 
 
-def estimate(viewer: Viewer, account_id: int | None, order: RunRequest) -> Estimate:
-    """Return what a run would cost if it were started now; raises as `start` does."""
-    lifecycle.require_batch_size(order.batch_size)
-    return lifecycle.estimate_run(viewer, _account(account_id), kind=order.kind, days=order.days)
+def estimate(viewer: Viewer, account_id: int | None, request: RunRequest) -> Estimate:
+    """Return the estimate of a requested job; raises as `start` does."""
+    lifecycle.require_batch_size(request.batch_size)
+    return lifecycle.estimate_run(viewer, _account(account_id), kind=request.kind, days=request.days)
 
 
-def start(viewer: Viewer, account_id: int | None, order: RunRequest) -> str:
-    """Start the run that was chosen and return its id; raises as `plan.start` does, NotFound without an account."""
-    return lifecycle.start(viewer, _account(account_id), kind=order.kind, batch_size=order.batch_size, days=order.days)
+def start(viewer: Viewer, account_id: int | None, request: RunRequest) -> str:
+    """Start the requested job and return its ID; raises as `lifecycle.start` does, and NotFound without an account."""
+    return lifecycle.start(
+        viewer, _account(account_id), kind=request.kind, batch_size=request.batch_size, days=request.days
+    )
 
 
 def _account(account_id: int | None) -> int:
@@ -53,5 +55,5 @@ def _account(account_id: int | None) -> int:
     return account_id
 
 
-def _number(words: str) -> int:
-    return int(words) if words.isascii() and words.isdigit() and len(words) < 4 else 0
+def _number(value: str) -> int:
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 4 else 0

@@ -1,1 +1,1 @@
-"""Who may sign in."""
+"""Users and API tokens: sign-in, passwords, sessions and rate limits."""

@@ -1,4 +1,4 @@
-"""Tokens of programs: made once, shown once, kept as a digest; each with scopes and perhaps limited to accounts."""
+"""API tokens: shown once, stored as a digest, each with scopes and account access."""
 
 import hashlib
 import secrets
@@ -19,16 +19,16 @@ from app.text import clean_name
 from app.users import refusals
 from app.viewer import STRANGER, Role, Viewer
 
-PREFIX = "nametag_"  # so that scanners find a token that was published by mistake
+PREFIX = "nametag_"  # lets secret scanners find a published token
 TOKEN_BYTES = 32
-NOTED = timedelta(minutes=1)  # how exactly the last use is noted
+NOTED = timedelta(minutes=1)  # precision of last_used_at
 REMEMBERED = 10_000
 
-_seen: set[tuple[bytes, str]] = set()  # tokens and addresses whose use this process knows to be in the audit log
+_seen: set[tuple[bytes, str]] = set()  # tokens and IP addresses whose use is in the audit log, as this process knows
 
 
 class Scope(StrEnum):
-    """What a token may do: read, or also start jobs and look people up."""
+    """What an API token may do: read; start jobs and refresh contacts."""
 
     READ = "read"
     JOBS = "jobs"
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as people may see it; never the secret. Times are aware UTC."""
+    """An API token without its secret. Times are aware UTC; `account_ids` None means all accounts."""
 
     id: int
     name: str
@@ -47,23 +47,23 @@ class Token:
     revoked_at: datetime | None
 
     def viewer(self) -> Viewer:
-        """Return who asks with this token."""
+        """Return the viewer of requests with this token."""
         role = Role.OPS if Scope.JOBS in self.scopes else Role.AGENT
         account_ids = None if self.account_ids is None else frozenset(self.account_ids)
         return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids, token_id=self.id)
 
 
 def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequence[int] | None = None) -> str:
-    """Make a token, for admins; returns its secret, which nobody can be told again.
+    """Create an API token, for admins, and return its secret, which cannot be shown again.
 
-    Raises Invalid for a name that is taken or empty, and for scopes there are none of.
+    Raises Invalid for an empty or existing name, and for unknown or no scopes.
     """
     viewer.require(Role.ADMIN)
     if not scopes or not set(scopes) <= set(Scope):
-        raise Invalid({"scopes": "The scopes should be read, jobs or both, with a comma between."})
+        raise Invalid({"scopes": "The scopes must be read, jobs or both, separated by a comma."})
     cleaned = clean_name(name)
     if cleaned is None:
-        raise Invalid({"name": "A token needs a name, so that it can be told from others."})
+        raise Invalid({"name": "Enter a name for the token."})
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     values = {"name": cleaned, "digest": _digest(secret), "scopes": sorted(set(scopes)), "created_at": clock.now()}
     try:
@@ -72,18 +72,18 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
             token_id = tx.execute(made.returning(ApiToken.id)).scalar_one()
             audit.note(tx, viewer, Action.TOKEN_CREATED, f"token {token_id}")
     except IntegrityError:
-        raise Invalid({"name": "There is a token of this name already."}) from None
+        raise Invalid({"name": "A token with this name already exists."}) from None
     return secret
 
 
 def list_tokens(viewer: Viewer) -> list[Token]:
-    """Return every token, by name, for admins."""
+    """Return every API token, sorted by name; for admins."""
     viewer.require(Role.ADMIN)
     return [_token(row) for row in db.session.scalars(select(ApiToken).order_by(ApiToken.name))]
 
 
 def revoke(viewer: Viewer, name: str) -> None:
-    """Make a token worthless from the next call on, for admins; raises NotFound."""
+    """Revoke an API token from the next request on, for admins; raises NotFound."""
     viewer.require(Role.ADMIN)
     with transaction.write() as tx:
         found = update(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
@@ -94,7 +94,10 @@ def revoke(viewer: Viewer, name: str) -> None:
 
 
 def authenticate(secret: str, *, address: str = "", route: str | None = None) -> Token | None:
-    """Return the token with this secret unless it is unknown or revoked; its use or refusal is recorded."""
+    """Return the API token with this secret, None if it is unknown or revoked. Record its use or refusal.
+
+    `address` is the IP address of the client.
+    """
     digest = _digest(secret)
     row = db.session.scalars(select(ApiToken).where(ApiToken.digest == digest)).one_or_none()
     if row is None or row.revoked_at is not None:
@@ -108,7 +111,7 @@ def authenticate(secret: str, *, address: str = "", route: str | None = None) ->
             _note_use(token, address)
             _remember(digest, address)
         except Unavailable:
-            return token  # reading goes on while nothing can be written
+            return token  # reading continues while the database cannot be written
     return token
 
 

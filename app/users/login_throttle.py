@@ -1,6 +1,6 @@
-"""How often a password may be guessed: per name and address, per name, per address (reliability.md S20).
+"""Rate limits of sign-in attempts: per email and IP address, per email, per IP address.
 
-Counted in Redis for all processes; while Redis is away each process counts for itself, so that it never is open.
+Counted in Redis for all processes. While Redis is unavailable each process counts alone, so limits always apply.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ FREE_FAILURES = 5
 LONGEST_SECONDS = 900
 NAME_TRIES, NAME_SECONDS = 50, 3600
 ADDRESS_TRIES, ADDRESS_SECONDS = 60, 60
-REMEMBERED = 10_000  # pairs, and addresses, that one process keeps in mind
+REMEMBERED = 10_000  # counters, and refused IP addresses, per process
 
 _LIMITS = (FREE_FAILURES, LONGEST_SECONDS, NAME_TRIES, NAME_SECONDS, ADDRESS_TRIES, ADDRESS_SECONDS)
 _COUNT = Path(__file__).with_suffix(".lua").read_text()
@@ -30,41 +30,41 @@ for i = 2, 3 do if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('DECR', KE
 
 
 def wait_seconds(email: str, address: str) -> int:
-    """Count one try to sign in as `email` from `address`; returns 0 if it may be made, else how long to wait.
+    """Count one sign-in attempt with `email` from the IP address. Return 0 if it is allowed, else seconds to wait.
 
-    Counting comes first, so that tries made at the same moment cannot pass together.
+    The attempt is counted before it is made, so that simultaneous attempts cannot exceed the limit.
     """
     keys = _keys(email, address)
     try:
         seconds, for_address = redis_client.client().eval(_COUNT, len(keys), *keys, *_LIMITS)
     except RedisUnavailable:
-        logger.warning("sign-ins are counted in this process alone: Redis is away")
-        return _here.count(*keys)
+        logger.warning("sign-in attempts counted per process: can't reach Redis")
+        return _in_process.count(*keys)
     if for_address:
-        _here.refuse(address, seconds)
+        _in_process.refuse(address, seconds)
     return int(seconds)
 
 
 def refused_seconds(address: str) -> int:
-    """Return how long nobody may try from `address` as far as this process knows, 0 if it knows of nothing.
+    """Return for how many seconds this process refuses attempts from the IP address, 0 if it does not.
 
-    Asked first, without Redis: who guesses by the hundred must cost little.
+    Checked first, without Redis: many guesses must cost little.
     """
-    return _here.refused_seconds(address)
+    return _in_process.refused_seconds(address)
 
 
 def forget_attempt(email: str, address: str) -> None:
-    """Take back what `wait_seconds` counted: the password was right."""
+    """Undo the count of `wait_seconds` after a correct password."""
     keys = _keys(email, address)
-    _here.forget(*keys)
+    _in_process.forget(*keys)
     try:
         redis_client.client().eval(_FORGET, len(keys), *keys)
     except RedisUnavailable:
-        logger.info("a right password is not noted: Redis is away")
+        logger.info("sign-in throttle not reset: can't reach Redis")
 
 
 def _keys(email: str, address: str) -> tuple[str, str, str]:
-    # Hashed, because what is typed as a name may be anything, a password for instance.
+    # Hashed: users also type other things than an email address, for example a password.
     name = hashlib.blake2s(users.normalize_email(email).encode(), digest_size=12).hexdigest()
     return f"nametag:sign-in:{name}:{address}", f"nametag:sign-in:{name}", f"nametag:sign-in:from:{address}"
 
@@ -89,21 +89,21 @@ class _InProcess:
 
     def refused_seconds(self, address: str) -> int:
         left = self.refused.get(address, 0.0) - clock.monotonic()
-        return _whole(left) if left > 0 else 0
+        return _whole_seconds(left) if left > 0 else 0
 
     def count(self, pair: str, name: str, address: str) -> int:
         now = clock.monotonic()
         with self.lock:
             failures = self._at(pair)
             if failures.until > now:
-                return _whole(failures.until - now)
+                return _whole_seconds(failures.until - now)
             windows = (
                 (self._window(name, now), NAME_TRIES, NAME_SECONDS),
                 (self._window(address, now), ADDRESS_TRIES, ADDRESS_SECONDS),
             )
             for window, most, _ in windows:
                 if window.tries >= most:
-                    return _whole(window.until - now)
+                    return _whole_seconds(window.until - now)
             failures.tries += 1
             if failures.tries >= FREE_FAILURES:
                 failures.until = now + min(LONGEST_SECONDS, 2 ** (failures.tries - FREE_FAILURES))
@@ -131,8 +131,8 @@ class _InProcess:
         return self.counts.setdefault(key, _Count())
 
 
-def _whole(seconds: float) -> int:
+def _whole_seconds(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-_here = _InProcess()
+_in_process = _InProcess()

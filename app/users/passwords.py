@@ -1,4 +1,4 @@
-"""Passwords: which may be chosen, and their Argon2id hashes; at most two are computed at a time."""
+"""Passwords: rules for new ones, and Argon2id hashes, of which at most two are computed at a time."""
 
 import secrets
 import threading
@@ -10,14 +10,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.errors import Invalid, Unavailable
 
-BYTES = range(12, 1025)  # reliability.md S21
+BYTES = range(12, 1025)
 DIFFERENT_CHARACTERS = 5
-MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1  # the least that reliability.md S21 asks for
-AT_A_TIME = 2  # more would slow down every page on a small machine
+MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1  # OWASP's minimum for Argon2id
+AT_A_TIME = 2  # more would slow down all pages on a small machine
 WAIT_SECONDS = 2.0
-_LENGTH = "The password should be 12 to 1,024 bytes long."
+_LENGTH = "Use at least 12 characters, and at most 1,024 bytes."
 
-# The commonest ones of at least twelve characters; case does not matter.
+# The most common ones with at least twelve characters; case is ignored.
 _COMMON = (
     "password1234 password12345 password123456 passwordpassword passw0rd1234 p@ssword1234 p@ssw0rd1234 "
     "123456789012 1234567890123 12345678910 1234567891011 123456789123 123456123456 123123123123 "
@@ -29,61 +29,61 @@ _COMMON = (
 COMMON = frozenset(_COMMON.split())
 
 _hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-_turns = threading.BoundedSemaphore(AT_A_TIME)
+_slots = threading.BoundedSemaphore(AT_A_TIME)
 
 
 def require_good(password: str) -> None:
-    """Raise Invalid unless `password` may be chosen: 12 to 1,024 bytes, not a common one, not one key held down."""
-    _require_not_endless(password)
+    """Raise Invalid unless `password` is acceptable: 12 to 1,024 bytes, not common, five different characters."""
+    _require_at_most_1024_bytes(password)
     if len(_bytes(password)) not in BYTES:
         raise Invalid({"password": _LENGTH})
     if password.casefold() in COMMON or len(set(password)) < DIFFERENT_CHARACTERS:
-        raise Invalid({"password": "This password is too common; choose another one."})
+        raise Invalid({"password": "This password is too easy to guess. Choose another one."})
 
 
 def generate() -> str:
-    """Return a new password that nobody can guess: 108 bits, easy to copy."""
+    """Return a new random password of 108 bits that is easy to copy."""
     return secrets.token_urlsafe(18)[:18]
 
 
 def hash_password(password: str) -> str:
-    """Return the hash to store; takes some 50 ms. Raises Unavailable when too many wait already."""
-    with _Turn():
+    """Return the hash to store; takes about 50 ms. Raises Unavailable after WAIT_SECONDS in the queue."""
+    with _Slot():
         return _hasher.hash(_bytes(password))
 
 
 def verify(password: str, password_hash: str | None) -> bool:
-    """Return whether `password` belongs to `password_hash`; None means an unknown name and takes just as long.
+    """Return whether `password` matches `password_hash`. None, for an unknown user, takes as long and returns False.
 
-    Raises Invalid for a password over 1,024 bytes, before any work, and Unavailable when too many wait already.
+    Raises Invalid for a password over 1,024 bytes, before hashing, and Unavailable after WAIT_SECONDS in the queue.
     """
-    _require_not_endless(password)
-    with _Turn():
+    _require_at_most_1024_bytes(password)
+    with _Slot():
         try:
-            return _hasher.verify(password_hash or _nobodys(), _bytes(password)) and password_hash is not None
+            return _hasher.verify(password_hash or _hash_of_no_user(), _bytes(password)) and password_hash is not None
         except (VerificationError, InvalidHashError):
             return False
 
 
-def _require_not_endless(password: str) -> None:
+def _require_at_most_1024_bytes(password: str) -> None:
     if len(password) >= BYTES.stop or len(_bytes(password)) >= BYTES.stop:
         raise Invalid({"password": _LENGTH})
 
 
-class _Turn:
+class _Slot:
     def __enter__(self) -> None:
-        if not _turns.acquire(timeout=WAIT_SECONDS):
+        if not _slots.acquire(timeout=WAIT_SECONDS):
             raise Unavailable("sign-in")
 
     def __exit__(self, *_: object) -> None:
-        _turns.release()
+        _slots.release()
 
 
 @lru_cache(maxsize=1)
-def _nobodys() -> str:
+def _hash_of_no_user() -> str:
     return _hasher.hash(secrets.token_bytes(16))
 
 
 def _bytes(password: str) -> bytes:
-    # The same letter may be typed as one character or as two, depending on the keyboard.
+    # Keyboards write the same letter as one character or as two.
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

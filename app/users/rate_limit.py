@@ -10,7 +10,7 @@ from app.redis_client import RedisUnavailable
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
-REMEMBERED = 10_000  # windows that one process keeps in mind while Redis is away
+REMEMBERED = 10_000  # windows per process while Redis is unavailable
 
 _COUNT = """
 local used = redis.call('INCR', KEYS[1])
@@ -22,7 +22,7 @@ return {used, math.max(redis.call('TTL', KEYS[1]), 1)}
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Where a caller stands in the present window."""
+    """The count of a caller in the present window."""
 
     limit: int
     used: int
@@ -30,7 +30,7 @@ class Rate:
 
     @property
     def exceeded(self) -> bool:
-        """Whether this call was one too many."""
+        """Whether this call is over the limit."""
         return self.used > self.limit
 
     @property
@@ -40,11 +40,11 @@ class Rate:
 
 
 def count_call(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
-    """Count one call under `key`, of which `limit` per window of `seconds` are allowed."""
+    """Count one call under `key`, and return its count; `limit` calls per window of `seconds` are allowed."""
     try:
         used, left = redis_client.client().eval(_COUNT, 1, f"nametag:rate:{key}", seconds)
     except RedisUnavailable:
-        used, left = _here.count(key, seconds)
+        used, left = _in_process.count(key, seconds)
     return Rate(limit, int(used), int(left))
 
 
@@ -65,4 +65,4 @@ class _InProcess:
         return used + 1, max(1, round(until - now))
 
 
-_here = _InProcess()
+_in_process = _InProcess()

@@ -31,7 +31,9 @@ def record(viewer: Viewer, action: Action, subject: str | None = None, *, addres
     rows = rate_limit.count_call(f"refused:{viewer.actor}", ROWS, ROWS_SECONDS)
     if rows.exceeded:
         if rows.used == ROWS + 1:
-            logger.warning("refused attempts are not recorded until the hour ends", extra={"actor": viewer.actor})
+            logger.warning(
+                "refused attempts not recorded until the hour ends: limit reached", extra={"actor": viewer.actor}
+            )
         return
     try:
         audit.record(viewer, action, subject, address=address, route=route)
@@ -42,7 +44,7 @@ def record(viewer: Viewer, action: Action, subject: str | None = None, *, addres
 def record_response(viewer: Viewer, status: int, *, address: str, route: str) -> None:
     """Record a response that refused `viewer`: 403, and 404 for a signed-in viewer with limited account access.
 
-    What such a viewer may not see reads like what does not exist, so that their 404 may be either.
+    To such a viewer, data they may not see looks like data that does not exist, so that a 404 may mean either.
     """
     signed_in = viewer.user_id is not None or viewer.token_id is not None
     if status == 403:

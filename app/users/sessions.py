@@ -1,4 +1,4 @@
-"""Sessions that ended before their cookie expired: a copy of such a cookie must not work again."""
+"""Sessions that ended before their cookie expired: a copy of the cookie must not work."""
 
 from datetime import datetime, timedelta
 
@@ -10,13 +10,13 @@ from app.db.transaction import Tx
 from app.models.user import Action, EndedSession
 from app.viewer import Viewer
 
-MAX_AGE = timedelta(days=7)  # of a session, however busy it is
+MAX_AGE = timedelta(days=7)  # of a session, even while it is used
 
 HAS_ENDED = exists().where(EndedSession.id == bindparam("session_id"))
 
 
 def end(viewer: Viewer, session_id: str) -> None:
-    """End this one session of `viewer`; their others stay."""
+    """End one session of `viewer`; the others stay."""
     with transaction.write() as tx:
         ended = tx.insert(EndedSession).values(id=session_id, ended_at=clock.now())
         tx.execute(ended.on_conflict_do_nothing())
@@ -24,5 +24,5 @@ def end(viewer: Viewer, session_id: str) -> None:
 
 
 def purge(tx: Tx, now: datetime) -> int:
-    """Delete what is older than any cookie; returns how many rows."""
+    """Delete rows that are older than any cookie. Return their number."""
     return int(tx.execute(delete(EndedSession).where(EndedSession.ended_at < now - MAX_AGE)).rowcount)

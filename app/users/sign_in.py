@@ -1,4 +1,4 @@
-"""Signing in and staying signed in: a name and a password, or the key that a session carries."""
+"""Authenticate users: by email address and password, by single sign-on, by the key of a session."""
 
 from dataclasses import replace
 
@@ -17,28 +17,29 @@ _BY_EMAIL = select(*users.COLUMNS, User.password_hash)
 
 
 def authenticate(email: str, password: str, *, address: str = "", route: str | None = None) -> StaffUser | None:
-    """Return who signs in from `address`, or None; an unknown or disabled name costs as much as a wrong password.
+    """Return the user with this email address and password, or None. `address` is the client's IP address.
 
-    Raises Invalid for a password over 1,024 bytes, Unavailable when too many wait or the database is away.
+    An unknown or disabled user takes as long as a wrong password. Raises Invalid for a password over 1,024 bytes,
+    Unavailable when the queue of hashes is full or the database is unavailable.
     """
     row = db.session.execute(_BY_EMAIL.where(User.email == users.normalize_email(email))).first()
-    db.session.rollback()  # hashing takes long; no snapshot is kept open over it
-    fits = passwords.verify(password, row.password_hash if row and row.disabled_at is None else None)
-    if row is None or not fits:
-        tried = f"user {row.id}" if row else None  # what else was typed may be anything, a password for instance
+    db.session.rollback()  # hashing takes long: hold no snapshot meanwhile
+    matches = passwords.verify(password, row.password_hash if row and row.disabled_at is None else None)
+    if row is None or not matches:
+        tried = f"user {row.id}" if row else None  # never what was typed: it may be a password
         refusals.record(STRANGER, Action.SIGN_IN_FAILED, tried, address=address, route=route)
         return None
-    return _entered(row.session_key, address)
+    return _record_sign_in(row.session_key, address)
 
 
 def sso_sign_in(email: str, *, address: str = "", route: str | None = None) -> StaffUser | None:
     """Return the user with this email address, which a trusted provider verified; None if unknown or disabled."""
     row = db.session.execute(_BY_EMAIL.where(User.email == users.normalize_email(email))).first()
-    person = _entered(row.session_key, address) if row else None
-    if person is None:
+    user = _record_sign_in(row.session_key, address) if row else None
+    if user is None:
         subject = f"user {row.id}" if row else None
         refusals.record(STRANGER, Action.SIGN_IN_FAILED, subject, address=address, route=route)
-    return person
+    return user
 
 
 def record_throttled(address: str, route: str | None = None) -> None:
@@ -52,11 +53,11 @@ def by_session_key(session_key: str, session_id: str = "") -> StaffUser | None:
     return None if row is None else users.from_row(row)
 
 
-def _entered(session_key: str, address: str) -> StaffUser | None:
-    someone, now = by_session_key(session_key), clock.now()
-    if someone is None:
-        return None  # disabled, perhaps while the password was compared
+def _record_sign_in(session_key: str, address: str) -> StaffUser | None:
+    user, now = by_session_key(session_key), clock.now()
+    if user is None:
+        return None  # disabled while the password was verified
     with transaction.write() as tx:
-        tx.execute(update(User).where(User.id == someone.id).values(last_sign_in_at=now))
-        audit.note(tx, someone.viewer(), Action.SIGNED_IN, address=address)
-    return replace(someone, last_sign_in_at=now)
+        tx.execute(update(User).where(User.id == user.id).values(last_sign_in_at=now))
+        audit.note(tx, user.viewer(), Action.SIGNED_IN, address=address)
+    return replace(user, last_sign_in_at=now)

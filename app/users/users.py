@@ -1,6 +1,6 @@
-"""Who may sign in: adding people, their passwords and rights, switching them off and on.
+"""Users: add, change, disable and enable them, and set their passwords.
 
-Every change ends the sessions of whom it is about. The only writer of users, but for sign-ins.
+Every change ends the sessions of the user. The only writer of `users`, except for sign-in times (sign_in.py).
 """
 
 import re
@@ -41,7 +41,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class StaffUser:
-    """Someone who may sign in; `session_key` is what their sessions carry, so that changing it ends them all."""
+    """A user who may sign in. Sessions carry `session_key`, so changing it ends them all. Times are aware UTC."""
 
     id: int
     email: str
@@ -54,65 +54,65 @@ class StaffUser:
     disabled_at: datetime | None
 
     def __repr__(self) -> str:
-        return f"Person({self.id})"
+        return f"StaffUser({self.id})"
 
     def viewer(self) -> Viewer:
-        """Return what this person may see and do."""
+        """Return the viewer with this user's role and account access."""
         return Viewer(self.id, self.email, self.role, self.account_ids)
 
 
 def add_user(
     viewer: Viewer, email: str, *, role: Role, password: str, account_ids: Collection[int] | None = None
 ) -> StaffUser:
-    """Let someone sign in from now on, limited to `account_ids` unless None.
+    """Add a user with access to `account_ids`, None for all; for admins.
 
-    Raises Invalid for a malformed or known address, a weak password, and for an admin who is to be limited.
+    Raises Invalid for a malformed or existing email address, a weak password, or an admin with limited access.
     """
     viewer.require(Role.ADMIN)
-    address = _address(email)
-    limited = _limited(role, account_ids)
+    address = _valid_email(email)
+    limited = _account_access(role, account_ids)
     passwords.require_good(password)
     password_hash = passwords.hash_password(password)
     try:
         with transaction.write() as tx:
-            person_id = _insert(tx, address, role, password_hash, limited)
-            audit.note(tx, viewer, Action.USER_ADDED, f"user {person_id}")
+            user_id = _insert(tx, address, role, password_hash, limited)
+            audit.note(tx, viewer, Action.USER_ADDED, f"user {user_id}")
     except IntegrityError:
-        raise Invalid({"email": f"{address} may sign in already."}) from None
+        raise Invalid({"email": "A user with this email address already exists."}) from None
     return by_email(viewer, address)
 
 
 def list_users(viewer: Viewer) -> list[StaffUser]:
-    """Return everyone who may or might sign in, by address."""
+    """Return all users, also disabled ones, sorted by email address; for admins."""
     viewer.require(Role.ADMIN)
     return [from_row(row) for row in db.session.execute(select(*COLUMNS).order_by(User.email))]
 
 
 def by_email(viewer: Viewer, email: str) -> StaffUser:
-    """Return one person; raises NotFound."""
+    """Return the user with this email address, for admins; raises NotFound."""
     return _one(viewer, User.email == normalize_email(email))
 
 
-def by_id(viewer: Viewer, person_id: int) -> StaffUser:
-    """Return one person; raises NotFound."""
-    return _one(viewer, User.id == person_id)
+def by_id(viewer: Viewer, user_id: int) -> StaffUser:
+    """Return one user, for admins; raises NotFound."""
+    return _one(viewer, User.id == user_id)
 
 
 def change_password(viewer: Viewer, email: str, *, password: str) -> None:
-    """Set a new password; raises NotFound and Invalid."""
-    someone = by_email(viewer, email)
+    """Set the password of a user, for admins; raises NotFound and Invalid."""
+    user = by_email(viewer, email)
     passwords.require_good(password)
     password_hash = passwords.hash_password(password)
     with transaction.write() as tx:
-        _change(tx, viewer, someone.id, Action.PASSWORD_CHANGED, password_hash=password_hash)
+        _change(tx, viewer, user.id, Action.PASSWORD_CHANGED, password_hash=password_hash)
 
 
 def change_own_password(viewer: Viewer, *, present: str, password: str) -> None:
-    """Set one's own password; raises Invalid when `present` is not right."""
+    """Set the viewer's own password; raises Invalid when `present` is incorrect or `password` is weak."""
     own_hash = db.session.execute(select(User.password_hash).where(User.id == viewer.user_id)).scalar_one()
-    db.session.rollback()  # hashing takes long; no snapshot is kept open over it
+    db.session.rollback()  # hashing takes long: hold no snapshot meanwhile
     if not passwords.verify(present, own_hash):
-        raise Invalid({"present": "That is not your present password."})
+        raise Invalid({"present": "The current password is incorrect."})
     passwords.require_good(password)
     password_hash = passwords.hash_password(password)
     with transaction.write() as tx:
@@ -120,43 +120,43 @@ def change_own_password(viewer: Viewer, *, present: str, password: str) -> None:
 
 
 def change_access(viewer: Viewer, email: str, *, role: Role, account_ids: Collection[int] | None = None) -> None:
-    """Set someone's role, and the accounts they are limited to unless None.
+    """Set a user's role and account access (None for all accounts); for admins.
 
-    Raises NotFound, Conflict for the last admin, and Invalid for an admin who is to be limited.
+    Raises NotFound, Conflict for the last admin, and Invalid for an admin with limited access.
     """
-    someone = by_email(viewer, email)
-    limited = _limited(role, account_ids)
+    user = by_email(viewer, email)
+    limited = _account_access(role, account_ids)
     with transaction.write() as tx:
         if role is not Role.ADMIN:
-            _require_another_admin(tx, someone)
-        _change(tx, viewer, someone.id, Action.USER_CHANGED, role=role, account_ids=limited)
+            _require_another_admin(tx, user)
+        _change(tx, viewer, user.id, Action.USER_CHANGED, role=role, account_ids=limited)
 
 
 def disable(viewer: Viewer, email: str) -> None:
     """Disable a user's sign-in; raises NotFound, Conflict for the last admin and for the viewer."""
-    someone = by_email(viewer, email)
-    if someone.id == viewer.user_id:
+    user = by_email(viewer, email)
+    if user.id == viewer.user_id:
         raise Conflict("You cannot disable yourself. Ask another admin.")
     with transaction.write() as tx:
-        _require_another_admin(tx, someone)
-        _change(tx, viewer, someone.id, Action.USER_DISABLED, disabled_at=clock.now())
+        _require_another_admin(tx, user)
+        _change(tx, viewer, user.id, Action.USER_DISABLED, disabled_at=clock.now())
 
 
 def enable(viewer: Viewer, email: str) -> None:
-    """Let someone sign in again who was disabled; raises NotFound."""
-    someone = by_email(viewer, email)
+    """Let a disabled user sign in again, for admins; raises NotFound."""
+    user = by_email(viewer, email)
     with transaction.write() as tx:
-        _change(tx, viewer, someone.id, Action.USER_ENABLED, disabled_at=None)
+        _change(tx, viewer, user.id, Action.USER_ENABLED, disabled_at=None)
 
 
 def sign_out(viewer: Viewer) -> None:
-    """End every session of whoever asks, on every device."""
+    """End all sessions of the viewer, on every device."""
     with transaction.write() as tx:
         _change(tx, viewer, viewer.user_id, Action.SIGNED_OUT)
 
 
 def first_admin() -> tuple[str, str] | None:
-    """Add an admin with a random password where nobody may sign in yet; returns address and password, or None."""
+    """Add the first admin with a random password. Return email address and password, None if there is a user."""
     if db.session.execute(select(User.id).limit(1)).first() is not None:
         return None
     password = passwords.generate()
@@ -165,15 +165,15 @@ def first_admin() -> tuple[str, str] | None:
         with transaction.write() as tx:
             if tx.execute(select(User.id).limit(1)).first() is not None:
                 return None
-            person_id = _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
-            audit.note(tx, OPERATOR, Action.USER_ADDED, f"user {person_id}")
+            user_id = _insert(tx, FIRST_ADMIN, Role.ADMIN, password_hash)
+            audit.note(tx, OPERATOR, Action.USER_ADDED, f"user {user_id}")
     except IntegrityError:
         return None  # another process was first
     return FIRST_ADMIN, password
 
 
 def normalize_email(email: str) -> str:
-    """Return an email address as it is stored: without spaces around it, ASCII letters in lower case.
+    """Return an email address as it is stored: without surrounding spaces, ASCII letters in lower case.
 
     Other letters stay: Unicode's lower case of the Kelvin sign is an ASCII k, so another user's address would match.
     """
@@ -181,7 +181,7 @@ def normalize_email(email: str) -> str:
 
 
 def from_row(row: Row[*tuple[Any, ...]]) -> StaffUser:
-    """Return the person that a row of COLUMNS describes."""
+    """Return the user of a row with COLUMNS."""
     account_ids = None if row.account_ids is None else frozenset(row.account_ids)
     return StaffUser(**{**row._asdict(), "account_ids": account_ids})
 
@@ -194,25 +194,27 @@ def _one(viewer: Viewer, which: ColumnElement[bool]) -> StaffUser:
     return from_row(row)
 
 
-def _address(email: str) -> str:
+def _valid_email(email: str) -> str:
     address = normalize_email(email)
     if not EMAIL.fullmatch(address):
         raise Invalid({"email": "The email address must look like name@example.com, in ASCII letters."})
     return address
 
 
-def _limited(role: Role, account_ids: Collection[int] | None) -> list[int] | None:
+def _account_access(role: Role, account_ids: Collection[int] | None) -> list[int] | None:
     if account_ids is not None and role is Role.ADMIN:
-        raise Invalid({"accounts": "An admin sees every account; choose another role, or no accounts."})
+        raise Invalid(
+            {"accounts": "Admins always have access to all accounts. Choose another role or select all accounts."}
+        )
     return None if account_ids is None else sorted(account_ids)
 
 
-def _require_another_admin(tx: Tx, someone: StaffUser) -> None:
-    # The rows stay locked until the commit: of two admins who disable each other, the second sees what the first did.
+def _require_another_admin(tx: Tx, user: StaffUser) -> None:
+    # Locked until the commit: of two admins who disable each other, the second sees the change of the first.
     admins = select(User.id).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
     enabled = set(tx.execute(admins.with_for_update()).scalars())
-    if someone.id in enabled and enabled == {someone.id}:
-        raise Conflict("This is the last admin; add another one first.")
+    if user.id in enabled and enabled == {user.id}:
+        raise Conflict("You can't remove the last admin. Add another admin first.")
 
 
 def _insert(tx: Tx, address: str, role: Role, password_hash: str, account_ids: list[int] | None = None) -> int:
@@ -221,9 +223,9 @@ def _insert(tx: Tx, address: str, role: Role, password_hash: str, account_ids: l
     return int(tx.execute(tx.insert(User).values(**known, **fresh).returning(User.id)).scalar_one())
 
 
-def _change(tx: Tx, viewer: Viewer, person_id: int | None, action: Action, **values: object) -> None:
-    tx.execute(update(User).where(User.id == person_id).values(session_key=_session_key(), **values))
-    audit.note(tx, viewer, action, f"user {person_id}")
+def _change(tx: Tx, viewer: Viewer, user_id: int | None, action: Action, **values: object) -> None:
+    tx.execute(update(User).where(User.id == user_id).values(session_key=_session_key(), **values))
+    audit.note(tx, viewer, action, f"user {user_id}")
 
 
 def _session_key() -> str:

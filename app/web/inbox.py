@@ -92,7 +92,7 @@ def conversation(conversation_id: int) -> Response:
     )
     unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
     if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
-        opening.hint(opened.details.identity_id)
+        opening.enqueue_refresh(opened.details.identity_id)
     if rendering.wants_part():
         return rendering.render(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
     tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}

@@ -1,4 +1,4 @@
-"""What tests of consent share: an owner at the sandbox, who chooses and is sent back."""
+"""Shared by tests of authorization: an account owner at the sandbox, who chooses and returns."""
 
 import http.client
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Connecting by consent, against the sandbox over HTTP: who may, what must come back, and what it brings."""
+"""Connecting through the OAuth dialog of the sandbox: permissions, state, and connected accounts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_an_instagram_account_is_connected_by_its_owner_in_either_shape(apps: Sa
     assert "connected an account" in db.session.scalars(select(AuditEntry.action)).all()
 
 
-def test_the_pages_of_a_person_are_connected_by_tokens_that_do_not_end(apps: Sandbox) -> None:
+def test_pages_of_an_owner_are_connected_with_tokens_that_do_not_expire(apps: Sandbox) -> None:
     [added] = finished(*led("facebook"), "facebook")
     account = row(ATELIER_NORD)
     assert added.ig_account_id == ATELIER_NORD
@@ -121,10 +121,10 @@ def test_a_connected_account_gets_the_new_token(apps: Sandbox) -> None:
 
 def test_only_the_word_of_this_session_is_taken_once_and_soon(apps: Sandbox, frozen_clock: FrozenClock) -> None:
     attempt, sent = led()
-    assert "did not begin here" in refusal(None, sent)
-    assert "did not begin here" in refusal(attempt, sent | {"state": "another"})
-    assert "did not begin here" in refusal(replace(attempt, state="another"), sent)
-    assert "did not begin here" in refusal(attempt, sent, "facebook")
+    assert "has expired or was already used" in refusal(None, sent)
+    assert "has expired or was already used" in refusal(attempt, sent | {"state": "another"})
+    assert "has expired or was already used" in refusal(replace(attempt, state="another"), sent)
+    assert "has expired or was already used" in refusal(attempt, sent, "facebook")
     frozen_clock.forward(minutes=11)
     assert "longer than ten minutes" in refusal(attempt, sent)
     frozen_clock.forward(minutes=-11)
@@ -142,7 +142,7 @@ def test_a_declined_consent_and_a_used_code_connect_nothing(apps: Sandbox) -> No
         assert "Meta did not issue a token" in refusal(attempt, sent)
 
 
-def test_a_person_without_a_page_that_has_an_account_is_told_so(apps: Sandbox) -> None:
+def test_an_owner_without_a_page_with_an_account_gets_an_explanation(apps: Sandbox) -> None:
     assert "None of the selected Pages" in refusal(*led("facebook", "bare"), "facebook")
 
 
@@ -156,7 +156,7 @@ def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_gran
     assert account.subscription_problem is None
 
 
-def test_a_consent_that_hands_over_no_page_says_so_and_what_to_do(apps: Sandbox) -> None:
+def test_an_authorization_without_a_page_explains_what_to_do(apps: Sandbox) -> None:
     apps.pull("PATCH", "settings", pages="none")
     said = refusal(*led("facebook"), "facebook")
     assert "Meta returned no Page" in said
@@ -169,7 +169,7 @@ def test_facebook_login_asks_for_the_permission_to_receive_messages(apps: Sandbo
     assert "pages_messaging" in address
 
 
-def test_while_meta_or_redis_is_away_it_may_be_tried_again(apps: Sandbox) -> None:
+def test_while_meta_or_redis_is_unavailable_connecting_may_be_retried(apps: Sandbox) -> None:
     attempt, sent = led()
     with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(Unavailable):
         finished(attempt, sent)
@@ -178,7 +178,7 @@ def test_while_meta_or_redis_is_away_it_may_be_tried_again(apps: Sandbox) -> Non
     assert listing.accounts(OPERATOR) == []
 
 
-def test_only_admins_of_an_installation_with_an_app_are_led_to_meta(app: Flask) -> None:
+def test_only_admins_of_an_installation_with_an_app_can_authorize(app: Flask) -> None:
     ops = Viewer(user_id=1, name="Oskar", role=Role.OPS)
     with pytest.raises(Forbidden):
         authorization.begin(ops, "instagram", back_url=BACK)

@@ -1,4 +1,4 @@
-"""The cards of the accounts page: what was spent and by whom."""
+"""The cards of the accounts page."""
 
 from flask import Flask
 
@@ -10,7 +10,7 @@ from tests.calls.lookups import made
 from tests.factories import an_account
 
 
-def test_a_card_says_who_spent_the_hour(app: Flask) -> None:
+def test_a_card_shows_the_purposes_of_the_calls(app: Flask) -> None:
     account = an_account()
     made(account.id, 3, purpose=Purpose.BACKFILL)
     made(account.id, 1, purpose=Purpose.LIVE)

@@ -1,4 +1,4 @@
-"""Connecting accounts: whose token it is, how it is kept, and what another connection changes."""
+"""Connecting accounts: checks of access tokens, encryption, and what reconnecting changes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -112,14 +112,14 @@ def test_a_dead_token_connects_nothing_and_is_not_repeated(graph: Graph) -> None
     assert listing.accounts(OPERATOR) == []
 
 
-def test_nothing_is_connected_while_meta_is_away(graph: Graph) -> None:
+def test_no_account_is_connected_while_meta_is_unavailable(graph: Graph) -> None:
     graph.say = always(answer({"error": {"code": 2, "message": "x", "is_transient": True}}, status=500))
     with pytest.raises(Unavailable):
         connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN)
     assert listing.accounts(OPERATOR) == []
 
 
-def test_without_a_check_nobody_is_asked(graph: Graph) -> None:
+def test_without_a_check_no_call_is_made(graph: Graph) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=TOKEN, username="maison.lune", check=False)
     assert graph.requests == []
     assert row().username == "maison.lune"
@@ -166,7 +166,7 @@ def test_the_id_is_found_out_when_it_is_left_out(graph: Graph) -> None:
 
 
 @pytest.mark.parametrize(("known", "login"), [(PERSON, "facebook"), (UNPROVED, "facebook"), (OTHER_HOST, "instagram")])
-def test_a_token_that_cannot_do_says_why(graph: Graph, known: tuple[dict[str, Any], str], login: str) -> None:
+def test_a_rejected_access_token_shows_the_reason(graph: Graph, known: tuple[dict[str, Any], str], login: str) -> None:
     error, says = known
     graph.say = always(answer({"error": error}, status=400))
     with pytest.raises(Invalid, match=says):

@@ -1,4 +1,4 @@
-"""Whether what is written to an account arrives: its subscription at Meta, and silence against its own rhythm."""
+"""Account health: webhook subscription, and unusually long silences."""
 
 import logging
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def test_only_a_subscription_that_was_lost_is_worth_a_warning(
             tx.execute(update(Account).values(subscription_checked_at=clock.now()))
     with caplog.at_level(logging.INFO):
         subscriptions.check(account.id)
-    told = [each.levelname for each in caplog.records if each.message == "webhook fields were missing"]
+    told = [each.levelname for each in caplog.records if each.message == "missing webhook fields subscribed"]
     assert told == [level]
 
 
@@ -98,7 +98,7 @@ def test_a_busy_account_may_be_quiet_for_an_hour(app: Flask, frozen_clock: Froze
     assert the_health().silent
 
 
-def test_few_messages_tell_no_rhythm(app: Flask, frozen_clock: FrozenClock) -> None:
+def test_few_messages_show_no_rhythm(app: Flask, frozen_clock: FrozenClock) -> None:
     a_sandbox_account()
     wrote_every(1, 5, frozen_clock.now())
     frozen_clock.forward(days=3)
@@ -117,7 +117,7 @@ def test_a_dead_token_is_not_well_and_foreign_accounts_are_not_shown(app: Flask)
 
 
 @pytest.mark.row("F20", "F47")
-def test_what_was_mended_at_meta_or_in_the_keys_goes_on_by_itself(meta: Sandbox) -> None:
+def test_a_problem_fixed_at_meta_or_in_the_keys_ends_automatically(meta: Sandbox) -> None:
     a_sandbox_account(state=AccountState.RECONNECT, state_reason="Log in at Instagram first")
     meta.post("faults", mode="190-checkpoint", call="me", count=1)
     health.check_refused()
@@ -130,7 +130,7 @@ def test_what_was_mended_at_meta_or_in_the_keys_goes_on_by_itself(meta: Sandbox)
     assert [call["kind"] for call in meta.get("calls")] == ["me", "me"]
 
 
-def test_an_account_without_a_token_is_not_asked_about(meta: Sandbox) -> None:
+def test_an_account_without_an_access_token_is_not_checked(meta: Sandbox) -> None:
     an_account(token=None, state=AccountState.RECONNECT)
     health.check_refused()
     assert the_health().account.state is AccountState.RECONNECT

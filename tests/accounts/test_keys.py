@@ -1,4 +1,4 @@
-"""Rotating the keys of stored tokens."""
+"""Rotating the keys of stored access tokens."""
 
 from cryptography.fernet import Fernet
 from flask import Flask
@@ -29,7 +29,7 @@ def test_tokens_are_read_with_the_old_key_and_written_with_the_new(app: Flask) -
         assert token_of(account.ig_account_id) == "IGAAone"
 
 
-def test_a_token_that_no_key_reads_stays_and_is_named(app: Flask) -> None:
+def test_an_access_token_that_no_key_decrypts_stays_and_is_listed(app: Flask) -> None:
     old = settings.current().token_encryption_keys
     an_account(token="IGAAone")
     with settings.using(token_encryption_keys=(Fernet.generate_key().decode(),)):

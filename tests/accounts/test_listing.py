@@ -1,4 +1,4 @@
-"""Which accounts somebody sees, and what is shown of them."""
+"""Which accounts a user sees, and what is shown of them."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Webhook subscriptions that Meta refuses, in whole or in part: what is stored, shown and asked for again."""
+"""Webhook subscriptions that Meta refuses, fully or partly: what is stored, shown and retried."""
 
 import json
 from collections.abc import Iterator
@@ -209,7 +209,7 @@ def test_a_subscription_that_meta_does_not_confirm_is_not_claimed(graph: Graph) 
     assert subscriptions.check(account.id).unknown == "Instagram's answer could not be understood"
 
 
-def test_metas_words_are_shown_without_tokens_lists_and_markup(graph: Graph, app: Flask) -> None:
+def test_metas_message_is_shown_without_tokens_lists_and_markup(graph: Graph, app: Flask) -> None:
     account = an_account()
     fields = ", ".join(f"field_{number}" for number in range(90))
     graph.say = always(refused(f"(#10) <b>No</b> EAAcanaryToken123456 one of {{{fields}}} sandbox-token", code=10))
@@ -220,7 +220,7 @@ def test_metas_words_are_shown_without_tokens_lists_and_markup(graph: Graph, app
     assert "EAAcanary" not in page
 
 
-def test_words_that_quote_the_accounts_own_token_are_not_kept(graph: Graph) -> None:
+def test_a_message_that_quotes_the_accounts_own_token_is_redacted(graph: Graph) -> None:
     account = an_account(token="plainsecretvalue")
     graph.say = always(refused("(#10) plainsecretvalue may not do this", code=10))
     assert subscriptions.check(account.id).problem == (
@@ -246,7 +246,7 @@ def test_a_new_account_whose_webhooks_could_not_be_subscribed_yet_says_so(meta: 
     assert "not checked yet" in (connect.subscription_of(added).warning or "")
 
 
-def test_what_was_found_with_an_earlier_token_is_not_said_of_a_new_one(refusing: Sandbox) -> None:
+def test_results_with_an_earlier_access_token_are_not_shown_for_a_new_one(refusing: Sandbox) -> None:
     account = a_sandbox_account(ATELIER_NORD)
     subscriptions.check(account.id)
     refusing.pull("DELETE", "faults")

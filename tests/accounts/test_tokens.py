@@ -1,4 +1,4 @@
-"""How long tokens live: refreshed weekly against the sandbox, and said early when they are not."""
+"""Lifetime of access tokens: refreshed weekly against the sandbox; failures are shown early."""
 
 from datetime import timedelta
 from typing import Any
@@ -96,19 +96,21 @@ def test_only_tokens_whose_time_has_come_are_refreshed(
     assert bool(noted()) is asked
 
 
-def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox, frozen_clock: FrozenClock) -> None:
+def test_a_failed_refresh_is_shown_and_retried_a_day_later(meta: Sandbox, frozen_clock: FrozenClock) -> None:
     aged(frozen_clock, days=8, left=50)
     meta.post("faults", mode="500", call="refresh")
     tokens.refresh_due()
     tokens.refresh_due()
     assert [each.call for each in noted()] == ["refresh"]
     assert life() == TokenExpiry(
-        "Works for 50 days more, but was not refreshed: Instagram has a temporary problem", well=False
+        "Automatic refresh failed: Instagram has a temporary problem. "
+        "The access token is still valid for 50 days; Nametag retries daily.",
+        well=False,
     )
     meta.pull("DELETE", "faults")
     frozen_clock.forward(days=1)
     tokens.refresh_due()
-    assert life() == TokenExpiry("Works for 59 days more, and is refreshed every week")
+    assert life() == TokenExpiry("Valid for 59 days, refreshes automatically every week")
 
 
 def test_a_dead_token_found_by_its_refresh_stops_the_account(meta: Sandbox, frozen_clock: FrozenClock) -> None:
@@ -140,18 +142,18 @@ def test_a_token_that_came_meanwhile_is_kept(
 @pytest.mark.parametrize(
     ("fields", "says", "reconnect"),
     [
-        ({"left": 53}, "Works for 53 days more, and is refreshed every week", False),
-        ({"left": 1.5}, "Works for 1 day more; reconnect the account", True),
-        ({"left": 6.9}, "Works for 6 days more; reconnect the account", True),
-        ({"left": -1}, "It has expired; reconnect the account", True),
-        ({"left": None}, "Works; expiry date available after the first refresh", False),
-        ({"left": None, "ig_account_id": ATELIER_NORD}, "Works, and does not expire", False),
-        ({"left": None, "login": Login.UNIFIED}, "Works, and does not expire", False),
-        ({"left": 53, "login": Login.UNIFIED}, "Works for 53 days more; reconnect the account before it ends", False),
+        ({"left": 53}, "Valid for 53 days, refreshes automatically every week", False),
+        ({"left": 1.5}, "Expires in 1 day. Reconnect the account.", True),
+        ({"left": 6.9}, "Expires in 6 days. Reconnect the account.", True),
+        ({"left": -1}, "Expired. Reconnect the account.", True),
+        ({"left": None}, "Valid. Expiry date available after the first refresh, within a day.", False),
+        ({"left": None, "ig_account_id": ATELIER_NORD}, "Valid, does not expire", False),
+        ({"left": None, "login": Login.UNIFIED}, "Valid, does not expire", False),
+        ({"left": 53, "login": Login.UNIFIED}, "Valid for 53 days. Reconnect the account before it expires.", False),
         ({"left": 9, "state": AccountState.RECONNECT, "state_reason": "It is dead"}, "It is dead", True),
     ],
 )
-def test_the_life_of_a_token_is_told_in_words(
+def test_the_lifetime_of_an_access_token_has_a_text(
     app: Flask, frozen_clock: FrozenClock, fields: dict[str, Any], says: str, reconnect: bool
 ) -> None:
     aged(frozen_clock, days=1, **fields)
@@ -160,7 +162,7 @@ def test_the_life_of_a_token_is_told_in_words(
 
 
 @pytest.mark.row("S41", "F47")
-def test_a_token_whose_key_is_lost_is_said_to_be_unreadable_and_nothing_else_stops(
+def test_an_access_token_without_its_key_is_shown_as_unreadable_and_the_others_work(
     app: Flask, frozen_clock: FrozenClock
 ) -> None:
     aged(frozen_clock, days=1, left=50)

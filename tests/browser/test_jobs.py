@@ -197,7 +197,7 @@ def test_a_cancel_that_is_too_late_says_so(chromium: Browser, stage: Stage) -> N
     stage.job(RunState.DONE, minutes=5, took=290)
     page.evaluate("document.querySelector('.job-actions form').remove()")  # what a poll does to a form without an ID
     page.locator("#confirm-yes").click()
-    expect(page.locator(".toast[data-kind=error]")).to_contain_text("That job had already ended.")
+    expect(page.locator(".toast[data-kind=error]")).to_contain_text("This job has already ended.")
     page.context.close()
 
 

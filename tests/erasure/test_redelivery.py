@@ -155,7 +155,7 @@ def test_messages_after_a_deletion_by_a_clock_that_was_ahead_are_stored(
 def test_a_running_lookup_does_not_cache_a_deleted_contact(account: Account, redis: Redis) -> None:
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     contacts.delete_contact(OPERATOR, 1)
-    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
@@ -170,7 +170,7 @@ def test_a_name_cached_while_its_contact_is_deleted_is_removed(
         write(ig_account_id, sighting)
 
     monkeypatch.setattr(cache, "write", deleted_first)
-    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
@@ -212,7 +212,7 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         seen = ProfileObservation(
             LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
         )
-        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+        resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
         until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
         contacts.delete_contact(OPERATOR, 1)
 
@@ -247,7 +247,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
         )
         with transaction.write() as tx:
             observations.record(tx, account.id, seen)
-        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+        resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:

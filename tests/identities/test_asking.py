@@ -1,4 +1,4 @@
-"""Somebody asks for people to be looked up again."""
+"""Refreshing contacts at a user's request."""
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
 from app.identities import asking, observations, resolve
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose
 from app.viewer import OPERATOR, Role, Viewer
@@ -19,7 +19,7 @@ from tests.factories import CAMILLE, LEA, RUI, a_sandbox_account, an_account, pe
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
 
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
@@ -45,7 +45,7 @@ def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, frozen_clock
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}") == 1
 
 
-def test_agents_ask_for_nobody_and_nobody_for_strangers(app: Flask) -> None:
+def test_agents_refresh_no_contact_and_no_user_refreshes_contacts_without_access(app: Flask) -> None:
     an_account()
     people_wrote(LEA)
     [lea] = identities()

@@ -1,4 +1,4 @@
-"""People's pictures: fetched once, made small, refused where they are none, gone with the person."""
+"""Pictures of contacts: fetched once, made small, refused if they are not pictures, deleted with the contact."""
 
 import io
 import json
@@ -61,7 +61,7 @@ def fetched(account: Account, meta: Sandbox) -> int:
 
 
 def a_png(width: int, height: int) -> bytes:
-    """A PNG of one bit a pixel that says it is this large (reliability.md M18)."""
+    """Return a PNG of one bit per pixel that claims this size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -117,7 +117,7 @@ def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
     assert avatars.accounts_with_pending() == []
 
 
-def test_an_address_that_has_expired_is_not_asked(account: Account, meta: Sandbox) -> None:
+def test_an_expired_picture_url_is_not_requested(account: Account, meta: Sandbox) -> None:
     pictured(account, url_of(meta, oe="60000000"))
     meta.pull("DELETE", "calls")
     assert fetched(account, meta) == 0
@@ -186,7 +186,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 ZOO_KEEPER = """
 import json, pathlib, resource, sys, time
 from app.identities import avatars
-from app.instagram.image_fetch import NoPicture
+from app.instagram.image_fetch import NoImage
 
 def most(who):
     return resource.getrusage(who).ru_maxrss // 1024
@@ -195,8 +195,8 @@ before = most(resource.RUSAGE_SELF)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     began = time.monotonic()
     try:
-        size = len(avatars.small(path.read_bytes()))
-    except NoPicture:
+        size = len(avatars.shrink(path.read_bytes()))
+    except NoImage:
         size = None
     grown = most(resource.RUSAGE_SELF) + most(resource.RUSAGE_CHILDREN) - 2 * before
     print(json.dumps([path.name, size, time.monotonic() - began, grown]))
@@ -217,7 +217,7 @@ def test_a_zoo_of_pictures_costs_little_memory_and_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_of_any_shape_becomes_square_and_loses_what_it_told(kind: str) -> None:
+def test_a_picture_of_any_shape_becomes_square_and_loses_its_metadata(kind: str) -> None:
     told = Image.Exif()
     told[0x010E] = "taken at home"
     written = io.BytesIO()

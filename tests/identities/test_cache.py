@@ -1,4 +1,4 @@
-"""Names in Redis: what is kept, and everything there that is not believed."""
+"""The identity cache in Redis: what is stored, and every entry that is ignored."""
 
 import json
 from datetime import UTC, datetime, timedelta

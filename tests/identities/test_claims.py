@@ -1,4 +1,4 @@
-"""One lookup at a time for each person, also when a process stalls or a clock is wrong."""
+"""Claims: one lookup at a time for each contact, also when a process stalls or a clock is wrong."""
 
 from datetime import datetime, timedelta
 
@@ -47,7 +47,7 @@ def test_one_claim_at_a_time(account: Account) -> None:
 
 
 @pytest.mark.row("F11")
-def test_whoever_was_overtaken_gives_nothing_back(account: Account) -> None:
+def test_a_worker_with_an_expired_claim_releases_nothing(account: Account) -> None:
     early = clock.now()
     late = early + CLAIM + timedelta(seconds=1)
     take(account, LEA, now=early)
@@ -66,14 +66,14 @@ def test_a_claim_from_a_clock_that_ran_ahead_counts_as_lapsed(account: Account) 
     assert take(account, LEA, now=now) == {LEA}
 
 
-def test_people_given_back_during_a_pause_wait_for_its_end(account: Account) -> None:
+def test_contacts_released_during_a_pause_wait_for_its_end(account: Account) -> None:
     now = clock.now()
     take(account, LEA, now=now)
     give_back(account, LEA, claim=now + CLAIM, next_try_at=now + timedelta(minutes=19))
     assert (lea().claimed_until, lea().next_try_at) == (None, now + timedelta(minutes=19))
 
 
-def test_who_is_fresh_waits_no_longer_unless_somebody_asked(account: Account) -> None:
+def test_a_fresh_contact_is_no_longer_due_unless_a_user_requested_it(account: Account) -> None:
     for purpose, waits in ((Purpose.LIVE, False), (Purpose.ASKED, True)):
         now = clock.now()
         take(account, LEA, now=now)

@@ -1,4 +1,4 @@
-"""Names that look the same are known as such, whatever they are written with."""
+"""Confusable names of contacts are recognized in every spelling."""
 
 import pytest
 
@@ -27,13 +27,13 @@ def test_what_looks_the_same_has_one_look(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("lea", "leo"), ("L\u00e9a", "Lea"), ("lea.m", "lea_m"), ("lea 123456", "lea")]
 )
-def test_what_a_reader_can_tell_apart_has_two(one: str, other: str) -> None:
+def test_names_that_readers_can_distinguish_have_two_skeletons(one: str, other: str) -> None:
     assert confusables.skeleton(one) != confusables.skeleton(other)
 
 
 @pytest.mark.row("S49")
 @pytest.mark.parametrize("words", ["You", "y\u043eu", "Unknown sender", "Maison.Lune", "@user_883201", "user_000000"])
-def test_words_of_our_own_are_known(words: str) -> None:
+def test_texts_of_the_pages_are_reserved(words: str) -> None:
     assert confusables.is_reserved(confusables.skeleton(words), "maison.lune")
 
 

@@ -1,4 +1,4 @@
-"""How a person is called: the one rule, and what stands in for a picture."""
+"""Display names and avatars."""
 
 import pytest
 from hypothesis import given
@@ -29,13 +29,11 @@ words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "
     ],
 )
 def test_username_then_name_then_short_id(username: str | None, name: str | None, text: str) -> None:
-    """Criterion 10 of ui.md 13."""
     assert display.display_name(UNKNOWN_PERSON, username, name).text == text
 
 
 @given(username=words, name=words)
 def test_nothing_is_never_shown_as_a_name(username: str | None, name: str | None) -> None:
-    """Criterion 10 of ui.md 13."""
     shown = display.display_name(UNKNOWN_PERSON, username, name)
     assert shown.text.strip()
     assert shown.text.strip("@ ").lower() not in ("", "none", "null", "unknown")
@@ -57,7 +55,7 @@ def test_initials_are_first_letters_of_first_and_last_word(shown: str, letters: 
     assert display.initials(shown) == letters
 
 
-def test_the_nameless_get_a_pattern_of_their_own_and_the_named_initials() -> None:
+def test_unknown_contacts_get_an_identicon_and_known_ones_initials() -> None:
     nameless = display.avatar("1", display.display_name("1", None, None))
     named = display.avatar("1", display.display_name("1", "lea.moreau", None))
     assert (nameless.initials, named.initials, named.pattern) == (None, "LM", None)

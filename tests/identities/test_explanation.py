@@ -1,4 +1,4 @@
-"""Why somebody has no name, or has the one they have."""
+"""The explanation of a contact's name, or of its absence."""
 
 import pytest
 from flask import Flask
@@ -9,7 +9,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import explanation, observations
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Lookup, Purpose, Source
@@ -17,7 +17,7 @@ from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import LEA, SHY, an_account, people_wrote
 
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
 
 
@@ -47,8 +47,8 @@ def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
         answer = {"error": {"code": 230, "access_token": "IGAAcanaryOfATest0123456789"}}
         observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
     found = about(account, SHY)
-    assert found.meaning.verdict == "This person hasn’t agreed to share a profile"
-    assert found.meaning.can_do.startswith("Consent comes with their first message")
+    assert found.meaning.verdict == "Instagram doesn’t share this profile yet"
+    assert found.meaning.can_do.startswith("No action needed. Nametag looks them up again")
     assert [(step.label, step.value, step.used) for step in found.steps] == [
         ("Username", None, False),
         ("Name", None, False),
@@ -73,11 +73,11 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
         ("Conversations API", "@lea.moreau", True),
         ("Conversations API", "Léa", False),
     ]
-    assert found.meaning.verdict == "Instagram told the username"
+    assert found.meaning.verdict == "Username found"
 
 
-def test_nobody_was_asked_yet_is_a_reason_too(account: Account) -> None:
-    assert about(account, LEA).meaning.verdict == "We haven’t looked this person up yet"
+def test_a_contact_who_was_never_looked_up_has_a_reason_too(account: Account) -> None:
+    assert about(account, LEA).meaning.verdict == "Not looked up yet"
 
 
 def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:

@@ -42,7 +42,7 @@ def exported(format_: str) -> str:
     return "".join(export.lines(OPERATOR, listing.parse_filter(), format_=format_))
 
 
-def test_programs_get_a_line_of_json_for_each(account: Account) -> None:
+def test_jsonl_has_a_line_for_each_identity(account: Account) -> None:
     lea, camille = map(json.loads, exported("jsonl").splitlines())
     assert (lea["accountId"], lea["participantPlatformId"], lea["displayName"]) == (MAISON_LUNE, LEA, "@lea.moreau")
     assert (lea["username"], lea["name"], lea["identityState"], lea["source"]) == (
@@ -83,7 +83,7 @@ def test_no_cell_is_a_formula(account: Account, name: str) -> None:
 
 
 def test_rows_are_read_as_they_are_taken(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "AT_ONCE", 1)
+    monkeypatch.setattr(listing, "CHUNK_ROWS", 1)
     monkeypatch.setattr(export, "LINES", 1)
     pieces = export.lines(OPERATOR, listing.parse_filter(), format_="csv")
     taken = [next(pieces), next(pieces)]

@@ -148,13 +148,13 @@ def test_a_known_contact_whose_refresh_failed_is_stale_everywhere(
     assert (listed["identityState"], listed["reason"]) == ("stale", "not_visible")
     assert api.get("/api/identities?state=known").get_json()["data"] == []
     pane = browser.get(f"/inbox/{conversation}").text
-    assert "Stale, refresh is due" in pane
+    assert "due now" in pane
     assert "Last lookup failed" in pane
     assert "Why unknown" not in pane
     page = browser.get(f"/identities/{listed['id']}").text
     assert "The last lookup failed, so this name may be out of date" in page
     assert "The stored name stays." in page
-    assert "Keep the short ID" not in page
+    assert "If they unblock the account" not in page
     row = browser.get("/identities?state=stale").text
     assert "Last lookup failed: " in row
     assert "mia.b" not in browser.get("/identities?state=known").text

@@ -1,27 +1,27 @@
-"""Whose fault a failure is, and when to try again."""
+"""Classifying failures, and the time of the next retry."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.identities import failure_policy
-from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, LookupFailure
 from app.instagram.errors import GraphAPIError, Reason, Scope
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
-def a_verdict(scope: Scope = Scope.CONTACT, reason: Reason = Reason.NOT_VISIBLE) -> FailurePolicy:
-    return FailurePolicy(reason, scope, "9010", "Gone")
+def a_verdict(scope: Scope = Scope.CONTACT, reason: Reason = Reason.NOT_VISIBLE) -> LookupFailure:
+    return LookupFailure(reason, scope, "9010", "Gone")
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_only_failures_of_the_person_count_against_them(scope: Scope) -> None:
+def test_only_failures_of_the_contact_count_against_them(scope: Scope) -> None:
     theirs = {Scope.CONTACT, Scope.FIELD, Scope.CONTRACT}
     assert a_verdict(scope).personal == (scope in theirs)
 
 
-def test_judging_keeps_what_meta_said() -> None:
+def test_classifying_keeps_the_sentence() -> None:
     failure = GraphAPIError(Scope.CONTACT, Reason.CONSENT, code="230", sentence="No consent yet", http_status=403)
     judged = failure_policy.classify(failure)
     assert (judged.reason, judged.scope, judged.code) == (Reason.CONSENT, Scope.CONTACT, "230")
@@ -37,7 +37,7 @@ def test_waits_grow_with_every_failure_and_are_spread() -> None:
             assert wait * (1 - JITTER) <= at - NOW <= wait * (1 + JITTER)
 
 
-def test_after_five_in_a_row_only_a_message_or_a_person_can_restart_it() -> None:
+def test_after_five_failures_only_a_message_or_a_user_restarts_lookups() -> None:
     assert failure_policy.next_try(NO_PROFILE, STOP_AFTER - 1, NOW) is not None
     assert failure_policy.next_try(NO_PROFILE, STOP_AFTER, NOW) is None
 

@@ -1,4 +1,4 @@
-"""Everything that a call to Meta may bring instead of a profile: who is blamed, what stays, and what is asked again."""
+"""Every response of Meta instead of a profile: the cause, what is kept, and what is retried."""
 
 import socket
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right
 
 
 @pytest.mark.row("F15")
-def test_nobody_there_or_no_such_name_is_nobodys_fault(account: Account, redis: Redis) -> None:
+def test_an_unreachable_host_counts_against_no_contact(account: Account, redis: Redis) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}", "http://nobody.invalid"):

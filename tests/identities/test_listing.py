@@ -1,4 +1,4 @@
-"""The list of identities: states, reasons, search, pages, and whose it is."""
+"""The list of identities: states, reasons, search, pages, and access."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from app import clock
 from app.db import transaction
 from app.errors import Invalid, NotFound
 from app.identities import listing, observations
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.listing import NameState
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
@@ -19,8 +19,8 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
+NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def listed(**options: object) -> list[str]:
     return [each.ig_participant_id for each in listing.page(OPERATOR, want).rows]
 
 
-def test_everyone_is_listed_whoever_was_met_last_first(account: Account) -> None:
+def test_contacts_are_listed_newest_first(account: Account) -> None:
     assert listed() == [GHOST, SHY, CAMILLE, RUI, LEA]
 
 
@@ -61,16 +61,16 @@ def test_states_part_everyone(account: Account) -> None:
     assert listing.counts(OPERATOR) == {NameState.KNOWN: 2, NameState.STALE: 1, NameState.UNKNOWN: 2}
 
 
-def test_reasons_find_their_people(account: Account) -> None:
+def test_the_list_filters_by_reason(account: Account) -> None:
     people_wrote("1520000000000999")
     assert (listed(reason="consent"), listed(reason="stopped")) == ([SHY], [GHOST])
     assert listed(reason="never_tried") == ["1520000000000999"]
 
 
-def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
+def test_an_unknown_contact_has_a_reason(account: Account) -> None:
     rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.parse_filter()).rows}
     assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
-    assert rows[GHOST].sentence == "Five tries in a row failed, and automatic tries have stopped"
+    assert rows[GHOST].sentence == "5 lookups in a row failed, so automatic retries have stopped"
     assert (rows[LEA].reason, rows[LEA].sentence) == (None, None)
     assert (rows[RUI].source, rows[CAMILLE].source) == (Source.CONVERSATIONS, Source.PROFILE)
 
@@ -93,7 +93,7 @@ def test_pages_follow_each_other_without_gaps(account: Account) -> None:
 
 
 def test_every_one_comes_once_however_many(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "AT_ONCE", 2)
+    monkeypatch.setattr(listing, "CHUNK_ROWS", 2)
     assert [each.ig_participant_id for each in listing.iter_identities(OPERATOR, listing.parse_filter())] == listed()[
         ::-1
     ]
@@ -108,6 +108,6 @@ def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"state": "x"}, {"reason": "x"}, {"q": "x" * 201}, {"limit": 0}, {"limit": 201}])
-def test_what_no_address_says_is_invalid(wrong: dict[str, object]) -> None:
+def test_wrong_query_parameters_are_invalid(wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         listing.parse_filter(**wrong)  # type: ignore[arg-type]  # that is the point

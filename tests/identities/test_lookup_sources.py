@@ -1,4 +1,4 @@
-"""Where a name was looked for, and what was found there."""
+"""The sources of a name, and what each returned."""
 
 from datetime import timedelta
 
@@ -33,18 +33,18 @@ def findings(account: Account, who: str) -> list[str]:
     return [place.finding for place in places(account, who).values()]
 
 
-def test_nothing_was_asked_yet(account: Account) -> None:
-    assert findings(account, SHY) == ["Not read", "Empty", "Empty", "Not asked"]
+def test_without_a_lookup_every_source_is_empty(account: Account) -> None:
+    assert findings(account, SHY) == ["Not synced", "Empty", "Empty", "Not requested"]
 
 
-def test_a_refused_profile_and_a_page_without_the_name_are_told_apart(account: Account) -> None:
+def test_a_failed_profile_call_and_a_page_without_the_name_differ(account: Account) -> None:
     asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
     with transaction.write() as tx:
         read = {"call": "conversations", "purpose": Purpose.SYNC, "http_status": 200, "at": clock.now()}
         asked_of = {"account_id": account.id, **read}
         tx.execute(tx.insert(Lookup).values(**asked_of))
-    assert findings(account, SHY) == ["Empty", "Empty", "Empty", "Refused"]
-    assert places(account, SHY)["Profile API"].told == "1 call, last one refused."
+    assert findings(account, SHY) == ["Empty", "Empty", "Empty", "Failed"]
+    assert places(account, SHY)["Profile API"].told == "1 call; the last one failed."
 
 
 def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account, redis: Redis) -> None:
@@ -54,13 +54,13 @@ def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account,
     cache.write(MAISON_LUNE, seen)
     asked(account, LEA, http_status=200, code=None, answer="username, name", took_ms=312)
     found = places(account, LEA)
-    assert [place.finding for place in found.values()] == ["Not read", "Hit", "Fresh", "Found"]
+    assert [place.finding for place in found.values()] == ["Not synced", "Hit", "Fresh", "Found"]
     assert found["Redis"].seconds_left == pytest.approx(86_400, abs=5)
     with transaction.write() as tx:
         tx.execute(update(Identity).values(last_success_at=clock.now() - timedelta(days=8)))
     assert findings(account, LEA)[2] == "Stale"
 
 
-def test_a_redis_that_is_away_is_said(account: Account) -> None:
+def test_an_unavailable_redis_is_shown(account: Account) -> None:
     with settings.using(redis_url="redis://127.0.0.1:1/0"):
-        assert places(account, LEA)["Redis"].finding == "Away"
+        assert places(account, LEA)["Redis"].finding == "Unavailable"

@@ -1,4 +1,4 @@
-"""Who was met and what was seen of them: due times, merging, failures."""
+"""Recording contacts and observations: due times, merging, failures."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import and_, select
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
-from app.identities.failure_policy import STOP_AFTER, FailurePolicy
+from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTERVAL, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
@@ -18,9 +18,9 @@ from app.models.inbox import Account, Conversation
 from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
-GONE = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
-TIMEOUT = FailurePolicy(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
+NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+GONE = LookupFailure(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
+TIMEOUT = LookupFailure(Reason.TIMEOUT, Scope.NETWORK, "timeout", "No answer within 2 s")
 
 
 def meet(account_id: int, who: str = LEA, *, wrote: bool = True, live: bool = True, at: datetime = NOW) -> bool:
@@ -40,7 +40,7 @@ def a_picture(ends_at: datetime) -> str:
     return f"https://scontent.cdninstagram.com/a.jpg?oe={int(ends_at.timestamp()):08X}"
 
 
-def fail(account_id: int, verdict: FailurePolicy, who: str = LEA, *, at: datetime = NOW) -> None:
+def fail(account_id: int, verdict: LookupFailure, who: str = LEA, *, at: datetime = NOW) -> None:
     with transaction.write() as tx:
         observations.record_failure(tx, account_id, who, verdict, at=at, raw=None)
 
@@ -50,17 +50,17 @@ def identity(who: str = LEA) -> Identity:
     return db.session.scalars(select(Identity).where(Identity.ig_participant_id == who)).one()
 
 
-def test_someone_who_writes_for_the_first_time_is_due_at_once(app: Flask) -> None:
+def test_a_contact_who_writes_for_the_first_time_is_due_immediately(app: Flask) -> None:
     assert meet(an_account().id)
     assert (identity().next_try_at, identity().next_purpose) == (NOW, Purpose.LIVE)
 
 
-def test_someone_whose_message_is_old_gets_a_turn_later(app: Flask) -> None:
+def test_the_contact_of_an_old_message_is_due_later(app: Flask) -> None:
     assert not meet(an_account().id, live=False)
     assert (identity().next_try_at, identity().next_purpose) == (NOW + BACKGROUND_DELAY, Purpose.BACKFILL)
 
 
-def test_a_named_person_who_writes_again_is_not_looked_up(app: Flask) -> None:
+def test_a_known_contact_who_writes_again_is_not_looked_up(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     see(account.id, username="lea.moreau")
@@ -68,14 +68,14 @@ def test_a_named_person_who_writes_again_is_not_looked_up(app: Flask) -> None:
     assert identity().next_try_at is None
 
 
-def test_a_stale_person_who_writes_is_looked_up_again(app: Flask) -> None:
+def test_a_stale_contact_who_writes_is_looked_up_again(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     see(account.id, username="lea.moreau")
     assert meet(account.id, at=NOW + FRESH + timedelta(seconds=1))
 
 
-def test_a_stale_person_who_writes_is_looked_up_again_whatever_failed_before(app: Flask) -> None:
+def test_a_stale_contact_who_writes_is_looked_up_again_after_any_failure(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     fail(account.id, TIMEOUT)
@@ -84,7 +84,7 @@ def test_a_stale_person_who_writes_is_looked_up_again_whatever_failed_before(app
     assert meet(account.id, at=NOW + timedelta(days=8))
 
 
-def test_a_person_whose_pictures_address_has_ended_is_stale_earlier(app: Flask) -> None:
+def test_a_contact_with_an_expired_picture_url_is_stale_earlier(app: Flask) -> None:
     account = an_account()
     ends_at = NOW + timedelta(days=2)
     see(account.id, username="lea.moreau", picture_url=a_picture(ends_at))
@@ -94,7 +94,7 @@ def test_a_person_whose_pictures_address_has_ended_is_stale_earlier(app: Flask) 
     assert meet(account.id, at=ends_at + timedelta(minutes=1))
 
 
-def test_a_picture_that_comes_back_with_an_old_address_or_not_at_all_is_not_asked_for_again(app: Flask) -> None:
+def test_a_picture_with_an_expired_url_or_without_one_is_not_looked_up_again(app: Flask) -> None:
     account = an_account()
     for url in (a_picture(NOW - timedelta(minutes=1)), None, "https://[", "https://x/?oe=soon", "https://x/a.jpg"):
         see(account.id, username="lea.moreau", picture_url=a_picture(NOW + timedelta(days=2)))
@@ -112,7 +112,7 @@ def test_a_message_restarts_a_lookup_that_lacked_consent(app: Flask) -> None:
     assert identity().failure_count == 0
 
 
-def test_a_chatty_person_without_consent_costs_at_most_one_call_a_minute(app: Flask) -> None:
+def test_a_contact_without_consent_who_keeps_writing_costs_at_most_one_call_a_minute(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     fail(account.id, NO_CONSENT)
@@ -121,7 +121,7 @@ def test_a_chatty_person_without_consent_costs_at_most_one_call_a_minute(app: Fl
 
 
 @pytest.mark.row("F22")
-def test_the_fifth_failure_in_a_row_stops_automatic_tries_until_the_person_writes(app: Flask) -> None:
+def test_the_fifth_failure_in_a_row_stops_retries_until_the_contact_writes(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     for number in range(STOP_AFTER):
@@ -142,7 +142,7 @@ def test_a_message_leaves_a_planned_retry_as_it_is(app: Flask) -> None:
     assert identity().next_try_at == planned
 
 
-def test_a_failure_of_the_network_never_counts_against_the_person(app: Flask) -> None:
+def test_a_failure_of_the_network_never_counts_against_the_contact(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     for _ in range(STOP_AFTER + 1):
@@ -176,7 +176,7 @@ def test_a_missing_field_never_blanks_a_known_one(app: Flask) -> None:
     assert row.picture_url is not None
 
 
-def test_an_older_sighting_never_replaces_a_newer_one(app: Flask) -> None:
+def test_an_older_observation_never_replaces_a_newer_one(app: Flask) -> None:
     account = an_account()
     see(account.id, username="rui.c", at=NOW)
     see(account.id, username="rui.costa", at=NOW - timedelta(days=1))
@@ -184,14 +184,14 @@ def test_an_older_sighting_never_replaces_a_newer_one(app: Flask) -> None:
     assert identity().last_success_at == NOW
 
 
-def test_a_sighting_says_whether_what_is_shown_changed(app: Flask) -> None:
+def test_recording_an_observation_returns_whether_the_display_changed(app: Flask) -> None:
     account = an_account()
     assert see(account.id, username="lea.moreau")
     assert not see(account.id, username="lea.moreau", at=NOW + timedelta(days=1))
     assert see(account.id, username="lea.m", at=NOW + timedelta(days=2))
 
 
-def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, client: Any) -> None:
+def test_an_observation_marks_the_conversation_known_and_clears_the_next_lookup(app: Flask, client: Any) -> None:
     from app.ingest import receive
 
     account = an_account()
@@ -207,7 +207,7 @@ def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, clie
     assert identity(LEA).next_try_at is not None
 
 
-def test_asking_for_a_person_forgets_their_failures(app: Flask) -> None:
+def test_requesting_a_lookup_clears_the_failures(app: Flask) -> None:
     account = an_account()
     meet(account.id)
     fail(account.id, NO_CONSENT)

@@ -1,4 +1,4 @@
-"""Opening a conversation: shown at once, refreshed behind, before all others."""
+"""Opening a conversation: shown immediately, refreshed in the background before all others."""
 
 from datetime import timedelta
 
@@ -42,12 +42,12 @@ def named(account: Account, who: str = LEA, *, ago: timedelta, picture_ends_in: 
     return identity(who)
 
 
-def test_a_stale_person_is_refreshed_before_all_others(account: Account, redis: Redis) -> None:
+def test_a_stale_contact_is_refreshed_before_all_others(account: Account, redis: Redis) -> None:
     people_wrote(CAMILLE, RUI)
     stale = named(account, ago=FRESH + timedelta(hours=1))
     before = redis.llen(RESOLVE)
-    opening.hint(stale.id)
-    opening.hint(stale.id)
+    opening.enqueue_refresh(stale.id)
+    opening.enqueue_refresh(stale.id)
     assert redis.llen(RESOLVE) == before + 1
     assert identity().next_try_at is None
     tasks.opened(stale.id)
@@ -56,7 +56,7 @@ def test_a_stale_person_is_refreshed_before_all_others(account: Account, redis: 
     assert len(noted()) == 3
 
 
-def test_the_page_of_a_conversation_gives_the_hint_and_changes_nothing(
+def test_the_page_of_a_conversation_enqueues_the_refresh_and_changes_nothing(
     app: Flask, account: Account, redis: Redis
 ) -> None:
     people_wrote(LEA, RUI)
@@ -73,9 +73,9 @@ def test_the_page_of_a_conversation_gives_the_hint_and_changes_nothing(
     assert {who: vars(identity(who)) | {"_sa_instance_state": None} for who in (LEA, RUI)} == before
 
 
-def test_a_picture_whose_address_has_ended_is_refreshed_too(account: Account, redis: Redis) -> None:
+def test_a_contact_with_an_expired_picture_url_is_refreshed_too(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=3), picture_ends_in=timedelta(days=2))
-    opening.hint(row.id)
+    opening.enqueue_refresh(row.id)
     assert redis.llen(RESOLVE) == 1
     tasks.opened(row.id)
     assert (identity().picture_expires_at or clock.now()) > clock.now()
@@ -85,24 +85,24 @@ def test_a_picture_whose_address_has_ended_is_refreshed_too(account: Account, re
 
 def test_who_is_fresh_costs_nothing(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=6), picture_ends_in=timedelta(days=10))
-    opening.hint(row.id)
+    opening.enqueue_refresh(row.id)
     opening.refresh(row.id)
     assert (redis.llen(RESOLVE), noted()) == (0, [])
 
 
-def test_whoever_failed_keeps_their_plan(account: Account, redis: Redis) -> None:
+def test_a_failed_lookup_keeps_its_planned_retry(account: Account, redis: Redis) -> None:
     people_wrote(GHOST, SHY)
     resolve.look_up_due(account.id)
     planned = {who: identity(who).next_try_at for who in (GHOST, SHY)}
     redis.flushall()
     for who in planned:
-        opening.hint(identity(who).id)
+        opening.enqueue_refresh(identity(who).id)
         opening.refresh(identity(who).id)
     assert redis.llen(RESOLVE) == 0
     assert {who: identity(who).next_try_at for who in planned} == planned
 
 
-def test_an_old_conversation_that_nobody_looked_up_yet_jumps_the_queue(
+def test_a_contact_of_an_old_conversation_without_a_lookup_goes_first(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(LEA, at=frozen_clock.now() - timedelta(days=1))
@@ -110,11 +110,11 @@ def test_an_old_conversation_that_nobody_looked_up_yet_jumps_the_queue(
     assert identity().username == "lea.moreau"
 
 
-def test_without_redis_opening_is_as_quick_and_refreshes_nobody(account: Account, redis: Redis) -> None:
+def test_without_redis_opening_is_as_quick_and_refreshes_no_contact(account: Account, redis: Redis) -> None:
     row = named(account, ago=FRESH + timedelta(hours=1))
     redis.config_set("maxmemory", "1")
     try:
-        opening.hint(row.id)
+        opening.enqueue_refresh(row.id)
     finally:
         redis.config_set("maxmemory", "0")
     assert identity().next_try_at is None

@@ -1,4 +1,4 @@
-"""Placeholders that arrive instead of names: never stored, with a reason of their own, and retried."""
+"""Placeholders instead of names: never stored, with a reason of their own, and retried."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def known_in_the_list() -> bool:
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
-def test_a_placeholder_in_a_profile_is_no_name(account: Account, meta: Sandbox, placeholder: str) -> None:
+def test_a_placeholder_in_a_profile_is_not_a_name(account: Account, meta: Sandbox, placeholder: str) -> None:
     meta.pull("PATCH", f"people/{LEA}", username=placeholder, name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
@@ -82,26 +82,26 @@ def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
     assert (lea().username, lea().failure_count) == ("lea.moreau", 0)
 
 
-def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
+def test_pages_show_that_instagram_returned_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
     browser, api = signed_in(app), a_program(app)
     [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
     assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
-    assert listed["explanation"] == "Instagram sent a placeholder instead of a name"
+    assert listed["explanation"] == "Instagram returned a placeholder instead of a name"
     page = browser.get(f"/identities/{listed['id']}").text
-    assert "Instagram sent a placeholder instead of a name" in page
-    assert "No lookup was made" not in page
+    assert "Instagram returned a placeholder instead of a name" in page
+    assert "No lookup since" not in page
     assert "a placeholder as username" in page
     conversation = db.session.scalars(select(Conversation.id)).one()
     pane = browser.get(f"/inbox/{conversation}").text
     assert "Short ID" in pane
     assert "Never" in pane
-    assert "Instagram sent a placeholder instead of a name" in pane
+    assert "Instagram returned a placeholder instead of a name" in pane
 
 
-def test_a_placeholder_on_a_conversation_page_settles_nobody(account: Account, meta: Sandbox) -> None:
+def test_a_placeholder_on_a_conversation_page_settles_no_item(account: Account, meta: Sandbox) -> None:
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     for who in (LEA, RUI, CAMILLE):
         meta.post("send", person=who, text="Bonjour")

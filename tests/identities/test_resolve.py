@@ -1,4 +1,4 @@
-"""Finding out names against the sandbox over HTTP: the sources in order, and whose fault it is when there is none."""
+"""Lookups against the sandbox over HTTP: the order of sources, and the causes of failures."""
 
 from datetime import timedelta
 from typing import Any
@@ -50,9 +50,9 @@ def identity(who: str = LEA) -> Identity:
 
 def test_a_profile_call_brings_username_name_and_picture(account: Account) -> None:
     [outcome] = asked(account, LEA)
-    assert outcome.sighting is not None
-    assert (outcome.sighting.username, outcome.sighting.name) == ("lea.moreau", "Léa Moreau")
-    assert outcome.sighting.picture_url
+    assert outcome.observation is not None
+    assert (outcome.observation.username, outcome.observation.name) == ("lea.moreau", "Léa Moreau")
+    assert outcome.observation.picture_url
     assert (outcome.calls, outcome.fresh) == (1, False)
 
 
@@ -61,7 +61,7 @@ def test_nothing_is_written_by_asking(account: Account) -> None:
     assert db.session.scalars(select(Identity)).all() == []
 
 
-def test_a_fresh_row_is_not_asked_for(account: Account) -> None:
+def test_a_fresh_row_costs_no_call(account: Account) -> None:
     with transaction.write() as tx:
         observations.record(tx, account.id, seen())
     [outcome] = asked(account, LEA)
@@ -69,7 +69,7 @@ def test_a_fresh_row_is_not_asked_for(account: Account) -> None:
     assert noted() == []
 
 
-def test_a_stale_row_is_asked_for_again(account: Account) -> None:
+def test_a_stale_row_is_looked_up_again(account: Account) -> None:
     with transaction.write() as tx:
         observations.record(tx, account.id, seen(at=clock.now() - FRESH - timedelta(hours=1)))
     [outcome] = asked(account, LEA)
@@ -79,8 +79,8 @@ def test_a_stale_row_is_asked_for_again(account: Account) -> None:
 def test_redis_is_cheaper_than_a_call(account: Account) -> None:
     cache.write(MAISON_LUNE, seen())
     [outcome] = asked(account, LEA)
-    assert outcome.sighting is not None
-    assert (outcome.sighting.source, outcome.sighting.username, outcome.calls) == (Source.REDIS, "lea.moreau", 0)
+    assert outcome.observation is not None
+    assert (outcome.observation.source, outcome.observation.username, outcome.calls) == (Source.REDIS, "lea.moreau", 0)
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_redis_is_cheaper_than_a_call(account: Account) -> None:
         (UNKNOWN_PERSON, Reason.NO_NAME, "empty"),
     ],
 )
-def test_a_failure_of_one_person_is_a_verdict_and_the_next_is_asked(
+def test_a_failure_of_one_contact_does_not_stop_the_next_lookup(
     account: Account, who: str, reason: Reason, code: str
 ) -> None:
     failed, found = asked(account, who, CAMILLE)
-    assert failed.verdict is not None
-    assert (failed.verdict.reason, failed.verdict.scope, failed.verdict.code) == (reason, Scope.CONTACT, code)
-    assert found.sighting is not None
-    assert found.sighting.name == "Camille Roux"
+    assert failed.failure is not None
+    assert (failed.failure.reason, failed.failure.scope, failed.failure.code) == (reason, Scope.CONTACT, code)
+    assert found.observation is not None
+    assert found.observation.name == "Camille Roux"
 
 
 @pytest.mark.parametrize("fault", ["190", "4", "10"])
-def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
+def test_a_failure_of_account_or_app_ends_the_lookups_and_counts_against_no_contact(
     account: Account, meta: Sandbox, fault: str
 ) -> None:
     people_wrote(LEA)
@@ -120,12 +120,12 @@ def test_without_redis_no_call_is_made(account: Account) -> None:
     assert noted() == []
 
 
-def test_the_reserve_is_for_people_who_write_now(account: Account, redis: Redis) -> None:
+def test_the_reserve_is_for_contacts_who_are_writing_now(account: Account, redis: Redis) -> None:
     with settings.using(graph_calls_per_hour=10):
         made(account.id, 8, purpose=Purpose.BACKFILL)
         with pytest.raises(RetryLater):
             asked(account, LEA, purpose=Purpose.BACKFILL)
-        assert asked(account, LEA)[0].sighting is not None
+        assert asked(account, LEA)[0].observation is not None
 
 
 def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
@@ -139,7 +139,7 @@ def test_who_waits_gets_a_name_in_row_list_and_cache(account: Account) -> None:
     assert resolve.accounts_due(clock.now(), live=True) == []
 
 
-def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(
+def test_a_contact_who_is_writing_now_goes_before_contacts_who_waited_longer(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(LEA)
@@ -150,7 +150,7 @@ def test_whoever_writes_now_goes_before_who_waited_longer_for_a_turn(
     assert asked_for == [(LEA, Purpose.LIVE), (CAMILLE, Purpose.BACKFILL)]
 
 
-def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account) -> None:
+def test_a_used_up_budget_postpones_lookups_until_calls_free_up(account: Account) -> None:
     people_wrote(LEA)
     with settings.using(graph_calls_per_hour=5):
         made(account.id, 5, ago_seconds=3000, purpose=LIVE)
@@ -163,7 +163,7 @@ def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account)
 
 
 @pytest.mark.row("F22")
-def test_five_failures_stop_the_tries_until_the_person_writes_again(
+def test_five_failures_stop_the_retries_until_the_contact_writes_again(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(GHOST)
@@ -210,9 +210,7 @@ def test_trouble_on_the_way_is_tried_again_and_never_counted(
     assert identity().username == "lea.moreau"
 
 
-def test_a_worker_that_is_to_stop_ends_after_its_present_person(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopping_worker_ends_after_the_present_contact(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     people_wrote(CAMILLE, LEA)
     monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
     remember = resolve.cache_outcome
@@ -231,7 +229,7 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person(
 
 
 @pytest.mark.row("F38")
-def test_two_workers_ask_for_a_person_once(account: Account) -> None:
+def test_two_workers_look_a_contact_up_once(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
         now = clock.now()
@@ -240,7 +238,7 @@ def test_two_workers_ask_for_a_person_once(account: Account) -> None:
     assert noted() == []
 
 
-def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) -> None:
+def test_a_requested_contact_is_looked_up_once_even_if_fresh(account: Account) -> None:
     people_wrote(LEA)
     resolve.look_up_due(account.id)
     with transaction.write() as tx:
@@ -250,7 +248,7 @@ def test_whoever_was_asked_for_is_looked_up_once_though_fresh(account: Account) 
     assert identity().next_try_at is None
 
 
-def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -> None:
+def test_a_contact_who_became_fresh_while_waiting_costs_no_call(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
         observations.record(tx, account.id, seen())
@@ -260,7 +258,7 @@ def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -
 
 
 @pytest.mark.row("F11")
-def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobody(
+def test_a_worker_with_an_expired_claim_stores_no_failure_and_releases_no_contact(
     account: Account, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_wrote(GHOST)
@@ -291,7 +289,7 @@ def test_the_claim_of_a_killed_worker_lapses(account: Account, frozen_clock: Fro
 def test_a_redis_that_loses_the_cache_costs_a_call_and_no_name(account: Account, redis: Redis, app: Flask) -> None:
     asked(account, LEA)
     redis.flushall()
-    assert asked(account, LEA)[0].sighting is not None
+    assert asked(account, LEA)[0].observation is not None
     assert len(noted()) == 2
 
 

@@ -1,4 +1,4 @@
-"""What people were called before, and how long it is said."""
+"""Previous usernames, and how long they are shown."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def test_a_rename_is_kept_with_its_time_and_source(app: Flask, frozen_clock: Fro
 
 
 @pytest.mark.row("F28")
-def test_a_handle_that_passes_to_somebody_else_makes_no_two_people_one(app: Flask, frozen_clock: FrozenClock) -> None:
+def test_a_username_that_another_contact_takes_over_does_not_merge_them(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     people_wrote(LEA, RUI)
     seen(account, "lea.moreau")
@@ -66,7 +66,7 @@ def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
     assert username_history.previous_username(account.id, LEA) is None
 
 
-def test_after_thirty_days_nobody_is_reminded(app: Flask, frozen_clock: FrozenClock) -> None:
+def test_a_previous_username_is_shown_for_thirty_days(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     seen(account, "lea.moreau")
     seen(account, "lea.paris")

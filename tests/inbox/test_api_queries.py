@@ -1,4 +1,4 @@
-"""Conversations and messages as programs read them; what their doors do with them is in tests/api."""
+"""Conversations and messages of the API; its routes are tested in tests/api."""
 
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ def test_pages_of_conversations_have_no_gaps_and_no_doubles(app: Flask) -> None:
     assert (met, after) == ([RUI, CAMILLE, LEA], None)
 
 
-def test_messages_come_newest_first_and_belong_to_whom_they_belong(app: Flask) -> None:
+def test_messages_come_newest_first_with_their_sender(app: Flask) -> None:
     an_account()
     people_wrote(LEA, at=clock.now() - timedelta(minutes=2))
     people_wrote(LEA)

@@ -1,4 +1,4 @@
-"""Cursors: exact to the microsecond there and back, and nothing else is one."""
+"""Cursors: exact to the microsecond in both directions; any other text is refused."""
 
 from datetime import UTC, datetime
 

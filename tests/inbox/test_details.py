@@ -1,4 +1,4 @@
-"""The side pane: where the name came from, or why there is none and when it is tried again."""
+"""The details pane: the source of the name, or why it is missing and when it is looked up next."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from flask import Flask
 from app import clock
 from app.db import transaction
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, ConversationDetails
@@ -40,7 +40,7 @@ def details() -> ConversationDetails:
         ("lea.moreau", None, Source.CONVERSATIONS, "Username", "Conversations API"),
     ],
 )
-def test_a_known_person_says_since_when_and_from_where(
+def test_details_of_a_known_contact_show_time_and_source(
     account: Account, username: str | None, name: str | None, source: Source, shown_as: str, origin: str
 ) -> None:
     seen = ProfileObservation(LEA, username=username, name=name, picture_url=None, source=source, at=clock.now())
@@ -60,8 +60,8 @@ def test_a_name_older_than_seven_days_is_not_fresh(account: Account, frozen_cloc
     assert not details().fresh
 
 
-def test_a_nameless_person_says_why_and_when_again(account: Account) -> None:
-    verdict = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "Gone")
+def test_details_of_an_unknown_contact_show_the_reason_and_the_next_lookup(account: Account) -> None:
+    verdict = LookupFailure(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "Gone")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
     found = details()
@@ -77,7 +77,7 @@ def test_a_reply_is_possible_for_a_day_after_their_last_message(account: Account
 
 
 @pytest.mark.parametrize("what", ["an answer of ours", "a handover"])
-def test_what_the_person_did_not_write_leaves_the_window_as_it_was(
+def test_only_messages_of_the_contact_extend_the_24_hour_window(
     account: Account, frozen_clock: FrozenClock, what: str
 ) -> None:
     before = details().window_ends_at

@@ -1,4 +1,4 @@
-"""The frame around every page: accounts to choose from, counts, the dot of a running job, the budget."""
+"""The layout around every page: account selection, counts, active jobs, budget."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The list: newest first, no row lost or doubled between pages, filters, search and counts."""
+"""The conversation list: order, paging, filters, search and counts."""
 
 from datetime import timedelta
 from typing import Any
@@ -167,7 +167,7 @@ def test_accounts_that_a_viewer_may_not_see_have_no_rows(account: Account) -> No
 
 
 @pytest.mark.parametrize("wanted", [{"filter_": "odd"}, {"limit": 0}, {"q": "x" * 201}, {"after": "x"}])
-def test_what_no_address_of_ours_says_is_refused(app: Flask, wanted: dict[str, object]) -> None:
+def test_wrong_query_parameters_are_refused(app: Flask, wanted: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         listing.parse_filter(**wanted)  # type: ignore[arg-type]  # as an address says it
 

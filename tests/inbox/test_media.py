@@ -1,4 +1,4 @@
-"""Which pictures a page may load: decided on the parsed address, so that no spelling gets past it."""
+"""Which media a page may load: decided on the parsed URL, whatever its spelling."""
 
 import pytest
 
@@ -17,7 +17,7 @@ HOSTS = ("cdninstagram.com", "fbcdn.net", "127.0.0.1:8010")
         "http://127.0.0.1:8010/media/photo/1.png",
     ],
 )
-def test_addresses_of_media_hosts_are_loaded_as_they_are(url: str) -> None:
+def test_urls_of_media_hosts_are_loaded_unchanged(url: str) -> None:
     assert media.loadable(url, HOSTS) == url
 
 

@@ -1,4 +1,4 @@
-"""What a message carries beside its text: read from stored JSON that may hold anything."""
+"""Attachments, reactions, replies and referrals, read from stored JSON that may hold anything."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_an_attachment_keeps_what_it_knows_and_leaves_out_the_rest() -> None:
     assert message_facts.attachments(None) == message_facts.attachments({}) == ()
 
 
-def test_media_of_an_allowed_address_may_be_followed() -> None:
+def test_media_of_an_allowed_url_may_be_followed() -> None:
     stored = [{"kind": "image", "url": "http://127.0.0.1:5061/a.png"}]
     assert message_facts.attachments(stored)[0].url is None
     with settings.using(media_hosts=("127.0.0.1:5061",)):

@@ -1,4 +1,4 @@
-"""Search: people and messages of an account, by words and letter by letter, as long as they are there."""
+"""Search: contacts and messages of an account, by words and by characters."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ from tests.factories import (
     signed,
 )
 
-# What is tried on search fields (reliability.md S31), each a text that somebody may also just write.
+# Texts that attack search fields; a user may also search for each of them.
 CLASSIC = (
     *("' OR 1=1 --", "' OR '1'='1", '" OR ""="', "1; DROP TABLE messages", "'; DELETE FROM accounts; --", "admin'--"),
     *(
@@ -99,7 +99,7 @@ def found(account: Account, q: str) -> set[str]:
 
 
 @pytest.mark.parametrize("q", ["linen", "LINEN lamp", "lamp linen", "lin", "don’t", "café", "лам", "4471", "#4471"])
-def test_words_of_messages_are_found_the_last_one_from_its_beginning(account: Account, q: str) -> None:
+def test_words_of_messages_are_found_and_the_last_one_may_be_incomplete(account: Account, q: str) -> None:
     said(LEA, "Is the linen lamp (лампа) from order #4471 still there? I don’t see it in your café.")
     said(RUI, "Hello")
     assert found(account, q) == {LEA}
@@ -112,7 +112,7 @@ def test_all_words_have_to_be_in_one_message(account: Account) -> None:
 
 
 @pytest.mark.parametrize("q", ["lea", "@lea.moreau", "LEA.MOR", "oreau", "léa mo", "moreau léa", LEA, "000011"])
-def test_people_are_found_by_username_name_and_id(account: Account, q: str) -> None:
+def test_contacts_are_found_by_username_name_and_id(account: Account, q: str) -> None:
     for who in (LEA, RUI, CAMILLE):
         said(who, "Hello")
     named(account, LEA, "lea.moreau", "Léa Moreau")
@@ -127,7 +127,7 @@ def test_a_new_name_is_found_and_the_old_one_is_not(account: Account) -> None:
     assert (found(account, "costa"), found(account, "ruic"), found(account, "uic")) == (set(), {RUI}, {RUI})
 
 
-def test_the_short_id_on_the_page_finds_its_person(account: Account) -> None:
+def test_the_short_id_finds_its_contact(account: Account) -> None:
     said(UNKNOWN_PERSON, "Hello")
     assert found(account, "@user_883201") == {UNKNOWN_PERSON}
 
@@ -140,7 +140,7 @@ def test_a_message_taken_back_is_no_longer_found_and_an_edit_is_found_as_it_is_n
     assert [found(account, word) for word in ("zebrafinch", "kingfisher", "nightingale")] == [set(), set(), {RUI}]
 
 
-def test_words_taken_back_leave_the_file_when_the_index_is_tidied(account: Account) -> None:
+def test_unsent_words_leave_the_file_when_the_index_is_merged(account: Account) -> None:
     said(LEA, "zebrafinch", mid="first")
     said(LEA, "nightingale")
     changed("first", message={"mid": "first", "is_deleted": True})

@@ -1,4 +1,4 @@
-"""An open conversation: its messages in order, what is new, read and unread."""
+"""An open conversation: order of messages, what is new, read and unread."""
 
 from datetime import timedelta
 from typing import Any
@@ -79,7 +79,7 @@ def test_messages_of_one_moment_are_neither_lost_nor_doubled_between_pages(accou
     assert texts(before) + texts(opened) == [f"Message {place}" for place in range(60)]
 
 
-def test_the_divider_counts_only_what_the_person_said(account: Account) -> None:
+def test_the_divider_counts_only_messages_of_the_contact(account: Account) -> None:
     wrote(1)
     thread.mark_read(OPERATOR, 1)
     deliver(
@@ -154,7 +154,7 @@ def test_reading_a_thread_leaves_unread_what_arrived_since_it_was_shown(account:
     assert conversation().unread_count == 0
 
 
-def test_marking_as_unread_adds_one_to_what_was_read_and_reading_takes_it_away(account: Account) -> None:
+def test_marking_as_unread_adds_one_and_reading_removes_it(account: Account) -> None:
     deliver(a_message_event(LEA, "question"), an_echo_event(LEA, "answer"))
     thread.mark_read(OPERATOR, 1)
     thread.mark_unread(OPERATOR, 1)
@@ -168,7 +168,7 @@ def test_marking_as_unread_adds_one_to_what_was_read_and_reading_takes_it_away(a
     assert conversation().unread_count == 3
 
 
-def test_a_thread_says_who_it_is_with_and_what_is_known(account: Account) -> None:
+def test_a_thread_shows_its_contact_and_details(account: Account) -> None:
     people_wrote(CAMILLE)
     opened = thread.open_thread(OPERATOR, 1)
     assert (opened.display.text, opened.account) == ("@user_000033", "maison.lune")

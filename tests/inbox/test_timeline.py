@@ -1,4 +1,4 @@
-"""Grouping messages: by the reader's day, by sender, by silence; who sent one is decided by ids alone."""
+"""Grouping messages by day, sender and pause; IDs alone decide who sent a message."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -81,12 +81,12 @@ def test_ours_are_ours_by_any_of_our_ids_or_as_an_echo() -> None:
     assert [(run.side, run.sender) for run in runs(Row())] == [("theirs", "@lea.moreau")]
 
 
-def test_a_stranger_is_never_taken_for_the_person_or_for_us() -> None:
+def test_an_unknown_sender_is_neither_the_contact_nor_the_account() -> None:
     [stranger] = runs(Row("1520000000000777"))
     assert (stranger.side, stranger.sender) == ("unknown", "1520000000000777")
 
 
-def test_only_the_last_of_ours_says_that_it_was_sent() -> None:
+def test_only_the_last_message_of_the_account_shows_that_it_was_sent() -> None:
     found = runs(Row(MAISON_LUNE), Row(), Row(MAISON_LUNE), Row())
     assert [run.state for run in found] == [None, None, "Sent", None]
 
@@ -97,7 +97,7 @@ def test_the_first_new_message_begins_a_run_so_that_the_divider_stands_before_it
     assert [[message.first_new for message in run.messages] for run in day.runs] == [[False], [True, False]]
 
 
-def test_media_of_foreign_hosts_have_no_address() -> None:
+def test_media_of_other_hosts_have_no_url() -> None:
     attachments = [
         {"kind": "image", "url": "https://scontent.cdninstagram.com/a"},
         {"kind": "image", "url": "https://example.com/a"},
@@ -107,7 +107,9 @@ def test_media_of_foreign_hosts_have_no_address() -> None:
 
 
 @pytest.mark.parametrize(("seen_minutes_ago", "state"), [(None, "Sent"), (20, "Sent"), (10, "Seen"), (0, "Seen")])
-def test_the_last_of_ours_was_seen_when_the_person_saw_that_far(seen_minutes_ago: int | None, state: str) -> None:
+def test_the_last_message_of_the_account_is_seen_when_the_contact_saw_that_far(
+    seen_minutes_ago: int | None, state: str
+) -> None:
     until = NOW - timedelta(minutes=seen_minutes_ago) if seen_minutes_ago is not None else None
     parties = replace(PARTIES, seen_until=until, seen_at=NOW if until else None)
     [run] = runs(Row(MAISON_LUNE, ago=timedelta(minutes=10)), parties=parties)
@@ -129,7 +131,7 @@ def test_reactions_say_whose_they_are_and_taken_back_ones_are_gone() -> None:
         ({"reply_to": {"mid": "parent"}}, "Replied to a message", "The question"),
         ({"reply_to": {"mid": "elsewhere"}}, "Replied to an earlier message", None),
         ({"reply_to": {"story": {"url": "https://example.com/a"}}}, "Replied to your story", None),
-        ({"referral": {"ads_context_data": {"ad_title": "Linen week"}}}, "Came from an ad", "Linen week"),
+        ({"referral": {"ads_context_data": {"ad_title": "Linen week"}}}, "Started from an ad", "Linen week"),
         ({"referral": {"product": {"id": "52"}}}, "Asked about a product", "52"),
         ({"referral": {"ref": "flyer"}}, "Started from a link", "flyer"),
         ({"quick_reply": {"payload": "SIZE"}}, "Tapped a quick reply", None),

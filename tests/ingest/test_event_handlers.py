@@ -12,7 +12,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.types import digest
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.ingest import event_handlers, message_updates, statements
 from app.ingest.event_handlers import MisaddressedError
 from app.instagram.errors import Reason, Scope
@@ -117,7 +117,7 @@ def test_a_contact_who_writes_now_or_is_new_is_looked_up_first(app: Flask) -> No
 def test_only_a_message_of_the_contact_restarts_a_lookup_that_lacked_profile_consent(app: Flask) -> None:
     account = an_account()
     applied(a_message("a"))
-    refused = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "No consent yet")
+    refused = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "No consent yet")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, refused, at=clock.now(), raw=None)
     applied(a_message("b", MAISON_LUNE, LEA, minutes=1))

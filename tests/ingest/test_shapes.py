@@ -256,8 +256,8 @@ def test_messages_without_usable_content_say_what_is_missing(app: Flask, account
     shown = readable(thread(app))
     for words in (
         "Unknown attachment type: hologram",
-        "Instagram doesn’t share this kind of attachment",
-        "Instagram doesn’t share this kind of message",
+        "This type of attachment can only be viewed in Instagram.",
+        "This type of message can only be viewed in Instagram.",
         "Instagram sent this message without content",
         "Empty message",
     ):

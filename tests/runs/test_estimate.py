@@ -1,4 +1,4 @@
-"""What a run will cost and how long it takes, before it begins and while it works."""
+"""Calls and duration of a job, before it starts and while it runs."""
 
 from datetime import timedelta
 
@@ -30,11 +30,11 @@ def a_run(account: Account, **values: int | float) -> Run:
     return Run(id="r", account_id=account.id, kind=RunKind.BACKFILL, state=RunState.RUNNING, **values)
 
 
-def test_nobody_costs_nothing(account: Account) -> None:
+def test_a_job_without_contacts_costs_nothing(account: Account) -> None:
     assert estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL)) == estimate.Estimate(0, 0, 0)
 
 
-def test_pages_are_counted_before_people(account: Account) -> None:
+def test_pages_are_counted_before_single_lookups(account: Account) -> None:
     people_wrote(*(str(10**15 + place) for place in range(100)))
     found = estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL))
     assert (found.people, found.calls) == (100, 2 + 15)

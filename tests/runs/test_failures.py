@@ -1,4 +1,4 @@
-"""The people a run could not name, and what can be done."""
+"""The contacts that a job could not resolve, and retrying them."""
 
 import pytest
 from sqlalchemy import select, update
@@ -26,7 +26,7 @@ def account(meta: Sandbox) -> Account:
     return a_sandbox_account()
 
 
-def test_each_failed_person_says_what_happened(account: Account) -> None:
+def test_each_failed_contact_shows_what_happened(account: Account) -> None:
     people_wrote(UNKNOWN_PERSON, SHY, LEA, GHOST)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     runner.run_slice(run_id)
@@ -42,17 +42,17 @@ def test_each_failed_person_says_what_happened(account: Account) -> None:
     assert failures.failed_contacts(OPERATOR, run_id, limit=1) == found[:1]
 
 
-def test_a_person_whose_lookup_ends_workers_is_explained_too(account: Account) -> None:
+def test_a_contact_whose_lookup_crashes_workers_is_explained_too(account: Account) -> None:
     people_wrote(LEA)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     lease = leases.take(run_id, who="here")
     assert lease is not None
     settle(lease, LEA, ItemOutcome(ItemState.FAILED, reason="worker_died", code="worker"))
     [found] = failures.failed_contacts(OPERATOR, run_id)
-    assert found.what_happened == "The lookup of this person ended a worker three times"
+    assert found.what_happened == "The worker crashed three times while looking up this contact"
 
 
-def test_the_same_id_at_another_account_is_somebody_else(account: Account) -> None:
+def test_the_same_id_at_another_account_is_another_contact(account: Account) -> None:
     people_wrote(GHOST)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     runner.run_slice(run_id)
@@ -97,7 +97,7 @@ def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: A
     people_wrote(SHY)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     runner.run_slice(run_id)
-    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*consent"):
+    with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*share this profile"):
         failures.retry_failed(OPERATOR, run_id)
     with pytest.raises(Conflict):
         lifecycle.retry(OPERATOR, run_id)

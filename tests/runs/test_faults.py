@@ -1,4 +1,4 @@
-"""Runs while others work on the same one, on another account, and while Redis goes away: everyone is settled once."""
+"""Jobs with several workers, accounts, and an unavailable Redis: each item is settled once."""
 
 import threading
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The ledger of a run, page by page."""
+"""The items of a job, page by page."""
 
 import pytest
 from flask import Flask

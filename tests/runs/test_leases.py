@@ -1,4 +1,4 @@
-"""Who works on a run: leases, fences, and what becomes of items when workers die."""
+"""Leases and fencing tokens of jobs, and their items when workers crash."""
 
 from datetime import timedelta
 
@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.identities.failure_policy import JOB_ATTEMPTS
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import items, leases, lifecycle
 from app.runs.fencing import LEASE, Lease, LeaseLostError
-from app.runs.items import TRIES, ItemOutcome
+from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, GHOST, LEA, an_account, people_wrote
 from tests.runs.test_lifecycle import asked_alone, run_of
@@ -47,7 +48,7 @@ def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:
 
 
 @pytest.mark.row("F38")
-def test_one_works_and_the_second_goes_away(run_id: str) -> None:
+def test_only_one_worker_gets_the_lease(run_id: str) -> None:
     taken(run_id)
     assert leases.take(run_id, who="there") is None
     assert run_of(run_id).state is RunState.RUNNING
@@ -126,10 +127,10 @@ def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, froz
 
 
 @pytest.mark.row("F10")
-def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(
+def test_a_contact_whose_lookup_crashes_three_workers_fails_and_the_job_continues(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:
-    for death in range(TRIES):
+    for death in range(JOB_ATTEMPTS):
         lease = taken(run_id)
         first = items.due(lease)[0]
         assert state_of(run_id, GHOST)[1] == death

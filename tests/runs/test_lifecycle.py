@@ -1,4 +1,4 @@
-"""Starting, cancelling and retrying runs: who is in one, and that there is only one at a time."""
+"""Starting, canceling and retrying jobs; one active job per account and kind."""
 
 import threading
 from datetime import timedelta
@@ -13,7 +13,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import AlreadyRunning, Conflict, Forbidden, Invalid, NotFound
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
@@ -53,7 +53,7 @@ def item_states(run_id: str) -> list[tuple[str, ItemState]]:
     return [(row.ig_participant_id, row.state) for row in db.session.execute(found.order_by(RunItem.position))]
 
 
-def test_a_backfill_takes_the_nameless_newest_conversation_first(app: Flask, redis: Redis) -> None:
+def test_a_backfill_takes_unknown_contacts_newest_conversation_first(app: Flask, redis: Redis) -> None:
     account = an_account()
     people_wrote(LEA, CAMILLE, GHOST)
     named(account.id, CAMILLE)
@@ -64,7 +64,7 @@ def test_a_backfill_takes_the_nameless_newest_conversation_first(app: Flask, red
     assert redis.lrange("rq:queue:backfill-participant-profiles", 0, -1) == [run_id.encode()]
 
 
-def test_a_refresh_takes_everyone_but_placeholders(app: Flask) -> None:
+def test_a_refresh_takes_all_contacts_except_placeholder_ids(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA, CAMILLE, "UNKNOWN_17")
     named(account.id, CAMILLE)
@@ -72,10 +72,10 @@ def test_a_refresh_takes_everyone_but_placeholders(app: Flask) -> None:
     assert [who for who, _ in item_states(run_id)] == [CAMILLE, LEA]
 
 
-def test_people_for_whom_tries_have_stopped_are_left_out_and_counted(app: Flask) -> None:
+def test_contacts_with_stopped_retries_are_skipped_and_counted(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA, SHY)
-    refused = FailurePolicy(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+    refused = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, SHY, refused, at=clock.now(), raw=None)
     run = run_of(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
@@ -83,7 +83,7 @@ def test_people_for_whom_tries_have_stopped_are_left_out_and_counted(app: Flask)
     assert dict(item_states(run.id))[SHY] is ItemState.SKIPPED
 
 
-def test_a_run_with_nobody_in_it_is_done_at_once(app: Flask, redis: Redis) -> None:
+def test_a_job_without_contacts_is_done_immediately(app: Flask, redis: Redis) -> None:
     run = run_of(lifecycle.start(OPERATOR, an_account().id, kind=RunKind.BACKFILL))
     assert (run.state, run.total) == (RunState.DONE, 0)
     assert run.finished_at is not None
@@ -98,7 +98,7 @@ def test_a_batch_size_outside_its_range_starts_nothing(app: Flask, batch_size: i
     assert db.session.scalars(select(Run)).all() == []
 
 
-def test_an_agent_may_not_start_and_a_stranger_sees_no_account(app: Flask) -> None:
+def test_an_agent_may_not_start_a_job_and_without_access_there_is_no_account(app: Flask) -> None:
     account = an_account()
     with pytest.raises(Forbidden):
         lifecycle.start(AGENT, account.id, kind=RunKind.BACKFILL)
@@ -141,7 +141,7 @@ def test_of_fifty_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
     assert {answer.split()[1] for answer in answers} == {started.split()[1]}
 
 
-def test_a_run_that_nobody_works_on_is_cancelled_at_once(app: Flask) -> None:
+def test_a_job_without_a_worker_is_canceled_immediately(app: Flask) -> None:
     account = an_account()
     people_wrote(LEA)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)

@@ -1,4 +1,4 @@
-"""What happened to runs since somebody last looked."""
+"""Announcements of the jobs page."""
 
 import pytest
 from flask import Flask
@@ -29,9 +29,9 @@ def told(words: list[str]) -> tuple[Notification, list[str]]:
     return notifications.changes_since(OPERATOR, words, runs), [notifications.run_state_key(run) for run in runs]
 
 
-def test_each_quarter_and_each_failure_is_told_once(run_id: str) -> None:
+def test_each_quarter_and_each_failure_is_announced_once(run_id: str) -> None:
     first, words = told([])
-    assert first == Notification(heard="Backfill profiles of maison.lune has started.")
+    assert first == Notification(heard="Backfill profiles started for maison.lune.")
     assert told(words)[0] == Notification()
     changed(run_id, resolved=1)
     quarter, words = told(words)
@@ -43,13 +43,13 @@ def test_each_quarter_and_each_failure_is_told_once(run_id: str) -> None:
 
 
 @pytest.mark.parametrize(("state", "verb"), [(RunState.DONE, "finished"), (RunState.CANCELED, "was canceled")])
-def test_the_end_is_told_with_its_sums(run_id: str, state: RunState, verb: str) -> None:
+def test_the_end_is_announced_with_its_totals(run_id: str, state: RunState, verb: str) -> None:
     _, words = told([])
     changed(run_id, state=state, resolved=3, failed=1)
     assert told(words)[0] == Notification(ended=f"Backfill profiles {verb}: 3 resolved, 1 failed.")
 
 
-def test_nobody_hears_of_runs_that_they_may_not_see(run_id: str) -> None:
+def test_jobs_without_access_are_not_announced(run_id: str) -> None:
     _, words = told([])
     changed(run_id, state=RunState.DONE)
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))

@@ -1,4 +1,4 @@
-"""Where a run is among the pages: remembered for minutes, and never needed."""
+"""The cursor of a page scan: kept for minutes, and never required."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from app.runs import page_cursor
 from app.runs.page_cursor import PageCursor
 
 
-def test_a_place_is_remembered_for_five_minutes(redis: Redis) -> None:
+def test_a_cursor_is_kept_for_five_minutes(redis: Redis) -> None:
     page_cursor.save_cursor("run", PageCursor("QVFIUm", size=3, read=12))
     assert page_cursor.load_cursor("run") == PageCursor("QVFIUm", size=3, read=12)
     assert 290 < redis.ttl("nametag:place:run") <= 300
@@ -26,7 +26,7 @@ def test_a_cursor_too_long_to_be_one_is_not_kept(redis: Redis) -> None:
 @pytest.mark.parametrize(
     "kept", [b"\xff", b"QVFIUm", b"[]", b'{"after": 7, "size": 1, "read": 0}', b'{"after": "x", "size": 0, "read": 0}']
 )
-def test_what_is_no_place_is_not_taken_for_one(redis: Redis, kept: bytes) -> None:
+def test_an_unreadable_cursor_is_ignored(redis: Redis, kept: bytes) -> None:
     redis.set("nametag:place:run", kept)
     assert page_cursor.load_cursor("run") is None
 

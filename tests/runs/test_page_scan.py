@@ -1,4 +1,4 @@
-"""Naming many at once by reading conversation pages: who is named, what it costs, and what happens when it fails."""
+"""Page scans: which contacts they resolve, what they cost, and what happens when they fail."""
 
 from collections import Counter
 from datetime import timedelta
@@ -64,7 +64,7 @@ def identities() -> dict[str, Identity]:
     return {each.ig_participant_id: each for each in db.session.scalars(select(Identity))}
 
 
-def test_a_page_names_everyone_who_has_a_username_and_the_others_are_asked_for_alone(
+def test_a_page_resolves_contacts_with_a_username_and_the_others_are_looked_up_alone(
     account: Account, meta: Sandbox
 ) -> None:
     everybody_wrote(meta, *EVERYBODY)
@@ -80,7 +80,7 @@ def test_a_page_names_everyone_who_has_a_username_and_the_others_are_asked_for_a
     assert {row.run_id for row in noted()} == {run_id}
 
 
-def test_a_hundred_people_cost_two_calls(account: Account, meta: Sandbox) -> None:
+def test_a_hundred_contacts_cost_two_calls(account: Account, meta: Sandbox) -> None:
     crowd = a_crowd_wrote(meta, 100)
     run_id = started(account)
     runner.run_slice(run_id)
@@ -90,7 +90,7 @@ def test_a_hundred_people_cost_two_calls(account: Account, meta: Sandbox) -> Non
     assert (run.swept_pages, run.swept_people, run.resolved, page_cursor.load_cursor(run_id)) == (2, 100, 100, None)
 
 
-def test_a_sweep_goes_on_where_the_budget_stopped_it(
+def test_a_page_scan_continues_where_the_budget_stopped_it(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     a_crowd_wrote(meta, 60)
@@ -104,7 +104,7 @@ def test_a_sweep_goes_on_where_the_budget_stopped_it(
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 0
 
 
-def test_a_sweep_whose_place_was_forgotten_begins_again_where_that_saves_calls(
+def test_a_page_scan_without_its_cursor_starts_again_if_that_saves_calls(
     account: Account, meta: Sandbox, redis: Redis
 ) -> None:
     crowd = a_crowd_wrote(meta, 130)
@@ -120,7 +120,7 @@ def test_a_sweep_whose_place_was_forgotten_begins_again_where_that_saves_calls(
     assert all(identities()[who].username for who in crowd)
 
 
-def test_a_sweep_whose_place_was_forgotten_ends_where_asking_is_cheaper(
+def test_a_page_scan_without_its_cursor_ends_if_single_lookups_are_cheaper(
     account: Account, meta: Sandbox, redis: Redis
 ) -> None:
     a_crowd_wrote(meta, 52)
@@ -132,7 +132,9 @@ def test_a_sweep_whose_place_was_forgotten_ends_where_asking_is_cheaper(
     assert run_of(lease.run_id).sweep_pages == 1
 
 
-def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
+def test_a_contact_with_an_expired_picture_is_looked_up_alone(
+    account: Account, meta: Sandbox, frozen_clock: FrozenClock
+) -> None:
     everybody_wrote(meta, LEA, RUI, CAMILLE)
     url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(frozen_clock.now().timestamp()) + 60:08X}"
     with transaction.write() as tx:
@@ -151,7 +153,7 @@ def test_whose_picture_has_ended_is_asked_for_alone(account: Account, meta: Sand
     assert identities()[LEA].picture_url != url
 
 
-def test_neither_the_account_nor_strangers_are_written_down(account: Account, meta: Sandbox) -> None:
+def test_neither_the_account_nor_unknown_participants_are_stored(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA, RUI)
     meta.post("send", person=SHY, text="I am listed, but nobody here has heard of me")
     runner.run_slice(started(account))
@@ -159,7 +161,7 @@ def test_neither_the_account_nor_strangers_are_written_down(account: Account, me
 
 
 @pytest.mark.row("F28")
-def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox) -> None:
+def test_a_contact_outside_the_job_is_updated_too(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA)
     runner.run_slice(started(account))
     meta.pull("PATCH", f"people/{LEA}", username="lea.renamed")
@@ -170,9 +172,7 @@ def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox)
 
 @pytest.mark.parametrize("mode", ["500", "html", "1"])
 @pytest.mark.row("F18")
-def test_pages_that_cannot_be_read_leave_everyone_to_be_asked_for_alone(
-    account: Account, meta: Sandbox, mode: str
-) -> None:
+def test_unreadable_pages_leave_all_contacts_to_single_lookups(account: Account, meta: Sandbox, mode: str) -> None:
     everybody_wrote(meta, LEA, RUI)
     meta.post("faults", mode=mode, call="conversations")
     run_id = started(account)
@@ -200,7 +200,7 @@ def test_a_conversation_that_meta_cannot_return_costs_the_others_of_its_page_not
     assert [row.call for row in noted()].count("conversations") == 9
 
 
-def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account, meta: Sandbox) -> None:
+def test_an_invalid_access_token_pauses_the_job_and_keeps_its_page_scan(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA, RUI)
     meta.post("faults", mode="190", call="conversations", count=1)
     lease = taken(started(account))
@@ -210,7 +210,7 @@ def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account,
 
 
 @pytest.mark.row("F11")
-def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
+def test_a_worker_without_the_lease_settles_no_item(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     everybody_wrote(meta, LEA, RUI)
     late = taken(started(account))
     frozen_clock.at += LEASE + timedelta(seconds=1)
@@ -220,7 +220,7 @@ def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sand
     assert run_of(late.run_id).resolved == 0
 
 
-def test_a_worker_that_dies_over_a_page_is_charged_to_nobody(
+def test_a_worker_that_crashes_during_a_page_counts_against_no_contact(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
     everybody_wrote(meta, LEA, RUI)

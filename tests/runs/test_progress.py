@@ -1,4 +1,4 @@
-"""How far a run is, for everyone who looks."""
+"""The progress of jobs, for pages, commands and API."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def test_a_queued_run_has_everyone_waiting(run_id: str) -> None:
     assert (seen.now, seen.per_second, seen.cache_percent) == (None, None, None)
 
 
-def test_a_run_at_work_says_who_is_looked_up_and_how_fast(run_id: str) -> None:
+def test_a_running_job_shows_the_present_contact_and_its_speed(run_id: str) -> None:
     leases.take(run_id, who="here")
     changed(run_id, resolved=1, failed=1, skipped=1, calls=1, cache_hits=1, worked_seconds=0.5)
     seen = progress.get_progress(OPERATOR, run_id)
@@ -101,7 +101,7 @@ def test_the_time_left_is_unknown_without_redis(run_id: str) -> None:
         assert progress.get_progress(OPERATOR, run_id).seconds_left is None
 
 
-def test_a_run_that_no_worker_takes_says_so(run_id: str, frozen_clock: FrozenClock) -> None:
+def test_a_job_that_no_worker_takes_shows_it(run_id: str, frozen_clock: FrozenClock) -> None:
     frozen_clock.forward(seconds=31)
     assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
     leases.take(run_id, who="here")
@@ -122,7 +122,7 @@ def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, frozen_clock
     assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
 
 
-def test_a_done_run_with_failures_says_so(run_id: str) -> None:
+def test_a_finished_job_with_failures_shows_it(run_id: str) -> None:
     changed(run_id, state=RunState.DONE, failed=1)
     assert progress.get_progress(OPERATOR, run_id).state == "some_failed"
 
@@ -146,14 +146,14 @@ def test_runs_of_other_accounts_are_not_found(run_id: str, account: Account) -> 
         progress.get_progress(elsewhere, run_id)
 
 
-def test_programs_see_times_in_utc_and_ids_as_strings(run_id: str) -> None:
+def test_api_clients_get_times_in_utc_and_ids_as_strings(run_id: str) -> None:
     seen = progress.as_dict(progress.get_progress(OPERATOR, run_id))
     assert (seen["id"], seen["kind"], seen["accountId"]) == (run_id, "backfill", MAISON_LUNE)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(seen["createdAt"]))
     assert (seen["finishedAt"], seen["total"], seen["done"]) == (None, 4, 0)
 
 
-def test_progress_is_in_the_meta_of_the_rq_job(run_id: str, redis: Redis) -> None:
+def test_progress_is_in_the_meta_of_the_rq_task(run_id: str, redis: Redis) -> None:
     changed(run_id, resolved=3)
     progress.publish(run_id, final=True)
     meta = json.loads(redis.hget(f"rq:job:{run_id}", "meta") or "{}")

@@ -1,4 +1,4 @@
-"""What somebody chooses before a run starts."""
+"""What a user chooses before a job starts."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""Whole runs against the sandbox over HTTP: everyone is settled once, whatever happens on the way."""
+"""Whole jobs against the sandbox over HTTP: each item is settled once."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -166,7 +166,7 @@ def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, fr
 
 
 @pytest.mark.row("F20")
-def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> None:
+def test_an_invalid_access_token_pauses_the_job_and_counts_against_no_contact(run_id: str, meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.WAITING
@@ -230,7 +230,7 @@ def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sand
     assert run_of(run_id).total == len(EVERYBODY)
 
 
-def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_canceled_job_ends_after_the_present_contact(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     after_one_person(monkeypatch, lambda: lifecycle.cancel(OPERATOR, run_id))
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.CANCELED
@@ -239,7 +239,7 @@ def test_a_cancelled_run_ends_after_its_present_person(run_id: str, monkeypatch:
     assert len(noted()) == 2
 
 
-def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account) -> None:
+def test_a_contact_resolved_meanwhile_costs_no_call(run_id: str, account: Account) -> None:
     seen = ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
     with transaction.write() as tx:
         observations.record(tx, account.id, seen)
@@ -251,7 +251,7 @@ def test_whoever_was_named_meanwhile_costs_no_call(run_id: str, account: Account
     assert {row.ig_participant_id for row in noted()} == set(EVERYBODY) - {LEA, RUI}
 
 
-def test_people_whom_somebody_else_looks_up_come_later(
+def test_contacts_claimed_by_another_worker_come_later(
     run_id: str, account: Account, frozen_clock: FrozenClock
 ) -> None:
     with transaction.write() as tx:
@@ -294,7 +294,7 @@ def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
     assert db.session.scalars(failures).one() == 1
 
 
-def test_a_worker_that_is_to_stop_ends_after_its_present_person_and_hands_on(
+def test_a_stopping_worker_ends_after_the_present_contact_and_enqueues_the_rest(
     run_id: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis.flushall()
@@ -310,7 +310,7 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person_and_hands_on(
     assert Counter(row.ig_participant_id for row in noted()) == Counter(EVERYBODY)
 
 
-def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: Account, meta: Sandbox) -> None:
+def test_a_refresh_looks_known_contacts_up_once_per_job(account: Account, meta: Sandbox) -> None:
     people_wrote(LEA, RUI)
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.pull("PATCH", f"people/{RUI}", username="rui.c")

@@ -1,4 +1,4 @@
-"""Who is in a run, and which conversation pages are worth reading for them."""
+"""Which contacts a job looks up, and which conversation pages it reads first."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
-from app.identities.failure_policy import FailurePolicy
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
@@ -50,14 +50,14 @@ def seen(account: Account, who: str, *, ago: timedelta = timedelta()) -> None:
         observations.record(tx, account.id, sighted)
 
 
-def test_a_backfill_is_of_the_nameless_and_a_refresh_of_everyone(account: Account) -> None:
+def test_a_backfill_selects_unknown_contacts_and_a_refresh_all(account: Account) -> None:
     people_wrote(LEA, CAMILLE, GHOST)
     seen(account, LEA)
     assert crowd_of(account) == [GHOST, CAMILLE]
     assert crowd_of(account, kind=RunKind.REFRESH) == [GHOST, CAMILLE, LEA]
 
 
-def test_placeholders_and_the_account_itself_are_in_no_run(account: Account) -> None:
+def test_placeholder_ids_and_the_account_itself_are_in_no_job(account: Account) -> None:
     people_wrote(LEA, "UNKNOWN_17", RUI)
     with transaction.write() as tx:
         tx.execute(update(Account).values(own_ids=[RUI]))  # learnt later than the conversation began
@@ -65,7 +65,7 @@ def test_placeholders_and_the_account_itself_are_in_no_run(account: Account) -> 
     assert crowd_of(account, kind=RunKind.REFRESH) == [LEA]
 
 
-def test_the_account_is_nobodys_participant_under_any_of_its_ids(account: Account) -> None:
+def test_the_account_is_not_a_contact_under_any_of_its_ids(account: Account) -> None:
     own = selection.own_ids(account.id)
     assert own == {MAISON_LUNE, MAISON_LUNE_APP_SCOPED, MAISON_LUNE_IGSID}
     assert selection.own_ids(an_account(ATELIER_NORD).id) == {ATELIER_NORD, ATELIER_NORD_PAGE}
@@ -98,7 +98,7 @@ def test_expiring_are_those_whose_name_is_seven_days_old_within_a_day(account: A
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 
 
-def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Account, frozen_clock: FrozenClock) -> None:
+def test_contacts_with_an_expired_picture_url_are_expiring_too(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA, CAMILLE)
     for who, seconds in ((LEA, 60), (CAMILLE, 7200)):
         url = f"https://scontent.cdninstagram.com/a.jpg?oe={int(frozen_clock.now().timestamp()) + seconds:08X}"
@@ -110,12 +110,12 @@ def test_expiring_are_also_those_whose_pictures_address_has_ended(account: Accou
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 
 
-def test_whoever_failed_has_a_plan_and_does_not_expire(account: Account) -> None:
+def test_a_contact_with_a_planned_retry_is_not_expiring(account: Account) -> None:
     people_wrote(LEA, CAMILLE)
     seen(account, LEA, ago=FRESH)
     seen(account, CAMILLE, ago=FRESH)
     with transaction.write() as tx:
-        gone = FailurePolicy(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
+        gone = LookupFailure(Reason.NOT_VISIBLE, Scope.CONTACT, "9010", "No matching Instagram user")
         observations.record_failure(tx, account.id, CAMILLE, gone, at=clock.now(), raw=None)
     assert crowd_of(account, kind=RunKind.REFRESH, expiring=True) == [LEA]
 
@@ -137,7 +137,7 @@ def test_pages_are_read_as_deep_as_they_save_calls(on_pages: dict[int, int], wor
     assert selection.worthwhile(on_pages) == worth
 
 
-def test_a_sweep_counts_the_pages_above_those_who_are_wanted(account: Account) -> None:
+def test_a_page_scan_counts_pages_without_contacts_of_the_job(account: Account) -> None:
     old = [str(10**15 + place) for place in range(60)]
     people_wrote(*old, at=clock.now() - timedelta(hours=1))
     assert selection.plan_page_scan(Selection(account.id, RunKind.BACKFILL)) == PageScan(2, 60)

@@ -1,4 +1,4 @@
-"""Tokens of programs: what is kept of them, what they may do, and how they end."""
+"""API tokens: what is stored, what they may do, and how they end."""
 
 from datetime import timedelta
 

@@ -14,7 +14,7 @@ NADIA, HERE, THERE = "nadia@example.com", "192.0.2.1", "192.0.2.2"
 
 @pytest.fixture(params=["with Redis", "without Redis"])
 def _counting(request: pytest.FixtureRequest, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcess())
+    monkeypatch.setattr(login_throttle, "_in_process", login_throttle._InProcess())
     if request.param == "with Redis":
         yield
         return
@@ -24,7 +24,7 @@ def _counting(request: pytest.FixtureRequest, redis: Redis, monkeypatch: pytest.
 
 @pytest.mark.row("S20")
 @pytest.mark.usefixtures("_counting")
-def test_the_sixth_failure_waits_and_another_address_does_not() -> None:
+def test_the_sixth_failure_waits_and_another_ip_address_does_not() -> None:
     assert [login_throttle.wait_seconds(NADIA, HERE) for _ in range(5)] == [0] * 5
     assert login_throttle.wait_seconds(NADIA, HERE) == 1
     assert login_throttle.wait_seconds("Nadia@EXAMPLE.com ", HERE) == 1
@@ -50,17 +50,17 @@ def test_a_name_may_be_tried_fifty_times_an_hour_from_everywhere() -> None:
 
 @pytest.mark.row("S20")
 @pytest.mark.usefixtures("_counting")
-def test_an_address_may_try_sixty_times_a_minute() -> None:
+def test_an_ip_address_may_try_sixty_times_a_minute() -> None:
     tries = [login_throttle.wait_seconds(f"person{number}@example.com", HERE) for number in range(61)]
     assert tries[:60] == [0] * 60
     assert 50 < tries[60] <= 60
     assert login_throttle.wait_seconds(NADIA, THERE) == 0
 
 
-def test_a_refused_address_is_known_without_asking_redis_until_its_minute_is_over(
+def test_a_refused_ip_address_is_known_without_redis_until_its_minute_is_over(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcess())
+    monkeypatch.setattr(login_throttle, "_in_process", login_throttle._InProcess())
     for number in range(61):
         login_throttle.wait_seconds(f"person{number}@example.com", HERE)
     redis.flushall()
@@ -70,8 +70,8 @@ def test_a_refused_address_is_known_without_asking_redis_until_its_minute_is_ove
     assert login_throttle.refused_seconds(HERE) == 0
 
 
-def test_a_refused_pair_refuses_nobody_else_at_its_address(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcess())
+def test_a_refused_pair_refuses_no_other_user_at_its_ip_address(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_throttle, "_in_process", login_throttle._InProcess())
     assert [login_throttle.wait_seconds(NADIA, HERE) for _ in range(6)][-1] > 0
     assert login_throttle.refused_seconds(HERE) == 0
 

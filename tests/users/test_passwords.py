@@ -1,4 +1,4 @@
-"""Which passwords may be chosen, and how they are compared."""
+"""Rules for passwords, and their verification."""
 
 import threading
 
@@ -62,7 +62,7 @@ def test_random_passwords_may_be_chosen_and_differ() -> None:
 
 
 @pytest.mark.row("S20")
-def test_whoever_waits_too_long_for_a_turn_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_check_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = threading.BoundedSemaphore(passwords.AT_A_TIME)
     for _ in range(passwords.AT_A_TIME):
         taken.acquire()

@@ -1,4 +1,4 @@
-"""Name and password, and the key of a session."""
+"""Sign-in with a password, and by the key of a session."""
 
 import statistics
 import time
@@ -20,7 +20,7 @@ def test_the_right_password_signs_in_and_is_noted(app: Flask) -> None:
     assert sign_in.by_session_key(person.session_key) == person
 
 
-def test_a_wrong_password_and_an_unknown_name_sign_nobody_in(app: Flask) -> None:
+def test_a_wrong_password_and_an_unknown_user_cannot_sign_in(app: Flask) -> None:
     users.add_user(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
     assert sign_in.authenticate("nadia@example.com", "something else") is None
     assert sign_in.authenticate("nobody@example.com", GOOD) is None

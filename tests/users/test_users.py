@@ -1,4 +1,4 @@
-"""Adding people, changing passwords, switching people off."""
+"""Adding, changing and disabling users."""
 
 import threading
 from contextlib import suppress
@@ -18,7 +18,7 @@ GOOD = "a moonlit correct horse"
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 
 
-def test_somebody_added_may_sign_in_under_any_spelling_of_the_address(app: Flask) -> None:
+def test_a_new_user_may_sign_in_with_any_case_of_the_email_address(app: Flask) -> None:
     added = users.add_user(OPERATOR, " Nadia@Example.com ", role=Role.OPS, password=GOOD)
     assert (added.email, added.role, added.account_ids) == ("nadia@example.com", Role.OPS, None)
     assert sign_in.authenticate("NADIA@example.com", GOOD) is not None
@@ -38,7 +38,7 @@ def test_the_password_is_kept_as_a_hash_only(app: Flask) -> None:
         *("\u212aim@example.com", "nad\u0131a@example.com", "\u00a0nadia@example.com", "nadia@example.\uff43om"),
     ],
 )
-def test_a_malformed_address_is_refused(app: Flask, email: str) -> None:
+def test_a_malformed_email_address_is_refused(app: Flask, email: str) -> None:
     with pytest.raises(Invalid) as refused:
         users.add_user(OPERATOR, email, role=Role.AGENT, password=GOOD)
     assert list(refused.value.fields) == ["email"]
@@ -53,14 +53,14 @@ def test_an_email_address_with_confusing_characters_is_not_the_ascii_one(app: Fl
         users.disable(OPERATOR, email)
 
 
-def test_an_address_is_added_once(app: Flask) -> None:
+def test_an_email_address_is_added_once(app: Flask) -> None:
     users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
     with pytest.raises(Invalid):
         users.add_user(OPERATOR, "Nadia@example.com", role=Role.ADMIN, password=GOOD)
     assert [person.role for person in users.list_users(OPERATOR)] == [Role.OPS]
 
 
-def test_a_weak_password_adds_nobody(app: Flask) -> None:
+def test_a_weak_password_adds_no_user(app: Flask) -> None:
     with pytest.raises(Invalid):
         users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password="admin")
     assert users.list_users(OPERATOR) == []
@@ -74,7 +74,7 @@ def test_a_new_password_ends_every_session(app: Flask) -> None:
     assert sign_in.authenticate("nadia@example.com", GOOD + "!") is not None
 
 
-def test_whoever_is_switched_off_is_out_at_once(app: Flask) -> None:
+def test_a_disabled_user_is_signed_out_immediately(app: Flask) -> None:
     before = users.add_user(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
     users.disable(OPERATOR, "nadia@example.com")
     assert sign_in.by_session_key(before.session_key) is None
@@ -128,14 +128,14 @@ def test_of_two_admins_who_remove_each_other_at_the_same_time_one_stays(
     assert len(refused) == 1
 
 
-def test_unknown_people_are_not_found(app: Flask) -> None:
+def test_unknown_users_are_not_found(app: Flask) -> None:
     with pytest.raises(NotFound):
         users.change_password(OPERATOR, "nobody@example.com", password=GOOD)
     with pytest.raises(NotFound):
         users.disable(OPERATOR, "nobody@example.com")
 
 
-def test_only_admins_deal_with_people(app: Flask) -> None:
+def test_only_admins_manage_users(app: Flask) -> None:
     with pytest.raises(Forbidden):
         users.add_user(AGENT, "nadia@example.com", role=Role.ADMIN, password=GOOD)
     with pytest.raises(Forbidden):
@@ -171,6 +171,6 @@ def test_of_two_first_starts_one_makes_the_admin(app: Flask) -> None:
     assert len(users.list_users(OPERATOR)) == 1
 
 
-def test_people_do_not_print_their_session_key(app: Flask) -> None:
+def test_users_do_not_print_their_session_key(app: Flask) -> None:
     person = users.add_user(OPERATOR, "nadia@example.com", role=Role.OPS, password=GOOD)
     assert person.session_key not in repr(person)

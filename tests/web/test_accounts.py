@@ -105,7 +105,7 @@ def test_without_an_account_the_page_says_what_to_do(app: Flask) -> None:
 def test_a_token_is_pasted_and_never_shown_again(admin: FlaskClient) -> None:
     wrong = click(admin, "/accounts", htmx=False, login="instagram", token="IGAAwrong", ig_account_id="12ab")
     assert wrong.status_code == 422
-    assert "digits of a professional account id" in wrong.text
+    assert "The professional account ID must be digits only" in wrong.text
     assert 'value="12ab"' in wrong.text
     refused = click(admin, "/accounts", htmx=False, login="instagram", token="IGAAwrong")
     assert refused.status_code == 422
@@ -148,11 +148,11 @@ def test_what_did_not_begin_in_this_browser_connects_nothing(admin: FlaskClient,
     back = led_back(admin)
     other = signed_in(app, Role.ADMIN, email="eve@example.com")
     for browser, address in ((other, back), (admin, back.replace("state=", "state=x"))):
-        assert "did not begin here" in browser.get(address, follow_redirects=True).text
-    assert "did not begin here" in admin.get(back, follow_redirects=True).text  # its attempt is gone
+        assert "has expired or was already used" in browser.get(address, follow_redirects=True).text
+    assert "has expired or was already used" in admin.get(back, follow_redirects=True).text  # its attempt is gone
     back = led_back(admin)
     assert admin.get(back).status_code == 303
-    assert "did not begin here" in admin.get(back, follow_redirects=True).text
+    assert "has expired or was already used" in admin.get(back, follow_redirects=True).text
     assert len(accounts()) == 1
 
 
@@ -195,12 +195,12 @@ def test_little_life_and_a_refused_permission_are_said(ops: FlaskClient) -> None
         tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
     page = ops.get("/accounts").text
     assert "Reconnect</span>" in page
-    assert "Works for 3 days more; reconnect the account" in page
+    assert "Expires in 3 days. Reconnect the account." in page
     assert "1 of 2 · missing: instagram_business_manage_messages" in page
 
 
 @pytest.mark.row("S41", "F47")
 def test_an_account_whose_key_is_lost_says_so_and_the_rest_goes_on(ops: FlaskClient) -> None:
     with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
-        assert "It cannot be read with the configured keys" in ops.get("/accounts").text
+        assert "Cannot decrypt it with TOKEN_ENCRYPTION_KEYS" in ops.get("/accounts").text
         assert ops.get("/inbox").status_code == 200

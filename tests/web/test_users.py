@@ -42,9 +42,9 @@ def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient)
     ("wrong", "words"),
     [
         ({"email": "nadia"}, "must look like"),
-        ({"email": "admin@example.com"}, "may sign in already"),
+        ({"email": "admin@example.com"}, "A user with this email address already exists"),
         ({"role": "owner"}, None),
-        ({"role": "admin", "account": MAISON_LUNE}, "An admin sees every account"),
+        ({"role": "admin", "account": MAISON_LUNE}, "Admins always have access to all accounts"),
         ({"account": "17841499999999999"}, "should be of the list"),
     ],
 )
