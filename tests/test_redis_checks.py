@@ -41,7 +41,9 @@ def test_a_redis_that_is_too_old_is_refused(version: str, refused: bool) -> None
         if not refused:
             redis_checks.require_ours()
             return
-        with pytest.raises(Conflict, match=rf"^REDIS_URL leads to Redis {version}; it must be 6\.2 or newer\.$"):
+        with pytest.raises(
+            Conflict, match=rf"^Redis {version} is not supported\. REDIS_URL must point to Redis 6\.2 or later\.$"
+        ):
             redis_checks.require_ours()
 
 

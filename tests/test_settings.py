@@ -311,7 +311,10 @@ def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET should be given together."),
+        (
+            {"OIDC_CLIENT_SECRET": ""},
+            "Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET together, or none of them.",
+        ),
         ({"OIDC_ISSUER": "sso.example.com"}, "OIDC_ISSUER"),
     ],
 )

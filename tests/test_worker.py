@@ -38,7 +38,7 @@ def errand(
     with settings.using(database_url=sqlite_database) as chosen:
         processes.share(chosen)
         worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
-        worker.await_line("worker listens")
+        worker.await_line("worker started")
         until(lambda: len(registered(redis)) == 1, "the worker is registered")
         yield worker
 
@@ -149,7 +149,7 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     with settings.using(database_url=sqlite_database, redis_url=f"unix://{socket}") as chosen:
         processes.share(chosen)
         worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
-        worker.await_line("Redis is unavailable; the worker waits")
+        worker.await_line("worker paused: can't use Redis")
         for number in (1, 2):
             keeper.start(redis_server.program(tmp_path, socket))
             keeper.await_ready("redis")

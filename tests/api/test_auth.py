@@ -66,10 +66,10 @@ def test_refused_tokens_and_calls_are_in_the_audit_log(app: Flask) -> None:
     entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
     assert [each for each in found if each[3]] == [
-        ("stranger", "sent a refused API token", None, f"GET {ACCOUNTS}", "127.0.0.1"),
-        ("stranger", "sent a refused API token", "token 3", f"GET {ACCOUNTS}", "127.0.0.1"),
-        ("token 2", "was refused access", None, f"POST {BACKFILL}", "127.0.0.1"),
-        ("token 1", "requested data not visible", None, f"POST {BACKFILL}", "127.0.0.1"),
+        ("stranger", "api_token_refused", None, f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("stranger", "api_token_refused", "token 3", f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("token 2", "access_refused", None, f"POST {BACKFILL}", "127.0.0.1"),
+        ("token 1", "data_not_visible", None, f"POST {BACKFILL}", "127.0.0.1"),
     ]
 
 

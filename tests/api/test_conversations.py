@@ -118,7 +118,7 @@ def test_a_limit_is_a_number_from_one_to_a_hundred(crm: Program, limit: str) -> 
 
 def test_unknown_parameters_are_refused(crm: Program) -> None:
     assert problem(crm.get(f"{LIST}?role=admin&limit=0"), 422)["errors"] == [
-        {"field": "limit", "detail": "Input should be greater than or equal to 1"},
+        {"field": "limit", "detail": "Must be greater than or equal to 1"},
         {"field": "role", "detail": "Extra inputs are not permitted"},
     ]
 

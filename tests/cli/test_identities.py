@@ -25,4 +25,4 @@ def test_a_file_is_written_and_one_that_cannot_be_is_said(app: Flask, tmp_path: 
     assert LEA in file.read_text()
     refused = nametag("identities", "export", "--output", str(tmp_path / "no" / "folder.csv"))
     assert refused.exit_code == 1
-    assert "cannot be written" in refused.stderr
+    assert "Can't write" in refused.stderr

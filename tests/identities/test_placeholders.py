@@ -119,7 +119,7 @@ def test_a_placeholder_in_redis_or_in_an_older_dump_is_no_name(account: Account,
     cache.write(MAISON_LUNE, ProfileObservation(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
     dump = tmp_path / "dump.json"
     dump.write_text(json.dumps([{"account_id": MAISON_LUNE, "participant_id": LEA, "username": "Instagram User"}]))
-    assert importer.import_names(dump).nameless == 1
+    assert importer.import_names(dump).without_name == 1
     resolve.look_up_due(account.id)
     assert [row.ig_participant_id for row in noted()] == [LEA]
     assert lea().username == "lea.moreau"

@@ -271,8 +271,8 @@ def test_a_message_shown_in_part_is_a_note_and_no_alarm(app: Flask, account: Acc
     assert "ig_clip_v2" in note.explanation
     assert json.loads(note.raw)["entry"][0]["messaging"][0]["message"]["attachments"] == [CLIP]
     assert dead_letters.count(OPERATOR) == 0
-    [found] = [each for each in doctor.examine(OPERATOR) if each.part == "dead letters"]
-    assert found.level is Level.WELL
+    [found] = [each for each in doctor.examine(OPERATOR) if each.check == "dead letters"]
+    assert found.level is Level.OK
     page = signed_in(app).get("/dead-letters").text
     assert "1 shown in part" in page
     assert "attachment type ig_clip_v2 is unknown" in page

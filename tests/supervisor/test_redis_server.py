@@ -116,5 +116,5 @@ def test_a_binary_that_does_not_run_is_one_line_that_names_it(tmp_path: Path, mo
     broken.write_text("#!/bin/sh\necho 'wrong machine' >&2\nexit 1\n")
     broken.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(RedisUnusable, match=r"redis-server does not run: wrong machine$"):
+    with pytest.raises(RedisUnusable, match=r"^Can't run .*redis-server: wrong machine$"):
         redis_server.program(tmp_path, tmp_path / "redis.sock")
