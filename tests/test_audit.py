@@ -1,4 +1,4 @@
-"""The audit log: each kind of deed, from every door, in ids alone."""
+"""The audit log: every kind of action, from pages, API and command line, with IDs only."""
 
 import json
 
@@ -133,7 +133,7 @@ def test_what_did_not_happen_is_not_noted(app: Flask) -> None:
     account = an_account()
     run_id = lifecycle.start(SCHEDULE, account.id, kind=RunKind.BACKFILL)
     with pytest.raises(Conflict):
-        lifecycle.cancel(OPERATOR, run_id)  # nobody to name: it ended at once
+        lifecycle.cancel(OPERATOR, run_id)  # ended immediately, without a contact
     assert [action for _, action, _, _ in told()] == ["job_started"]
 
 

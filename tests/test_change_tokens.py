@@ -1,4 +1,4 @@
-"""The poll token's heart: it moves with every visible change, and never comes back to an old value."""
+"""Change tokens change with every visible change, and never repeat an old value."""
 
 from pathlib import Path
 from typing import Any

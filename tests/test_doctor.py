@@ -1,4 +1,4 @@
-"""What the doctor finds, and that it says how to mend it."""
+"""Findings of the health checks, and their fixes."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_ac
 
 @pytest.fixture
 def well(app: Flask, redis: Redis) -> None:
-    """Everything as it is on a machine where all is well."""
+    """An installation without a problem: an account, and heartbeats of all processes."""
     an_account()
     for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
         heartbeats._written_at.clear()
@@ -83,7 +83,7 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
 @pytest.mark.row("S45")
 @pytest.mark.usefixtures("well")
 def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The very server of the tests, as if its address led over the network."""
+    """The server of the tests, as if it were reached over the network."""
     monkeypatch.setattr(settings, "is_private", lambda _address: False)
     before = str(redis.config_get("appendonly")["appendonly"])
     redis.config_set("appendonly", "no")

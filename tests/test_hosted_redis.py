@@ -1,4 +1,4 @@
-"""Redis as hosts offer it: restricted users, clusters, failover, TLS, distance. Real servers behind a forwarder."""
+"""Redis of hosting providers: restricted users, clusters, failover, TLS, latency. Real servers behind a forwarder."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def using(sqlite_database: str, tmp_path: Path) -> Using:
 
 @pytest.fixture
 def start_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Process]:
-    """Starts a worker of the test tasks on the present settings."""
+    """Starts a worker of the test tasks with the current settings."""
     for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
 

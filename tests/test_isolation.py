@@ -1,4 +1,4 @@
-"""Work in a short-lived child: what comes back, and what becomes of work that hangs, swells or dies."""
+"""Work in a child process: its result, and work that hangs, needs too much memory or crashes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Hints: what is enqueued, once or every time, and that nothing here ever raises or unpickles."""
+"""Tasks in queues: enqueued once or every time; nothing raises or unpickles."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which Redis is refused at the start, and what is reported of one that can't be used."""
+"""Redis servers that are refused at the start, and what is reported of one that can't be used."""
 
 import re
 import socket
@@ -16,7 +16,7 @@ from app.errors import Conflict
 
 @contextmanager
 def server_of(version: str) -> Iterator[str]:
-    """Serve a version and no keys; every other command succeeds."""
+    """Answer with a version and no keys; every other command succeeds."""
     told = f"# Server\r\nredis_version:{version}\r\n"
     answers = {b"INFO": f"${len(told)}\r\n{told}\r\n", b"SCAN": "*2\r\n$1\r\n0\r\n*0\r\n"}
     command = re.compile(rb"\*\d+\r\n\$\d+\r\n(\w+)")

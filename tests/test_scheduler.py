@@ -1,4 +1,4 @@
-"""The scheduler's duties: what was lost on the way is found again."""
+"""Duties of the scheduler: lost tasks are enqueued again."""
 
 import itertools
 import logging
@@ -88,7 +88,7 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
 
 
 def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:
-    """Instagram sometimes delivers what a contact wrote as an echo of the account."""
+    """Instagram sometimes delivers a contact's message as an echo of the account."""
     body = a_delivery(an_echo_event(LEA, "Is this still available?"))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert redis.llen(RESOLVE) == 1

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and the one line a wrong one gets."""
+"""Settings: their sources, and the one-line error of a wrong one."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from app.settings import SettingsError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to start in whose environment holds none of our settings."""
+    """A folder for a start without settings in its environment."""
     for name in settings.Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("NAMETAG_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The worker as a process of its own: what it runs, what it refuses, how it stops, what it outlives."""
+"""The worker as a separate process: what it runs, what it refuses, how it stops, what it survives."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from tests.support.waiting import until
 def errand(
     redis: Redis, processes: Processes, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Process]:
-    """A running worker of the test errands."""
+    """A running worker for the test tasks."""
     for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
     with settings.using(database_url=sqlite_database) as chosen:

@@ -1,4 +1,4 @@
-"""Cursors: sealed, and good for one list."""
+"""Cursors: signed, and valid for one list."""
 
 from datetime import UTC, datetime
 

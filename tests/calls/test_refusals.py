@@ -19,7 +19,7 @@ from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import noted
 from tests.factories import (
     ATELIER_NORD,
@@ -91,7 +91,7 @@ def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
 def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too(
     app: Flask, account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
-    browser, api = signed_in(app), a_program(app)
+    browser, api = signed_in(app), an_api_client(app)
     meta.post("faults", mode="200")
     people_wrote(LEA)
     resolve.look_up_due(account.id)

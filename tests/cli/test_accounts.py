@@ -1,4 +1,4 @@
-"""`nametag account …`: connecting, listing, checking, forgetting."""
+"""`nametag account …`: connect, list, check, remove."""
 
 import json
 

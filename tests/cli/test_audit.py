@@ -1,4 +1,4 @@
-"""`nametag audit list`: who did what."""
+"""`nametag audit list`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`nametag db upgrade`, and the check that every process makes."""
+"""`nametag db upgrade`, and the schema check of every process."""
 
 from pathlib import Path
 

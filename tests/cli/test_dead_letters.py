@@ -1,4 +1,4 @@
-"""`nametag dead-letters …`: reading what could not be placed."""
+"""`nametag dead-letters …`: list, show, replay, discard."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`nametag up --demo`: a living inbox without Meta."""
+"""`nametag up --demo`: an inbox with messages, without Meta."""
 
 import json
 import os

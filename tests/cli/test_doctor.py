@@ -1,4 +1,4 @@
-"""`nametag doctor`: lines for people, JSON for programs, and an exit status for both."""
+"""`nametag doctor`: lines, JSON, and the exit status."""
 
 import json
 

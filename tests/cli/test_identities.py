@@ -1,4 +1,4 @@
-"""`nametag identities export`: to the screen, or into a file."""
+"""`nametag identities export`: to standard output, or to a file."""
 
 import json
 from pathlib import Path

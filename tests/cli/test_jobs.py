@@ -30,7 +30,7 @@ def account(meta: Sandbox) -> Account:
 
 @pytest.fixture
 def working(app: Flask) -> Iterator[None]:
-    """Somebody who works on every run, as a worker would."""
+    """A thread that works on every job, as a worker does."""
     stop = threading.Event()
 
     def work() -> None:

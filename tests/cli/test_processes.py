@@ -1,4 +1,4 @@
-"""`nametag web`, `worker` and `scheduler` alone."""
+"""`nametag web`, `worker` and `scheduler` as single processes."""
 
 import json
 import signal
@@ -46,7 +46,7 @@ def test_a_stop_ends_a_part_with_status_0(migrated: Processes, command: str, num
 
 
 def caught(process_id: int) -> set[str]:
-    """Return the names of the signals that a process handles itself."""
+    """Return the names of the signals that a process handles."""
     with open(f"/proc/{process_id}/status") as status:  # noqa: PTH123 - a file of the kernel
         mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
     return {number.name for number in signal.Signals if mask & (1 << (number - 1))}

@@ -1,4 +1,4 @@
-"""`nametag up` as a newcomer meets it: what it prints, what it refuses, what it leaves behind."""
+"""`nametag up`: what it prints, what it refuses, and what it leaves behind."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`nametag user …`: who may sign in."""
+"""`nametag user …`."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_rights_are_changed_and_an_admin_is_never_limited(app: Flask) -> None:
     assert users.by_email(OPERATOR, NADIA).role is Role.AGENT
     refused(nametag("user", "role", NADIA, "--role", "admin", "--account-id", MAISON_LUNE), status=2)
     assert nametag("user", "role", NADIA, "--role", "ops").exit_code == 0
-    db.session.rollback()  # reads anew, as another command would
+    db.session.rollback()  # read again, as another command does
     assert users.by_email(OPERATOR, NADIA).account_ids is None
 
 

@@ -1,4 +1,4 @@
-"""Following a job: what the bar says, what the table says, and what Ctrl-C leaves behind."""
+"""Following a job: the progress bar, the result, and Ctrl-C."""
 
 import json
 import signal

@@ -30,7 +30,7 @@ LIMITS += "current_setting('TimeZone') || ' ' || current_setting('plan_cache_mod
 
 @pytest.fixture(params=["refuses options", "drops options"])
 def pooled(request: pytest.FixtureRequest, postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
-    """The app on an empty database behind a transaction pooler."""
+    """The app on an empty database, through a transaction pooler."""
     postgresql.empty(postgresql_database)
     ignored = {"ignore_startup_parameters": "options"} if request.param == "drops options" else {}
     with (
@@ -68,7 +68,7 @@ def test_each_transaction_behind_a_pooler_has_its_limits(pooled: Flask) -> None:
 
 @pytest.fixture
 def blank_pooled_url(postgresql_url: URL) -> Iterator[URL]:
-    """The URL of a database without a single table behind a transaction pooler."""
+    """The URL of an empty database, through a transaction pooler."""
     postgresql.drop(postgresql_url, "blank_pooled")
     with pgbouncer.in_front_of(postgresql.create(postgresql_url, "blank_pooled")) as url:
         yield url

@@ -21,7 +21,7 @@ from app.models.inbox import Account, Conversation
 from app.models.run import ItemState, RunItem, RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -86,7 +86,7 @@ def test_the_pages_say_that_instagram_sent_a_placeholder(app: Flask, account: Ac
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
-    browser, api = signed_in(app), a_program(app)
+    browser, api = signed_in(app), an_api_client(app)
     [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
     assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
     assert listed["explanation"] == "Instagram sent a placeholder instead of a name"

@@ -20,7 +20,7 @@ from app.ingest.replay import Replayed
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter, Message
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.factories import (
     LEA,
     MAISON_LUNE,
@@ -119,7 +119,7 @@ def test_a_reply_to_a_contact_s_story_says_whose_story_it_is(app: Flask, account
     shown = thread(app)
     assert shown.count("Replied to their story") == 2
     assert "Replied to your story" not in shown
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] in (
+    assert an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] in (
         "Replied to their story",
         "Lovely!",
     )
@@ -240,7 +240,7 @@ def test_an_attachment_that_cannot_be_shown_hides_no_other(app: Flask, account: 
     [message] = messages()
     assert message.kind == "image"
     assert "<img src=" in thread(app)
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Photo"
+    assert an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Photo"
 
 
 def test_messages_without_usable_content_say_what_is_missing(app: Flask, account: Account) -> None:
@@ -317,7 +317,7 @@ def test_only_web_urls_are_handed_on(app: Flask, account: Account, url: Any) -> 
         old = {"mid": "old", "mid_digest": digest("old"), "kind": "image", "attachments": [stored]}
         known = {"account_id": account.id, "conversation_id": 1, "ig_sender_id": LEA, "outgoing": False}
         tx.session.add(Message(**old, **known, sent_at=clock.now()))
-    api, shown = a_program(app).get("/messaging/conversations/1/messages").text, thread(app)
+    api, shown = an_api_client(app).get("/messaging/conversations/1/messages").text, thread(app)
     assert [each for each in (api, shown) if str(url) in each and url != 7] == []
     assert '"url":"' not in api  # null instead
 
@@ -394,7 +394,10 @@ def test_a_blank_message_says_that_it_is_empty(app: Flask, account: Account, tex
     ops = signed_in(app)
     for page in (part(ops, "/inbox/list"), part(ops, "/inbox/1/messages")):
         assert "Empty message" in page.text
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Empty message"
+    assert (
+        an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"]
+        == "Empty message"
+    )
 
 
 def test_a_message_edited_to_nothing_says_that_it_is_empty(app: Flask, account: Account) -> None:

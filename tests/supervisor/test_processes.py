@@ -1,4 +1,4 @@
-"""Process keeping, with real processes; only time is moved where waits are measured."""
+"""Supervising real processes; time is set only where waits are measured."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The private Redis server, for real."""
+"""The private Redis server, with a real server."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def test_the_lock_lasts_as_long_as_the_server_itself(keeper: Supervisor, tmp_pat
     os.close(program.kept_files[0])  # as if the supervisor had died without its child
     with pytest.raises(RedisUnusable):
         redis_server.program(tmp_path, tmp_path / "redis.sock")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), program.kept_files[0])  # for the keeper to close
+    os.dup2(os.open(os.devnull, os.O_RDONLY), program.kept_files[0])  # for the supervisor to close
 
 
 def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Supervisor, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of accounts."""
+"""The Accounts page."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,7 +25,7 @@ from tests.web.browsing import click, signed_in
 
 @pytest.fixture
 def database(sqlite_database: str) -> str:
-    """One kind is enough for a page: the rooms behind it are tested on both."""
+    """One database is enough for a page: the packages below it are tested on both."""
     return sqlite_database
 
 
@@ -47,7 +47,7 @@ def accounts() -> list[Account]:
 
 
 def led_back(admin: FlaskClient, login: str = "instagram", choice: str = "allow") -> str:
-    """Go to Meta and choose there; return the address that Meta sends the browser to."""
+    """Authorize at Meta. Return the URL to which Meta redirects the browser."""
     away = admin.get(f"/accounts/connect/{login}")
     assert away.status_code == 303
     return f"/accounts/connected/{login}?{urlencode(chosen(away.headers['Location'], choice))}"

@@ -1,4 +1,4 @@
-"""The page of the audit log."""
+"""The Audit log page."""
 
 from flask import Flask
 from sqlalchemy import delete

@@ -1,4 +1,4 @@
-"""Times in the reader's zone, durations in words, links that give nothing away."""
+"""Template filters: times in the user's time zone, durations, links without a referrer."""
 
 import re
 from datetime import UTC, datetime, timedelta

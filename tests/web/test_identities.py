@@ -1,4 +1,4 @@
-"""The pages of identities: list, person, refresh, export."""
+"""The Identities pages: list, one identity, refresh, export."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from tests.web.browsing import click, part, signed_in
 
 
 class Shown(HTMLParser):
-    """A page, of which only what its form for exports would send along is kept."""
+    """Parses a page, and keeps the values that its export form sends."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

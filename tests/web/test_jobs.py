@@ -1,4 +1,4 @@
-"""Jobs by button: started once, watched, cancelled, retried."""
+"""The Jobs page: jobs are started once, followed, canceled and retried."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One answer for every view: page or part of the same content, errors as pages or toasts."""
+"""Page and htmx part show the same content; errors are pages or toasts."""
 
 import html
 import json

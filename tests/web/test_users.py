@@ -1,4 +1,4 @@
-"""The pages of people, for admins."""
+"""The Users pages, for admins."""
 
 import re
 from html import unescape
