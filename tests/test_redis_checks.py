@@ -55,7 +55,7 @@ def test_a_redis_with_data_of_other_software_is_refused_and_an_unavailable_one_i
     redis.set("rq:workers", "x")
     redis_checks.require_ours()
     redis.set("celery\x1b[2J", "x")
-    with pytest.raises(Conflict, match=r"such as celery\\x1b\[2J\)"):
+    with pytest.raises(Conflict, match=r"for example celery\\x1b\[2J\)"):
         redis_checks.require_ours()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         redis_checks.require_ours()

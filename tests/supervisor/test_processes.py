@@ -193,9 +193,9 @@ def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(tmp_path: Path) -
     code = f"""
 import os, signal
 from pathlib import Path
-from app.supervisor.processes import Keeper, Program
+from app.supervisor.processes import Program, Supervisor
 os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
-keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
+keeper = Supervisor(log=Path({str(tmp_path / "log")!r}), say=print)
 with keeper.signal_handlers():
     keeper.start(Program("sleeper", ({sys.executable!r}, "-c", "import time; time.sleep(60)")))
     keeper.keep()
@@ -212,8 +212,8 @@ keeper.stop()
 def test_no_program_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from app.supervisor.processes import Keeper, Program
-keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
+from app.supervisor.processes import Program, Supervisor
+keeper = Supervisor(log=Path({str(tmp_path / "log")!r}), say=print)
 keeper.start(Program("deaf", ({sys.executable!r}, "-c", {DEAF!r})))
 print(keeper.process_id("deaf"), flush=True)
 with keeper.signal_handlers():

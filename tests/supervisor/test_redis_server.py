@@ -107,7 +107,7 @@ def test_a_data_folder_with_a_very_long_path_still_works(keeper: Supervisor, tmp
 def test_no_binary_at_all_is_one_line_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_server, "COMMANDS", ("no-such-server",))
     monkeypatch.setattr(redis_server, "BUNDLED", "no_such_package")
-    with pytest.raises(RedisUnusable, match=r"^No Redis server was found: install .*, or set REDIS_URL .*\.$"):
+    with pytest.raises(RedisUnusable, match=r"^No Redis server found\. Install .*, or set REDIS_URL\.$"):
         redis_server.program(tmp_path, tmp_path / "redis.sock")
 
 
