@@ -9,13 +9,13 @@ T ?= tests
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-run: .venv/run.stamp ## Start everything with a sandbox instead of Meta, and print where to sign in
+run: .venv/run.stamp ## Start everything with a local sandbox in place of Meta; prints a URL and login
 	@$(BIN)/nametag up --demo
 
-test: .venv/dev.stamp ## Run the tests, all of them or those under T=path
+test: .venv/dev.stamp ## Run all tests, or those in T=path
 	@$(BIN)/python -m pytest $(T)
 
-lint: .venv/dev.stamp ## Check style, types, layers and templates
+lint: .venv/dev.stamp ## Check style, types, import layers, templates and dependencies
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
 	  && $(BIN)/python .ci/audit.py
 
@@ -25,16 +25,16 @@ audit: .venv/dev.stamp ## Check dependencies for known vulnerabilities (required
 fix: .venv/dev.stamp ## Fix lint and formatting issues automatically
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: .venv/dev.stamp ## Measure the figures of docs/performance.md on this machine
+bench: .venv/dev.stamp ## Run the benchmarks of docs/performance.md on this machine
 	@$(BIN)/python -m bench
 
-chaos: .venv/dev.stamp ## Deliver 10,000 events while parts are killed at random: none may be lost or doubled
+chaos: .venv/dev.stamp ## Stress test: 10,000 webhook events while processes are killed at random
 	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/system/test_ingest.py
 
 calls: .venv/dev.stamp ## Fuzz the API against its OpenAPI document (2,000 calls per database)
 	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py
 
-migration: .venv/dev.stamp ## Write a migration for changed tables, m="what changes"
+migration: .venv/dev.stamp ## Generate a migration for changed models, m="what changes"
 	@$(BIN)/nametag db upgrade && $(BIN)/flask --app wsgi db revision --autogenerate -m "$(m)"
 
 reset: ## Delete all local data (database, Redis files, secrets)

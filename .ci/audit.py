@@ -1,7 +1,7 @@
-"""Are vulnerabilities known of what we install? Exit 1 when one is; with --release also when nobody could be asked.
+"""Check dependencies for known vulnerabilities. Exit status 1 if one has any; with --release also if not checked.
 
-Advisories come from PyPI. Where it cannot be reached the answer is "not audited", which pip-audit alone would call a
-success (reliability.md M24): a build may go on then, a release may not.
+Advisories come from PyPI. If it can't be reached, the result is "not audited", which pip-audit alone would report as
+success: a build may continue then, a release may not.
 """
 
 import json
@@ -16,27 +16,27 @@ COMMAND = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-
 
 
 def main(*options: str) -> int:
-    """Ask, say what was found in one line or more, and return the exit status."""
-    lines, kept = judged(_report())
+    """Print the result and return the exit status."""
+    lines, clean = summarize(_report())
     for line in lines:
         print(line)
-    return 0 if kept or (kept is None and "--release" not in options) else 1
+    return 0 if clean or (clean is None and "--release" not in options) else 1
 
 
-def judged(report: list[dict[str, Any]] | None) -> tuple[list[str], bool | None]:
-    """Return what to say of a report of pip-audit's, and whether all is well; None when that is not known."""
+def summarize(report: list[dict[str, Any]] | None) -> tuple[list[str], bool | None]:
+    """Return the lines for a report of pip-audit, and whether no vulnerability is known; None if not checked."""
     known = [(each, flaw) for each in report or () for flaw in each.get("vulns", ())]
     if known:
         return [_line(each, flaw) for each, flaw in known], False
     if not report or any("skip_reason" in each for each in report):
-        return ["Dependencies: not audited, advisories cannot be reached."], None
-    return [f"Dependencies: nothing is known against any of the {len(report)}."], True
+        return ["Dependencies: not audited, can't reach the advisories."], None
+    return [f"Dependencies: no known vulnerabilities in {len(report)} packages."], True
 
 
 def _report() -> list[dict[str, Any]] | None:
     command = [str(Path(sys.executable).with_name("pip-audit")), *COMMAND, "--requirement", str(LOCK)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - fixed command
         found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
         return None
@@ -44,8 +44,8 @@ def _report() -> list[dict[str, Any]] | None:
 
 
 def _line(each: dict[str, Any], flaw: dict[str, Any]) -> str:
-    better = ", ".join(flaw.get("fix_versions", ())) or "no version yet"
-    return f"{each['name']} {each['version']}: {flaw['id']}, mended in {better}"
+    fixed = ", ".join(flaw.get("fix_versions", ())) or "no version yet"
+    return f"{each['name']} {each['version']}: {flaw['id']}, fixed in {fixed}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The audit log: who did what, from page, program, command line and schedule alike; ids only, kept for 400 days.
+"""The audit log: which user, API token or process did what. IDs only, stored for 400 days.
 
-A change is noted in its own transaction, so that neither stands without the other.
+An entry is written in the transaction of its change, so that neither is stored without the other.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Invalid
 from app.models.inbox import Account
-from app.models.user import Action as Action  # for doors, which know no tables
+from app.models.user import Action as Action  # for the web and the CLI, which import no models
 from app.models.user import ApiToken, AuditEntry, User
 from app.viewer import Role, Viewer
 
-KEPT = timedelta(days=400)  # reliability.md S55
+KEPT = timedelta(days=400)
 PAGE = 50
 PSEUDONYM_DIGITS = 16
 ADDRESS_CHARACTERS = 45  # of an IPv6 address
@@ -40,10 +40,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One thing that was done, at an aware UTC time.
+    """One audit entry; `at` is aware UTC.
 
-    `actor` is "user 3", "token 2", "command line", "schedule" or the like; `address` is the IP address of a sign-in, a
-    token's use or a refused attempt; `route` is method and path of a refused attempt, "GET /jobs/<run_id>".
+    `actor` is "user 3", "token 2", "command line", "schedule" or the like. `address` is the IP address of a sign-in, a
+    use of an API token or a refused attempt. `route` is method and path of a refused attempt: "GET /jobs/<run_id>".
     """
 
     id: int
@@ -58,7 +58,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: of one actor, of one action, older than the entry `before`."""
+    """Filter of entries: one actor, one action, older than the entry with the ID `before`."""
 
     actor: str | None = None
     action: Action | None = None
@@ -66,9 +66,9 @@ class AuditFilter:
 
 
 def parse_filter(*, actor: str | None = None, action: str | None = None, before: int | None = None) -> AuditFilter:
-    """Return what to look for, from words that somebody typed; raises Invalid for an action there is none of."""
+    """Return the filter of a request. Raises Invalid for an unknown action."""
     if action and action not in set(Action):
-        raise Invalid({"action": "The action should be one of the list."})
+        raise Invalid({"action": "Choose an action from the list."})
     return AuditFilter(actor or None, Action(action) if action else None, before)
 
 
@@ -82,16 +82,16 @@ def note(
     address: str | None = None,
     route: str | None = None,
 ) -> None:
-    """Write down that `viewer` does `action`, in the transaction that does it.
+    """Record that `viewer` does `action`, in the transaction that does it.
 
-    `subject` is a word and an id, "job 4f2a" or "user 3": never a name, a text or a secret. `account_id` is ours, of
-    an account that still exists; `address` is the IP address of the request.
+    `subject` is a word and an ID, "job 4f2a" or "user 3": never a name, a text or a secret. `account_id` is the row ID
+    of an account that still exists. `address` is the IP address of the request.
     """
     account = select(Account.ig_account_id).where(Account.id == account_id).scalar_subquery()
-    what = {"at": clock.now(), "actor": viewer.actor, "action": action, "subject": subject, "route": route}
-    what["ig_account_id"] = None if account_id is None else account
-    what["address"] = address and text.storable(address)[:ADDRESS_CHARACTERS]  # a header may hold anything
-    tx.execute(tx.insert(AuditEntry).values(**what))
+    values = {"at": clock.now(), "actor": viewer.actor, "action": action, "subject": subject, "route": route}
+    values["ig_account_id"] = None if account_id is None else account
+    values["address"] = address and text.storable(address)[:ADDRESS_CHARACTERS]  # a header may hold anything
+    tx.execute(tx.insert(AuditEntry).values(**values))
 
 
 def record(
@@ -102,26 +102,26 @@ def record(
     address: str | None = None,
     route: str | None = None,
 ) -> None:
-    """Record, in a transaction of its own, what changes no other row."""
+    """Record an action that changes no other row, in a transaction of its own."""
     with transaction.write() as tx:
         note(tx, viewer, action, subject, address=address, route=route)
 
 
 def is_recorded(tx: Tx, viewer: Viewer, action: Action, *, address: str | None) -> bool:
-    """Return whether `viewer` did `action` from `address` before."""
+    """Return whether an entry of this viewer, action and IP address exists."""
     found = select(AuditEntry.id).where(AuditEntry.actor == viewer.actor, AuditEntry.action == action)
     return tx.execute(found.where(AuditEntry.address == address).limit(1)).first() is not None
 
 
 def pseudonym(ig_account_id: str, ig_participant_id: str) -> str:
-    """Return what a deleted person is called here: always the same, and nothing leads back to them."""
+    """Return the pseudonym of a deleted contact: always the same, and not reversible without SECRET_KEY."""
     key = settings.current().secret_key.encode()
     digest = hmac.new(key, f"{ig_account_id}:{ig_participant_id}".encode(), hashlib.sha256).hexdigest()
-    return f"person {digest[:PSEUDONYM_DIGITS]}"
+    return f"contact {digest[:PSEUDONYM_DIGITS]}"
 
 
 def page(viewer: Viewer, want: AuditFilter, *, limit: int = PAGE) -> tuple[Sequence[AuditRow], int | None]:
-    """Return the newest entries, for admins, and the id behind which the next page begins, if there is one."""
+    """Return the newest entries, for admins, and the ID after which the next page begins, None on the last page."""
     viewer.require(Role.ADMIN)
     found = select(*_COLUMNS).order_by(AuditEntry.id.desc()).limit(limit + 1)
     if want.actor:
@@ -136,11 +136,11 @@ def page(viewer: Viewer, want: AuditFilter, *, limit: int = PAGE) -> tuple[Seque
 
 
 def names(viewer: Viewer) -> dict[str, str]:
-    """Return what people and programs are called today by what they are called here, for admins."""
+    """Return email addresses of users and names of API tokens by actor ("user 3", "token 2"), for admins."""
     viewer.require(Role.ADMIN)
-    people = db.session.execute(select(User.id, User.email).order_by(User.email))
-    programs = db.session.execute(select(ApiToken.id, ApiToken.name).order_by(ApiToken.name))
-    return {f"user {row.id}": row.email for row in people} | {f"token {row.id}": row.name for row in programs}
+    found_users = db.session.execute(select(User.id, User.email).order_by(User.email))
+    tokens = db.session.execute(select(ApiToken.id, ApiToken.name).order_by(ApiToken.name))
+    return {f"user {row.id}": row.email for row in found_users} | {f"token {row.id}": row.name for row in tokens}
 
 
 def account_names(viewer: Viewer) -> dict[str, str]:
@@ -151,5 +151,5 @@ def account_names(viewer: Viewer) -> dict[str, str]:
 
 
 def purge(tx: Tx, now: datetime) -> int:
-    """Forget entries older than 400 days; returns how many."""
+    """Delete entries older than 400 days. Return their number."""
     return int(tx.execute(delete(AuditEntry).where(AuditEntry.at < now - KEPT)).rowcount)

@@ -1,9 +1,8 @@
-"""Versions of what polls show: words in Redis that change whenever something visible changed.
+"""Change tokens: random values in Redis, used as ETags of polled parts. A token changes with what its part shows.
 
-An account has a word for its list and one for all its threads; contacts share 1024 more, so that a message of one
-contact leaves the open thread of another unchanged. One more word belongs to all accounts. It changes when a process
-ends that may have committed something without reporting it: when a web server starts, when one is no longer heard of,
-when a worker's job is killed.
+An account has a token for its list and one for all its threads; contacts share 1024 more, so that a message of one
+contact leaves the thread of another unchanged. One token is for all accounts: it changes when a process may have ended
+between a commit and its report. That is when a web server starts or sends no more heartbeats, or a task is killed.
 """
 
 import logging
@@ -20,22 +19,22 @@ from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
-TOGETHER_SECONDS = 0.01  # what changes within it is told at once
-ALIVE_SECONDS = 3  # a web server that was not heard of for longer has ended
+BATCH_SECONDS = 0.01  # changes within it are reported together
+ALIVE_SECONDS = 3  # a web server without a heartbeat for longer has ended
 BEAT_SECONDS = 1.0
-WORD_BYTES = 9  # drawn, not counted: a version never comes back, not even after Redis was emptied
-EVERY_ACCOUNT = 0  # no account has this id
-NO_CONTACT = ""  # of a change that no thread shows
-SLOTS = 1024  # per account: contacts in the same one cost each other a rendering, and the number of keys is limited
+TOKEN_BYTES = 9  # random, not counted: a token never repeats, not even after Redis lost its data
+EVERY_ACCOUNT = 0  # no account has this ID
+NO_CONTACT = ""  # for a change that no thread shows
+SLOTS = 1024  # tokens shared by the contacts of an account, which limits the number of keys
 
-Change = int | tuple[int, str]  # an account with all its threads, or with the thread of one contact alone
+Change = int | tuple[int, str]  # an account with all its threads, or with the thread of one contact
 
-_owed: dict[str, int] = {}  # by key, with a number that tells a later change from one that is being reported
+_unreported: dict[str, int] = {}  # by key; the number distinguishes a later change from one that is being reported
 _numbers = count(1)
 _lock = threading.Lock()
 _due: threading.Event | None = None
 
-# By Redis' own clock, which is the same for the web servers of all hosts. Returns how many others have ended.
+# Uses the clock of Redis, so that web servers on several hosts agree. Returns how many others have ended.
 _BEAT = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
@@ -44,68 +43,68 @@ return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 
 
 def mark_changed(changes: Iterable[Change]) -> None:
-    """Report that these look different now; a report that Redis cannot take is made up for by the next one."""
+    """Change the tokens of these changes. If Redis is unavailable, the next report includes them."""
     _report(key for change in changes for key in _keys(change))
 
 
 def _report(keys: Iterable[str]) -> None:
-    _owe(keys)
+    _add(keys)
     if _due is None:
-        _pay()
+        _send()
     else:
         _due.set()
 
 
 def mark_all_changed() -> None:
-    """Report that every account may look different: a process ended before it could report which."""
+    """Change the tokens of all accounts: a process may have ended before it reported a change."""
     mark_changed([EVERY_ACCOUNT])
 
 
 def start_reporting() -> None:
-    """Have a thread of this process report to Redis from now on: no delivery waits for it, and many share one word.
+    """Report from a thread of this process from now on: deliveries do not wait for Redis, and share one command.
 
-    For a process that lives long. What it owes when it is killed is made up for when it starts again, and before that
-    by the other web servers, which watch for each other's end.
+    For a long-running process. If it is killed, its next start and the other web servers, which watch each other's
+    heartbeats, change the tokens of all accounts.
     """
     global _due
     _due = threading.Event()
     mark_all_changed()
-    threading.Thread(target=_pay_behind, args=(_due,), name="versions", daemon=True).start()
+    threading.Thread(target=_report_in_background, args=(_due,), name="change tokens", daemon=True).start()
 
 
 def current(account_id: int, contact: str | None = None) -> str | None:
-    """Return the version of an account's list, or of a contact's thread; None when Redis is unavailable.
+    """Return the change token of an account's list, or of a contact's thread.
 
-    Without a version nothing may be called unchanged.
+    None if Redis is unavailable: then no part may count as unchanged.
     """
     own = (_list(account_id),) if contact is None else (_threads(account_id), _thread(account_id, contact))
     keys = (_list(EVERY_ACCOUNT), *own)
     try:
-        if _owed:
-            _pay()
-        words = _words(keys)
-        if None in words and not _owed:
-            _report(key for key, word in zip(keys, words, strict=True) if word is None)
-            words = _words(keys)
+        if _unreported:
+            _send()
+        tokens = _tokens(keys)
+        if None in tokens and not _unreported:
+            _report(key for key, token in zip(keys, tokens, strict=True) if token is None)
+            tokens = _tokens(keys)
     except RedisUnavailable:
         return None
-    known = [word.decode(errors="replace") for word in words if isinstance(word, bytes)]
-    return ".".join(known) if len(known) == len(words) and not _owed else None
+    known = [token.decode(errors="replace") for token in tokens if isinstance(token, bytes)]
+    return ".".join(known) if len(known) == len(tokens) and not _unreported else None
 
 
-def _words(keys: Sequence[str]) -> list[Any]:
+def _tokens(keys: Sequence[str]) -> list[Any]:
     return list(redis_client.client().mget(keys))
 
 
-def _pay_behind(due: threading.Event) -> None:
-    me, beaten_at = f"{os.getpid()}.{secrets.token_urlsafe(WORD_BYTES)}", -BEAT_SECONDS
+def _report_in_background(due: threading.Event) -> None:
+    me, last_beat = f"{os.getpid()}.{secrets.token_urlsafe(TOKEN_BYTES)}", -BEAT_SECONDS
     while True:
         if due.wait(BEAT_SECONDS):
-            clock.sleep(TOGETHER_SECONDS)
+            clock.sleep(BATCH_SECONDS)
             due.clear()
-            _pay()
-        if clock.monotonic() - beaten_at >= BEAT_SECONDS:
-            beaten_at = clock.monotonic()
+            _send()
+        if clock.monotonic() - last_beat >= BEAT_SECONDS:
+            last_beat = clock.monotonic()
             _beat(me)
 
 
@@ -115,29 +114,29 @@ def _beat(me: str) -> None:
     except RedisUnavailable:
         return
     if ended:
-        _owe(_keys(EVERY_ACCOUNT))
-        _pay()
+        _add(_keys(EVERY_ACCOUNT))
+        _send()
 
 
-def _owe(keys: Iterable[str]) -> None:
+def _add(keys: Iterable[str]) -> None:
     with _lock:
-        _owed.update((key, next(_numbers)) for key in keys)
+        _unreported.update((key, next(_numbers)) for key in keys)
 
 
-def _pay() -> None:
+def _send() -> None:
     with _lock:
-        owed = dict(_owed)
-    if not owed:
+        unreported = dict(_unreported)
+    if not unreported:
         return
     try:
-        redis_client.client().mset({key: secrets.token_urlsafe(WORD_BYTES) for key in owed})
+        redis_client.client().mset({key: secrets.token_urlsafe(TOKEN_BYTES) for key in unreported})
     except RedisUnavailable:
-        logger.warning("poll versions wait for Redis")
+        logger.warning("page updates delayed: can't reach Redis")
         return
     with _lock:
-        for key, number in owed.items():
-            if _owed.get(key) == number:  # else it changed again meanwhile
-                del _owed[key]
+        for key, number in unreported.items():
+            if _unreported.get(key) == number:  # otherwise it changed again in the meantime
+                del _unreported[key]
 
 
 def _keys(change: Change) -> tuple[str, ...]:

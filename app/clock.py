@@ -1,4 +1,4 @@
-"""The only reader of the clock, so that tests can move time."""
+"""The only module that reads the clock, so that tests can set the time."""
 
 import time
 from datetime import UTC, datetime
@@ -6,12 +6,12 @@ from typing import overload
 
 
 def now() -> datetime:
-    """Return the present moment, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def monotonic() -> float:
-    """Return seconds of a clock that never goes back; only differences mean anything."""
+    """Return the seconds of a clock that never goes back. Only differences are meaningful."""
     return time.monotonic()
 
 
@@ -21,7 +21,7 @@ def sleep(seconds: float) -> None:
 
 
 def from_timestamp(seconds: float) -> datetime:
-    """Return the moment `seconds` after the Unix epoch, aware, in UTC; raises OverflowError, ValueError, OSError."""
+    """Return the time `seconds` after the Unix epoch, aware, in UTC. Raises OverflowError, ValueError, OSError."""
     return datetime.fromtimestamp(seconds, UTC)
 
 

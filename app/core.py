@@ -1,4 +1,4 @@
-"""The app without its doors: settings and database, which is all that workers, the scheduler and commands need."""
+"""The app without web and API: settings and database, for workers, the scheduler and commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +13,22 @@ from app.errors import Incomplete, Unavailable
 from app.models import identity, inbox, run, user
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("migrations", "static", "templates")  # beside the package, so a wheel does not have them
-TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships know them all
+FOLDERS = ("migrations", "static", "templates")  # outside the package, so a wheel does not have them
+TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships see all tables
 
 
 def create_core() -> Flask:
-    """Return an app of the current settings that serves nothing; raises SettingsError when one of them is wrong."""
+    """Return an app without routes for the current settings. Raises SettingsError and Incomplete."""
     return init_app(Flask("nametag", root_path=str(ROOT), static_folder=None))
 
 
 def init_app(app: Flask) -> Flask:
-    """Give `app` the secret and the database of the current settings; raises SettingsError and Incomplete."""
+    """Configure secret key and database of `app` from the current settings. Raises SettingsError and Incomplete."""
     missing = [folder for folder in FOLDERS if not (ROOT / folder).is_dir()]
     if missing:
         raise Incomplete(missing, ROOT)
     app.config["SECRET_KEY"] = settings.current().secret_key
-    app.instance_path = str(settings.current().data_dir)  # where a relative SQLite path of DATABASE_URL is
+    app.instance_path = str(settings.current().data_dir)  # the base of a relative SQLite path in DATABASE_URL
     engine.init_app(app)
     Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
     return app
@@ -36,7 +36,7 @@ def init_app(app: Flask) -> Flask:
 
 @contextmanager
 def app_context_of(app: Flask) -> Iterator[Flask]:
-    """Push the app's context for one block, and close its connections afterwards."""
+    """Push the context of `app` for a block. Closes database connections at its end."""
     with app.app_context():
         try:
             yield app
@@ -47,7 +47,7 @@ def app_context_of(app: Flask) -> Iterator[Flask]:
 
 @contextmanager
 def app_context() -> Iterator[Flask]:
-    """Open an app for one block outside a request; raises Unavailable when the database goes away in it."""
+    """Create an app and push its context for a block outside a request. Raises Unavailable for a lost database."""
     try:
         with app_context_of(create_core()) as app:
             yield app

@@ -1,4 +1,4 @@
-"""Is every part well? Each finding says what is wrong and how to mend it; nothing is changed by looking."""
+"""Health checks behind `nametag doctor`. Read-only. Each finding has a level, a message and a suggested fix."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,65 +23,64 @@ from app.redis_client import RedisUnavailable
 from app.settings import SettingsError
 from app.viewer import Viewer
 
-FREE_BYTES = 200 * 1024 * 1024  # reliability.md 3.9
-SILENT = timedelta(seconds=30)  # after which the scheduler counts as dead (reliability.md F46)
+FREE_BYTES = 200 * 1024 * 1024  # when the disk is full, webhook deliveries are rejected
+SILENT = timedelta(seconds=30)  # the scheduler sends a heartbeat every ten seconds
 WORKER_SILENT = timedelta(seconds=45)  # an idle worker sends a heartbeat every ten seconds
 LONG_WAIT = timedelta(minutes=1)
 
 
 class Level(StrEnum):
-    """How a part is; WARNING leaves Nametag working."""
+    """Result of a check. With a WARNING, Nametag works."""
 
-    WELL = "well"
+    OK = "ok"
     WARNING = "warning"
-    WRONG = "wrong"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one part: how it is, and for what is not well how to mend it."""
+    """The result of one check: `fix` says what to do, None if nothing. Also the JSON of `nametag doctor --json`."""
 
-    part: str
+    check: str
     level: Level
-    says: str
-    mend: str | None = None
+    message: str
+    fix: str | None = None
 
 
 def examine(viewer: Viewer) -> list[Finding]:
-    """Return what was found of every part that `viewer` may see; a part that cannot be asked is a finding too."""
+    """Return the findings of all checks that `viewer` may see. A server that can't be reached is a finding, too."""
     found = list(_redis())
     try:
         schema = list(_database())
         found = schema + found
-        if all(each.level is Level.WELL for each in schema):
+        if all(each.level is Level.OK for each in schema):
             found += [*_processes(), *_accounts(viewer), *_owner_requests(viewer), *_dead_letters(viewer), *_waiting()]
     except DatabaseUnavailable:
-        away = "It cannot be reached"
-        found.insert(0, Finding("database", Level.WRONG, away, "Check DATABASE_URL and that its server runs."))
+        fix = "Check DATABASE_URL and that the server is running."
+        found.insert(0, Finding("database", Level.ERROR, "Can't connect", fix))
     except SettingsError as error:  # raised when connecting to a database that can't be used
-        found.insert(0, Finding("database", Level.WRONG, str(error)))
+        found.insert(0, Finding("database", Level.ERROR, str(error)))
     return found
 
 
 def _database() -> Iterator[Finding]:
     if not migrate.is_current():
-        yield Finding("database", Level.WRONG, "It is not migrated", "Run `nametag db upgrade`.")
+        yield Finding("database", Level.ERROR, "The schema is out of date", "Run `nametag db upgrade`.")
         return
     if is_read_only():
-        primary = (
-            "After a failover, check that DATABASE_URL leads to the primary server. Otherwise check its disk space."
-        )
-        yield Finding("database", Level.WRONG, "PostgreSQL is read-only: it refuses every change", primary)
+        fix = "After a failover, check that DATABASE_URL points to the primary server. Otherwise check its disk space."
+        yield Finding("database", Level.ERROR, "PostgreSQL is read-only: it refuses every change", fix)
         return
     kind = "SQLite" if is_sqlite() else "PostgreSQL"
-    yield Finding("database", Level.WELL, f"{kind}, reachable and migrated")
+    yield Finding("database", Level.OK, f"{kind}, reachable, schema up to date")
     folder = settings.current().data_dir
     free = shutil.disk_usage(folder if folder.exists() else folder.anchor or ".").free
     if free < FREE_BYTES:
-        left = f"Only {free // 2**20} MiB are free in {folder}"
-        yield Finding("disk", Level.WRONG, left, "Free at least 200 MiB: without room, deliveries are refused.")
+        message = f"Only {free // 2**20} MiB free in {folder}"
+        fix = "Free at least 200 MiB. When the disk is full, webhook deliveries are rejected."
+        yield Finding("disk", Level.ERROR, message, fix)
     else:
-        yield Finding("disk", Level.WELL, f"{free // 2**30} GiB free")
+        yield Finding("disk", Level.OK, f"{free // 2**30} GiB free")
 
 
 def _redis() -> Iterator[Finding]:
@@ -89,28 +88,28 @@ def _redis() -> Iterator[Finding]:
         redis_client.client().ping()
         redis_checks.require_ours()
         yield from _redis_settings()
-    except Conflict as wrong:
-        yield Finding("redis", Level.WRONG, str(wrong), "Until this is corrected, no process starts.")
+    except Conflict as error:
+        yield Finding("redis", Level.ERROR, str(error), "Check REDIS_URL. Nametag won't start with this Redis.")
     except RedisUnavailable as error:
-        says, mend = redis_checks.explain(error)
-        mend += " Messages are stored meanwhile; names and jobs wait for it."
-        yield Finding("redis", Level.WRONG, says, mend)
+        message, fix = redis_checks.explain(error)
+        fix += " Messages are still stored; lookups and jobs are paused."
+        yield Finding("redis", Level.ERROR, message, fix)
 
 
 def _redis_settings() -> Iterator[Finding]:
     info = redis_client.client().info()
     if info.get("role") != "master":
         raise ReadOnlyError
-    yield Finding("redis", Level.WELL, "Reachable")
+    yield Finding("redis", Level.OK, "Reachable")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        says = f"Its eviction policy is {policy}, which discards queued tasks silently"
-        yield Finding("redis", Level.WRONG, says, "Set maxmemory-policy to noeviction.")
+        message = f"Eviction policy is {policy}: Redis may silently discard queued tasks"
+        yield Finding("redis", Level.ERROR, message, "Set maxmemory-policy to noeviction.")
     try:
         config = redis_client.client().config_get("appendonly", "save", "requirepass")
     except ResponseError:
-        says = "Its host hides the configuration, so persistence could not be checked"
-        yield Finding("redis", Level.WARNING, says, "Check in your host's settings that data survives a restart.")
+        message = "The host hides the configuration, so persistence could not be checked"
+        yield Finding("redis", Level.WARNING, message, "Check in your host's settings that data survives a restart.")
     else:
         yield from _redis_configuration(config)
 
@@ -118,25 +117,25 @@ def _redis_settings() -> Iterator[Finding]:
 def _redis_configuration(config: Mapping[str | None, str | None]) -> Iterator[Finding]:
     private = settings.is_private(settings.current().redis_address)
     if config.get("appendonly") == "no" and not config.get("save") and not private:
-        says = "Nothing in it survives a restart; queues and budgets are then restored from the database"
-        yield Finding("redis", Level.WARNING, says, "Set appendonly to yes.")
+        message = "Data isn't persisted across restarts; queues and budgets are rebuilt from the database"
+        yield Finding("redis", Level.WARNING, message, "Set appendonly to yes.")
     if config.get("requirepass") == "" and not private:
-        says = "It can be reached over the network without a password"
-        yield Finding("redis", Level.WARNING, says, "Set requirepass, or bind it to this machine alone.")
+        message = "Reachable over the network without a password"
+        yield Finding("redis", Level.WARNING, message, "Set requirepass, or bind Redis to this machine only.")
 
 
 def _processes() -> Iterator[Finding]:
     newest, now = heartbeats.newest(), clock.now()
-    start = "Start it: `nametag up` runs every part, `nametag {}` this one alone."
-    parts = {heartbeats.SCHEDULER: ("scheduler", SILENT)}
-    parts |= {task.queue: (f"worker --queue {task.queue}", WORKER_SILENT) for task in queue.TASKS.values()}
-    for part, (command, patience) in parts.items():
+    fix = "Start it with `nametag {}`, or start everything with `nametag up`."
+    processes = {heartbeats.SCHEDULER: ("scheduler", SILENT)}
+    processes |= {task.queue: (f"worker --queue {task.queue}", WORKER_SILENT) for task in queue.TASKS.values()}
+    for part, (command, silent) in processes.items():
         name = part if part == heartbeats.SCHEDULER else f"worker {part}"
         at = newest.get(part)
-        if at is None or at < now - patience:
-            yield Finding(name, Level.WRONG, f"No heartbeat {_since(at, now)}", start.format(command))
+        if at is None or at < now - silent:
+            yield Finding(name, Level.ERROR, f"No heartbeat {_since(at, now)}", fix.format(command))
         else:
-            yield Finding(name, Level.WELL, "Alive")
+            yield Finding(name, Level.OK, "Running")
 
 
 def _since(at: datetime | None, now: datetime) -> str:
@@ -144,75 +143,77 @@ def _since(at: datetime | None, now: datetime) -> str:
 
 
 def _accounts(viewer: Viewer) -> Iterator[Finding]:
-    everyone = health.list_health(viewer)
-    if not everyone:
-        yield Finding("accounts", Level.WARNING, "No account is connected", "Connect one: `nametag account add`.")
-    for each in everyone:
+    found = health.list_health(viewer)
+    if not found:
+        yield Finding("accounts", Level.WARNING, "No accounts connected", "Connect one with `nametag account add`.")
+    for each in found:
         yield from _account(each)
 
 
 def _account(found: Health) -> Iterator[Finding]:
     account = found.account
-    part = f"account {account.ig_account_id}"
+    check = f"account {account.ig_account_id}"
     if not found.token.well:
-        level = Level.WARNING if found.token.works else Level.WRONG
-        mend = f"Reconnect it: `nametag account add --ig-account-id {account.ig_account_id} …`."
-        yield Finding(part, level, found.token.says, mend)
+        level = Level.WARNING if found.token.works else Level.ERROR
+        fix = f"Reconnect it with `nametag account add --ig-account-id {account.ig_account_id} …`."
+        yield Finding(check, level, found.token.says, fix)
     if found.refused:
-        says = f"Its owner did not give {', '.join(found.refused)}"
-        yield Finding(part, Level.WRONG, says, "Connect it again and allow everything that is asked for.")
-    yield from _subscription(part, found)
+        message = f"Missing permissions: {', '.join(found.refused)}"
+        yield Finding(check, Level.ERROR, message, "Reconnect the account and grant all permissions.")
+    yield from _subscription(check, found)
     if found.silent:
-        says = "Nothing has arrived for far longer than is usual"
-        yield Finding(part, Level.WARNING, says, "Check the webhook's address in Meta's app dashboard.")
+        message = "No webhooks for an unusually long time"
+        yield Finding(check, Level.WARNING, message, "Check the webhook's callback URL in Meta's App Dashboard.")
     if account.lookup_problem:
-        mend = "Nametag asks Meta again at least once an hour and resumes automatically."
-        yield Finding(part, Level.WRONG, account.lookup_problem, mend)
+        fix = "Nametag tries again at least once an hour and resumes automatically."
+        yield Finding(check, Level.ERROR, account.lookup_problem, fix)
     stop = circuit_breaker.current_block(account.id)
     if stop:
-        says = f"Calls are paused until {stop.until:%H:%M} UTC: {stop.reason}"
-        yield Finding(part, Level.WARNING, says, "They resume automatically. Messages are stored meanwhile.")
+        message = f"API calls paused until {stop.until:%H:%M} UTC: {stop.reason}"
+        yield Finding(check, Level.WARNING, message, "Calls resume automatically. Messages are still stored.")
     if found.well and not stop:
         again = "".join(f". {each.says}" for each in found.refusals)
-        yield Finding(part, Level.WELL, f"Connected{again}")
+        yield Finding(check, Level.OK, f"Connected{again}")
 
 
-def _subscription(part: str, found: Health) -> Iterator[Finding]:
+def _subscription(name: str, found: Health) -> Iterator[Finding]:
     known, check = found.subscription, f"`nametag account check {found.account.ig_account_id}`."
     if known.error:
-        mend = f"{known.remedy} Then run {check}" if known.problem else f"Run {check}"
-        yield Finding(part, Level.WRONG, known.error, mend)
+        fix = f"{known.remedy} Then run {check}" if known.problem else f"Run {check}"
+        yield Finding(name, Level.ERROR, known.error, fix)
     if known.warning:
-        mend = f"Add the field to the app's webhooks at Meta if you need it, then run {check}"
-        yield Finding(part, Level.WARNING, known.warning, mend)
+        fix = f"If you need the field, subscribe the app to it in Meta's App Dashboard, then run {check}"
+        yield Finding(name, Level.WARNING, known.warning, fix)
 
 
 def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
     number = owner_requests.count_open(viewer)
     if number:
-        says = f"{number} of account owners match no account, and Meta expects a result"
+        message = (
+            f"{number} request{'' if number == 1 else 's'} of account owners match no account; Meta expects a result"
+        )
         fix = "Run `nametag account requests list`, then assign or close each request."
-        yield Finding("owner requests", Level.WARNING, says, fix)
+        yield Finding("owner requests", Level.WARNING, message, fix)
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
     number, announced = dead_letters.count(viewer), dead_letters.count(viewer, reason=dead_letters.UNRESOLVED)
-    see = "Run `nametag dead-letters list`, then replay or discard them."
+    fix = "Run `nametag dead-letters list`, then replay or discard them."
     if number > announced:
-        yield Finding("dead letters", Level.WARNING, f"{number - announced} could not be processed", see)
+        yield Finding("dead letters", Level.WARNING, f"{number - announced} not processed", fix)
     if announced:
-        says = f"{announced} announced by Instagram and never delivered"
-        yield Finding("unresolved messages", Level.WARNING, says, see)
+        message = f"{announced} announced by Instagram and never delivered"
+        yield Finding("unresolved messages", Level.WARNING, message, fix)
     if not number:
-        yield Finding("dead letters", Level.WELL, "None")
+        yield Finding("dead letters", Level.OK, "None")
 
 
 def _waiting() -> Iterator[Finding]:
     late = resolve.accounts_due(clock.now() - LONG_WAIT, live=True)
     if late:
         accounts = f"{len(late)} account{'' if len(late) == 1 else 's'}"
-        says = f"Contacts in {accounts} have waited over a minute for a lookup that no worker has taken"
-        mend = f"Check that `nametag worker --queue {queue.TASKS[queue.RESOLVE].queue}` runs and reaches Redis."
-        yield Finding("lookups", Level.WARNING, says, mend)
+        message = f"Contacts in {accounts} have waited over a minute for a lookup that no worker has taken"
+        fix = f"Check that `nametag worker --queue {queue.TASKS[queue.RESOLVE].queue}` runs and reaches Redis."
+        yield Finding("lookups", Level.WARNING, message, fix)
     else:
-        yield Finding("lookups", Level.WELL, "Nobody waits")
+        yield Finding("lookups", Level.OK, "No contacts waiting")

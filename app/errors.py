@@ -1,15 +1,15 @@
-"""What ends a request, a command or a task early; each door translates these in one place.
+"""Errors that end a request, a command or a task. Web, API and CLI each translate them in one place.
 
 NametagError
-├── NotFound          nothing there, or not for this viewer; the caller asked for it
-├── Invalid           fields that are wrong; the caller can mend them
+├── NotFound          it does not exist, or the viewer may not see it
+├── Invalid           wrong fields, which the caller can correct
 ├── Forbidden         the viewer's role does not allow it
-├── Conflict          the present state does not allow it
-│   └── AlreadyRunning   a run of this account and kind is active; carries its id
-├── RetryLater         no call may be made before a certain time; nobody's fault, wait
-│   └── CallsRefused     Meta refuses this kind of call of the account
-├── Unavailable       database, Redis or disk is unavailable; try again later
-└── Incomplete        files of this installation are missing; install it from a checkout
+├── Conflict          the current state does not allow it
+│   └── AlreadyRunning   a job of this account and kind is active; has its ID
+├── RetryLater        no call may be made before a certain time
+│   └── CallsRefused     Meta refuses this kind of call for the account
+├── Unavailable       a server or disk is unavailable; try again later
+└── Incomplete        files of this installation are missing
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,13 @@ from pathlib import Path
 
 
 class NametagError(Exception):
-    """Base of every error that is raised on purpose; its text may be shown to users.
-
-    `http_status` is the status of a page or an API response that it ends.
-    """
+    """Base of errors whose text may be shown to users; `http_status` is the status of the page or API response."""
 
     http_status = 500
 
 
 class NotFound(NametagError):
-    """Nothing there, or not for this viewer: both read the same from outside."""
+    """It does not exist, or the viewer may not see it: the response is the same."""
 
     http_status = 404
 
@@ -37,7 +34,7 @@ class NotFound(NametagError):
 
 
 class Invalid(NametagError):
-    """Input that was refused; `fields` maps a field's name to a sentence that says what it should be."""
+    """Wrong input; `fields` maps the name of a field to a sentence that says what it must be."""
 
     http_status = 422
 
@@ -53,13 +50,13 @@ class Forbidden(NametagError):
 
 
 class Conflict(NametagError):
-    """The present state does not allow this."""
+    """The current state does not allow this."""
 
     http_status = 409
 
 
 class AlreadyRunning(Conflict):
-    """A job of this account and kind has not ended; `run_id` is its ID, `job` names it for users."""
+    """A job of this account and kind is active: `run_id`. `job` describes it for users."""
 
     def __init__(self, run_id: str, job: str) -> None:
         super().__init__(f"{job}, has not ended (job {run_id}). Nothing was started. Wait until it ends, or cancel it.")
@@ -78,11 +75,11 @@ class RetryLater(NametagError):
 
 
 class CallsRefused(RetryLater):
-    """Meta refuses this kind of call of the account, whichever contact it is about."""
+    """Meta refuses this kind of call for the account, whichever contact it is about."""
 
 
 class Unavailable(NametagError):
-    """A part of the installation is away; worth another try after `retry_after_seconds`."""
+    """The database, Redis or another part is unavailable. Retry after `retry_after_seconds`."""
 
     http_status = 503
 
@@ -93,10 +90,10 @@ class Unavailable(NametagError):
 
 
 class Incomplete(NametagError):
-    """Folders of this installation are missing, as after `pip install .` outside the checkout."""
+    """Folders of this installation are missing, as after `pip install .` outside a checkout."""
 
     def __init__(self, folders: Sequence[str], root: Path) -> None:
         super().__init__(
             f"Nametag is not installed completely: {', '.join(folders)} missing in {root}. Nothing was started. "
-            "Run Nametag from a checkout of its repository: pip install -e . there."
+            "Install Nametag from a checkout of its repository: pip install -e ."
         )

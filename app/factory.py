@@ -1,4 +1,4 @@
-"""create_app(): puts the rooms together and opens the doors; the web server starts here."""
+"""Application factory: create the Flask app with all blueprints and the API."""
 
 from flask import Flask
 from flask_openapi3 import OpenAPI
@@ -35,7 +35,7 @@ from app.web import inbox as inbox_pages
 
 
 def create_app() -> Flask:
-    """Return the app of the current settings; raises SettingsError when one of them is wrong."""
+    """Return the web app for the current settings. Raises SettingsError and Incomplete."""
     app = api.new_app("nametag", root_path=str(core.ROOT), static_folder="static", template_folder="templates")
     app.jinja_env.undefined = StrictUndefined
     core.init_app(app)
@@ -46,17 +46,17 @@ def create_app() -> Flask:
 def _init_web(app: OpenAPI) -> None:
     app.before_request(transaction.begin_request)
     app.teardown_request(transaction.end_request)
-    headers.init_app(app)  # first in, last out: it dresses what all others answer
+    headers.init_app(app)  # first: adds headers to all responses, also those of the others
     trusted_hosts.init_app(app)
     assets.init_app(app)
     filters.init_app(app)
     rendering.init_app(app)
     error_pages.init_app(app)
-    for kind in transaction.DatabaseUnavailable:
-        app.register_error_handler(kind, lambda _: error_pages.error_response(Unavailable("database")))
+    for error in transaction.DatabaseUnavailable:
+        app.register_error_handler(error, lambda _: error_pages.error_response(Unavailable("database")))
     csrf = session.init_app(app)
     csrf.exempt(webhooks.blueprint)
-    for door in (
+    for page in (
         health,
         webhooks,
         inbox_pages,
@@ -71,7 +71,7 @@ def _init_web(app: OpenAPI) -> None:
         audit,
         users,
     ):
-        app.register_blueprint(door.blueprint)
+        app.register_blueprint(page.blueprint)
     oidc.init_app(app)
     queue_dashboard.init_app(app)
-    csrf.exempt(api.init_app(app))  # it takes tokens, and no cookie
+    csrf.exempt(api.init_app(app))  # it accepts tokens, and no cookies

@@ -1,4 +1,4 @@
-"""Work on strangers' bytes in a short-lived child, which may hang, swell or die; the parent hears that it failed."""
+"""Run untrusted decoding in a short-lived child process with time and memory limits."""
 
 import os
 import resource
@@ -10,21 +10,21 @@ from typing import NoReturn
 
 from app import parent_death
 
-_STATM = Path("/proc/self/statm")  # Linux alone tells, and alone keeps the limit
+_STATM = Path("/proc/self/statm")  # on Linux only; others have no memory limit
 _DONE, _FAILED = b"+", b"-"
 _PIECE = 64 * 1024
 
 
 class Failed(Exception):
-    """The work was not done; the text says why, in words for a log."""
+    """The work failed. The text says why, for a log."""
 
 
 def run(work: Callable[[], bytes], *, seconds: float, most_memory: int | None = None) -> bytes:
-    """Return what `work` returns in a child that may take `seconds` in all and grow by `most_memory` bytes.
+    """Return the result of `work` in a child process, limited to `seconds` and `most_memory` more bytes of memory.
 
-    Raises Failed with the text of the Failed that `work` raised, or saying that it took too long or broke. The kernel
-    keeps both limits, whatever call or library the child is stuck in. Descriptors and memory are copies: `work` must
-    neither write nor use a connection of its parent.
+    Raises Failed with the text of the Failed that `work` raised, or if the child exceeds a limit or crashes. The kernel
+    enforces both limits, in any call and library. Descriptors and memory are copies: `work` must neither write nor use
+    a connection of its parent.
     """
     reading, writing = os.pipe()
     parent_id = os.getpid()
@@ -34,17 +34,17 @@ def run(work: Callable[[], bytes], *, seconds: float, most_memory: int | None = 
         _work(work, writing, parent_id, seconds, most_memory)
     os.close(writing)
     try:
-        told = _told(reading)
+        result = _receive(reading)
     finally:
         os.close(reading)
-        os.kill(child_id, signal.SIGKILL)  # it has told everything, or nobody waits any more
+        os.kill(child_id, signal.SIGKILL)  # its result is complete, or no longer needed
         _, status = os.waitpid(child_id, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-        if told[:1] == _DONE:
-            return told[1:]
-        raise Failed(told[1:].decode())
+        if result[:1] == _DONE:
+            return result[1:]
+        raise Failed(result[1:].decode())
     late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
-    raise Failed(f"it took longer than {seconds:g} s" if late else "it broke what worked on it")
+    raise Failed(f"it took longer than {seconds:g} s" if late else "the child process crashed")
 
 
 def _work(work: Callable[[], bytes], writing: int, parent_id: int, seconds: float, most_memory: int | None) -> NoReturn:
@@ -56,13 +56,13 @@ def _work(work: Callable[[], bytes], writing: int, parent_id: int, seconds: floa
         if most_memory is not None:
             _limit(most_memory)
         try:
-            told = _DONE + work()
+            result = _DONE + work()
         except Failed as reason:
-            told = _FAILED + str(reason).encode()
-        _tell(writing, told)
+            result = _FAILED + str(reason).encode()
+        _send(writing, result)
         code = 0
     finally:
-        os._exit(code)  # nothing of the parent's is flushed, closed or told twice
+        os._exit(code)  # so that nothing of the parent is flushed, closed or sent twice
 
 
 def _limit(most_memory: int) -> None:
@@ -71,14 +71,14 @@ def _limit(most_memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + most_memory,) * 2)
 
 
-def _tell(writing: int, told: bytes) -> None:
-    rest = memoryview(told)
+def _send(writing: int, result: bytes) -> None:
+    rest = memoryview(result)
     while rest:
         rest = rest[os.write(writing, rest) :]
 
 
-def _told(reading: int) -> bytes:
-    told = bytearray()
+def _receive(reading: int) -> bytes:
+    result = bytearray()
     while piece := os.read(reading, _PIECE):
-        told += piece
-    return bytes(told)
+        result += piece
+    return bytes(result)

@@ -1,4 +1,4 @@
-"""Name the members of enums for readers. The only place that does so."""
+"""Labels of enum members for pages and the command line. The only module that has them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -52,10 +52,43 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Login.UNIFIED: "Unified Login",
     },
     Role: {Role.AGENT: "Agent", Role.OPS: "Ops", Role.ADMIN: "Admin"},
-    Action: {action: action.value for action in Action},
+    Action: {
+        Action.SIGNED_IN: "Signed in",
+        Action.SIGN_IN_FAILED: "Failed to sign in",
+        Action.SIGN_IN_THROTTLED: "Was rate-limited at sign-in",
+        Action.SESSION_ENDED: "Signed out",
+        Action.SIGNED_OUT: "Signed out of all devices",
+        Action.PASSWORD_CHANGED: "Changed a password",
+        Action.USER_ADDED: "Added a user",
+        Action.USER_CHANGED: "Changed the role or access of a user",
+        Action.USER_DISABLED: "Disabled a user",
+        Action.USER_ENABLED: "Enabled a user",
+        Action.TOKEN_CREATED: "Created an API token",
+        Action.TOKEN_REVOKED: "Revoked an API token",
+        Action.TOKEN_USED: "Used an API token from a new IP address",
+        Action.TOKEN_REFUSED: "Sent a refused API token",
+        Action.ACCESS_REFUSED: "Was refused access",
+        Action.DATA_NOT_VISIBLE: "Requested data not visible",
+        Action.JOB_STARTED: "Started a job",
+        Action.JOB_CANCELED: "Canceled a job",
+        Action.JOB_RETRIED: "Retried a job",
+        Action.IDENTITY_REFRESHED: "Refreshed an identity",
+        Action.IDENTITIES_EXPORTED: "Exported identities",
+        Action.PERSON_DELETED: "Deleted the data of a contact",
+        Action.ACCOUNT_CONNECTED: "Connected an account",
+        Action.ACCOUNT_REMOVED: "Removed an account",
+        Action.ACCOUNT_WITHDRAWN: "Deauthorized the app",
+        Action.ACCOUNT_DELETION_ASKED: "Requested data deletion",
+        Action.OWNER_REQUEST_ASSIGNED: "Assigned a request of an account owner",
+        Action.OWNER_REQUEST_CLOSED: "Closed a request of an account owner",
+        Action.LETTER_REPLAYED: "Replayed a dead letter",
+        Action.LETTER_DISCARDED: "Discarded a dead letter",
+        Action.QUEUE_CHANGED: "Changed a queue in the queue dashboard",
+        Action.KEYS_ROTATED: "Rotated encryption keys",
+    },
 }
 
 
 def label(value: StrEnum) -> str:
-    """Return what readers call a member of an enum in LABELS, "Other" for a value that this release does not know."""
+    """Return the label of a member of an enum in LABELS, "Other" for a value that a newer release stored."""
     return LABELS[type(value)].get(value, OTHER)

@@ -1,4 +1,4 @@
-"""The file of the embedded defaults: secrets that were generated once and, in the demo, the sandbox's addresses."""
+"""Local defaults: a file with generated secrets and, in the demo, the URLs of the sandbox."""
 
 import fcntl
 import secrets
@@ -9,12 +9,12 @@ from dotenv import dotenv_values
 
 
 def file(data_dir: Path) -> Path:
-    """Return the file that keeps generated secrets and, in the demo, the sandbox's addresses."""
+    """Return the path of the file with generated secrets and, in the demo, the URLs of the sandbox."""
     return data_dir / "embedded.env"
 
 
 def write(data_dir: Path, values: dict[str, str]) -> None:
-    """Merge `values` into the embedded defaults, readable by the owner alone; two processes may do so at once."""
+    """Merge `values` into the local defaults, readable by the owner only. Safe in two processes at the same time."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = file(data_dir)
     with (data_dir / "embedded.lock").open("w") as lock:
@@ -27,7 +27,7 @@ def write(data_dir: Path, values: dict[str, str]) -> None:
 
 
 def with_secrets(data_dir: Path) -> Path:
-    """Return the file of the embedded defaults, after secrets were made for it if it had none."""
+    """Return the path of the local defaults. Generates secrets if they have none."""
     path = file(data_dir)
     present = read(path)
     if "SECRET_KEY" not in present:
@@ -36,7 +36,7 @@ def with_secrets(data_dir: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, str]:
-    """Return the settings in a file such as `.env`, none if there is no such file."""
+    """Return the settings in a file such as `.env`, an empty dictionary without the file."""
     return {name: value for name, value in dotenv_values(path).items() if value is not None} if path.is_file() else {}
 
 

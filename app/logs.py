@@ -1,4 +1,4 @@
-"""Logging: one JSON object a line, secrets cut out, the request's or run's id on every line."""
+"""Logging: one JSON object per line, without secrets, with the ID of the request or job."""
 
 import json
 import logging
@@ -12,11 +12,11 @@ from typing import Any
 
 from app import settings
 
-_place: ContextVar[Mapping[str, str]] = ContextVar("place", default=MappingProxyType({}))
-_ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_context: ContextVar[Mapping[str, str]] = ContextVar("log context", default=MappingProxyType({}))
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
-# Anything that looks like a credential, wherever it stands: tokens by their prefixes, what follows "Bearer", the
-# password in an address, and values of parameters that carry secrets, as a query or JSON (reliability.md M7, M16, S42).
+# Whatever looks like a credential: tokens by their prefixes, what follows "Bearer", the password in a URL, signatures,
+# and values of secret parameters, in a query or in JSON.
 _SECRETS = re.compile(
     r"\b(?:IGAA|IGQ[VW]|EAA)[\w-]{6,}"
     r"|\bnametag_[\w-]{20,}"
@@ -28,11 +28,11 @@ _NAMED = re.compile(
     r"(?i)((?:access_token|input_token|client_secret|appsecret_proof|signed_request|verify_token|password)"
     r"\\*[\"']?\s*[=:]\s*\\*[\"']?)[^&\s\"'\\,;]+"
 )
-TELLING = 6  # a shorter secret of ours, say a verify token "ok", stands in too many words to be cut from them
+MIN_SECRET_CHARACTERS = 6  # shorter secrets, such as a verify token "ok", occur inside ordinary words
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send every record of this process to standard error as JSON; safe to call again."""
+    """Write every log record of this process to standard error as JSON. Safe to call again."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -44,16 +44,16 @@ def configure(level: int = logging.INFO) -> None:
 
 @contextmanager
 def log_context(**ids: str) -> Iterator[None]:
-    """Add `ids` (request, run, account) to every record written inside the block."""
-    token = _place.set({**_place.get(), **ids})
+    """Add `ids` (request, job, account) to every record of the block."""
+    token = _context.set({**_context.get(), **ids})
     try:
         yield
     finally:
-        _place.reset(token)
+        _context.reset(token)
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that looks like a token or is one of our own secrets replaced by [secret]."""
+    """Return `text` with [secret] for everything that looks like a token or is a secret of the settings."""
     text = _NAMED.sub(r"\1[secret]", _SECRETS.sub("[secret]", text))
     for secret in _own_secrets():
         text = text.replace(secret, "[secret]")
@@ -61,18 +61,18 @@ def redact(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; control characters come out escaped, so a record is always one line."""
+    """Formats a record as one line of JSON; control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its line break."""
+        """Return the line, without a line break."""
         fields: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        fields.update(_place.get())
-        fields |= {name: value for name, value in vars(record).items() if name not in _ORDINARY}
+        fields.update(_context.get())
+        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return redact(json.dumps(fields, default=str))
@@ -88,5 +88,5 @@ def _own_secrets() -> tuple[str, ...]:
         *chosen.meta_app_secrets,
         *chosen.token_encryption_keys,
     )
-    telling = [secret for secret in plain if len(secret) >= TELLING]
-    return (*telling, *(json.dumps(secret)[1:-1] for secret in telling))
+    secrets = [secret for secret in plain if len(secret) >= MIN_SECRET_CHARACTERS]
+    return (*secrets, *(json.dumps(secret)[1:-1] for secret in secrets))

@@ -1,6 +1,6 @@
-"""Hints for background work, carried by RQ: which tasks exist, how they are enqueued and report. Ids only, as JSON.
+"""Background tasks in RQ queues: which exist, how they are enqueued and report progress. Arguments are IDs, as JSON.
 
-A hint may be lost at any time: state is in rows, and the ticker finds what a lost hint leaves (house.md 7).
+A task in Redis may be lost at any time: the database has the state, and the scheduler enqueues the task again.
 """
 
 import json
@@ -18,15 +18,15 @@ from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
-# Whoever can write to Redis must not be able to run code here: RQ falls back to pickle in many places, even where
-# JSON is set (dependencies.md 2.4), so pickle is switched off for every process that imports this module.
-rq.serializers.PickleSerializer = JSONSerializer  # type: ignore[assignment]  # that is the point
+# Write access to Redis must not allow running code here: RQ falls back to pickle in many places, even where JSON is
+# set. So every process that imports this module has no pickle serializer.
+rq.serializers.PickleSerializer = JSONSerializer  # type: ignore[assignment]  # on purpose
 rq.serializers.SERIALIZER_ALIASES["pickle"] = JSONSerializer
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A background function: the queue it waits in, its import path on the wire, how long it may take."""
+    """A background function: its queue, import path, time limit, and how long RQ keeps its result."""
 
     queue: str
     path: str
@@ -43,15 +43,15 @@ SYNC = "sync"
 ANNOUNCED = "announced"
 AVATARS = "avatars"
 
-# The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
+# Also the allow-list: a worker refuses every other import path before importing it.
 TASKS = {
-    RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "find out who is writing", 300),
-    OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh whose conversation was opened", 300),
+    RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "look up contacts who are writing", 300),
+    OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh the contact of an opened conversation", 300),
     BACKFILL_SLICE: Task(
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
     ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
-    AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch people's pictures", 300),
+    AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch pictures of contacts", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
     ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
 }
@@ -77,7 +77,7 @@ _reported_at: dict[str, float] = {}
 def enqueue(
     name: str, *ids: str | int, job_id: str | None = None, description: str | None = None, hint: str | None = None
 ) -> bool:
-    """Ask for task `name` to run soon with `ids`; return False, after a line in the log, when Redis is unavailable.
+    """Enqueue task `name` with `ids`. Return False, and log a warning, if Redis is unavailable.
 
     The key `hint` is confirmed together with the task.
     """
@@ -98,34 +98,34 @@ def enqueue(
             pipeline.set(hint, 1, ex=HINT_SECONDS)
         pipeline.execute()
     except RedisUnavailable as error:
-        logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
+        logger.warning("task not enqueued: can't reach Redis", extra={"task": name, "reason": type(error).__name__})
         return False
     return True
 
 
 def enqueue_once(name: str, *ids: str | int) -> bool:
-    """Ask for a task unless the same hint is already waiting; return False when Redis is unavailable."""
+    """Enqueue a task unless the same task is already waiting. Return False if Redis is unavailable."""
     hint = _hint(name, ids)
     try:
         fresh = redis_client.take(hint, "1", seconds=UNCONFIRMED_SECONDS, most_seconds=HINT_SECONDS)
     except RedisUnavailable as error:
-        logger.warning("a task could not be enqueued", extra={"task": name, "reason": type(error).__name__})
+        logger.warning("task not enqueued: can't reach Redis", extra={"task": name, "reason": type(error).__name__})
         return False
     return enqueue(name, *ids, hint=hint) if fresh else True
 
 
 def started(name: str, *ids: str | int) -> None:
-    """Say that a task has begun, so that what happens from now on asks for another turn; never raises."""
+    """Record that a task has started, so that it can be enqueued again from now on. Never raises."""
     try:
         redis_client.client().delete(_hint(name, ids))
     except RedisUnavailable:
-        logger.info("Redis is away; the waiting hint lapses by itself", extra={"task": name})
+        logger.info("can't reach Redis; the queued marker expires by itself", extra={"task": name})
 
 
-def report(run_id: str, told: Callable[[], Mapping[str, int | str | None]], *, final: bool = False) -> None:
-    """Show progress in the meta of the running RQ job and of the job called `run_id`; raises what `told` raises.
+def report(run_id: str, progress: Callable[[], Mapping[str, int | str | None]], *, final: bool = False) -> None:
+    """Write the progress of a job to the meta of the running RQ job and of the RQ job called `run_id`.
 
-    Reports within half a second of the last one are dropped unless `final`, and what they would tell is not asked.
+    Writes at most twice a second unless `final`; calls `progress` only when a write is due, and raises what it raises.
     """
     now = clock.monotonic()
     if not final and now - _reported_at.get(run_id, -REPORT_SECONDS) < REPORT_SECONDS:
@@ -135,19 +135,19 @@ def report(run_id: str, told: Callable[[], Mapping[str, int | str | None]], *, f
         client = redis_client.client()
         running = get_current_job()
         keys = {Job.key_for(run_id)} | ({running.key} if running else set())
-        client.eval(_META, len(keys), *keys, json.dumps(told()), TASKS[BACKFILL_SLICE].kept_seconds)
+        client.eval(_META, len(keys), *keys, json.dumps(progress()), TASKS[BACKFILL_SLICE].kept_seconds)
     except RedisUnavailable:
-        logger.info("Redis is away; progress is not shown there", extra={"run": run_id})
+        logger.info("job progress not reported: can't reach Redis", extra={"run": run_id})
 
 
 def stop() -> None:
-    """Ask the work in this process to end after its present item; safe in a signal handler."""
+    """Ask loops in this process to end after their current item. Safe in a signal handler."""
     global _stopping
     _stopping = True
 
 
 def stopping() -> bool:
-    """Return whether this process was asked to stop: loops end after their present item."""
+    """Return whether this process was asked to stop. Loops end after their current item."""
     return _stopping
 
 

@@ -1,4 +1,4 @@
-"""Check the Redis that REDIS_URL leads to: its version, its mode, what its user may do, whose data it holds."""
+"""Check the Redis in REDIS_URL: version, mode, permissions of its user, data of other software."""
 
 import ssl
 from contextlib import suppress
@@ -19,7 +19,7 @@ from app.errors import Conflict
 from app.redis_client import RedisUnavailable, client
 from app.text import for_terminal, shorten
 
-OLDEST = (6, 2)  # an older one loses a job that is being taken from its queue
+OLDEST = (6, 2)  # an older one can lose a task while a worker takes it from its queue
 OUR_KEYS = ("nametag:", "rq:", "instagram:profile:")
 HOST_KEYS = ("ElastiCache",)  # written by the host itself, such as ElastiCacheMasterReplicationTimestamp
 LOOKED_AT = 1_000  # keys
@@ -47,9 +47,9 @@ COMMANDS = [
 
 
 def require_ours() -> None:
-    """Raise Conflict, with one line, for a Redis that is unsupported or that holds data of other software.
+    """Raise Conflict, with one line, for a Redis that is unsupported or has data of other software.
 
-    An unavailable Redis is no reason not to start: whatever needs it waits for it.
+    Passes for an unavailable Redis: processes start without it and wait for it.
     """
     with suppress(RedisUnavailable):
         require_supported()
@@ -57,14 +57,16 @@ def require_ours() -> None:
 
 
 def require_supported() -> None:
-    """Raise Conflict for a wrong mode, an old version or a missing permission; raises RedisUnavailable."""
+    """Raise Conflict for a wrong mode, an old version or a missing permission. Raises RedisUnavailable."""
     _require_permissions()
     server: dict[str, Any] = client().info("server")
     if "cluster" in (server.get("redis_mode"), server.get("server_mode")):  # the second is Valkey's
-        raise Conflict("REDIS_URL leads to a Redis in cluster mode; it must be one with cluster mode disabled.")
+        raise Conflict("REDIS_URL points to a Redis in cluster mode. Use one with cluster mode disabled.")
     version = str(server["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
-        raise Conflict(f"REDIS_URL leads to Redis {version}; it must be {OLDEST[0]}.{OLDEST[1]} or newer.")
+        raise Conflict(
+            f"Redis {version} is not supported. REDIS_URL must point to Redis {OLDEST[0]}.{OLDEST[1]} or later."
+        )
 
 
 def _require_permissions() -> None:
@@ -73,12 +75,10 @@ def _require_permissions() -> None:
     try:
         connection.send_packed_command(connection.pack_commands([command.split() for command in COMMANDS]))
         for command in COMMANDS:
-            with suppress(
-                ResponseError
-            ):  # the other refusals, such as of a cluster or a replica, have checks of their own
+            with suppress(ResponseError):  # other errors, such as of a cluster or a replica, have their own checks
                 _require_permission(connection, command)
     finally:
-        connection.disconnect()  # it may still watch a key, or have answers that were not read
+        connection.disconnect()  # it may still watch a key, or have unread answers
         pool.release(connection)
 
 
@@ -90,7 +90,7 @@ def _require_permission(connection: Any, command: str) -> None:
         on_key = f" on the keys {arguments[0].removesuffix('permissions')}*" if " key" in str(error) else ""
         name = f"{name} {arguments[0]}" if name == "SCRIPT" else name
         raise Conflict(
-            f"The Redis user of REDIS_URL must be allowed to run {name}{on_key}; see docs/redis.md."
+            f"The Redis user in REDIS_URL must be allowed to run {name}{on_key}. See docs/redis.md."
         ) from error
 
 
@@ -101,7 +101,8 @@ def _require_no_foreign_keys() -> None:
     if foreign is not None:
         named = shorten(for_terminal(foreign), 40)
         raise Conflict(
-            f"REDIS_URL leads to data of other software (such as {named}); it must be a database of Nametag's own."
+            f"The Redis database in REDIS_URL contains other data (for example {named}). "
+            "Use a database only for Nametag."
         )
 
 
@@ -111,7 +112,7 @@ def explain(error: RedisError) -> tuple[str, str]:
     if isinstance(error, TimeoutError):
         return _explain_timeout()
     if isinstance(error, NoPermissionError):
-        return f"It refuses a command: {error}", "Allow its user what docs/redis.md lists."
+        return f"It refuses a command: {error}", "Grant its user the permissions in docs/redis.md."
     for kind, (says, remedy) in _ANSWERS.items():
         if isinstance(error, kind):
             return says, remedy

@@ -1,4 +1,4 @@
-"""The fail-fast Redis client, one per process; the one definition of "Redis is unavailable"."""
+"""Redis client of a process, which fails fast. Defines RedisUnavailable."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 1.0  # for TCP with another region; a frozen server still acce
 ANSWER_SECONDS = 0.5  # for one command or a TLS handshake; `?socket_timeout=` in REDIS_URL raises it
 SILENT_SECONDS = 1.0
 
-# A key that would live longer than ours ever do was planted: it gets the life that ours have at most.
+# An existing key with a longer or no TTL was not written by `take`: limit its TTL.
 _TAKE = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
 local left = redis.call('TTL', KEYS[1])
@@ -28,30 +28,29 @@ if left < 0 or left > tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[
 return 0
 """
 
-RedisUnavailable = (
-    RedisError  # connection refused, timed out, loading, read-only, out of memory: all the same to callers
-)
+# Connection refused, timeout, loading, read-only, out of memory: callers handle all of them alike.
+RedisUnavailable = RedisError
 
 
 class _Client(Redis):
-    """Where one command waited in vain, the next ones fail at once for a second: a request makes several of them."""
+    """Client that fails fast for a second after a timeout: a request with several commands waits only once."""
 
     _silent_until = 0.0
 
     def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        ask: Callable[..., Any] = super().execute_command
-        return self.heard(lambda: ask(*arguments, **options))
+        send: Callable[..., Any] = super().execute_command
+        return self.call(lambda: send(*arguments, **options))
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
-        made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        made.asker = self
-        return made
+        pipeline = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline.owner = self
+        return pipeline
 
-    def heard(self, ask: Callable[[], Any]) -> Any:
+    def call(self, send: Callable[[], Any]) -> Any:
         if clock.monotonic() < self._silent_until:
             raise TimeoutError("Redis did not answer a moment ago")
         try:
-            return ask()
+            return send()
         except TimeoutError:
             self._silent_until = clock.monotonic() + SILENT_SECONDS
             raise
@@ -62,20 +61,20 @@ class _Client(Redis):
 
 
 class _Pipeline(Pipeline):
-    asker: _Client
+    owner: _Client
 
     def execute(self, raise_on_error: bool = True) -> Any:
-        ask: Callable[..., Any] = super().execute
-        return self.asker.heard(lambda: ask(raise_on_error))
+        send: Callable[..., Any] = super().execute
+        return self.owner.call(lambda: send(raise_on_error))
 
 
 def client() -> Redis:
-    """Return this process's client; a command that Redis does not answer raises RedisUnavailable."""
+    """Return the client of this process. Its commands raise RedisUnavailable."""
     return _client(os.getpid(), settings.current().redis_address)
 
 
 def take(key: str, value: str, *, seconds: int, most_seconds: int | None = None) -> bool:
-    """Set a key for `seconds` unless it is set; return whether it was not set. Raises RedisUnavailable.
+    """Set a key for `seconds` unless it exists. Return whether it was set. Raises RedisUnavailable.
 
     A key that lives longer than `most_seconds`, which is `seconds` unless given, is shortened to that.
     """
@@ -83,7 +82,7 @@ def take(key: str, value: str, *, seconds: int, most_seconds: int | None = None)
 
 
 def waiting_client() -> Redis:
-    """Return a client for a worker's blocking reads, which may wait long for an answer."""
+    """Return a client for a worker's blocking reads, without a limit for answers."""
     return Redis.from_url(settings.current().redis_address, socket_connect_timeout=CONNECT_SECONDS)
 
 
@@ -95,12 +94,12 @@ def _is_demoted(error: ResponseError) -> bool:
 
 
 def rewrite_file() -> None:
-    """Have Redis write its append-only file again, without what was deleted, where it keeps one and allows it."""
+    """Rewrite Redis' append-only file, if it has one, so that deleted data is not in it."""
     try:
         if client().info("persistence").get("aof_enabled"):
             client().bgrewriteaof()
     except RedisUnavailable as error:
-        logger.warning("Redis' append-only file could not be rewritten", extra={"reason": type(error).__name__})
+        logger.warning("append-only file of Redis not rewritten", extra={"reason": type(error).__name__})
 
 
 @lru_cache(maxsize=4)

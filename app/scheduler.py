@@ -1,8 +1,7 @@
-"""The scheduler process: finds what is due every second and enqueues it for the workers.
+"""Scheduler process: every second, run each duty that is due, or enqueue it for the workers.
 
-Hints in Redis may be lost; what is due stands in rows, so nothing is found later than the next tick. What takes longer
-than a tick has a thread of its own. Several schedulers may run at the same time: every hint and every piece of work may
-come twice.
+What is due is in the database: a task lost in Redis is enqueued again. Slow duties run in a second thread. Several
+schedulers may run at the same time: all duties are idempotent.
 """
 
 import functools
@@ -34,37 +33,37 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
-CHECK_SECONDS = 60  # how often the table is read for hourly and daily duties
-FIGURES_SECONDS = 300  # what an hour came to is noted that often, so that its last note is near its end
-STOP_SECONDS = 5.0  # for work in progress when the scheduler is stopped; whatever is cut off is found again
+CHECK_SECONDS = 60  # how often hourly and daily duties are checked in the database
+FIGURES_SECONDS = 300  # so that the last snapshot of an hour is near its end
+STOP_SECONDS = 5.0  # for duties in progress when the scheduler stops; interrupted ones run again
 
 
 def run() -> None:
-    """Tick until SIGTERM or SIGINT; a tick that fails is logged and the next one comes all the same."""
+    """Run duties until SIGTERM or SIGINT. Logs a duty that fails, and continues."""
     stop = threading.Event()
 
-    def asked(_signal: int, _frame: FrameType | None) -> None:
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGTERM, asked)
-    signal.signal(signal.SIGINT, asked)
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, request_stop)
     app = cast(Any, current_app)._get_current_object()
-    beside = threading.Thread(target=_work_beside, args=(app, stop), name="slow duties", daemon=True)
-    beside.start()
-    _work(_duties(slow=False), stop)
-    beside.join(STOP_SECONDS)
+    slow = threading.Thread(target=_run_slow, args=(app, stop), name="slow duties", daemon=True)
+    slow.start()
+    _run_duties(_duties(slow=False), stop)
+    slow.join(STOP_SECONDS)
 
 
-def _work_beside(app: Flask, stop: threading.Event) -> None:
+def _run_slow(app: Flask, stop: threading.Event) -> None:
     with app.app_context():
-        _work(_duties(slow=True), stop)
+        _run_duties(_duties(slow=True), stop)
 
 
 def _duties(*, slow: bool) -> dict[Callable[[], None], float]:
     return {duty: every for duty, every in DUTIES.items() if (duty in SLOW) is slow}
 
 
-def _work(periods: dict[Callable[[], None], float], stop: threading.Event) -> None:
+def _run_duties(periods: dict[Callable[[], None], float], stop: threading.Event) -> None:
     due_at = dict.fromkeys(periods, clock.monotonic())
     while periods and not stop.wait(TICK_SECONDS):
         for duty, every_seconds in periods.items():
@@ -86,38 +85,38 @@ def kick_writers() -> None:
 
 
 def kick_runs() -> None:
-    """Bring runs to work that may go on and that nobody works on: after a pause, a lost hint, a killed worker."""
+    """Enqueue jobs that can continue but have no worker: after a pause, a lost task or a killed worker."""
     for run_id, kind in leases.ready(clock.now()):
         queue.enqueue_once(lifecycle.TASK[kind], run_id)
 
 
 def kick_due() -> None:
-    """Have people looked up again whose time has come: retries, and those who were not writing when they were met."""
+    """Enqueue lookups that are due: retries, and contacts who were not writing when first seen."""
     resolve.correct_times()
     for account_id in resolve.accounts_due(clock.now(), live=False):
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
 def fetch_pictures() -> None:
-    """Have the pictures fetched that profiles brought."""
+    """Enqueue downloads of new profile pictures."""
     for account_id in avatars.accounts_with_pending():
         queue.enqueue_once(queue.AVATARS, account_id)
 
 
 def fetch_announced() -> None:
-    """Have announced messages looked for that were not delivered and whose next try is due."""
+    """Enqueue lookups of announced messages that were not delivered and whose next lookup is due."""
     for account_id in pending_updates.due(clock.now()):
         queue.enqueue_once(queue.ANNOUNCED, account_id)
 
 
 def reconcile() -> None:
-    """Have every connected account's newest conversations synced, for messages whose webhook was lost."""
+    """Enqueue a sync of every connected account, to store messages whose webhook was lost."""
     for account_id in sync.connected_accounts():
         queue.enqueue_once(queue.SYNC, account_id)
 
 
 def purge() -> None:
-    """Delete what is no longer needed: pending message updates, old dead letters, audit entries, ended sessions."""
+    """Delete expired records: pending updates, dead letters, tombstones, audit entries, ended sessions, snapshots."""
     now = clock.now()
     with transaction.write() as tx:
         gone = {
@@ -129,12 +128,13 @@ def purge() -> None:
         }
         hourly_stats.purge(tx, now)
     if any(gone.values()):
-        logger.info("what is too old was forgotten", extra=gone)
+        logger.info("purged expired records", extra=gone)
 
 
 def scrub() -> None:
-    """Clear files of what was deleted or unsent: SQLite's log always, its search indexes and Redis' file after a
-    deletion. PostgreSQL vacuums by itself.
+    """Remove deleted and unsent content from files of SQLite and Redis.
+
+    That is SQLite's log and, after a deletion, its search indexes and Redis' file. PostgreSQL vacuums automatically.
     """
     if recent.deleted_recently():
         db.session.rollback()
@@ -162,7 +162,7 @@ DUTIES: dict[Callable[[], None], float] = {
     subscriptions.check_all: DAY_SECONDS,
     health.check_refused: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
-    search.merge_indexes: HOUR_SECONDS,  # the words of unsent messages stay in SQLite's indexes until then
+    search.merge_indexes: HOUR_SECONDS,  # until then SQLite's indexes contain words of unsent messages
 }
 SLOW = (  # they call Meta, or change many rows
     *(message_updates.apply_arrived, accounts.delete_pending, scrub, engine.trim_log, hourly_stats.record, purge),
@@ -183,7 +183,7 @@ NOT_AT_FIRST = (
 
 
 def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:
-    """Return the duty for schedulers that are restarted or of which several run: the table says whether it is due."""
+    """Return the duty, run only if the database says that it is due: schedulers restart, and several may run."""
 
     @functools.wraps(duty)
     def checked() -> None:
@@ -198,8 +198,8 @@ def _perform(duty: Callable[[], None]) -> None:
     try:
         duty()
     except (Unavailable, *DatabaseUnavailable):
-        logger.warning("the database is away; the scheduler waits", extra={"duty": duty.__name__})
+        logger.warning("scheduled duty postponed: can't reach the database", extra={"duty": duty.__name__})
     except Exception:
-        logger.exception("a duty of the scheduler failed", extra={"duty": duty.__name__})
+        logger.exception("scheduled duty failed", extra={"duty": duty.__name__})
     finally:
         db.session.remove()

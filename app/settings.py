@@ -1,4 +1,4 @@
-"""Settings of this process, read once: the only reader of the environment, `.env` and the embedded defaults."""
+"""Settings of this process, read once. The only module that reads the environment, `.env` and the local defaults."""
 
 import difflib
 import hashlib
@@ -24,12 +24,11 @@ OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
-_PORT = re.compile(r":\d{1,5}$")  # accepted and not compared: a host is trusted on every port
-# Variables that Kubernetes adds for a service, which may begin like ours.
+_PORT = re.compile(r":\d{1,5}$")  # ignored: a host is trusted on every port
+# Variables that Kubernetes adds for a service, whose names may begin like settings.
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
-
+SOCKET_PATH_BYTES = 100  # the path of a Unix socket can have at most 107 bytes
 
 SECRET_KEY_CHARACTERS, DIFFERENT_CHARACTERS = 32, 8
 EXAMPLE_KEYS = re.compile("secret|change|password|passwd|example|insecure|default|nametag|0123456789|abcdefgh|qwerty")
@@ -40,7 +39,7 @@ EASY_TO_GUESS = (
 
 
 class SettingsError(Exception):
-    """A setting is unknown or malformed; the text is one line that names the variable and what it should be."""
+    """A setting is unknown or malformed. The text is one line with the variable's name and what it must be."""
 
 
 def _split(value: object) -> object:
@@ -49,20 +48,20 @@ def _split(value: object) -> object:
 
 def _no_empty_part(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or not all(value):
-        raise ValueError("should be a comma-separated list without empty entries")
+        raise ValueError("must be a comma-separated list without empty entries")
     return value
 
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("should be an http or https address, such as https://graph.instagram.com")
+        raise ValueError("must be an http or https URL, such as https://graph.instagram.com")
     return value.rstrip("/")
 
 
 def _media_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     if not all(_MEDIA_HOST.fullmatch(entry) for entry in entries):
-        raise ValueError("should be host names, or address:port of a sandbox (an IPv4 address or localhost)")
+        raise ValueError("must be host names (or, for a sandbox, host:port with an IPv4 address or localhost)")
     return entries
 
 
@@ -70,7 +69,7 @@ def _unambiguous(url: str) -> str:
     try:
         parts = urlsplit(url)
         clear = parts.netloc.count("@") <= 1 and (not parts.netloc or "@" not in parts.path + parts.fragment)
-        clear = clear and (parts.port or 0) >= 0  # raises ValueError when it is no number
+        clear = clear and (parts.port or 0) >= 0  # raises ValueError for a port that is not a number
     except ValueError:
         clear = False
     if not clear:
@@ -94,7 +93,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 class Settings(BaseSettings):
-    """Everything a deployment may choose; every other number is a constant beside its use."""
+    """All settings of a deployment. README.md lists them."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
 
@@ -134,7 +133,7 @@ class Settings(BaseSettings):
         try:
             list(map(Fernet, keys))
         except ValueError as error:
-            raise ValueError("should be comma-separated Fernet keys (32 url-safe base64 bytes each)") from error
+            raise ValueError("must be comma-separated Fernet keys (32 URL-safe base64 bytes each)") from error
         return keys
 
     @field_validator("database_url")
@@ -153,57 +152,57 @@ class Settings(BaseSettings):
 
     @property
     def production(self) -> bool:
-        """Whether development secrets and the sandbox are refused."""
+        """Whether NAMETAG_ENV is production, which refuses generated secrets and the sandbox."""
         return self.nametag_env == "production"
 
     @property
     def signing_secrets(self) -> tuple[str, ...]:
-        """The app secrets with which Meta may sign deliveries and signed requests."""
+        """App secrets with which Meta may sign deliveries and signed requests."""
         return tuple(filter(None, (*self.meta_app_secrets, self.meta_instagram_app_secret)))
 
     @property
     def data_dir(self) -> Path:
-        """The absolute folder of the embedded default: database, Redis files, generated secrets."""
+        """Absolute path of the folder for local defaults: database, Redis files, generated secrets."""
         return (self.nametag_home / self.nametag_data_dir).resolve()
 
     @property
     def private_redis(self) -> bool:
-        """Whether Redis is a server of our own, started by `nametag up`."""
+        """Whether `nametag up` starts a Redis server."""
         return not self.redis_url
 
     @property
     def redis_socket_path(self) -> Path:
-        """Where the private Redis listens: beside its files, or in a temporary folder when that path is too long."""
+        """Path of the private Redis server's socket: in `data_dir`, or in /tmp if that path is too long."""
         return redis_socket_path(self.data_dir)
 
     @property
     def redis_address(self) -> str:
-        """The URL that Redis clients connect to."""
+        """URL that Redis clients connect to."""
         return self.redis_url or f"unix://{self.redis_socket_path}?db=0"
 
     @property
     def database_address(self) -> str:
-        """The URL that SQLAlchemy connects to."""
+        """URL that SQLAlchemy connects to."""
         return self.database_url or f"sqlite:///{self.data_dir / 'nametag.sqlite3'}"
 
 
 def redis_socket_path(data_dir: Path) -> Path:
-    """Return the private Redis server's socket for an absolute data folder."""
+    """Return the path of the private Redis server's socket for an absolute data folder."""
     beside = data_dir / "redis.sock"
     if len(os.fsencode(beside)) < SOCKET_PATH_BYTES:
         return beside
     digest = hashlib.blake2s(os.fsencode(data_dir), digest_size=6).hexdigest()
-    return Path("/tmp") / f"nametag-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - made with mode 0700 by the launcher
+    return Path("/tmp") / f"nametag-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - created with mode 0700
 
 
 def is_private(redis_address: str) -> bool:
-    """Return whether nobody but this machine, or who knows a password, reaches the Redis at this URL."""
+    """Return whether the Redis at this URL is on this machine or needs a password."""
     url = urlsplit(redis_address)
     return url.scheme == "unix" or url.hostname in LOOPBACK or bool(url.password)
 
 
 def home() -> Path:
-    """Return the absolute folder of `.env`, to which relative settings refer; raises SettingsError.
+    """Return the absolute path of the folder with `.env`, to which relative settings refer. Raises SettingsError.
 
     It is NAMETAG_HOME, else the folder of this checkout; the current folder if Nametag was installed as a package.
     """
@@ -214,7 +213,7 @@ def home() -> Path:
 
 
 def load() -> Settings:
-    """Return the settings: environment, then `.env`, then embedded defaults; raises SettingsError with one line."""
+    """Return the settings from the environment, `.env` and the local defaults, in this order. Raises SettingsError."""
     folder = home()
     dotenv = folder / ".env"
     in_file, in_environment = _by_name(local_defaults.read(dotenv)), _by_name(os.environ)
@@ -231,7 +230,7 @@ def load() -> Settings:
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
     if chosen.production and not is_private(chosen.redis_address):
-        raise SettingsError("REDIS_URL should carry a password in production, or lead to this machine alone.")
+        raise SettingsError("REDIS_URL must include a password in production unless Redis runs on this machine.")
     _refuse_half_oidc(chosen)
     if chosen.production and _is_weak(chosen.secret_key):
         raise SettingsError(EASY_TO_GUESS)
@@ -243,13 +242,13 @@ _override: list[Settings] = []
 
 
 def current() -> Settings:
-    """Return the settings of this process, loaded on first use; raises SettingsError."""
+    """Return the settings of this process, loaded on first use. Raises SettingsError."""
     return _override[-1] if _override else _loaded()
 
 
 @contextmanager
 def using(**changes: Any) -> Iterator[Settings]:
-    """Run a block under other settings; for tests and for `up`, which decides some of them."""
+    """Run a block with other settings. For tests and `nametag up`."""
     changed = current().model_copy(update=changes)
     _override.append(changed)
     try:
@@ -264,19 +263,19 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def _by_name(values: Mapping[str, str]) -> dict[str, str]:
-    # As pydantic-settings reads them: in any case, and an empty value is none.
+    # Like pydantic-settings: names in upper or lower case, and an empty value counts as missing.
     return {name.upper(): value for name, value in values.items() if value}
 
 
 def _refuse_unknown_in_file(in_file: Mapping[str, str], dotenv: Path) -> None:
     if HOME in in_file:
-        raise SettingsError(f"{HOME} must be set in the environment, not in .env, which is looked for there.")
+        raise SettingsError(f"{HOME} must be set in the environment, not in .env: it names the folder of .env.")
     for name in sorted(in_file.keys() - _names()):
         raise _unknown(name, str(dotenv), _similar(name, _names(), cutoff=0.6))
 
 
 def _refuse_unknown_in_environment(in_environment: Mapping[str, str], values: Mapping[str, str]) -> None:
-    # Other programs have variables here too: only a name that begins like ours, or nearly is one that was not set.
+    # Other software has variables here, too: report only a name with a prefix of ours, or close to a missing setting.
     missed = [name for name in _names() - values.keys() if len(name) >= len("REDIS_URL")]
     for name, value in sorted(in_environment.items()):
         linked = _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and "://" in value)
@@ -308,25 +307,27 @@ def _refuse_sandbox(values: Mapping[str, str]) -> None:
     for name in ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL"):
         url = urlsplit(values.get(name) or "https://")
         if url.scheme != "https" or url.hostname in LOOPBACK:
-            raise SettingsError(f"{name} should be Meta's https address in production, not a sandbox on this machine.")
+            raise SettingsError(f"{name} must be an https URL of Meta in production, not a sandbox on this machine.")
     if ":" in values.get("MEDIA_HOSTS", ""):
-        raise SettingsError("MEDIA_HOSTS should be host names alone in production; a port is for a sandbox.")
+        raise SettingsError("MEDIA_HOSTS can't include ports in production.")
 
 
 def _is_weak(key: str) -> bool:
     repeated = (key + key).find(key, 1) < len(key)
-    monotonous = len(set(key)) < DIFFERENT_CHARACTERS
-    return len(key) < SECRET_KEY_CHARACTERS or repeated or monotonous or bool(EXAMPLE_KEYS.search(key.lower()))
+    few_characters = len(set(key)) < DIFFERENT_CHARACTERS
+    return len(key) < SECRET_KEY_CHARACTERS or repeated or few_characters or bool(EXAMPLE_KEYS.search(key.lower()))
 
 
 def _refuse_half_oidc(chosen: Settings) -> None:
     given = (chosen.oidc_issuer, chosen.oidc_client_id, chosen.oidc_client_secret)
     if any(given) and not all(given):
-        raise SettingsError("OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET should be given together.")
+        raise SettingsError("Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET together, or none of them.")
     if chosen.production and given[0] and not given[0].startswith("https:"):
-        raise SettingsError("OIDC_ISSUER should be an https address in production.")
+        raise SettingsError("OIDC_ISSUER must be an https URL in production.")
     if any(given) and importlib.util.find_spec("authlib") is None:
-        raise SettingsError("OIDC_ISSUER should be unset, or the extra installed: pip install '.[oidc]'.")
+        raise SettingsError(
+            "OIDC_ISSUER needs the extra 'oidc'. Install it with pip install -e '.[oidc]', or unset OIDC_ISSUER."
+        )
 
 
 def _one_line(error: ValidationError) -> str:
@@ -339,4 +340,5 @@ def _one_line(error: ValidationError) -> str:
 
 def _sentence(message: str) -> str:
     plain = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    return plain if plain.startswith(("should", "must")) else f"is wrong: {plain[:1].lower()}{plain[1:]}"
+    plain = plain.replace("should", "must", 1) if plain.startswith("should") else plain
+    return plain if plain.startswith("must") else f"is invalid: {plain[:1].lower()}{plain[1:]}"

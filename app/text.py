@@ -1,4 +1,4 @@
-"""Strangers' strings made harmless at the door, and shortened for display."""
+"""Sanitize untrusted strings (control, bidirectional and invisible characters) and shorten them for display."""
 
 import re
 import unicodedata
@@ -10,8 +10,8 @@ MESSAGE_CHARACTERS = 20_000
 URL_CHARACTERS = 4_000
 NAME_CHARACTERS = 80
 
-# Characters that turn, hide or imitate text (reliability.md S49): C0 and C1 controls but for tab and line feed,
-# bidirectional controls, zero-width, filling and invisible format characters, tags, and what UTF-8 cannot carry.
+# Characters that turn, hide or imitate text: C0 and C1 controls except tab and line feed, bidirectional controls,
+# zero-width, filling and invisible format characters, tags, and surrogates.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HIDDEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
@@ -21,38 +21,38 @@ _HIDDEN = (
 _REGION_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
 _INVISIBLE = re.compile(f"({_REGION_FLAG})|[{_HIDDEN}]")  # replaced by its group, the flag
 _VISIBLE = re.compile(f"[^\\s{_HIDDEN}\\x00-\\x1f\\x7f-\\x9f\u200c\u200d\u2800\ufe00-\ufe0f]")
-_CLUSTER = regex.compile(r"\X")  # what readers take for one character (Unicode Standard Annex 29)
+_CLUSTER = regex.compile(r"\X")  # a user-perceived character (Unicode Standard Annex 29)
 _WEB_URL = re.compile(f'(?i:https?)://[^\\s\\\\"<>\\x00-\\x20\\x7f-\\x9f{_HIDDEN}]+')
 _JOINERS = "\u200c\u200d"
-# Scripts whose letters are drawn in another way beside a joiner, as the names of their characters begin.
+# Scripts whose letters look different next to a joiner, by the first word of their characters' names.
 _JOINED_SCRIPTS = frozenset(
     (
         *("ARABIC", "SYRIAC", "MANDAIC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA"),
         *("TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR", "TIBETAN", "BALINESE", "JAVANESE"),
     )
 )
-# What Instagram and older systems put where a name is missing; a username has no space, so "Instagram User" is none.
+# Written by Instagram and older systems for a missing name. A username has no space, so "Instagram User" is none.
 _PLACEHOLDER = re.compile(r"(?i)unknown(_.*)?|none|null|instagram user")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"[\s\u2800]+")  # the last one is a Braille letter without a dot
+_SPACES = re.compile(r"[\s\u2800]+")  # the last one is the blank Braille pattern
 _MARKS_IN_A_ROW = 4
 _FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 _NUMBER = re.compile(r" *[0-9][0-9.,:/-]*(?:e[0-9]+)? *", re.IGNORECASE)
 
 
 def storable(value: str) -> str:
-    """Return `value` with NUL and lone surrogates replaced, so that every database and page can carry it."""
+    """Return `value` with NUL and lone surrogates replaced, so that every database and page can store it."""
     return _SURROGATES.sub("\ufffd", value).replace("\x00", "\ufffd")
 
 
 def clean_message(value: str) -> str:
-    """Return a message text fit to store and show: control characters gone, line breaks kept."""
+    """Return a message text without control characters; line breaks stay."""
     text = storable(value).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", text)
 
 
 def clean_name(value: object, characters: int = NAME_CHARACTERS) -> str | None:
-    """Return a name or username made harmless (one line, NFC, at most `characters`), or None if nothing is left."""
+    """Return a sanitized name or username (one line, NFC, at most `characters`), None if nothing is left."""
     if not isinstance(value, str):
         return None
     name = _INVISIBLE.sub(r"\1", _CONTROLS.sub("", storable(value)))
@@ -61,7 +61,7 @@ def clean_name(value: object, characters: int = NAME_CHARACTERS) -> str | None:
 
 
 def clean_emoji(value: object) -> str | None:
-    """Return the first emoji (or other character) of `value` whole and made harmless, or None if there is none."""
+    """Return the first user-perceived character of `value`, sanitized, None if there is none."""
     found = _CLUSTER.match(clean_name(value) or "")
     return found[0] if found else None
 
@@ -72,9 +72,9 @@ def is_blank(value: str) -> bool:
 
 
 def web_url(value: object) -> str | None:
-    """Return `value` if it is an http or https URL that leads where it seems to lead, else None.
+    """Return `value` if it is a safe http or https URL, else None.
 
-    A user name before the host is refused: it looks like one host and leads to another.
+    A URL with a user name is not safe: it looks like one host and opens another.
     """
     if not isinstance(value, str) or len(value) > URL_CHARACTERS or not _WEB_URL.fullmatch(storable(value)):
         return None
@@ -83,9 +83,9 @@ def web_url(value: object) -> str | None:
 
 
 def clip(value: str, characters: int) -> str:
-    """Return the beginning of `value`, at most `characters` code points that cut no character apart.
+    """Return the beginning of `value`, at most `characters` code points, without splitting a user-perceived character.
 
-    A single character that is longer than that is cut.
+    A single character that is longer is split.
     """
     if len(value) <= characters:
         return value
@@ -99,31 +99,31 @@ def clip(value: str, characters: int) -> str:
 
 def is_name(value: str | None) -> bool:
     """Return whether `value` is a name: neither blank nor a placeholder such as `unknown` or `UNKNOWN_17`."""
-    bare = (value or "").strip().strip("@ ")  # a bare "@", or one before a placeholder, is no name either
+    bare = (value or "").strip().strip("@ ")  # a bare "@", or one before a placeholder, is not a name
     return bool(bare) and not _PLACEHOLDER.fullmatch(bare)
 
 
 def real_name(value: object) -> str | None:
-    """Return `clean_name(value)`, or None for a placeholder: what may be stored as a username or name."""
+    """Return `clean_name(value)`, None for a placeholder. For usernames and names that are stored."""
     name = clean_name(value)
     return name if is_name(name) else None
 
 
 def shorten(value: str, characters: int) -> str:
-    """Return `value` on one line with at most `characters` code points, an ellipsis marking the cut."""
+    """Return `value` on one line with at most `characters` code points, with an ellipsis if it was cut."""
     line = _SPACES.sub(" ", value).strip()
     return line if len(line) <= characters else clip(line, characters - 1).rstrip() + "…"
 
 
 def for_terminal(value: str) -> str:
-    """Return `value` with every character escaped that a terminal could act upon."""
+    """Return `value` with all characters escaped that a terminal could act upon."""
     return "".join(
         c if c.isprintable() and not _INVISIBLE.match(c) else c.encode("unicode_escape").decode() for c in value
     )
 
 
 def escape_invisible(value: str) -> str:
-    """Return lines of raw text with every control and invisible character in them escaped."""
+    """Return raw text with all control and invisible characters escaped, except line breaks."""
     return "\n".join(map(for_terminal, value.split("\n")))
 
 
@@ -136,7 +136,10 @@ def for_csv(value: str) -> str:
     if _NUMBER.fullmatch(cell):
         return f"\t{cell}"
     visible = _INVISIBLE.sub(r"\1", cell).lstrip(" ")
-    begin = visible[:1], visible.lstrip()[:1]  # a tab or a line break counts, and so does what stands behind it
+    begin = (
+        visible[:1],
+        visible.lstrip()[:1],
+    )  # a leading tab or line break counts, and so does the first character after it
     return f"'{cell}" if visible and not _FORMULA.isdisjoint(begin) else cell
 
 
@@ -176,7 +179,7 @@ def _joins(before: str, joiner: str, after: str) -> bool:
     if _script(before) in _JOINED_SCRIPTS:
         return _script(after) == _script(before)
     pictures = unicodedata.category(after) == "So" and unicodedata.category(before) in ("So", "Sk", "Mn")
-    return joiner == "\u200d" and pictures  # an emoji made of several; Sk are skin tones, Mn asks for colour
+    return joiner == "\u200d" and pictures  # an emoji made of several; Sk are skin tones, Mn selects color
 
 
 def _script(character: str) -> str:

@@ -1,4 +1,4 @@
-"""Viewer: who is asking, with which role and for which accounts."""
+"""The viewer of a request, command or task: its role and the accounts it may see."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from app.errors import Forbidden
 
 
 class Role(StrEnum):
-    """What a person may do, each role including those before it."""
+    """Role of a user or API token. Each role includes those before it."""
 
     AGENT = "agent"
     OPS = "ops"
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whoever asks, from a session, a token or the command line; `account_ids` None means every account."""
+    """A user, an API token, the command line, the scheduler or Meta. `account_ids` None means all accounts."""
 
     user_id: int | None
     name: str
@@ -26,28 +26,28 @@ class Viewer:
 
     @property
     def actor(self) -> str:
-        """Who this is in the audit log, without a name: user 3, token 2, command line, schedule, stranger, meta."""
+        """ID in the audit log, without a name: user 3, token 2, command line, schedule, stranger, meta."""
         if self.user_id is not None:
             return f"user {self.user_id}"
         return self.name.lower() if self.token_id is None else f"token {self.token_id}"
 
     def may(self, role: Role) -> bool:
-        """Return whether the viewer holds at least `role`; a role that only a newer release knows allows nothing."""
+        """Return whether the viewer has at least `role`. A role that a newer release stored allows nothing."""
         order = list(Role)
         return self.role in order[order.index(role) :]
 
     @property
     def sees_queues(self) -> bool:
-        """Whether the queues may be shown, which name the jobs of every account."""
+        """Whether the viewer may see the queue dashboard, which shows the tasks of all accounts."""
         return self.may(Role.OPS) and self.account_ids is None
 
     def require(self, role: Role) -> None:
-        """Raise Forbidden unless the viewer holds at least `role`."""
+        """Raise Forbidden unless the viewer has at least `role`."""
         if not self.may(role):
-            raise Forbidden(f"This needs the role {role}; yours is {self.role}.")
+            raise Forbidden(f"You need the {role} role to do this. You have the {self.role} role.")
 
 
 OPERATOR = Viewer(user_id=None, name="Command line", role=Role.ADMIN)
 SCHEDULE = Viewer(user_id=None, name="Schedule", role=Role.ADMIN)
-META = Viewer(user_id=None, name="Meta", role=Role.AGENT, account_ids=frozenset())  # its signed callbacks
-STRANGER = Viewer(user_id=None, name="Stranger", role=Role.AGENT, account_ids=frozenset())  # nobody signed in
+META = Viewer(user_id=None, name="Meta", role=Role.AGENT, account_ids=frozenset())  # of signed callbacks
+STRANGER = Viewer(user_id=None, name="Stranger", role=Role.AGENT, account_ids=frozenset())  # not signed in

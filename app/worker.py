@@ -1,4 +1,4 @@
-"""A worker of one queue: the app is loaded first, then every job runs in a fork of it. Refuses what is not in TASKS."""
+"""RQ worker that runs only the tasks in queue.TASKS. The app is loaded once; each task runs in a fork of it."""
 
 import gc
 import logging
@@ -25,33 +25,33 @@ from app.redis_client import RedisUnavailable
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-# With RQ's defaults a lost host's job stays "started" for 810 s, with these 76 s (reliability.md M2).
+# With these, the task of a lost host stays "started" for 76 s; with RQ's defaults for 810 s.
 MONITORING_SECONDS = 5
 MAINTENANCE_SECONDS = 10
 TTL_SECONDS = 30
 DEQUEUE_SECONDS = 5
-PRELOADED = tasks  # with all that they need, so that no fork has to load it
+PRELOADED = tasks  # imported here, so that no fork has to import them
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Refused(Exception):
-    """A job was found in Redis that Nametag never put there."""
+    """A job in Redis was not enqueued by Nametag."""
 
 
 class TaskJob(Job):
-    """A job that runs a function of TASKS with ids, and nothing else: it may have been planted (reliability.md S46)."""
+    """A job that can only run a task of TASKS with IDs: anyone with access to Redis may have written it."""
 
     @property
     def func(self) -> Any:
-        """Return the task's function; raises Refused before anything else is imported."""
+        """Return the task's function. Raises Refused before anything else is imported."""
         self._check()
         return import_attribute(str(self.func_name))
 
-    # Callbacks and webhooks would import or call whatever a planted job names; even its failure must not.
+    # Callbacks and webhooks would import or call what a forged job names, even when it fails.
     success_callback = failure_callback = stopped_callback = None
 
     def send_webhooks(self, *_: Any, **__: Any) -> None:
-        """Send nothing."""
+        """Disable RQ's webhooks."""
 
     def _check(self) -> None:
         named = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
@@ -60,11 +60,11 @@ class TaskJob(Job):
         if any(named) or self.webhooks or self.repeats_left:
             raise Refused("not allowed: callbacks, webhooks and repeats")
         if self.kwargs or not all(_is_id(argument) for argument in self.args):
-            raise Refused("not allowed: a task takes ids only")
+            raise Refused("not allowed: a task takes IDs only")
 
 
 class TaskWorker(Worker):
-    """RQ's forking worker, inside the app's context, with the job of its fork told when it should end."""
+    """RQ's forking worker with the app context. A request to stop also reaches the running task."""
 
     job_class = TaskJob
     log_job_description = False
@@ -84,24 +84,24 @@ class TaskWorker(Worker):
         self.app = app
 
     def subscribe(self) -> None:
-        """Listen to no commands: anyone who can write to Redis could stop workers, and forks would inherit a thread."""
+        """Disable RQ's commands: write access to Redis could stop workers, and forks would inherit a thread."""
 
     @property
     def dequeue_timeout(self) -> int:
-        """Seconds that one read waits for a job."""
+        """Seconds that one read waits for a task."""
         return DEQUEUE_SECONDS
 
     @property
     def connection_timeout(self) -> int:
-        """Seconds after which a read is given up: the server may be gone without having closed the connection."""
+        """Seconds after which a read fails: a lost server closes no connection."""
         return DEQUEUE_SECONDS + 2
 
     def _set_ip_address(self, connection: Redis) -> None:  # noqa: ARG002
-        self.ip_address = "unknown"  # RQ would ask CLIENT LIST for it, which hosted servers do not allow
+        self.ip_address = "unknown"  # RQ would use CLIENT LIST, which hosted servers do not allow
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        self._stop_requested = queue.stopping()  # asked for while this worker was being made
+        self._stop_requested = queue.stopping()  # a stop requested while this worker was created
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Send heartbeats, and register the worker again if Redis has lost its data."""
@@ -115,46 +115,46 @@ class TaskWorker(Worker):
                     heartbeats.beat(name)
 
     def perform_job(self, job: Job, origin: Queue) -> bool:
-        """Run the job inside the app's context."""
+        """Run the task inside the app context."""
         with self.app.app_context(), logs.log_context(job=job.id):
             return super().perform_job(job, origin)
 
     def handle_job_failure(
         self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = ""
     ) -> None:
-        """Note a failure in Redis, without the secrets that its traceback may repeat (reliability.md S42)."""
+        """Store a failure in Redis, without secrets that its traceback may contain."""
         super().handle_job_failure(job, queue, started_job_registry, logs.redact(exc_string))
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """Have polls show what the killed fork committed without reporting it."""
+        """Mark all accounts as changed: the killed fork may have committed without reporting it."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
         change_tokens.mark_all_changed()
 
     def setup_work_horse_signals(self) -> None:
-        """Tie the fork to this worker, so that it does not outlive it."""
+        """End the fork when this worker ends."""
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         parent_death.end_with_parent(int(self.pid or 0))
 
     def fork_work_horse(self, job: Job, origin: Queue) -> None:
-        """Fork; a stop that was asked for while forking reaches the fork too."""
+        """Fork, and pass on a stop that was requested while forking."""
         super().fork_work_horse(job, origin)
         if self._stop_requested:
-            self._tell_fork()
+            self._stop_fork()
 
     def handle_warm_shutdown_request(self) -> None:
-        """Have the running job end after its present item."""
+        """Stop the running task after its current item."""
         queue.stop()
-        self._stop_requested = True  # for the loop, should RQ's exception be lost on its way there
-        self._tell_fork()
+        self._stop_requested = True  # in case RQ's exception does not reach its loop
+        self._stop_fork()
 
-    def _tell_fork(self) -> None:
+    def _stop_fork(self) -> None:
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGUSR1)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    # RQ raises from its signal handlers; SQLAlchemy's pool, when it takes a connection back, logs that and goes on.
+    # RQ raises in its signal handlers. SQLAlchemy's pool swallows that while it takes a connection back.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         yield
@@ -163,10 +163,10 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def work(app: Flask, names: Sequence[str]) -> None:
-    """Work on the named queues, in this order, until SIGTERM or SIGINT; wait whenever Redis is unavailable."""
+    """Run tasks of the named queues, in this order, until SIGTERM or SIGINT. Waits while Redis is unavailable."""
     gc.collect()
-    gc.freeze()  # what is loaded now stays shared with every fork
-    signal.signal(signal.SIGUSR1, _stop)  # inherited by the forks, so that it is in place from their first moment
+    gc.freeze()  # keeps the memory shared with every fork
+    signal.signal(signal.SIGUSR1, _stop)  # inherited by the forks
     reported = ""
     while not queue.stopping():
         signal.signal(signal.SIGTERM, _stop)
@@ -178,7 +178,7 @@ def work(app: Flask, names: Sequence[str]) -> None:
         except (RedisUnavailable, Conflict) as error:
             reason = str(error) if isinstance(error, Conflict) else redis_checks.explain(error)[0]
             if reason != reported:
-                logger.warning("Redis is unavailable; the worker waits", extra={"reason": reason})
+                logger.warning("worker paused: can't use Redis", extra={"reason": reason})
             reported = reason
         if not queue.stopping():
             clock.sleep(RETRY_SECONDS)
@@ -187,7 +187,7 @@ def work(app: Flask, names: Sequence[str]) -> None:
 def _work_until_redis_goes(app: Flask, names: Sequence[str]) -> None:
     with redis_client.waiting_client() as connection, suppress(StopRequested):
         worker = TaskWorker(app, names, connection)
-        logger.info("worker listens", extra={"queues": ",".join(names)})
+        logger.info("worker started", extra={"queues": ",".join(names)})
         worker.work(logging_level="WARNING")
 
 

@@ -1,4 +1,4 @@
-"""The poll token's heart: it moves with every visible change, and never comes back to an old value."""
+"""Change tokens change with every visible change, and never repeat an old value."""
 
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,14 @@ def test_a_change_during_a_report_is_reported_after_it(redis: Redis, monkeypatch
     def slow(words: dict[str, str]) -> Any:
         reported = report(words)
         monkeypatch.undo()
-        seen.append(change_tokens._words([change_tokens._list(1)])[0])
-        change_tokens._owe(change_tokens._keys(1))  # another thread has just committed something
+        seen.append(change_tokens._tokens([change_tokens._list(1)])[0])
+        change_tokens._add(change_tokens._keys(1))  # another thread has just committed something
         return reported
 
     monkeypatch.setattr(redis, "mset", slow)
     change_tokens.mark_changed([1])
     change_tokens.current(1)
-    assert change_tokens._words([change_tokens._list(1)])[0] not in seen
+    assert change_tokens._tokens([change_tokens._list(1)])[0] not in seen
 
 
 def test_every_account_moves_when_a_process_ended_before_it_could_report(redis: Redis) -> None:

@@ -1,4 +1,4 @@
-"""The clock, and how its times are written."""
+"""The clock, and the format of times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that it says how to mend it."""
+"""Findings of the health checks, and their fixes."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_ac
 
 @pytest.fixture
 def well(app: Flask, redis: Redis) -> None:
-    """Everything as it is on a machine where all is well."""
+    """An installation without a problem: an account, and heartbeats of all processes."""
     an_account()
     for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
         heartbeats._written_at.clear()
@@ -32,17 +32,17 @@ def well(app: Flask, redis: Redis) -> None:
 
 
 def wrong() -> list[Finding]:
-    return [each for each in doctor.examine(OPERATOR) if each.level is Level.WRONG]
+    return [each for each in doctor.examine(OPERATOR) if each.level is Level.ERROR]
 
 
 def of(part: str) -> list[Finding]:
-    return [each for each in doctor.examine(OPERATOR) if each.part == part]
+    return [each for each in doctor.examine(OPERATOR) if each.check == part]
 
 
 @pytest.mark.usefixtures("well")
 def test_where_all_is_well_nothing_is_wrong() -> None:
     assert wrong() == []
-    parts = {each.part for each in doctor.examine(OPERATOR)}
+    parts = {each.check for each in doctor.examine(OPERATOR)}
     assert {"database", "disk", "redis", "scheduler", f"account {MAISON_LUNE}", "dead letters", "lookups"} <= parts
 
 
@@ -50,26 +50,26 @@ def test_where_all_is_well_nothing_is_wrong() -> None:
 def test_a_part_without_a_heartbeat_is_wrong_and_its_command_is_named() -> None:
     with transaction.write() as tx:
         tx.execute(update(Heartbeat).values(at=clock.now() - timedelta(minutes=2)))
-    found = {each.part: each for each in wrong()}
+    found = {each.check: each for each in wrong()}
     assert set(found) == {"scheduler", *(f"worker {task.queue}" for task in queue.TASKS.values())}
-    assert "`nametag scheduler`" in (found["scheduler"].mend or "")
-    assert found["scheduler"].says == "No heartbeat for 120 s"
+    assert "`nametag scheduler`" in (found["scheduler"].fix or "")
+    assert found["scheduler"].message == "No heartbeat for 120 s"
 
 
 @pytest.mark.usefixtures("well")
 def test_redis_away_is_wrong(tmp_path: Path) -> None:
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
-        assert [each.part for each in wrong()] == ["redis"]
+        assert [each.check for each in wrong()] == ["redis"]
 
 
 @pytest.mark.usefixtures("well")
 def test_an_unreachable_private_redis_is_named_without_advice_about_redis_url(tmp_path: Path) -> None:
     with settings.using(redis_url="", nametag_data_dir=tmp_path):
         (found,) = wrong()
-    assert (found.part, found.says) == ("redis", "Can't reach it: No such file or directory")
-    assert found.mend
-    assert found.mend.startswith("Start `nametag up`, which runs it.")
-    assert "REDIS_URL" not in found.mend
+    assert (found.check, found.message) == ("redis", "Can't reach it: No such file or directory")
+    assert found.fix
+    assert found.fix.startswith("Start `nametag up`, which runs it.")
+    assert "REDIS_URL" not in found.fix
 
 
 @pytest.mark.row("S45", "F8")
@@ -84,8 +84,8 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
         redis.config_set("maxmemory-policy", before)
     assert finding == Finding(
         "redis",
-        Level.WRONG,
-        "Its eviction policy is allkeys-lru, which discards queued tasks silently",
+        Level.ERROR,
+        "Eviction policy is allkeys-lru: Redis may silently discard queued tasks",
         "Set maxmemory-policy to noeviction.",
     )
 
@@ -93,7 +93,7 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
 @pytest.mark.row("S45")
 @pytest.mark.usefixtures("well")
 def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The very server of the tests, as if its address led over the network."""
+    """The server of the tests, as if it were reached over the network."""
     monkeypatch.setattr(settings, "is_private", lambda _address: False)
     before = str(redis.config_get("appendonly")["appendonly"])
     redis.config_set("appendonly", "no")
@@ -101,11 +101,11 @@ def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monke
         found = [each for each in of("redis") if each.level is Level.WARNING]
     finally:
         redis.config_set("appendonly", before)
-    assert [each.says for each in found] == [
-        "Nothing in it survives a restart; queues and budgets are then restored from the database",
-        "It can be reached over the network without a password",
+    assert [each.message for each in found] == [
+        "Data isn't persisted across restarts; queues and budgets are rebuilt from the database",
+        "Reachable over the network without a password",
     ]
-    assert all(each.mend for each in found)
+    assert all(each.fix for each in found)
     assert wrong() == []
 
 
@@ -114,7 +114,7 @@ def test_an_account_that_must_be_reconnected_says_why() -> None:
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.RECONNECT, state_reason="The token has expired"))
     [finding] = of(f"account {MAISON_LUNE}")
-    assert (finding.level, finding.says) == (Level.WRONG, "The token has expired")
+    assert (finding.level, finding.message) == (Level.ERROR, "The token has expired")
 
 
 @pytest.mark.usefixtures("well")
@@ -123,10 +123,10 @@ def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are
     with transaction.write() as tx:
         tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
     ending, refused = of(f"account {MAISON_LUNE}")
-    assert (ending.level, ending.says) == (Level.WARNING, "Expires in 3 days. Reconnect the account.")
-    assert (refused.level, refused.says) == (
-        Level.WRONG,
-        "Its owner did not give instagram_business_manage_messages",
+    assert (ending.level, ending.message) == (Level.WARNING, "Expires in 3 days. Reconnect the account.")
+    assert (refused.level, refused.message) == (
+        Level.ERROR,
+        "Missing permissions: instagram_business_manage_messages",
     )
 
 
@@ -134,7 +134,7 @@ def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are
 def test_an_account_that_is_not_subscribed_is_wrong() -> None:
     with transaction.write() as tx:
         tx.execute(update(Account).values(missing_subscriptions=["messages"]))
-    assert of(f"account {MAISON_LUNE}")[0].says == "Not subscribed to messages"
+    assert of(f"account {MAISON_LUNE}")[0].message == "Not subscribed to messages"
 
 
 @pytest.mark.usefixtures("well")
@@ -150,7 +150,7 @@ def test_dead_letters_and_long_waits_are_warnings() -> None:
 
 def test_a_schema_of_another_version_is_wrong_and_nothing_else_is_asked(app: Flask, redis: Redis) -> None:
     migrate.downgrade("0004")
-    assert [each.mend for each in wrong()] == ["Run `nametag db upgrade`."]
+    assert [each.fix for each in wrong()] == ["Run `nametag db upgrade`."]
     migrate.upgrade()
 
 
@@ -158,7 +158,7 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
     with settings.using(database_url=f"sqlite:///{tmp_path}/no/such/folder/file.sqlite3", redis_url=redis_server):
         nowhere = create_app()
         with nowhere.app_context():
-            assert [(each.part, each.says) for each in wrong()] == [("database", "It cannot be reached")]
+            assert [(each.check, each.message) for each in wrong()] == [("database", "Can't connect")]
 
 
 @pytest.mark.usefixtures("well")
@@ -166,5 +166,5 @@ def test_open_requests_of_account_owners_are_a_warning() -> None:
     assert of("owner requests") == []
     meta_callbacks.request_deletion(a_request("10200000000000009"))
     [finding] = of("owner requests")
-    assert (finding.level, finding.says.startswith("1 of account owners")) == (Level.WARNING, True)
-    assert "nametag account requests list" in (finding.mend or "")
+    assert (finding.level, finding.message.startswith("1 request of account owners")) == (Level.WARNING, True)
+    assert "nametag account requests list" in (finding.fix or "")

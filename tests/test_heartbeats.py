@@ -1,4 +1,4 @@
-"""Heartbeats: one row per part, written at most every ten seconds, and never in the way of work."""
+"""Heartbeats: one row per process, written at most every ten seconds; a failed write stops nothing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Redis as hosts offer it: restricted users, clusters, failover, TLS, distance. Real servers behind a forwarder."""
+"""Redis of hosting providers: restricted users, clusters, failover, TLS, latency. Real servers behind a forwarder."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -51,21 +51,21 @@ def using(sqlite_database: str, tmp_path: Path) -> Using:
 
 @pytest.fixture
 def start_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Process]:
-    """Starts a worker of the test tasks on the present settings."""
+    """Starts a worker of the test tasks with the current settings."""
     for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
 
     def start() -> Process:
         processes.share(settings.current())
         worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
-        worker.await_line("worker listens")
+        worker.await_line("worker started")
         return worker
 
     return start
 
 
 def redis_findings() -> list[Finding]:
-    return [found for found in doctor.examine(OPERATOR) if found.part == "redis"]
+    return [found for found in doctor.examine(OPERATOR) if found.check == "redis"]
 
 
 def ran(port: int) -> int:
@@ -111,7 +111,7 @@ def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
         circuit_breaker.check(account.id, state=AccountState.CONNECTED, state_reason=None)
         with Redis(port=port) as redis:
             redis.delete("ran")
-        assert {found.level for found in redis_findings()} == {Level.WELL, Level.WARNING}
+        assert {found.level for found in redis_findings()} == {Level.OK, Level.WARNING}
         with Redis(port=port) as redis:
             denied = {entry["object"] for entry in redis.acl_log()}
         assert denied <= {"config|get", "client|setinfo"}  # neither is needed
@@ -123,9 +123,9 @@ def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
 @pytest.mark.parametrize(
     ("command", "rules", "sentence"),
     [
-        ("worker", ("+@all", "-@dangerous", *OUR_KEYS), "must be allowed to run INFO; see docs/redis.md."),
-        ("web", ("+@all", "-@scripting", *OUR_KEYS), "must be allowed to run EVAL; see docs/redis.md."),
-        ("web", ("+@all", "~nametag:*"), "must be allowed to run SET on the keys rq:*; see docs/redis.md."),
+        ("worker", ("+@all", "-@dangerous", *OUR_KEYS), "must be allowed to run INFO. See docs/redis.md."),
+        ("web", ("+@all", "-@scripting", *OUR_KEYS), "must be allowed to run EVAL. See docs/redis.md."),
+        ("web", ("+@all", "~nametag:*"), "must be allowed to run SET on the keys rq:*. See docs/redis.md."),
     ],
 )
 def test_a_missing_permission_ends_the_start_and_is_named(
@@ -136,7 +136,7 @@ def test_a_missing_permission_ends_the_start_and_is_named(
         refused = processes.nametag(command)
         assert (refused.returncode, refused.stderr) == (1, f"Error: The Redis user of REDIS_URL {sentence}\n")
         with databases.opened(create_app()):
-            assert [(found.level, sentence in found.says) for found in redis_findings()] == [(Level.WRONG, True)]
+            assert [(found.level, sentence in found.message) for found in redis_findings()] == [(Level.ERROR, True)]
 
 
 def test_a_permission_that_a_running_worker_loses_is_named_and_it_resumes(
@@ -154,7 +154,7 @@ def test_a_permission_that_a_running_worker_loses_is_named_and_it_resumes(
 
 
 def test_cluster_mode_is_refused_and_named(tmp_path: Path, using: Using, processes: Processes) -> None:
-    sentence = "REDIS_URL leads to a Redis in cluster mode; it must be one with cluster mode disabled."
+    sentence = "REDIS_URL points to a Redis in cluster mode. Use one with cluster mode disabled."
     bus = ("--cluster-port", str(free_port()))  # else 10,000 above the other one, which may be too high
     with hosted_redis.server(tmp_path / "cluster", "--cluster-enabled", "yes", *bus) as port:
         with Redis(port=port) as redis:
@@ -164,7 +164,7 @@ def test_cluster_mode_is_refused_and_named(tmp_path: Path, using: Using, process
             refused = processes.nametag("worker")
             assert (refused.returncode, refused.stderr) == (1, f"Error: {sentence}\n")
             with databases.opened(create_app()):
-                assert [found.says for found in redis_findings()] == [sentence]
+                assert [found.message for found in redis_findings()] == [sentence]
 
 
 def test_a_configuration_that_the_host_hides_is_a_warning(tmp_path: Path, using: Using) -> None:
@@ -173,7 +173,7 @@ def test_a_configuration_that_the_host_hides_is_a_warning(tmp_path: Path, using:
         using(f"redis://{HOST}:{port}/0"),
         databases.opened(create_app()),
     ):
-        assert [found.level for found in redis_findings()] == [Level.WELL, Level.WARNING]
+        assert [found.level for found in redis_findings()] == [Level.OK, Level.WARNING]
         with Redis(port=port) as redis:
             assert redis.info("memory")["maxmemory_policy"] == "noeviction"
 
@@ -184,7 +184,7 @@ def test_a_read_only_replica_is_wrong(tmp_path: Path, port: int, using: Using) -
         using(f"redis://{HOST}:{replica}/0"),
         databases.opened(create_app()),
     ):
-        assert redis_findings()[0].says == "It is a read-only replica"
+        assert redis_findings()[0].message == "It is a read-only replica"
 
 
 def test_writes_and_tasks_go_to_the_new_primary_after_a_failover(
@@ -242,7 +242,7 @@ def test_a_worker_resumes_after_a_network_that_swallowed_its_connection(
         worker = start_worker()
         forwarding.target = None
         forwarding.cut_off()
-        worker.await_line("Redis is unavailable; the worker waits")
+        worker.await_line("worker paused: can't use Redis")
         forwarding.target = port
         until(lambda: queue.enqueue("run", 1), "the task is enqueued", 5)
         until(lambda: ran(port) == 1, "the task ran", RECOVERY_SECONDS)
@@ -255,8 +255,8 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
         url = f"rediss://{HOST}:{forwarding.port}/0"
         with using(url), databases.opened(create_app()):
             (finding,) = redis_findings()
-            assert finding.says == "Its TLS certificate is not trusted: self-signed certificate"
-            assert "ssl_ca_certs" in (finding.mend or "")
+            assert finding.message == "Its TLS certificate is not trusted: self-signed certificate"
+            assert "ssl_ca_certs" in (finding.fix or "")
         for number, option in enumerate(("ssl_cert_reqs=none", f"ssl_ca_certs={certificate / 'fullchain.pem'}"), 1):
             with using(f"{url}?{option}"), databases.opened(create_app()) as app:
                 app.test_client_class = Browser
@@ -271,19 +271,19 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
 
 def test_a_mistaken_scheme_is_named(port: int, certificate: Path, using: Using) -> None:
     with using(f"rediss://{HOST}:{port}/0"), databases.opened(create_app()):
-        assert "rediss:// needs a port with TLS" in (redis_findings()[0].mend or "")
+        assert "rediss:// needs a port with TLS" in (redis_findings()[0].fix or "")
     with (
         hosted_redis.forwarder(port, certificate=certificate) as forwarding,
         using(f"redis://{HOST}:{forwarding.port}/0"),
         databases.opened(create_app()),
     ):
-        assert "a port with TLS needs rediss://" in (redis_findings()[0].mend or "")
+        assert "a port with TLS needs rediss://" in (redis_findings()[0].fix or "")
 
 
 def test_a_wrong_password_is_named(port: int, using: Using) -> None:
     with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.opened(create_app()):
         redis.config_set("requirepass", "right")
-        assert redis_findings()[0].says == "It refuses the user name or password"
+        assert redis_findings()[0].message == "It refuses the user name or password"
 
 
 def test_a_redis_that_needs_350_ms_for_a_tls_handshake_is_used(
@@ -305,6 +305,6 @@ def test_a_redis_that_is_too_slow_costs_a_second_and_the_limits_are_named(port: 
             began = clock.monotonic()
             (finding,) = redis_findings()
             assert clock.monotonic() - began < 1.0
-            assert finding.says.endswith("the limits are 1 s to connect and 0.5 s to answer")
+            assert finding.message.endswith("the limits are 1 s to connect and 0.5 s to answer")
         with using(f"redis://{HOST}:{slow.port}/0?socket_timeout=3"):
             assert redis_client.client().ping()

@@ -1,4 +1,4 @@
-"""Work in a short-lived child: what comes back, and what becomes of work that hangs, swells or dies."""
+"""Work in a child process: its result, and work that hangs, needs too much memory or crashes."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def test_work_that_hangs_is_ended_by_the_kernel() -> None:
 
 def test_work_that_swells_is_refused_the_memory() -> None:
     assert len(isolation.run(lambda: b"x" * (4 * MIB), seconds=10, most_memory=64 * MIB)) == 4 * MIB
-    with pytest.raises(isolation.Failed, match="broke"):
+    with pytest.raises(isolation.Failed, match="crashed"):
         isolation.run(lambda: b"x" * (100 * MIB), seconds=10, most_memory=64 * MIB)
 
 
@@ -48,7 +48,7 @@ def test_work_that_dies_takes_nobody_along() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         return b"half an answer"
 
-    with pytest.raises(isolation.Failed, match="broke"):
+    with pytest.raises(isolation.Failed, match="crashed"):
         isolation.run(die, seconds=10)
 
 

@@ -1,4 +1,4 @@
-"""Labels of enums: one for each member, and no dictionary in the code or the templates that forgets a member."""
+"""Labels of enums: one for each member, and no dictionary in code or templates that lacks a member."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""The file of the embedded defaults: made once, merged into, the owner's alone."""
+"""The file of the local defaults: created once, merged, readable by its owner only."""
 
 import stat
 from pathlib import Path

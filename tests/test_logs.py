@@ -1,4 +1,4 @@
-"""One JSON object a line, and no secret in any of them."""
+"""Log lines: one JSON object each, and none with a secret."""
 
 import io
 import json

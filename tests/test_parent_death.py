@@ -1,4 +1,4 @@
-"""A child that is tied to its parent dies with it."""
+"""A child process ends with its parent."""
 
 import os
 import signal

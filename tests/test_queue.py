@@ -1,4 +1,4 @@
-"""Hints: what is enqueued, once or every time, and that nothing here ever raises or unpickles."""
+"""Tasks in queues: enqueued once or every time; nothing raises or unpickles."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_what_lies_in_redis_is_json_without_the_arguments_in_its_description(red
     queue.enqueue(queue.RESOLVE, 7)
     (job,) = waiting(redis)
     assert json.loads(job.data) == ["app.tasks.resolve", None, [7], {}]
-    assert job.description == "find out who is writing"
+    assert job.description == "look up contacts who are writing"
 
 
 def test_the_queues_have_the_names_of_the_contract() -> None:

@@ -1,4 +1,4 @@
-"""Which Redis is refused at the start, and what is reported of one that can't be used."""
+"""Redis servers that are refused at the start, and what is reported of one that can't be used."""
 
 import re
 import socket
@@ -16,7 +16,7 @@ from app.errors import Conflict
 
 @contextmanager
 def server_of(version: str) -> Iterator[str]:
-    """Serve a version and no keys; every other command succeeds."""
+    """Answer with a version and no keys; every other command succeeds."""
     told = f"# Server\r\nredis_version:{version}\r\n"
     answers = {b"INFO": f"${len(told)}\r\n{told}\r\n", b"SCAN": "*2\r\n$1\r\n0\r\n*0\r\n"}
     command = re.compile(rb"\*\d+\r\n\$\d+\r\n(\w+)")
@@ -41,7 +41,9 @@ def test_a_redis_that_is_too_old_is_refused(version: str, refused: bool) -> None
         if not refused:
             redis_checks.require_ours()
             return
-        with pytest.raises(Conflict, match=rf"^REDIS_URL leads to Redis {version}; it must be 6\.2 or newer\.$"):
+        with pytest.raises(
+            Conflict, match=rf"^Redis {version} is not supported\. REDIS_URL must point to Redis 6\.2 or later\.$"
+        ):
             redis_checks.require_ours()
 
 
@@ -53,7 +55,7 @@ def test_a_redis_with_data_of_other_software_is_refused_and_an_unavailable_one_i
     redis.set("rq:workers", "x")
     redis_checks.require_ours()
     redis.set("celery\x1b[2J", "x")
-    with pytest.raises(Conflict, match=r"such as celery\\x1b\[2J\)"):
+    with pytest.raises(Conflict, match=r"for example celery\\x1b\[2J\)"):
         redis_checks.require_ours()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         redis_checks.require_ours()

@@ -1,4 +1,4 @@
-"""The fail-fast client: a Redis that is away costs next to nothing."""
+"""The fail-fast client: an unavailable Redis takes almost no time."""
 
 import signal
 import subprocess

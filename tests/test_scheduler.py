@@ -1,4 +1,4 @@
-"""The scheduler's duties: what was lost on the way is found again."""
+"""Duties of the scheduler: lost tasks are enqueued again."""
 
 import itertools
 import logging
@@ -63,9 +63,9 @@ def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_tak
     scheduler.kick_writers()
     assert redis.llen(RESOLVE) == 2
     assert name_of_lea() is None
-    [lookups] = [each for each in doctor.examine(OPERATOR) if each.part == "lookups"]
+    [lookups] = [each for each in doctor.examine(OPERATOR) if each.check == "lookups"]
     assert lookups.level is doctor.Level.WARNING
-    assert "in 1 account" in lookups.says
+    assert "in 1 account" in lookups.message
 
 
 def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
 
 
 def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:
-    """Instagram sometimes delivers what a contact wrote as an echo of the account."""
+    """Instagram sometimes delivers a contact's message as an echo of the account."""
     body = a_delivery(an_echo_event(LEA, "Is this still available?"))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     assert redis.llen(RESOLVE) == 1
@@ -206,7 +206,7 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
         raise RuntimeError
 
     scheduler._perform(broken)
-    assert "a duty of the scheduler failed" in caplog.text
+    assert "scheduled duty failed" in caplog.text
 
 
 @pytest.mark.row("S55")

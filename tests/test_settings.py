@@ -1,4 +1,4 @@
-"""Settings: where they come from, and the one line a wrong one gets."""
+"""Settings: their sources, and the one-line error of a wrong one."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from app.settings import SettingsError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to start in whose environment holds none of our settings."""
+    """A folder for a start without settings in its environment."""
     for name in settings.Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("NAMETAG_HOME", str(tmp_path))
@@ -311,7 +311,10 @@ def test_a_long_data_folder_moves_the_socket_to_a_short_path(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET should be given together."),
+        (
+            {"OIDC_CLIENT_SECRET": ""},
+            "Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET together, or none of them.",
+        ),
         ({"OIDC_ISSUER": "sso.example.com"}, "OIDC_ISSUER"),
     ],
 )

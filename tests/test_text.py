@@ -1,4 +1,4 @@
-"""Strangers' strings made harmless."""
+"""Sanitizing untrusted strings."""
 
 import pytest
 

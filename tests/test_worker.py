@@ -1,4 +1,4 @@
-"""The worker as a process of its own: what it runs, what it refuses, how it stops, what it outlives."""
+"""The worker as a separate process: what it runs, what it refuses, how it stops, what it survives."""
 
 import json
 import os
@@ -32,13 +32,13 @@ from tests.support.waiting import until
 def errand(
     redis: Redis, processes: Processes, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Process]:
-    """A running worker of the test errands."""
+    """A running worker for the test tasks."""
     for name, task in worker_tasks.TASKS.items():
         monkeypatch.setitem(queue.TASKS, name, task)
     with settings.using(database_url=sqlite_database) as chosen:
         processes.share(chosen)
         worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
-        worker.await_line("worker listens")
+        worker.await_line("worker started")
         until(lambda: len(registered(redis)) == 1, "the worker is registered")
         yield worker
 
@@ -151,7 +151,7 @@ def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     with settings.using(database_url=sqlite_database, redis_url=f"unix://{socket}") as chosen:
         processes.share(chosen)
         worker = processes.module("tests.support.worker_tasks", worker_tasks.QUEUE)
-        worker.await_line("Redis is unavailable; the worker waits")
+        worker.await_line("worker paused: can't use Redis")
         for number in (1, 2):
             keeper.start(redis_server.program(tmp_path, socket))
             keeper.await_ready("redis")

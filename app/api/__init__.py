@@ -1,1 +1,1 @@
-"""The door for programs: the JSON API, its document and its tokens. Holds no rule and no query."""
+"""The JSON API for integrations, and its OpenAPI document."""

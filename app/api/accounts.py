@@ -1,4 +1,4 @@
-"""Connected accounts, never with an access token."""
+"""Endpoint for connected accounts, without their access tokens."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ACCOUNTS = Tag(name="Accounts", description="Connected Instagram professional ac
 
 
 def register(api: APIBlueprint) -> None:
-    """Add the routes of accounts."""
+    """Add the endpoint of accounts to `api`."""
 
     @api.get("/api/accounts", tags=[ACCOUNTS], summary="List accounts", responses={200: AccountList})
     def list_accounts() -> dict[str, Any]:

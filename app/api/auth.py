@@ -1,4 +1,4 @@
-"""Who may call the API: bearer tokens, scopes, rate limits, and which bodies are accepted."""
+"""Authentication of API clients: bearer tokens, scopes, rate limits and body validation."""
 
 import json
 from typing import Any
@@ -14,14 +14,14 @@ from app.users.api_tokens import Scope, Token
 from app.users.rate_limit import Rate
 from app.viewer import Viewer
 
-READS, STARTS, FAILURES = 600, 10, 60  # a minute (reliability.md S30)
+READS, STARTS, FAILURES = 600, 10, 60  # per minute
 BODY_BYTES = 64 * 1024
 READING = ("GET", "HEAD")
-PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # to people who are signed in, too
+PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 
 def authenticate() -> Response | None:
-    """Let a program in that brings a token and a body we can read; else say what is wrong."""
+    """Authenticate and validate a request. Return None to continue, or the 400, 401, 403, 413, 415 or 429 response."""
     if request.endpoint in PUBLIC_ENDPOINTS and (not settings.current().production or current_user.is_authenticated):
         return None
     token = _token()
@@ -33,18 +33,18 @@ def authenticate() -> Response | None:
     if g.rate.exceeded:
         return _too_many(g.rate)
     if scope not in token.scopes:
-        return problem_response(403, f"This needs a token with the scope {scope}.")
+        return problem_response(403, f"This endpoint requires the '{scope}' scope.")
     return _require_json()
 
 
 def viewer() -> Viewer:
-    """Return who asks."""
+    """Return the viewer of the API token."""
     token: Token = g.token
     return token.viewer()
 
 
 def add_rate_limit_headers(response: Response) -> Response:
-    """Add the rate limit's headers, and record a refused call in the audit log."""
+    """Add rate limit headers, and record a refused request in the audit log."""
     if "token" in g:
         refusals.record_response(viewer(), response.status_code, address=_address(), route=_route())
     rate: Rate | None = g.get("rate")
@@ -56,7 +56,7 @@ def add_rate_limit_headers(response: Response) -> Response:
 
 
 def register(blueprint: Any) -> None:
-    """Guard every address of the API."""
+    """Authenticate all requests of `blueprint`, and translate errors to problem documents."""
     blueprint.before_request(authenticate)
     blueprint.after_request(add_rate_limit_headers)
     blueprint.register_error_handler(NametagError, error_response)
@@ -81,13 +81,13 @@ def _unauthorized() -> Response:
     failed = rate_limit.count_call(f"failures:{_address()}", FAILURES)
     if failed.exceeded:
         return _too_many(failed)
-    refused = problem_response(401, "Send a token: Authorization: Bearer nametag_…")
+    refused = problem_response(401, "Missing or invalid API token. Send it as 'Authorization: Bearer nametag_…'.")
     refused.headers["WWW-Authenticate"] = "Bearer"
     return refused
 
 
 def _too_many(rate: Rate) -> Response:
-    refused = problem_response(429, f"Too many calls. Go on in {rate.seconds_left} s.")
+    refused = problem_response(429, f"Rate limit exceeded. Retry in {rate.seconds_left} s.")
     refused.headers["Retry-After"] = str(rate.seconds_left)
     return refused
 
@@ -96,17 +96,17 @@ def _require_json() -> Response | None:
     if request.method in READING or not (request.content_length or request.headers.get("Transfer-Encoding")):
         return None
     if request.mimetype != "application/json":
-        return problem_response(415, "A body should be application/json.")
-    # At its own limit a chunked body would be cut and handed on as if whole (reliability.md M12): one byte more shows.
+        return problem_response(415, "Content-Type must be application/json.")
+    # Werkzeug silently cuts a chunked body at this limit, so allow one byte more to detect a body that is too large.
     request.max_content_length = BODY_BYTES + 1
     if (request.content_length or 0) > BODY_BYTES or len(body := request.get_data(cache=True)) > BODY_BYTES:
-        return problem_response(413, "A body should have at most 64 KiB.")
+        return problem_response(413, "The request body must have at most 64 KiB.")
     try:
-        found = json.loads(body.decode(), parse_constant=_no_number)
+        found = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        return problem_response(400, "The body is not JSON.")
-    return None if isinstance(found, dict) else problem_response(400, "The body is not a JSON object.")
+        return problem_response(400, "The request body must be JSON.")
+    return None if isinstance(found, dict) else problem_response(400, "The request body must be a JSON object.")
 
 
-def _no_number(written: str) -> None:
-    raise ValueError(f"{written} is no number of JSON")
+def _refuse_constant(written: str) -> None:
+    raise ValueError(f"{written} is not a JSON number")

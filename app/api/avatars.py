@@ -1,4 +1,4 @@
-"""Contacts' pictures, served by Nametag: Meta's URLs expire within days."""
+"""Endpoint for pictures of contacts, which Nametag serves because Meta's URLs expire within days."""
 
 from typing import Any
 
@@ -9,33 +9,33 @@ from app.api import auth
 from app.api.schemas import PictureOf, PictureQuery
 from app.identities import avatars
 
-KEPT = "private, max-age=604800, immutable"  # the version in the address changes with the picture
+KEPT = "private, max-age=604800, immutable"  # the version in the URL changes with the picture
 AVATARS = Tag(name="Avatars", description="Contacts' pictures.")
-TYPES = ("image/webp", "application/octet-stream")  # generators of clients know bytes by the second name
+TYPES = ("image/webp", "application/octet-stream")  # code generators recognize binary data by the second type
 _PICTURE: Any = {
     200: {
-        "description": "The picture, in WebP",
+        "description": "The picture as WebP.",
         "content": {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in TYPES},
     }
 }
 
 
 def register(api: APIBlueprint) -> None:
-    """Add the route of pictures."""
+    """Add the endpoint of pictures to `api`."""
 
     @api.get(
         "/api/avatars/<accountId>/<participantId>",
         tags=[AVATARS],
-        summary="Get the picture of a contact",
+        summary="Get a contact's picture",
         responses=_PICTURE,
     )
-    def get_avatar(path: PictureOf, query: PictureQuery) -> Response:  # noqa: ARG001 - the version keeps caches right
+    def get_avatar(path: PictureOf, query: PictureQuery) -> Response:  # noqa: ARG001 - the version is for caches only
         found = avatars.get_picture(auth.viewer(), path.accountId, path.participantId)
         type_ = request.accept_mimetypes.best_match(TYPES, TYPES[0])
         return Response(found.content, content_type=type_, headers={"Cache-Control": KEPT, "Vary": "Accept"})
 
 
-def address(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
-    """Return where a program finds a picture with its token, None where there is none."""
-    ours = avatars.picture_url(ig_account_id, ig_participant_id, version)
-    return ours and f"/api{ours}"
+def picture_path(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
+    """Return the path of a picture for API clients, None if there is none."""
+    path = avatars.picture_url(ig_account_id, ig_participant_id, version)
+    return path and f"/api{path}"

@@ -1,4 +1,4 @@
-"""The API put together: its blueprint, its OpenAPI document, and a page to try it."""
+"""The blueprint of the API, its OpenAPI document, and the page with Swagger UI."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,10 +14,10 @@ SECURITY: dict[str, Any] = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API token: `nametag token create NAME --scopes read,jobs`.",
+        "description": "An API token. Create one with `nametag token create NAME --scopes read,jobs`.",
     }
 }
-# Swagger UI styles itself in the page; everything comes from here all the same.
+# Swagger UI needs inline styles; everything is loaded from this server.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -25,19 +25,22 @@ POLICY = (
 
 
 class Nametag(OpenAPI):
-    """The Flask app, whose functions are all synchronous."""
+    """The Flask app with an OpenAPI document. All its views are synchronous."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` as it is: looking whether each is a coroutine costs every request fifteen times."""
+        """Return `func` unchanged: the check for coroutines runs fifteen times per request."""
         return func
 
 
 def new_app(name: str, **options: Any) -> OpenAPI:
-    """Return an empty app that can carry the API."""
+    """Return a Flask app without routes, for `init_app`."""
     info = Info(
         title="Nametag",
         version=version("nametag"),
-        description="Conversations of Instagram accounts with the names of their contacts, and jobs that look them up.",
+        description=(
+            "Read conversations, messages and contact identities, and run lookup jobs. "
+            "Authenticate with an API token: `Authorization: Bearer nametag_…`."
+        ),
     )
     return Nametag(
         name, info=info, security_schemes=SECURITY, doc_ui=False, validation_error_model=responses.Problem, **options
@@ -45,13 +48,13 @@ def new_app(name: str, **options: Any) -> OpenAPI:
 
 
 def init_app(app: OpenAPI) -> APIBlueprint:
-    """Add the API to `app`; returns its blueprint, which is exempt from what protects browsers."""
+    """Add the API to `app`. Return its blueprint, which needs no CSRF protection."""
     app.validation_error_callback = errors.validation_error
     app.register_api(_api())
     return _api()
 
 
-@cache  # most of what making an app takes; nothing in it depends on the app
+@cache  # takes most of the time of create_app, and does not depend on the app
 def _api() -> APIBlueprint:
     api = APIBlueprint(
         "api",

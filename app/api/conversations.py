@@ -1,4 +1,4 @@
-"""Conversations and their messages."""
+"""Endpoints for conversations and their messages."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ MESSAGES = Tag(name="Messages", description="Messages of a conversation.")
 
 
 def register(api: APIBlueprint) -> None:
-    """Add the routes of conversations and messages."""
+    """Add the endpoints of conversations and messages to `api`."""
 
     @api.get(
         "/messaging/conversations",
@@ -31,7 +31,7 @@ def register(api: APIBlueprint) -> None:
         viewer = auth.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
         want = FeedQuery(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
-        after = cursors.place(query.cursor, "conversations", want)
+        after = cursors.position(query.cursor, "conversations", want)
         found, last = api_queries.conversations(viewer, want, limit=query.limit, after=after)
         return {"data": [_entry(each) for each in found], "nextCursor": cursors.seal(last, "conversations", want)}
 
@@ -52,10 +52,10 @@ def register(api: APIBlueprint) -> None:
     )
     def list_messages(path: ById, query: Paged) -> dict[str, Any]:
         conversation_id = number(path.id, "conversation")
-        after = cursors.place(query.cursor, "messages", conversation_id)
+        after = cursors.position(query.cursor, "messages", conversation_id)
         found, last = api_queries.messages(auth.viewer(), conversation_id, limit=query.limit, after=after)
         sealed = cursors.seal(last, "messages", conversation_id)
-        return {"data": [_said(each) for each in found], "nextCursor": sealed}
+        return {"data": [_message(each) for each in found], "nextCursor": sealed}
 
 
 def _entry(one: ConversationEntry) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _entry(one: ConversationEntry) -> dict[str, Any]:
         "participantPlatformId": one.ig_participant_id,
         "participantUsername": one.username,
         "participantName": one.name,
-        "participantProfilePic": avatars.address(one.ig_account_id, one.ig_participant_id, one.picture_version),
+        "participantProfilePic": avatars.picture_path(one.ig_account_id, one.ig_participant_id, one.picture_version),
         "displayName": one.display_name,
         "identityState": one.state.value,
         "lastMessageAt": rfc3339(one.last_message_at),
@@ -75,7 +75,7 @@ def _entry(one: ConversationEntry) -> dict[str, Any]:
     }
 
 
-def _said(one: MessageEntry) -> dict[str, Any]:
+def _message(one: MessageEntry) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "mid": one.mid,

@@ -1,4 +1,4 @@
-"""Where the next page begins, sealed: a cursor works for the very list it came from, and cannot be made or changed."""
+"""Signed pagination cursors. A cursor is only valid for the list and filters that returned it."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -14,22 +14,22 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class ForeignCursor(Invalid):
-    """A cursor that is not ours, or of another list."""
+    """A cursor that is malformed, or of another list."""
 
     def __init__(self) -> None:
-        super().__init__({"cursor": "The cursor belongs to no page of this list."})
+        super().__init__({"cursor": "Invalid cursor. Use the nextCursor that the same request returned."})
 
 
-def seal(place: tuple[datetime, int] | int | None, *of: object) -> str | None:
-    """Return the cursor of a place in the list that `of` describes; None where there is no next page."""
-    if place is None:
+def seal(position: tuple[datetime, int] | int | None, *of: object) -> str | None:
+    """Return the cursor for a position in the list that `of` describes, None without a next page."""
+    if position is None:
         return None
-    at, row = place if isinstance(place, tuple) else (_EPOCH, place)
+    at, row = position if isinstance(position, tuple) else (_EPOCH, position)
     return str(_sealer(of).dumps([(at - _EPOCH) // _MICROSECOND, row]))
 
 
-def place(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
-    """Return the place that a cursor of this very list stands for; raises ForeignCursor."""
+def position(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
+    """Return the position (aware UTC, row ID) of a cursor of the list `of`. Raises ForeignCursor."""
     if cursor is None:
         return None
     try:
@@ -40,8 +40,8 @@ def place(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
 
 
 def row(cursor: str | None, *of: object) -> int | None:
-    """Return the row that a cursor of a list without times stands for; raises ForeignCursor."""
-    found = place(cursor, *of)
+    """Return the row ID of a cursor of a list without times. Raises ForeignCursor."""
+    found = position(cursor, *of)
     return None if found is None else found[1]
 
 

@@ -1,4 +1,4 @@
-"""Every error of the API as a problem document (RFC 9457)."""
+"""Errors of the API as problem documents (RFC 9457)."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from app.errors import NametagError
 
 
 def problem_response(status: int, detail: str, **more: Any) -> Response:
-    """Return a problem document."""
+    """Return a response with a problem document."""
     response = make_response(problem_details.document(status, detail, **more), status)
     response.content_type = problem_details.CONTENT_TYPE
     return response
 
 
 def error_response(error: NametagError) -> Response:
-    """Return what a program is told of an error of ours."""
+    """Return the response for a NametagError."""
     if isinstance(error, ForeignCursor):
         return problem_response(400, str(error))
     if isinstance(error, errors.Invalid):
@@ -35,7 +35,12 @@ def error_response(error: NametagError) -> Response:
 
 
 def validation_error(error: ValidationError) -> Response:
-    """Return one entry for every wrong field; what was sent is not repeated."""
+    """Return a 422 response with one entry per wrong field, without the sent values."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    fields = [{"field": ".".join(map(str, each["loc"])) or "body", "detail": each["msg"]} for each in found]
-    return problem_response(422, f"{len(fields)} field{'s are' if len(fields) > 1 else ' is'} wrong.", errors=fields)
+    fields = [
+        {"field": ".".join(map(str, each["loc"])) or "body", "detail": each["msg"].replace("Input should", "Must", 1)}
+        for each in found
+    ]
+    return problem_response(
+        422, f"Validation failed for {len(fields)} field{'s' if len(fields) > 1 else ''}. See errors.", errors=fields
+    )

@@ -1,4 +1,4 @@
-"""Types of fields in the API document: each enum and each format is described once."""
+"""Field types of the API document. Each enum and each format is described once."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -18,13 +18,13 @@ from app.models.run import RunKind as RunKind
 from app.runs import failures, progress
 
 
-def said(description: str, example: Any = None, **rules: Any) -> Any:
-    """Return a field with its description and, where there is one, an example."""
+def described(description: str, example: Any = None, **rules: Any) -> Any:
+    """Return a field with a description and, if given, an example."""
     return Field(description=description, json_schema_extra=None if example is None else {"example": example}, **rules)
 
 
 def untitled(schema: dict[str, Any]) -> None:
-    """Remove the titles that pydantic makes of field names: they say nothing, and generators name types after them."""
+    """Remove the titles that pydantic derives from field names: code generators would name types after them."""
     for each in schema.get("properties", {}).values():
         each.pop("title", None)
 

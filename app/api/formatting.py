@@ -1,4 +1,4 @@
-"""IDs of paths, which are strings to API clients."""
+"""IDs in paths, which are strings in the API."""
 
 import re
 
@@ -8,7 +8,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def number(written: str, what: str) -> int:
-    """Return one of our ids; raises NotFound for what cannot be one."""
+    """Return a row ID from a path. Raises NotFound with `what` for a malformed one."""
     if not _NUMBER.fullmatch(written):
         raise NotFound(what)
     return int(written)

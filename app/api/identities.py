@@ -1,4 +1,4 @@
-"""Identities: list them with the reason of what is missing, refresh one, export all."""
+"""Endpoints for identities: list, show, refresh, export."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ from app.identities.listing import ListedIdentity
 IDENTITIES = Tag(name="Identities", description="What Nametag stores about contacts.")
 _FILES: Any = {
     200: {
-        "description": "The identities as a file",
+        "description": "The identities as a file.",
         "content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")},
     }
 }
 
 
 def register(api: APIBlueprint) -> None:
-    """Add the routes of identities."""
+    """Add the endpoints of identities to `api`."""
 
     @api.get("/api/identities", tags=[IDENTITIES], summary="List identities", responses={200: IdentityPage})
     def list_identities(query: IdentitiesQuery) -> dict[str, Any]:
@@ -42,7 +42,9 @@ def register(api: APIBlueprint) -> None:
         found = listing.page(viewer, want)
         return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
-    @api.get("/api/identities/export", tags=[IDENTITIES], summary="Export identities", responses=_FILES)
+    @api.get(
+        "/api/identities/export", tags=[IDENTITIES], summary="Export identities (CSV or JSON lines)", responses=_FILES
+    )
     def export_identities(query: ExportQuery) -> Response:
         lines = export.lines(auth.viewer(), listing.parse_filter(), format_=query.format)
         response = Response(stream_with_context(lines), content_type=export.FORMATS[query.format])
@@ -60,9 +62,9 @@ def register(api: APIBlueprint) -> None:
         responses={200: IdentityRefresh, 202: IdentityRefresh},
     )
     def refresh_identity(path: ById) -> tuple[dict[str, Any], int]:
-        recent = asking.refresh(auth.viewer(), number(path.id, "identity"))
-        if recent is not None:
-            return {"status": "fresh", "lookedUpAt": rfc3339(recent)}, 200
+        looked_up_at = asking.refresh(auth.viewer(), number(path.id, "identity"))
+        if looked_up_at is not None:
+            return {"status": "fresh", "lookedUpAt": rfc3339(looked_up_at)}, 200
         return {"status": "queued", "lookedUpAt": None}, 202
 
 

@@ -1,4 +1,4 @@
-"""Jobs: start, follow, cancel and retry them."""
+"""Endpoints for jobs: start, follow, cancel, retry."""
 
 import re
 import threading
@@ -21,7 +21,7 @@ from app.viewer import Role, Viewer
 
 JOBS = Tag(name="Jobs", description="Jobs that look contacts up: start, follow, cancel and retry them.")
 LONGEST_WAIT = 25  # seconds that a request may wait for a job
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 ERRORS = 50
 _PREFER = re.compile(r"\bwait=([0-9]{1,3})\b", re.ASCII)
 Answer = tuple[dict[str, Any], int, dict[str, str]]
@@ -29,10 +29,16 @@ _STARTED: Any = {200: JobResult, 202: JobStarted}
 
 
 def register(api: APIBlueprint) -> None:
-    """Add the routes of jobs."""
-    _connect_starts(api)
+    """Add the endpoints of jobs to `api`."""
+    _register_starts(api)
 
-    @api.get("/api/jobs", tags=[JOBS], summary="List jobs", responses={200: JobList})
+    @api.get(
+        "/api/jobs",
+        tags=[JOBS],
+        summary="List jobs",
+        description="Active jobs, and jobs of the last 7 days.",
+        responses={200: JobList},
+    )
     def list_jobs() -> dict[str, Any]:
         viewer = auth.viewer()
         found = [*progress.active_runs(viewer), *progress.history(viewer, limit=100)]
@@ -49,7 +55,13 @@ def register(api: APIBlueprint) -> None:
         found, last = item_listing.list_items(auth.viewer(), path.id, state=query.state, limit=query.limit, after=after)
         return {"data": [_item(each) for each in found], "nextCursor": cursors.seal(last, *of)}
 
-    @api.post("/api/jobs/<id>/cancel", tags=[JOBS], summary="Cancel a job", responses={202: Job})
+    @api.post(
+        "/api/jobs/<id>/cancel",
+        tags=[JOBS],
+        summary="Cancel a job",
+        description="Stops after the contact being looked up. Results so far are kept.",
+        responses={202: Job},
+    )
     def cancel_job(path: ById) -> tuple[dict[str, Any], int]:
         viewer = auth.viewer()
         lifecycle.cancel(viewer, path.id)
@@ -70,7 +82,7 @@ def register(api: APIBlueprint) -> None:
         return job | {"retried": result.contacts, "leftOut": left_out}, 202
 
 
-def _connect_starts(api: APIBlueprint) -> None:
+def _register_starts(api: APIBlueprint) -> None:
     @api.post(
         "/api/workers/backfill-profiles",
         tags=[JOBS],
@@ -120,11 +132,11 @@ def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
 def _started(viewer: Viewer, run_id: str, prefer: str) -> Answer:
     seconds = _wait_seconds(prefer)
     run = progress.get_progress(viewer, run_id)
-    if seconds and _seats().acquire(blocking=False):
+    if seconds and _waiting_slots().acquire(blocking=False):
         try:
-            run = _awaited(viewer, run, seconds)
+            run = _await_end(viewer, run, seconds)
         finally:
-            _seats().release()
+            _waiting_slots().release()
         if not run.active:
             return _result(viewer, run), 200, {"Preference-Applied": f"wait={seconds}"}
     queued = {"jobId": run_id, "status": "queued", "estimatedDuration": run.seconds_left, "total": run.total}
@@ -137,15 +149,15 @@ def _wait_seconds(prefer: str) -> int:
 
 
 @cache
-def _seats() -> threading.BoundedSemaphore:
-    # Whoever waits holds a thread: at most a quarter of them may, the others are told to look again.
+def _waiting_slots() -> threading.BoundedSemaphore:
+    # A waiting request occupies a thread: at most a quarter of the threads may wait, other requests get 202.
     return threading.BoundedSemaphore(settings.current().web_threads // 4)
 
 
-def _awaited(viewer: Viewer, run: Progress, seconds: int) -> Progress:
+def _await_end(viewer: Viewer, run: Progress, seconds: int) -> Progress:
     until = clock.monotonic() + seconds
     while run.active and clock.monotonic() < until:
-        clock.sleep(LOOK_SECONDS)
+        clock.sleep(POLL_SECONDS)
         run = progress.get_current_progress(viewer, run.run_id)
     return run
 

@@ -1,4 +1,4 @@
-"""What API clients send; anything else is refused."""
+"""Request models of the API. Unknown parameters and fields are refused."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -7,14 +7,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 from app import text
-from app.api.fields import IdentityState, JobItemState, LookupReason, said, untitled
+from app.api.fields import IdentityState, JobItemState, LookupReason, described, untitled
 
 PAGE, MOST = 50, 100
 CURSOR_CHARACTERS = 1_000
 
 
 def _plain(value: Any) -> Any:
-    # Python reads "+5", " 5", "5_0" and "5.0" as numbers, too; the document promises digits (reliability.md S31).
+    # Python also reads "+5", " 5", "5_0" and "5.0" as numbers; the API accepts digits only.
     if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
         raise PydanticCustomError("plain_number", "Input should be a whole number in plain digits")
     return value
@@ -28,7 +28,7 @@ AN_ACCOUNT = "17841400000000101"
 
 
 class Sent(BaseModel):
-    """Base of everything that is sent."""
+    """Base of all request models."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra=untitled)
 
@@ -39,60 +39,62 @@ class Sent(BaseModel):
 
 
 class ById(Sent):
-    """The ID in a path."""
+    """Path with an ID."""
 
-    id: IgId = said("The ID, as lists return it.")
+    id: IgId = described("The ID, as lists return it.")
 
 
 class PictureOf(Sent):
-    """Whose picture."""
+    """Path of a picture."""
 
-    accountId: IgId = said("The professional account ID.")
-    participantId: IgId = said("The contact's ID, `participantPlatformId`.")
+    accountId: IgId = described("The professional account ID.")
+    participantId: IgId = described("The contact's ID, `participantPlatformId`.")
 
 
 class PictureQuery(Sent):
-    """Which version, as participantProfilePic says."""
+    """Version of a picture, as in `participantProfilePic`."""
 
-    v: str | None = said("The picture's version; it changes with the picture.", default=None, max_length=16)
+    v: str | None = described("The picture's version; it changes with the picture.", default=None, max_length=16)
 
 
 class Paged(Sent):
-    """A page of a list."""
+    """Pagination parameters."""
 
-    limit: Limit = said("Entries per page at most.", default=PAGE)
-    cursor: Cursor | None = said("The `nextCursor` of the previous page, with the same filters.", default=None)
+    limit: Limit = described("Maximum number of results.", default=PAGE)
+    cursor: Cursor | None = described(
+        "Pagination cursor: `nextCursor` of the previous response with the same filters.", default=None
+    )
 
 
 class ConversationsQuery(Paged):
-    """Which conversations."""
+    """Filters of conversations."""
 
-    accountId: IgId | None = said("Only of this professional account ID.", default=None)
-    status: str | None = said("Only with this status.", default=None, max_length=16)
-    unread: bool = said("Only with unread messages.", default=False)
-    unknown: bool = said("Only with unknown contacts.", default=False)
-    q: Search = said("Part of a contact's username, name or ID.", default="")
+    accountId: IgId | None = described("Only of this professional account ID.", default=None)
+    status: str | None = described("Only with this status.", default=None, max_length=16)
+    unread: bool = described("Only with unread messages.", default=False)
+    unknown: bool = described("Only with unknown contacts.", default=False)
+    q: Search = described("Part of a contact's username, name or ID.", default="")
 
 
 class ItemsQuery(Paged):
-    """Which contacts of a job."""
+    """Filters of a job's contacts."""
 
-    state: JobItemState | None = said("Only contacts in this state.", default=None)
+    state: JobItemState | None = described("Only contacts in this state.", default=None)
 
 
 class IdentitiesQuery(Paged):
-    """Which identities."""
+    """Filters of identities."""
 
-    accountId: IgId | None = said("Only of this professional account ID.", default=None)
-    state: IdentityState | None = said("Only identities in this state.", default=None)
-    reason: LookupReason | None = said("Only identities with this reason.", default=None)
-    q: Search = said("Part of a username, name or ID.", default="")
+    accountId: IgId | None = described("Only of this professional account ID.", default=None)
+    state: IdentityState | None = described("Only identities in this state.", default=None)
+    reason: LookupReason | None = described("Only identities with this reason.", default=None)
+    q: Search = described("Part of a username, name or ID.", default="")
 
 
 class ExportQuery(Sent):
-    """In which format."""
+    """Format of an export."""
 
-    format: Literal["csv", "jsonl"] = said(
+    format: Literal["csv", "jsonl"] = described(
         "CSV for spreadsheets (a tab before each ID keeps it whole in Excel), or one JSON object per line.",
         default="csv",
     )
@@ -101,28 +103,28 @@ class ExportQuery(Sent):
 class BackfillRequest(Sent):
     """The account whose unknown contacts to look up."""
 
-    accountId: IgId = said("The professional account ID.", AN_ACCOUNT)
-    batchSize: int = said("Contacts looked up per step.", 10, default=10, ge=1, le=100)
+    accountId: IgId = described("The professional account ID.", AN_ACCOUNT)
+    batchSize: int = described("Contacts looked up per step.", 10, default=10, ge=1, le=100)
 
 
 class LocationQuery(Sent):
-    """Which location, or account."""
+    """Location or account of a job."""
 
-    locationId: IgId = said("The account's location, or its professional account ID.", "paris-1")
+    locationId: IgId = described("The account's location, or its professional account ID.", "paris-1")
 
 
 class RecentRequest(LocationQuery):
-    """Which location, and of how many days."""
+    """Location or account of a job, and its period."""
 
-    days: int = said("Only contacts who wrote within this many days.", default=7, ge=1, le=90)
+    days: int = described("Only contacts who wrote within this many days.", default=7, ge=1, le=90)
 
 
 class Waiting(BaseModel):
-    """How long the request may wait for the result."""
+    """Header that asks to wait for the result."""
 
     model_config = ConfigDict(json_schema_extra=untitled)
 
-    prefer: str = said(
+    prefer: str = described(
         "`wait=N` waits up to N seconds (25 at most) for the job to end, and then returns its result with status 200.",
         default="",
         alias="Prefer",

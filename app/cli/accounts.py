@@ -1,4 +1,4 @@
-"""The door to connected accounts: `nametag account …`. Tokens come from standard input only and are never shown."""
+"""Commands for connected accounts: `nametag account …`. Access tokens are read from standard input and never shown."""
 
 import sys
 
@@ -17,23 +17,23 @@ CODES = {"ignore_unknown_options": True}  # a code may begin with a hyphen
 
 @click.group()
 def account() -> None:
-    """Connect professional accounts, list them, check their tokens."""
+    """Connect, list, check and remove Instagram accounts."""
 
 
 @account.command("add")
-@click.option("--ig-account-id", required=True, help="The professional account id, as in a webhook's entry.id.")
+@click.option("--ig-account-id", required=True, help="The professional account ID, as in a webhook's entry.id.")
 @click.option(
     "--login",
     type=click.Choice(["instagram", "facebook", "unified"]),
     required=True,
-    help="How it was connected.",
+    help="Login type the access token was issued for.",
 )
 @click.option("--location-id", help="The location this account belongs to in your systems.")
-@click.option("--username", help="The account's username; Meta's answer is used when this is left out.")
-@click.option("--page-id", help="The Facebook Page's id, for Facebook Login.")
-@click.option("--own-id", "own_ids", multiple=True, help="A further id under which Meta names the account.")
+@click.option("--username", help="The account's username. Default: as reported by Meta.")
+@click.option("--page-id", help="The ID of the Facebook Page, for Facebook Login.")
+@click.option("--own-id", "own_ids", multiple=True, help="Another ID that Meta uses for the account. Repeatable.")
 @click.option("--token-stdin", is_flag=True, required=True, help="Read the access token from standard input.")
-@click.option("--no-check", is_flag=True, help="Do not ask Meta whose token it is.")
+@click.option("--no-check", is_flag=True, help="Skip verifying the access token with Meta.")
 @output.in_app
 def add(
     ig_account_id: str,
@@ -42,10 +42,10 @@ def add(
     username: str | None,
     page_id: str | None,
     own_ids: tuple[str, ...],
-    token_stdin: bool,  # noqa: ARG001 - the option says where it comes from
+    token_stdin: bool,  # noqa: ARG001 - a required flag: tokens are read from standard input only
     no_check: bool,
 ) -> None:
-    """Connect an account, or give a connected one a new token."""
+    """Connect an account, or replace the access token of a connected one."""
     added = connect.add(
         OPERATOR,
         ig_account_id,
@@ -57,7 +57,7 @@ def add(
         location_id=location_id,
         check=not no_check,
     )
-    output.say(f"{added.username or added.ig_account_id} is connected.")
+    output.say(f"Connected {added.username or added.ig_account_id}.")
     if not no_check:
         _say(connect.subscription_of(added))
 
@@ -68,14 +68,14 @@ def add(
 def list_(as_json: bool) -> None:
     """List connected accounts."""
     if as_json:
-        output.show(listing.accounts(OPERATOR))
+        output.show([_facts(each) for each in listing.accounts(OPERATOR)])
         return
     heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION", "LOOKUPS")
     rows = (
         (*_row(found.account), found.token.says, _subscription(found), found.account.lookup_problem or "Work")
         for found in health.list_health(OPERATOR)
     )
-    output.table(heads, rows, empty="No account is connected yet: nametag account add --help")
+    output.table(heads, rows, empty="No accounts. Connect one: nametag account add --help")
 
 
 @account.command("check")
@@ -83,14 +83,14 @@ def list_(as_json: bool) -> None:
 @output.as_json
 @output.in_app
 def check(ig_account_id: str, as_json: bool) -> None:
-    """Ask Meta whether the token of account ID works and its webhooks are subscribed; exit 1 when not."""
+    """Check the access token and webhook subscription of account ID with Meta. Exit status 1 if a check fails."""
     found = connect.check(OPERATOR, ig_account_id)
     if as_json:
         known = {"works": found.problem is None, "problem": found.problem, "warning": found.warning}
-        output.show({"igAccountId": ig_account_id} | known)
+        output.show({"accountId": ig_account_id} | known)
     else:
         if not found.problem:
-            output.say("The token works.")
+            output.say("The access token works.")
         _say(found)
     if found.problem:
         sys.exit(output.FAILED)
@@ -98,7 +98,7 @@ def check(ig_account_id: str, as_json: bool) -> None:
 
 @account.command("remove")
 @click.argument("ig_account_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
 @output.in_app
 def remove(ig_account_id: str, yes: bool) -> None:
     """Remove account ID and permanently delete its data."""
@@ -123,7 +123,10 @@ def list_requests(as_json: bool) -> None:
     found = owner_requests.open_requests(OPERATOR)
     if as_json:
         output.show(
-            [{"code": each.code, "kind": each.kind, "userId": each.user_id, "at": each.asked_at} for each in found]
+            [
+                {"code": each.code, "kind": each.kind, "userId": each.user_id, "receivedAt": each.asked_at}
+                for each in found
+            ]
         )
         return
     rows = ((each.code, each.kind, each.user_id, each.asked_at) for each in found)
@@ -133,12 +136,12 @@ def list_requests(as_json: bool) -> None:
 @requests.command("assign", context_settings=CODES)
 @click.argument("code", metavar="CODE")
 @click.argument("ig_account_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
 @output.in_app
 def assign_request(code: str, ig_account_id: str, yes: bool) -> None:
-    """Carry request CODE out on account ID: delete its data, or disconnect it."""
+    """Carry out request CODE on account ID: delete its data, or disconnect it."""
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Carry request {code} out on account {ig_account_id}? This cannot be undone.", abort=True)
+        click.confirm(f"Carry out request {code} on account {ig_account_id}? This cannot be undone.", abort=True)
     owner_requests.assign(OPERATOR, code, ig_account_id)
     accounts.delete_pending()
     output.say(f"Carried out request {code} on account {ig_account_id}.")
@@ -154,14 +157,20 @@ def close_request(code: str) -> None:
 
 
 def _say(found: AccountCheck) -> None:
-    for words in (found.problem, found.warning):
-        if words:
-            output.say(words)
+    for line in (found.problem, found.warning):
+        if line:
+            output.say(line)
 
 
 def _subscription(found: Health) -> str:
     known = found.subscription
     return known.error or known.warning or ("Complete" if found.checked_at else "Not checked yet")
+
+
+def _facts(account: ListedAccount) -> dict[str, object]:
+    return {
+        name: value for name, value in output.plain(account).items() if name != "id"
+    }  # the row's ID means nothing outside
 
 
 def _row(each: ListedAccount) -> tuple[object, ...]:

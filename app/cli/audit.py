@@ -1,8 +1,9 @@
-"""The door to the audit log: `nametag audit list`."""
+"""The audit log: `nametag audit list`."""
 
 import click
 
 from app import audit as log
+from app.audit import AuditRow
 from app.cli import output
 from app.labels import label
 from app.viewer import OPERATOR
@@ -12,23 +13,23 @@ MOST = 1_000
 
 @click.group()
 def audit() -> None:
-    """Who did what."""
+    """Show the audit log."""
 
 
 @audit.command("list")
-@click.option("--actor", help='Only what they did: "user 3", "token 2", "command line", "schedule".')
-@click.option("--action", type=click.Choice([each.value for each in log.Action]), help="Only this.")
+@click.option("--actor", help='Filter by actor, for example "user 3", "token 2", "command line" or "schedule".')
+@click.option("--action", type=click.Choice([each.value for each in log.Action]), help="Filter by action.")
 @click.option("--limit", type=click.IntRange(1, MOST), default=log.PAGE, show_default=True)
 @output.as_json
 @output.in_app
 def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> None:
-    """List what was done, newest first."""
+    """List audit entries, newest first."""
     entries, _ = log.page(OPERATOR, log.parse_filter(actor=actor, action=action), limit=limit)
     if as_json:
-        output.show(entries)
+        output.show([_facts(each) for each in entries])
         return
     names, accounts = log.names(OPERATOR), log.account_names(OPERATOR)
-    heads = ("AT", "WHO", "DID", "WHAT", "ACCOUNT", "FROM", "ROUTE")
+    heads = ("TIME", "USER", "ACTION", "TARGET", "ACCOUNT", "IP ADDRESS", "ROUTE")
     rows = (
         (
             *(each.at, names.get(each.actor, each.actor), label(each.action)),
@@ -37,4 +38,9 @@ def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> N
         )
         for each in entries
     )
-    output.table(heads, rows, empty="Nothing was done yet.")
+    output.table(heads, rows, empty="No audit entries.")
+
+
+def _facts(entry: AuditRow) -> dict[str, object]:
+    facts: dict[str, object] = output.plain(entry)
+    return {"ipAddress" if name == "address" else name: value for name, value in facts.items()}

@@ -1,4 +1,4 @@
-"""The door to migrations: `nametag db …`, and the check that keeps every process off a schema it does not know."""
+"""Migrations: `nametag db …`, and the check that no process starts with an outdated schema."""
 
 import click
 from alembic.util import CommandError
@@ -11,37 +11,37 @@ from app.db.transaction import DatabaseUnavailable
 
 @click.group()
 def db() -> None:
-    """Bring the database to what this version knows."""
+    """Manage the database schema."""
 
 
 @db.command("upgrade")
 def upgrade_command() -> None:
-    """Run the migrations that are missing."""
+    """Apply pending migrations."""
     with core.app_context() as app:
         upgrade(app)
-    click.echo("The database is up to date.")
+    click.echo("The database schema is up to date.")
 
 
 def upgrade(app: Flask) -> None:
-    """Migrate the app's database; raises ClickException with one line when that cannot be done."""
+    """Apply pending migrations to the database of `app`. Raises ClickException with one line."""
     try:
         with app.app_context():
             migrate.upgrade()
     except DatabaseUnavailable as error:
-        raise click.ClickException(_AWAY) from error
+        raise click.ClickException(_UNREACHABLE) from error
     except CommandError as error:
-        raise click.ClickException(f"The database cannot be migrated: {error}") from error
+        raise click.ClickException(f"Can't migrate the database: {error}") from error
 
 
 def require_current(app: Flask) -> None:
-    """Raise ClickException unless the app's database has the schema that this version knows."""
+    """Raise ClickException unless the database of `app` has the current schema."""
     try:
         with app.app_context():
             current = migrate.is_current()
     except DatabaseUnavailable as error:
-        raise click.ClickException(_AWAY) from error
+        raise click.ClickException(_UNREACHABLE) from error
     if not current:
-        raise click.ClickException("The database is not migrated: run `nametag db upgrade`.")
+        raise click.ClickException("The database schema is out of date. Run `nametag db upgrade`.")
 
 
-_AWAY = "The database cannot be reached: check DATABASE_URL and that its server runs."
+_UNREACHABLE = "Can't connect to the database. Check DATABASE_URL and that the server is running."

@@ -1,4 +1,4 @@
-"""The door to what could not be placed: `nametag dead-letters …`. What is shown carries no token."""
+"""Dead letters: `nametag dead-letters …`. Tokens in them are never shown."""
 
 import sys
 
@@ -12,7 +12,7 @@ from app.viewer import OPERATOR
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Read what Meta sent and Nametag could not place, and try it again."""
+    """Inspect, replay and discard webhook events that could not be processed."""
 
 
 @dead_letters.command("list")
@@ -20,7 +20,7 @@ def dead_letters() -> None:
 @output.as_json
 @output.in_app
 def list_(limit: int, as_json: bool) -> None:
-    """List the newest ones."""
+    """List the newest dead letters."""
     found = letters.newest(OPERATOR, limit=limit)
     if as_json:
         output.show([_facts(each.id) for each in found])
@@ -29,7 +29,7 @@ def list_(limit: int, as_json: bool) -> None:
     rows = (
         (each.id, each.received_at, each.reason, each.ig_account_id, each.times, each.explanation) for each in found
     )
-    output.table(heads, rows, empty="There are none.")
+    output.table(heads, rows, empty="No dead letters.")
 
 
 @dead_letters.command("show")
@@ -37,7 +37,7 @@ def list_(limit: int, as_json: bool) -> None:
 @output.as_json
 @output.in_app
 def show(dead_letter_id: int, as_json: bool) -> None:
-    """Show number ID whole."""
+    """Show dead letter ID with its content."""
     facts = _facts(dead_letter_id)
     raw = letters.readable(letters.get(OPERATOR, dead_letter_id).raw)
     if as_json:
@@ -49,12 +49,12 @@ def show(dead_letter_id: int, as_json: bool) -> None:
 
 @dead_letters.command("replay")
 @click.argument("dead_letter_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
-@click.option("--all", "every", is_flag=True, help="Try all of them, the first received first.")
+@click.option("--all", "every", is_flag=True, help="Replay all dead letters, oldest first.")
 @output.in_app
 def replay(dead_letter_id: int | None, every: bool) -> None:
-    """Replay dead letter ID, or all of them; exit 1 when one fails again."""
+    """Replay dead letter ID, or all of them. Exit status 1 if one fails again."""
     if (dead_letter_id is None) != every:
-        raise click.UsageError("Name one dead letter, or say --all.")
+        raise click.UsageError("Pass a dead letter ID or --all.")
     done = replaying.replay_all(OPERATOR) if dead_letter_id is None else replaying.replay_one(OPERATOR, dead_letter_id)
     output.say(done.says)
     if done.failed:
@@ -73,7 +73,7 @@ def discard(dead_letter_id: int) -> None:
 def _facts(dead_letter_id: int) -> dict[str, object]:
     letter = letters.get(OPERATOR, dead_letter_id)
     return {
-        "id": letter.id,
+        "id": str(letter.id),
         "receivedAt": letter.received_at,
         "reason": letter.reason,
         "explanation": letter.explanation,

@@ -1,4 +1,4 @@
-"""The demo of `nametag up --demo`: a sandbox instead of Meta, its accounts connected, its sign-in remembered."""
+"""The demo of `nametag up --demo`: start the sandbox, connect its accounts, and store its sign-in."""
 
 import json
 import socket
@@ -14,38 +14,38 @@ from app.supervisor.processes import Program, Supervisor
 from app.users import sign_in
 from app.viewer import OPERATOR
 
-BACKLOG = 90  # older messages in a new inbox, so that it does not begin empty
+BACKLOG = 90  # older messages in a new inbox, so that it is not empty at first
 SANDBOX_STAGE = 3  # stopped first: it keeps sending until then
 _META = ("GRAPH_FACEBOOK_URL", "GRAPH_INSTAGRAM_URL", "MEDIA_HOSTS", "META_APP_ID", "META_INSTAGRAM_APP_ID")
 
 
-def start(keeper: Supervisor, data_dir: Path, web_url: str) -> dict[str, str]:
-    """Run a sandbox and connect its accounts; return the settings that make it Meta for every process of ours.
+def start(supervisor: Supervisor, data_dir: Path, web_url: str) -> dict[str, str]:
+    """Run a sandbox and connect its accounts. Return the settings with which every process calls it instead of Meta.
 
-    They are also kept for commands in other terminals. The sandbox signs with our own secret: its usual one is known to
-    everybody.
+    Stores the settings for commands in other terminals, too. The sandbox signs with this installation's secret: its
+    default secret is public.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    keeper.start(_sandbox(port, url, web_url, backlog=0 if listing.accounts(OPERATOR) else BACKLOG))
-    keeper.await_ready("sandbox")
+    supervisor.start(_sandbox(port, url, web_url, backlog=0 if listing.accounts(OPERATOR) else BACKLOG))
+    supervisor.await_ready("sandbox")
     app_id = _read(url, "secrets")["app_id"]
-    addresses = (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}", app_id, app_id)
-    found = dict(zip(_META, addresses, strict=True))
+    values = (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}", app_id, app_id)
+    found = dict(zip(_META, values, strict=True))
     local_defaults.write(data_dir, found)
     _connect(url)
     return found
 
 
 def forget(data_dir: Path) -> None:
-    """Call Meta again, not the sandbox of an earlier demo."""
+    """Remove the settings of an earlier demo, so that Nametag calls Meta and not the sandbox."""
     kept = local_defaults.file(data_dir)
     if kept.is_file() and f"{_META[0]}=http" in kept.read_text():
         local_defaults.write(data_dir, dict.fromkeys(_META, ""))
 
 
 def remembered(data_dir: Path, first: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Keep the first admin's address and password, or return the kept ones while they still let somebody in."""
+    """Store the first admin's email address and password, or return the stored ones; None if they no longer work."""
     path = data_dir / "sign-in.txt"
     if first:
         path.touch(mode=0o600)
@@ -81,7 +81,7 @@ def _connect(url: str) -> None:
                     username=account["username"],
                     page_id=account["page_id"],
                     own_ids=[account["own_igsid"]],
-                    history=False,  # there is none yet: messages come from now on
+                    history=False,  # the sandbox has none yet
                 )
 
 
@@ -99,6 +99,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _read(url: str, lever: str) -> Any:
-    with urllib.request.urlopen(f"{url}/_sandbox/{lever}", timeout=5) as answer:  # noqa: S310 - our own address
+def _read(url: str, resource: str) -> Any:
+    with urllib.request.urlopen(f"{url}/_sandbox/{resource}", timeout=5) as answer:  # noqa: S310 - the sandbox on this machine
         return json.load(answer)

@@ -1,4 +1,4 @@
-"""`nametag doctor`: what is wrong, and how to mend it."""
+"""`nametag doctor`: run the health checks and print problems with their fixes."""
 
 import click
 
@@ -7,21 +7,21 @@ from app.cli import output
 from app.doctor import Level
 from app.viewer import OPERATOR
 
-MARKS = {Level.WELL: "ok     ", Level.WARNING: "warning", Level.WRONG: "WRONG  "}
+MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.ERROR: "ERROR  "}
 
 
 @click.command("doctor")
 @output.as_json
 @output.in_app
 def check(as_json: bool) -> None:
-    """Check every part and say what is wrong and how to mend it; exit 1 if anything is."""
+    """Check the installation and suggest fixes. Exit status 1 if a check fails."""
     findings = doctor.examine(OPERATOR)
     if as_json:
         output.show(findings)
     else:
         for finding in findings:
-            output.say(f"{MARKS[finding.level]}  {finding.part}: {finding.says}")
-            if finding.mend:
-                output.say(f"         {finding.mend}")
-    if any(finding.level is Level.WRONG for finding in findings):
+            output.say(f"{MARKS[finding.level]}  {finding.check}: {finding.message}")
+            if finding.fix:
+                output.say(f"         {finding.fix}")
+    if any(finding.level is Level.ERROR for finding in findings):
         raise click.exceptions.Exit(output.FAILED)

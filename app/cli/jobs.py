@@ -1,4 +1,4 @@
-"""The door to runs: `nametag backfill-profiles`, `refresh-identities` and `jobs …`."""
+"""Jobs: `nametag backfill-profiles`, `refresh-identities` and `jobs …`."""
 
 import sys
 
@@ -11,17 +11,23 @@ from app.runs import failures, lifecycle, progress
 from app.runs.estimate import Estimate
 from app.viewer import OPERATOR
 
-account_id = click.option("--account-id", "ig_account_id", required=True, help="The professional account id.")
-wait_option = click.option("--wait", is_flag=True, help="Show the progress until the job has ended.")
+account_id = click.option("--account-id", "ig_account_id", required=True, help="The professional account ID.")
+wait_option = click.option("--wait", is_flag=True, help="Wait for the job to finish and show its progress.")
 
 
 @click.command("backfill-profiles")
 @account_id
-@click.option("--batch-size", type=int, default=lifecycle.BATCH_SIZE, show_default=True, help="1 to 100.")
+@click.option(
+    "--batch-size",
+    type=int,
+    default=lifecycle.BATCH_SIZE,
+    show_default=True,
+    help="Contacts looked up per step, 1 to 100.",
+)
 @wait_option
 @output.in_app
 def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
-    """Look up everyone without a name; says what that costs and prints the job's id."""
+    """Start a backfill: look up all unknown contacts. Prints an estimate and the job ID."""
     _start("backfill", ig_account_id, batch_size, wait=wait)
 
 
@@ -30,20 +36,20 @@ def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
 @wait_option
 @output.in_app
 def refresh_identities(ig_account_id: str, wait: bool) -> None:
-    """Look up everyone again; says what that costs and prints the job's id."""
+    """Start a refresh: look up all contacts again. Prints an estimate and the job ID."""
     _start("refresh", ig_account_id, lifecycle.BATCH_SIZE, wait=wait)
 
 
 @click.group()
 def jobs() -> None:
-    """List jobs, show one, cancel or retry it."""
+    """List, show, cancel and retry jobs."""
 
 
 @jobs.command("list")
 @output.as_json
 @output.in_app
 def list_(as_json: bool) -> None:
-    """List jobs at work and those of the last seven days."""
+    """List active jobs and jobs of the last 7 days."""
     found = [*progress.active_runs(OPERATOR), *progress.history(OPERATOR, limit=100)]
     if as_json:
         output.show([progress.as_dict(run) for run in found])
@@ -56,7 +62,7 @@ def list_(as_json: bool) -> None:
         )
         for run in found
     )
-    output.table(heads, rows, empty="There is no job of the last seven days.")
+    output.table(heads, rows, empty="No jobs in the last 7 days.")
 
 
 @jobs.command("show")
@@ -65,7 +71,7 @@ def list_(as_json: bool) -> None:
 @output.as_json
 @output.in_app
 def show(job_id: str, as_json: bool, wait: bool) -> None:
-    """Show job ID, or follow it to its end."""
+    """Show job ID. With --wait, follow it to its end."""
     if wait:
         sys.exit(watch.until_ended(job_id, as_json=as_json))
     facts = progress.as_dict(progress.get_progress(OPERATOR, job_id))
@@ -79,9 +85,9 @@ def show(job_id: str, as_json: bool, wait: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @output.in_app
 def cancel(job_id: str) -> None:
-    """End job ID after its present person."""
+    """Cancel job ID. It stops after the current contact."""
     lifecycle.cancel(OPERATOR, job_id)
-    output.say(f"Job {job_id} ends after its present person.")
+    output.say(f"Canceling job {job_id}. It stops after the current contact.")
 
 
 @jobs.command("retry")
@@ -92,21 +98,22 @@ def retry(job_id: str) -> None:
     output.say(f"Job {job_id}: {failures.retry_failed(OPERATOR, job_id).text}")
 
 
-def _start(named: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
+def _start(kind_name: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
     lifecycle.require_batch_size(batch_size)
-    kind = progress.RunKind(named)
-    cost = lifecycle.estimate_run(OPERATOR, account.id, kind=kind)
-    click.echo(f"{label(kind)}: {_plan(cost)}.", err=True)
+    kind = progress.RunKind(kind_name)
+    estimate = lifecycle.estimate_run(OPERATOR, account.id, kind=kind)
+    click.echo(f"{label(kind)}: {_summary(estimate)}.", err=True)
     run_id = lifecycle.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:
         sys.exit(watch.until_ended(run_id))
 
 
-def _plan(cost: Estimate) -> str:
-    done = (
-        "nobody can say when while Redis is away" if cost.seconds is None else f"done in {watch.length(cost.seconds)}"
-    )
-    people = f"{cost.people} {'person' if cost.people == 1 else 'people'}"
-    return f"{people}, about {cost.calls} {'call' if cost.calls == 1 else 'calls'}, {done}"
+def _summary(estimate: Estimate) -> str:
+    if estimate.seconds is None:
+        duration = "duration unknown (can't reach Redis)"
+    else:
+        duration = f"done in {watch.length(estimate.seconds)}"
+    contacts = f"{estimate.people} contact{'' if estimate.people == 1 else 's'}"
+    return f"{contacts}, about {estimate.calls} API call{'' if estimate.calls == 1 else 's'}, {duration}"

@@ -1,4 +1,4 @@
-"""The door to keys: `nametag rotate-keys`."""
+"""Encryption keys: `nametag rotate-keys`."""
 
 import click
 
@@ -11,13 +11,13 @@ from app.viewer import OPERATOR
 @output.as_json
 @output.in_app
 def rotate_keys(as_json: bool) -> None:
-    """Encrypt every stored token anew with the first of TOKEN_ENCRYPTION_KEYS; exit 1 if one cannot be read."""
+    """Re-encrypt all stored tokens with the first key in TOKEN_ENCRYPTION_KEYS. Exit status 1 if one can't be read."""
     done = keys.rotate(OPERATOR)
     if as_json:
         output.show(done)
     else:
-        output.say(f"{done.rotated} encrypted with the first key.")
+        output.say(f"Re-encrypted {done.rotated} token{'' if done.rotated == 1 else 's'} with the first key.")
         for account in done.unreadable:
-            output.say(f"The token of {account} cannot be read with any key: connect the account again.")
+            output.say(f"Can't decrypt the token of account {account} with any key. Reconnect the account.")
     if done.unreadable:
         raise click.exceptions.Exit(output.FAILED)

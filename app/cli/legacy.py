@@ -25,7 +25,7 @@ def import_legacy(file: Path, as_json: bool) -> None:
             ("distinct contacts", counts.unique_pairs),
             ("rows of accounts not connected here", counts.unknown_accounts),
             ("rows without a contact ID", counts.unusable),
-            ("rows without a name", counts.nameless),
+            ("rows without a name", counts.without_name),
             ("names added or updated", counts.names),
         )
     )

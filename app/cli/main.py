@@ -1,4 +1,4 @@
-"""`nametag`: the list of commands, and the one place that turns errors into a line and an exit status."""
+"""`nametag`: the list of commands. Turns errors into one line and an exit status."""
 
 import io
 import pkgutil
@@ -35,35 +35,35 @@ COMMANDS = {
 
 
 class Misuse(click.ClickException):
-    """What was typed, or set, is wrong; nothing was started."""
+    """Signals a wrong argument or setting. Nothing was started."""
 
     exit_code = output.MISUSE
 
 
 class Commands(click.Group):
-    """A group whose commands end in one clear line instead of a traceback: exit 1 failed, 2 misuse.
+    """A group whose commands fail with one line instead of a traceback. Exit status 1: failed, 2: usage.
 
-    A command is loaded when it is asked for: all of them together, with the web server's, take half a second more.
+    A command is loaded when it is called: loading all of them takes half a second more.
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command line; characters that the terminal's encoding does not have are printed as escapes."""
+        """Run a command line. Prints characters that the terminal's encoding lacks as escapes."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return every command's name."""
+        """Return the names of all commands."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Return a command by its name, None if there is none."""
-        place = COMMANDS.get(cmd_name)
-        found: click.Command | None = pkgutil.resolve_name(place) if place else None
+        """Return the command with this name, None if there is none."""
+        path = COMMANDS.get(cmd_name)
+        found: click.Command | None = pkgutil.resolve_name(path) if path else None
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; raises ClickException for everything of ours that goes wrong."""
+        """Run the command. Raises ClickException for each NametagError and SettingsError."""
         try:
             return super().invoke(ctx)
         except (NametagError, SettingsError) as error:
@@ -73,7 +73,7 @@ class Commands(click.Group):
 @click.group(cls=Commands)
 @click.version_option(package_name="nametag")
 def main() -> None:
-    """Nametag: an inbox for Instagram messages in which every conversation shows who is writing."""
+    """Nametag, an inbox for Instagram messages that shows who is writing."""
 
 
 def _is_misuse(error: NametagError | SettingsError) -> bool:

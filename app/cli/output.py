@@ -1,4 +1,4 @@
-"""What the commands share: the app's context around a command, and answers as lines, as a table or as JSON."""
+"""Output of the commands: lines, tables and JSON; and the app context that commands run in."""
 
 import dataclasses
 import functools
@@ -14,14 +14,15 @@ from app import clock, core, text
 
 FAILED, MISUSE = 1, 2
 SECRET_FIELDS = frozenset({"session_key", "password_hash", "token"})
+_API_NAMES = {"ig_account_id": "accountId", "ig_participant_id": "participantPlatformId"}
 
 Parameters = ParamSpec("Parameters")
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines for people.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 
 
 def in_app(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Run a command's body inside the app, so that it may read and write."""
+    """Run a command inside the app context, so that it can use the database."""
 
     @functools.wraps(command)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -32,18 +33,18 @@ def in_app(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def say(line: str) -> None:
-    """Print one line; what a terminal could act upon is escaped."""
+    """Print one line. Escapes characters that a terminal could act upon."""
     click.echo(text.for_terminal(line))
 
 
 def show(value: Any) -> None:
-    """Print a dataclass, or a list of them, as JSON: ids as they are, times in RFC 3339, never a secret."""
+    """Print dataclasses, dictionaries or lists as JSON, with the names and formats of the API; never a secret."""
     click.echo(json.dumps(plain(value), indent=2))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under their heads in columns as wide as they need; `empty` is said when there are none."""
-    lines = [tuple(text.for_terminal(_word(value)) for value in row) for row in rows]
+    """Print rows as a table with the column titles `heads`, or the line `empty` when there are none."""
+    lines = [tuple(text.for_terminal(_text(value)) for value in row) for row in rows]
     if not lines:
         click.echo(empty)
         return
@@ -54,15 +55,15 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
-    """Print what is known of one thing, a line each; what is not known is left out."""
+    """Print one line per name and value. Leaves out values that are None."""
     known = [(name, value) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        say(f"{name.ljust(width)}  {_word(value)}")
+        say(f"{name.ljust(width)}  {_text(value)}")
 
 
 def secret_from_stdin(what: str) -> str:
-    """Return a secret from standard input, without the line break at its end; typed secrets are not shown."""
+    """Return a secret from standard input, without the final line break. Asks without echo in a terminal."""
     if sys.stdin.isatty():
         typed: str = click.prompt(what, hide_input=True)
         return typed
@@ -70,10 +71,11 @@ def secret_from_stdin(what: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON can carry it."""
+    """Return `value` as JSON types: dataclasses with the API's names, IDs as strings, times in RFC 3339."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.name not in SECRET_FIELDS]
-        return {name: plain(getattr(value, name)) for name in names}
+        pairs = ((_api_name(name), plain(getattr(value, name))) for name in names)
+        return {name: str(found) if name == "id" else found for name, found in pairs}
     if isinstance(value, dict):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -81,7 +83,12 @@ def plain(value: Any) -> Any:
     return clock.rfc3339(value) if isinstance(value, datetime) else value
 
 
-def _word(value: object) -> str:
+def _api_name(field: str) -> str:
+    first, *others = field.split("_")
+    return _API_NAMES.get(field) or first + "".join(map(str.capitalize, others))
+
+
+def _text(value: object) -> str:
     if value is None:
         return "-"
     return clock.rfc3339(value) if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""One part of Nametag alone: `nametag worker`, `scheduler`, `sandbox`; `up` runs these very commands."""
+"""Commands that run one process: `nametag worker`, `scheduler`, `sandbox`. `nametag up` runs the first two."""
 
 import os
 import sys
@@ -10,36 +10,36 @@ from flask import Flask
 from app import core, logs, queue, redis_checks, scheduler, settings, worker
 from app.cli import database
 
-HOST = "127.0.0.1"  # strangers reach Nametag through a proxy that speaks TLS
-DRAIN_SECONDS = 10  # a stop or a deploy lets requests under way finish (reliability.md F41)
+HOST = "127.0.0.1"  # a reverse proxy with TLS is in front
+DRAIN_SECONDS = 10  # running requests may finish when the web server stops
 QUEUES = tuple(queue.TASKS[name].queue for name in (queue.RESOLVE, queue.REFRESH_SLICE, queue.BACKFILL_SLICE))
 
 
 @click.command("worker")
-@click.option("--queue", "queue_name", type=click.Choice(QUEUES), help="Work on this queue alone.")
+@click.option("--queue", "queue_name", type=click.Choice(QUEUES), help="Only process this queue.")
 def run_worker(queue_name: str | None) -> None:
-    """Work on one queue; without --queue on all of them, people who are writing first."""
-    worker.work(readied(core.create_core), [queue_name] if queue_name else QUEUES)
+    """Run a worker for one queue, or for all queues (live lookups first)."""
+    worker.work(prepare(core.create_core), [queue_name] if queue_name else QUEUES)
 
 
 @click.command("scheduler")
 def run_scheduler() -> None:
-    """Find what is due every second, and have it done."""
-    with readied(core.create_core).app_context():
+    """Run the scheduler: queues due lookups, syncs and token refreshes, and purges old data."""
+    with prepare(core.create_core).app_context():
         scheduler.run()
 
 
 @click.command("sandbox", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def run_sandbox(options: tuple[str, ...]) -> None:
-    """Play Meta on this machine; `nametag sandbox --help` lists what it can do."""
+    """Run the sandbox, a local stand-in for Meta's API. `nametag sandbox --help` lists its options."""
     if settings.current().production:
-        raise click.UsageError("The sandbox is refused when NAMETAG_ENV=production.")
-    os.execv(sys.executable, [sys.executable, "-m", "app.sandbox", *options])  # noqa: S606 - it becomes the sandbox
+        raise click.UsageError("The sandbox can't run when NAMETAG_ENV=production.")
+    os.execv(sys.executable, [sys.executable, "-m", "app.sandbox", *options])  # noqa: S606 - the process becomes the sandbox
 
 
-def readied(create: Callable[[], Flask]) -> Flask:
-    """Create the app of a part that is about to start; raises ClickException where it must not."""
+def prepare(create: Callable[[], Flask]) -> Flask:
+    """Create the app of a process that is about to start. Raises ClickException and Conflict if it must not start."""
     os.umask(0o077)
     logs.configure()
     app = create()

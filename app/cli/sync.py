@@ -11,27 +11,33 @@ from app.viewer import OPERATOR
 
 
 @click.command()
-@click.option("--account-id", "ig_account_id", required=True, help="The professional account id.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many conversations, newest first; all without it.")
+@click.option("--account-id", "ig_account_id", required=True, help="The professional account ID.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Maximum number of conversations to sync, newest first. Default: all."
+)
 @output.as_json
 @output.in_app
 def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
-    """Sync conversations and their newest messages from the Conversations API; exit 1 when incomplete."""
+    """Sync conversations and their newest messages from the Conversations API. Exit status 1 if incomplete."""
     account = listing.by_ig_id(OPERATOR, ig_account_id)
     synced = syncing.sync_account(account.id, limit=limit)
     if as_json:
         output.show(synced)
     else:
         output.say(
-            f"{synced.conversations} conversations synced with {synced.calls} calls: "
-            f"{synced.messages} new messages, {synced.names} new names."
+            f"Synced {_count(synced.conversations, 'conversation')} with {_count(synced.calls, 'API call')}: "
+            f"{_count(synced.messages, 'new message')}, {_count(synced.names, 'new name')}."
         )
         if synced.skipped:
-            output.say(f"{len(synced.skipped)} skipped:")
-            heads = ("WHAT", "ID", "CONVERSATION", "REASON")
+            output.say(f"Skipped {len(synced.skipped)}:")
+            heads = ("KIND", "ID", "CONVERSATION", "REASON")
             rows = ((each.kind, each.id, each.conversation, each.reason) for each in synced.skipped)
             output.table(heads, rows, empty="")
         if not synced.complete:
-            output.say(f"Incomplete: {synced.reason}. What was read is stored. Run the command again later.")
+            output.say(f"Sync stopped early: {synced.reason}. Results so far are stored. Run the command again later.")
     if not synced.complete:
         sys.exit(output.FAILED)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

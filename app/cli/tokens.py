@@ -1,4 +1,4 @@
-"""The door to programs' tokens: `nametag token …`."""
+"""API tokens: `nametag token …`."""
 
 import click
 
@@ -11,16 +11,21 @@ from app.viewer import OPERATOR
 
 @click.group()
 def token() -> None:
-    """Tokens with which programs use the JSON API."""
+    """Manage API tokens."""
 
 
 @token.command("create")
 @click.argument("name")
-@click.option("--scopes", required=True, help="read, jobs or both, with a comma between.")
-@click.option("--account-id", "ig_account_ids", multiple=True, help="Only this account; may be given several times.")
+@click.option("--scopes", required=True, help="Comma-separated scopes: read, jobs.")
+@click.option(
+    "--account-id",
+    "ig_account_ids",
+    multiple=True,
+    help="Limit the token to this account. Repeatable. Default: all accounts.",
+)
 @output.in_app
 def create(name: str, scopes: str, ig_account_ids: tuple[str, ...]) -> None:
-    """Make a token called NAME and print it, this once."""
+    """Create the API token NAME. It is printed once and can't be shown again."""
     account_ids = [listing.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
     click.echo(api_tokens.create(OPERATOR, name, [each.strip() for each in scopes.split(",")], account_ids))
 
@@ -29,7 +34,7 @@ def create(name: str, scopes: str, ig_account_ids: tuple[str, ...]) -> None:
 @output.as_json
 @output.in_app
 def list_(as_json: bool) -> None:
-    """List every token; never its secret."""
+    """List API tokens, without their secrets."""
     names = {account.id: account.ig_account_id for account in listing.accounts(OPERATOR)}
     found = [
         (each, None if each.account_ids is None else [names.get(one, str(one)) for one in each.account_ids])
@@ -46,23 +51,23 @@ def list_(as_json: bool) -> None:
         )
         for each, limited in found
     )
-    output.table(heads, rows, empty="There is no token.")
+    output.table(heads, rows, empty="No API tokens.")
 
 
 @token.command("revoke")
 @click.argument("name")
 @output.in_app
 def revoke(name: str) -> None:
-    """Make the token NAME worthless."""
+    """Revoke the API token NAME."""
     api_tokens.revoke(OPERATOR, name)
-    output.say(f"The token {name} is revoked.")
+    output.say(f"Revoked {name}.")
 
 
 def _facts(one: Token, accounts: list[str] | None) -> dict[str, object]:
     return {
         "name": one.name,
         "scopes": list(one.scopes),
-        "accounts": accounts,
+        "accountIds": accounts,
         "createdAt": one.created_at,
         "lastUsedAt": one.last_used_at,
         "revokedAt": one.revoked_at,

@@ -1,4 +1,4 @@
-"""`nametag up`: everything on one machine under one supervisor; `--demo` adds the sandbox and its accounts."""
+"""`nametag up`: run all processes on one machine under a supervisor; `--demo` adds the sandbox and its accounts."""
 
 import fcntl
 import os
@@ -21,8 +21,8 @@ from app.supervisor.redis_server import RedisUnusable
 from app.users import users
 
 NEARBY_PORTS = 100
-LOG_BYTES = 10_000_000  # a longer log of earlier runs is put aside
-WORK_STAGE, WEB_STAGE = 1, 2  # stopped from the highest down: whoever asks before whoever is asked, Redis last
+LOG_BYTES = 10_000_000  # a longer log of earlier starts is renamed
+WORK_STAGE, WEB_STAGE = 1, 2  # the highest stops first: clients before the servers they use, Redis last
 
 
 @click.command()
@@ -30,27 +30,27 @@ WORK_STAGE, WEB_STAGE = 1, 2  # stopped from the highest down: whoever asks befo
     "--demo", "with_demo", is_flag=True, help="Add the sandbox, a local stand-in for Meta, with its accounts."
 )
 def up(with_demo: bool) -> None:
-    """Migrate, then run web, workers and scheduler until Ctrl-C (and a private Redis unless REDIS_URL is set)."""
+    """Apply migrations and run web server, workers and scheduler until Ctrl-C (and Redis unless REDIS_URL is set)."""
     os.umask(0o077)
     chosen = settings.current()
     if with_demo and chosen.production:
-        raise click.UsageError("--demo is refused when NAMETAG_ENV=production.")
-    keeper = Supervisor(_log(chosen), _say)
-    with _alone(chosen.data_dir) as tell_others, keeper.signal_handlers(), _stopped_at_the_end(keeper):
+        raise click.UsageError("--demo can't be used when NAMETAG_ENV=production.")
+    supervisor = Supervisor(_log(chosen), _print_error)
+    with _locked(chosen.data_dir) as publish_url, supervisor.signal_handlers(), _stopping_at_exit(supervisor):
         listener, port = _listen(chosen.port)
         url = f"http://{processes.HOST}:{port}"
-        tell_others(url)
+        publish_url(url)
         try:
-            _start(keeper, chosen, listener, url, with_demo=with_demo)
+            _start(supervisor, chosen, listener, url, with_demo=with_demo)
         except (StartFailed, RedisUnusable) as error:
             raise click.ClickException(str(error)) from error
-        keeper.keep()
+        supervisor.keep()
     click.echo("Stopped.")
 
 
-def _start(keeper: Supervisor, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
+def _start(supervisor: Supervisor, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
     if chosen.private_redis:
-        keeper.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
+        supervisor.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
     redis_checks.require_ours()
     changes = {"PORT": url.rpartition(":")[2]}
     with core.app_context() as app:
@@ -58,15 +58,15 @@ def _start(keeper: Supervisor, chosen: Settings, listener: int, url: str, *, wit
         sign_in = users.first_admin()
         if with_demo:
             sign_in = demo.remembered(chosen.data_dir, sign_in)
-            changes |= demo.start(keeper, chosen.data_dir, url)
+            changes |= demo.start(supervisor, chosen.data_dir, url)
         else:
             demo.forget(chosen.data_dir)
     environment = settings.environment(**changes)
-    keeper.start(_web(environment, listener, url))
-    keeper.await_ready("web", *(["redis"] if chosen.private_redis else []))
+    supervisor.start(_web(environment, listener, url))
+    supervisor.await_ready("web", *(["redis"] if chosen.private_redis else []))
     _welcome(url, sign_in, once=not with_demo)
     for program in _work(environment, chosen.workers):
-        keeper.start(program)
+        supervisor.start(program)
 
 
 def _web(environment: Mapping[str, str], listener: int, url: str) -> Program:
@@ -103,45 +103,47 @@ def _welcome(url: str, sign_in: tuple[str, str] | None, *, once: bool) -> None:
     if sign_in:
         click.echo(f"Sign in as {sign_in[0]} with password {sign_in[1]}")
         if once:
-            click.echo(f"The password is shown this once; change it with: nametag user passwd {sign_in[0]}")
-    click.echo("Ctrl-C stops everything.")
+            click.echo(f"This password won't be shown again. To change it: nametag user passwd {sign_in[0]}")
+    click.echo("Press Ctrl-C to stop.")
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     click.echo(line, err=True)
 
 
 @contextmanager
-def _stopped_at_the_end(keeper: Supervisor) -> Iterator[None]:
+def _stopping_at_exit(supervisor: Supervisor) -> Iterator[None]:
     try:
         yield
     except StopAsked:
         pass
     finally:
-        keeper.stop()  # a further Ctrl-C is only noted: the stop is under way and ends by itself
+        supervisor.stop()  # a second Ctrl-C changes nothing
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[Callable[[str], None]]:
+def _locked(data_dir: Path) -> Iterator[Callable[[str], None]]:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / "up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise click.ClickException(f"Nametag is already running on this data ({lock.read().strip()}).") from None
+            raise click.ClickException(
+                f"Nametag is already running with this data directory ({lock.read().strip()})."
+            ) from None
 
-        def tell_others(url: str) -> None:
+        def publish_url(url: str) -> None:
             lock.truncate(0)
             lock.write(f"pid {os.getpid()}, {url}\n")
             lock.flush()
 
-        yield tell_others
+        yield publish_url
 
 
 def _listen(port: int) -> tuple[int, int]:
-    # The socket is opened here and inherited by the web server: nobody can take the port while that one restarts,
-    # and a browser that comes too early waits instead of failing.
+    # The web server inherits the socket: no other process can take the port while it restarts, and a browser that
+    # connects too early waits instead of failing.
     for candidate in [port] if port == 0 else range(port, port + NEARBY_PORTS):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,15 +153,15 @@ def _listen(port: int) -> tuple[int, int]:
             listener.close()
             continue
         if candidate != port:
-            _say(f"Port {port} is taken; using {candidate}.")
+            _print_error(f"Port {port} is in use. Using {candidate}.")
         chosen: int = listener.getsockname()[1]
         return listener.detach(), chosen
-    raise click.ClickException(f"No port from {port} to {port + NEARBY_PORTS - 1} is free; set PORT to another one.")
+    raise click.ClickException(f"Ports {port} to {port + NEARBY_PORTS - 1} are in use. Set PORT to a free one.")
 
 
 def _log(chosen: Settings) -> Path | None:
     if chosen.production:
-        return None  # standard error, for whoever collects logs there
+        return None  # standard error, where the process manager collects logs
     path = chosen.data_dir / "nametag.log"
     if path.is_file() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
@@ -168,7 +170,7 @@ def _log(chosen: Settings) -> Path | None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - our own address
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - the web server on this machine
             return True
     except HTTPError:
         return True

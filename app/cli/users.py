@@ -1,4 +1,4 @@
-"""The door to people who sign in: `nametag user …`. Passwords come from standard input only."""
+"""Users: `nametag user …`. Passwords are read from standard input only."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,10 @@ from app.viewer import OPERATOR, Role
 
 role_of = click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 accounts_of = click.option(
-    "--account-id", "ig_account_ids", multiple=True, help="Only this account; may be given several times."
+    "--account-id",
+    "ig_account_ids",
+    multiple=True,
+    help="Limit the user to this account. Repeatable. Default: all accounts.",
 )
 password_stdin = click.option(
     "--password-stdin", is_flag=True, required=True, help="Read the password from standard input."
@@ -22,7 +25,7 @@ password_stdin = click.option(
 
 @click.group()
 def user() -> None:
-    """Add people who sign in, list them, change passwords and rights, switch people off and on."""
+    """Manage users: add, list, set password, set role, disable, enable."""
 
 
 @user.command("add")
@@ -31,29 +34,28 @@ def user() -> None:
 @accounts_of
 @password_stdin
 @output.in_app
-def add(email: str, role: str, ig_account_ids: Sequence[str], password_stdin: bool) -> None:  # noqa: ARG001 - the option says where it comes from
-    """Let EMAIL sign in."""
-    limited = _ours(ig_account_ids)
-    person = users.add_user(OPERATOR, email, role=Role(role), password=_password(), account_ids=limited)
-    output.say(f"{person.email} may sign in as {person.role}.")
+def add(email: str, role: str, ig_account_ids: Sequence[str], password_stdin: bool) -> None:  # noqa: ARG001 - a required flag: passwords are read from standard input only
+    """Add the user EMAIL."""
+    account_ids = _account_ids(ig_account_ids)
+    added = users.add_user(OPERATOR, email, role=Role(role), password=_password(), account_ids=account_ids)
+    output.say(f"Added {added.email} with the role {added.role}.")
 
 
 @user.command("list")
 @output.as_json
 @output.in_app
 def list_(as_json: bool) -> None:
-    """List everyone."""
+    """List users."""
     found = users.list_users(OPERATOR)
-    if as_json:
-        output.show(found)
-        return
     names = {account.id: account.ig_account_id for account in listing.accounts(OPERATOR)}
+    if as_json:
+        output.show([_facts(each, names) for each in found])
+        return
     heads = ("EMAIL", "ROLE", "ACCOUNTS", "STATE", "LAST SIGN-IN")
     rows = (
-        (person.email, person.role, _accounts(person, names), _state(person), person.last_sign_in_at)
-        for person in found
+        (each.email, each.role, _access(_limits(each, names)), _state(each), each.last_sign_in_at) for each in found
     )
-    output.table(heads, rows, empty="Nobody may sign in yet.")
+    output.table(heads, rows, empty="No users.")
 
 
 @user.command("role")
@@ -62,40 +64,40 @@ def list_(as_json: bool) -> None:
 @accounts_of
 @output.in_app
 def role_(email: str, role: str, ig_account_ids: Sequence[str]) -> None:
-    """Set what EMAIL may do, and in which accounts (all unless given); their sessions end."""
-    users.change_access(OPERATOR, email, role=Role(role), account_ids=_ours(ig_account_ids))
-    output.say("The rights are changed; every session has ended.")
+    """Set the role and account access of EMAIL. Without --account-id: all accounts. Signs the user out."""
+    users.change_access(OPERATOR, email, role=Role(role), account_ids=_account_ids(ig_account_ids))
+    output.say(f"Updated the role of {email} and signed them out.")
 
 
 @user.command("passwd")
 @click.argument("email")
 @password_stdin
 @output.in_app
-def passwd(email: str, password_stdin: bool) -> None:  # noqa: ARG001 - the option says where it comes from
-    """Set a new password for EMAIL and end their sessions."""
+def passwd(email: str, password_stdin: bool) -> None:  # noqa: ARG001 - a required flag: passwords are read from standard input only
+    """Set a new password for EMAIL. Signs the user out."""
     users.change_password(OPERATOR, email, password=_password())
-    output.say("The password is changed; every session has ended.")
+    output.say(f"Changed the password of {email} and signed them out.")
 
 
 @user.command("disable")
 @click.argument("email")
 @output.in_app
 def disable(email: str) -> None:
-    """Keep EMAIL out from now on and end their sessions."""
+    """Disable the user EMAIL and sign them out."""
     users.disable(OPERATOR, email)
-    output.say(f"{email} may not sign in any more.")
+    output.say(f"Disabled {email}.")
 
 
 @user.command("enable")
 @click.argument("email")
 @output.in_app
 def enable(email: str) -> None:
-    """Let EMAIL sign in again."""
+    """Enable the user EMAIL again."""
     users.enable(OPERATOR, email)
-    output.say(f"{email} may sign in again.")
+    output.say(f"Enabled {email}.")
 
 
-def _ours(ig_account_ids: Sequence[str]) -> list[int] | None:
+def _account_ids(ig_account_ids: Sequence[str]) -> list[int] | None:
     return [listing.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
 
 
@@ -103,14 +105,22 @@ def _password() -> str:
     try:
         return output.secret_from_stdin("Password")
     except UnicodeDecodeError:
-        raise Invalid({"password": "The password should be UTF-8 text."}) from None
+        raise Invalid({"password": "The password must be UTF-8 text."}) from None
 
 
-def _accounts(person: StaffUser, names: dict[int, str]) -> str:
-    if person.account_ids is None:
-        return "all"
-    return ",".join(names.get(each, str(each)) for each in sorted(person.account_ids)) or "none"
+def _facts(user: StaffUser, names: dict[int, str]) -> dict[str, object]:
+    facts: dict[str, object] = output.plain(user)
+    return facts | {"accountIds": _limits(user, names)}
 
 
-def _state(person: StaffUser) -> str:
-    return "disabled" if person.disabled_at else "active"
+def _limits(user: StaffUser, names: dict[int, str]) -> list[str] | None:
+    """Return the professional account IDs that a user is limited to, None for all accounts."""
+    return None if user.account_ids is None else [names.get(each, str(each)) for each in sorted(user.account_ids)]
+
+
+def _access(limits: list[str] | None) -> str:
+    return "all" if limits is None else ",".join(limits) or "none"
+
+
+def _state(user: StaffUser) -> str:
+    return "disabled" if user.disabled_at else "active"

@@ -1,4 +1,4 @@
-"""Following a job in a terminal: a bar with what is left by the budget's own reckoning, and what it came to."""
+"""Follow a job in a terminal: a progress bar with the estimated time left, then the result."""
 
 import signal
 import sys
@@ -14,31 +14,31 @@ from app.runs import failures, progress
 from app.runs.progress import Progress
 from app.viewer import OPERATOR
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 FAILED_STATES = ("failed", "canceled")
 
 
 def until_ended(run_id: str, *, as_json: bool = False) -> int:
-    """Show the progress of a job until it has ended, then what it came to; returns the exit status.
+    """Show the progress of a job until it has ended, then its result. Return the exit status.
 
-    The progress goes to standard error; with `as_json` standard output is one JSON document. Ctrl-C ends the watching
-    alone, also in a command that was started in the background. Raises NotFound.
+    The progress goes to standard error; with `as_json` standard output is one JSON document. Ctrl-C stops following,
+    not the job, also in a command that was started in the background. Raises NotFound.
     """
     try:
         with _interruptible():
             run = _followed(run_id)
     except KeyboardInterrupt:
-        click.echo(f"\nThe job goes on. Follow it with: nametag jobs show {run_id} --wait", err=True)
+        click.echo(f"\nThe job is still running. To follow it: nametag jobs show {run_id} --wait", err=True)
         return output.FAILED
     if as_json:
         output.show(progress.as_dict(run))
     else:
-        _tell(run)
+        _print_result(run)
     return output.FAILED if run.state in FAILED_STATES else 0
 
 
 def length(seconds: float) -> str:
-    """Return a length of time as it is foretold, in its two largest units: 40 s, 12 min, 1 h 05 min."""
+    """Return an estimated duration in its two largest units: about 40 s, about 12 min, about 1 h 05 min."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
@@ -63,7 +63,7 @@ def _followed(run_id: str) -> Progress:
         while run.active:
             bar.update(run.done - bar.pos, run)
             bar.render_progress()
-            clock.sleep(LOOK_SECONDS)
+            clock.sleep(POLL_SECONDS)
             run = progress.get_current_progress(OPERATOR, run_id)
         bar.update(run.done - bar.pos, run)
     return run
@@ -74,19 +74,19 @@ def _state(run: Progress | None) -> str | None:
         return None
     if run.reconnect:
         return f"waiting for a working access token: reconnect {run.account}"
-    words = run.state.replace("_", " ")
+    state = run.state.replace("_", " ")
     paused = f" until {run.resume_at:%H:%M} UTC" if run.resume_at and run.state == "waiting" else ""
     left = f", {length(run.seconds_left)} left" if run.seconds_left is not None and run.active else ""
-    return f"{words}{paused}{left}"
+    return f"{state}{paused}{left}"
 
 
-def _tell(run: Progress) -> None:
+def _print_result(run: Progress) -> None:
     reasons = Counter(each.what_happened for each in failures.failed_contacts(OPERATOR, run.run_id))
-    came_to = (
+    result = (
         *(("total", run.total), ("resolved", run.resolved), ("already fresh", run.fresh), ("failed", run.failed)),
-        *((f"  {reason[:1].lower()}{reason[1:]}", people) for reason, people in reasons.most_common()),
-        *(("skipped", run.skipped), ("calls", run.calls), ("from the cache", run.cache_hits)),
-        ("took", f"{run.took_seconds:.0f} s" if run.took_seconds is not None else None),
+        *((f"  {reason[:1].lower()}{reason[1:]}", number) for reason, number in reasons.most_common()),
+        *(("skipped", run.skipped), ("API calls", run.calls), ("from the cache", run.cache_hits)),
+        ("duration", f"{run.took_seconds:.0f} s" if run.took_seconds is not None else None),
     )
     output.say(f"{run.title}: {run.state.replace('_', ' ')}")
-    output.facts(came_to)
+    output.facts(result)

@@ -1,4 +1,4 @@
-"""`nametag web`: the pages, the API and the webhooks, served by gunicorn."""
+"""`nametag web`: serve pages, API and webhooks with gunicorn."""
 
 import gc
 import resource
@@ -16,22 +16,22 @@ from app.factory import create_app
 
 KEEP_ALIVE_SECONDS = 5
 GC_THRESHOLDS = (20_000, 50, 100)
-REQUEST_LINE_BYTES = 8_190  # gunicorn's most: codes that sign-in providers and Meta return have 4,000 and more
+REQUEST_LINE_BYTES = 8_190  # gunicorn's maximum: codes of sign-in providers and Meta have 4,000 and more
 
-MOST_CONNECTIONS = 1_000
+MAX_CONNECTIONS = 1_000
 OTHER_DESCRIPTORS, DESCRIPTORS_PER_THREAD = 32, 8  # database, Redis, logs, and what gunicorn keeps
 
 
 @click.command()
 @click.option("--fd", type=int, hidden=True, help="An inherited listening socket to use instead of PORT.")
 def web(fd: int | None) -> None:
-    """Serve the pages, the API and the webhooks on PORT."""
-    app = processes.readied(create_app)
+    """Run the web server (pages, API and webhooks) on PORT."""
+    app = processes.prepare(create_app)
     _Server(app, f"fd://{fd}" if fd is not None else f"{processes.HOST}:{settings.current().port}").run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn with one process: threads wait for the database, and a second process would double the memory."""
+    """gunicorn with one process and threads: a second process would double the memory."""
 
     def __init__(self, app: Flask, bind: str) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         super().__init__()
 
     def load_config(self) -> None:
-        """Choose gunicorn's settings; nothing is read from its own files or variables."""
+        """Set gunicorn's settings. Its own files and variables are not read."""
         chosen: dict[str, Any] = {
             "bind": self._bind,
             "workers": 1,
@@ -51,7 +51,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "limit_request_line": REQUEST_LINE_BYTES,
             "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
-            "forwarded_allow_ips": "",  # web/trusted_hosts.py alone decides whom to believe
+            "forwarded_allow_ips": "",  # web/trusted_hosts.py alone reads forwarded headers
             "errorlog": None,
             "logger_class": _JsonLog,
             "post_fork": _begin,
@@ -66,17 +66,17 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def connections(threads: int) -> int:
-    """Return how many clients may be connected at the same time under this process's limit of file descriptors.
+    """Return the maximum number of simultaneous connections under this process's limit of file descriptors.
 
-    Further ones wait in the socket's queue: a worker that runs out of descriptors ends, and its requests with it.
+    More clients wait in the socket's queue: a worker that runs out of descriptors ends, and its requests with it.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     left = limit - OTHER_DESCRIPTORS - DESCRIPTORS_PER_THREAD * threads
-    return MOST_CONNECTIONS if limit == resource.RLIM_INFINITY else max(2 * threads, min(MOST_CONNECTIONS, left))
+    return MAX_CONNECTIONS if limit == resource.RLIM_INFINITY else max(2 * threads, min(MAX_CONNECTIONS, left))
 
 
 class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn's log, handed to ours."""
+    """gunicorn's log, written by the root logger."""
 
     def setup(self, cfg: Any) -> None:
         """Leave the formatting to the root logger."""
@@ -87,6 +87,6 @@ class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
 def _begin(_arbiter: Any, gunicorn_worker: Any) -> None:
     parent_death.end_with_parent(gunicorn_worker.ppid)
     change_tokens.start_reporting()
-    # What was loaded before the fork stays: looking through it for garbage cost a tenth of each delivery.
+    # Objects from before the fork are kept: collecting them as garbage took a tenth of each delivery.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -1,1 +1,1 @@
-"""The database: engine, column types, the one way to write."""
+"""The database: engine, column types, write transactions, migrations."""

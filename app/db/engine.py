@@ -1,4 +1,4 @@
-"""The engine per dialect, the declarative base, and what makes both safe over a fork."""
+"""Database engine for SQLite and PostgreSQL, declarative base, and session. Safe across forks."""
 
 import os
 import sqlite3
@@ -20,13 +20,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app import clock, settings
 from app.db import postgresql
 
-WAIT_SECONDS = 2  # how long a writer, and a request in all, waits for others before the answer is 503
-CLOSE_SECONDS = 0.1  # a difference in waiting that is not worth a statement
-IDLE_SECONDS = 2  # a pooled connection that was not used for longer is tried before it is trusted
+WAIT_SECONDS = 2  # a writer, or a whole request, waits at most this long before it fails with 503
+CLOSE_SECONDS = 0.1  # a smaller difference of the wait is not worth a statement
+IDLE_SECONDS = 2  # a pooled connection that was unused for longer is tested first
 TRUNCATE_MS = 200  # how long truncating the log waits for readers, and writers for it
 CHECKPOINT_PAGES = 4000  # of 4 KiB: pages that many deliveries change are written back once
-LOG_BYTES = CHECKPOINT_PAGES * 4096  # what SQLite's write-ahead log is cut to once a reader no longer needs more
-# Errors repeat no values: names and texts are among them, and errors are logged (reliability.md S43).
+LOG_BYTES = CHECKPOINT_PAGES * 4096  # size to which SQLite's write-ahead log is cut
+# Errors contain no values (names, texts), because errors are logged.
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_timeout": WAIT_SECONDS, "hide_parameters": True}
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -45,19 +45,19 @@ write_wait_seconds: ContextVar[float | None] = ContextVar(
 
 
 class Base(DeclarativeBase):
-    """Every table's base; constraints get predictable names, so that migrations can find them."""
+    """Base of all tables. Constraints get predictable names, so that migrations can find them."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 class JoiningSession(Session):
-    """Reads and writes on the open write transaction's connection, while there is one, and else on one of its own.
+    """Session that uses the connection of the open write transaction, or its own connection without one.
 
-    So a transaction whose statements are all Core pays nothing for the ORM's bookkeeping.
+    A transaction with Core statements only then needs no session.
     """
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
-        """Return what the session's next transaction runs on."""
+        """Return the connection or engine of the session's next transaction."""
         joined = writing.get()
         return super().get_bind(*args, **kwargs) if joined is None else joined
 
@@ -71,7 +71,7 @@ else:
 
 
 def init_app(app: Flask) -> None:
-    """Bind the database of the current settings to `app`; no connection is made yet."""
+    """Configure the database of the current settings for `app`. Opens no connection."""
     url = settings.current().database_address
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _sqlite_options() if url.startswith("sqlite") else _postgresql_options()
@@ -86,7 +86,7 @@ def is_sqlite() -> bool:
 
 
 def is_read_only() -> bool:
-    """Return whether PostgreSQL refuses changes; raises OperationalError when it can't be reached."""
+    """Return whether PostgreSQL refuses changes. Raises OperationalError if it can't be reached."""
     if is_sqlite():
         return False
     with db.engine.connect() as connection:
@@ -94,9 +94,9 @@ def is_read_only() -> bool:
 
 
 def empty_log() -> None:
-    """Write SQLite's log into the database file and truncate it, so that no deleted text stays in it.
+    """Write SQLite's write-ahead log to the database file and truncate it, so that it contains no deleted text.
 
-    A long read prevents that for now. Writers wait meanwhile, so it gives up early: the next call succeeds.
+    A long read prevents that. Writers wait during the call, so it gives up early; the next call tries again.
     """
     if is_sqlite():
         connection = db.engine.raw_connection()  # a checkpoint is impossible inside a transaction
@@ -109,7 +109,7 @@ def empty_log() -> None:
 
 
 def trim_log() -> None:
-    """Cut SQLite's write-ahead log if it has grown beyond LOG_BYTES; wait for no reader and no writer."""
+    """Truncate SQLite's write-ahead log if it is larger than LOG_BYTES, without waiting for readers or writers."""
     path = db.engine.url.database
     log = Path(f"{path}-wal")
     if not is_sqlite() or not log.exists() or log.stat().st_size <= LOG_BYTES:
@@ -119,7 +119,7 @@ def trim_log() -> None:
     try:
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
         [(_, pages, written_back)] = cursor.fetchall()
-        if pages == written_back:  # else a reader still needs the log
+        if pages == written_back:  # otherwise a reader still needs the log
             cursor.execute("PRAGMA busy_timeout=0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
@@ -142,27 +142,25 @@ def _watch(engine: Engine) -> None:
         event.listen(engine, "begin", _sqlite_begin)
     else:
         postgresql.configure(engine)
-        event.listen(engine, "checkin", _used)
-        event.listen(engine, "checkout", _trying(engine))
+        event.listen(engine, "checkin", _record_use)
+        event.listen(engine, "checkout", _test_if_idle(engine))
     _engines.add(engine)
 
 
 _engines: WeakSet[Engine] = WeakSet()
 
 
-def _part_from_parent() -> None:
-    # A forked child must not talk through its parent's connections (dependencies.md 4).
+def _drop_inherited_connections() -> None:
+    # A forked child must not use its parent's connections.
     for engine in _engines:
         engine.dispose(close=False)
 
 
-os.register_at_fork(after_in_child=_part_from_parent)
+os.register_at_fork(after_in_child=_drop_inherited_connections)
 
 
 def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
-    connection.isolation_level = (
-        None  # we say BEGIN ourselves: the driver opens no transaction for a SELECT (reliability.md M8)
-    )
+    connection.isolation_level = None  # _sqlite_begin sends BEGIN: the driver would open no transaction for a SELECT
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={WAIT_SECONDS * 1000}",
@@ -178,7 +176,7 @@ def _sqlite_connected(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    # Past SQLAlchemy's execution of statements, which costs a delivery more than the BEGIN itself.
+    # Directly on the driver: SQLAlchemy's execution takes longer than the BEGIN itself.
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # of this dialect
     wait_seconds = write_wait_seconds.get()
     begin = "BEGIN DEFERRED" if wait_seconds is None else "BEGIN IMMEDIATE"
@@ -194,15 +192,15 @@ def _sqlite_begin(connection: Connection) -> None:
             driver.execute(f"PRAGMA busy_timeout={WAIT_SECONDS * 1000}")
 
 
-def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+def _record_use(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
     record.info["used_at"] = clock.monotonic()
 
 
-def _trying(engine: Engine) -> Callable[[DBAPIConnection, ConnectionPoolEntry, object], None]:
+def _test_if_idle(engine: Engine) -> Callable[[DBAPIConnection, ConnectionPoolEntry, object], None]:
     driver_error = engine.dialect.loaded_dbapi.Error  # not imported: with SQLite the driver is never loaded
 
-    def tried(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        # pool_pre_ping asks before every use, which is a round trip in each delivery; who was just used is there.
+    def test(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        # pool_pre_ping tests before every use, a round trip in each delivery; a recently used connection works.
         if clock.monotonic() - record.info.get("used_at", 0.0) < IDLE_SECONDS:
             return
         try:
@@ -213,4 +211,4 @@ def _trying(engine: Engine) -> Callable[[DBAPIConnection, ConnectionPoolEntry, o
         except driver_error as error:
             raise DisconnectionError from error
 
-    return tried
+    return test

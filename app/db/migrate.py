@@ -1,4 +1,4 @@
-"""Brings the schema to what this code knows, and says whether it is."""
+"""Run schema migrations, and check whether the schema is current."""
 
 import fcntl
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ LATEST = "head"
 
 
 def upgrade(revision: str = LATEST) -> None:
-    """Migrate forward to `revision`; several at once are safe (migrations/env.py takes PostgreSQL's lock)."""
+    """Migrate forward to `revision`. Safe in several processes (PostgreSQL: lock in migrations/env.py)."""
     with _one_at_a_time():
         command.upgrade(_config(), revision)
 
@@ -30,16 +30,16 @@ def downgrade(revision: str) -> None:
 
 
 def is_current() -> bool:
-    """Return whether the schema is the one this code knows; raises OperationalError when it cannot be asked."""
+    """Return whether the schema is current. Raises OperationalError if the database can't be reached."""
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     return present == ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _compared: object) -> bool:
-    """Return whether something in a database is described by the models; what search needs only migration 0011 knows.
+    """Return whether the models describe an object of the database; the search indexes are only in migrations.
 
-    For Alembic, which would else take it for something to be dropped.
+    For Alembic, which would otherwise drop the objects that models do not describe.
     """
     return not (name or "").startswith("search_")
 

@@ -1,4 +1,4 @@
-"""The one way to write: begin, change, commit, then tell the pages which accounts look different."""
+"""Write transactions, the only way to change rows. After the commit, pages learn which accounts changed."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.0005
 
 
 class WriteOutsideTransaction(RuntimeError):
-    """A change was attempted outside `write()`: a fault in our code, not in the input."""
+    """A change was attempted outside `write()`: a bug in Nametag, not wrong input."""
 
 
 class Tx:
@@ -36,57 +36,57 @@ class Tx:
 
     @property
     def session(self) -> Session:
-        """The ORM's session, which joins this transaction; what is Core alone does without it."""
+        """The ORM session, which joins this transaction."""
         return db.session()
 
     def mark_changed(self, account_id: int, contact: str | None = None) -> None:
-        """Report once the transaction is committed that this account looks different: its list and all its threads.
+        """Mark an account as changed once the transaction is committed: its list and all its threads.
 
-        With `contact`, a participant's ID, only their thread does; with `versions.NO_CONTACT` none.
+        With `contact`, the ID of a contact, only their thread; with `change_tokens.NO_CONTACT` no thread.
         """
         self.changed.add(account_id if contact is None else (account_id, contact))
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run one Core statement on the transaction's connection, past the ORM's bookkeeping."""
+        """Execute a Core statement on the transaction's connection, without the ORM session."""
         return self.connection.execute(statement, parameters)
 
     def insert(self, model: type[Model]) -> Any:
-        """Return the dialect's INSERT for `model`, which knows ON CONFLICT on SQLite and PostgreSQL alike."""
+        """Return the dialect's INSERT for `model`, which supports ON CONFLICT on SQLite and PostgreSQL."""
         return insert_into(model, self.dialect)
 
     @property
     def dialect(self) -> str:
-        """The database's kind: "sqlite" or "postgresql"."""
+        """Name of the dialect: "sqlite" or "postgresql"."""
         return self.connection.dialect.name
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Open a block whose changes are undone alone when it raises."""
+        """Open a block whose changes alone are rolled back if it raises."""
         with self.connection.begin_nested():
             yield
 
 
 def insert_into(model: type[Model], dialect: str) -> Any:
-    """Return an INSERT for `model` that knows ON CONFLICT, for statements that are built once and kept."""
+    """Return an INSERT for `model` that supports ON CONFLICT, for statements that are built once and reused."""
     return (sqlite if dialect == "sqlite" else postgresql).insert(model.__table__)
 
 
 @contextmanager
 def write() -> Iterator[Tx]:
-    """Open the process's write transaction for one block; commits at its end, rolls back when it raises.
+    """Open this thread's write transaction for a block. Commits at its end, rolls back if it raises.
 
-    Raises Unavailable when the database cannot be reached, is full, or another writer holds it for over two seconds;
-    all the transactions of one request together wait no longer than that.
+    Raises Unavailable if the database can't be reached, is full, or other writers keep it locked for two seconds. All
+    transactions of one request together wait no longer than that.
     """
     if is_open():
-        raise WriteOutsideTransaction("a write transaction is already open; pass its tx on instead of opening another")
-    _leave_session(Session.rollback)  # ends a read, whose snapshot may be old
+        raise WriteOutsideTransaction("a write transaction is already open; pass its tx instead of opening another")
+    _leave_session(Session.rollback)  # ends an open read, whose snapshot may be old
     try:
         engine = db.engine
         with _turn(engine), _begun(engine) as connection:
             tx = Tx(connection)
             yield tx
-            _leave_session(Session.commit)  # flushes; the connection's transaction is committed behind it
+            _leave_session(Session.commit)  # flushes; the connection commits afterwards
     except DatabaseUnavailable as error:
         raise Unavailable("database") from error
     except DBAPIError as error:
@@ -98,7 +98,7 @@ def write() -> Iterator[Tx]:
 
 
 def is_open() -> bool:
-    """Return whether this thread holds a write transaction; no call to Meta may be made while it does."""
+    """Return whether this thread has an open write transaction. No call to Meta is allowed in one."""
     return writing.get() is not None
 
 
@@ -106,18 +106,18 @@ _waited: ContextVar[float | None] = ContextVar("seconds that this request has wa
 
 
 def begin_request() -> None:
-    """Limit what this thread waits for the database from now on to two seconds in all, until `end_request`."""
+    """Limit the total wait of this thread for the database to two seconds, until `end_request`."""
     _waited.set(0.0)
 
 
 def end_request(_error: BaseException | None = None) -> None:
-    """Let each transaction of this thread wait two seconds of its own again."""
+    """Let each transaction of this thread wait up to two seconds again."""
     _waited.set(None)
 
 
 @contextmanager
 def waiting() -> Iterator[float]:
-    """Yield how many seconds may still be waited for the database; the time in the block counts as such."""
+    """Yield the seconds that this request may still wait for the database; the time in the block is subtracted."""
     waited, began = _waited.get(), clock.monotonic()
     try:
         yield WAIT_SECONDS if waited is None else max(WAIT_SECONDS - waited, 0.0)
@@ -150,7 +150,7 @@ def _may_wait(seconds: float) -> Iterator[None]:
 
 
 def _leave_session(leave: Callable[[Session], None]) -> None:
-    # A request that needs no session is spared one: making and closing it costs as much as a statement.
+    # Creates no session for a request without one: that takes as long as a statement.
     if db.session.registry.has() and db.session().in_transaction():
         leave(db.session())
 
@@ -160,8 +160,8 @@ _threads = threading.Lock()
 
 @contextmanager
 def _turn(engine: Engine) -> Iterator[None]:
-    # SQLite's own busy handler sleeps and is unfair; queueing writers of all threads and processes on a file lock
-    # in front of it divides the slowest wait by five (performance.md 2). PostgreSQL needs no such queue.
+    # SQLite's own busy handler sleeps and is unfair. Queueing the writers of all threads and processes on a file lock
+    # divides the slowest wait by five. PostgreSQL needs no such queue.
     path = engine.url.database
     if engine.dialect.name != "sqlite" or not path or path == ":memory:":
         yield

@@ -1,4 +1,4 @@
-"""Column types: aware UTC times, secrets that stay encrypted, digests, members of enums."""
+"""Column types: aware UTC times, encrypted secrets, digests, members of enums."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -12,23 +12,23 @@ from sqlalchemy.types import TypeDecorator
 
 from app import settings
 
-Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER primary keys
-IgId = String(64)  # Meta's ids are strings of digits; some are above 2^53 (instagram-platform.md 2)
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates IDs only for INTEGER primary keys
+IgId = String(64)  # digits, some above 2^53 (docs/meta-platform.md#ids)
 DIGEST_BYTES = 16
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware time, stored in UTC and read back in UTC; a naive one is refused."""
+    """An aware time, stored and returned in UTC. Naive times are refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return `value` in UTC; raises ValueError for a naive time."""
+        """Return `value` in UTC. Raises ValueError for a naive time."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("times are stored aware, in UTC")
+            raise ValueError("a time must be aware")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
@@ -44,7 +44,7 @@ class SecretUnreadable(Exception):
 
 
 class Secret:
-    """A credential at rest: carried about encrypted, decrypted only by `reveal()`."""
+    """A stored credential: encrypted in memory, decrypted only by `reveal()`."""
 
     __slots__ = ("encrypted",)
 
@@ -57,7 +57,7 @@ class Secret:
         return cls(_keys().encrypt(plain.encode()).decode())
 
     def reveal(self) -> str:
-        """Return the credential in plain; raises SecretUnreadable when no configured key fits."""
+        """Return the decrypted credential. Raises SecretUnreadable if no configured key decrypts it."""
         try:
             return _keys().decrypt(self.encrypted).decode()
         except InvalidToken:
@@ -90,12 +90,12 @@ Digest = LargeBinary(DIGEST_BYTES)
 
 
 def digest(text: str) -> bytes:
-    """Return the 16 bytes that stand for a long id in a unique key (performance.md 6)."""
+    """Return a 16-byte digest of a long ID, for short unique keys."""
     return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 class Word(TypeDecorator[StrEnum]):
-    """A word from a fixed list, stored as text so that a new word needs no migration."""
+    """A member of an enum, stored as text so that a new member needs no migration."""
 
     impl = String(32)
     cache_ok = True
@@ -105,11 +105,11 @@ class Word(TypeDecorator[StrEnum]):
         self.words = words
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the word as text; raises ValueError for one that is not in the list."""
+        """Return the value as text. Raises ValueError for a value that is not a member."""
         return None if value is None else str(self.words(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002 - as above
-        """Return the stored member, a stand-in for one that only a newer release knows."""
+        """Return the stored member, a stand-in for a value that a newer release stored."""
         return None if value is None else member(self.words, value)
 
 
@@ -117,7 +117,7 @@ Words = TypeVar("Words", bound=StrEnum)
 
 
 def member(words: type[Words], value: str) -> Words:
-    """Return the member of `words` with this value, or a stand-in for a value that only a newer release knows.
+    """Return the member of `words` with this value, or a stand-in for a value that a newer release stored.
 
     A stand-in has the type of a member, equals its own value and no member, and is not in `words`.
     """

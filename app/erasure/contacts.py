@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 def delete_contact(viewer: Viewer, conversation_id: int) -> None:
     """Delete all data of the contact of a conversation, and leave a tombstone.
 
-    Messages up to now are not stored again, whoever delivers them; what the contact writes later begins a new
-    conversation. For admins. Raises NotFound, also for a conversation that the viewer may not see.
+    Messages up to now are never stored again. What the contact writes later starts a new conversation. For admins.
+    Raises NotFound, also for a conversation that the viewer may not see.
     """
     viewer.require(Role.ADMIN)
     found = select(Conversation.account_id, Conversation.ig_participant_id, *ALL_IDS)

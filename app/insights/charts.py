@@ -31,7 +31,7 @@ class Bucket:
     lookups: int = 0
 
     @property
-    def people(self) -> int:
+    def contacts(self) -> int:
         """All contacts."""
         return self.username + self.name + self.short_id
 

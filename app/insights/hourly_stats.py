@@ -40,7 +40,7 @@ def purge(tx: Tx, now: datetime) -> None:
 
 
 def _exists(tx: Tx, account_id: int) -> bool:
-    """Return whether the account still exists; it then does until the transaction ends."""
+    """Return whether the account exists, and lock its row until the transaction ends."""
     account = select(Account.id).where(Account.id == account_id)
     return tx.execute(account.with_for_update(read=True, key_share=True)).first() is not None
 

@@ -21,7 +21,7 @@ PERIODS = {
     "week": ("7 days", timedelta(days=7)),
     "month": ("30 days", timedelta(days=30)),
 }
-TARGET_MS = 500  # from the webhook's 200 to the name in the database, p95
+TARGET_MS = 500  # from the webhook's response to the name in the database, p95
 NAME_ONLY = "No username (name kept)"
 
 
@@ -42,7 +42,7 @@ class Insights:
     """Figures of one or more accounts over a period. None means that there is no data. Times in milliseconds."""
 
     period: str
-    people: int
+    contacts: int
     with_username: int
     by_short_id: int
     change: UsernameChange | None
@@ -58,7 +58,7 @@ class Insights:
     @property
     def username_percent(self) -> float | None:
         """Percentage of contacts with a username, None without contacts."""
-        return 100 * self.with_username / self.people if self.people else None
+        return 100 * self.with_username / self.contacts if self.contacts else None
 
     @property
     def failures(self) -> int:
@@ -72,17 +72,17 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
     `period` is one of PERIODS; days begin at midnight in `zone`.
     """
     length = PERIODS[period][1]
-    people, with_username, by_short_id = _count_contacts(account_ids)
+    contacts, with_username, by_short_id = _count_contacts(account_ids)
     forecasts = [found for account_id in account_ids if (found := budget.forecast(account_id))]
     known = len(forecasts) == len(account_ids) and bool(forecasts)
     buckets = charts.buckets(account_ids, length=length, zone=zone)
     hours, p95 = charts.hours(account_ids)
     return Insights(
         period=period,
-        people=people,
+        contacts=contacts,
         with_username=with_username,
         by_short_id=by_short_id,
-        change=_username_change(buckets, 100 * with_username / people if people else None),
+        change=_username_change(buckets, 100 * with_username / contacts if contacts else None),
         cache_percent=charts.cache_percent(charts.buckets(account_ids, length=timedelta(days=1), zone=zone)),
         p95=p95,
         used=sum(each.used for each in forecasts) if known else None,
@@ -102,10 +102,10 @@ def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _username_change(buckets: Sequence[Bucket], percent: float | None) -> UsernameChange | None:
-    first = next((each for each in buckets if each.people), None)
+    first = next((each for each in buckets if each.contacts), None)
     if first is None or percent is None or first is buckets[-1]:
         return None
-    return UsernameChange(percent - 100 * first.username / first.people, first.at, whole=first is buckets[0])
+    return UsernameChange(percent - 100 * first.username / first.contacts, first.at, whole=first is buckets[0])
 
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:

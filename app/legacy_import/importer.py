@@ -55,7 +55,7 @@ class ImportCounts:
     unique_pairs: int = 0
     unknown_accounts: int = 0
     unusable: int = 0
-    nameless: int = 0
+    without_name: int = 0
     names: int = 0
 
 
@@ -108,7 +108,7 @@ def _keep_newest(
     account_id, own_ids = account
     seen = _observation(row, contact)
     if contact in own_ids or contact.upper().startswith("UNKNOWN") or not (seen.username or seen.name):
-        counts.nameless += 1
+        counts.without_name += 1
         return
     if not _ID.fullmatch(contact):
         counts.unusable += 1

@@ -1,1 +1,1 @@
-"""The processes of one installation, kept alive together."""
+"""The processes of `nametag up`: a supervisor, and the private Redis server."""

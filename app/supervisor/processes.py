@@ -1,4 +1,4 @@
-"""Keeps processes: starts them, restarts what dies, stops them in order. Knows nothing of Nametag."""
+"""Process supervisor: start processes, restart those that exit, stop them in order. Independent of Nametag."""
 
 import os
 import select
@@ -13,26 +13,26 @@ from types import FrameType
 
 from app import clock, parent_death
 
-FIRST_WAIT_SECONDS = 0.2  # before a dead program is started again; doubles with every death
+FIRST_WAIT_SECONDS = 0.2  # before an exited program is restarted; doubles with every exit
 LONGEST_WAIT_SECONDS = 5.0
 START_RESTARTS = 3  # of a program that is killed before it is ready
-STEADY_SECONDS = 30.0  # a program that lived this long is no longer suspected
-_LOOK_SECONDS = 0.01
+STEADY_SECONDS = 30.0  # after which the wait is reset
+_POLL_SECONDS = 0.01
 
 
 class StartFailed(Exception):
-    """A program ended, or said nothing, instead of becoming ready."""
+    """A program exited, or did not become ready in time."""
 
 
 class StopAsked(Exception):
-    """SIGINT or SIGTERM came before everything was started."""
+    """SIGINT or SIGTERM arrived before all programs were started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run: `ready` says when it may be used, `stage` when it is stopped (highest first, alike ones together).
+    """A program to run. `ready` returns whether it can be used; programs with the highest `stage` are stopped first.
 
-    The program inherits the descriptors `kept_files`, locks for instance; they are closed once it was stopped for good.
+    The program inherits the descriptors `kept_files`, for example locks. They are closed after it was stopped.
     """
 
     name: str
@@ -57,7 +57,7 @@ class _Running:
 
 @dataclass(slots=True)
 class Supervisor:
-    """A set of running programs; their output goes to the file `log` or to ours if None, lines for people to `say`."""
+    """A set of running programs. Their output goes to the file `log`, or is inherited if None; messages to `say`."""
 
     log: Path | None
     say: Callable[[str], None]
@@ -67,46 +67,47 @@ class Supervisor:
 
     @contextmanager
     def signal_handlers(self) -> Iterator[None]:
-        """Take note of SIGINT and SIGTERM within the block: `keep` returns, and starting more raises StopAsked.
+        """Handle SIGINT and SIGTERM in the block: `keep` returns, and starting another program raises StopAsked.
 
-        The handlers raise nothing: an exception of theirs is lost when the signal comes in the middle of a fork.
+        The handlers raise nothing: their exceptions would be lost if the signal arrives during a fork.
         """
         with _signals(self._asked) as self._wakes:
             yield
 
     def start(self, program: Program) -> None:
-        """Start `program` and return at once; raises OSError when it cannot be run, StopAsked once a stop was."""
-        self._go_on()
+        """Start `program` without waiting for it. Raises OSError if it can't be run, and StopAsked after a signal."""
+        self._require_no_stop()
         self._running[program.name] = _Running(program, self._spawn(program), clock.monotonic())
 
     def await_ready(self, *names: str) -> None:
-        """Block until every named program is ready; one that was killed is started again, a few times.
+        """Wait until the named programs are ready. Restarts a program that was killed, a few times.
 
-        Raises StartFailed for one that exits by itself or is not ready in time, and StopAsked.
+        Raises StartFailed for a program that exits or is not ready in time, and StopAsked after a signal.
         """
         for running in [self._running[name] for name in names]:
             while not running.program.ready():
-                self._go_on()
+                self._require_no_stop()
                 if running.process.poll() is not None:
                     self._restart_killed(running)
                 elif clock.monotonic() > running.since + running.program.ready_seconds:
-                    raise StartFailed(f"{running.program.name} was not ready in time. {self._where()}")
-                clock.sleep(_LOOK_SECONDS)
+                    seconds = f"{running.program.ready_seconds:g} s"
+                    raise StartFailed(f"{running.program.name} didn't become ready within {seconds}. {self._where()}")
+                clock.sleep(_POLL_SECONDS)
 
     def keep(self) -> None:
-        """Restart what dies until this process is asked to stop; only within `signal_handlers`."""
+        """Restart programs that exit, until this process gets SIGINT or SIGTERM. Only within `signal_handlers`."""
         while not self._asked:
             self.restart_exited()
             select.select([self._wakes], [], [], self._until_next())
             _drain(self._wakes)
 
     def restart_exited(self) -> None:
-        """Start again what has died and waited long enough; returns at once."""
+        """Restart programs that have exited and waited long enough. Does not block."""
         for running in self._running.values():
             self._restart(running)
 
     def stop(self) -> None:
-        """End every program: one SIGTERM, then SIGKILL once its grace is over; higher stages before lower ones."""
+        """Stop all programs, highest stage first: SIGTERM, then SIGKILL after the grace time."""
         for stage in sorted({running.program.stage for running in self._running.values()}, reverse=True):
             self._end([running for running in self._running.values() if running.program.stage == stage])
         for running in self._running.values():
@@ -115,10 +116,10 @@ class Supervisor:
         self._running.clear()
 
     def process_id(self, name: str) -> int:
-        """Return the process id of the named program's present process."""
+        """Return the process ID of the named program."""
         return self._running[name].process.pid
 
-    def _go_on(self) -> None:
+    def _require_no_stop(self) -> None:
         if self._asked:
             raise StopAsked
 
@@ -127,19 +128,19 @@ class Supervisor:
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         with self.log.open("ab", buffering=0) if self.log else nullcontext() as log:
-            return subprocess.Popen(  # noqa: S603 - our own commands, no shell
+            return subprocess.Popen(  # noqa: S603 - fixed commands, no shell
                 program.argv,
                 env=program.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
+                start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
                 pass_fds=program.kept_files,
                 preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
             )
 
     def _restart_killed(self, running: _Running) -> None:
-        # A program that exits by itself has logged why, and would exit again.
+        # A program that exited, and was not killed, has logged why and would exit again.
         exited = running.process.returncode >= 0
         if exited or (running.again_at is None and running.restarts >= START_RESTARTS):
             raise StartFailed(f"{running.program.name} did not start: {_how(running.process)}. {self._where()}")
@@ -152,7 +153,7 @@ class Supervisor:
                 running.wait_seconds = FIRST_WAIT_SECONDS
             running.again_at = now + running.wait_seconds
             running.wait_seconds = min(running.wait_seconds * 2, LONGEST_WAIT_SECONDS)
-            self.say(f"{running.program.name} ended ({_how(running.process)}); it is started again.")
+            self.say(f"{running.program.name} exited ({_how(running.process)}). Restarting it.")
         if running.again_at is not None and now >= running.again_at:
             running.process = self._spawn(running.program)
             running.since, running.again_at = now, None

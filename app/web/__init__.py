@@ -1,1 +1,1 @@
-"""The door for browsers: views without rules, queries or transactions."""
+"""Web pages and webhooks: views that call one function of a package and render its result."""

@@ -1,4 +1,4 @@
-"""Which account a page is about: the one in its URL, else the one this user opened last."""
+"""Selects the account of a page: the one in its URL, or the one that the user opened last."""
 
 from flask import request, session
 
@@ -10,15 +10,15 @@ _LAST_USED = "account"  # in the session, a professional account ID
 
 
 def select(viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None) -> AccountSelection:
-    """Return the viewer's accounts with one selected; a page that names an account makes it the last used one.
+    """Return the viewer's accounts with one selected. A page that names an account makes it the last used one.
 
     Raises NotFound for a named account that does not exist or that the viewer may not see.
     """
     last_used = session.get(_LAST_USED)
-    desk = layout.select_account(
+    selection = layout.select_account(
         viewer, ig_account_id=ig_account_id or None, account_id=account_id, last_used=last_used
     )
     named = ig_account_id or account_id is not None
-    if named and request.headers.get("HX-Request") != "true" and last_used != desk.ig_account_id:
-        session[_LAST_USED] = desk.ig_account_id
-    return desk
+    if named and request.headers.get("HX-Request") != "true" and last_used != selection.ig_account_id:
+        session[_LAST_USED] = selection.ig_account_id
+    return selection

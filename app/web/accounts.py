@@ -1,4 +1,4 @@
-"""Accounts: how each is, and connecting, checking and removing them."""
+"""The Accounts page: connection status, and connecting, checking, syncing and removing accounts."""
 
 from collections import defaultdict
 
@@ -15,20 +15,20 @@ from app.viewer import Role
 from app.web import account_selection, rendering, session, trusted_hosts
 
 HOME = "/accounts"
-ATTEMPT = "consent"  # in the cookie: what must come back from Meta
+ATTEMPT = "consent"  # key of the authorization attempt in the session cookie
 
 blueprint = Blueprint("accounts", __name__, url_prefix=HOME)
 
 
 @blueprint.get("")
 def index() -> Response:
-    """Every account the viewer may see."""
+    """Show the accounts that the viewer may see."""
     return _page()
 
 
 @blueprint.post("")
 def add() -> Response:
-    """Connect an account with a token that was pasted; its id is found out when it was left empty."""
+    """Connect an account with a pasted access token. Without an account ID, Meta names the account."""
     form = {name: request.form.get(name, "").strip() for name in ("login", "ig_account_id", "token")}
     try:
         added = connect.add(
@@ -36,71 +36,71 @@ def add() -> Response:
         )
     except Invalid as error:
         return _page(status=422, wrong=error.fields, form=form)
-    flash(f"{added.username or added.ig_account_id} is connected.")
+    flash(f"Connected {added.username or added.ig_account_id}.")
     _flash(connect.subscription_of(added))
     return rendering.see_other(HOME)
 
 
 @blueprint.get("/connect/<login>")
 def begin(login: str) -> Response:
-    """Lead an admin to Meta, where an account's owner agrees; nothing is changed but the cookie."""
-    address, attempt = authorization.begin(session.viewer(), login, back_url=_back(login))
+    """Redirect to Meta, where the account owner authorizes the app. Changes only the cookie."""
+    url, attempt = authorization.begin(session.viewer(), login, back_url=_back(login))
     cookie[ATTEMPT] = [attempt.login, attempt.state, attempt.began]
-    return make_response(redirect(address, 303))
+    return make_response(redirect(url, 303))
 
 
 @blueprint.get("/connected/<login>")
 def finish(login: str) -> Response:
-    """Where Meta sends the owner back: a GET that changes rows, for the word in the cookie, once."""
+    """Connect the authorized accounts after Meta's redirect. Works once per attempt in the cookie."""
     kept = cookie.pop(ATTEMPT, None)
-    asked = {"state": request.args.get("state", ""), "code": request.args.get("code", "")}
+    answer = {"state": request.args.get("state", ""), "code": request.args.get("code", "")}
     attempt = AuthorizationAttempt(*kept) if kept else None
     try:
-        added = authorization.finish(session.viewer(), attempt, login=login, back_url=_back(login), **asked)
+        added = authorization.finish(session.viewer(), attempt, login=login, back_url=_back(login), **answer)
     except Invalid as error:
         for sentence in error.fields.values():
             flash(sentence, "bad")
         return rendering.see_other(f"{HOME}#accounts")  # without Meta's parameters, which a reload would send again
-    flash(f"Connected: {', '.join(each.username or each.ig_account_id for each in added)}.")
+    flash(f"Connected {', '.join(each.username or each.ig_account_id for each in added)}.")
     for each in added:
         _flash(connect.subscription_of(each), of=each.username or each.ig_account_id)
-    return rendering.see_other(f"{HOME}#accounts")  # or the browser would carry Meta's own #_ on
+    return rendering.see_other(f"{HOME}#accounts")  # replaces the "#_" that Meta appends
 
 
 @blueprint.post("/<ig_account_id>/check")
 def check(ig_account_id: str) -> Response:
-    """Ask Meta whether the token works and the webhooks are subscribed."""
+    """Check the access token and the webhook subscription with Meta."""
     viewer = session.viewer()
     found = connect.check(viewer, ig_account_id)
     if found == AccountCheck():
         account = listing.by_ig_id(viewer, ig_account_id)
-        flash(f"{account.username or ig_account_id}: the access token works, and webhooks are subscribed.")
+        flash(f"{account.username or ig_account_id}: connection OK. The access token is valid and webhooks are active.")
     _flash(found)
     return rendering.hx_redirect(HOME)
 
 
 @blueprint.post("/<ig_account_id>/sync")
 def sync(ig_account_id: str) -> Response:
-    """Have a worker sync an account's conversations; the result is shown on the page."""
+    """Enqueue a conversation sync. The page shows its result."""
     viewer = session.viewer()
     viewer.require(Role.OPS)
     account = listing.by_ig_id(viewer, ig_account_id)
-    asked = queue.enqueue_once(queue.SYNC, account.id)
-    words = "Syncing conversations." if asked else "Can't reach Redis. Sync not started. Try again in a minute."
-    return rendering.render_done(HOME, events=rendering.toast(words, bad=not asked))
+    started = queue.enqueue_once(queue.SYNC, account.id)
+    message = "Sync started." if started else "Can’t reach Redis. Sync not started. Try again in a minute."
+    return rendering.render_done(HOME, events=rendering.toast(message, bad=not started))
 
 
 @blueprint.post("/<ig_account_id>/remove")
 def remove(ig_account_id: str) -> Response:
     """Remove an account and delete its data."""
     connect.remove(session.viewer(), ig_account_id)
-    flash("The account is removed; what belongs to it is deleted within minutes.")
+    flash("Account removed. Its data is being deleted and will be gone within minutes.")
     return rendering.hx_redirect(HOME)
 
 
 @blueprint.post("/requests/<code>/assign")
 def assign_request(code: str) -> Response:
-    """Carry an open request of an account owner out on the chosen account."""
+    """Carry out an open request of an account owner on the selected account."""
     owner_requests.assign(session.viewer(), code, request.form.get("ig_account_id", ""))
     flash("Request assigned. It is being carried out.")
     return rendering.hx_redirect(HOME)
@@ -119,7 +119,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
     return rendering.render(
         "accounts/page.html",
         None,
-        desk=account_selection.select(viewer),
+        selection=account_selection.select(viewer),
         status=status,
         cards=cards.list_cards(viewer),
         requests=owner_requests.open_requests(viewer),
@@ -132,9 +132,9 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
 
 
 def _flash(found: AccountCheck, *, of: str | None = None) -> None:
-    for category, words in (("bad", found.problem), ("warn", found.warning)):
-        if words:
-            flash(f"{of}: {words}" if of else words, category)
+    for category, message in (("bad", found.problem), ("warn", found.warning)):
+        if message:
+            flash(f"{of}: {message}" if of else message, category)
 
 
 def _back(login: str) -> str:

@@ -1,4 +1,4 @@
-"""Static files: addresses that carry a fingerprint, caching to match, and the fingerprint of the whole deploy."""
+"""Static files: URLs with a fingerprint, cache headers, and an ID of the deployed code."""
 
 import hashlib
 from functools import lru_cache
@@ -11,41 +11,41 @@ _CODE = Path(__file__).resolve().parents[1]
 
 
 def init_app(app: Flask) -> None:
-    """Give templates `asset('app.css')`, and let browsers keep what is asked for by its fingerprint."""
+    """Add `asset('app.css')` to templates, and cache headers to static files: a year for URLs with a fingerprint."""
     folder = Path(app.static_folder or "")
 
     @lru_cache(maxsize=64)
     def asset(name: str) -> str:
         return url_for("static", filename=name, v=fingerprint(folder / name))
 
-    def keep(response: Response) -> Response:
+    def add_cache_header(response: Response) -> Response:
         if request.endpoint != "static" or response.status_code not in (200, 206, 304):
             return response
-        asked, name = request.args.get("v"), (request.view_args or {}).get("filename", "")
-        if asked and asked == fingerprint(folder / name):
+        version, name = request.args.get("v"), (request.view_args or {}).get("filename", "")
+        if version and version == fingerprint(folder / name):
             response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
         else:
             response.headers["Cache-Control"] = "no-cache"
         return response
 
     app.add_template_global(asset, "asset")
-    app.after_request(keep)
+    app.after_request(add_cache_header)
 
 
 @lru_cache(maxsize=64)
 def fingerprint(path: Path) -> str:
-    """Return the short hash of one file's content, "missing" where there is none."""
+    """Return a short hash of a file's content, "missing" without the file."""
     return hashlib.blake2s(path.read_bytes(), digest_size=6).hexdigest() if path.is_file() else "missing"
 
 
 @lru_cache(maxsize=1)
 def deploy_id() -> str:
-    """Return what changes whenever code, templates or static files do, so that no page outlives a deploy."""
+    """Return a hash of code, templates and static files, so that polled parts are reloaded after a deploy."""
     digest = hashlib.blake2s(digest_size=6)
     for folder in (_CODE, _CODE.parent / "templates", _CODE.parent / "static"):
-        for path in sorted(path for path in folder.rglob("*") if path.suffix in _SEEN):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-_SEEN = (".py", ".html", ".css", ".js", ".svg")
+_SUFFIXES = (".py", ".html", ".css", ".js", ".svg")

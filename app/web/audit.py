@@ -1,18 +1,18 @@
-"""The audit log, for admins: who did what, by actor and action, newest first."""
+"""The Audit log page, for admins: entries by user and action, newest first."""
 
 from flask import Blueprint, Response, request
 
 from app import audit
 from app.web import account_selection, rendering, session
 
-DIGITS = 18  # of the largest id
+DIGITS = 18  # of the largest ID
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 
 
 @blueprint.get("")
 def index() -> Response:
-    """The newest entries, or those behind an older one."""
+    """Show the newest entries, or those before a given one."""
     viewer = session.viewer()
     before = request.args.get("before", "")
     want = audit.parse_filter(
@@ -24,7 +24,7 @@ def index() -> Response:
     return rendering.render(
         "audit/page.html",
         None,
-        desk=account_selection.select(viewer),
+        selection=account_selection.select(viewer),
         want=want,
         entries=entries,
         older=older,

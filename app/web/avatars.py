@@ -1,17 +1,17 @@
-"""People's pictures, for those who may see the account."""
+"""Pictures of contacts, for users who may see the account."""
 
 from flask import Blueprint, Response
 
 from app.identities import avatars
 from app.web import session
 
-KEPT = "private, max-age=604800, immutable"  # the version in the address changes with the picture
+KEPT = "private, max-age=604800, immutable"  # the version in the URL changes with the picture
 
 blueprint = Blueprint("avatars", __name__, url_prefix="/avatars")
 
 
 @blueprint.get("/<ig_account_id>/<ig_participant_id>")
 def picture(ig_account_id: str, ig_participant_id: str) -> Response:
-    """One picture."""
+    """Return the picture of a contact."""
     found = avatars.get_picture(session.viewer(), ig_account_id, ig_participant_id)
     return Response(found.content, content_type="image/webp", headers={"Cache-Control": KEPT})

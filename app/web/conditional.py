@@ -1,4 +1,4 @@
-"""Polls that find nothing new: answered with 304 before any row is read or any template is rendered."""
+"""Conditional responses to polls: 304 without reading rows or rendering a template when nothing has changed."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from app import change_tokens, clock
 from app.viewer import Viewer
 from app.web import assets, filters
 
-# How often the page asks for a part again, rendered into the page. The last two parts are polled during a lookup only.
+# Poll intervals of the parts, rendered into the page. The last two parts are polled during a lookup only.
 SECONDS: Mapping[str, float] = {
     "list": 30,
     "thread": 15,
@@ -18,22 +18,22 @@ SECONDS: Mapping[str, float] = {
     "unresolved": 2,
     "identity": 1,
 }
-CARRIED = "."  # behind it a token may carry what the part showed, which takes no part in the comparison
+CARRIED = "."  # separates the token from values of the shown part, which are not compared
 
 
 def version(account_id: int | None, contact: str | None = None) -> str | None:
-    """Return the version of an account's list or a contact's thread, None when Redis is unavailable.
+    """Return the change token of an account's list or a contact's thread, None if Redis is unavailable.
 
-    Ask for it before rows are read.
+    Get it before reading rows.
     """
     return change_tokens.current(account_id, contact) if account_id is not None else ""
 
 
 def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: object) -> str | None:
-    """Return what a part's answer depends on, as a short word; None when that cannot be known (Redis is away).
+    """Return an ETag for a polled part, None if Redis is unavailable.
 
-    `parts` are what the address asks for. Everything visible bumps the account's version; the rest is who looks, on
-    which day of theirs, and which code answers.
+    It depends on everything that the part shows: the account's version, the viewer, the day in their time zone, the
+    deployed code, and `parts`, the parameters of the request.
     """
     if version is None:
         return None
@@ -43,7 +43,7 @@ def token(viewer: Viewer, account_id: int | None, version: str | None, *parts: o
 
 
 def is_unchanged(token: str | None) -> Response | None:
-    """Return 304 when the browser already shows what `token` stands for, else None."""
+    """Return a 304 response if the browser already shows the part with this token, else None."""
     if token is None or token not in {tag.partition(CARRIED)[0] for tag in _tags()}:
         return None
     response = Response(status=304)
@@ -51,18 +51,18 @@ def is_unchanged(token: str | None) -> Response | None:
     return response
 
 
-def carrying(token: str | None, words: list[str]) -> str | None:
-    """Return `token` with `words` to be sent back by the next poll."""
-    return token if token is None or not words else CARRIED.join([token, *words])
+def carrying(token: str | None, values: list[str]) -> str | None:
+    """Return `token` with `values` that the next poll sends back."""
+    return token if token is None or not values else CARRIED.join([token, *values])
 
 
 def carried() -> list[str]:
-    """Return the words that the part on the page was rendered with."""
-    return [word for tag in _tags() for word in tag.split(CARRIED)[1:]]
+    """Return the values that the shown part was rendered with."""
+    return [value for tag in _tags() for value in tag.split(CARRIED)[1:]]
 
 
 def remembers() -> bool:
-    """Return whether the poll says what the page shows; it cannot when its token was not known (Redis was away)."""
+    """Return whether the poll has a token of the shown part. It has none if Redis was unavailable."""
     return bool(_tags())
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: show, replay and discard events that could not be processed. For ops and admins."""
+"""The Dead letters page: show, replay and discard events that could not be processed. For ops and admins."""
 
 import re
 from dataclasses import fields
@@ -19,10 +19,10 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 @blueprint.get("")
 def index() -> Response:
-    """The newest ones."""
-    desk = account_selection.select(session.viewer())
+    """Show the newest dead letters."""
+    selection = account_selection.select(session.viewer())
     return rendering.render(
-        "dead_letters/page.html", "dead_letters/_letters.html", desk=desk, progress=None, **_letters()
+        "dead_letters/page.html", "dead_letters/_letters.html", selection=selection, progress=None, **_letters()
     )
 
 
@@ -34,7 +34,7 @@ def replay_one(dead_letter_id: int) -> Response:
 
 @blueprint.post("/replay")
 def replay_all() -> Response:
-    """Replay all of them: for htmx a part of them, with a form that sends for the next."""
+    """Replay all dead letters. For htmx: the next batch, with a form that requests the one after it."""
     viewer = session.viewer()
     if not rendering.wants_part():
         return _replayed(replay.replay_all(viewer))

@@ -1,4 +1,4 @@
-"""The public status page of a deletion that Meta passed on: it names no one."""
+"""The public status page of a deletion request. Shows no names and no IDs."""
 
 from flask import Blueprint, Response, make_response, render_template
 
@@ -10,6 +10,6 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletion")
 
 @blueprint.get("/<code>")
 def status(code: str) -> Response:
-    """Show whether everything is deleted, and since when."""
-    words = render_template("deletions/page.html", deletion=meta_callbacks.get_deletion(code), theme=rendering.theme())
-    return make_response(words)
+    """Show whether the data is deleted, and since when."""
+    page = render_template("deletions/page.html", deletion=meta_callbacks.get_deletion(code), theme=rendering.theme())
+    return make_response(page)

@@ -1,4 +1,4 @@
-"""What templates call to show times, durations and texts; each reads only its argument and the reader's time zone."""
+"""Template filters for times, durations, numbers and texts. They depend on the user's time zone only."""
 
 import re
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ _TRAILING = ".,;:!?)]}»”’"
 
 
 def init_app(app: Flask) -> None:
-    """Give `app`'s templates the filters of this module."""
+    """Add the filters of this module to the templates of `app`."""
     times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, to_the_second, span, moment)
-    for filter_ in (*times, person, linkify, grouped, plural, label, clip, query):
+    for filter_ in (*times, user_name, linkify, grouped, plural, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
@@ -48,24 +48,24 @@ def _zone_of(cookie: str) -> ZoneInfo | None:
 
 
 def exact(at: datetime) -> str:
-    """Return the exact moment for people, in their time zone."""
+    """Return day and time in full: Friday 20 November 2026, 09:29:05."""
     return f"{at.astimezone(zone()):%A %-d %B %Y, %H:%M:%S}"
 
 
 def wall_clock(at: datetime) -> str:
-    """Return hour and minute, with the day in front when that is not today: 09:29, Wed, 09:42, 12 Sep, 09:42."""
+    """Return the time, with the day before it unless it is today: "09:29", "Wed, 09:42" or "12 Sep, 09:42"."""
     local = at.astimezone(zone())
     return f"{local:%H:%M}" if _days_ago(local) == 0 else f"{_day(local)}, {local:%H:%M}"
 
 
 def short(at: datetime) -> str:
-    """Return as little as tells when it was: 09:29, Yesterday, Tue, 12 Sep."""
+    """Return the time for today, else the day: "09:29", "Yesterday", "Tue" or "12 Sep"."""
     local = at.astimezone(zone())
     return f"{local:%H:%M}" if _days_ago(local) <= 0 else _day(local)
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units: 36 s, 2 min 41 s, 1 h 05 min."""
+    """Return a duration in its two largest units: 36 s, 2 min 41 s, 1 h 05 min."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     if whole < 60:
@@ -80,53 +80,53 @@ def date(at: datetime) -> str:
 
 
 def to_the_second(at: datetime) -> str:
-    """Return the day and the time with its seconds, for a log: 9 Nov 2026, 09:29:05."""
+    """Return day and time with seconds: 9 Nov 2026, 09:29:05."""
     return f"{at.astimezone(zone()):%-d %b %Y, %H:%M:%S}"
 
 
 def time_of_day(at: datetime) -> str:
-    """Return hour and minute, where the day stands nearby."""
+    """Return the time without the day: 09:29."""
     return f"{at.astimezone(zone()):%H:%M}"
 
 
 def span(until: datetime) -> str:
-    """Return how long it is until then, roughly: 6 d, 23 h 55 m, 12 m."""
+    """Return the approximate time left until `until`: 6 d, 23 h 55 m, 12 m."""
     minutes = max(0, int((until - clock.now()).total_seconds() // 60))
     hours, rest = divmod(minutes, 60)
     return f"{hours // 24} d" if hours >= 48 else f"{hours} h {rest:02d} m" if hours else f"{rest} m"
 
 
-def person(email: str, *, short: bool = False) -> str:
-    """Return how somebody who signs in is called, made of their address: Nadia Kessler, or in short Nadia K."""
+def user_name(email: str, *, short: bool = False) -> str:
+    """Return the name of a user, derived from their email address: Nadia Kessler, or Nadia K. if `short`."""
     parts = [part for part in re.split(r"[._+-]+", email.partition("@")[0]) if part] or [email]
     names = [part[0].upper() + part[1:] for part in parts]
     return f"{names[0]} {names[-1][:1]}." if short and len(names) > 1 and "@" in email else " ".join(names)
 
 
 def moment(at: datetime, period: str) -> str:
-    """Return the hour of a day's chart, the day of a longer one."""
+    """Return the label on a chart's time axis: the time for the period "day", else the day."""
     local = at.astimezone(zone())
     return f"{local:%H:%M}" if period == "day" else f"{local:%-d %b}"
 
 
 def grouped(number: int) -> str:
-    """Return a number with narrow spaces between its thousands."""
+    """Return a number with narrow spaces between thousands."""
     return f"{number:,}".replace(",", "\u202f")
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """Return a number of things: 1 job, 2 jobs; `nouns` is a plural that needs more than an "s"."""
+    """Return a number with its noun: 1 job, 2 jobs. `nouns` is an irregular plural."""
     return f"{grouped(number)} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def query(values: Mapping[str, object]) -> str:
     """Return the query of a URL with the values that are set: "?job=1&show=all", or nothing."""
-    words = urlencode({name: value for name, value in values.items() if value})
-    return f"?{words}" if words else ""
+    encoded = urlencode({name: value for name, value in values.items() if value})
+    return f"?{encoded}" if encoded else ""
 
 
 def linkify(words: str) -> Markup:
-    """Return a message's text, escaped, in which URLs and email addresses are links that give nothing away.
+    """Return the escaped text of a message, with links for URLs and email addresses (no referrer).
 
     A URL begins with http, https or "www.".
     """

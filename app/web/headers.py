@@ -1,4 +1,4 @@
-"""What every response carries, errors and static files included: the policy for browsers, and a request's id."""
+"""Security headers and the request ID of every response, also of errors and static files."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ REQUEST_ID = "nametag.request_id"
 FIXED = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # not no-referrer: over https the CSRF check wants one (dependencies.md 6)
+    "Referrer-Policy": "same-origin",  # not no-referrer: over HTTPS the CSRF check needs one
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     fixed = FIXED | {"Content-Security-Policy": policy(settings.current().media_hosts)}
     inner, https_only = app.wsgi_app, settings.current().production
 
-    # Around the app, not in after_request: checking each header again there took a tenth of a delivery's time.
+    # As middleware, not in after_request: that took a tenth of a delivery's time.
     def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         environ[REQUEST_ID] = secrets.token_hex(6)
         extra = fixed | {"X-Request-Id": environ[REQUEST_ID]}
@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 
 
 def policy(media_hosts: Iterable[str]) -> str:
-    """Return the Content-Security-Policy of ui.md 8, with pictures and sound also from `media_hosts`."""
+    """Return the Content-Security-Policy of pages, with pictures and sound also from `media_hosts`."""
     media = " ".join(source for host in media_hosts for source in _sources(host))
     return (
         f"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: {media}; "
@@ -58,26 +58,26 @@ def policy(media_hosts: Iterable[str]) -> str:
 
 
 def request_id() -> str:
-    """Return the id of this request, as in the log."""
+    """Return the ID of this request, as in the log."""
     found: str = request.environ.get(REQUEST_ID, "")
     return found
 
 
 def nonce() -> str:
-    """Return this response's one-time word for scripts; only the queue dashboard has inline ones."""
+    """Return the nonce of this response for inline scripts, which only the queue dashboard has."""
     if "nonce" not in g:
         g.nonce = secrets.token_urlsafe(16)
-    word: str = g.nonce
-    return word
+    found: str = g.nonce
+    return found
 
 
 def _sources(host: str) -> tuple[str, ...]:
-    # An entry with a port is the sandbox: exactly this address, plain HTTP (product.md 1).
+    # An entry with a port is the sandbox: exactly this host, over HTTP.
     return (f"http://{host}",) if _HOST_PORT.fullmatch(host) else (f"https://{host}", f"https://*.{host}")
 
 
 def _complete(headers: list[tuple[str, str]], extra: dict[str, str]) -> list[tuple[str, str]]:
-    """Return headers with those of `extra` that they lack; what says nothing of caching must not be cached."""
+    """Return `headers` with missing ones from `extra`. Responses without Cache-Control must not be stored."""
     present = {name.lower() for name, _ in headers}
     complete = headers + [pair for pair in extra.items() if pair[0].lower() not in present]
     if "cache-control" not in present:

@@ -1,4 +1,4 @@
-"""Is this process alive: for supervisors and load balancers, without touching anything."""
+"""Liveness check for process managers and load balancers, without database and Redis."""
 
 from flask import Blueprint, Response
 
@@ -9,5 +9,5 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get(trusted_hosts.HEALTH)
 def alive() -> Response:
-    """Say so."""
+    """Return 200 while the process is alive."""
     return Response("ok", content_type="text/plain; charset=utf-8")

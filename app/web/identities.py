@@ -1,4 +1,4 @@
-"""Identities: who is known, who is not and why, and having people looked up again."""
+"""The Identities pages: contacts, why names are missing, refreshing and exporting them."""
 
 import re
 from dataclasses import replace
@@ -17,46 +17,46 @@ from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
-AT_ONCE = 200
-ASKED = {"refresh:queued": True}
+MAX_REFRESHED = 200  # per request
+REFRESH_QUEUED = {"refresh:queued": True}
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @blueprint.get("")
 def index() -> Response:
-    """The list, by state, reason and search."""
+    """Show the list, filtered by state, reason and search."""
     viewer = session.viewer()
-    desk = account_selection.select(viewer, ig_account_id=request.args.get("account"))
-    want = _wanted(desk)
+    selection = account_selection.select(viewer, ig_account_id=request.args.get("account"))
+    want = _wanted(selection)
     shown = listing.page(viewer, want)
     return rendering.render(
         "identities/page.html",
         "identities/_list.html",
-        desk=desk,
+        selection=selection,
         want=want,
         shown=shown,
-        counts=listing.counts(viewer, desk.account_id),
+        counts=listing.counts(viewer, selection.account_id),
         reasons=reasons.MEANINGS,
-        account=desk.ig_account_id,
-        budget=layout.forecast(desk.account_id),
+        account=selection.ig_account_id,
+        budget=layout.forecast(selection.account_id),
         operates=viewer.may(Role.OPS),
     )
 
 
 @blueprint.get(f"/<{ID}:identity_id>")
-def person(identity_id: int) -> Response:
-    """Show one identity and why it is what it is; polled while a lookup is in progress, whose result is reported."""
+def show(identity_id: int) -> Response:
+    """Show an identity and its explanation. Polled during a lookup; its result is shown as a toast."""
     viewer = session.viewer()
     found = explanation.explain(viewer, identity_id)
-    desk = account_selection.select(viewer, account_id=found.person.account_id)
+    selection = account_selection.select(viewer, account_id=found.person.account_id)
     ended = "looking" in request.args and not found.person.in_progress
     return rendering.render(
         "identities/identity.html",
         "identities/_identity.html",
-        desk=desk,
+        selection=selection,
         events=rendering.toast(_result(found.person)) if ended else None,
         why=found,
-        budget=layout.forecast(desk.account_id),
+        budget=layout.forecast(selection.account_id),
         operates=viewer.may(Role.OPS),
     )
 
@@ -69,48 +69,48 @@ def _result(found: ListedIdentity) -> str:
 
 @blueprint.post(f"/<{ID}:identity_id>/refresh")
 def refresh(identity_id: int) -> Response:
-    """Look one person up now."""
+    """Refresh one identity."""
     refresh_requests.require_rate()
     looked_up_at = asking.refresh(session.viewer(), identity_id)
     return rendering.render_done(
-        f"/identities/{identity_id}", events=ASKED | rendering.toast(refresh_requests.outcome(looked_up_at))
+        f"/identities/{identity_id}", events=REFRESH_QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at))
     )
 
 
 @blueprint.post("/refresh")
 def refresh_listed() -> Response:
-    """Look up the people who are chosen in the list, or all that it shows."""
+    """Refresh the identities that are selected in the list, or all that it shows."""
     viewer = session.viewer()
     viewer.require(Role.OPS)
     shown = request.form.get("which", "chosen")
     ids = request.form.getlist("identity") if shown == "chosen" else shown.split()
-    chosen = [int(each) for each in ids[:AT_ONCE] if _NUMBER.fullmatch(each)]
+    chosen = [int(each) for each in ids[:MAX_REFRESHED] if _NUMBER.fullmatch(each)]
     if not chosen:
-        raise Invalid({"identity": "Select at least one contact first."})
+        raise Invalid({"identity": "Select at least one contact."})
     refresh_requests.require_rate()
     contacts = asking.refresh_all(viewer, chosen)
-    words = f"Looking up {plural(contacts, 'contact')}."
+    message = f"Refresh queued for {plural(contacts, 'contact')}."
     if contacts < len(chosen):
-        words += f" {len(chosen) - contacts} looked up just now."
-    return rendering.render_done("/identities", events=ASKED | rendering.toast(words))
+        message += f" {len(chosen) - contacts} looked up moments ago."
+    return rendering.render_done("/identities", events=REFRESH_QUEUED | rendering.toast(message))
 
 
 @blueprint.get("/export")
 def export_() -> Response:
-    """The identities of the list as a file: all that its state, reason and search let through."""
+    """Export the identities that match the list's state, reason and search."""
     viewer = session.viewer()
     format_ = request.args.get("format", "csv")
-    desk = account_selection.select(viewer, ig_account_id=request.args.get("account"))
-    lines = export.lines(viewer, replace(_wanted(desk), after=None), format_=format_)
+    selection = account_selection.select(viewer, ig_account_id=request.args.get("account"))
+    lines = export.lines(viewer, replace(_wanted(selection), after=None), format_=format_)
     response = Response(stream_with_context(lines), content_type=export.FORMATS[format_])
     response.headers["Content-Disposition"] = f'attachment; filename="identities.{format_}"'
     return response
 
 
-def _wanted(desk: AccountSelection) -> IdentityFilter:
+def _wanted(selection: AccountSelection) -> IdentityFilter:
     after = request.args.get("after", "")
     return listing.parse_filter(
-        account_id=desk.account_id,
+        account_id=selection.account_id,
         state=request.args.get("state"),
         reason=request.args.get("reason"),
         q=request.args.get("q", ""),

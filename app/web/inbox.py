@@ -1,4 +1,4 @@
-"""The inbox: the list, an open conversation, and the clicks on it."""
+"""The inbox: the conversation list, an open conversation, and its actions."""
 
 import re
 from datetime import UTC, datetime
@@ -17,32 +17,32 @@ from app.web import account_selection, conditional, filters, refresh_requests, r
 
 blueprint = Blueprint("inbox", __name__)
 
-ID = "int(max=9223372036854775807)"  # what a database can look for
+ID = "int(max=9223372036854775807)"  # the largest ID in a database
 _OPEN = re.compile(r"/inbox/([0-9]{1,18})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 REFRESH = {"inbox:refresh": True}
-MAX_MS = 32_503_680_000_000  # the year 3000: later times are no click's
+MAX_MS = 32_503_680_000_000  # the year 3000; later times are malformed
 
 
 @blueprint.get("/")
 def home() -> Response:
-    """Lead to the inbox."""
+    """Redirect to the inbox."""
     return rendering.see_other("/inbox")
 
 
 @blueprint.get("/inbox")
 def index() -> Response:
-    """The list, with no conversation open."""
-    desk, want = _desk(), _wanted()
+    """Show the list without an open conversation."""
+    selection, want = _selection(), _wanted()
     if rendering.wants_part():  # a phone's way back to the list, which is still on the page
         return rendering.render(None, "inbox/_opened.html", thread=None)
-    token = _list_token(desk, want, None)
+    token = _list_token(selection, want, None)
     return rendering.render(
         "inbox/page.html",
         None,
-        desk=desk,
-        query=listing.query_string(want, desk.ig_account_id),
-        page=_list(desk, want),
+        selection=selection,
+        query=listing.query_string(want, selection.ig_account_id),
+        page=_list(selection, want),
         tokens={"list": token, "thread": None},
         thread=None,
         unread=False,
@@ -51,60 +51,68 @@ def index() -> Response:
 
 @blueprint.get("/inbox/list")
 def list_() -> Response:
-    """The list alone, polled; a search writes itself into the address bar."""
-    desk, want, selected = _desk(), _wanted(), _selected()
-    token = _list_token(desk, want, selected)
+    """Return the list alone, polled. A search updates the URL of the page."""
+    selection, want, selected = _selection(), _wanted(), _selected()
+    token = _list_token(selection, want, selected)
     unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
     response = rendering.render(
         None,
         "inbox/_list.html",
-        desk=desk,
+        selection=selection,
         token=token,
-        home=_address(desk, want),
-        page=_list(desk, want, selected),
+        home=_url(selection, want),
+        page=_list(selection, want, selected),
     )
     if request.headers.get("HX-Trigger") != "conv-list":  # not the list's own timer but the search
-        response.headers["HX-Replace-Url"] = _address(desk, want, selected)
+        response.headers["HX-Replace-Url"] = _url(selection, want, selected)
     return response
 
 
 @blueprint.get("/inbox/list/more")
 def more() -> Response:
-    """The rows that follow."""
-    desk, want = _desk(), _wanted()
-    shown = _list(desk, want, _selected())
-    return rendering.render(None, "inbox/_more.html", home=_address(desk, want), page=shown)
+    """Return the next rows of the list."""
+    selection, want = _selection(), _wanted()
+    shown = _list(selection, want, _selected())
+    return rendering.render(None, "inbox/_more.html", home=_url(selection, want), page=shown)
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>")
 def conversation(conversation_id: int) -> Response:
-    """One conversation: beside the list, or for htmx alone."""
+    """Show a conversation: with the list, or alone for htmx."""
     viewer, before = session.viewer(), request.args.get("before")
     account_id, contact = thread.parties_of(viewer, conversation_id)
-    desk, want = account_selection.select(viewer, account_id=account_id), _wanted()
-    query = listing.query_string(want, desk.ig_account_id)
+    selection, want = account_selection.select(viewer, account_id=account_id), _wanted()
+    query = listing.query_string(want, selection.ig_account_id)
     version = conditional.version(account_id, contact)
     opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before)
     token = conditional.token(
         viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit
     )
-    unread = opened.unread_count > 0 and not before  # older messages alone are not all of them
-    if version is not None and opened.details.identity_id is not None:  # a Redis that is away was waited for already
+    unread = opened.unread_count > 0 and not before  # a page of older messages does not show the unread ones
+    # Not if Redis is unavailable: the page has waited for it already.
+    if version is not None and opened.details.identity_id is not None:
         opening.enqueue_refresh(opened.details.identity_id)
     if rendering.wants_part():
         return rendering.render(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
-    tokens = {"list": _list_token(desk, want, conversation_id), "thread": token}
-    shown = _list(desk, want, conversation_id)
+    tokens = {"list": _list_token(selection, want, conversation_id), "thread": token}
+    shown = _list(selection, want, conversation_id)
     return rendering.render(
-        "inbox/page.html", None, desk=desk, page=shown, tokens=tokens, thread=opened, unread=unread, query=query
+        "inbox/page.html",
+        None,
+        selection=selection,
+        page=shown,
+        tokens=tokens,
+        thread=opened,
+        unread=unread,
+        query=query,
     )
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
 def messages(conversation_id: int) -> Response:
-    """The messages alone, polled."""
+    """Return the messages of a conversation alone, polled."""
     viewer, before = session.viewer(), _open_query("before")
     new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
     account_id, contact = thread.parties_of(viewer, conversation_id)
@@ -122,21 +130,21 @@ def messages(conversation_id: int) -> Response:
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
 def read(conversation_id: int) -> Response:
-    """Mark as read what the thread showed; what has arrived since stays unread."""
+    """Mark the shown messages as read. Messages that have arrived since stay unread."""
     thread.mark_read(session.viewer(), conversation_id, arrivals=_whole("arrivals"))
     return rendering.render_done(f"/inbox/{conversation_id}", events=REFRESH)
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/unread")
 def unread(conversation_id: int) -> Response:
-    """It is to be read again."""
+    """Mark a conversation as unread."""
     thread.mark_unread(session.viewer(), conversation_id)
     return rendering.render_done("/inbox", events=REFRESH | rendering.toast("Marked as unread."))
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/refresh")
 def refresh(conversation_id: int) -> Response:
-    """Look the person up again."""
+    """Refresh the contact of a conversation."""
     refresh_requests.require_rate()
     since = int(clock.now().timestamp() * 1000)
     looked_up_at = thread.request_lookup(session.viewer(), conversation_id)
@@ -149,7 +157,7 @@ def refresh(conversation_id: int) -> Response:
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/lookup")
 def lookup(conversation_id: int) -> Response:
-    """Report the result of a refresh, asked for at `since` in ms, as a toast; nothing while there is none."""
+    """Show the result of a refresh as a toast, nothing while there is none. `since`: time of the click in ms."""
     since = datetime.fromtimestamp(min(_whole("since") or 0, MAX_MS) / 1000, UTC)
     sentence = refresh_requests.sentence(thread.lookup_result(session.viewer(), conversation_id, since), since)
     events = REFRESH | {"lookup:ended": True} | rendering.toast(sentence) if sentence else None
@@ -163,33 +171,36 @@ def delete_contact(conversation_id: int) -> Response:
     return rendering.hx_redirect("/inbox")
 
 
-def _desk() -> AccountSelection:
+def _selection() -> AccountSelection:
     return account_selection.select(session.viewer(), ig_account_id=request.args.get("account"))
 
 
 def _wanted() -> ConversationFilter:
-    asked = request.args
+    arguments = request.args
     return listing.parse_filter(
-        filter_=asked.get("filter") or "all", q=asked.get("q", ""), limit=_whole("limit"), after=asked.get("after")
+        filter_=arguments.get("filter") or "all",
+        q=arguments.get("q", ""),
+        limit=_whole("limit"),
+        after=arguments.get("after"),
     )
 
 
 def _whole(name: str) -> int | None:
     value = request.args.get(name, "")
     if value and not _NUMBER.fullmatch(value):
-        raise Invalid({name: f"The {name} should be a whole number."})
+        raise Invalid({name: f"{name} must be a whole number."})
     return int(value) if value else None
 
 
-def _list(desk: AccountSelection, want: ConversationFilter, selected: int | None = None) -> ListPage:
+def _list(selection: AccountSelection, want: ConversationFilter, selected: int | None = None) -> ListPage:
     return listing.page(
-        session.viewer(), desk.account_id or 0, want, ig_account_id=desk.ig_account_id, selected=selected
+        session.viewer(), selection.account_id or 0, want, ig_account_id=selection.ig_account_id, selected=selected
     )
 
 
-def _list_token(desk: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:
+def _list_token(selection: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:
     return conditional.token(
-        session.viewer(), desk.account_id, conditional.version(desk.account_id), "list", want, selected
+        session.viewer(), selection.account_id, conditional.version(selection.account_id), "list", want, selected
     )
 
 
@@ -207,6 +218,6 @@ def _open_list() -> str:
     return listing.query_string(want, _open_query("account") or "")
 
 
-def _address(desk: AccountSelection, want: ConversationFilter, selected: int | None = None) -> str:
+def _url(selection: AccountSelection, want: ConversationFilter, selected: int | None = None) -> str:
     opened = f"/{selected}" if selected else ""
-    return f"/inbox{opened}{listing.query_string(want, desk.ig_account_id)}"
+    return f"/inbox{opened}{listing.query_string(want, selection.ig_account_id)}"

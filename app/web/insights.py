@@ -18,13 +18,13 @@ def index() -> Response:
     chosen, period = request.args.get("account"), request.args.get("period", "month")
     if period not in summary.PERIODS:
         raise Invalid({"period": f"period must be one of {', '.join(summary.PERIODS)}."})
-    desk, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
-    accounts = [own_id for own_id, ig_id, _ in desk.accounts if chosen in (None, ig_id)]
+    selection, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
+    accounts = [own_id for own_id, ig_id, _ in selection.accounts if chosen in (None, ig_id)]
     found = summary.get_insights(accounts, period=period, zone=zone) if accounts else None
     return rendering.render(
         "insights/page.html",
         None,
-        desk=desk,
+        selection=selection,
         found=found,
         chosen=chosen,
         period=period,

@@ -1,6 +1,6 @@
-"""Sign in at an OpenID provider, where one is configured: authorization code with PKCE, state and nonce.
+"""Single sign-on with an OpenID Connect provider: authorization code flow with PKCE, state and nonce.
 
-Authlib, of the extra `oidc`, speaks the protocol; it is loaded only where a provider is configured.
+Uses Authlib (extra `oidc`), which is imported only if a provider is configured.
 """
 
 import importlib
@@ -25,11 +25,11 @@ from app.web import rendering, session, trusted_hosts
 logger = logging.getLogger(__name__)
 
 NAME = "oidc"
-ATTEMPTS = 3  # tabs that may be at the provider at the same time
-STATES = f"_state_{NAME}_"  # how Authlib begins the key of an attempt in the cookie
-TRIES = 60  # per minute and IP address; each may cost a call
-SECONDS = 5.0  # for all calls to the provider in one request: a visitor waits for them
-REFUSED = "Single sign-on did not work: {}"
+ATTEMPTS = 3  # simultaneous attempts of a browser
+STATES = f"_state_{NAME}_"  # prefix of Authlib's keys for attempts in the cookie
+MAX_ATTEMPTS = 60  # per minute and IP address; each may call the provider
+SECONDS = 5.0  # for all calls to the provider in one request
+REFUSED = "Single sign-on failed: {}"
 STEPS = {
     "discovery": "can’t read the provider’s configuration. Try again in a minute, or ask an admin.",
     "authorization": "the provider refused. Start again, or ask an admin.",
@@ -37,7 +37,7 @@ STEPS = {
     "token": "the provider did not confirm who you are. Start again, or ask an admin.",
     "claim": "the claim “{}” of the provider is missing or not accepted. Ask an admin.",
     "userinfo": "can’t read the provider’s userinfo endpoint. Try again in a minute, or ask an admin.",
-    "user": "no active user has your email address. Ask an admin to add you.",
+    "user": "no active user has your email address. Ask an admin to add you as a user.",
 }
 _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)  # an error code of OAuth
 
@@ -45,7 +45,7 @@ blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")
 
 
 class Refused(Exception):
-    """A sign-in failed at `step`, a key of STEPS; `claim` is the one that is missing or wrong."""
+    """A sign-in failed at `step`, a key of STEPS; `claim` is the missing or wrong claim."""
 
     def __init__(self, step: str, claim: str | None = None) -> None:
         super().__init__(step)
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes to `app`; without a provider in the settings they answer 404."""
+    """Add the routes to `app`. Without a provider in the settings they return 404."""
     app.register_blueprint(blueprint)
     chosen = settings.current()
     if not chosen.oidc_issuer:
@@ -62,7 +62,7 @@ def init_app(app: Flask) -> None:
     registry = importlib.import_module("authlib.integrations.flask_client").OAuth(app)
     registry.register(
         NAME,
-        client_cls=_straight(registry.oauth2_client_cls),
+        client_cls=_without_redirects(registry.oauth2_client_cls),
         client_id=chosen.oidc_client_id,
         client_secret=chosen.oidc_client_secret,
         server_metadata_url=f"{chosen.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
@@ -78,38 +78,38 @@ def init_app(app: Flask) -> None:
 
 @blueprint.before_request
 def limit_rate() -> Response | None:
-    """Refuse an IP address that tries too often: each try holds a thread while the provider is asked."""
+    """Refuse an IP address with too many attempts: each occupies a thread while it calls the provider."""
     address = request.remote_addr or ""
-    if not rate_limit.count_call(f"oidc:{address}", TRIES).exceeded:
+    if not rate_limit.count_call(f"oidc:{address}", MAX_ATTEMPTS).exceeded:
         return None
     sign_in.record_throttled(address, session.route())
-    return session.refused(429, "Too many tries. Try again in a minute.")
+    return session.refused(429, "Too many attempts. Try again in a minute.")
 
 
 @blueprint.get("")
 def begin() -> Response:
-    """Send a visitor to the provider. A signed-in user stays signed in: any site can link here."""
+    """Redirect to the provider. A signed-in user stays signed in, because any site can link here."""
     provider, wanted = _provider(), session.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
         return rendering.see_other(wanted)
-    back = trusted_hosts.external_url("oidc.finish")
+    redirect_uri = trusted_hosts.external_url("oidc.finish")
     try:
-        asked = _in_time(lambda: provider.create_authorization_url(back))
-    except Exception as error:  # whatever a provider's configuration lacks
+        authorization = _in_time(lambda: provider.create_authorization_url(redirect_uri))
+    except Exception as error:  # whatever the provider's configuration lacks
         return _failed(Refused("discovery"), error)
-    _make_room(len(wanted))
-    attempt = {name: asked[name] for name in ("state", "nonce", "code_verifier")}
-    provider.save_authorize_data(redirect_uri=back, next=wanted, **attempt)
-    return rendering.see_other(asked["url"])
+    _drop_old_attempts(len(wanted))
+    attempt = {name: authorization[name] for name in ("state", "nonce", "code_verifier")}
+    provider.save_authorize_data(redirect_uri=redirect_uri, next=wanted, **attempt)
+    return rendering.see_other(authorization["url"])
 
 
 @blueprint.get("/back")
 def finish() -> Response:
-    """Sign in the user whom the provider names, once for each attempt that this browser began."""
+    """Sign in the user with the email address from the provider. Works once per attempt of this browser."""
     provider = _provider()
     attempt = provider.framework.get_state_data(cookie, request.args.get("state")) or {}
     wanted = session.safe_next(attempt.get("next"))
-    if current_user.is_authenticated:  # in another tab, meanwhile
+    if current_user.is_authenticated:  # in another tab in the meantime
         return rendering.see_other(wanted)
     if not attempt:
         return _failed(Refused("state"))
@@ -117,17 +117,17 @@ def finish() -> Response:
         email = _verified_email(_in_time(lambda: _claims(provider)))
     except Refused as refusal:
         return _failed(refusal, refusal.__cause__)
-    except Exception as error:  # a wrong nonce, signature or answer, or none in time
+    except Exception as error:  # a wrong nonce, signature or response, or a timeout
         return _failed(_refusal_of(error), error)
-    person = sign_in.sso_sign_in(email, address=request.remote_addr or "", route=session.route())
-    if person is None:  # which is recorded with the user
+    user = sign_in.sso_sign_in(email, address=request.remote_addr or "", route=session.route())
+    if user is None:  # sso_sign_in has recorded it
         return _failed(Refused("user"))
-    session.start(person)
+    session.start(user)
     return rendering.see_other(wanted)
 
 
-def _make_room(characters: int) -> None:
-    # A browser drops a cookie over 4 KB: the oldest attempts go, by number and by what they lead back to.
+def _drop_old_attempts(characters: int) -> None:
+    # A browser drops a cookie over 4 KB: remove the oldest attempts, by their number and the length of their URLs.
     attempts = sorted((key for key in cookie if key.startswith(STATES)), key=lambda key: cookie[key]["exp"])
     lengths = [len(cookie[key]["data"]["next"]) for key in attempts]
     while len(lengths) >= ATTEMPTS or characters + sum(lengths) > session.NEXT_CHARACTERS:
@@ -136,16 +136,16 @@ def _make_room(characters: int) -> None:
 
 
 def _claims(provider: Any) -> Mapping[str, Any]:
-    """Return the claims of the ID token, with those of the userinfo endpoint where it has too few."""
+    """Return the claims of the ID token, with those of the userinfo endpoint if claims are missing."""
     chosen = settings.current()
-    issuer = chosen.oidc_issuer.rstrip("/")  # some providers end theirs with a slash, which is easily lost
+    issuer = chosen.oidc_issuer.rstrip("/")  # some providers' issuers end with a slash, which is easily lost
     exactly = {
         "iss": {"essential": True, "values": [issuer, f"{issuer}/"]},
         "aud": {"essential": True, "value": chosen.oidc_client_id},
     }
     token = provider.authorize_access_token(claims_options=exactly)
     claims: dict[str, Any] = token["userinfo"]
-    if _enough(claims) or "userinfo_endpoint" not in provider.load_server_metadata():
+    if _has_email_claims(claims) or "userinfo_endpoint" not in provider.load_server_metadata():
         return claims
     try:
         more = provider.userinfo(token=token)
@@ -156,14 +156,14 @@ def _claims(provider: Any) -> Mapping[str, Any]:
     return {**claims, **more}
 
 
-def _enough(claims: Mapping[str, Any]) -> bool:
+def _has_email_claims(claims: Mapping[str, Any]) -> bool:
     chosen = settings.current()
     verified = chosen.oidc_trust_email or any(each in claims for each in chosen.oidc_verified_claims)
     return verified and "email" in claims
 
 
 def _verified_email(claims: Mapping[str, Any]) -> str:
-    """Return the email address that the provider verified; raises Refused with the claim that is missing or wrong."""
+    """Return the email address that the provider verified. Raises Refused with the missing or wrong claim."""
     chosen = settings.current()
     email = claims.get("email")
     if not email or not isinstance(email, str):
@@ -176,27 +176,27 @@ def _verified_email(claims: Mapping[str, Any]) -> str:
     return email
 
 
-def _straight(client: Any) -> Any:
+def _without_redirects(client: Any) -> Any:
     class Session(client.client_cls):  # type: ignore[misc]  # Authlib is untyped, and loaded by name
         def request(self, *args: Any, **options: Any) -> Any:
             return super().request(*args, **options | {"allow_redirects": False})
 
-    return type("StraightClient", (client,), {"client_cls": Session})
+    return type("ClientWithoutRedirects", (client,), {"client_cls": Session})
 
 
-def _in_time(ask: Callable[[], Any]) -> Any:
-    # Authlib's own timeout is one of silence; a provider that drips would hold the web server's thread for ever.
-    told: Future[Any] = Future()
+def _in_time(call: Callable[[], Any]) -> Any:
+    # Authlib's own timeout applies per read: a slow provider would block the thread of the web server for ever.
+    result: Future[Any] = Future()
 
     @copy_current_request_context
-    def tell() -> None:
+    def run() -> None:
         try:
-            told.set_result(ask())
+            result.set_result(call())
         except Exception as error:
-            told.set_exception(error)
+            result.set_exception(error)
 
-    threading.Thread(target=tell, daemon=True).start()
-    return told.result(SECONDS)
+    threading.Thread(target=run, daemon=True).start()
+    return result.result(SECONDS)
 
 
 def _provider() -> Any:
@@ -214,7 +214,7 @@ def _refusal_of(error: Exception) -> Refused:
 
 
 def _failed(refusal: Refused, cause: BaseException | None = None) -> Response:
-    code = getattr(cause, "error", None) or ""  # its text may quote what was sent, its code cannot
+    code = getattr(cause, "error", None) or ""  # not its text, which may quote input
     logger.warning(
         "single sign-on refused",
         extra={

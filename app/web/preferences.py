@@ -1,4 +1,4 @@
-"""Settings: what each reader chooses for themselves."""
+"""The Settings page: time zone, theme, keyboard, password and sessions of the user."""
 
 from zoneinfo import available_timezones
 
@@ -16,28 +16,28 @@ blueprint = Blueprint("settings", __name__, url_prefix=HOME)
 
 @blueprint.get("")
 def index() -> Response:
-    """Every choice there is."""
+    """Show the settings."""
     return _page()
 
 
 @blueprint.post("/zone")
 def zone() -> Response:
-    """Show times in another zone than the browser's; an empty choice goes back to it."""
+    """Set the time zone of pages in a cookie. Empty: use the browser's."""
     chosen = request.form.get("zone", "")
     if chosen and chosen not in available_timezones():
-        raise Invalid({"zone": "The time zone should be one of the list."})
+        raise Invalid({"zone": "Choose a time zone from the list."})
     response = rendering.see_other(HOME)
     secure = settings.current().production
-    lasting = session.YEAR_SECONDS if chosen else 0
+    max_age = session.YEAR_SECONDS if chosen else 0
     response.set_cookie(
-        filters.CHOSEN_ZONE_COOKIE, chosen, max_age=lasting, secure=secure, httponly=True, samesite="Lax"
+        filters.CHOSEN_ZONE_COOKIE, chosen, max_age=max_age, secure=secure, httponly=True, samesite="Lax"
     )
     return response
 
 
 @blueprint.post("/password")
 def password() -> Response:
-    """Change one's own password; every session ends, this one too."""
+    """Change the user's own password. Ends all their sessions, including this one."""
     present, wanted = request.form.get("present", ""), request.form.get("password", "")
     try:
         users.change_own_password(session.viewer(), present=present, password=wanted)
@@ -50,7 +50,7 @@ def _page(*, status: int = 200, error: str | None = None) -> Response:
     return rendering.render(
         "settings/page.html",
         None,
-        desk=account_selection.select(session.viewer()),
+        selection=account_selection.select(session.viewer()),
         status=status,
         error=error,
         zones=sorted(available_timezones()),

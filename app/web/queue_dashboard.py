@@ -1,6 +1,6 @@
-"""rq-dashboard at /admin/queues, for ops and admins: its holes closed (dependencies.md 3), its writing by POST only.
+"""rq-dashboard at /admin/queues, for ops and admins, hardened: changes by POST only, escaped fields, script nonces.
 
-Whatever reaches Redis may be shown there, so its fields are escaped and its scripts run by a one-time word alone.
+Its pages show any value in Redis, so these are escaped, and its scripts run only with a nonce.
 """
 
 import logging
@@ -27,7 +27,7 @@ from app.web import error_pages, headers, session
 
 logger = logging.getLogger(__name__)
 
-ADDRESS = "/admin/queues"
+URL_PREFIX = "/admin/queues"
 NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
@@ -38,12 +38,12 @@ UNREADABLE = (
     *(AssertionError, DeserializationError, TimeoutFormatError),
 )
 NOT_READABLE = "Redis holds a value here that can't be read. Delete its key or wait until it expires."
-NOT_FAILED = "Only a job that failed can be put back into its queue."
-_WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+NOT_FAILED = "Only failed jobs can be requeued."
+_NAME = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _CHECKED: dict[str, Callable[[str], object]] = {
-    "queue_name": _WORD.fullmatch,
-    "job_id": _WORD.fullmatch,
+    "queue_name": _NAME.fullmatch,
+    "job_id": _NAME.fullmatch,
     "registry_name": REGISTRIES.__contains__,
     "order": frozenset({"asc", "dsc"}).__contains__,
     "per_page": _NUMBER.fullmatch,
@@ -55,18 +55,18 @@ Source = tuple[str, str | None, Callable[[], bool] | None]
 
 
 class ReadableQueue(Queue):
-    """A queue whose unreadable jobs are left out, as are queues whose names cannot be read."""
+    """A queue without unreadable jobs; queues with unreadable names are left out."""
 
     @classmethod
     def all(cls, connection: Any, *_: Any, **__: Any) -> list[Any]:
-        """Return the queues whose names are text."""
+        """Return the queues with readable names."""
         prefix = cls.redis_queue_namespace_prefix
         names = (key.decode(errors="replace") for key in connection.smembers(cls.redis_queues_keys))
         readable = (name for name in names if name.startswith(prefix) and "\ufffd" not in name)
         return [cls.from_queue_key(name, connection=connection) for name in readable]
 
     def fetch_job(self, job_id: str) -> Job | None:
-        """Return a job, None for one that cannot be read."""
+        """Return a job, None if it is unreadable."""
         try:
             job = super().fetch_job(job_id)
             if job:
@@ -77,11 +77,11 @@ class ReadableQueue(Queue):
 
 
 class ReadableWorker(Worker):
-    """A worker; those whose entry or current job cannot be read are left out."""
+    """A worker; those with an unreadable entry or current job are left out."""
 
     @classmethod
     def find_by_key(cls, *arguments: Any, **options: Any) -> Any:
-        """Return a worker, None for one that cannot be read."""
+        """Return a worker, None if it is unreadable."""
         try:
             worker = super().find_by_key(*arguments, **options)
             if worker:
@@ -92,13 +92,13 @@ class ReadableWorker(Worker):
 
 
 class HardenedLoader(BaseLoader):
-    """Mends rq-dashboard's templates as they are loaded, and leaves all others alone."""
+    """Loader that fixes rq-dashboard's templates, and no others."""
 
     def __init__(self, inner: BaseLoader) -> None:
         self.inner = inner
 
     def get_source(self, environment: Environment, template: str) -> Source:
-        """Return the template's source, mended."""
+        """Return the source of a template, fixed if it is one of rq-dashboard."""
         source, path, fresh = self.inner.get_source(environment, template)
         return (_fixed_template(template, source) if template.startswith(f"{NAME}/") else source), path, fresh
 
@@ -116,10 +116,10 @@ def init_app(app: Flask) -> None:
     rq_dashboard.web.config.serializer = JSONSerializer
     rq_dashboard.web.Queue, rq_dashboard.web.Worker = ReadableQueue, ReadableWorker
     rq_dashboard.web.from_url = lambda *_, **__: (None, redis_client.client())
-    app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, and so no address
+    app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, so not the URL
     app.jinja_env.loader = HardenedLoader(app.jinja_env.loader or BaseLoader())
     app.add_template_global(headers.nonce, "csp_nonce")
-    app.register_blueprint(rq_dashboard.blueprint, url_prefix=ADDRESS)
+    app.register_blueprint(rq_dashboard.blueprint, url_prefix=URL_PREFIX)
     for endpoint in [each for each in app.view_functions if each.startswith(f"{NAME}.")]:
         app.view_functions[endpoint] = _explained(app.view_functions[endpoint])
     app.before_request(_guard)
@@ -135,7 +135,7 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return view(*arguments, **options)
         except UNREADABLE:
-            logger.warning("a value of RQ in Redis cannot be read", exc_info=True)
+            logger.warning("queue dashboard: unreadable value in Redis", exc_info=True)
             raise Conflict(NOT_READABLE) from None
 
     return explained
@@ -147,7 +147,7 @@ def _guard() -> None:
     viewer, view = session.viewer(), (request.endpoint or "").removeprefix(f"{NAME}.")
     viewer.require(Role.OPS)
     if not viewer.sees_queues:
-        raise Forbidden("The queues show the jobs of every account.")
+        raise Forbidden("The queue dashboard shows jobs of all accounts. You need access to all accounts to see it.")
     if view in MUTATING and request.method != "POST":
         abort(405)
     for name, value in (request.view_args or {}).items():
@@ -158,13 +158,13 @@ def _guard() -> None:
         audit.record(viewer, audit.Action.QUEUE_CHANGED, changed[:SUBJECT_CHARACTERS])
     queue_name = (request.view_args or {}).get("queue_name")
     if view == "compact_queue" and not redis_client.client().exists(f"rq:queue:{queue_name}"):
-        raise NotFound("queue")  # there is nothing in it, which RQ takes for a fault of Redis
-    redis_client.client().ping()  # away: our page of 503, not its own ones
-    current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # where rq-dashboard looks for it
+        raise NotFound("queue")  # empty, which RQ reports as an error of Redis
+    redis_client.client().ping()  # if Redis is unavailable: our 503 page, not its own
+    current_app.redis_conn = redis_client.client()  # type: ignore[attr-defined]  # read by rq-dashboard
 
 
 def _add_policy(response: Response) -> Response:
-    if request.blueprint == NAME and response.status_code < 400:  # our error pages keep our policy
+    if request.blueprint == NAME and response.status_code < 400:  # error pages keep the policy of other pages
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'nonce-{headers.nonce()}' 'unsafe-eval'; "
             "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -176,8 +176,10 @@ def _add_policy(response: Response) -> Response:
 def _fixed_template(template: str, source: str) -> str:
     source = re.sub(r"<%=\s*(?!\s*\$\()", "<%- ", source)
     source = re.sub(r"<script(?=[\s>])", '<script nonce="{{ csp_nonce() }}"', source)
-    source = source.replace("'{{ queue.name }}'", "{{ queue.name|tojson }}")  # scripts are not escaped by themselves
-    source = source.replace("active_tab ==", "active_tab|default('') ==")  # the page of one job does not say
+    source = source.replace(
+        "'{{ queue.name }}'", "{{ queue.name|tojson }}"
+    )  # values in scripts are not escaped automatically
+    source = source.replace("active_tab ==", "active_tab|default('') ==")  # missing on the page of a job
     source = source.replace("url_for('static', filename='favicon.ico')", f"url_for('{NAME}.favicon')")
     if template.endswith("inline_js.html"):
         source = "$.ajaxSetup({headers: {'X-CSRFToken': {{ csrf_token()|tojson }}}});\n" + source

@@ -1,4 +1,4 @@
-"""Refreshes that users ask for by a click: how many a minute, and the sentences about the result."""
+"""Refreshes requested by users: their rate limit, and messages about the result."""
 
 from datetime import datetime, timedelta
 
@@ -9,27 +9,27 @@ from app.users import rate_limit
 from app.web import session
 
 PER_MINUTE = 20
-RESULT_AFTER_SECONDS = (1, 2, 4)  # when the page asks for the result, counted from the click
+RESULT_AFTER_SECONDS = (1, 2, 4)  # when the page requests the result, after the click
 PATIENCE = timedelta(seconds=RESULT_AFTER_SECONDS[-1] - 0.5)
 
 
 def require_rate() -> None:
-    """Count a refresh of the signed-in user; raise RetryLater (429) for one too many in this minute."""
+    """Count a refresh of the user. Raises RetryLater (429) above the limit per minute."""
     rate = rate_limit.count_call(f"refresh:{session.viewer().actor}", PER_MINUTE)
     if rate.exceeded:
         until = clock.now() + timedelta(seconds=rate.seconds_left)
-        raise RetryLater(f"you may refresh {PER_MINUTE} times a minute", until)
+        raise RetryLater(f"at most {PER_MINUTE} refreshes a minute", until)
 
 
 def outcome(looked_up_at: datetime | None) -> str:
-    """Return what a click brought: a lookup, or the time of one too recent to repeat."""
+    """Return the message after a click: the refresh was queued, or the time of a lookup too recent to repeat."""
     if looked_up_at is None:
-        return "Looking this contact up again."
+        return "Refresh queued."
     return f"Looked up {max(0, round((clock.now() - looked_up_at).total_seconds()))} s ago."
 
 
 def sentence(result: LookupResult | None, since: datetime) -> str | None:
-    """Return what a refresh asked for at `since` has changed; None while its result is still expected."""
+    """Return the message about a refresh requested at `since` (aware UTC), None while its result is expected."""
     if result is None:
         late = clock.now() - since > PATIENCE
         return "No result yet. The name changes here once the lookup is done." if late else None

@@ -1,4 +1,4 @@
-"""One answer for every view: the page for navigation, its part for htmx; and every error as a page or a toast."""
+"""Response helpers: full page or htmx part, redirects, toasts and events."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ from app.web import conditional
 
 logger = logging.getLogger(__name__)
 
-MORPH = "morph:outerHTML"  # how polled parts are swapped; written once, for the day htmx calls it otherwise
-FOLD = 2_000  # characters of a message that are shown before its rest is folded away
+MORPH = "morph:outerHTML"  # how htmx swaps polled parts
+FOLD = 2_000  # characters of a message before "Show full message"
 THEMES = ("light", "dark", "system")
-PLAIN_TEXT_BLUEPRINT = "webhooks"  # Meta reads no pages
-API_BLUEPRINT = "api"  # nor do programs
+PLAIN_TEXT_BLUEPRINT = "webhooks"
+API_BLUEPRINT = "api"
 API_PATHS = ("/api/", "/messaging/")
 
 
@@ -27,7 +27,7 @@ def render(
     part: str | None,
     /,
     *,
-    desk: AccountSelection | None = None,
+    selection: AccountSelection | None = None,
     token: str | None = None,
     home: str = "/inbox",
     status: int = 200,
@@ -36,16 +36,15 @@ def render(
 ) -> Response:
     """Return the template `whole` for navigation, or `part` for htmx, both showing `shown`.
 
-    A part without a page, typed by hand, leads to `home`. `desk` fills the frame around the page, or
-    brings its counts along with a part; `token` is the
-    version of a polled part, `events` are told to the page's scripts (`toast`, `announce` and others).
+    Without `whole`, navigation is redirected to `home`. With `selection`, a page has its navigation, and a part has the
+    counts in it. `token` is the ETag of a polled part. `events` are for the page's scripts (`toast`, `announce` …).
     """
-    around = layout.get_layout(current_user.viewer, desk) if desk else None
+    around = layout.get_layout(current_user.viewer, selection) if selection else None
     if part and wants_part():
-        words = render_template(part, token=token, frame=around, **shown)
+        html = render_template(part, token=token, frame=around, **shown)
         if around:
-            words += render_template("_counts.html", frame=around, section=request.blueprint)
-        response = make_response(words, status)
+            html += render_template("_counts.html", frame=around, section=request.blueprint)
+        response = make_response(html, status)
         if token:
             response.set_etag(token, weak=True)
     elif whole:
@@ -56,22 +55,22 @@ def render(
 
 
 def init_app(app: Flask) -> None:
-    """Give `app`'s templates what they share."""
+    """Add constants to the templates of `app`."""
     app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD, "POLL_SECONDS": conditional.SECONDS}
 
 
 def wants_part() -> bool:
-    """Return whether htmx asked for a part, and not to restore a whole page from its history."""
+    """Return whether htmx requests a part, not a whole page for its history."""
     return is_htmx() and request.headers.get("HX-History-Restore-Request") != "true"
 
 
 def render_done(home: str, *, events: Mapping[str, Any] | None = None) -> Response:
-    """Return the answer to a click that has nothing to show: 204 for htmx, else the page `home`."""
+    """Return the response to an action with nothing to show: 204 for htmx, else a redirect to `home`."""
     return trigger_events(Response(status=204) if is_htmx() else see_other(home), events)
 
 
 def hx_redirect(home: str) -> Response:
-    """Return the answer to a click after which the page at hand is gone: `home` as a whole, for htmx too."""
+    """Return a redirect to the page `home`, also for htmx."""
     if not is_htmx():
         return see_other(home)
     response = Response(status=204)
@@ -79,31 +78,31 @@ def hx_redirect(home: str) -> Response:
     return response
 
 
-def see_other(address: str) -> Response:
-    """Send the browser to another address of ours, with a GET."""
-    return make_response(redirect(address, 303))
+def see_other(url: str) -> Response:
+    """Return a redirect to a URL of this server, with GET (303)."""
+    return make_response(redirect(url, 303))
 
 
 def trigger_events(response: Response, events: Mapping[str, Any] | None) -> Response:
-    """Add events for the page's scripts; JSON keeps them ASCII, so that no name can break a header."""
+    """Add events for the page's scripts to a response. As ASCII JSON, so that no name can break the header."""
     if events:
         response.headers["HX-Trigger"] = json.dumps(events)
     return response
 
 
-def toast(words: str, *, bad: bool = False) -> dict[str, Any]:
-    """Return the event that shows `words` in a corner of the page; bad news stays until it is dismissed."""
-    return {"toast": {"text": words, "kind": "error" if bad else "done"}}
+def toast(message: str, *, bad: bool = False) -> dict[str, Any]:
+    """Return the event that shows `message` as a toast. An error (`bad`) stays until it is dismissed."""
+    return {"toast": {"text": message, "kind": "error" if bad else "done"}}
 
 
 def theme() -> str:
-    """Return the reader's choice of colours, "system" unless they made one."""
+    """Return the user's theme, "system" by default."""
     chosen = request.cookies.get("theme", "")
     return chosen if chosen in THEMES else "system"
 
 
 def render_page(template: str, around: Layout | None, **shown: Any) -> str:
-    """Return a whole page: `template` inside the layout."""
+    """Return a whole page with its layout, as HTML."""
     return render_template(template, frame=around, section=request.blueprint or "", theme=theme(), **shown)
 
 

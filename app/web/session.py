@@ -1,4 +1,4 @@
-"""Who is asking: signing in and out, and the viewer of every request. Nothing is shown to strangers."""
+"""Sessions: sign in and out, the viewer of every request, and protection against requests from other sites."""
 
 import logging
 import secrets
@@ -20,8 +20,8 @@ from app.web import error_pages, rendering, trusted_hosts
 
 logger = logging.getLogger(__name__)
 
-IDLE = timedelta(hours=12)  # reliability.md S19, as the next
-NOTED = timedelta(minutes=5)  # how exactly activity is noted: the cookie is not sent anew with every click
+IDLE = timedelta(hours=12)
+SEEN_INTERVAL = timedelta(minutes=5)  # of activity, so that not every response sends the cookie again
 YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
@@ -34,43 +34,43 @@ PUBLIC_ENDPOINTS = frozenset(
         *("webhooks.handshake", "webhooks.delivery", "webhooks.deauthorize", "webhooks.data_deletion"),
     }
 )
-# What pages ask for on their own: it must not keep a forgotten session alive.
+# Polled by pages without a user: polls do not keep a session alive.
 POLLED_ENDPOINTS = frozenset(
     {"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"}
 )
 ENDED = "Your session ended. Sign in to continue where you were."
-WRONG = "That email and password do not fit."
+WRONG = "Incorrect email or password."
 
 blueprint = Blueprint("session", __name__)
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """Cookies for people; a delivery has none, and is spared the making of an empty session."""
+    """Session cookies; none for webhooks, which saves the time of creating a session."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the visitor's session, None for Meta."""
+        """Return the session of a request, None for webhooks."""
         return None if request.path.startswith("/webhooks/") else super().open_session(app, request)
 
 
 class LoginUser:
-    """The person behind a session, as Flask-Login wants to see them."""
+    """The user of a session, for Flask-Login."""
 
     is_authenticated = is_active = True
     is_anonymous = False
 
-    def __init__(self, person: StaffUser) -> None:
-        self.person = person
-        self.viewer = person.viewer()
+    def __init__(self, user: StaffUser) -> None:
+        self.user = user
+        self.viewer = user.viewer()
 
     def get_id(self) -> str:
-        """Return what the cookie carries: a key that changes when every session of this person must end."""
-        return self.person.session_key
+        """Return the session key for the cookie. It changes to end all sessions of the user."""
+        return self.user.session_key
 
 
 def init_app(app: Flask) -> CSRFProtect:
-    """Let `app` know its visitors: cookies, sign-in, protection against other sites.
+    """Configure cookies, sign-in and CSRF protection of `app`.
 
-    Returns that protection, from which doors without cookies are to be exempted.
+    Return the CSRF protection, from which blueprints without cookies must be exempted.
     """
     production = settings.current().production
     app.session_interface = _Cookies()
@@ -83,8 +83,8 @@ def init_app(app: Flask) -> CSRFProtect:
         PERMANENT_SESSION_LIFETIME=sessions.MAX_AGE,
         MAX_CONTENT_LENGTH=FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
-        WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as its session; pages stay open all day
-        WTF_CSRF_SSL_STRICT=False,  # _refuse_other_sites asks more
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session: pages stay open all day
+        WTF_CSRF_SSL_STRICT=False,  # _refuse_other_sites is stricter
     )
     manager = LoginManager(app)
     manager.session_protection = None
@@ -100,18 +100,18 @@ def init_app(app: Flask) -> CSRFProtect:
 
 
 def viewer() -> Viewer:
-    """Return who makes this request; every address but the open ones has one."""
+    """Return the viewer of this request; all endpoints but PUBLIC_ENDPOINTS have one."""
     found: Viewer = current_user.viewer
     return found
 
 
 def route() -> str:
-    """Return method and path of this request, as the audit log shows them."""
+    """Return method and path of this request for the audit log."""
     return refusals.route_of(request.method, str(request.url_rule))
 
 
 def safe_next(target: str | None) -> str:
-    """Return `target` if it is a path of ours, else the inbox (reliability.md S18)."""
+    """Return `target` if it is a path of this server, else the inbox: no open redirects."""
     wanted = target or ""
     for form in (wanted, unquote(wanted)):
         if not form.startswith("/") or form[1:2] in ("/", "\\") or not form.isprintable():
@@ -120,23 +120,23 @@ def safe_next(target: str | None) -> str:
     return wanted if len(wanted) <= NEXT_CHARACTERS and parts and parts.path != "/login" else HOME
 
 
-def start(person: StaffUser) -> None:
-    """Begin a new session of `person`, whatever there was before."""
+def start(user: StaffUser) -> None:
+    """Start a new session of `user`, and discard the previous one."""
     cookie.clear()
-    login_user(LoginUser(person))
+    login_user(LoginUser(user))
     cookie.permanent = True
     cookie["id"] = secrets.token_urlsafe(16)
     cookie["since"] = cookie["seen"] = _now()
 
 
 def refused(status: int, error: str) -> Response:
-    """Return the form to sign in with, and why nobody is signed in."""
+    """Return the sign-in form with an error."""
     return _form(status, error)
 
 
 @blueprint.get("/login")
 def form() -> Response:
-    """The form to sign in with."""
+    """Show the sign-in form."""
     if current_user.is_authenticated:
         return rendering.see_other(safe_next(request.args.get("next")))
     return _form()
@@ -144,20 +144,20 @@ def form() -> Response:
 
 @blueprint.post("/login")
 def enter() -> Response:
-    """Sign in: a new session, whatever there was before."""
+    """Sign in with email address and password. Starts a new session."""
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or ""
     if wait := login_throttle.wait_seconds(email, address):
         sign_in.record_throttled(address, route())
-        return _too_many_tries(wait)
+        return _too_many_attempts(wait)
     try:
-        person = sign_in.authenticate(email, password, address=address, route=route())
+        user = sign_in.authenticate(email, password, address=address, route=route())
     except Invalid as error:
         return _form(422, str(error), email)
-    if person is None:
+    if user is None:
         return _form(401, WRONG, email)
     login_throttle.forget_attempt(email, address)
-    start(person)
+    start(user)
     return rendering.see_other(safe_next(request.args.get("next")))
 
 
@@ -177,10 +177,10 @@ def sign_out_everywhere() -> Response:
 
 @blueprint.post("/settings/theme")
 def theme() -> Response:
-    """Keep the reader's choice of colours in a cookie."""
+    """Store the user's theme in a cookie."""
     chosen = request.form.get("theme", "")
     if chosen not in rendering.THEMES:
-        raise Invalid({"theme": "The theme should be light, dark or system."})
+        raise Invalid({"theme": "The theme must be light, dark or system."})
     back = trusted_hosts.split_url(request.referrer)
     response = rendering.see_other(safe_next(_path(back)) if trusted_hosts.is_same_host(back) else HOME)
     secure = settings.current().production
@@ -209,15 +209,15 @@ def _form(status: int = 200, error: str | None = None, email: str = "") -> Respo
     )
 
 
-def _too_many_tries(wait: int) -> Response:
-    response = _form(429, f"Too many tries. Try again in {wait} s.", request.form.get("email", ""))
+def _too_many_attempts(wait: int) -> Response:
+    response = _form(429, f"Too many attempts. Try again in {wait} s.", request.form.get("email", ""))
     response.headers["Retry-After"] = str(wait)
     return response
 
 
 def _load_once(session_key: str) -> LoginUser | None:
-    # Flask-Login asks again whenever the user is unknown: the error page of a database that is unavailable must not
-    # ask it a second time.
+    # Flask-Login loads an unknown user again on each access: the error page for an unavailable database must not
+    # query it a second time.
     if g.get("user_not_loaded"):
         return None
     g.user_not_loaded = True
@@ -230,18 +230,18 @@ def _load(session_key: str) -> LoginUser | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
     if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
         return None
-    person = sign_in.by_session_key(session_key, cookie["id"])
-    if person is None:
+    user = sign_in.by_session_key(session_key, cookie["id"])
+    if user is None:
         return None
-    if now - seen > NOTED.total_seconds() and request.endpoint not in POLLED_ENDPOINTS:
+    if now - seen > SEEN_INTERVAL.total_seconds() and request.endpoint not in POLLED_ENDPOINTS:
         cookie["seen"] = now
-    return LoginUser(person)
+    return LoginUser(user)
 
 
 def _refuse_guesses() -> Response | None:
-    # Before anything else is done for it: somebody may guess a hundred times a second.
+    # First, as an attacker may guess a hundred times a second.
     wait = login_throttle.refused_seconds(request.remote_addr or "") if request.endpoint == "session.enter" else 0
-    return _too_many_tries(wait) if wait else None
+    return _too_many_attempts(wait) if wait else None
 
 
 def _refuse_other_sites() -> None:

@@ -1,4 +1,4 @@
-"""Under which host names Nametag may be called, and how many proxies are believed."""
+"""Trusted host names and reverse proxies (TRUSTED_HOSTS, PROXY_HOPS)."""
 
 import ipaddress
 import logging
@@ -25,9 +25,9 @@ _FINAL_DOT = re.compile(r"\.(?=(:\d*)?$)")
 
 
 def init_app(app: Flask) -> None:
-    """Refuse every other name in production, and read what proxies forward from as many of them as there are.
+    """Refuse other hosts in production, and read X-Forwarded-For and X-Forwarded-Proto of the configured proxies.
 
-    The name a proxy was called by is never taken from X-Forwarded-Host: our proxies pass Host on.
+    X-Forwarded-Host is never read: proxies pass Host on.
     """
     chosen = settings.current()
     if chosen.production or chosen.trusted_hosts:
@@ -64,7 +64,9 @@ def _canonical(host: str) -> str:
 def _with_canonical_host(app: "WSGIApplication") -> "WSGIApplication":
     def called(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["PATH_INFO"] == HEALTH:
-            environ["HTTP_HOST"] = LOOPBACK[0]  # load balancers ask by IP address, and the answer shows nothing
+            environ["HTTP_HOST"] = LOOPBACK[
+                0
+            ]  # load balancers use the IP address as host, and the response has no data
         elif "HTTP_HOST" in environ:
             environ["HTTP_HOST"] = _canonical(environ["HTTP_HOST"])
         return app(environ, start_response)
@@ -89,7 +91,7 @@ def ip_address(forwarded: str) -> str:
 
 
 def _with_valid_ip_address(inner: "WSGIApplication") -> "WSGIApplication":
-    # The forwarded address is written to the audit log and compared: what is no IP address must not get that far.
+    # The forwarded IP address is stored in the audit log and compared, so anything else is removed here.
     def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         environ["REMOTE_ADDR"] = ip_address(environ.get("REMOTE_ADDR", ""))
         return inner(environ, start_response)
@@ -98,6 +100,6 @@ def _with_valid_ip_address(inner: "WSGIApplication") -> "WSGIApplication":
 
 
 def _refused(_: SecurityError) -> Response:
-    # Plain: a page would need addresses of ours, and there is no host to build them for.
-    logger.warning("a request was refused: TRUSTED_HOSTS does not name its host")
-    return Response("This host is not one of Nametag's.", 400, content_type="text/plain; charset=utf-8")
+    # Plain text: a page needs URLs, and there is no trusted host for them.
+    logger.warning("request refused: its host is not in TRUSTED_HOSTS")
+    return Response("Unknown host. Add it to TRUSTED_HOSTS.", 400, content_type="text/plain; charset=utf-8")

@@ -84,7 +84,7 @@ def test_an_instagram_account_is_connected_by_its_owner_in_either_shape(apps: Sa
     assert account.permissions == sorted(INSTAGRAM_PERMISSIONS)
     assert account.subscription_checked_at is not None
     assert account.missing_subscriptions is None
-    assert "connected an account" in db.session.scalars(select(AuditEntry.action)).all()
+    assert "account_connected" in db.session.scalars(select(AuditEntry.action)).all()
 
 
 def test_pages_of_an_owner_are_connected_with_tokens_that_do_not_expire(apps: Sandbox) -> None:

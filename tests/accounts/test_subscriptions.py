@@ -59,7 +59,7 @@ def the_health() -> Health:
 
 def findings(ig_account_id: str) -> list[Finding]:
     db.session.rollback()
-    return [each for each in doctor.examine(OPERATOR) if each.part == f"account {ig_account_id}"]
+    return [each for each in doctor.examine(OPERATOR) if each.check == f"account {ig_account_id}"]
 
 
 def calls(meta: Sandbox) -> list[str]:
@@ -76,7 +76,7 @@ def test_a_refused_subscription_is_stored_and_shown_everywhere_with_metas_words(
         answer=FACEBOOK_TOKEN,
     )
     assert added.exit_code == 0
-    assert "atelier.nord is connected." in added.stdout
+    assert "Connected atelier.nord." in added.stdout
     assert "no messages arrive" in added.stdout
     assert row().subscription_problem == NO_MESSAGES
     assert not the_health().well
@@ -93,9 +93,9 @@ def test_a_refused_subscription_is_stored_and_shown_everywhere_with_metas_words(
     assert json.loads(nametag("account", "list", "--json").stdout)[0]["subscription_problem"] == NO_MESSAGES
 
     [finding] = findings(ATELIER_NORD)
-    assert finding.level is Level.WRONG
-    assert NO_MESSAGES in finding.says
-    assert "pages_messaging" in (finding.mend or "")
+    assert finding.level is Level.ERROR
+    assert NO_MESSAGES in finding.message
+    assert "pages_messaging" in (finding.fix or "")
 
     admin = signed_in(app, Role.ADMIN)
     click(admin, f"/accounts/{ATELIER_NORD}/check")
@@ -111,7 +111,7 @@ def test_connecting_with_a_pasted_token_says_on_the_page_that_messages_do_not_ar
     admin = signed_in(app, Role.ADMIN)
     click(admin, "/accounts", htmx=False, login="facebook", token=FACEBOOK_TOKEN)
     page = admin.get("/accounts").text
-    assert "atelier.nord is connected." in page
+    assert "Connected atelier.nord." in page
     assert "Meta refused the webhook subscription, so no messages arrive" in page
 
 
@@ -133,7 +133,7 @@ def test_one_refused_field_does_not_void_the_others(meta: Sandbox, app: Flask) -
     assert gateway.missing_subscriptions(account.id) == ("message_edit",)
     assert list(row().refused_subscriptions or {}) == ["message_edit"]
     [finding] = findings(MAISON_LUNE)
-    assert (finding.level, "message_edit" in finding.says) == (Level.WARNING, True)
+    assert (finding.level, "message_edit" in finding.message) == (Level.WARNING, True)
     page = signed_in(app).get("/accounts").text
     assert "Meta refuses the webhook field message_edit" in page
     assert "message_edit" in nametag("account", "list").stdout

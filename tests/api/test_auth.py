@@ -1,4 +1,4 @@
-"""Who comes in: tokens, bodies, calls a minute, and errors as documents."""
+"""Authentication of API clients: tokens, bodies, rate limits, and errors as problem documents."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from app import audit, settings
 from app.api import auth
 from app.users import api_tokens, rate_limit
 from app.viewer import OPERATOR
-from tests.api.programs import Program, a_program, problem
+from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.web.browsing import signed_in
 
@@ -20,9 +20,9 @@ BACKFILL = "/api/workers/backfill-profiles"
 
 
 @pytest.fixture
-def crm(app: Flask) -> Program:
+def crm(app: Flask) -> ApiClient:
     an_account()
-    return a_program(app)
+    return an_api_client(app)
 
 
 @pytest.mark.row("S29")
@@ -34,7 +34,7 @@ def test_without_a_token_that_works_nobody_comes_in(client: FlaskClient, header:
 
 
 @pytest.mark.row("S29")
-def test_a_token_in_the_address_counts_for_nothing(crm: Program) -> None:
+def test_a_token_in_the_address_counts_for_nothing(crm: ApiClient) -> None:
     problem(crm.client.get(f"{ACCOUNTS}?access_token={crm.secret}"), 401)
 
 
@@ -44,7 +44,7 @@ def test_a_session_is_no_token(app: Flask) -> None:
 
 
 @pytest.mark.row("S29")
-def test_a_revoked_token_ends_at_once(crm: Program) -> None:
+def test_a_revoked_token_ends_at_once(crm: ApiClient) -> None:
     assert crm.get(ACCOUNTS).status_code == 200
     api_tokens.revoke(OPERATOR, "crm")
     problem(crm.get(ACCOUNTS), 401)
@@ -53,12 +53,12 @@ def test_a_revoked_token_ends_at_once(crm: Program) -> None:
 def test_refused_tokens_and_calls_are_in_the_audit_log(app: Flask) -> None:
     other = an_account(ATELIER_NORD)
     an_account()
-    limited = a_program(app, accounts=[other.id])
-    reader = a_program(app, "read", name="reader")
-    gone = a_program(app, name="gone")
+    limited = an_api_client(app, accounts=[other.id])
+    reader = an_api_client(app, "read", name="reader")
+    gone = an_api_client(app, name="gone")
     api_tokens.revoke(OPERATOR, "gone")
     problem(app.test_client().get(ACCOUNTS), 401)  # without a token: nothing to record
-    problem(Program(app, "nametag_unknown").get(ACCOUNTS), 401)
+    problem(ApiClient(app, "nametag_unknown").get(ACCOUNTS), 401)
     problem(gone.get(ACCOUNTS), 401)
     problem(reader.post(BACKFILL, json={"accountId": MAISON_LUNE}), 403)
     problem(limited.post(BACKFILL, json={"accountId": MAISON_LUNE}), 404)
@@ -66,16 +66,16 @@ def test_refused_tokens_and_calls_are_in_the_audit_log(app: Flask) -> None:
     entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
     assert [each for each in found if each[3]] == [
-        ("stranger", "sent a refused API token", None, f"GET {ACCOUNTS}", "127.0.0.1"),
-        ("stranger", "sent a refused API token", "token 3", f"GET {ACCOUNTS}", "127.0.0.1"),
-        ("token 2", "was refused access", None, f"POST {BACKFILL}", "127.0.0.1"),
-        ("token 1", "requested data not visible", None, f"POST {BACKFILL}", "127.0.0.1"),
+        ("stranger", "api_token_refused", None, f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("stranger", "api_token_refused", "token 3", f"GET {ACCOUNTS}", "127.0.0.1"),
+        ("token 2", "access_refused", None, f"POST {BACKFILL}", "127.0.0.1"),
+        ("token 1", "data_not_visible", None, f"POST {BACKFILL}", "127.0.0.1"),
     ]
 
 
 @pytest.mark.row("S32")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_only_json_is_taken(crm: Program, kind: str) -> None:
+def test_only_json_is_taken(crm: ApiClient, kind: str) -> None:
     body = f'{{"accountId": "{MAISON_LUNE}"}}'
     problem(crm.post(BACKFILL, data=body, headers={"Content-Type": kind}), 415)
 
@@ -85,23 +85,23 @@ def test_only_json_is_taken(crm: Program, kind: str) -> None:
     "body",
     ["{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", '{"accountId": NaN}', "\ufeff{}", "{}".encode("utf-16")],
 )
-def test_what_is_no_json_object_is_malformed(crm: Program, body: str | bytes) -> None:
+def test_what_is_no_json_object_is_malformed(crm: ApiClient, body: str | bytes) -> None:
     problem(crm.post(BACKFILL, data=body, headers={"Content-Type": "application/json"}), 400)
 
 
 @pytest.mark.row("S32")
-def test_a_body_over_64_kib_is_too_large(crm: Program) -> None:
+def test_a_body_over_64_kib_is_too_large(crm: ApiClient) -> None:
     problem(crm.post(BACKFILL, json={"accountId": "x" * 70_000}), 413)
 
 
-def test_what_was_sent_is_never_repeated(crm: Program) -> None:
+def test_what_was_sent_is_never_repeated(crm: ApiClient) -> None:
     answer = crm.post(BACKFILL, json={"accountId": ["a-canary"], "batchSize": "another-canary"})
     problem(answer, 422)
     assert "canary" not in answer.text
 
 
 @pytest.mark.row("S30")
-def test_reads_are_limited_by_the_minute(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_are_limited_by_the_minute(crm: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "READS", 3)
     last = [crm.get(ACCOUNTS) for _ in range(3)][-1]
     assert (last.headers["RateLimit-Limit"], last.headers["RateLimit-Remaining"]) == ("3", "0")
@@ -112,13 +112,13 @@ def test_reads_are_limited_by_the_minute(crm: Program, monkeypatch: pytest.Monke
 
 
 @pytest.mark.row("S30")
-def test_starts_are_limited_to_ten_a_minute(crm: Program) -> None:
+def test_starts_are_limited_to_ten_a_minute(crm: ApiClient) -> None:
     statuses = [crm.post(BACKFILL, json={"accountId": "x"}).status_code for _ in range(11)]
     assert statuses == [404] * 10 + [429]
 
 
 @pytest.mark.row("S30")
-def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_limit_bites_while_redis_is_away(crm: ApiClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(auth, "READS", 2)
     rate_limit._in_process.windows.clear()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
@@ -132,14 +132,14 @@ def test_guessing_is_limited_by_address(client: FlaskClient) -> None:
     assert statuses[-1] == 429
 
 
-def test_addresses_that_are_not_there_are_problems_too(crm: Program) -> None:
+def test_addresses_that_are_not_there_are_problems_too(crm: ApiClient) -> None:
     for address in ("/api/nothing", "/messaging/nothing"):
         problem(crm.get(address), 404)
     problem(crm.call("DELETE", ACCOUNTS), 405)
 
 
 @pytest.mark.row("S27")
-def test_a_fault_of_ours_tells_nothing(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_tells_nothing(crm: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from app.accounts import listing
 
     def broken(_viewer: object) -> None:
@@ -154,15 +154,15 @@ def test_a_fault_of_ours_tells_nothing(crm: Program, monkeypatch: pytest.MonkeyP
 @pytest.mark.row("S29")
 def test_a_token_for_jobs_alone_reads_nothing(app: Flask) -> None:
     an_account()
-    starter = a_program(app, "jobs")
+    starter = an_api_client(app, "jobs")
     for address in (ACCOUNTS, "/messaging/conversations", "/api/jobs", "/api/identities/export"):
         assert "scope read" in problem(starter.get(address), 403)["detail"]
     assert starter.post(BACKFILL, json={"accountId": MAISON_LUNE}).status_code == 202
-    assert "scope jobs" in problem(a_program(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
+    assert "scope jobs" in problem(an_api_client(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
 
 
 @pytest.mark.row("S32")
-def test_a_chunked_body_over_64_kib_is_too_large(crm: Program) -> None:
+def test_a_chunked_body_over_64_kib_is_too_large(crm: ApiClient) -> None:
     body = b'{"accountId": "' + b"x" * 70_000 + b'"}'
     chunked = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     options = {"input_stream": io.BytesIO(body), "environ_overrides": {"wsgi.input_terminated": True}}

@@ -1,11 +1,11 @@
-"""People's pictures for programs."""
+"""Pictures of contacts in the API."""
 
 from flask import Flask
 
 from app import clock
 from app.db import transaction
 from app.models.identity import StoredAvatar
-from tests.api.programs import a_program, problem
+from tests.api.clients import an_api_client, problem
 from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
 
 LIST = "/messaging/conversations"
@@ -17,7 +17,7 @@ def test_a_conversation_leads_to_a_picture_that_the_token_opens(app: Flask) -> N
     with transaction.write() as tx:
         whose = {"account_id": account.id, "ig_participant_id": LEA}
         tx.execute(tx.insert(StoredAvatar).values(**whose, content=b"RIFFwebp", version="ab12", tried_at=clock.now()))
-    crm, limited = a_program(app), a_program(app, accounts=[other.id], name="limited")
+    crm, limited = an_api_client(app), an_api_client(app, accounts=[other.id], name="limited")
     [lea] = crm.get(LIST).get_json()["data"]
     assert lea["participantProfilePic"] == f"/api/avatars/{MAISON_LUNE}/{LEA}?v=ab12"
     picture = crm.get(lea["participantProfilePic"])
@@ -33,5 +33,5 @@ def test_a_conversation_leads_to_a_picture_that_the_token_opens(app: Flask) -> N
 def test_who_has_no_picture_has_no_address(app: Flask) -> None:
     an_account()
     people_wrote(LEA)
-    [lea] = a_program(app).get(LIST).get_json()["data"]
+    [lea] = an_api_client(app).get(LIST).get_json()["data"]
     assert lea["participantProfilePic"] is None

@@ -1,4 +1,4 @@
-"""The document and the page to try it; and every rule of OpenAPI, tried by a machine."""
+"""The OpenAPI document and its page; Schemathesis checks every response against the document."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app import settings
 from app.api import auth
-from tests.api.programs import a_program, problem
+from tests.api.clients import an_api_client, problem
 from tests.factories import CAMILLE, LEA, RUI, an_account, people_wrote
 from tests.web.browsing import signed_in
 
@@ -47,7 +47,7 @@ def test_in_production_strangers_see_no_map(app: Flask) -> None:
     with settings.using(nametag_env="production"):
         for address in (DOCUMENT, EXPLORER):
             problem(app.test_client().get(address), 401)
-            assert a_program(app, name=address).get(address).status_code == 200
+            assert an_api_client(app, name=address).get(address).status_code == 200
 
 
 def test_people_who_are_signed_in_see_the_map(app: Flask) -> None:
@@ -65,7 +65,7 @@ def test_no_call_breaks_the_rules_of_the_document(
         monkeypatch.setattr(auth, name, 100_000)
     an_account()
     people_wrote(LEA, CAMILLE, RUI)
-    bearer = {"Authorization": f"Bearer {a_program(app).secret}"}
+    bearer = {"Authorization": f"Bearer {an_api_client(app).secret}"}
     operations: list[Any] = list(schemathesis.openapi.from_wsgi(DOCUMENT, app).get_all_operations())
     made: list[int] = []
     for found in operations:
@@ -80,7 +80,7 @@ def test_no_call_breaks_the_rules_of_the_document(
         def tried(case: Any) -> None:
             made.append(1)
             if "cursor" in (case.query or {}):
-                # No schema can tell ours from made-up ones: these are refused, whatever else is right.
+                # The schema cannot know which IDs and cursors exist: unknown ones are refused.
                 answer = case.call_and_validate(headers=bearer, excluded_checks=[positive_data_acceptance])
                 assert answer.status_code in (400, 404, 422)
                 return

@@ -16,7 +16,7 @@ from app.identities.observations import ProfileObservation
 from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
-from tests.api.programs import Program, a_program, problem
+from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
@@ -49,15 +49,15 @@ def account(app: Flask) -> Account:
 
 
 @pytest.fixture
-def crm(app: Flask, account: Account) -> Program:
-    return a_program(app)
+def crm(app: Flask, account: Account) -> ApiClient:
+    return an_api_client(app)
 
 
 def people(answer_data: list[dict[str, str]]) -> list[str]:
     return [each["participantPlatformId"] for each in answer_data]
 
 
-def test_a_conversation_says_who_writes(crm: Program) -> None:
+def test_a_conversation_says_who_writes(crm: ApiClient) -> None:
     [lea] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == LEA]
     assert re.fullmatch(r"[0-9]+", lea.pop("id"))
     assert re.fullmatch(TIME, lea.pop("lastMessageAt"))
@@ -75,13 +75,13 @@ def test_a_conversation_says_who_writes(crm: Program) -> None:
     }
 
 
-def test_a_nameless_person_is_null_and_has_a_short_name(crm: Program) -> None:
+def test_a_nameless_person_is_null_and_has_a_short_name(crm: ApiClient) -> None:
     [rui] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == RUI]
     assert (rui["participantUsername"], rui["participantName"], rui["identityState"]) == (None, None, "unknown")
     assert rui["displayName"] == f"@user_{RUI[-6:]}"
 
 
-def test_pages_follow_each_other_by_cursor(crm: Program) -> None:
+def test_pages_follow_each_other_by_cursor(crm: ApiClient) -> None:
     first = crm.get(f"{LIST}?limit=2").get_json()
     second = crm.get(f"{LIST}?limit=2&cursor={first['nextCursor']}").get_json()
     assert (people(first["data"]), people(second["data"])) == ([RUI, CAMILLE], [LEA])
@@ -89,7 +89,7 @@ def test_pages_follow_each_other_by_cursor(crm: Program) -> None:
 
 
 @pytest.mark.row("S31")
-def test_a_cursor_works_for_its_own_list_alone(crm: Program) -> None:
+def test_a_cursor_works_for_its_own_list_alone(crm: ApiClient) -> None:
     cursor = crm.get(f"{LIST}?limit=1").get_json()["nextCursor"]
     for address in (f"{LIST}?unread=true&cursor={cursor}", f"{LIST}?cursor={cursor[:-2]}xx", f"{LIST}?cursor=1"):
         problem(crm.get(address), 400)
@@ -106,24 +106,24 @@ def test_a_cursor_works_for_its_own_list_alone(crm: Program) -> None:
         (f"accountId={MAISON_LUNE}", [RUI, CAMILLE, LEA]),
     ],
 )
-def test_the_list_can_be_narrowed(crm: Program, query: str, found: list[str]) -> None:
+def test_the_list_can_be_narrowed(crm: ApiClient, query: str, found: list[str]) -> None:
     assert people(crm.get(f"{LIST}?{query}").get_json()["data"]) == found
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "1" + "0" * 5000, "1e2", "٣", "x", ""])
-def test_a_limit_is_a_number_from_one_to_a_hundred(crm: Program, limit: str) -> None:
+def test_a_limit_is_a_number_from_one_to_a_hundred(crm: ApiClient, limit: str) -> None:
     document = problem(crm.get(LIST, query_string={"limit": limit}), 422)
     assert [each["field"] for each in document["errors"]] == ["limit"]
 
 
-def test_unknown_parameters_are_refused(crm: Program) -> None:
+def test_unknown_parameters_are_refused(crm: ApiClient) -> None:
     assert problem(crm.get(f"{LIST}?role=admin&limit=0"), 422)["errors"] == [
-        {"field": "limit", "detail": "Input should be greater than or equal to 1"},
+        {"field": "limit", "detail": "Must be greater than or equal to 1"},
         {"field": "role", "detail": "Extra inputs are not permitted"},
     ]
 
 
-def test_messages_come_newest_first(crm: Program, account: Account) -> None:
+def test_messages_come_newest_first(crm: ApiClient, account: Account) -> None:
     people_wrote(LEA, at=clock.now() + timedelta(minutes=1))
     [lea] = crm.get(f"{LIST}?q=lea").get_json()["data"]
     first = crm.get(f"{LIST}/{lea['id']}/messages?limit=1").get_json()
@@ -146,14 +146,14 @@ def received(*events: dict[str, Any]) -> None:
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
 
 
-def the_messages(crm: Program, participant: str) -> list[dict[str, Any]]:
+def the_messages(crm: ApiClient, participant: str) -> list[dict[str, Any]]:
     """Return the messages of the contact's conversation, newest first."""
     [found] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == participant]
     data: list[dict[str, Any]] = crm.get(f"{LIST}/{found['id']}/messages").get_json()["data"]
     return data
 
 
-def test_a_message_has_its_current_reactions(crm: Program) -> None:
+def test_a_message_has_its_current_reactions(crm: ApiClient) -> None:
     echo = an_echo_event(mid="m_ours")
     theirs = {"mid": "m_ours", "action": "react", "reaction": "love", "emoji": "❤️"}
     ours = {"mid": "m_ours", "action": "react", "reaction": "like", "emoji": "👍"}
@@ -176,7 +176,7 @@ def test_a_message_has_its_current_reactions(crm: Program) -> None:
     assert [each["emoji"] for each in message["reactions"]] == ["👍"]
 
 
-def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: Program) -> None:
+def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: ApiClient) -> None:
     first, second, third = (an_echo_event(mid=mid) for mid in ("m_1", "m_2", "m_3"))
     at = first["timestamp"]
     second["timestamp"], third["timestamp"] = at + 1000, at + 2000
@@ -203,7 +203,7 @@ def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: 
         ),
     ],
 )
-def test_a_reply_names_the_message_or_story_it_answers(crm: Program, name: str, reply: dict[str, str | None]) -> None:
+def test_a_reply_names_the_message_or_story_it_answers(crm: ApiClient, name: str, reply: dict[str, str | None]) -> None:
     event = sample(name)
     received(event)
     answered = event["message"]["reply_to"].get("mid")
@@ -240,7 +240,7 @@ def test_a_reply_names_the_message_or_story_it_answers(crm: Program, name: str, 
         ),
     ],
 )
-def test_a_message_says_what_led_the_contact_here(crm: Program, name: str, expected: dict[str, str]) -> None:
+def test_a_message_says_what_led_the_contact_here(crm: ApiClient, name: str, expected: dict[str, str]) -> None:
     event = sample(name)
     received(event)
     [message] = [each for each in the_messages(crm, event["sender"]["id"]) if each["referral"]]
@@ -248,7 +248,7 @@ def test_a_message_says_what_led_the_contact_here(crm: Program, name: str, expec
     assert message["referral"] == nothing | expected
 
 
-def test_attachments_have_one_shape_and_safe_urls_only(crm: Program) -> None:
+def test_attachments_have_one_shape_and_safe_urls_only(crm: ApiClient) -> None:
     media = "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=1"
     attachments = [
         {"type": "image", "payload": {"url": media}},
@@ -270,7 +270,7 @@ def test_attachments_have_one_shape_and_safe_urls_only(crm: Program) -> None:
     assert {(each["subtitle"], each["imageUrl"]) for each in message["attachments"]} == {(None, None)}
 
 
-def test_a_plain_message_has_no_reactions_and_refers_to_nothing(crm: Program) -> None:
+def test_a_plain_message_has_no_reactions_and_refers_to_nothing(crm: ApiClient) -> None:
     [message] = the_messages(crm, LEA)
     names = ("attachments", "reactions", "replyTo", "referral", "editedAt", "seenAt")
     assert [message[name] for name in names] == [[], [], None, None, None, None]
@@ -278,8 +278,8 @@ def test_a_plain_message_has_no_reactions_and_refers_to_nothing(crm: Program) ->
 
 def test_what_a_token_may_not_see_reads_like_what_is_not_there(app: Flask, account: Account) -> None:
     other = an_account(ATELIER_NORD)
-    limited = a_program(app, accounts=[other.id])
-    [lea] = a_program(app, name="all").get(f"{LIST}?q=lea").get_json()["data"]
+    limited = an_api_client(app, accounts=[other.id])
+    [lea] = an_api_client(app, name="all").get(f"{LIST}?q=lea").get_json()["data"]
     assert limited.get(LIST).get_json()["data"] == []
     for address in (f"{LIST}/{lea['id']}", f"{LIST}/{lea['id']}/messages", f"{LIST}/999999", f"{LIST}/x"):
         assert problem(limited.get(address), 404)["detail"] == "No such conversation."

@@ -1,4 +1,4 @@
-"""Cursors: sealed, and good for one list."""
+"""Cursors: signed, and valid for one list."""
 
 from datetime import UTC, datetime
 
@@ -13,9 +13,9 @@ PLACE = (datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC), 42)
 
 def test_a_place_comes_back_as_it_was() -> None:
     sealed = cursors.seal(PLACE, "list", None)
-    assert cursors.place(sealed, "list", None) == PLACE
+    assert cursors.position(sealed, "list", None) == PLACE
     assert cursors.row(cursors.seal(7, "items"), "items") == 7
-    assert (cursors.seal(None, "list"), cursors.place(None, "list")) == (None, None)
+    assert (cursors.seal(None, "list"), cursors.position(None, "list")) == (None, None)
 
 
 def test_another_list_another_key_and_another_letter_are_refused() -> None:
@@ -30,4 +30,4 @@ def test_another_list_another_key_and_another_letter_are_refused() -> None:
         ("é", ()),
     ):
         with pytest.raises(ForeignCursor):
-            cursors.place(cursor, *of)
+            cursors.position(cursor, *of)

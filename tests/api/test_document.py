@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, described, and read without a warning by a generator of clients."""
+"""The OpenAPI document: complete, described, and read by a code generator without a warning."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ from app.instagram.events import EventKind
 from app.models.run import ItemState, RunState
 from app.models.run import RunKind as RunKind
 from app.runs import runner
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.factories import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
 from tests.support.processes import Sandbox
 
@@ -137,7 +137,7 @@ def test_a_generated_python_client_lists_conversations_and_follows_a_job(
     generated = _generated(document, tmp_path, monkeypatch)
     client = generated("client").AuthenticatedClient(
         base_url="http://localhost",
-        token=a_program(app).secret,
+        token=an_api_client(app).secret,
         httpx_args={"transport": httpx.WSGITransport(app)},
     )
 
@@ -160,7 +160,7 @@ def test_a_generated_python_client_lists_conversations_and_follows_a_job(
 
 
 def _generated(document: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Generate the client, with every warning an error; return what imports a module of it."""
+    """Generate the client, with warnings as errors. Return a function that imports a module of it."""
     source, settings, target = folder / "openapi.json", folder / "settings.json", folder / "nametag_client"
     source.write_text(json.dumps(document))
     settings.write_text('{"post_hooks": []}')  # ruff would only format it

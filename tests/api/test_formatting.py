@@ -1,4 +1,4 @@
-"""How IDs are read."""
+"""IDs in paths."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What programs send in addresses is data: no word of it becomes SQL, and what makes no sense is refused in words."""
+"""Parameters are data: none becomes SQL, and malformed ones are refused with a message."""
 
 import pytest
 from flask import Flask
@@ -6,7 +6,7 @@ from flask import Flask
 from app.api import auth
 from app.db.engine import db
 from app.models.inbox import Conversation
-from tests.api.programs import Program, a_program, problem
+from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 
 LIST, IDENTITIES = "/messaging/conversations", "/api/identities"
@@ -24,14 +24,14 @@ NO_LIMITS = (
 
 
 @pytest.fixture
-def crm(app: Flask) -> Program:
+def crm(app: Flask) -> ApiClient:
     an_account()
     people_wrote(LEA, CAMILLE)
-    return a_program(app)
+    return an_api_client(app)
 
 
 @pytest.mark.row("S31")
-def test_classic_strings_are_found_nowhere_and_change_nothing(crm: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classic_strings_are_found_nowhere_and_change_nothing(crm: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "READS", 10_000)
     assert len(CLASSIC) >= 40
     for address, name in PARAMETERS:
@@ -43,7 +43,7 @@ def test_classic_strings_are_found_nowhere_and_change_nothing(crm: Program, monk
 
 
 @pytest.mark.row("S31")
-def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: Program) -> None:
+def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: ApiClient) -> None:
     for address in (LIST, IDENTITIES):
         for limit in NO_LIMITS:
             [wrong] = problem(crm.get(address, query_string={"limit": limit}), 422)["errors"]
@@ -53,7 +53,7 @@ def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: Program) -> None:
 
 
 @pytest.mark.row("S24")
-def test_what_no_address_knows_is_refused(crm: Program) -> None:
+def test_what_no_address_knows_is_refused(crm: ApiClient) -> None:
     for more in ("role", "account_id", "scopes", "sort"):
         [wrong] = problem(crm.get(f"{LIST}?accountId={MAISON_LUNE}&{more}=admin"), 422)["errors"]
         assert wrong["field"] == more

@@ -1,4 +1,4 @@
-"""Jobs for programs: started once, watched, cancelled, retried."""
+"""Jobs in the API: started once, followed, canceled, retried."""
 
 import threading
 
@@ -7,7 +7,7 @@ from flask import Flask
 
 from app.models.inbox import Account
 from app.runs import runner
-from tests.api.programs import Program, a_program, problem
+from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
 from tests.support.processes import Sandbox
 
@@ -24,11 +24,11 @@ def account(app: Flask, meta: Sandbox) -> Account:
 
 
 @pytest.fixture
-def crm(app: Flask, account: Account) -> Program:
-    return a_program(app)
+def crm(app: Flask, account: Account) -> ApiClient:
+    return an_api_client(app)
 
 
-def test_a_start_says_what_it_will_take(crm: Program) -> None:
+def test_a_start_says_what_it_will_take(crm: ApiClient) -> None:
     answer = crm.post(BACKFILL, json={"accountId": MAISON_LUNE, "batchSize": 5})
     started = answer.get_json()
     assert (answer.status_code, started["status"], started["total"]) == (202, "queued", 3)
@@ -36,12 +36,12 @@ def test_a_start_says_what_it_will_take(crm: Program) -> None:
     assert answer.headers["Location"] == f"/api/jobs/{started['jobId']}"
 
 
-def test_a_second_start_names_the_job_that_runs(crm: Program) -> None:
+def test_a_second_start_names_the_job_that_runs(crm: ApiClient) -> None:
     started = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()
     assert problem(crm.post(BACKFILL, json={"accountId": MAISON_LUNE}), 409)["jobId"] == started["jobId"]
 
 
-def test_a_job_is_watched_with_its_people(crm: Program) -> None:
+def test_a_job_is_watched_with_its_people(crm: ApiClient) -> None:
     job_id = crm.post(f"{RECENT}?locationId=paris-1&days=7").get_json()["jobId"]
     runner.run_slice(job_id)
     job = crm.get(f"/api/jobs/{job_id}").get_json()
@@ -54,7 +54,7 @@ def test_a_job_is_watched_with_its_people(crm: Program) -> None:
     assert (failed["participantPlatformId"], failed["reason"], failed["code"]) == (GHOST, "not_visible", "9010")
 
 
-def test_a_job_is_cancelled_and_its_failures_retried(crm: Program) -> None:
+def test_a_job_is_cancelled_and_its_failures_retried(crm: ApiClient) -> None:
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
     assert crm.post(f"/api/jobs/{job_id}/cancel").get_json()["state"] == "canceled"
     problem(crm.post(f"/api/jobs/{job_id}/cancel"), 409)
@@ -64,7 +64,7 @@ def test_a_job_is_cancelled_and_its_failures_retried(crm: Program) -> None:
     assert crm.post(f"/api/jobs/{second}/retry").get_json()["state"] == "queued"
 
 
-def test_a_retry_leaves_out_contacts_that_it_cannot_help(crm: Program) -> None:
+def test_a_retry_leaves_out_contacts_that_it_cannot_help(crm: ApiClient) -> None:
     people_wrote(SHY)
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
     runner.run_slice(job_id)
@@ -73,7 +73,7 @@ def test_a_retry_leaves_out_contacts_that_it_cannot_help(crm: Program) -> None:
     assert (retried["retried"], retried["leftOut"]) == (1, [{"reason": "consent", "contacts": 1}])
 
 
-def test_a_program_may_wait_for_the_result(app: Flask, crm: Program) -> None:
+def test_a_program_may_wait_for_the_result(app: Flask, crm: ApiClient) -> None:
     def work() -> None:
         with app.app_context():
             while not (jobs := crm.get("/api/jobs").get_json()["data"]):
@@ -90,7 +90,7 @@ def test_a_program_may_wait_for_the_result(app: Flask, crm: Program) -> None:
     assert [each["participantPlatformId"] for each in result["errors"]] == [GHOST]
 
 
-def test_who_waits_in_vain_gets_the_job(crm: Program) -> None:
+def test_who_waits_in_vain_gets_the_job(crm: ApiClient) -> None:
     answer = crm.post(f"{REFRESH}?locationId=paris-1", headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
 
@@ -106,18 +106,18 @@ def test_who_waits_in_vain_gets_the_job(crm: Program) -> None:
         ({"accountId": 7}, "accountId"),
     ],
 )
-def test_wrong_fields_are_named(crm: Program, body: dict[str, object], field: str) -> None:
+def test_wrong_fields_are_named(crm: ApiClient, body: dict[str, object], field: str) -> None:
     assert [each["field"] for each in problem(crm.post(BACKFILL, json=body), 422)["errors"]] == [field]
     assert crm.get("/api/jobs").get_json()["data"] == []
 
 
 @pytest.mark.parametrize("days", ["0", "91", "x"])
-def test_days_are_from_one_to_ninety(crm: Program, days: str) -> None:
+def test_days_are_from_one_to_ninety(crm: ApiClient, days: str) -> None:
     problem(crm.post(f"{RECENT}?locationId=paris-1&days={days}"), 422)
 
 
 def test_a_token_that_only_reads_starts_nothing(app: Flask, account: Account) -> None:
-    reader = a_program(app, "read")
+    reader = an_api_client(app, "read")
     for answer in (
         reader.post(BACKFILL, json={"accountId": MAISON_LUNE}),
         reader.post(f"{REFRESH}?locationId=paris-1"),
@@ -129,10 +129,10 @@ def test_a_token_that_only_reads_starts_nothing(app: Flask, account: Account) ->
 
 
 @pytest.mark.row("S23")
-def test_jobs_of_other_accounts_do_not_exist(app: Flask, crm: Program) -> None:
+def test_jobs_of_other_accounts_do_not_exist(app: Flask, crm: ApiClient) -> None:
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
     other = an_account(ATELIER_NORD)
-    limited = a_program(app, accounts=[other.id], name="limited")
+    limited = an_api_client(app, accounts=[other.id], name="limited")
     for method, address in (
         ("GET", f"/api/jobs/{job_id}"),
         ("GET", f"/api/jobs/{job_id}/items"),
@@ -145,7 +145,7 @@ def test_jobs_of_other_accounts_do_not_exist(app: Flask, crm: Program) -> None:
     assert problem(limited.post(BACKFILL, json={"accountId": MAISON_LUNE}), 404)["detail"] == "No such account."
 
 
-def test_shy_people_have_their_reason(app: Flask, crm: Program) -> None:
+def test_shy_people_have_their_reason(app: Flask, crm: ApiClient) -> None:
     people_wrote(SHY)
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
     runner.run_slice(job_id)

@@ -1,4 +1,4 @@
-"""How every problem is described."""
+"""Descriptions of problem documents."""
 
 from app.api import responses
 

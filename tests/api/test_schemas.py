@@ -1,11 +1,11 @@
-"""What programs may send."""
+"""Request models of the API."""
 
 import pytest
 from flask import Flask
 from pydantic import ValidationError
 
 from app.api.schemas import BackfillRequest, ConversationsQuery, IdentitiesQuery
-from tests.api.programs import a_program, problem
+from tests.api.clients import an_api_client, problem
 from tests.factories import LEA, an_account, people_wrote
 
 NAMING = [
@@ -41,9 +41,9 @@ def test_what_no_database_can_keep_is_looked_for_in_vain(app: Flask, address: st
     an_account()
     people_wrote(LEA)
     method, _, path = address.partition(" ")
-    answer = a_program(app).call(method, path)
+    answer = an_api_client(app).call(method, path)
     assert answer.status_code == 404 or answer.get_json()["data"] == [], answer.text
 
 
 def test_a_body_cannot_carry_what_no_database_can_keep(app: Flask) -> None:
-    problem(a_program(app).post("/api/workers/backfill-profiles", json={"accountId": "a\0\ud800"}), 404)
+    problem(an_api_client(app).post("/api/workers/backfill-profiles", json={"accountId": "a\0\ud800"}), 404)

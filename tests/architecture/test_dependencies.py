@@ -46,18 +46,18 @@ def test_a_wheel_that_was_tampered_with_is_not_installed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("report", "said", "well"),
     [
-        ([WELL, WELL], "Dependencies: nothing is known against any of the 2.", True),
-        ([WELL, FLAW], "flask 1.0: CVE-2023-30861, mended in 2.3.2", False),
-        ([UNASKED, FLAW], "flask 1.0: CVE-2023-30861, mended in 2.3.2", False),
-        ([WELL, UNASKED], "Dependencies: not audited, advisories cannot be reached.", None),
-        (None, "Dependencies: not audited, advisories cannot be reached.", None),
+        ([WELL, WELL], "Dependencies: no known vulnerabilities in 2 packages.", True),
+        ([WELL, FLAW], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
+        ([UNASKED, FLAW], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
+        ([WELL, UNASKED], "Dependencies: not audited, can't reach the advisories.", None),
+        (None, "Dependencies: not audited, can't reach the advisories.", None),
     ],
 )
 def test_what_is_not_audited_is_never_called_well(
     report: list[dict[str, Any]] | None, said: str, well: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = _audit()
-    assert audit.judged(report) == ([said], well)
+    assert audit.summarize(report) == ([said], well)
     monkeypatch.setattr(audit, "_report", lambda: report)
     assert (audit.main(), audit.main("--release")) == {True: (0, 0), False: (1, 1), None: (0, 1)}[well]
 

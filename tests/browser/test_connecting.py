@@ -77,7 +77,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     expect(worse).to_contain_text("5 of 6 · missing: pages_show_list")
     assert problems(page) == []
     card.get_by_role("button", name="Check connection").click()
-    expect(page.get_by_text("the access token works, and webhooks are subscribed.")).to_be_visible()
+    expect(page.get_by_text("connection OK. The access token is valid and webhooks are active.")).to_be_visible()
     worse.get_by_text("Remove…").click()
     worse.get_by_role("button", name="Remove atelier.nord").click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile("^Remove ")).click()
@@ -98,7 +98,7 @@ def test_a_token_is_pasted_without_a_script(chromium: Browser, web: Web) -> None
     expect(page.get_by_label("Login")).to_have_value("facebook")
     page.get_by_label("Access token", exact=True).fill(FACEBOOK_TOKEN)
     page.get_by_role("button", name="Connect account").click()
-    expect(page.get_by_text("atelier.nord is connected.")).to_be_visible()
+    expect(page.get_by_text("Connected atelier.nord.")).to_be_visible()
     page.get_by_text("Remove…").click()
     page.get_by_role("button", name="Remove atelier.nord").click()
     expect(page.get_by_text("No account connected")).to_be_visible()

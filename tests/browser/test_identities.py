@@ -34,7 +34,7 @@ def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser
     bar.get_by_label("Select all").uncheck()
     boxes.nth(1).check()
     refresh.click()
-    expect(page.locator(".toast")).to_contain_text("Looking up 1 contact")
+    expect(page.locator(".toast")).to_contain_text("Refresh queued for 1 contact")
     expect(bar).to_contain_text("None selected")
     expect(refresh).to_be_disabled()
     assert errors == []

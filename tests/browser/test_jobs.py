@@ -137,7 +137,7 @@ def test_somebody_who_came_for_a_page_is_led_to_it(chromium: Browser, stage: Sta
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password").fill("not that one at all")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("do not fit")
+    expect(page.get_by_role("alert")).to_contain_text("Incorrect email or password")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Insights", level=1)).to_be_visible()

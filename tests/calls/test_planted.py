@@ -140,8 +140,8 @@ def test_a_planted_value_fails_no_page_and_stops_no_lookup(admin: FlaskClient, r
 
 def test_a_planted_open_circuit_is_reported_by_the_doctor(admin: FlaskClient, redis: Redis) -> None:
     stop(life_ms=DAY_MS, ahead_ms=DAY_MS // 2, reason=b"odd \xff")(redis)
-    findings = [each.says for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
-    assert any("Calls are paused until" in says and "odd \ufffd" in says for says in findings)
+    findings = [each.message for each in doctor.examine(OPERATOR) if each.check == f"account {MAISON_LUNE}"]
+    assert any("API calls paused until" in says and "odd \ufffd" in says for says in findings)
 
 
 def test_a_planted_task_marker_delays_a_task_by_seconds_only(admin: FlaskClient, redis: Redis) -> None:

@@ -19,7 +19,7 @@ from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import noted
 from tests.factories import (
     ATELIER_NORD,
@@ -91,7 +91,7 @@ def test_a_refusal_for_every_contact_is_no_failure_of_a_contact_and_ends(
 def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too(
     app: Flask, account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
-    browser, api = signed_in(app), a_program(app)
+    browser, api = signed_in(app), an_api_client(app)
     meta.post("faults", mode="200")
     people_wrote(LEA)
     resolve.look_up_due(account.id)
@@ -101,16 +101,16 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     assert "Healthy" not in page
     [listed] = api.get("/api/accounts").get_json()["data"]
     assert listed["lookupProblem"].startswith("Names can't be looked up since")
-    found = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
-    assert [(each.level, each.says) for each in found] == [(Level.WRONG, listed["lookupProblem"])]
+    found = [each for each in doctor.examine(OPERATOR) if each.check == f"account {MAISON_LUNE}"]
+    assert [(each.level, each.message) for each in found] == [(Level.ERROR, listed["lookupProblem"])]
     meta.pull("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     page = browser.get("/accounts").text
     assert "Names can be looked up again since" in page
     [listed] = api.get("/api/accounts").get_json()["data"]
     assert listed["lookupProblem"] is None
-    [finding] = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
-    assert (finding.level, "Names can be looked up again since" in finding.says) == (Level.WELL, True)
+    [finding] = [each for each in doctor.examine(OPERATOR) if each.check == f"account {MAISON_LUNE}"]
+    assert (finding.level, "Names can be looked up again since" in finding.message) == (Level.OK, True)
 
 
 @pytest.mark.parametrize("fault", ["3", "200"])

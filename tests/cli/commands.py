@@ -1,4 +1,4 @@
-"""What tests of commands share: running one inside this process, on the database of the test."""
+"""Helpers for tests of commands: run one in this process, on the database of the test."""
 
 from click.testing import CliRunner, Result
 
@@ -6,12 +6,12 @@ from app.cli.main import main
 
 
 def nametag(*arguments: str, answer: str = "") -> Result:
-    """Run `nametag …` with `answer` on its standard input; the result holds status, output and errors apart."""
+    """Run `nametag …` with `answer` as standard input. The result has exit status, output and errors."""
     return CliRunner().invoke(main, arguments, input=answer)
 
 
 def refused(result: Result, *, status: int) -> str:
-    """Return the one line with which a command refused; nothing else was printed."""
+    """Assert that a command failed with one line and no other output. Return the line."""
     assert result.exit_code == status, result.output
     assert result.stdout == ""
     line, _, rest = result.stderr.partition("\n")

@@ -1,4 +1,4 @@
-"""`nametag account …`: connecting, listing, checking, forgetting."""
+"""`nametag account …`: connect, list, check, remove."""
 
 import json
 
@@ -33,7 +33,7 @@ def accounts() -> list[Account]:
 
 def test_an_account_is_connected_with_a_token_that_meta_knows(meta: Sandbox) -> None:
     answer = nametag(*ADD, "--location-id", "loc-1", answer=TOKEN + "\n")
-    assert (answer.exit_code, answer.stdout) == (0, "maison.lune is connected.\n")
+    assert (answer.exit_code, answer.stdout) == (0, "Connected maison.lune.\n")
     [account] = accounts()
     assert (account.ig_account_id, account.location_id) == (MAISON_LUNE, "loc-1")
     assert account.token is not None
@@ -73,14 +73,14 @@ def test_listing_shows_no_token(meta: Sandbox) -> None:
     assert lines[1].startswith(f"{MAISON_LUNE}  maison.lune  instagram")
     assert "Works" in lines[1]
     shown = nametag("account", "list", "--json").stdout
-    assert [each["ig_account_id"] for each in json.loads(shown)] == [MAISON_LUNE]
+    assert [each["accountId"] for each in json.loads(shown)] == [MAISON_LUNE]
     assert "IGAA" not in shown
-    assert "token_expires_at" in shown
+    assert "tokenExpiresAt" in shown
 
 
 def test_checking_asks_meta_and_says_what_it_answers(meta: Sandbox) -> None:
     a_sandbox_account()
-    assert nametag("account", "check", MAISON_LUNE).stdout == "The token works.\n"
+    assert nametag("account", "check", MAISON_LUNE).stdout == "The access token works.\n"
     meta.post("faults", mode="190")
     answer = nametag("account", "check", MAISON_LUNE, "--json")
     assert (answer.exit_code, json.loads(answer.stdout)["works"]) == (1, False)

@@ -1,4 +1,4 @@
-"""`nametag db upgrade`, and the check that every process makes."""
+"""`nametag db upgrade`, and the schema check of every process."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> No
     with settings.using(database_url=blank_database), databases.opened(create_app()):
         for _ in range(2):
             answer = CliRunner().invoke(schema.db, ["upgrade"])
-            assert (answer.exit_code, answer.output) == (0, "The database is up to date.\n")
+            assert (answer.exit_code, answer.output) == (0, "The database schema is up to date.\n")
         assert {"accounts", "messages", "runs", "users"} <= set(inspect(db.engine).get_table_names())
 
 
@@ -33,7 +33,7 @@ def test_an_unmigrated_database_is_refused_with_a_remedy(blank_database: str) ->
     with (
         settings.using(database_url=blank_database),
         databases.opened(create_app()) as app,
-        pytest.raises(ClickException, match=r"^The database is not migrated: run `nametag db upgrade`\.$"),
+        pytest.raises(ClickException, match=r"^The database schema is out of date\. Run `nametag db upgrade`\.$"),
     ):
         schema.require_current(app)
 
@@ -43,7 +43,7 @@ def test_a_database_that_is_away_is_one_line_without_its_password() -> None:
     with settings.using(database_url=url), databases.opened(create_app()):
         answer = CliRunner().invoke(schema.db, ["upgrade"])
     assert answer.exit_code == 1
-    assert answer.output == "Error: The database cannot be reached: check DATABASE_URL and that its server runs.\n"
+    assert answer.output == "Error: Can't connect to the database. Check DATABASE_URL and that the server is running.\n"
 
 
 def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
@@ -53,7 +53,7 @@ def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
             tx.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         answer = CliRunner().invoke(schema.db, ["upgrade"])
     assert answer.exit_code == 1
-    assert answer.output.startswith("Error: The database cannot be migrated: Can't locate revision")
+    assert answer.output.startswith("Error: Can't migrate the database: Can't locate revision")
 
 
 def test_commands_in_another_folder_use_the_same_installation(processes: Processes, tmp_path: Path) -> None:
@@ -61,6 +61,6 @@ def test_commands_in_another_folder_use_the_same_installation(processes: Process
     home.mkdir()
     (home / ".env").write_text("NAMETAG_DATA_DIR=data\n")
     done = processes.nametag("db", "upgrade", NAMETAG_HOME=str(home), NAMETAG_DATA_DIR="")
-    assert (done.returncode, done.stdout) == (0, "The database is up to date.\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "The database schema is up to date.\n"), done.stderr
     assert (home / "data" / "nametag.sqlite3").is_file()
     assert not (tmp_path / "instance").exists()

@@ -1,4 +1,4 @@
-"""`nametag dead-letters …`: reading what could not be placed."""
+"""`nametag dead-letters …`: list, show, replay, discard."""
 
 import json
 
@@ -15,7 +15,7 @@ def a_letter(text: str = "Bonjour") -> None:
 
 
 def test_none_is_said_in_words(app: Flask) -> None:
-    assert nametag("dead-letters", "list").stdout == "There are none.\n"
+    assert nametag("dead-letters", "list").stdout == "No dead letters.\n"
     assert json.loads(nametag("dead-letters", "list", "--json").stdout) == []
 
 

@@ -1,4 +1,4 @@
-"""`nametag up --demo`: a living inbox without Meta."""
+"""`nametag up --demo`: an inbox with messages, without Meta."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_the_sandboxs_well_known_secret_is_never_kept(processes: Processes, tmp_
     assert APP_SECRET not in local_defaults.file(tmp_path).read_text()
     assert kept(tmp_path)["META_APP_ID"] == kept(tmp_path)["META_INSTAGRAM_APP_ID"] == APP_ID
     checked = processes.nametag("account", "check", ATELIER_NORD)  # proved with the secret that both sides share
-    assert (checked.returncode, checked.stdout) == (0, "The token works.\n")
+    assert (checked.returncode, checked.stdout) == (0, "The access token works.\n")
 
 
 def test_a_start_without_the_demo_calls_meta_again(processes: Processes, tmp_path: Path) -> None:

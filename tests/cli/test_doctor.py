@@ -1,4 +1,4 @@
-"""`nametag doctor`: lines for people, JSON for programs, and an exit status for both."""
+"""`nametag doctor`: lines, JSON, and the exit status."""
 
 import json
 
@@ -21,15 +21,15 @@ def test_what_is_wrong_ends_with_one_and_says_how_to_mend_it(app: Flask) -> None
     an_account()
     answer = nametag("doctor")
     assert answer.exit_code == 1
-    assert "WRONG    scheduler: No heartbeat yet\n         Start it: " in answer.stdout
+    assert "ERROR    scheduler: No heartbeat yet\n         Start it with `nametag scheduler`" in answer.stdout
     alive()
     answer = nametag("doctor")
-    assert (answer.exit_code, "WRONG" in answer.stdout) == (0, False)
+    assert (answer.exit_code, "ERROR" in answer.stdout) == (0, False)
 
 
 @pytest.mark.usefixtures("redis_server")
 def test_programs_read_the_same_as_json(app: Flask) -> None:
     answer = nametag("doctor", "--json")
-    found = {each["part"]: each for each in json.loads(answer.stdout)}
-    assert found["database"]["level"] == "well"
+    found = {each["check"]: each for each in json.loads(answer.stdout)}
+    assert found["database"]["level"] == "ok"
     assert (found["scheduler"]["level"], answer.exit_code) == ("wrong", 1)

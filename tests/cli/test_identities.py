@@ -1,4 +1,4 @@
-"""`nametag identities export`: to the screen, or into a file."""
+"""`nametag identities export`: to standard output, or to a file."""
 
 import json
 from pathlib import Path
@@ -25,4 +25,4 @@ def test_a_file_is_written_and_one_that_cannot_be_is_said(app: Flask, tmp_path: 
     assert LEA in file.read_text()
     refused = nametag("identities", "export", "--output", str(tmp_path / "no" / "folder.csv"))
     assert refused.exit_code == 1
-    assert "cannot be written" in refused.stderr
+    assert "Can't write" in refused.stderr

@@ -1,4 +1,4 @@
-"""An installation from a wheel, without the checkout's other folders."""
+"""An installation from a wheel, without the other folders of a checkout."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.processes import ROOT, Processes
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder with what a wheel holds: Python files, and the data files that pyproject.toml names."""
+    """A folder with the files of a wheel: Python files, and the data files that pyproject.toml names."""
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     for pattern in ("**/*.py", *build["package-data"]["app"]):
         for file in (ROOT / "app").glob(pattern):

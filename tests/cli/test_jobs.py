@@ -30,7 +30,7 @@ def account(meta: Sandbox) -> Account:
 
 @pytest.fixture
 def working(app: Flask) -> Iterator[None]:
-    """Somebody who works on every run, as a worker would."""
+    """A thread that works on every job, as a worker does."""
     stop = threading.Event()
 
     def work() -> None:
@@ -65,7 +65,7 @@ def test_a_start_prints_the_id_alone(account: Account, command: str, kind: RunKi
 def test_waiting_shows_the_plan_the_progress_and_what_it_came_to(account: Account) -> None:
     answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
     assert answer.exit_code == 0
-    assert re.match(r"Backfill profiles: 2 people, about 2 calls, done in about \d+ s\.\n", answer.stderr)
+    assert re.match(r"Backfill profiles: 2 contacts, about 2 API calls, done in about \d+ s\.\n", answer.stderr)
     run_id, title, *facts = answer.stdout.splitlines()
     assert (run_id, title) == (run_of(run_id).id, "Backfill profiles: some failed")
     assert facts[0].split() == ["total", "2"]
@@ -115,7 +115,9 @@ def test_jobs_are_listed_shown_cancelled_and_retried(account: Account) -> None:
     shown = json.loads(nametag("jobs", "show", run_id, "--json").stdout)
     assert (shown["resolved"], shown["failed"], shown["total"]) == (1, 1, 2)
     assert nametag("jobs", "retry", run_id).stdout == f"Job {run_id}: Retrying 1 contact.\n"
-    assert nametag("jobs", "cancel", run_id).stdout == f"Job {run_id} ends after its present person.\n"
+    assert nametag("jobs", "cancel", run_id).stdout == (
+        f"Canceling job {run_id}. It stops after the current contact.\n"
+    )
     assert run_of(run_id).state in (RunState.CANCELED, RunState.CANCELING)
 
 

@@ -12,7 +12,7 @@ from tests.factories import MAISON_LUNE, an_account
 
 def test_what_was_encrypted_anew_is_counted_and_what_was_not_is_named(app: Flask) -> None:
     an_account(token="IGAAone")
-    assert nametag("rotate-keys").stdout == "1 encrypted with the first key.\n"
+    assert nametag("rotate-keys").stdout == "Re-encrypted 1 token with the first key.\n"
     with settings.using(token_encryption_keys=(Fernet.generate_key().decode(),)):
         answer = nametag("rotate-keys", "--json")
     assert (answer.exit_code, json.loads(answer.stdout)["unreadable"]) == (1, [MAISON_LUNE])

@@ -1,4 +1,4 @@
-"""`nametag`: help everywhere, and one clear line with the right status for whatever goes wrong."""
+"""`nametag`: help of every command, and errors as one line with an exit status."""
 
 import subprocess
 import sys

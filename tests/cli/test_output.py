@@ -1,4 +1,4 @@
-"""What commands print: tables, facts, JSON; nothing a terminal would act upon, never a secret."""
+"""Output of commands: tables, facts and JSON, without terminal control characters and secrets."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NOON = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Thing:
-    """Something with a secret."""
+    """A dataclass with a secret."""
 
     id: str
     at: datetime

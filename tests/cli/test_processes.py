@@ -1,4 +1,4 @@
-"""`nametag web`, `worker` and `scheduler` alone."""
+"""`nametag web`, `worker` and `scheduler` as single processes."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.support.waiting import until
 def test_an_unmigrated_database_is_refused_with_a_remedy(processes: Processes, command: str) -> None:
     refused = processes.nametag(command, PORT=str(free_port()))
     assert refused.returncode == 1
-    assert refused.stderr == "Error: The database is not migrated: run `nametag db upgrade`.\n"
+    assert refused.stderr == "Error: The database schema is out of date. Run `nametag db upgrade`.\n"
 
 
 @pytest.mark.row("F9")
@@ -24,7 +24,9 @@ def test_a_redis_of_others_is_refused_with_one_line(migrated: Processes, redis: 
     redis.set("celery-task-meta", "somebody else's")
     refused = migrated.nametag(command, PORT=str(free_port()))
     assert refused.returncode == 1
-    assert refused.stderr.startswith("Error: REDIS_URL leads to data of other software (such as celery-task-meta)")
+    assert refused.stderr.startswith(
+        "Error: The Redis database in REDIS_URL contains other data (for example celery-task-meta)"
+    )
     assert refused.stderr.count("\n") == 1
 
 
@@ -35,7 +37,7 @@ def test_a_stop_ends_a_part_with_status_0(migrated: Processes, command: str, num
     part = migrated.start(command, PORT=str(port))
     ready = {
         "web": lambda: "SIGTERM" in caught(part.id) and answers(f"http://127.0.0.1:{port}"),
-        "worker": lambda: "worker listens" in part.output(),
+        "worker": lambda: "worker started" in part.output(),
         "scheduler": lambda: "SIGTERM" in caught(part.id),
     }
     until(ready[command], f"{command} is ready")
@@ -44,7 +46,7 @@ def test_a_stop_ends_a_part_with_status_0(migrated: Processes, command: str, num
 
 
 def caught(process_id: int) -> set[str]:
-    """Return the names of the signals that a process handles itself."""
+    """Return the names of the signals that a process handles."""
     with open(f"/proc/{process_id}/status") as status:  # noqa: PTH123 - a file of the kernel
         mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
     return {number.name for number in signal.Signals if mask & (1 << (number - 1))}
@@ -52,7 +54,7 @@ def caught(process_id: int) -> set[str]:
 
 def test_a_worker_without_a_queue_works_on_all_of_them_live_lookups_first(migrated: Processes) -> None:
     worker = migrated.start("worker")
-    line = json.loads(worker.await_line("worker listens"))
+    line = json.loads(worker.await_line("worker started"))
     assert line["queues"].split(",") == list(QUEUES)
     assert QUEUES[0] == "resolve-participants"
 
@@ -68,4 +70,4 @@ def test_the_sandbox_is_refused_in_production(processes: Processes) -> None:
     keys = {"TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
     refused = processes.nametag("sandbox", NAMETAG_ENV="production", **secrets, **keys)
     assert refused.returncode == 2
-    assert "The sandbox is refused when NAMETAG_ENV=production." in refused.stderr
+    assert "The sandbox can't run when NAMETAG_ENV=production." in refused.stderr

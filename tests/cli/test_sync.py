@@ -20,7 +20,7 @@ def test_it_says_what_it_brought(app: Flask) -> None:
     answer = nametag("sync", "--account-id", MAISON_LUNE)
     assert (answer.exit_code, answer.stdout) == (
         0,
-        "1 conversations synced with 1 calls: 1 new messages, 1 new names.\n",
+        "Synced 1 conversation with 1 API call: 1 new message, 1 new name.\n",
     )
     again = json.loads(nametag("sync", "--account-id", MAISON_LUNE, "--limit", "5", "--json").stdout)
     assert (again["conversations"], again["messages"], again["complete"]) == (1, 0, True)
@@ -30,14 +30,14 @@ def test_an_early_end_fails_and_says_why(meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     answer = nametag("sync", "--account-id", MAISON_LUNE)
     assert answer.exit_code == 1
-    assert "Incomplete: " in answer.stdout
+    assert "Sync stopped early: " in answer.stdout
 
 
 def test_what_was_skipped_is_listed_with_its_ids(meta: Sandbox, app: Flask) -> None:
     meta.pull("PATCH", f"conversations/{LEA}", message={"from": {"username": "gone.user"}})
     answer = nametag("sync", "--account-id", MAISON_LUNE)
     assert answer.exit_code == 0
-    assert "1 skipped:\nWHAT " in answer.stdout
+    assert "Skipped 1:\nKIND " in answer.stdout
     assert f"t_{MAISON_LUNE}_{LEA}" in answer.stdout
     told = json.loads(nametag("sync", "--account-id", MAISON_LUNE, "--json").stdout)
     [skipped] = told["skipped"]

@@ -16,13 +16,13 @@ def test_a_token_is_printed_alone_and_once(app: Flask) -> None:
     assert found is not None
     assert (found.name, found.account_ids, answer.stdout.count("\n")) == ("crm", (account.id,), 1)
     [listed] = json.loads(nametag("token", "list", "--json").stdout)
-    assert (listed["name"], listed["scopes"], listed["accounts"]) == ("crm", ["jobs", "read"], [MAISON_LUNE])
+    assert (listed["name"], listed["scopes"], listed["accountIds"]) == ("crm", ["jobs", "read"], [MAISON_LUNE])
     assert answer.stdout.strip() not in nametag("token", "list").stdout
 
 
 def test_a_token_is_revoked(app: Flask) -> None:
     secret = nametag("token", "create", "crm", "--scopes", "read").stdout.strip()
-    assert nametag("token", "revoke", "crm").stdout == "The token crm is revoked.\n"
+    assert nametag("token", "revoke", "crm").stdout == "Revoked crm.\n"
     assert api_tokens.authenticate(secret) is None
     refused(nametag("token", "revoke", "crm"), status=1)
 
@@ -30,4 +30,4 @@ def test_a_token_is_revoked(app: Flask) -> None:
 def test_what_is_typed_wrong_is_said_in_one_line(app: Flask) -> None:
     refused(nametag("token", "create", "crm", "--scopes", "admin"), status=2)
     refused(nametag("token", "create", "crm", "--scopes", "read", "--account-id", "999"), status=2)
-    assert nametag("token", "list").stdout == "There is no token.\n"
+    assert nametag("token", "list").stdout == "No API tokens.\n"

@@ -1,4 +1,4 @@
-"""`nametag up` as a newcomer meets it: what it prints, what it refuses, what it leaves behind."""
+"""`nametag up`: what it prints, what it refuses, and what it leaves behind."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def up(processes: Processes, *options: str, **variables: str) -> tuple[Process, 
 def test_it_prints_an_address_that_answers_and_a_sign_in(processes: Processes) -> None:
     started, url = up(processes)
     assert answers(url)
-    started.await_line("Ctrl-C stops everything.")
+    started.await_line("Press Ctrl-C to stop.")
     assert started.await_line("Sign in as ").startswith("Sign in as admin@nametag.local with password ")
 
 
@@ -34,7 +34,7 @@ def test_a_web_server_that_is_killed_during_its_start_is_started_again(processes
     web = until(lambda: part(started, "web --fd"), "the web server starts")
     os.kill(web, signal.SIGKILL)
     url = started.await_line("Nametag is ready: ").rpartition(" ")[2]
-    assert "web ended (signal 9); it is started again." in started.output()
+    assert "web exited (signal 9). Restarting it." in started.output()
     assert answers(url)
 
 
@@ -62,7 +62,7 @@ def test_a_second_start_on_the_same_data_is_refused_and_names_the_first(processe
     started, url = up(processes)
     second = processes.nametag("up")
     assert second.returncode == 1
-    assert second.stderr == f"Error: Nametag is already running on this data (pid {started.id}, {url}).\n"
+    assert second.stderr == f"Error: Nametag is already running with this data directory (pid {started.id}, {url}).\n"
     assert answers(url)
 
 
@@ -74,7 +74,7 @@ def test_a_taken_port_is_passed_over_with_a_line(processes: Processes) -> None:
         started, url = up(processes, PORT=str(port))
     used = int(url.rpartition(":")[2])
     assert port < used
-    assert f"Port {port} is taken; using {used}.\n" in started.output()
+    assert f"Port {port} is in use. Using {used}.\n" in started.output()
     assert answers(url)
 
 
@@ -122,7 +122,7 @@ def test_production_uses_the_given_redis_and_logs_to_standard_error(
 def test_production_refuses_the_demo(processes: Processes) -> None:
     refused = processes.nametag("up", "--demo", **PRODUCTION)
     assert refused.returncode == 2
-    assert "--demo is refused when NAMETAG_ENV=production." in refused.stderr
+    assert "--demo can't be used when NAMETAG_ENV=production." in refused.stderr
 
 
 @pytest.mark.row("S2")
@@ -142,7 +142,9 @@ def test_a_wrong_setting_is_one_line_and_starts_nothing(
 def test_an_unreachable_database_is_one_line(processes: Processes) -> None:
     refused = processes.nametag("up", DATABASE_URL="postgresql://127.0.0.1:1/nametag", PORT=str(free_port()))
     assert refused.returncode == 1
-    assert refused.stderr == "Error: The database cannot be reached: check DATABASE_URL and that its server runs.\n"
+    assert (
+        refused.stderr == "Error: Can't connect to the database. Check DATABASE_URL and that the server is running.\n"
+    )
 
 
 def test_redis_files_in_use_by_somebody_else_are_one_line(processes: Processes, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`nametag user …`: who may sign in."""
+"""`nametag user …`."""
 
 import json
 
@@ -17,7 +17,7 @@ ADD = ("user", "add", NADIA, "--role", "ops", "--password-stdin")
 
 def test_who_was_added_may_sign_in(app: Flask) -> None:
     answer = nametag(*ADD, answer=PASSWORD + "\n")
-    assert (answer.exit_code, answer.stdout) == (0, f"{NADIA} may sign in as ops.\n")
+    assert (answer.exit_code, answer.stdout) == (0, f"Added {NADIA} with the role ops.\n")
     assert sign_in.authenticate(NADIA, PASSWORD)
 
 
@@ -37,14 +37,14 @@ def test_listing_shows_no_password(app: Flask) -> None:
     nametag(*ADD, answer=PASSWORD)
     assert NADIA in nametag("user", "list").stdout
     [nadia] = json.loads(nametag("user", "list", "--json").stdout)
-    assert (nadia["email"], nadia["role"], nadia["disabled_at"]) == (NADIA, "ops", None)
-    assert not {"password_hash", "session_key", "password"} & nadia.keys()
+    assert (nadia["email"], nadia["role"], nadia["disabledAt"]) == (NADIA, "ops", None)
+    assert not {"passwordHash", "sessionKey", "password"} & nadia.keys()
 
 
 def test_a_new_password_replaces_the_old_one(app: Flask) -> None:
     nametag(*ADD, answer=PASSWORD)
     answer = nametag("user", "passwd", NADIA, "--password-stdin", answer="another moonlit horse")
-    assert answer.stdout == "The password is changed; every session has ended.\n"
+    assert answer.stdout == f"Changed the password of {NADIA} and signed them out.\n"
     assert not sign_in.authenticate(NADIA, PASSWORD)
     assert sign_in.authenticate(NADIA, "another moonlit horse")
 
@@ -75,7 +75,7 @@ def test_rights_are_changed_and_an_admin_is_never_limited(app: Flask) -> None:
     assert users.by_email(OPERATOR, NADIA).role is Role.AGENT
     refused(nametag("user", "role", NADIA, "--role", "admin", "--account-id", MAISON_LUNE), status=2)
     assert nametag("user", "role", NADIA, "--role", "ops").exit_code == 0
-    db.session.rollback()  # reads anew, as another command would
+    db.session.rollback()  # read again, as another command does
     assert users.by_email(OPERATOR, NADIA).account_ids is None
 
 

@@ -1,4 +1,4 @@
-"""Following a job: what the bar says, what the table says, and what Ctrl-C leaves behind."""
+"""Following a job: the progress bar, the result, and Ctrl-C."""
 
 import json
 import signal
@@ -105,5 +105,5 @@ def test_ctrl_c_ends_the_watching_and_not_the_job(
         signal.signal(signal.SIGINT, before)
     until(lambda: "Backfill profiles" in watching.output(), "the bar is drawn")
     assert watching.end(signal.SIGINT) == 1
-    assert f"The job goes on. Follow it with: nametag jobs show {run_id} --wait" in watching.output()
+    assert f"The job is still running. To follow it: nametag jobs show {run_id} --wait" in watching.output()
     assert run_of(run_id).state is RunState.QUEUED

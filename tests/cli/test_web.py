@@ -1,4 +1,4 @@
-"""`nametag web`: where it listens, what it logs, how it ends."""
+"""`nametag web`: its port, its log, its end."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ def test_every_line_of_the_web_server_is_json(migrated: Processes) -> None:
     web.end()
     lines = [json.loads(line) for line in web.output().splitlines()]
     assert {"at", "level", "logger", "message"} <= set(lines[0])
-    assert not any("GET /" in line["message"] for line in lines)  # an access log would carry people's filters
+    assert not any("GET /" in line["message"] for line in lines)  # an access log would contain search terms
 
 
 def test_the_web_server_listens_on_this_machine_alone(migrated: Processes) -> None:

@@ -1,4 +1,4 @@
-"""Migrations forward and back, and the models they are to match."""
+"""Migrations forward and back, and that their schema matches the models."""
 
 import multiprocessing
 from typing import Any
@@ -17,6 +17,7 @@ from app.identities import resolve
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Conversation
+from app.models.user import Action, AuditEntry
 from tests.support.databases import opened, upgrade
 
 AT = "2026-09-01 10:00:00.000000"
@@ -38,7 +39,7 @@ OF_MESSAGE: dict[str, Any] = {"account_id": 1, "ig_sender_id": "1", "outgoing": 
 
 @pytest.fixture
 def blank(blank_database: str) -> Flask:
-    """The app on a database without a single table."""
+    """The app on an empty database."""
     with settings.using(database_url=blank_database):
         return create_app()
 
@@ -49,7 +50,7 @@ def tables() -> set[str]:
 
 
 def add(connection: Connection, table: str, **values: Any) -> None:
-    """Store a row as a release before the models did."""
+    """Store a row as an earlier release did."""
     names = ", ".join(f":{name}" for name in values)
     connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({names})"), values)
 
@@ -141,3 +142,24 @@ def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Fl
         ]
         assert resolve.accounts_due(clock.now(), live=False) == [1]
         assert list(db.session.scalars(select(Conversation.known).order_by(Conversation.id))) == [False, True, True]
+
+
+def test_actions_of_the_audit_log_become_keys_and_sentences_again(blank: Flask) -> None:
+    entries = [("signed in", None), ("deleted a person's data", "person 4f2a"), ("started a job", "job 4f2a")]
+    with opened(blank):
+        migrate.upgrade("0026")
+        with db.engine.begin() as connection:
+            for action, subject in entries:
+                add(connection, "audit_log", at=AT, actor="user 1", action=action, subject=subject)
+        migrate.upgrade()
+        found = select(AuditEntry.action, AuditEntry.subject).order_by(AuditEntry.id)
+        assert [tuple(row) for row in db.session.execute(found)] == [
+            (Action.SIGNED_IN, None),
+            (Action.PERSON_DELETED, "contact 4f2a"),
+            (Action.JOB_STARTED, "job 4f2a"),
+        ]
+        db.session.rollback()
+        migrate.downgrade("0026")
+        with db.engine.connect() as connection:
+            rows = connection.execute(text("SELECT action, subject FROM audit_log ORDER BY id"))
+            assert [tuple(row) for row in rows] == entries

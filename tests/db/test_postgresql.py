@@ -30,7 +30,7 @@ LIMITS += "current_setting('TimeZone') || ' ' || current_setting('plan_cache_mod
 
 @pytest.fixture(params=["refuses options", "drops options"])
 def pooled(request: pytest.FixtureRequest, postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
-    """The app on an empty database behind a transaction pooler."""
+    """The app on an empty database, through a transaction pooler."""
     postgresql.empty(postgresql_database)
     ignored = {"ignore_startup_parameters": "options"} if request.param == "drops options" else {}
     with (
@@ -68,7 +68,7 @@ def test_each_transaction_behind_a_pooler_has_its_limits(pooled: Flask) -> None:
 
 @pytest.fixture
 def blank_pooled_url(postgresql_url: URL) -> Iterator[URL]:
-    """The URL of a database without a single table behind a transaction pooler."""
+    """The URL of an empty database, through a transaction pooler."""
     postgresql.drop(postgresql_url, "blank_pooled")
     with pgbouncer.in_front_of(postgresql.create(postgresql_url, "blank_pooled")) as url:
         yield url
@@ -79,7 +79,7 @@ def test_commands_work_behind_a_transaction_pooler(blank_pooled_url: URL, proces
     processes.variables["DATABASE_URL"] = databases.address(blank_pooled_url)
     upgrades = [processes.start("db", "upgrade") for _ in range(2)]
     assert [upgrade.wait(60) for upgrade in upgrades] == [0, 0]
-    assert "PostgreSQL, reachable and migrated" in processes.nametag("doctor").stdout
+    assert "PostgreSQL, reachable, schema up to date" in processes.nametag("doctor").stdout
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def test_a_read_only_database_is_unavailable_until_it_accepts_changes(
     page = sign_in(client, "nadia@example.com")
     assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
     assert "The database is not available right now. Nothing was changed." in page.text
-    assert [each.mend for each in doctor.examine(OPERATOR) if each.part == "database"] == [
-        "After a failover, check that DATABASE_URL leads to the primary server. Otherwise check its disk space."
+    assert [each.fix for each in doctor.examine(OPERATOR) if each.check == "database"] == [
+        "After a failover, check that DATABASE_URL points to the primary server. Otherwise check its disk space."
     ]
     read_only(False)
     deliver(client)  # may still find a connection that was opened in the meantime, which this discards
@@ -158,6 +158,6 @@ def test_a_password_with_special_characters_works_when_it_is_encoded(processes: 
         postgresql.require_passwords(server)
         url = f"postgresql://nametag:p%40ss%2Fw%25rd%231@/postgres?host={server.query['host']}"
         upgraded = processes.nametag("db", "upgrade", DATABASE_URL=url)
-        assert (upgraded.returncode, upgraded.stdout) == (0, "The database is up to date.\n"), upgraded.stderr
+        assert (upgraded.returncode, upgraded.stdout) == (0, "The database schema is up to date.\n"), upgraded.stderr
         wrong = processes.nametag("db", "upgrade", DATABASE_URL=url.replace("231", "232"))
         assert (wrong.returncode, "p%40ss" in wrong.stderr, "Traceback" in wrong.stderr) == (1, False, False)

@@ -1,4 +1,4 @@
-"""The one way to write: what is committed, what is refused, and who waits for whom."""
+"""Write transactions: what is committed, what is refused, and which writer waits."""
 
 import multiprocessing
 import secrets

@@ -1,4 +1,4 @@
-"""Column types: what goes in comes out, and secrets stay secret."""
+"""Column types: values are stored and returned unchanged, and secrets stay secret."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

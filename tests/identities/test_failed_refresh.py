@@ -18,7 +18,7 @@ from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
 from app.models.run import Run
 from app.runs import lifecycle, runner
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import noted
 from tests.factories import GHOST, LEA, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -140,7 +140,7 @@ def test_a_known_contact_whose_refresh_failed_is_stale_everywhere(
 ) -> None:
     a_known_contact(account)
     refresh_fails(account, meta, "9010")
-    api, browser = a_program(app), signed_in(app)
+    api, browser = an_api_client(app), signed_in(app)
     conversation = db.session.scalars(select(Conversation.id)).one()
     [shown] = api.get("/messaging/conversations").get_json()["data"]
     assert (shown["displayName"], shown["identityState"]) == ("@mia.b", "stale")

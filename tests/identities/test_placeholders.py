@@ -21,7 +21,7 @@ from app.models.inbox import Account, Conversation
 from app.models.run import ItemState, RunItem, RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -86,7 +86,7 @@ def test_pages_show_that_instagram_returned_a_placeholder(app: Flask, account: A
     meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
-    browser, api = signed_in(app), a_program(app)
+    browser, api = signed_in(app), an_api_client(app)
     [listed] = api.get("/api/identities?reason=placeholder").get_json()["data"]
     assert (listed["identityState"], listed["username"], listed["lastSuccessAt"]) == ("unknown", None, None)
     assert listed["explanation"] == "Instagram returned a placeholder instead of a name"
@@ -119,7 +119,7 @@ def test_a_placeholder_in_redis_or_in_an_older_dump_is_no_name(account: Account,
     cache.write(MAISON_LUNE, ProfileObservation(LEA, "UNKNOWN_1", None, None, Source.PROFILE, clock.now()))
     dump = tmp_path / "dump.json"
     dump.write_text(json.dumps([{"account_id": MAISON_LUNE, "participant_id": LEA, "username": "Instagram User"}]))
-    assert importer.import_names(dump).nameless == 1
+    assert importer.import_names(dump).without_name == 1
     resolve.look_up_due(account.id)
     assert [row.ig_participant_id for row in noted()] == [LEA]
     assert lea().username == "lea.moreau"

@@ -79,8 +79,8 @@ def test_a_message_that_is_not_found_becomes_a_dead_letter_after_five_attempts(
     assert (reason, "m_gone" in raw) == ("unresolved", True)
     frozen_clock.forward(days=1)
     assert pending_updates.due(frozen_clock.now()) == []
-    [finding] = [each for each in doctor.examine(OPERATOR) if each.part == "unresolved messages"]
-    assert (finding.level, finding.says[0]) == (Level.WARNING, "1")
+    [finding] = [each for each in doctor.examine(OPERATOR) if each.check == "unresolved messages"]
+    assert (finding.level, finding.message[0]) == (Level.WARNING, "1")
 
 
 def test_many_announcements_use_at_most_a_tenth_of_the_budget(account: Account, frozen_clock: FrozenClock) -> None:

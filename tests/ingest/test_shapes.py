@@ -20,7 +20,7 @@ from app.ingest.replay import Replayed
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter, Message
 from app.viewer import OPERATOR
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.factories import (
     LEA,
     MAISON_LUNE,
@@ -121,7 +121,7 @@ def test_a_reply_to_a_contact_s_story_says_whose_story_it_is(app: Flask, account
     shown = thread(app)
     assert shown.count("Replied to their story") == 2
     assert "Replied to your story" not in shown
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] in (
+    assert an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] in (
         "Replied to their story",
         "Lovely!",
     )
@@ -242,7 +242,7 @@ def test_an_unsupported_attachment_hides_no_other(app: Flask, account: Account, 
     [message] = messages()
     assert message.kind == "image"
     assert "<img src=" in thread(app)
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Photo"
+    assert an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Photo"
 
 
 def test_messages_without_usable_content_say_what_is_missing(app: Flask, account: Account) -> None:
@@ -273,8 +273,8 @@ def test_a_message_shown_in_part_becomes_a_note_not_a_dead_letter(app: Flask, ac
     assert "ig_clip_v2" in note.explanation
     assert json.loads(note.raw)["entry"][0]["messaging"][0]["message"]["attachments"] == [CLIP]
     assert dead_letters.count(OPERATOR) == 0
-    [found] = [each for each in doctor.examine(OPERATOR) if each.part == "dead letters"]
-    assert found.level is Level.WELL
+    [found] = [each for each in doctor.examine(OPERATOR) if each.check == "dead letters"]
+    assert found.level is Level.OK
     page = signed_in(app).get("/dead-letters").text
     assert "1 shown in part" in page
     assert "attachment type ig_clip_v2 is unknown" in page
@@ -319,7 +319,7 @@ def test_only_web_urls_are_shown(app: Flask, account: Account, url: Any) -> None
         old = {"mid": "old", "mid_digest": digest("old"), "kind": "image", "attachments": [stored]}
         known = {"account_id": account.id, "conversation_id": 1, "ig_sender_id": LEA, "outgoing": False}
         tx.session.add(Message(**old, **known, sent_at=clock.now()))
-    api, shown = a_program(app).get("/messaging/conversations/1/messages").text, thread(app)
+    api, shown = an_api_client(app).get("/messaging/conversations/1/messages").text, thread(app)
     assert [each for each in (api, shown) if str(url) in each and url != 7] == []
     assert '"url":"' not in api  # null instead
 
@@ -396,7 +396,10 @@ def test_a_blank_message_says_that_it_is_empty(app: Flask, account: Account, tex
     ops = signed_in(app)
     for page in (part(ops, "/inbox/list"), part(ops, "/inbox/1/messages")):
         assert "Empty message" in page.text
-    assert a_program(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"] == "Empty message"
+    assert (
+        an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"]
+        == "Empty message"
+    )
 
 
 def test_a_message_edited_to_nothing_says_that_it_is_empty(app: Flask, account: Account) -> None:

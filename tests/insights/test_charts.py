@@ -46,7 +46,7 @@ def test_a_day_shows_its_last_hour_and_the_sum_of_its_messages(account: Account)
     assert len(of_both) == 30
     assert (of_both[-1].username, of_both[-1].short_id, of_both[-1].messages) == (8, 4, 40)
     assert of_both[-1].cache_percent == 85
-    assert (of_both[-2].people, of_both[-2].cache_percent) == (0, None)
+    assert (of_both[-2].contacts, of_both[-2].cache_percent) == (0, None)
     assert charts.cache_percent(of_both) == 85
     assert charts.buckets([account.id], length=MONTH, zone=ZoneInfo("UTC"))[-1].username == 6
 

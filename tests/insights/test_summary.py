@@ -46,8 +46,8 @@ def test_contacts_of_all_accounts_are_counted_by_how_they_are_shown(account: Acc
     other = an_account(ATELIER_NORD)
     named(other, LEA, "lea.moreau")
     alone, both = insights(account), insights(account, other)
-    assert (alone.people, alone.with_username, alone.by_short_id) == (3, 1, 1)
-    assert (both.people, both.with_username, both.username_percent) == (4, 2, 50)
+    assert (alone.contacts, alone.with_username, alone.by_short_id) == (3, 1, 1)
+    assert (both.contacts, both.with_username, both.username_percent) == (4, 2, 50)
 
 
 def test_a_change_begins_with_the_first_day_that_has_figures(account: Account, frozen_clock: FrozenClock) -> None:

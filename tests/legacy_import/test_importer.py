@@ -61,7 +61,7 @@ def test_rows_become_identities_and_are_counted(account: Account, tmp_path: Path
         "unique_pairs": 5,
         "unknown_accounts": 1,
         "unusable": 0,
-        "nameless": 2,
+        "without_name": 2,
         "names": 2,
     }
     found = identities()
@@ -76,7 +76,7 @@ def test_null_in_a_csv_file_is_no_name(account: Account, tmp_path: Path, null: s
     file = tmp_path / "dump.csv"
     columns = "account_id,participant_id,username,name"
     file.write_text(f"{columns}\n{MAISON_LUNE},{LEA},{null},{null}\n{MAISON_LUNE},{RUI},{null},Rui\n")
-    assert (importer.import_names(file).nameless, set(identities())) == (1, {RUI})
+    assert (importer.import_names(file).without_name, set(identities())) == (1, {RUI})
     assert identities()[RUI].username is None
 
 

@@ -1,4 +1,4 @@
-"""Process keeping, with real processes; only time is moved where waits are measured."""
+"""Supervising real processes; time is set only where waits are measured."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def test_a_program_that_ends_instead_of_becoming_ready_is_one_line(keeper: Super
 
 def test_a_program_that_never_becomes_ready_is_one_line(keeper: Supervisor) -> None:
     keeper.start(sleeper("slow", ready=lambda: False, ready_seconds=0.05))
-    with pytest.raises(StartFailed, match=r"^slow was not ready in time\. See .*log\.$"):
+    with pytest.raises(StartFailed, match=r"^slow didn\'t become ready within [\d.]+ s\. See .*log\.$"):
         keeper.await_ready("slow")
 
 
@@ -72,7 +72,7 @@ def test_a_program_that_is_killed_during_its_start_is_started_again(
     code = f"test -e {first} || {{ touch {first}; kill -9 $$; }}; touch {ready}; sleep 60"
     keeper.start(Program("web", ("sh", "-c", code), ready=ready.exists))
     keeper.await_ready("web")
-    assert said == ["web ended (signal 9); it is started again."]
+    assert said == ["web exited (signal 9). Restarting it."]
 
 
 def test_a_program_that_is_killed_at_every_start_is_one_line(keeper: Supervisor, said: list[str]) -> None:
@@ -105,7 +105,7 @@ def test_a_dead_program_is_started_again_after_growing_waits(
             keeper.restart_exited()
         waits.append(round(now[0] - began, 1))
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS]
-    assert said == ["sleeper ended (signal 9); it is started again."] * 7
+    assert said == ["sleeper exited (signal 9). Restarting it."] * 7
 
 
 def test_a_program_that_lived_for_a_while_is_started_again_at_once(
@@ -193,9 +193,9 @@ def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(tmp_path: Path) -
     code = f"""
 import os, signal
 from pathlib import Path
-from app.supervisor.processes import Keeper, Program
+from app.supervisor.processes import Program, Supervisor
 os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
-keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
+keeper = Supervisor(log=Path({str(tmp_path / "log")!r}), say=print)
 with keeper.signal_handlers():
     keeper.start(Program("sleeper", ({sys.executable!r}, "-c", "import time; time.sleep(60)")))
     keeper.keep()
@@ -212,8 +212,8 @@ keeper.stop()
 def test_no_program_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from app.supervisor.processes import Keeper, Program
-keeper = Keeper(log=Path({str(tmp_path / "log")!r}), say=print)
+from app.supervisor.processes import Program, Supervisor
+keeper = Supervisor(log=Path({str(tmp_path / "log")!r}), say=print)
 keeper.start(Program("deaf", ({sys.executable!r}, "-c", {DEAF!r})))
 print(keeper.process_id("deaf"), flush=True)
 with keeper.signal_handlers():

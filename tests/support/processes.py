@@ -174,7 +174,7 @@ class Processes:
     def worker(self, queue: str, **variables: str) -> Process:
         """Start a worker of one queue; return once it listens."""
         process = self.start("worker", "--queue", queue, **variables)
-        until(lambda: _lives(process) and "worker listens" in process.output(), f"the worker of {queue} listens")
+        until(lambda: _lives(process) and "worker started" in process.output(), f"the worker of {queue} listens")
         return process
 
     def scheduler(self, **variables: str) -> Process:

@@ -39,7 +39,7 @@ def test_a_killed_part_is_started_again_and_said_so(running: tuple[Process, str]
     first = until(lambda: part(supervisor, words), f"{name} runs")
     os.kill(first, signal.SIGKILL)
     until(lambda: part(supervisor, words) not in (0, first), f"{name} runs again")
-    assert f"{name} ended (signal 9); it is started again.\n" in supervisor.output()
+    assert f"{name} exited (signal 9). Restarting it.\n" in supervisor.output()
     assert answers(url)
 
 
@@ -48,7 +48,7 @@ def test_a_killed_web_server_comes_back_without_a_refused_connection(running: tu
     first = part(supervisor, "cli.main web")
     os.kill(first, signal.SIGKILL)
     until(lambda: answers(url), "the first request after the kill is answered, late but not refused", 10)
-    assert "web ended (signal 9); it is started again.\n" in supervisor.output()
+    assert "web exited (signal 9). Restarting it.\n" in supervisor.output()
     assert part(supervisor, "cli.main web") != first
 
 

@@ -32,7 +32,7 @@ from app.models.run import Run, RunKind
 from app.runs import lifecycle
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
-from tests.api.programs import Program
+from tests.api.clients import ApiClient
 from tests.factories import a_delivery, a_message_event, signed
 from tests.support import databases, templates
 from tests.support.browser import Browser
@@ -119,7 +119,7 @@ def test_no_page_fails_in_two_weeks(
     every = pytestconfig.getoption("--pages-every")
     users.add_user(OPERATOR, ADMIN, role=Role.ADMIN, password=PASSWORD)
     chance, opened = Random(14), list[str]()
-    program = Program(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs"), None))
+    program = ApiClient(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs"), None))
     contacts = sandbox.get("people")
     started = time.at
     step = min(every, STEP)
@@ -183,7 +183,7 @@ def _expire(redis: Redis, duration: timedelta) -> None:
             redis.expire(key, seconds - int(duration.total_seconds()))
 
 
-def _open_everything(app: Flask, program: Program) -> list[str]:
+def _open_everything(app: Flask, program: ApiClient) -> list[str]:
     admin = app.test_client()
     assert sign_in(admin, ADMIN).status_code == 303  # sessions end after seven days
     pages, api = addresses.of_pages(QUEUES, most=2), addresses.of_api(most=2)

@@ -1,4 +1,4 @@
-"""Every address that an admin may GET, made of what is in the database."""
+"""URLs of all pages that an admin may GET, for the objects in the database."""
 
 from collections.abc import Iterable, Iterator
 
@@ -49,7 +49,7 @@ LEFT_OUT = frozenset(
 
 
 def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
-    """Return the addresses of pages and their parts, of at most `most` conversations, identities and jobs each."""
+    """Return the URLs of pages and their parts, of at most `most` conversations, identities and jobs each."""
     found = [*ALWAYS]
     for address in _column(select(Account.ig_account_id)):
         found += [each.format(address) for each in OF_ACCOUNT]
@@ -64,7 +64,7 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
 
 
 def of_api(*, most: int = 5) -> list[str]:
-    """Return the addresses of the API, of at most `most` conversations, identities and jobs each."""
+    """Return the URLs of the API, of at most `most` conversations, identities and jobs each."""
     found = [*OF_API]
     for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
         found += [f"/messaging/conversations/{conversation}", f"/messaging/conversations/{conversation}/messages"]
@@ -75,7 +75,7 @@ def of_api(*, most: int = 5) -> list[str]:
 
 
 def not_among(app: Flask, addresses: Iterable[str]) -> set[str]:
-    """Return the endpoints with a GET route that none of `addresses` leads to."""
+    """Return the endpoints with a GET route that no URL in `addresses` reaches."""
     routes = app.url_map.bind("localhost")
     every = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
     return every - LEFT_OUT - set(_endpoints(routes.match, addresses))

@@ -1,4 +1,4 @@
-"""What tests of pages share: people who sign in, their clicks with CSRF tokens, and what htmx would ask."""
+"""Helpers for tests of pages: signed-in clients, clicks with CSRF tokens, and htmx headers."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ _CSRF = re.compile(r'"X-CSRFToken": "([^"]+)"|name="csrf_token" value="([^"]+)"'
 
 
 def signed_in(app: Flask, role: Role = Role.OPS, *, email: str = "") -> FlaskClient:
-    """Return the browser of somebody with this role who has signed in."""
+    """Return the test client of a signed-in user with this role."""
     address = email or f"{role}@example.com"
     users.add_user(OPERATOR, address, role=role, password=PASSWORD)
     client = app.test_client()
@@ -28,7 +28,7 @@ def signed_in(app: Flask, role: Role = Role.OPS, *, email: str = "") -> FlaskCli
 def sign_in(
     client: FlaskClient, email: str, password: str = PASSWORD, *, query: str = "", **options: Any
 ) -> TestResponse:
-    """Fill in the form of the sign-in page and send it."""
+    """Submit the sign-in form."""
     token = csrf(client.get("/login"))
     form = {"email": email, "password": password, "csrf_token": token}
     return client.post(f"/login{query}", data=form, **options)
@@ -42,7 +42,7 @@ def csrf(page: TestResponse) -> str:
 
 
 def click(client: FlaskClient, address: str, *, htmx: bool = True, **fields: str) -> TestResponse:
-    """Press a button: POST with the token of a page that is open."""
+    """Press a button: POST with the CSRF token of an open page."""
     token = csrf(client.get("/inbox"))
     if htmx:
         return client.post(address, data=fields, headers=HTMX | {"X-CSRFToken": token})
@@ -50,13 +50,13 @@ def click(client: FlaskClient, address: str, *, htmx: bool = True, **fields: str
 
 
 def part(client: FlaskClient, address: str, **headers: str) -> TestResponse:
-    """Ask for a part as htmx does."""
+    """Request a part as htmx does."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return client.get(address, headers=HTMX | named)
 
 
 def poll_headers(part_of_page: str, element_id: str) -> dict[str, str]:
-    """Return the headers with which the element of this id polls, as its markup says."""
+    """Return the headers that the element with this ID sends when it polls, as its markup says."""
     found = re.search(rf'id="{element_id}"[^>]*?If-None-Match": "(.*?)"}}\'', part_of_page)
     assert found, part_of_page
     return HTMX | {"If-None-Match": found[1].replace('\\"', '"'), "HX-Trigger": element_id}

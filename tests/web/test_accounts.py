@@ -1,4 +1,4 @@
-"""The page of accounts."""
+"""The Accounts page."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,7 +25,7 @@ from tests.web.browsing import click, signed_in
 
 @pytest.fixture
 def database(sqlite_database: str) -> str:
-    """One kind is enough for a page: the rooms behind it are tested on both."""
+    """One database is enough for a page: the packages below it are tested on both."""
     return sqlite_database
 
 
@@ -47,7 +47,7 @@ def accounts() -> list[Account]:
 
 
 def led_back(admin: FlaskClient, login: str = "instagram", choice: str = "allow") -> str:
-    """Go to Meta and choose there; return the address that Meta sends the browser to."""
+    """Authorize at Meta. Return the URL to which Meta redirects the browser."""
     away = admin.get(f"/accounts/connect/{login}")
     assert away.status_code == 303
     return f"/accounts/connected/{login}?{urlencode(chosen(away.headers['Location'], choice))}"
@@ -82,7 +82,7 @@ def test_the_result_of_the_last_sync_is_shown_with_what_it_skipped_and_why_it_en
 
 
 def test_a_sync_is_asked_of_a_worker(ops: FlaskClient, redis: Redis) -> None:
-    assert "Syncing conversations." in click(ops, f"/accounts/{MAISON_LUNE}/sync").headers["HX-Trigger"]
+    assert "Sync started." in click(ops, f"/accounts/{MAISON_LUNE}/sync").headers["HX-Trigger"]
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC].queue}") == 1
     assert click(ops, "/accounts/1/sync").status_code == 404
 
@@ -115,9 +115,9 @@ def test_a_token_is_pasted_and_never_shown_again(admin: FlaskClient) -> None:
     assert (connected.status_code, connected.headers["Location"]) == (303, "/accounts")
     assert [account.ig_account_id for account in accounts()] == [MAISON_LUNE]
     page = admin.get("/accounts").text
-    assert "maison.lune is connected." in page
+    assert "Connected maison.lune." in page
     assert INSTAGRAM_TOKEN not in page
-    assert "is connected." not in admin.get("/accounts").text
+    assert "Connected maison.lune." not in admin.get("/accounts").text
 
 
 @pytest.mark.parametrize("login", ["instagram", "facebook"])
@@ -139,7 +139,7 @@ def test_an_account_of_unified_login_is_connected_with_a_pasted_token(admin: Fla
     assert admin.get("/accounts/connect/unified").status_code == 404
     assert click(admin, "/accounts", htmx=False, login="unified", token=SYSTEM_USER_TOKEN).status_code == 303
     page = admin.get("/accounts").text
-    assert "atelier.nord is connected." in page
+    assert "Connected atelier.nord." in page
     assert "Unified Login</p>" in page
     assert "Healthy" in page
 
@@ -177,7 +177,7 @@ def test_only_admins_connect_and_remove(ops: FlaskClient) -> None:
 def test_an_account_is_checked_and_removed_with_a_click(admin: FlaskClient, meta: Sandbox) -> None:
     a_sandbox_account()
     assert click(admin, f"/accounts/{MAISON_LUNE}/check").headers["HX-Redirect"] == "/accounts"
-    assert "the access token works, and webhooks are subscribed." in admin.get("/accounts").text
+    assert "connection OK. The access token is valid and webhooks are active." in admin.get("/accounts").text
     meta.post("faults", mode="190")
     click(admin, f"/accounts/{MAISON_LUNE}/check")
     page = admin.get("/accounts").text

@@ -1,4 +1,4 @@
-"""Static files: addressed by fingerprint, kept for a year, and the id of a deploy."""
+"""Static files: URLs with a fingerprint, cache headers, and the ID of a deployment."""
 
 from pathlib import Path
 

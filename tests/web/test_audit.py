@@ -1,4 +1,4 @@
-"""The page of the audit log."""
+"""The Audit log page."""
 
 from flask import Flask
 from sqlalchemy import delete
@@ -20,7 +20,7 @@ def test_admins_read_who_did_what_under_their_names_of_today(app: Flask) -> None
     admin = signed_in(app, Role.ADMIN)
     page = admin.get("/audit").text
     assert "admin@example.com" in page
-    assert "signed in" in page
+    assert "Signed in" in page
     assert "127.0.0.1" in page
     assert 'href="/audit" aria-current="page"' in page
 
@@ -44,9 +44,9 @@ def test_older_entries_are_a_link_away_with_the_same_filter(app: Flask) -> None:
         for number in range(audit.PAGE + 1):
             audit.note(tx, OPERATOR, Action.JOB_STARTED, f"job {number:03d}")
     admin = signed_in(app, Role.ADMIN)
-    page = admin.get("/audit?actor=command+line&action=started+a+job").text
+    page = admin.get("/audit?actor=command+line&action=job_started").text
     assert "job 000" not in page
-    assert "/audit?before=2&amp;actor=command+line&amp;action=started+a+job" in page
+    assert "/audit?before=2&amp;actor=command+line&amp;action=job_started" in page
     older = admin.get("/audit?before=2&actor=command%20line").text
     assert "job 000" in older
     assert "job 001" not in older
@@ -75,12 +75,12 @@ def test_refused_attempts_are_shown_with_user_route_and_ip_address(app: Flask) -
     entries, _ = audit.page(OPERATOR, audit.AuditFilter())
     found = [(each.actor, each.action.value, each.subject, each.route, each.address) for each in reversed(entries)]
     assert [each for each in found if each[3]] == [
-        ("user 1", "was refused access", None, "GET /audit", "127.0.0.1"),
-        ("user 1", "requested data not visible", None, "GET /inbox/<conversation_id>", "127.0.0.1"),
-        ("user 1", "was refused access", None, "POST /jobs/<kind>", "127.0.0.1"),
-        ("stranger", "failed to sign in", "user 1", "POST /login", "127.0.0.1"),
+        ("user 1", "access_refused", None, "GET /audit", "127.0.0.1"),
+        ("user 1", "data_not_visible", None, "GET /inbox/<conversation_id>", "127.0.0.1"),
+        ("user 1", "access_refused", None, "POST /jobs/<kind>", "127.0.0.1"),
+        ("stranger", "sign_in_failed", "user 1", "POST /login", "127.0.0.1"),
     ]
-    page = signed_in(app, Role.ADMIN).get("/audit?action=was+refused+access").text
+    page = signed_in(app, Role.ADMIN).get("/audit?action=access_refused").text
     assert "<code>GET /audit</code>" in page
     assert "agent@example.com" in page
     assert account.id

@@ -1,4 +1,4 @@
-"""Pictures as browsers get them."""
+"""Pictures of contacts in the browser."""
 
 from flask import Flask
 

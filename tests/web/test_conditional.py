@@ -1,4 +1,4 @@
-"""Unchanged polls: 304 without reading a row, and never when something changed."""
+"""Polls without changes: 304 without reading rows, and never after a change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def ops(app: Flask, account: Account) -> FlaskClient:
 
 @contextmanager
 def queries(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL that runs inside the block."""
+    """Collect the SQL statements of the block."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The page of dead letters."""
+"""The Dead letters page."""
 
 import json
 import re

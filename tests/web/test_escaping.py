@@ -1,4 +1,4 @@
-"""What people write is text everywhere: no page, part, file or answer has an element that a template did not write."""
+"""Escaping: no page, part, file or response has an HTML element that a template did not write."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from app.models.inbox import Account, Conversation, DeadLetter
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.factories import a_delivery, a_message_event, an_account, signed
 from tests.support import databases
 from tests.support.browser import Browser
@@ -67,7 +67,7 @@ PLAIN = ("***", "https://evil.example/", *(f"quite plain words {number}" for num
 
 
 class Skeleton(HTMLParser):
-    """The elements of a page with the names of their attributes, and where its links lead."""
+    """Parses a page: its elements with the names of their attributes, and the targets of its links."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Skeleton(HTMLParser):
 
 @pytest.fixture
 def furnished(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Flask]]:
-    """Opens an installation in which every field that strangers fill holds these words."""
+    """Opens an installation in which every field with untrusted content has this text."""
     with settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
         app.test_client_class = Browser
 
@@ -128,7 +128,7 @@ def _fill(words: tuple[str, ...]) -> None:
 
 
 def _poison(words: tuple[str, ...], account_id: int, run_id: str) -> None:
-    # Past what cleans names and messages at the door: the pages have to stand on their own.
+    # Not through the functions that sanitize input: pages must escape in any case.
     with transaction.write() as tx:
         people = tx.execute(select(Identity.id, Identity.ig_participant_id).order_by(Identity.id)).all()
         for row, each in zip(people, words, strict=True):
@@ -195,7 +195,7 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
 @pytest.mark.row("S14", "S33", "S28")
 def test_files_and_answers_carry_the_words_as_they_are(furnished: Callable[[tuple[str, ...]], Flask]) -> None:
     app = furnished(PAYLOADS)
-    crm = a_program(app)
+    crm = an_api_client(app)
     listed = crm.get("/messaging/conversations?limit=100")
     assert listed.content_type == "application/json"
     assert {each["lastMessagePreview"] for each in listed.get_json()["data"]} == set(PAYLOADS)

@@ -1,4 +1,4 @@
-"""Times in the reader's zone, durations in words, links that give nothing away."""
+"""Template filters: times in the user's time zone, durations, links without a referrer."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -117,7 +117,7 @@ def test_no_text_makes_markup_of_its_own(words: str) -> None:
     ],
 )
 def test_people_are_called_by_what_their_address_says(email: str, whole: str, short: str) -> None:
-    assert (filters.person(email), filters.person(email, short=True)) == (whole, short)
+    assert (filters.user_name(email), filters.user_name(email, short=True)) == (whole, short)
 
 
 def test_a_noun_is_in_the_plural_unless_there_is_one() -> None:

@@ -1,4 +1,4 @@
-"""What every response carries, whatever its status."""
+"""Headers of every response, whatever its status."""
 
 import json
 import logging

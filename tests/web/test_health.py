@@ -1,4 +1,4 @@
-"""Being alive."""
+"""The liveness check."""
 
 from flask.testing import FlaskClient
 

@@ -1,4 +1,4 @@
-"""Requests that are made to break a server: hostile headers, URLs and forms on every route, never a 5xx."""
+"""Hostile headers, URLs and forms on every route never cause a 5xx response."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -150,7 +150,7 @@ def batched(names: Sequence[str], size: int = 8) -> Iterator[Sequence[str]]:
 
 
 def with_hostile_headers(app: Flask) -> Iterator[tuple[Rule, str, dict[str, str]]]:
-    """Yield every route and method with hostile headers; another value of each header every time."""
+    """Yield every route and method with hostile headers, each time with other values."""
     ignorable = {name: cycle(values) for name, values in IGNORABLE.items()}
     decisive = {name: cycle(values) for name, values in DECISIVE.items()}
     for rule, method in routes(app):

@@ -1,4 +1,4 @@
-"""The pages of identities: list, person, refresh, export."""
+"""The Identities pages: list, one identity, refresh, export."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from tests.web.browsing import click, part, signed_in
 
 
 class Shown(HTMLParser):
-    """A page, of which only what its form for exports would send along is kept."""
+    """Parses a page, and keeps the values that its export form sends."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def test_a_user_may_refresh_so_many_times_a_minute(ops: FlaskClient) -> None:
 
 def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
     answer = click(ops, "/identities/refresh", identity=str(ids()[CAMILLE]))
-    assert "Looking up 1 contact." in answer.headers["HX-Trigger"]
+    assert "Refresh queued for 1 contact." in answer.headers["HX-Trigger"]
 
 
 def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskClient, account: Account) -> None:
@@ -173,7 +173,7 @@ def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> 
 def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> None:
     shown = " ".join(map(str, ids().values()))
     answer = click(ops, "/identities/refresh", which=shown)
-    assert "Looking up 1 contact. 1 looked up just now." in answer.headers["HX-Trigger"]
+    assert "Refresh queued for 1 contact. 1 looked up moments ago." in answer.headers["HX-Trigger"]
 
 
 @pytest.mark.row("S33")

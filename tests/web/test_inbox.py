@@ -1,4 +1,4 @@
-"""The inbox as a browser sees it: who wrote, what is unread, what is never loaded."""
+"""The inbox: contacts, unread counts, and what is not loaded."""
 
 import json
 import re

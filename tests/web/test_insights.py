@@ -1,4 +1,4 @@
-"""The page of figures."""
+"""The Insights page."""
 
 import pytest
 from flask import Flask

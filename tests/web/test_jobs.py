@@ -1,4 +1,4 @@
-"""Jobs by button: started once, watched, cancelled, retried."""
+"""The Jobs page: jobs are started once, followed, canceled and retried."""
 
 import json
 import re
@@ -193,7 +193,7 @@ def test_cancelling_ends_a_run_and_says_so(ops: FlaskClient, account: Account) -
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     leases.take(run_id, who="a worker")
     answer = click(ops, f"/jobs/{run_id}/cancel")
-    assert toast(answer) == "The job ends after the present person."
+    assert toast(answer) == "Canceling. The job stops after the current contact."
     assert run_of(run_id).state is RunState.CANCELING
 
 

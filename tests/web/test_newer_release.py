@@ -1,4 +1,4 @@
-"""After a rollback: rows hold words that only the newer release knows. They are shown as "Other" and break nothing."""
+"""After a rollback, rows contain enum values of a newer release. They are shown as "Other" and break nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from app.models.inbox import Conversation, DeadLetter, Deletion, Message, Pendin
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.calls.lookups import made
 from tests.cli.commands import nametag
 from tests.factories import LEA, RUI, SHY, an_account, people_wrote, signed
@@ -49,7 +49,7 @@ COMMANDS = ("identities export", *LISTS, *(f"{each} --json" for each in LISTS))
 
 @pytest.fixture
 def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
-    """An installation with something in every table that has words."""
+    """An installation with rows in every table that has enums."""
     with (
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
         databases.opened(create_app()) as app,
@@ -83,7 +83,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
 
 @pytest.mark.parametrize("table", [table for table, columns in WORDS.items() if columns])
 def test_words_of_a_newer_release_break_nothing(rolled_back: Flask, table: str, redis: Redis) -> None:
-    admin, client = signed_in(rolled_back, Role.ADMIN), a_program(rolled_back)
+    admin, client = signed_in(rolled_back, Role.ADMIN), an_api_client(rolled_back)
     pages, api = addresses.of_pages(QUEUES), addresses.of_api()
     assert not addresses.not_among(rolled_back, [*pages, *api])
     newer = ", ".join(f"{column} = '{NEWER}'" for column in WORDS[table])

@@ -1,4 +1,4 @@
-"""Single sign-on, against a provider over real HTTP: who gets in, and what does not work twice or from elsewhere."""
+"""Single sign-on against a provider over HTTP: who is signed in, and attempts that are refused."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""What readers choose for themselves."""
+"""The Settings page."""
 
 import pytest
 from flask import Flask

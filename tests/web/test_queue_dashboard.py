@@ -1,4 +1,4 @@
-"""rq-dashboard behind our door: who may look, what may be changed, what cannot run there."""
+"""The queue dashboard: who may see it, what may be changed, and scripts that cannot run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One answer for every view: page or part of the same content, errors as pages or toasts."""
+"""Page and htmx part show the same content; errors are pages or toasts."""
 
 import html
 import json
@@ -99,7 +99,7 @@ def test_parts_and_pages_are_kept_apart_by_caches(ops: FlaskClient) -> None:
 def test_what_is_not_there_is_a_page_that_says_so(ops: FlaskClient, address: str) -> None:
     answer = ops.get(address)
     assert answer.status_code == 404
-    assert "Not found" in answer.text
+    assert "Page not found" in answer.text
     assert 'id="rail"' in answer.text
 
 
@@ -121,7 +121,7 @@ def test_a_role_too_low_is_told_which_it_takes(app: Flask, account: Account) -> 
     agent = signed_in(app, Role.AGENT)
     answer = click(agent, "/jobs/backfill")
     assert answer.status_code == 403
-    assert "needs the role ops" in json.loads(answer.headers["HX-Trigger"])["toast"]["text"]
+    assert "You need the ops role" in json.loads(answer.headers["HX-Trigger"])["toast"]["text"]
     assert "Backfill profiles</button>" not in agent.get("/jobs").text
 
 

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, signing out, and what other sites cannot do."""
+"""Sign in, stay signed in, sign out; requests from other sites are refused."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Names and words that want to be taken for something else: shown as they are, told apart, and never obeyed."""
+"""Misleading names and messages: shown as they are, distinguishable, and never interpreted."""
 
 import csv
 import html
@@ -21,12 +21,12 @@ from app.ingest import receive
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation
 from tests import factories
-from tests.api.programs import a_program
+from tests.api.clients import an_api_client
 from tests.cli.commands import nametag
 from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
 from tests.web.browsing import part, signed_in
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the words that are tried
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # tests of names, not of the database
 
 SPOOFS = {
     "1520000000100001": "Léa Moreau",
@@ -66,7 +66,7 @@ def account(app: Flask) -> Account:
 
 @pytest.mark.row("S49")
 def test_people_who_look_the_same_are_told_apart_at_every_door(app: Flask, account: Account, redis: Redis) -> None:
-    ops, program = signed_in(app), a_program(app)
+    ops, program = signed_in(app), an_api_client(app)
     listed = program.get("/messaging/conversations?limit=50").get_json()["data"]
     called = {each["participantPlatformId"]: each["displayName"] for each in listed}
     assert len(set(called.values())) == len(called) == len(SPOOFS) + 1
@@ -98,7 +98,7 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
     for who in ("1520000000100005", "1520000000100006"):
         thread = part(ops, f"/inbox/{ids[who]}").text
         assert f'<bdi class="name-text">{SPOOFS[who]} · {who[-6:]}</bdi>' in thread
-        assert '<span class="name-text">' not in thread  # our own words for ourselves, and for strangers
+        assert '<span class="name-text">' not in thread  # only for names of contacts
     body = a_delivery(a_message_event("1520000000100007", "The sender unsent this message"))
     receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
     thread = part(ops, f"/inbox/{ids['1520000000100007']}").text
@@ -151,7 +151,7 @@ def test_words_that_address_machines_are_shown_literally(app: Flask, redis: Redi
         body = a_delivery(a_message_event(who, words))
         receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
         named(account, who, name=words)
-    ops, program = signed_in(app), a_program(app)
+    ops, program = signed_in(app), an_api_client(app)
     for number, words in enumerate(MACHINES, 1):
         assert_shown(ops, words, "/inbox", f"/inbox/{number}", "/identities", f"/identities/{number}")
         matches = program.get("/messaging/conversations", query_string={"q": words}).get_json()["data"]

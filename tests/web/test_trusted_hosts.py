@@ -1,4 +1,4 @@
-"""Names that Nametag answers to, and proxies that it believes."""
+"""Trusted host names, and trusted reverse proxies."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The pages of people, for admins."""
+"""The Users pages, for admins."""
 
 import re
 from html import unescape
@@ -45,7 +45,7 @@ def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient)
         ({"email": "admin@example.com"}, "A user with this email address already exists"),
         ({"role": "owner"}, None),
         ({"role": "admin", "account": MAISON_LUNE}, "Admins always have access to all accounts"),
-        ({"account": "17841499999999999"}, "should be of the list"),
+        ({"account": "17841499999999999"}, "Select accounts from the list"),
     ],
 )
 def test_what_is_wrong_adds_nobody(admin: FlaskClient, wrong: dict[str, str], words: str | None) -> None:
@@ -94,7 +94,7 @@ def test_a_new_password_is_shown_once_and_replaces_the_old_one(admin: FlaskClien
 def test_somebody_is_switched_off_and_on(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
     click(admin, "/people/2/disable", htmx=False)
-    assert f"Disabled {NADIA}. Their sessions have ended." in admin.get("/people/2").text
+    assert f"Disabled {NADIA} and signed them out." in admin.get("/people/2").text
     assert nadia.get("/inbox").headers["Location"] == "/login"
     assert sign_in.authenticate(NADIA, PASSWORD) is None
     click(admin, "/people/2/enable", htmx=False)
@@ -118,7 +118,7 @@ def test_an_admin_cannot_disable_themselves(admin: FlaskClient, app: Flask) -> N
 def test_a_change_of_role_shows_its_result(admin: FlaskClient, app: Flask) -> None:
     signed_in(app, Role.OPS, email=NADIA)
     click(admin, "/people/2/rights", htmx=False, role="agent", every="1")
-    assert f"Changed the role and account access of {NADIA}." in admin.get("/people/2").text
+    assert f"Updated the role and account access of {NADIA} and signed them out." in admin.get("/people/2").text
 
 
 def test_somebody_unknown_is_not_found(admin: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""Meta's door: handshake, deliveries, and what it refuses before anything is read."""
+"""Webhook endpoints: handshake, deliveries, and requests that are refused before anything is read."""
 
 import gzip
 import io
@@ -124,7 +124,7 @@ def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked: bool) -> None:
     body = b"x" * (4 * MIB + 1)
-    inside = b"x" * (4 * MIB)  # a signature over what fits must not let the rest in (reliability.md S5)
+    inside = b"x" * (4 * MIB)  # a signature over the part within the limit must not admit the rest
     for headers in (signed(body), signed(inside)):
         if chunked:
             answer = client.post(

@@ -1,4 +1,4 @@
-"""What tests of the API share: a program with a token."""
+"""Helpers for tests of the API: a client with a token."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,34 +11,34 @@ from app.users import api_tokens
 from app.viewer import OPERATOR
 
 
-class Program:
-    """A program that calls with a token."""
+class ApiClient:
+    """An API client with a token."""
 
     def __init__(self, app: Flask, secret: str) -> None:
         self.client: FlaskClient = app.test_client()
         self.secret = secret
 
     def get(self, address: str, **options: Any) -> TestResponse:
-        """Ask."""
+        """Send a GET request."""
         return self.call("GET", address, **options)
 
     def post(self, address: str, **options: Any) -> TestResponse:
-        """Have something done."""
+        """Send a POST request."""
         return self.call("POST", address, **options)
 
     def call(self, method: str, address: str, *, headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
-        """Make any call with the token."""
+        """Send a request with the token."""
         bearer = {"Authorization": f"Bearer {self.secret}"}
         return self.client.open(address, method=method, headers=bearer | (headers or {}), **options)
 
 
-def a_program(app: Flask, *scopes: str, accounts: Sequence[int] | None = None, name: str = "crm") -> Program:
-    """Return a program whose token has these scopes; read and jobs unless given."""
-    return Program(app, api_tokens.create(OPERATOR, name, scopes or ("read", "jobs"), accounts))
+def an_api_client(app: Flask, *scopes: str, accounts: Sequence[int] | None = None, name: str = "crm") -> ApiClient:
+    """Return an API client whose token has these scopes, by default read and jobs."""
+    return ApiClient(app, api_tokens.create(OPERATOR, name, scopes or ("read", "jobs"), accounts))
 
 
 def problem(answer: TestResponse, status: int) -> dict[str, Any]:
-    """Assert that an answer is a problem document of this status; return it."""
+    """Assert that a response is a problem document with this status. Return the document."""
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
     document: dict[str, Any] = answer.get_json()
