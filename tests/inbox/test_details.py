@@ -66,7 +66,7 @@ def test_details_of_an_unknown_contact_show_the_reason_and_the_next_lookup(accou
         observations.record_failure(tx, account.id, LEA, verdict, at=clock.now(), raw=None)
     found = details()
     assert (found.shown_as, found.failure_count, found.most_failures, found.source) == ("Short ID", 1, 5, None)
-    assert "nobody under this id" in (found.reason or "")
+    assert "Profile not available" in (found.reason or "")
     assert found.next_try_at is not None
 
 
