@@ -126,11 +126,11 @@ def test_only_the_word_of_this_session_is_taken_once_and_soon(apps: Sandbox, fro
     assert "has expired or was already used" in refusal(replace(attempt, state="another"), sent)
     assert "has expired or was already used" in refusal(attempt, sent, "facebook")
     frozen_clock.forward(minutes=11)
-    assert "longer than ten minutes" in refusal(attempt, sent)
+    assert "has expired or was already used" in refusal(attempt, sent)
     frozen_clock.forward(minutes=-11)
     finished(attempt, sent)
     connect.remove(OPERATOR, MAISON_LUNE)
-    assert "used before" in refusal(attempt, sent)
+    assert "has expired or was already used" in refusal(attempt, sent)
 
 
 def test_a_declined_consent_and_a_used_code_connect_nothing(apps: Sandbox) -> None:

@@ -98,7 +98,7 @@ def test_the_token_is_stored_hidden(graph: Graph) -> None:
 
 
 def test_another_accounts_token_connects_nothing(graph: Graph) -> None:
-    with pytest.raises(Invalid, match=f"belongs to account {MAISON_LUNE}, not to 17841400000000999"):
+    with pytest.raises(Invalid, match=f"is for account {MAISON_LUNE}, not for 17841400000000999"):
         connect.add(OPERATOR, "17841400000000999", login="instagram", token=TOKEN)
     assert listing.accounts(OPERATOR) == []
 
@@ -161,7 +161,7 @@ def test_malformed_input_connects_nothing(graph: Graph, changes: dict[str, Any],
 
 def test_the_id_is_found_out_when_it_is_left_out(graph: Graph) -> None:
     assert connect.add(OPERATOR, None, login="instagram", token=TOKEN).ig_account_id == MAISON_LUNE
-    with pytest.raises(Invalid, match="needed when Meta is not asked"):
+    with pytest.raises(Invalid, match="when the access token is not checked"):
         connect.add(OPERATOR, None, login="instagram", token=TOKEN, check=False)
 
 

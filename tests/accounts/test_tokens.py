@@ -168,6 +168,6 @@ def test_an_access_token_without_its_key_is_shown_as_unreadable_and_the_others_w
     aged(frozen_clock, days=1, left=50)
     with settings.using(token_encryption_keys=OTHER_KEY):
         a_sandbox_account(ATELIER_NORD)
-        assert "cannot be read" in life().says
+        assert "Cannot decrypt it" in life().says
         assert life().reconnect
         assert life(ATELIER_NORD).well

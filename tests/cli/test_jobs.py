@@ -126,7 +126,9 @@ def test_a_retry_says_how_many_contacts_it_leaves_out_and_why(account: Account) 
     run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
     runner.run_slice(run_id)
     printed = nametag("jobs", "retry", run_id).stdout
-    assert printed.startswith(f"Job {run_id}: Retrying 1 contact. Left out 1 contact: Instagram does not share this")
+    assert printed.startswith(
+        f"Job {run_id}: Retrying 1 contact. Left out 1 contact: Instagram doesn’t share this profile"
+    )
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry"])

@@ -32,7 +32,18 @@ def test_names_that_readers_can_distinguish_have_two_skeletons(one: str, other: 
 
 
 @pytest.mark.row("S49")
-@pytest.mark.parametrize("words", ["You", "y\u043eu", "Unknown sender", "Maison.Lune", "@user_883201", "user_000000"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You",
+        "y\u043eu",
+        "Unknown sender",
+        "The sender unsent this message",
+        "Maison.Lune",
+        "@user_883201",
+        "user_000000",
+    ],
+)
 def test_texts_of_the_pages_are_reserved(words: str) -> None:
     assert confusables.is_reserved(confusables.skeleton(words), "maison.lune")
 

@@ -66,7 +66,7 @@ def test_a_password_check_that_waits_too_long_is_refused(monkeypatch: pytest.Mon
     taken = threading.BoundedSemaphore(passwords.AT_A_TIME)
     for _ in range(passwords.AT_A_TIME):
         taken.acquire()
-    monkeypatch.setattr(passwords, "_turns", taken)
+    monkeypatch.setattr(passwords, "_slots", taken)
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     with pytest.raises(Unavailable):
         passwords.verify(GOOD, None)
