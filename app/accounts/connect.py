@@ -213,7 +213,7 @@ def _keep(
 
 def _row(tx: Tx, viewer: Viewer, ig_account_id: str, login: Login) -> Account:
     account = tx.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one_or_none()
-    if viewer.account_ids is not None and (account is None or account.id not in viewer.account_ids):
+    if not viewer.sees(account.id if account else None):
         raise Forbidden("Your own accounts are chosen by others; ask an admin of all accounts to connect this one.")
     if account is None:
         account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=login)

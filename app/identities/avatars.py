@@ -72,8 +72,7 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
             StoredAvatar.content.is_not(None),
         )
     )
-    if viewer.account_ids is not None:
-        found = found.where(Account.id.in_(viewer.account_ids))
+    found = viewer.visible(found, Account.id)
     row = db.session.execute(found).first()
     if row is None:
         raise NotFound("picture")

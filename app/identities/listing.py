@@ -199,7 +199,7 @@ def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     )
     found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_face)
     found = found.where(Account.state != AccountState.DELETING)
-    return found if viewer.account_ids is None else found.where(Identity.account_id.in_(viewer.account_ids))
+    return viewer.visible(found, Identity.account_id)
 
 
 def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:

@@ -186,7 +186,7 @@ def _seen(viewer: Viewer, conversation_id: int) -> Any:
 def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...]]:
     account = and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING)
     found = select(*columns).select_from(Conversation).join(Account, account)
-    return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+    return viewer.visible(found, Conversation.account_id)
 
 
 def _said(row: Any, seen: Any) -> MessageEntry:

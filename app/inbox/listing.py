@@ -182,8 +182,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
         .where(Conversation.account_id == account_id)
         .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
     )
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     if want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
     if want.q:

@@ -125,8 +125,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
         .outerjoin(StoredAvatar, _FACE)
         .where(Conversation.id == conversation_id)
     )
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     row = db.session.execute(found).first()
     if row is None:
         raise NotFound("conversation")
@@ -136,8 +135,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
 def parties_of(viewer: Viewer, conversation_id: int) -> tuple[int, str]:
     """Return our ID of a conversation's account, and its contact's ID; one short query. Raises NotFound."""
     found = select(Conversation.account_id, Conversation.ig_participant_id).where(Conversation.id == conversation_id)
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     parties = db.session.execute(found).first()
     db.session.rollback()  # as in frame.desk: messages must not be older than their poll token
     if parties is None:

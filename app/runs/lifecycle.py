@@ -136,7 +136,7 @@ def require_batch_size(batch_size: int) -> None:
 def require_run(viewer: Viewer, run_id: str) -> Run:
     """Return a run the viewer may see, or raise NotFound."""
     run = db.session.get(Run, run_id)
-    if run is None or (viewer.account_ids is not None and run.account_id not in viewer.account_ids):
+    if run is None or not viewer.sees(run.account_id):
         raise NotFound("job")
     return run
 
@@ -165,8 +165,7 @@ def _start(viewer: Viewer, crowd: Selection, *, batch_size: int) -> str:
 
 
 def _require_account(viewer: Viewer, account_id: int) -> None:
-    allowed = viewer.account_ids is None or account_id in viewer.account_ids
-    if not allowed or db.session.get(Account, account_id) is None:
+    if not viewer.sees(account_id) or db.session.get(Account, account_id) is None:
         raise NotFound("account")
 
 
