@@ -186,7 +186,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 ZOO_KEEPER = """
 import json, pathlib, resource, sys, time
 from app.identities import avatars
-from app.instagram.image_fetch import NoPicture
+from app.instagram.image_fetch import NoImage
 
 def most(who):
     return resource.getrusage(who).ru_maxrss // 1024
@@ -195,8 +195,8 @@ before = most(resource.RUSAGE_SELF)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     began = time.monotonic()
     try:
-        size = len(avatars.small(path.read_bytes()))
-    except NoPicture:
+        size = len(avatars.shrink(path.read_bytes()))
+    except NoImage:
         size = None
     grown = most(resource.RUSAGE_SELF) + most(resource.RUSAGE_CHILDREN) - 2 * before
     print(json.dumps([path.name, size, time.monotonic() - began, grown]))
