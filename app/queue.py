@@ -44,16 +44,17 @@ ANNOUNCED = "announced"
 AVATARS = "avatars"
 
 # The routing table, the timeout table and the allow-list: a worker refuses every other path before importing it.
+# A worker empties the queues in this order.
 TASKS = {
     RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "find out who is writing", 300),
     OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh whose conversation was opened", 300),
-    BACKFILL_SLICE: Task(
-        "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
-    ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
     AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch people's pictures", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
     ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
+    BACKFILL_SLICE: Task(
+        "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
+    ),
 }
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year

@@ -17,6 +17,7 @@ from app.models.identity import Source
 from app.models.run import ItemState
 from app.models.run import RunKind as RunKind
 from app.runs import failures, progress
+from app.runs.kinds import RULES
 
 
 def said(description: str, example: Any = None, **rules: Any) -> Any:
@@ -97,7 +98,7 @@ JobItemState = TypeAliasType(
 )
 JobKind = TypeAliasType(
     "JobKind",
-    Annotated[str, _one_of(RunKind, "`backfill`: looks up unknown contacts. `refresh`: looks up every contact again.")],
+    Annotated[str, _one_of(RunKind, " ".join(f"`{kind}`: {rules.summary}." for kind, rules in RULES.items()))],
 )
 JobState = TypeAliasType(
     "JobState",

@@ -12,7 +12,7 @@ from app.cli import database
 
 HOST = "127.0.0.1"  # strangers reach Nametag through a proxy that speaks TLS
 DRAIN_SECONDS = 10  # a stop or a deploy lets requests under way finish (reliability.md F41)
-QUEUES = tuple(queue.TASKS[name].queue for name in (queue.RESOLVE, queue.REFRESH_SLICE, queue.BACKFILL_SLICE))
+QUEUES = tuple(dict.fromkeys(task.queue for task in queue.TASKS.values()))
 
 
 @click.command("worker")

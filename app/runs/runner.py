@@ -15,8 +15,8 @@ from app.identities.observations import FRESH
 from app.identities.resolve import Outcome
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
-from app.models.run import ItemState, RunKind
-from app.runs import items, leases, lifecycle, page_scan, progress
+from app.models.run import ItemState
+from app.runs import items, kinds, leases, lifecycle, page_scan, progress
 from app.runs.fencing import Lease, LeaseLostError
 from app.runs.items import BACKOFF, TRIES, ItemOutcome
 from app.viewer import SCHEDULE
@@ -75,9 +75,8 @@ def _work(lease: Lease) -> None:
 
 
 def _purpose(lease: Lease) -> Purpose:
-    if lease.kind is RunKind.BACKFILL:
-        return Purpose.BACKFILL
-    return Purpose.DAILY if lease.started_by == SCHEDULE.name else Purpose.REFRESH
+    rules = kinds.RULES[lease.kind]
+    return rules.scheduled_purpose if lease.started_by == SCHEDULE.name else rules.purpose
 
 
 def _claimed(lease: Lease) -> _Batch | None:
@@ -96,7 +95,7 @@ def _serve(lease: Lease, batch: _Batch, turn: _Slice) -> bool:
     """Look up and settle one batch, or what of it fits into the turn; returns whether the run is still wanted."""
     people, left = batch.people, dict.fromkeys(batch.people)
     tries = items.tries_so_far(lease, people)
-    since = lease.created_at if lease.kind is RunKind.REFRESH else clock.now() - FRESH
+    since = lease.created_at if kinds.RULES[lease.kind].includes_fresh else clock.now() - FRESH
     asked = resolve.look_up(lease.account_id, people, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id)
     began = clock.monotonic()
     try:

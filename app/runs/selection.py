@@ -16,6 +16,7 @@ from app.instagram.errors import Reason
 from app.models.identity import Identity
 from app.models.inbox import ALL_IDS, Account, Conversation, all_ids
 from app.models.run import ItemState, RunItem, RunKind
+from app.runs import kinds
 
 PAGE = 50  # conversations that one call lists (performance.md 3)
 MOST_RECENT = 50  # people at most, when only those of the last days are asked for (product.md 7)
@@ -114,8 +115,7 @@ def _belong(crowd: Selection, now: datetime) -> list[ColumnElement[bool]]:
     # Older systems wrote UNKNOWN_… where Meta's id was missing; nobody can be asked about such a person.
     belong = [~Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)]
     belong.append(Conversation.ig_participant_id.not_in(own_ids(crowd.account_id)))
-    if crowd.kind is RunKind.BACKFILL:
-        belong.append(Conversation.known.is_(False))
+    belong += kinds.RULES[crowd.kind].contacts
     if crowd.days is not None:
         belong.append(Conversation.last_message_at >= now - timedelta(days=crowd.days))
     if crowd.expiring:
