@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,10 +52,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
-    people: list[str]
+class Batch:
+    """Contacts of an account whom the caller has claimed until `claim`; `left` are those without an outcome yet."""
+
+    account_id: int
+    left: dict[str, None]
+    claim: datetime
     purpose: Purpose
-    until: datetime
+    fresh_since: datetime
+    run_id: str | None = None
 
 
 def look_up(
@@ -80,6 +85,41 @@ def look_up(
             yield Outcome(each, sighting=cached[each])
         else:
             yield _ask(account_id, each, purpose=purpose, run_id=run_id)
+
+
+def resolve_batch(
+    batch: Batch, on_stored: Callable[[transaction.Tx, Outcome, float], None] | None = None
+) -> Iterator[Outcome]:
+    """Look up a claimed batch, and yield each outcome once it is committed and cached.
+
+    `on_stored` joins the transaction of an outcome; its last argument is how many seconds the lookup took. A caller who
+    stops early calls `release_rest`. Raises RetryLater as `look_up` does.
+    """
+    outcomes = look_up(
+        batch.account_id,
+        list(batch.left),
+        purpose=batch.purpose,
+        fresh_since=batch.fresh_since,
+        run_id=batch.run_id,
+    )
+    began = clock.monotonic()
+    for outcome in outcomes:
+        seconds = clock.monotonic() - began
+        with transaction.write() as tx:
+            store_outcome(tx, batch.account_id, outcome, claim=batch.claim)
+            if on_stored:
+                on_stored(tx, outcome, seconds)
+        began = clock.monotonic()
+        cache_outcome(batch.account_id, outcome)
+        del batch.left[outcome.ig_participant_id]
+        yield outcome
+
+
+def release_rest(batch: Batch, *, next_try_at: datetime | None = None) -> None:
+    """Release the claims of the contacts of a batch who have no outcome; they are due again at `next_try_at`."""
+    if batch.left:
+        with transaction.write() as tx:
+            claims.release(tx, batch.account_id, list(batch.left), claim=batch.claim, next_try_at=next_try_at)
 
 
 def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
@@ -115,7 +155,7 @@ def cache_outcome(account_id: int, outcome: Outcome) -> None:
 def look_up_due(account_id: int) -> None:
     """Look up the people of one account who are due, those who are writing now first, for one turn of work."""
     ends_at = clock.monotonic() + TURN_SECONDS
-    while (claimed := _claim_due(account_id)) and _serve(account_id, claimed, ends_at=ends_at):
+    while (batch := _claim_due(account_id)) and _serve(batch, ends_at=ends_at):
         if clock.monotonic() >= ends_at:
             queue.enqueue_once(queue.RESOLVE, account_id)
             return
@@ -162,31 +202,22 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
     return Outcome(ig_participant_id, sighting=seen, calls=1)
 
 
-def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
+def _serve(batch: Batch, *, ends_at: float) -> bool:
     """Look these people up until the turn is over; returns whether there may be more to do."""
-    left, go_on_at = dict.fromkeys(claimed.people), None
-    # A user who asks for a contact gets a lookup even when the name is fresh.
-    fresh_since = clock.now() - (timedelta() if claimed.purpose in claims.ASKED_FOR else FRESH)
+    go_on_at = None
     try:
-        for outcome in look_up(account_id, claimed.people, purpose=claimed.purpose, fresh_since=fresh_since):
-            with transaction.write() as tx:
-                store_outcome(tx, account_id, outcome, claim=claimed.until)
-            cache_outcome(account_id, outcome)
-            del left[outcome.ig_participant_id]
+        for _ in resolve_batch(batch):
             if queue.stopping() or clock.monotonic() >= ends_at:
                 break
     except RetryLater as pause:
-        logger.info("lookups pause", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
+        logger.info("lookups pause", extra={"account": batch.account_id, "reason": pause.reason, "until": pause.until})
         go_on_at = pause.until
-    if left:
-        with transaction.write() as tx:
-            latest = clock.now() + BACKGROUND_DELAY  # asked again hourly, which costs no call
-            again_at = min(go_on_at, latest) if go_on_at else None
-            claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=again_at)
+    latest = clock.now() + BACKGROUND_DELAY  # asked again hourly, which costs no call
+    release_rest(batch, next_try_at=min(go_on_at, latest) if go_on_at else None)
     return go_on_at is None and not queue.stopping()
 
 
-def _claim_due(account_id: int) -> _Claimed | None:
+def _claim_due(account_id: int) -> Batch | None:
     now = clock.now()
     urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
     # The last part is for probes: those who wait for the end of a refusal must not all wait behind one contact.
@@ -201,7 +232,9 @@ def _claim_due(account_id: int) -> _Claimed | None:
         purpose, until = rows[0].next_purpose, now + CLAIM
         wanted = [row.ig_participant_id for row in rows if row.next_purpose is purpose]
         taken = claims.take(tx, account_id, wanted, now=now, until=until)
-    return _Claimed([each for each in wanted if each in taken], purpose, until)
+    # A user who asks for a contact gets a lookup even when the name is fresh.
+    fresh_since = clock.now() - (timedelta() if purpose in claims.ASKED_FOR else FRESH)
+    return Batch(account_id, {each: None for each in wanted if each in taken}, until, purpose, fresh_since)
 
 
 def _looked_up_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:

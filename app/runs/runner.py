@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from app import clock, logs, queue
 from app.db import transaction
@@ -12,7 +12,7 @@ from app.errors import RetryLater
 from app.identities import claims, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import FRESH
-from app.identities.resolve import Outcome
+from app.identities.resolve import Batch, Outcome
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
 from app.models.run import ItemState
@@ -26,12 +26,6 @@ logger = logging.getLogger(__name__)
 SLICE_SECONDS = 20
 SLICE_CALLS = 25
 SOON = timedelta(seconds=2)  # when to look again at people whom another process is looking up
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    people: list[str]
-    claim: datetime
 
 
 @dataclass(slots=True)
@@ -79,7 +73,7 @@ def _purpose(lease: Lease) -> Purpose:
     return rules.scheduled_purpose if lease.started_by == SCHEDULE.name else rules.purpose
 
 
-def _claimed(lease: Lease) -> _Batch | None:
+def _claimed(lease: Lease) -> Batch | None:
     """The next batch without those whom another process is looking up at this moment; they come a little later."""
     now = clock.now()
     while people := items.due(lease):
@@ -87,35 +81,30 @@ def _claimed(lease: Lease) -> _Batch | None:
             mine = claims.take(tx, lease.account_id, people, now=now, until=now + CLAIM)
             items.postpone(tx, lease, [each for each in people if each not in mine], now + SOON)
         if mine:
-            return _Batch([each for each in people if each in mine], now + CLAIM)
+            since = lease.created_at if kinds.RULES[lease.kind].includes_fresh else clock.now() - FRESH
+            left = {each: None for each in people if each in mine}
+            return Batch(lease.account_id, left, now + CLAIM, _purpose(lease), since, lease.run_id)
     return None
 
 
-def _serve(lease: Lease, batch: _Batch, turn: _Slice) -> bool:
+def _serve(lease: Lease, batch: Batch, turn: _Slice) -> bool:
     """Look up and settle one batch, or what of it fits into the turn; returns whether the run is still wanted."""
-    people, left = batch.people, dict.fromkeys(batch.people)
-    tries = items.tries_so_far(lease, people)
-    since = lease.created_at if kinds.RULES[lease.kind].includes_fresh else clock.now() - FRESH
-    asked = resolve.look_up(lease.account_id, people, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id)
-    began = clock.monotonic()
+    tries, wanted = items.tries_so_far(lease, list(batch.left)), True
+
+    def settle(tx: transaction.Tx, outcome: Outcome, seconds: float) -> None:
+        nonlocal wanted
+        settled = _settled(outcome, tries[outcome.ig_participant_id], seconds)
+        wanted = items.settle(tx, lease, outcome.ig_participant_id, settled)
+
     try:
-        for outcome in asked:
-            settled = _settled(outcome, tries[outcome.ig_participant_id], clock.monotonic() - began)
-            with transaction.write() as tx:
-                resolve.store_outcome(tx, lease.account_id, outcome, claim=batch.claim)
-                wanted = items.settle(tx, lease, outcome.ig_participant_id, settled)
-            began = clock.monotonic()
-            resolve.cache_outcome(lease.account_id, outcome)
+        for outcome in resolve.resolve_batch(batch, settle):
             progress.publish(lease.run_id)
-            del left[outcome.ig_participant_id]
             turn.calls += outcome.calls
             if not wanted or turn.is_over:
                 return wanted
         return True
     finally:
-        if left:
-            with transaction.write() as tx:
-                claims.release(tx, lease.account_id, list(left), claim=batch.claim)
+        resolve.release_rest(batch)
 
 
 def _settled(outcome: Outcome, tries: int, worked_seconds: float) -> ItemOutcome:
