@@ -1,8 +1,11 @@
 """The only reader of the clock, so that tests can move time."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import overload
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def now() -> datetime:
@@ -23,6 +26,16 @@ def sleep(seconds: float) -> None:
 def from_timestamp(seconds: float) -> datetime:
     """Return the moment `seconds` after the Unix epoch, aware, in UTC; raises OverflowError, ValueError, OSError."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def microseconds(at: datetime) -> int:
+    """Return how many microseconds after the Unix epoch an aware time is, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(number: int) -> datetime:
+    """Return the moment `number` microseconds after the Unix epoch, aware, in UTC; raises OverflowError."""
+    return _EPOCH + number * _MICROSECOND
 
 
 @overload

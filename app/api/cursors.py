@@ -1,16 +1,15 @@
 """Where the next page begins, sealed: a cursor works for the very list it came from, and cannot be made or changed."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from app import settings
+from app import clock, settings
 from app.errors import Invalid
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_NO_TIME = 0  # of a list without times
 
 
 class ForeignCursor(Invalid):
@@ -24,8 +23,8 @@ def seal(place: tuple[datetime, int] | int | None, *of: object) -> str | None:
     """Return the cursor of a place in the list that `of` describes; None where there is no next page."""
     if place is None:
         return None
-    at, row = place if isinstance(place, tuple) else (_EPOCH, place)
-    return str(_sealer(of).dumps([(at - _EPOCH) // _MICROSECOND, row]))
+    microseconds, row = (clock.microseconds(place[0]), place[1]) if isinstance(place, tuple) else (_NO_TIME, place)
+    return str(_sealer(of).dumps([microseconds, row]))
 
 
 def place(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
@@ -36,7 +35,7 @@ def place(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
         microseconds, row = _sealer(of).loads(cursor)
     except (BadData, ValueError, TypeError):
         raise ForeignCursor from None
-    return _EPOCH + microseconds * _MICROSECOND, row
+    return clock.from_microseconds(microseconds), row
 
 
 def row(cursor: str | None, *of: object) -> int | None:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from app import clock, text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import Invalid, NotFound
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
@@ -107,9 +108,8 @@ def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
     found = _found(viewer, want)
     if want.after is not None:
         found = found.where(Identity.id < want.after)
-    rows = db.session.execute(found.order_by(Identity.id.desc()).limit(want.limit + 1)).all()
-    shown = rows[: want.limit]
-    return IdentityPage(tuple(map(listed, shown)), shown[-1].id if len(rows) > want.limit else None)
+    rows, last = fetch_page(found.order_by(Identity.id.desc()), want.limit)
+    return IdentityPage(tuple(map(listed, rows)), last.id if last else None)
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:

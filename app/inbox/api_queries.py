@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, select, tuple_
 
 from app import text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
@@ -92,11 +93,8 @@ def conversations(
         found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
-    rows = db.session.execute(
-        found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()).limit(limit + 1)
-    ).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return [_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
+    rows, last = fetch_page(found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()), limit)
+    return [_entry(row) for row in rows], (last.last_message_at, last.id) if last else None
 
 
 def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
@@ -121,9 +119,8 @@ def messages(
     found = select(*columns).where(Message.conversation_id == conversation_id)
     if after:
         found = found.where(tuple_(Message.sent_at, Message.id) < after)
-    rows = db.session.execute(found.order_by(Message.sent_at.desc(), Message.id.desc()).limit(limit + 1)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return [_said(row, seen) for row in rows[:limit]], (last.sent_at, last.id) if last else None
+    rows, last = fetch_page(found.order_by(Message.sent_at.desc(), Message.id.desc()), limit)
+    return [_said(row, seen) for row in rows], (last.sent_at, last.id) if last else None
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 
 from app import text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
@@ -106,10 +107,8 @@ def page(
     loaded once the page is shown. An account that the viewer may not see has no rows.
     """
     most = ROWS if want.after else want.limit
-    found = db.session.execute(_rows(viewer, account_id, want).limit(most + 1)).all()
+    shown, older = fetch_page(_rows(viewer, account_id, want), most)
     counted = counts(account_id)
-    shown = found[:most]
-    older = shown[-1] if len(found) > most else None
     if selected is not None and want.filter in FILTERED and all(row.id != selected for row in shown):
         shown = _with_selected(shown, older, viewer, account_id, want, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
