@@ -86,7 +86,7 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
         return None
     if at.tzinfo is None or not timedelta() <= clock.now() - at <= timedelta(seconds=LIFE_SECONDS):
         return None  # a time that `write` cannot have kept, and newer than every lookup if it is in the future
-    return sighting if sighting.username or sighting.name else None
+    return sighting if sighting.has_name else None
 
 
 def _key(ig_account_id: str, ig_participant_id: str) -> str:

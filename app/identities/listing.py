@@ -190,7 +190,6 @@ _COLUMNS = (
     StoredAvatar.version.label("picture"),
 )
 _STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(None))
-_NAMED = or_(Identity.username.is_not(None), Identity.name.is_not(None))
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
@@ -215,10 +214,11 @@ def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
 
 def _is(state: NameState) -> ColumnElement[bool]:
     if state is NameState.UNKNOWN:
-        return ~_NAMED
+        return ~Identity.has_name
     fresh_since: timedelta = FRESH
     fresh = and_(Identity.last_success_at > clock.now() - fresh_since, Identity.last_error.is_(None))
-    return and_(_NAMED, fresh if state is NameState.KNOWN else or_(Identity.last_success_at.is_(None), ~fresh))
+    stale = or_(Identity.last_success_at.is_(None), ~fresh)
+    return and_(Identity.has_name, fresh if state is NameState.KNOWN else stale)
 
 
 def _because(reason: str) -> ColumnElement[bool]:

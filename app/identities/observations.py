@@ -55,6 +55,11 @@ class ProfileObservation:
     at: datetime
     raw: dict[str, Any] | None = None
 
+    @property
+    def has_name(self) -> bool:
+        """Whether a username or a name was seen."""
+        return bool(self.username or self.name)
+
 
 def record_contact(
     tx: Tx, account_id: int, ig_participant_id: str, state: Row[Any], *, wrote: bool, live: bool, at: datetime
@@ -284,6 +289,6 @@ def _name_conversation(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     named = select(Identity.id).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id == ig_participant_id,
-        or_(Identity.username.is_not(None), Identity.name.is_not(None)),
+        Identity.has_name,
     )
     tx.execute(conversation.where(named.exists()).values(known=True))

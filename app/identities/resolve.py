@@ -196,7 +196,7 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
         at=clock.now(),
         raw=profile.raw,
     )
-    if not (seen.username or seen.name):
+    if not seen.has_name:
         missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NO_PROFILE
         return Outcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
     return Outcome(ig_participant_id, sighting=seen, calls=1)
