@@ -6,6 +6,7 @@ from typing import overload
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
+YEAR_SECONDS = 365 * 86_400
 
 
 def now() -> datetime:

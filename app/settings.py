@@ -27,7 +27,7 @@ HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
 _PORT = re.compile(r":\d{1,5}$")  # accepted and not compared: a host is trusted on every port
 # Variables that Kubernetes adds for a service, which may begin like ours.
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SOCKET_PATH_BYTES = 100  # a Unix socket's path must stay under 108 bytes (dependencies.md 1.1)
 
 

@@ -20,6 +20,7 @@ from app.db.transaction import Tx
 from app.db.types import Secret
 from app.errors import Conflict, Forbidden, Invalid, Unavailable
 from app.identities import self_contacts
+from app.instagram.credential import TOKEN
 from app.instagram.errors import GraphAPIError, Reason
 from app.instagram.responses import TokenOwner
 from app.models.inbox import Account, AccountState, Login
@@ -27,7 +28,6 @@ from app.models.user import Action, ApiToken, User
 from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
-TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 _TOKENS_FAULT = (
     *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
     Reason.BAD_ANSWER,  # Meta did answer

@@ -21,6 +21,7 @@ from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
+CACHE_CONTROL = "private, max-age=604800, immutable"  # the version in `picture_url` changes with the picture
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content; never SVG
 MOST_PIXELS = 4_096  # a side
 SIDE, MOST_BYTES = 96, 64 * 1024

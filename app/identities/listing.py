@@ -16,6 +16,7 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
+from app.identities.reasons import NEVER_TRIED, STOPPED
 from app.instagram.errors import Reason, describe
 from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
@@ -23,10 +24,8 @@ from app.viewer import Viewer
 
 ROWS = 50
 MOST_ROWS = 200
-Q_CHARACTERS = 200
 AT_ONCE = 500  # rows that an export holds in memory
 SOON = timedelta(seconds=30)  # a lookup that is due for longer waits for something else
-_NEVER = "never_tried"
 NOT_YET = "We haven’t looked this person up yet"
 
 
@@ -95,8 +94,8 @@ def parse_filter(
         raise Invalid({"state": "The state should be known, stale or unknown."})
     if reason and reason not in REASONS:
         raise Invalid({"reason": f"The reason should be one of {', '.join(REASONS)}."})
-    if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
+    if len(q) > text.SEARCH_CHARACTERS:
+        raise Invalid({"q": f"A search should have at most {text.SEARCH_CHARACTERS} characters."})
     if not 1 <= limit <= MOST_ROWS:
         raise Invalid({"limit": f"The limit should be a whole number from 1 to {MOST_ROWS}."})
     search = text.storable(q.strip())
@@ -180,7 +179,7 @@ def listed(row: Any) -> ListedIdentity:
     )
 
 
-REASONS = (_NEVER, "stopped", *(reason.value for reason in Reason))
+REASONS = (NEVER_TRIED, STOPPED, *(reason.value for reason in Reason))
 _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
     Identity.alike,
@@ -222,9 +221,9 @@ def _is(state: NameState) -> ColumnElement[bool]:
 
 
 def _because(reason: str) -> ColumnElement[bool]:
-    if reason == _NEVER:
+    if reason == NEVER_TRIED:
         return and_(Identity.last_success_at.is_(None), Identity.last_failure_at.is_(None))
-    return _STOPPED if reason == "stopped" else Identity.last_error == reason
+    return _STOPPED if reason == STOPPED else Identity.last_error == reason
 
 
 def _matches(q: str) -> ColumnElement[bool]:
@@ -239,13 +238,13 @@ def _matches(q: str) -> ColumnElement[bool]:
 
 def _reason(row: Any) -> str:
     if row.failure_count >= STOP_AFTER and row.next_try_at is None:
-        return "stopped"
-    return str(row.last_error) if row.last_error else _NEVER
+        return STOPPED
+    return str(row.last_error) if row.last_error else NEVER_TRIED
 
 
 def _sentence(reason: str | None) -> str | None:
     if reason is None:
         return None
-    if reason == "stopped":
+    if reason == STOPPED:
         return "Five tries in a row failed, and automatic tries have stopped"
-    return NOT_YET if reason == _NEVER else describe(reason)
+    return NOT_YET if reason == NEVER_TRIED else describe(reason)

@@ -24,7 +24,6 @@ FILTERS = ("all", "unread", "unknown")
 ROWS = 40
 MOST_ROWS = 300  # that a poll renders again (ui.md 7.5)
 COUNTED = 100  # more is shown as 99+
-Q_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,8 @@ def parse_filter(
     """Return what an address asks for; raises Invalid for what no address of ours says."""
     if filter_ not in FILTERS:
         raise Invalid({"filter": "The filter should be all, unread or unknown."})
-    if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search should have at most {Q_CHARACTERS} characters."})
+    if len(q) > text.SEARCH_CHARACTERS:
+        raise Invalid({"q": f"A search should have at most {text.SEARCH_CHARACTERS} characters."})
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit should be a whole number from 1."})

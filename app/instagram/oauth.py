@@ -1,6 +1,5 @@
 """Signing in with Meta: where consent is asked for, and what a code and a token become (instagram-platform.md 11)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from urllib.parse import urlencode
 
 from app import clock
 from app.instagram import errors, http, json_fields
-from app.instagram.credential import Credential
+from app.instagram.credential import TOKEN, Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.http import HttpResponse
 
@@ -19,7 +18,6 @@ FACEBOOK_PERMISSIONS = (
     *("pages_manage_metadata", "pages_messaging", "pages_read_engagement", "pages_show_list"),
 )  # docs/meta-platform.md 1; without pages_messaging a Page's messages cannot be subscribed to
 UNIFIED_PERMISSIONS = ("instagram_basic", "instagram_manage_messages")  # docs/meta-platform.md 1
-TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 REFUSED = (
     "Meta gave no token: what its page answered was used before or is over an hour old, or app id and secret do not "
     "belong together; start again"
