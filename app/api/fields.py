@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app.identities import listing
+from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
@@ -119,8 +120,8 @@ LookupReason = TypeAliasType(
         str,
         _one_of(
             listing.REASONS,
-            "Why an identity is unknown or its last lookup failed. `never_tried`: no lookup yet. `stopped`: five "
-            "lookups in a row failed, automatic lookups have stopped.",
+            "Why an identity is unknown or its last lookup failed. `never_tried`: no lookup yet. "
+            f"`stopped`: {STOP_AFTER} lookups in a row failed, automatic lookups have stopped.",
         ),
     ],
 )

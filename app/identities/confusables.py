@@ -56,11 +56,11 @@ _ALIKE = {
 }
 _DRAWN = str.maketrans({other: letter for letter, others in _ALIKE.items() for other in others})
 _DRAWN_TOGETHER = (("rn", "m"), ("vv", "w"))
-_DIGITS = re.compile(r"\s+\W\s*\d{6,}$")  # as display.name_of puts them behind a name; anyone may write them there
+# Digits behind a name, as display_name appends them; anyone may write them there.
+_DIGITS = re.compile(rf"\s+\W\s*\d{{{display.SHORT_DIGITS},}}$")
 _LAST_DIGITS = func.substr(
     Identity.ig_participant_id, func.length(Identity.ig_participant_id) + 1 - display.SHORT_DIGITS
 )
-_NAMELESS = re.compile(r"user_[\dlo]{6}")  # as display.name_of calls who has no name
 
 
 def skeleton(words: str) -> str:
@@ -81,12 +81,14 @@ def update_confusables(tx: Tx, row: Identity) -> None:
         _mark_confusables(tx, row.account_id, look)
 
 
+# Skeletons of short IDs, in which 1 and 0 are the letters l and o.
+_SHORT_ID = re.compile(rf"{re.escape(skeleton(display.SHORT_PREFIX))}[\dlo]{{{display.SHORT_DIGITS}}}")
 OURS = frozenset(map(skeleton, ("You", "Unknown sender", "Unknown", "The sender unsent this message")))
 
 
 def is_reserved(look: str, account: str | None) -> bool:
     """Return whether a look is that of words which pages use themselves, of the account, or of a short id."""
-    return look in OURS or (account is not None and look == skeleton(account)) or _NAMELESS.fullmatch(look) is not None
+    return look in OURS or (account is not None and look == skeleton(account)) or _SHORT_ID.fullmatch(look) is not None
 
 
 def _mark_confusables(tx: Tx, account_id: int, look: str) -> None:

@@ -16,7 +16,7 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
-from app.identities.reasons import NEVER_TRIED, STOPPED
+from app.identities.reasons import MEANINGS, NEVER_TRIED, STOPPED
 from app.instagram.errors import Reason, describe
 from app.models.identity import Identity, Source, StoredAvatar
 from app.models.inbox import Account, AccountState
@@ -227,7 +227,7 @@ def _because(reason: str) -> ColumnElement[bool]:
 
 
 def _matches(q: str) -> ColumnElement[bool]:
-    words = q.lower().removeprefix("@").removeprefix("user_")
+    words = display.search_words(q.lower())
     return or_(
         func.lower(Identity.username).contains(words, autoescape=True),
         func.lower(Identity.name).contains(words, autoescape=True),
@@ -246,5 +246,5 @@ def _sentence(reason: str | None) -> str | None:
     if reason is None:
         return None
     if reason == STOPPED:
-        return "Five tries in a row failed, and automatic tries have stopped"
+        return MEANINGS[STOPPED].verdict
     return NOT_YET if reason == NEVER_TRIED else describe(reason)

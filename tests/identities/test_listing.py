@@ -70,7 +70,7 @@ def test_reasons_find_their_people(account: Account) -> None:
 def test_a_nameless_person_has_a_reason_in_plain_words(account: Account) -> None:
     rows = {each.ig_participant_id: each for each in listing.page(OPERATOR, listing.parse_filter()).rows}
     assert (rows[SHY].reason, rows[SHY].failure_count) == ("consent", 1)
-    assert rows[GHOST].sentence == "Five tries in a row failed, and automatic tries have stopped"
+    assert rows[GHOST].sentence == "5 tries in a row failed, and automatic tries have stopped"
     assert (rows[LEA].reason, rows[LEA].sentence) == (None, None)
     assert (rows[RUI].source, rows[CAMILLE].source) == (Source.CONVERSATIONS, Source.PROFILE)
 
