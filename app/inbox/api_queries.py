@@ -86,9 +86,9 @@ def conversations(
         found = found.where(Conversation.account_id == want.account_id)
     if want.status:
         found = found.where(Conversation.status == want.status)
-    for name in ("unread", "unknown"):
-        if getattr(want, name):
-            found = found.where(listing.FILTERED[name])
+    for name, condition in listing.FILTERED.items():
+        if getattr(want, name, False):
+            found = found.where(condition)
     if want.q:
         found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
     if after:

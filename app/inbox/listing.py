@@ -20,7 +20,13 @@ from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
 
-FILTERS = ("all", "unread", "unknown")
+# Filters of the list and of the API, by the name that URLs carry.
+# Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
+FILTERED: dict[str, ColumnElement[bool]] = {
+    "unread": Conversation.unread_count > literal_column("0"),
+    "unknown": not_(Conversation.known),
+}
+FILTERS = ("all", *FILTERED)
 ROWS = 40
 MOST_ROWS = 300  # that a poll renders again (ui.md 7.5)
 COUNTED = 100  # more is shown as 99+
@@ -86,7 +92,7 @@ def parse_filter(
 ) -> ConversationFilter:
     """Return what an address asks for; raises Invalid for what no address of ours says."""
     if filter_ not in FILTERS:
-        raise Invalid({"filter": "The filter should be all, unread or unknown."})
+        raise Invalid({"filter": f"The filter must be one of {', '.join(FILTERS)}."})
     if len(q) > text.SEARCH_CHARACTERS:
         raise Invalid({"q": f"A search should have at most {text.SEARCH_CHARACTERS} characters."})
     limit = ROWS if limit is None else limit
@@ -140,13 +146,6 @@ def counts(account_id: int) -> Counts:
     )
     row = db.session.execute(select(unread.scalar_subquery(), unknown.scalar_subquery())).one()
     return Counts(*row)
-
-
-# Written so that both databases see that their partial indexes fit: no parameter, and the index's own words.
-FILTERED: dict[str, ColumnElement[bool]] = {
-    "unread": Conversation.unread_count > literal_column("0"),
-    "unknown": not_(Conversation.known),
-}
 
 
 def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*tuple[Any, ...]]:
