@@ -15,7 +15,7 @@ from app.errors import Invalid, NotFound
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
-from app.identities.observations import FRESH, is_fresh
+from app.identities.observations import fresh_condition, is_fresh
 from app.identities.reasons import MEANINGS, NEVER_TRIED, STOPPED
 from app.instagram.errors import Reason, describe
 from app.models.identity import Identity, Source, StoredAvatar
@@ -214,10 +214,8 @@ def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
 def _is(state: NameState) -> ColumnElement[bool]:
     if state is NameState.UNKNOWN:
         return ~Identity.has_name
-    fresh_since: timedelta = FRESH
-    fresh = and_(Identity.last_success_at > clock.now() - fresh_since, Identity.last_error.is_(None))
-    stale = or_(Identity.last_success_at.is_(None), ~fresh)
-    return and_(Identity.has_name, fresh if state is NameState.KNOWN else stale)
+    fresh = fresh_condition()
+    return and_(Identity.has_name, fresh if state is NameState.KNOWN else ~fresh)
 
 
 def _because(reason: str) -> ColumnElement[bool]:
