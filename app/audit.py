@@ -14,6 +14,7 @@ from sqlalchemy import delete, select
 from app import clock, settings, text
 from app.db import transaction
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.db.transaction import Tx
 from app.errors import Invalid
 from app.models.inbox import Account
@@ -123,16 +124,15 @@ def pseudonym(ig_account_id: str, ig_participant_id: str) -> str:
 def page(viewer: Viewer, want: AuditFilter, *, limit: int = PAGE) -> tuple[Sequence[AuditRow], int | None]:
     """Return the newest entries, for admins, and the ID after which the next page begins, None on the last page."""
     viewer.require(Role.ADMIN)
-    found = select(*_COLUMNS).order_by(AuditEntry.id.desc()).limit(limit + 1)
+    found = select(*_COLUMNS).order_by(AuditEntry.id.desc())
     if want.actor:
         found = found.where(AuditEntry.actor == want.actor)
     if want.action:
         found = found.where(AuditEntry.action == want.action)
     if want.before is not None:
         found = found.where(AuditEntry.id < want.before)
-    rows = db.session.execute(found).all()
-    entries = [AuditRow(**row._asdict()) for row in rows[:limit]]
-    return entries, entries[-1].id if len(rows) > limit else None
+    rows, last = fetch_page(found, limit)
+    return [AuditRow(**row._asdict()) for row in rows], last.id if last else None
 
 
 def names(viewer: Viewer) -> dict[str, str]:

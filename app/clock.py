@@ -1,8 +1,12 @@
 """The only module that reads the clock, so that tests can set the time."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import overload
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
+YEAR_SECONDS = 365 * 86_400
 
 
 def now() -> datetime:
@@ -23,6 +27,16 @@ def sleep(seconds: float) -> None:
 def from_timestamp(seconds: float) -> datetime:
     """Return the time `seconds` after the Unix epoch, aware, in UTC. Raises OverflowError, ValueError, OSError."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def microseconds(at: datetime) -> int:
+    """Return how many microseconds after the Unix epoch an aware time is, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(number: int) -> datetime:
+    """Return the moment `number` microseconds after the Unix epoch, aware, in UTC; raises OverflowError."""
+    return _EPOCH + number * _MICROSECOND
 
 
 @overload

@@ -43,17 +43,17 @@ SYNC = "sync"
 ANNOUNCED = "announced"
 AVATARS = "avatars"
 
-# Also the allow-list: a worker refuses every other import path before importing it.
+# Also the allow-list: a worker refuses every other import path before importing it. Workers empty queues in this order.
 TASKS = {
     RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "look up contacts who are writing", 300),
     OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh the contact of an opened conversation", 300),
-    BACKFILL_SLICE: Task(
-        "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
-    ),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
     AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch pictures of contacts", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
     ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
+    BACKFILL_SLICE: Task(
+        "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
+    ),
 }
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year

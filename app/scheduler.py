@@ -26,7 +26,7 @@ from app.identities import avatars, resolve
 from app.inbox import search
 from app.ingest import dead_letters, message_updates, pending_updates, sync
 from app.insights import hourly_stats
-from app.runs import duties, leases, lifecycle
+from app.runs import duties, kinds, leases, lifecycle
 from app.users import sessions
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def kick_writers() -> None:
 def kick_runs() -> None:
     """Enqueue jobs that can continue but have no worker: after a pause, a lost task or a killed worker."""
     for run_id, kind in leases.ready(clock.now()):
-        queue.enqueue_once(lifecycle.TASK[kind], run_id)
+        queue.enqueue_once(kinds.RULES[kind].task, run_id)
 
 
 def kick_due() -> None:

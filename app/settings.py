@@ -27,7 +27,7 @@ HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
 _PORT = re.compile(r":\d{1,5}$")  # ignored: a host is trusted on every port
 # Variables that Kubernetes adds for a service, whose names may begin like settings.
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SOCKET_PATH_BYTES = 100  # the path of a Unix socket can have at most 107 bytes
 
 SECRET_KEY_CHARACTERS, DIFFERENT_CHARACTERS = 32, 8

@@ -9,6 +9,8 @@ import regex
 MESSAGE_CHARACTERS = 20_000
 URL_CHARACTERS = 4_000
 NAME_CHARACTERS = 80
+SEARCH_CHARACTERS = 200
+ROW_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # an ID of ours, or a count: fits into 64 bits
 
 # Characters that turn, hide or imitate text: C0 and C1 controls except tab and line feed, bidirectional controls,
 # zero-width, filling and invisible format characters, tags, and surrogates.

@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.errors import Forbidden
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select, SQLColumnExpression
+
+S = TypeVar("S", bound="Select[*tuple[Any, ...]]")
 
 
 class Role(StrEnum):
@@ -37,9 +43,22 @@ class Viewer:
         return self.role in order[order.index(role) :]
 
     @property
+    def sees_all(self) -> bool:
+        """Whether the viewer sees every account, also those connected later."""
+        return self.account_ids is None
+
+    def sees(self, account_id: int | None) -> bool:
+        """Return whether the viewer sees an account; only a viewer of every account sees what belongs to none."""
+        return self.account_ids is None or account_id in self.account_ids
+
+    def visible(self, found: S, column: "SQLColumnExpression[Any]") -> S:
+        """Return the query limited to the accounts that the viewer sees; `column` holds our ID of the account."""
+        return found if self.account_ids is None else found.where(column.in_(self.account_ids))
+
+    @property
     def sees_queues(self) -> bool:
         """Whether the viewer may see the queue dashboard, which shows the tasks of all accounts."""
-        return self.may(Role.OPS) and self.account_ids is None
+        return self.may(Role.OPS) and self.sees_all
 
     def require(self, role: Role) -> None:
         """Raise Forbidden unless the viewer has at least `role`."""

@@ -22,6 +22,7 @@ from app.db.transaction import Tx
 from app.db.types import Secret
 from app.errors import Conflict, Forbidden, Invalid, Unavailable
 from app.identities import self_contacts
+from app.instagram.credential import TOKEN
 from app.instagram.errors import GraphAPIError, Reason
 from app.instagram.responses import TokenOwner
 from app.models.inbox import Account, AccountState, Login
@@ -29,7 +30,6 @@ from app.models.user import Action, ApiToken, User
 from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)
-TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 _CAUSED_BY_TOKEN = (
     *(Reason.TOKEN, Reason.PERMISSION, Reason.REFUSED, Reason.FIELD, Reason.NOT_VISIBLE),
     Reason.BAD_ANSWER,  # Meta did answer
@@ -222,7 +222,7 @@ def _store(
 
 def _row(tx: Tx, viewer: Viewer, ig_account_id: str, login: Login) -> Account:
     account = tx.session.scalars(select(Account).where(Account.ig_account_id == ig_account_id)).one_or_none()
-    if viewer.account_ids is not None and (account is None or account.id not in viewer.account_ids):
+    if not viewer.sees(account.id if account else None):
         raise Forbidden("You can only connect accounts you have access to. Ask an admin with access to all accounts.")
     if account is None:
         account = Account(ig_account_id=ig_account_id, own_ids=[], connected_at=clock.now(), login=login)

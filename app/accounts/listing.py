@@ -94,4 +94,4 @@ def _problem(refused: list[Refusal]) -> str | None:
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     found = select(*_COLUMNS).where(Account.state != AccountState.DELETING)
-    return found if viewer.account_ids is None else found.where(Account.id.in_(viewer.account_ids))
+    return viewer.visible(found, Account.id)

@@ -9,7 +9,6 @@ from app.api import auth
 from app.api.schemas import PictureOf, PictureQuery
 from app.identities import avatars
 
-KEPT = "private, max-age=604800, immutable"  # the version in the URL changes with the picture
 AVATARS = Tag(name="Avatars", description="Contacts' pictures.")
 TYPES = ("image/webp", "application/octet-stream")  # code generators recognize binary data by the second type
 _PICTURE: Any = {
@@ -32,7 +31,9 @@ def register(api: APIBlueprint) -> None:
     def get_avatar(path: PictureOf, query: PictureQuery) -> Response:  # noqa: ARG001 - the version is for caches only
         found = avatars.get_picture(auth.viewer(), path.accountId, path.participantId)
         type_ = request.accept_mimetypes.best_match(TYPES, TYPES[0])
-        return Response(found.content, content_type=type_, headers={"Cache-Control": KEPT, "Vary": "Accept"})
+        return Response(
+            found.content, content_type=type_, headers={"Cache-Control": avatars.CACHE_CONTROL, "Vary": "Accept"}
+        )
 
 
 def picture_path(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:

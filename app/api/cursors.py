@@ -1,16 +1,15 @@
 """Signed pagination cursors. A cursor is only valid for the list and filters that returned it."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from app import settings
+from app import clock, settings
 from app.errors import Invalid
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_NO_TIME = 0  # of a list without times
 
 
 class ForeignCursor(Invalid):
@@ -24,8 +23,8 @@ def seal(position: tuple[datetime, int] | int | None, *of: object) -> str | None
     """Return the cursor for a position in the list that `of` describes, None without a next page."""
     if position is None:
         return None
-    at, row = position if isinstance(position, tuple) else (_EPOCH, position)
-    return str(_sealer(of).dumps([(at - _EPOCH) // _MICROSECOND, row]))
+    at, row = position if isinstance(position, tuple) else (None, position)
+    return str(_sealer(of).dumps([clock.microseconds(at) if at else _NO_TIME, row]))
 
 
 def position(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
@@ -36,7 +35,7 @@ def position(cursor: str | None, *of: object) -> tuple[datetime, int] | None:
         microseconds, row = _sealer(of).loads(cursor)
     except (BadData, ValueError, TypeError):
         raise ForeignCursor from None
-    return _EPOCH + microseconds * _MICROSECOND, row
+    return clock.from_microseconds(microseconds), row
 
 
 def row(cursor: str | None, *of: object) -> int | None:

@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app.identities import listing
+from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
@@ -16,6 +17,7 @@ from app.models.identity import Source
 from app.models.run import ItemState
 from app.models.run import RunKind as RunKind
 from app.runs import failures, progress
+from app.runs.kinds import RULES
 
 
 def described(description: str, example: Any = None, **rules: Any) -> Any:
@@ -96,7 +98,7 @@ JobItemState = TypeAliasType(
 )
 JobKind = TypeAliasType(
     "JobKind",
-    Annotated[str, _one_of(RunKind, "`backfill`: looks up unknown contacts. `refresh`: looks up every contact again.")],
+    Annotated[str, _one_of(RunKind, " ".join(f"`{kind}`: {rules.summary}." for kind, rules in RULES.items()))],
 )
 JobState = TypeAliasType(
     "JobState",
@@ -117,8 +119,8 @@ LookupReason = TypeAliasType(
         str,
         _one_of(
             listing.REASONS,
-            "Why an identity is unknown or its last lookup failed. `never_tried`: no lookup yet. `stopped`: five "
-            "lookups in a row failed, automatic lookups have stopped.",
+            "Why an identity is unknown or its last lookup failed. `never_tried`: no lookup yet. "
+            f"`stopped`: {STOP_AFTER} lookups in a row failed, automatic lookups have stopped.",
         ),
     ],
 )

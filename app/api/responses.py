@@ -25,12 +25,16 @@ from app.api.fields import (
     described,
     untitled,
 )
+from app.identities.display import SHORT_DIGITS, SHORT_PREFIX
 
 ACCOUNT_ID = "The professional account ID."
 CONTACT_ID = "The contact's ID at Instagram, valid for this account only."
 USERNAME = "The contact's username without @, null while unknown."
 NAME = "The contact's display name at Instagram, null while unknown or not set."
-DISPLAY_NAME = "The name to show: @username, else the name, else `@user_` and the last six digits of the contact's ID."
+DISPLAY_NAME = (
+    f"The name to show: @username, else the name, else `@{SHORT_PREFIX}` and the last {SHORT_DIGITS} digits of the "
+    "contact's ID."
+)
 NEXT_CURSOR = "Pass it as `cursor` to get the next page; null on the last page."
 JOB_ID = "The job ID."
 NEXT_LOOKUP_AT = "When the next automatic lookup is due, null when none is planned."

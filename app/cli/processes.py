@@ -12,7 +12,7 @@ from app.cli import database
 
 HOST = "127.0.0.1"  # a reverse proxy with TLS is in front
 DRAIN_SECONDS = 10  # running requests may finish when the web server stops
-QUEUES = tuple(queue.TASKS[name].queue for name in (queue.RESOLVE, queue.REFRESH_SLICE, queue.BACKFILL_SLICE))
+QUEUES = tuple(dict.fromkeys(task.queue for task in queue.TASKS.values()))
 
 
 @click.command("worker")

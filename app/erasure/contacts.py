@@ -35,7 +35,7 @@ def delete_contact(viewer: Viewer, conversation_id: int) -> None:
     row = db.session.execute(
         found.join(Account, Account.id == Conversation.account_id).where(Conversation.id == conversation_id)
     ).first()
-    if row is None or (viewer.account_ids is not None and row.account_id not in viewer.account_ids):
+    if row is None or not viewer.sees(row.account_id):
         raise NotFound("conversation")
     with transaction.write() as tx:
         contact = (row.account_id, row.ig_participant_id)

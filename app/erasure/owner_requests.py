@@ -140,4 +140,4 @@ def _row(code: str) -> Any:
 
 
 def _is_admin_of_all(viewer: Viewer) -> bool:
-    return viewer.may(Role.ADMIN) and viewer.account_ids is None
+    return viewer.may(Role.ADMIN) and viewer.sees_all

@@ -21,6 +21,7 @@ from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
+CACHE_CONTROL = "private, max-age=604800, immutable"  # the version in `picture_url` changes with the picture
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content; never SVG
 MOST_PIXELS = 4_096  # per side
 SIDE, MOST_BYTES = 96, 64 * 1024
@@ -76,8 +77,7 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
             StoredAvatar.content.is_not(None),
         )
     )
-    if viewer.account_ids is not None:
-        found = found.where(Account.id.in_(viewer.account_ids))
+    found = viewer.visible(found, Account.id)
     row = db.session.execute(found).first()
     if row is None:
         raise NotFound("picture")

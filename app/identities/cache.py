@@ -87,7 +87,7 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
         return None
     if at.tzinfo is None or not timedelta() <= clock.now() - at <= timedelta(seconds=LIFE_SECONDS):
         return None  # `write` stores no such time; one in the future would be newer than every lookup
-    return observation if observation.username or observation.name else None
+    return observation if observation.has_name else None
 
 
 def _key(ig_account_id: str, ig_participant_id: str) -> str:

@@ -57,11 +57,11 @@ _CONFUSABLES = {
 }
 _PROTOTYPES = str.maketrans({other: letter for letter, others in _CONFUSABLES.items() for other in others})
 _SEQUENCES = (("rn", "m"), ("vv", "w"))
-_DIGITS = re.compile(r"\s+\W\s*\d{6,}$")  # as display.display_name appends them; a contact may type them too
+# Digits behind a name, as display_name appends them; a contact may type them too.
+_DIGITS = re.compile(rf"\s+\W\s*\d{{{display.SHORT_DIGITS},}}$")
 _LAST_DIGITS = func.substr(
     Identity.ig_participant_id, func.length(Identity.ig_participant_id) + 1 - display.SHORT_DIGITS
 )
-_SHORT_ID = re.compile(r"user_[\dlo]{6}")  # the skeleton of a short ID
 
 
 def skeleton(name: str) -> str:
@@ -82,6 +82,8 @@ def update_confusables(tx: Tx, row: Identity) -> None:
         _mark_confusables(tx, row.account_id, each)
 
 
+# Skeletons of short IDs, in which 1 and 0 are the letters l and o.
+_SHORT_ID = re.compile(rf"{re.escape(skeleton(display.SHORT_PREFIX))}[\dlo]{{{display.SHORT_DIGITS}}}")
 # Texts that pages show in the place of a name or of a message (templates, instagram/previews.py).
 OURS = frozenset(
     map(

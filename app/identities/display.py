@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.text import is_name
 
 SHORT_DIGITS = 6
+SHORT_PREFIX = "user_"  # before the digits of a short ID
 HUES = 12
 CELLS = 5  # per side of an identicon; the right half mirrors the left
 _HANDLE = re.compile(r"[A-Za-z0-9._]{1,30}", re.ASCII)
@@ -57,7 +58,12 @@ def display_name(
         return DisplayName(f"@{handle}{apart}", handle, words, known=True)
     if words:
         return DisplayName(f"{words}{apart}", None, words, known=True)
-    return DisplayName(f"@user_{digits}", None, None, known=False)
+    return DisplayName(f"@{SHORT_PREFIX}{digits}", None, None, known=False)
+
+
+def search_words(q: str) -> str:
+    """Return a search without what `display_name` adds, so that a pasted @username or short ID finds its contact."""
+    return q.removeprefix("@").removeprefix(SHORT_PREFIX)
 
 
 def avatar(ig_participant_id: str, shown: DisplayName, picture_url: str | None = None) -> Avatar:

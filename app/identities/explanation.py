@@ -105,8 +105,7 @@ def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int 
     found = select(Identity.id).where(
         Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id
     )
-    if viewer.account_ids is not None:
-        found = found.where(Identity.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Identity.account_id)
     return db.session.execute(found).scalar()
 
 

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from app import clock, text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import Invalid, NotFound
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
-from app.identities.observations import FRESH, is_fresh
+from app.identities.observations import fresh_condition, is_fresh
 from app.identities.reasons import NEVER_TRIED, STOPPED, describe
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Source, StoredAvatar
@@ -23,7 +24,6 @@ from app.viewer import Viewer
 
 ROWS = 50
 MOST_ROWS = 200
-Q_CHARACTERS = 200
 CHUNK_ROWS = 500  # that an export holds in memory
 SOON = timedelta(seconds=30)  # a lookup that has been due for longer waits for the budget or a worker
 
@@ -93,8 +93,8 @@ def parse_filter(
         raise Invalid({"state": "The state must be known, stale or unknown."})
     if reason and reason not in REASONS:
         raise Invalid({"reason": f"The reason must be one of {', '.join(REASONS)}."})
-    if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search term can have at most {Q_CHARACTERS} characters."})
+    if len(q) > text.SEARCH_CHARACTERS:
+        raise Invalid({"q": f"A search term can have at most {text.SEARCH_CHARACTERS} characters."})
     if not 1 <= limit <= MOST_ROWS:
         raise Invalid({"limit": f"The limit must be a whole number from 1 to {MOST_ROWS}."})
     search = text.storable(q.strip())
@@ -106,9 +106,8 @@ def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
     found = _found(viewer, want)
     if want.after is not None:
         found = found.where(Identity.id < want.after)
-    rows = db.session.execute(found.order_by(Identity.id.desc()).limit(want.limit + 1)).all()
-    shown = rows[: want.limit]
-    return IdentityPage(tuple(map(listed, shown)), shown[-1].id if len(rows) > want.limit else None)
+    rows, last = fetch_page(found.order_by(Identity.id.desc()), want.limit)
+    return IdentityPage(tuple(map(listed, rows)), last.id if last else None)
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:
@@ -189,7 +188,6 @@ _COLUMNS = (
     StoredAvatar.version.label("picture"),
 )
 _STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(None))
-_NAMED = or_(Identity.username.is_not(None), Identity.name.is_not(None))
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
@@ -198,7 +196,7 @@ def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     )
     found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_contact)
     found = found.where(Account.state != AccountState.DELETING)
-    return found if viewer.account_ids is None else found.where(Identity.account_id.in_(viewer.account_ids))
+    return viewer.visible(found, Identity.account_id)
 
 
 def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
@@ -214,10 +212,9 @@ def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
 
 def _is(state: NameState) -> ColumnElement[bool]:
     if state is NameState.UNKNOWN:
-        return ~_NAMED
-    fresh_since: timedelta = FRESH
-    fresh = and_(Identity.last_success_at > clock.now() - fresh_since, Identity.last_error.is_(None))
-    return and_(_NAMED, fresh if state is NameState.KNOWN else or_(Identity.last_success_at.is_(None), ~fresh))
+        return ~Identity.has_name
+    fresh = fresh_condition()
+    return and_(Identity.has_name, fresh if state is NameState.KNOWN else ~fresh)
 
 
 def _because(reason: str) -> ColumnElement[bool]:
@@ -227,7 +224,7 @@ def _because(reason: str) -> ColumnElement[bool]:
 
 
 def _matches(q: str) -> ColumnElement[bool]:
-    words = q.lower().removeprefix("@").removeprefix("user_")
+    words = display.search_words(q.lower())
     return or_(
         func.lower(Identity.username).contains(words, autoescape=True),
         func.lower(Identity.name).contains(words, autoescape=True),

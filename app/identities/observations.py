@@ -56,6 +56,11 @@ class ProfileObservation:
     at: datetime
     raw: dict[str, Any] | None = None
 
+    @property
+    def has_name(self) -> bool:
+        """Whether a username or a name was seen."""
+        return bool(self.username or self.name)
+
 
 def record_contact(
     tx: Tx, account_id: int, ig_participant_id: str, state: Row[Any], *, wrote: bool, live: bool, at: datetime
@@ -162,6 +167,12 @@ def without_recent_failure(now: datetime, pause: timedelta) -> ColumnElement[boo
 def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
     """Return whether a name is fresh: looked up within 7 days, and the last lookup did not fail."""
     return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
+
+
+def fresh_condition() -> ColumnElement[bool]:
+    """Select the identities that `is_fresh` is true of; never NULL."""
+    since = Identity.last_success_at > clock.now() - FRESH
+    return and_(Identity.last_success_at.is_not(None), since, Identity.last_error.is_(None))
 
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
@@ -288,6 +299,6 @@ def _mark_conversation_known(tx: Tx, account_id: int, ig_participant_id: str) ->
     named = select(Identity.id).where(
         Identity.account_id == account_id,
         Identity.ig_participant_id == ig_participant_id,
-        or_(Identity.username.is_not(None), Identity.name.is_not(None)),
+        Identity.has_name,
     )
     tx.execute(conversation.where(named.exists()).values(known=True))

@@ -5,7 +5,7 @@ the outcomes.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,10 +53,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
-    contacts: list[str]
+class Batch:
+    """Contacts of an account that the caller has claimed until `claim`; `left` have no outcome yet."""
+
+    account_id: int
+    left: dict[str, None]
+    claim: datetime
     purpose: Purpose
-    until: datetime
+    fresh_since: datetime
+    run_id: str | None = None
 
 
 def look_up(
@@ -81,6 +86,41 @@ def look_up(
             yield Outcome(each, observation=cached[each])
         else:
             yield _call_profile(account_id, each, purpose=purpose, run_id=run_id)
+
+
+def resolve_batch(
+    batch: Batch, on_stored: Callable[[transaction.Tx, Outcome, float], None] | None = None
+) -> Iterator[Outcome]:
+    """Look up a claimed batch, and yield each outcome once it is committed and cached.
+
+    `on_stored` joins the transaction of an outcome; its last argument is how many seconds the lookup took. A caller who
+    stops early calls `release_rest`. Raises RetryLater as `look_up` does.
+    """
+    outcomes = look_up(
+        batch.account_id,
+        list(batch.left),
+        purpose=batch.purpose,
+        fresh_since=batch.fresh_since,
+        run_id=batch.run_id,
+    )
+    began = clock.monotonic()
+    for outcome in outcomes:
+        seconds = clock.monotonic() - began
+        with transaction.write() as tx:
+            store_outcome(tx, batch.account_id, outcome, claim=batch.claim)
+            if on_stored:
+                on_stored(tx, outcome, seconds)
+        began = clock.monotonic()
+        cache_outcome(batch.account_id, outcome)
+        del batch.left[outcome.ig_participant_id]
+        yield outcome
+
+
+def release_rest(batch: Batch, *, next_try_at: datetime | None = None) -> None:
+    """Release the claims of the contacts of a batch who have no outcome; they are due again at `next_try_at`."""
+    if batch.left:
+        with transaction.write() as tx:
+            claims.release(tx, batch.account_id, list(batch.left), claim=batch.claim, next_try_at=next_try_at)
 
 
 def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
@@ -119,7 +159,7 @@ def look_up_due(account_id: int) -> None:
     Enqueues another task if contacts remain.
     """
     ends_at = clock.monotonic() + TURN_SECONDS
-    while (claimed := _claim_due(account_id)) and _look_up_claimed(account_id, claimed, ends_at=ends_at):
+    while (batch := _claim_due(account_id)) and _look_up_claimed(batch, ends_at=ends_at):
         if clock.monotonic() >= ends_at:
             queue.enqueue_once(queue.RESOLVE, account_id)
             return
@@ -163,37 +203,28 @@ def _call_profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, 
         at=clock.now(),
         raw=profile.raw,
     )
-    if not (seen.username or seen.name):
+    if not seen.has_name:
         missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NO_PROFILE
         return Outcome(ig_participant_id, failure=missing, calls=1, raw=profile.raw)
     return Outcome(ig_participant_id, observation=seen, calls=1)
 
 
-def _look_up_claimed(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:
+def _look_up_claimed(batch: Batch, *, ends_at: float) -> bool:
     """Look up claimed contacts until the task's time is over. Return whether more may be due."""
-    left, resume_at = dict.fromkeys(claimed.contacts), None
-    # A user's request causes a lookup even when the name is fresh.
-    fresh_since = clock.now() - (timedelta() if claimed.purpose in claims.REQUESTED else FRESH)
+    resume_at = None
     try:
-        for outcome in look_up(account_id, claimed.contacts, purpose=claimed.purpose, fresh_since=fresh_since):
-            with transaction.write() as tx:
-                store_outcome(tx, account_id, outcome, claim=claimed.until)
-            cache_outcome(account_id, outcome)
-            del left[outcome.ig_participant_id]
+        for _ in resolve_batch(batch):
             if queue.stopping() or clock.monotonic() >= ends_at:
                 break
     except RetryLater as pause:
-        logger.info("lookups paused", extra={"account": account_id, "reason": pause.reason, "until": pause.until})
+        logger.info("lookups paused", extra={"account": batch.account_id, "reason": pause.reason, "until": pause.until})
         resume_at = pause.until
-    if left:
-        with transaction.write() as tx:
-            latest = clock.now() + BACKGROUND_DELAY  # checking hourly costs no call
-            again_at = min(resume_at, latest) if resume_at else None
-            claims.release(tx, account_id, list(left), claim=claimed.until, next_try_at=again_at)
+    latest = clock.now() + BACKGROUND_DELAY  # checking hourly costs no call
+    release_rest(batch, next_try_at=min(resume_at, latest) if resume_at else None)
     return resume_at is None and not queue.stopping()
 
 
-def _claim_due(account_id: int) -> _Claimed | None:
+def _claim_due(account_id: int) -> Batch | None:
     now = clock.now()
     urgent = Identity.next_purpose.in_((Purpose.LIVE, Purpose.ASKED))
     # Random last: while Meta refuses calls, the contact of each probe must not always be the same.
@@ -208,7 +239,9 @@ def _claim_due(account_id: int) -> _Claimed | None:
         purpose, until = rows[0].next_purpose, now + CLAIM
         wanted = [row.ig_participant_id for row in rows if row.next_purpose is purpose]
         taken = claims.take(tx, account_id, wanted, now=now, until=until)
-    return _Claimed([each for each in wanted if each in taken], purpose, until)
+    # A user who asks for a contact gets a lookup even when the name is fresh.
+    fresh_since = clock.now() - (timedelta() if purpose in claims.REQUESTED else FRESH)
+    return Batch(account_id, {each: None for each in wanted if each in taken}, until, purpose, fresh_since)
 
 
 def _looked_up_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[str, datetime | None]:

@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, select, tuple_
 
 from app import text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
@@ -85,18 +86,15 @@ def conversations(
         found = found.where(Conversation.account_id == want.account_id)
     if want.status:
         found = found.where(Conversation.status == want.status)
-    for name in ("unread", "unknown"):
-        if getattr(want, name):
-            found = found.where(listing.FILTERED[name])
+    for name, condition in listing.FILTERED.items():
+        if getattr(want, name, False):
+            found = found.where(condition)
     if want.q:
         found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
-    rows = db.session.execute(
-        found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()).limit(limit + 1)
-    ).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return [_conversation_entry(row) for row in rows[:limit]], (last.last_message_at, last.id) if last else None
+    rows, last = fetch_page(found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()), limit)
+    return [_conversation_entry(row) for row in rows], (last.last_message_at, last.id) if last else None
 
 
 def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
@@ -122,9 +120,8 @@ def messages(
     found = select(*columns).where(Message.conversation_id == conversation_id)
     if after:
         found = found.where(tuple_(Message.sent_at, Message.id) < after)
-    rows = db.session.execute(found.order_by(Message.sent_at.desc(), Message.id.desc()).limit(limit + 1)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return [_message_entry(row, seen) for row in rows[:limit]], (last.sent_at, last.id) if last else None
+    rows, last = fetch_page(found.order_by(Message.sent_at.desc(), Message.id.desc()), limit)
+    return [_message_entry(row, seen) for row in rows], (last.sent_at, last.id) if last else None
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
@@ -187,7 +184,7 @@ def _seen(viewer: Viewer, conversation_id: int) -> Any:
 def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...]]:
     account = and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING)
     found = select(*columns).select_from(Conversation).join(Account, account)
-    return found if viewer.account_ids is None else found.where(Conversation.account_id.in_(viewer.account_ids))
+    return viewer.visible(found, Conversation.account_id)
 
 
 def _message_entry(row: Any, seen: Any) -> MessageEntry:

@@ -105,8 +105,7 @@ def select_account(
     """
     found = select(Account.id, Account.ig_account_id, Account.username, Account.state).order_by(Account.id)
     found = found.where(Account.state != AccountState.DELETING)
-    if viewer.account_ids is not None:
-        found = found.where(Account.id.in_(viewer.account_ids))
+    found = viewer.visible(found, Account.id)
     rows = db.session.execute(found).all()
     accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
     reconnect = frozenset(row.id for row in rows if row.state is AccountState.RECONNECT)

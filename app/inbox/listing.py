@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 
 from app import text
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
@@ -19,11 +20,16 @@ from app.models.identity import Identity, StoredAvatar
 from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
 
-FILTERS = ("all", "unread", "unknown")
+# Filters of the list and of the API, by the name that URLs carry.
+# Both databases use their partial indexes only for the same expression without a parameter.
+FILTERED: dict[str, ColumnElement[bool]] = {
+    "unread": Conversation.unread_count > literal_column("0"),
+    "unknown": not_(Conversation.known),
+}
+FILTERS = ("all", *FILTERED)
 ROWS = 40
 MOST_ROWS = 300  # that a poll renders again
 COUNTED = 100  # more is shown as 99+
-Q_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,9 @@ def parse_filter(
 ) -> ConversationFilter:
     """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if filter_ not in FILTERS:
-        raise Invalid({"filter": "The filter must be all, unread or unknown."})
-    if len(q) > Q_CHARACTERS:
-        raise Invalid({"q": f"A search term can have at most {Q_CHARACTERS} characters."})
+        raise Invalid({"filter": f"The filter must be one of {', '.join(FILTERS)}."})
+    if len(q) > text.SEARCH_CHARACTERS:
+        raise Invalid({"q": f"A search term can have at most {text.SEARCH_CHARACTERS} characters."})
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit must be a whole number from 1."})
@@ -106,10 +112,8 @@ def page(
     all rows loaded so far. An account that the viewer may not see has no rows.
     """
     most = ROWS if want.after else want.limit
-    found = db.session.execute(_rows(viewer, account_id, want).limit(most + 1)).all()
+    shown, older = fetch_page(_rows(viewer, account_id, want), most)
     counted = counts(account_id)
-    shown = found[:most]
-    older = shown[-1] if len(found) > most else None
     if selected is not None and want.filter in FILTERED and all(row.id != selected for row in shown):
         shown = _with_selected(shown, older, viewer, account_id, want, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
@@ -144,13 +148,6 @@ def counts(account_id: int) -> Counts:
     return Counts(*row)
 
 
-# Both databases use their partial indexes only for the same expression without a parameter.
-FILTERED: dict[str, ColumnElement[bool]] = {
-    "unread": Conversation.unread_count > literal_column("0"),
-    "unknown": not_(Conversation.known),
-}
-
-
 def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*tuple[Any, ...]]:
     same_contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
@@ -182,8 +179,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
         .where(Conversation.account_id == account_id)
         .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
     )
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     if want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
     if want.q:

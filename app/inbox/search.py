@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from app.db import transaction
 from app.db.engine import db, is_sqlite
+from app.identities import display
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, Message
 
@@ -46,7 +47,7 @@ def matching_conversations(q: str, account_ids: Collection[int] | None) -> Colum
     """
     if not is_sqlite():
         db.session.execute(_PLAN_WITH_WORDS)
-    of_messages, of_contacts = _parse(q, account_ids), _parse(q.removeprefix("@").removeprefix("user_"), account_ids)
+    of_messages, of_contacts = _parse(q, account_ids), _parse(display.search_words(q), account_ids)
     found = [_messages(of_messages), _contacts(of_contacts)]
     if len(of_contacts.words) == 1 and len(of_contacts.words[0]) >= GRAM_CHARACTERS:
         found.append(_handles(of_contacts))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Row, and_, func, select, tuple_, update
+from sqlalchemy import Select, and_, func, select, tuple_, update
 
 from app.db import transaction
 from app.db.engine import db
+from app.db.paging import fetch_page
 from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import asking, avatars, display
@@ -92,8 +93,8 @@ def open_thread(
     """
     known = require_conversation(viewer, conversation_id)
     limit = min(max(limit or MESSAGES, MESSAGES), MOST_MESSAGES)
-    newest_first = _messages(conversation_id, before, limit)
-    rows, older = newest_first[:limit][::-1], len(newest_first) > limit
+    newest_first, oldest = fetch_page(_messages(conversation_id, before), limit)
+    rows = newest_first[::-1]
     account = known.account or known.ig_account_id
     parties = _parties(known, account)
     if new_from is None:
@@ -108,9 +109,9 @@ def open_thread(
         unread_count=known.unread_count,
         arrivals=known.arrival_count,
         days=timeline.group_by_day(rows, parties, zone=zone, first_new=new_from),
-        older=_older(known.id, rows[0]) if older else None,
+        older=_older(known.id, oldest) if oldest else None,
         limit=limit,
-        further=limit + MESSAGES if older and not before and limit < MOST_MESSAGES else None,
+        further=limit + MESSAGES if oldest and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
         details=details.get_details(viewer, known, parties.contact, account=account),
     )
@@ -125,8 +126,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
         .outerjoin(StoredAvatar, _SAME_AVATAR)
         .where(Conversation.id == conversation_id)
     )
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     row = db.session.execute(found).first()
     if row is None:
         raise NotFound("conversation")
@@ -136,8 +136,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
 def parties_of(viewer: Viewer, conversation_id: int) -> tuple[int, str]:
     """Return the account's internal ID and the contact's ID of a conversation, in one short query; raises NotFound."""
     found = select(Conversation.account_id, Conversation.ig_participant_id).where(Conversation.id == conversation_id)
-    if viewer.account_ids is not None:
-        found = found.where(Conversation.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Conversation.account_id)
     parties = db.session.execute(found).first()
     db.session.rollback()  # as in layout.select_account: messages must not be older than their change token
     if parties is None:
@@ -198,7 +197,7 @@ def _count_after(tx: Tx, conversation_id: int, through: int) -> int:
     return int(tx.execute(later).scalar_one())
 
 
-def _messages(conversation_id: int, before: str | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+def _messages(conversation_id: int, before: str | None) -> Select[*tuple[Any, ...]]:
     found = (
         select(
             *(Message.id, Message.mid, Message.ig_sender_id, Message.outgoing, Message.arrival, Message.kind),
@@ -207,11 +206,10 @@ def _messages(conversation_id: int, before: str | None, limit: int) -> Sequence[
         )
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.sent_at.desc(), Message.id.desc())
-        .limit(limit + 1)
     )
     if before:
         found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse_cursor(before))
-    return db.session.execute(found).all()
+    return found
 
 
 def _older(conversation_id: int, first: Any) -> str:

@@ -121,7 +121,7 @@ def get(viewer: Viewer, dead_letter_id: int) -> DeadLetter:
     """Return one dead letter; raises NotFound, also if the viewer may not see it."""
     viewer.require(Role.OPS)
     found = db.session.get(DeadLetter, dead_letter_id)
-    if found is None or (viewer.account_ids is not None and found.account_id not in viewer.account_ids):
+    if found is None or not viewer.sees(found.account_id):
         raise NotFound("dead letter")
     return found
 
@@ -150,7 +150,7 @@ def purge(tx: Tx, now: datetime) -> int:
 
 def _visible(viewer: Viewer, found: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     viewer.require(Role.OPS)
-    return found if viewer.account_ids is None else found.where(DeadLetter.account_id.in_(viewer.account_ids))
+    return viewer.visible(found, DeadLetter.account_id)
 
 
 def _keep(

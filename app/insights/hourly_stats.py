@@ -46,12 +46,11 @@ def _exists(tx: Tx, account_id: int) -> bool:
 
 
 def _count_contacts(account_id: int) -> dict[str, int]:
-    name_only = Identity.username.is_(None) & Identity.name.is_not(None)
-    unknown = Identity.username.is_(None) & Identity.name.is_(None)
+    name_only = Identity.username.is_(None) & Identity.has_name
     counted = select(
         func.count(Identity.username).label("username"),
         func.count(case((name_only, 1))).label("name"),
-        func.count(case((unknown, 1))).label("short_id"),
+        func.count(case((~Identity.has_name, 1))).label("short_id"),
     )
     row = db.session.execute(counted.where(Identity.account_id == account_id)).one()
     return dict(row._mapping)

@@ -95,8 +95,7 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
 
 
 def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:
-    unknown = Identity.username.is_(None) & Identity.name.is_(None)
-    counted = select(func.count(), func.count(Identity.username), func.count(case((unknown, 1))))
+    counted = select(func.count(), func.count(Identity.username), func.count(case((~Identity.has_name, 1))))
     row = db.session.execute(counted.where(Identity.account_id.in_(account_ids))).one()
     return row[0], row[1], row[2]
 

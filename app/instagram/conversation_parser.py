@@ -10,8 +10,8 @@ from app.instagram import json_fields
 from app.instagram.errors import GraphAPIError
 from app.instagram.events import Attachment, EventKind
 from app.instagram.responses import ReadConversation, ReadMessage, Skipped
+from app.text import URL_CHARACTERS
 
-URL_CHARACTERS = 4_000
 UNREADABLE = "It has no ID, or a field of another type than Meta documents"
 _MEDIA = {"image_data": EventKind.IMAGE, "video_data": EventKind.VIDEO, "generic_template": EventKind.TEMPLATE}
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
+
+TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 from app import clock
-from app.text import split_url
+from app.text import URL_CHARACTERS, split_url
 
-URL_CHARACTERS = 4_000
 # Refuse characters that two URL parsers can read differently.
 _PLAIN = re.compile(r"[!#-\[\]-_a-z~]+", re.ASCII)
 _TIME = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)

@@ -1,6 +1,5 @@
 """OAuth at Meta: authorization URLs, code exchange, token refresh (docs/meta-platform.md#access-tokens)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from urllib.parse import urlencode
 
 from app import clock
 from app.instagram import errors, http, json_fields
-from app.instagram.credential import Credential
+from app.instagram.credential import TOKEN, Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.http import HttpResponse
 
@@ -19,7 +18,6 @@ FACEBOOK_PERMISSIONS = (
     *("pages_manage_metadata", "pages_messaging", "pages_read_engagement", "pages_show_list"),
 )  # docs/meta-platform.md#login-types; a subscription to a Page's messages needs pages_messaging
 UNIFIED_PERMISSIONS = ("instagram_basic", "instagram_manage_messages")  # docs/meta-platform.md#login-types
-TOKEN = re.compile(r"[!-~]{1,2000}", re.ASCII)
 REFUSED = (
     "Meta did not issue a token: the authorization code was already used or has expired, or the app ID and app secret "
     "do not match. Start again"

@@ -107,7 +107,7 @@ def _keep_newest(
         return
     account_id, own_ids = account
     seen = _observation(row, contact)
-    if contact in own_ids or contact.upper().startswith("UNKNOWN") or not (seen.username or seen.name):
+    if contact in own_ids or contact.upper().startswith("UNKNOWN") or not seen.has_name:
         counts.without_name += 1
         return
     if not _ID.fullmatch(contact):

@@ -4,7 +4,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    or_,
+    text,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -84,6 +97,16 @@ class Identity(Model):
     next_purpose: Mapped[Purpose | None] = mapped_column(Word(Purpose))
     claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     raw_answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+    @hybrid_property
+    def has_name(self) -> bool:
+        """Whether a username or a name is stored; without, the contact is unknown. Also a condition in queries."""
+        return self.username is not None or self.name is not None
+
+    @has_name.inplace.expression
+    @classmethod
+    def _has_name(cls) -> ColumnElement[bool]:
+        return or_(cls.username.is_not(None), cls.name.is_not(None))
 
 
 class IdentityChange(Model):

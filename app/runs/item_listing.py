@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.db.engine import db
+from app.db.paging import fetch_page
 from app.errors import Invalid
 from app.models.run import ItemState, RunItem
 from app.runs import lifecycle
@@ -43,5 +43,5 @@ def list_items(
     ).where(RunItem.run_id == run_id, RunItem.position > after)
     if state:
         found = found.where(RunItem.state == ItemState(state))
-    rows = db.session.execute(found.order_by(RunItem.position).limit(limit + 1)).all()
-    return [ListedItem(*row) for row in rows[:limit]], rows[limit - 1].position if len(rows) > limit else None
+    rows, last = fetch_page(found.order_by(RunItem.position), limit)
+    return [ListedItem(*row) for row in rows], last.position if last else None

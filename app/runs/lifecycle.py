@@ -18,7 +18,7 @@ from app.labels import label
 from app.models.inbox import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.models.user import Action
-from app.runs import estimate, selection
+from app.runs import estimate, kinds, selection
 from app.runs.estimate import Estimate
 from app.runs.selection import PageScan, Selection
 from app.viewer import SCHEDULE, Role, Viewer
@@ -31,7 +31,6 @@ BATCH_SIZES = range(1, 101)
 _ACTIVE_RUN = select(Run.id, Run.kind, Run.created_at).where(
     Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), Run.state.in_(ACTIVE)
 )
-TASK = {RunKind.BACKFILL: queue.BACKFILL_SLICE, RunKind.REFRESH: queue.REFRESH_SLICE}
 
 
 def start(
@@ -72,7 +71,7 @@ def refresh_expiring() -> None:
 
 def enqueue(run_id: str, kind: RunKind, *, job_id: str | None = None) -> bool:
     """Enqueue a task for a job. Return False without Redis; then the scheduler enqueues it later."""
-    return queue.enqueue(TASK[kind], run_id, job_id=job_id, description=f"{kind} job {run_id}")
+    return queue.enqueue(kinds.RULES[kind].task, run_id, job_id=job_id, description=f"{kind} job {run_id}")
 
 
 def cancel(viewer: Viewer, run_id: str) -> None:
@@ -105,7 +104,7 @@ def retry(viewer: Viewer, run_id: str) -> int:
     run = require_run(viewer, run_id)
     if run.state in ACTIVE:
         raise _already_running(run)
-    if run.kind not in TASK:
+    if run.kind not in kinds.RULES:
         raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
     failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(NOT_RETRYABLE))
     try:
@@ -136,13 +135,13 @@ def require_batch_size(batch_size: int) -> None:
 def require_run(viewer: Viewer, run_id: str) -> Run:
     """Return the row of a job; raises NotFound, also for one the viewer may not see."""
     run = db.session.get(Run, run_id)
-    if run is None or (viewer.account_ids is not None and run.account_id not in viewer.account_ids):
+    if run is None or not viewer.sees(run.account_id):
         raise NotFound("job")
     return run
 
 
 def _selection(viewer: Viewer, account_id: int, kind: RunKind, days: int | None) -> Selection:
-    if days is not None and (kind is not RunKind.BACKFILL or days not in DAYS):
+    if days is not None and (not kinds.RULES[kind].takes_days or days not in DAYS):
         raise Invalid({"days": "The days must be a whole number from 1 to 90, and apply to backfills only."})
     _require_account(viewer, account_id)
     return Selection(account_id, kind, days)
@@ -165,8 +164,7 @@ def _start(viewer: Viewer, selected: Selection, *, batch_size: int) -> str:
 
 
 def _require_account(viewer: Viewer, account_id: int) -> None:
-    allowed = viewer.account_ids is None or account_id in viewer.account_ids
-    if not allowed or db.session.get(Account, account_id) is None:
+    if not viewer.sees(account_id) or db.session.get(Account, account_id) is None:
         raise NotFound("account")
 
 

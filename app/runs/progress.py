@@ -155,8 +155,7 @@ def ended(viewer: Viewer) -> str:
     """Return a key that changes with `history`: when a job ends, or is older than seven days."""
     since = clock.now() - HISTORY
     found = select(func.count(), func.max(Run.finished_at)).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
-    if viewer.account_ids is not None:
-        found = found.where(Run.account_id.in_(viewer.account_ids))
+    found = viewer.visible(found, Run.account_id)
     number, last = db.session.execute(found).one()
     return f"ended-{number}-{last:%Y%m%d%H%M%S%f}" if last else "ended"
 
@@ -191,7 +190,7 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
 
 
 def _visible(viewer: Viewer) -> Select[Run, str | None, str, AccountState]:
-    return _RUNS if viewer.account_ids is None else _RUNS.where(Run.account_id.in_(viewer.account_ids))
+    return viewer.visible(_RUNS, Run.account_id)
 
 
 def _reported(run_id: str) -> dict[str, int | str | None]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from app.errors import NotFound
 from app.models.run import RunKind
-from app.runs import lifecycle
+from app.runs import kinds, lifecycle
 from app.runs.estimate import Estimate
 from app.viewer import Viewer
 
 DAYS = 7  # the default of the form
-SCOPES = ("nameless", "recent", "everyone")
+RECENT = "recent"  # the scope of a job that is limited to the last days; the others belong to a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,16 @@ class RunRequest:
 
     @property
     def scope(self) -> str:
-        """The matching one of SCOPES."""
-        return "everyone" if self.kind is RunKind.REFRESH else "nameless" if self.days is None else "recent"
+        """The matching choice of the form."""
+        rules = kinds.RULES[self.kind]
+        return RECENT if rules.takes_days and self.days is not None else rules.scope
 
 
 def parse(fields: Mapping[str, str], kind: str | None = None) -> RunRequest:
     """Return the job that form fields or query parameters request. An unreadable number becomes 0, which is refused."""
-    scope = fields.get("scope") or ("recent" if fields.get("days") else "nameless")
-    wanted = RunKind(kind) if kind else RunKind.REFRESH if scope == "everyone" else RunKind.BACKFILL
-    days = _number(fields.get("days") or str(DAYS)) if scope == "recent" else None
+    scope = fields.get("scope") or (RECENT if fields.get("days") else "")
+    wanted = RunKind(kind) if kind else kinds.with_scope(scope)
+    days = _number(fields.get("days") or str(DAYS)) if scope == RECENT else None
     size = fields.get("batchSize")
     return RunRequest(wanted, days, _number(size) if size else lifecycle.BATCH_SIZE)
 

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from app import clock, logs, queue
 from app.db import transaction
@@ -12,10 +12,10 @@ from app.errors import RetryLater
 from app.identities import claims, failure_policy, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import FRESH
-from app.identities.resolve import Outcome
+from app.identities.resolve import Batch, Outcome
 from app.models.identity import Purpose
-from app.models.run import ItemState, RunKind
-from app.runs import items, leases, lifecycle, page_scan, progress
+from app.models.run import ItemState
+from app.runs import items, kinds, leases, lifecycle, page_scan, progress
 from app.runs.fencing import Lease, LeaseLostError
 from app.runs.items import ItemOutcome
 from app.viewer import SCHEDULE
@@ -25,12 +25,6 @@ logger = logging.getLogger(__name__)
 SLICE_SECONDS = 20
 SLICE_CALLS = 25
 SOON = timedelta(seconds=2)  # when to return to contacts that another process is looking up
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    contacts: list[str]
-    claim: datetime
 
 
 @dataclass(slots=True)
@@ -74,12 +68,11 @@ def _work(lease: Lease) -> None:
 
 
 def _purpose(lease: Lease) -> Purpose:
-    if lease.kind is RunKind.BACKFILL:
-        return Purpose.BACKFILL
-    return Purpose.DAILY if lease.started_by == SCHEDULE.name else Purpose.REFRESH
+    rules = kinds.RULES[lease.kind]
+    return rules.scheduled_purpose if lease.started_by == SCHEDULE.name else rules.purpose
 
 
-def _claim_batch(lease: Lease) -> _Batch | None:
+def _claim_batch(lease: Lease) -> Batch | None:
     """Claim the next batch, without contacts that another process is looking up; those are postponed."""
     now = clock.now()
     while due := items.due(lease):
@@ -87,37 +80,30 @@ def _claim_batch(lease: Lease) -> _Batch | None:
             mine = claims.take(tx, lease.account_id, due, now=now, until=now + CLAIM)
             items.postpone(tx, lease, [each for each in due if each not in mine], now + SOON)
         if mine:
-            return _Batch([each for each in due if each in mine], now + CLAIM)
+            since = lease.created_at if kinds.RULES[lease.kind].includes_fresh else clock.now() - FRESH
+            left = {each: None for each in due if each in mine}
+            return Batch(lease.account_id, left, now + CLAIM, _purpose(lease), since, lease.run_id)
     return None
 
 
-def _look_up_batch(lease: Lease, batch: _Batch, slice_: _Slice) -> bool:
+def _look_up_batch(lease: Lease, batch: Batch, slice_: _Slice) -> bool:
     """Look up and settle one batch, or the part that fits into the slice. Return False after the job was canceled."""
-    left = dict.fromkeys(batch.contacts)
-    tries = items.tries_so_far(lease, batch.contacts)
-    since = lease.created_at if lease.kind is RunKind.REFRESH else clock.now() - FRESH
-    outcomes = resolve.look_up(
-        lease.account_id, batch.contacts, purpose=_purpose(lease), fresh_since=since, run_id=lease.run_id
-    )
-    began = clock.monotonic()
+    tries, wanted = items.tries_so_far(lease, list(batch.left)), True
+
+    def settle(tx: transaction.Tx, outcome: Outcome, seconds: float) -> None:
+        nonlocal wanted
+        result = _item_outcome(outcome, tries[outcome.ig_participant_id], seconds)
+        wanted = items.settle(tx, lease, outcome.ig_participant_id, result)
+
     try:
-        for outcome in outcomes:
-            result = _item_outcome(outcome, tries[outcome.ig_participant_id], clock.monotonic() - began)
-            with transaction.write() as tx:
-                resolve.store_outcome(tx, lease.account_id, outcome, claim=batch.claim)
-                wanted = items.settle(tx, lease, outcome.ig_participant_id, result)
-            began = clock.monotonic()
-            resolve.cache_outcome(lease.account_id, outcome)
+        for outcome in resolve.resolve_batch(batch, settle):
             progress.publish(lease.run_id)
-            del left[outcome.ig_participant_id]
             slice_.calls += outcome.calls
             if not wanted or slice_.is_over:
                 return wanted
         return True
     finally:
-        if left:
-            with transaction.write() as tx:
-                claims.release(tx, lease.account_id, list(left), claim=batch.claim)
+        resolve.release_rest(batch)
 
 
 def _item_outcome(outcome: Outcome, tries: int, worked_seconds: float) -> ItemOutcome:

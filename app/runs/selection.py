@@ -16,6 +16,7 @@ from app.instagram.errors import Reason
 from app.models.identity import Identity
 from app.models.inbox import ALL_IDS, Account, Conversation, all_ids
 from app.models.run import ItemState, RunItem, RunKind
+from app.runs import kinds
 
 PAGE = 50  # conversations that one call lists
 MOST_RECENT = 50  # contacts of a backfill that is limited to days
@@ -115,8 +116,7 @@ def _conditions(selected: Selection, now: datetime) -> list[ColumnElement[bool]]
     # Earlier systems wrote UNKNOWN_… where Meta's ID was missing; such a contact cannot be looked up.
     conditions = [~Conversation.ig_participant_id.startswith("UNKNOWN_", autoescape=True)]
     conditions.append(Conversation.ig_participant_id.not_in(own_ids(selected.account_id)))
-    if selected.kind is RunKind.BACKFILL:
-        conditions.append(Conversation.known.is_(False))
+    conditions += kinds.RULES[selected.kind].contacts
     if selected.days is not None:
         conditions.append(Conversation.last_message_at >= now - timedelta(days=selected.days))
     if selected.expiring:

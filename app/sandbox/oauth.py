@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from app.sandbox import graph
 from app.sandbox.accounts import APP_ID, APP_SECRET, BY_LOGIN, Account
+from app.sandbox.control import LOOPBACK
 from app.sandbox.errors import error
 from app.sandbox.graph import Answer, GraphRequest, Route
 from app.sandbox.world import Token, World
@@ -16,7 +17,6 @@ from app.sandbox.world import Token, World
 PAGES = (("oauth", "authorize"), ("dialog", "oauth"))
 LIFE_SECONDS = 5_183_944
 YOUNG_SECONDS = 24 * 3600  # a token must be this old to be refreshed
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NAMES = {"instagram": "Instagram", "facebook": "Facebook"}
 USER_WITHOUT_PAGE = "24900000000000999"  # has no Page with a linked Instagram account
 NO_PAGE_OF_ITS_OWN = {"id": "104000000000999", "name": "A Page without Instagram", "access_token": "EAAsandboxBarePage"}

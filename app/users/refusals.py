@@ -49,7 +49,7 @@ def record_response(viewer: Viewer, status: int, *, address: str, route: str) ->
     signed_in = viewer.user_id is not None or viewer.token_id is not None
     if status == 403:
         record(viewer, Action.ACCESS_REFUSED, address=address, route=route)
-    elif status == 404 and signed_in and viewer.account_ids is not None:
+    elif status == 404 and signed_in and not viewer.sees_all:
         record(viewer, Action.DATA_NOT_VISIBLE, address=address, route=route)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flask import Flask, Response, request, url_for
 
-YEAR_SECONDS = 31_536_000
+from app.clock import YEAR_SECONDS
+
 _CODE = Path(__file__).resolve().parents[1]
 
 

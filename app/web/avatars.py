@@ -5,8 +5,6 @@ from flask import Blueprint, Response
 from app.identities import avatars
 from app.web import session
 
-KEPT = "private, max-age=604800, immutable"  # the version in the URL changes with the picture
-
 blueprint = Blueprint("avatars", __name__, url_prefix="/avatars")
 
 
@@ -14,4 +12,4 @@ blueprint = Blueprint("avatars", __name__, url_prefix="/avatars")
 def picture(ig_account_id: str, ig_participant_id: str) -> Response:
     """Return the picture of a contact."""
     found = avatars.get_picture(session.viewer(), ig_account_id, ig_participant_id)
-    return Response(found.content, content_type="image/webp", headers={"Cache-Control": KEPT})
+    return Response(found.content, content_type="image/webp", headers={"Cache-Control": avatars.CACHE_CONTROL})

@@ -1,6 +1,5 @@
 """The Dead letters page: show, replay and discard events that could not be processed. For ops and admins."""
 
-import re
 from dataclasses import fields
 from typing import Any
 
@@ -8,13 +7,13 @@ from flask import Blueprint, Response, request
 
 from app.ingest import dead_letters, replay
 from app.ingest.replay import Progress, Replayed
+from app.text import ROW_NUMBER
 from app.web import account_selection, rendering, session
 from app.web.inbox import ID
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
 
 HOME = "/dead-letters"
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @blueprint.get("")
@@ -55,7 +54,7 @@ def discard(dead_letter_id: int) -> Response:
 def _progress() -> Progress | None:
     """Return the progress that the form of a replay carries, None from the button that starts one."""
     sent = [request.form.get(field.name, "") for field in fields(Progress)]
-    return Progress(*map(int, sent)) if all(map(_NUMBER.fullmatch, sent)) else None
+    return Progress(*map(int, sent)) if all(map(ROW_NUMBER.fullmatch, sent)) else None
 
 
 def _replayed(done: Replayed) -> Response:

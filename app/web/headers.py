@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, g, request
 
 from app import logs, settings
+from app.clock import YEAR_SECONDS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 VARY = ("HX-Request", "Cookie")
-YEAR_SECONDS = 31_536_000
 REQUEST_ID = "nametag.request_id"
 FIXED = {
     "X-Content-Type-Options": "nosniff",

@@ -1,6 +1,5 @@
 """The Identities pages: contacts, why names are missing, refreshing and exporting them."""
 
-import re
 from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
@@ -10,6 +9,7 @@ from app.identities import asking, explanation, export, listing, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
+from app.text import ROW_NUMBER
 from app.viewer import Role
 from app.web import account_selection, refresh_requests, rendering, session
 from app.web.filters import plural
@@ -19,7 +19,6 @@ blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
 MAX_REFRESHED = 200  # per request
 REFRESH_QUEUED = {"refresh:queued": True}
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @blueprint.get("")
@@ -84,7 +83,7 @@ def refresh_listed() -> Response:
     viewer.require(Role.OPS)
     shown = request.form.get("which", "chosen")
     ids = request.form.getlist("identity") if shown == "chosen" else shown.split()
-    chosen = [int(each) for each in ids[:MAX_REFRESHED] if _NUMBER.fullmatch(each)]
+    chosen = [int(each) for each in ids[:MAX_REFRESHED] if ROW_NUMBER.fullmatch(each)]
     if not chosen:
         raise Invalid({"identity": "Select at least one contact."})
     refresh_requests.require_rate()

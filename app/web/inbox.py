@@ -13,13 +13,13 @@ from app.identities import opening
 from app.inbox import listing, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
+from app.text import ROW_NUMBER
 from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
 blueprint = Blueprint("inbox", __name__)
 
 ID = "int(max=9223372036854775807)"  # the largest ID in a database
-_OPEN = re.compile(r"/inbox/([0-9]{1,18})", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_OPEN = re.compile(rf"/inbox/({ROW_NUMBER.pattern})", re.ASCII)
 REFRESH = {"inbox:refresh": True}
 MAX_MS = 32_503_680_000_000  # the year 3000; later times are malformed
 
@@ -187,7 +187,7 @@ def _wanted() -> ConversationFilter:
 
 def _whole(name: str) -> int | None:
     value = request.args.get(name, "")
-    if value and not _NUMBER.fullmatch(value):
+    if value and not ROW_NUMBER.fullmatch(value):
         raise Invalid({name: f"{name} must be a whole number."})
     return int(value) if value else None
 

@@ -70,7 +70,7 @@ def new() -> Response:
     return _options(selection, chosen=chosen, cost=cost, errors={})
 
 
-@blueprint.post("/<any(backfill, refresh):kind>")
+@blueprint.post(f"/<any({', '.join(progress.RunKind)}):kind>")
 def start(kind: str) -> Response:
     """Start a job for the account."""
     selection, chosen = _selection(), run_request.parse(request.form, kind)

@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 from flask import Blueprint, Response, request
 
 from app import settings
+from app.clock import YEAR_SECONDS
 from app.errors import Invalid
 from app.users import users
 from app.web import account_selection, filters, rendering, session
@@ -28,7 +29,7 @@ def zone() -> Response:
         raise Invalid({"zone": "Choose a time zone from the list."})
     response = rendering.see_other(HOME)
     secure = settings.current().production
-    max_age = session.YEAR_SECONDS if chosen else 0
+    max_age = YEAR_SECONDS if chosen else 0
     response.set_cookie(
         filters.CHOSEN_ZONE_COOKIE, chosen, max_age=max_age, secure=secure, httponly=True, samesite="Lax"
     )

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, make_response, redirect, render_template, request
 from flask_login import current_user
 
+from app.identities.failure_policy import STOP_AFTER
 from app.inbox import layout
 from app.inbox.layout import AccountSelection, Layout
 from app.web import conditional
@@ -56,7 +57,8 @@ def render(
 
 def init_app(app: Flask) -> None:
     """Add constants to the templates of `app`."""
-    app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD, "POLL_SECONDS": conditional.SECONDS}
+    numbers = {"POLL_SECONDS": conditional.SECONDS, "STOP_AFTER": STOP_AFTER}
+    app.jinja_env.globals |= {"MORPH": MORPH, "FOLD": FOLD, **numbers}
 
 
 def wants_part() -> bool:

@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 IDLE = timedelta(hours=12)
 SEEN_INTERVAL = timedelta(minutes=5)  # of activity, so that not every response sends the cookie again
-YEAR_SECONDS = 31_536_000
 FORM_BYTES = 2 * 1024 * 1024
 NEXT_CHARACTERS = 2_000
 HOME = "/inbox"
@@ -184,7 +183,7 @@ def theme() -> Response:
     back = trusted_hosts.split_url(request.referrer)
     response = rendering.see_other(safe_next(_path(back)) if trusted_hosts.is_same_host(back) else HOME)
     secure = settings.current().production
-    response.set_cookie("theme", chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
+    response.set_cookie("theme", chosen, max_age=clock.YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK = [f"[{host}]" if ":" in host else host for host in settings.LOOPBACK]  # as a Host header has them
 HEALTH = "/healthz"
 _FINAL_DOT = re.compile(r"\.(?=(:\d*)?$)")
 
@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     """
     chosen = settings.current()
     if chosen.production or chosen.trusted_hosts:
-        app.config["TRUSTED_HOSTS"] = [*LOOPBACK, *chosen.trusted_hosts]
+        app.config["TRUSTED_HOSTS"] = [*_LOOPBACK, *chosen.trusted_hosts]
     app.register_error_handler(SecurityError, _refused)
     app.wsgi_app = _with_canonical_host(app.wsgi_app)  # type: ignore[assignment, method-assign]  # the documented way
     if chosen.proxy_hops:
@@ -64,9 +64,7 @@ def _canonical(host: str) -> str:
 def _with_canonical_host(app: "WSGIApplication") -> "WSGIApplication":
     def called(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["PATH_INFO"] == HEALTH:
-            environ["HTTP_HOST"] = LOOPBACK[
-                0
-            ]  # load balancers use the IP address as host, and the response has no data
+            environ["HTTP_HOST"] = _LOOPBACK[0]  # load balancers use the IP address as host; the response has no data
         elif "HTTP_HOST" in environ:
             environ["HTTP_HOST"] = _canonical(environ["HTTP_HOST"])
         return app(environ, start_response)

@@ -1,12 +1,16 @@
 """Display names and avatars."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identities import display
+from app.identities import confusables, display
 from tests.factories import UNKNOWN_PERSON
 
+APP = Path(__file__).parents[2] / "app"
 words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "None", "null", "UNKNOWN_7", " "]))
 
 
@@ -74,3 +78,15 @@ def test_patterns_mirror_and_hues_are_among_the_twelve(ig_participant_id: str) -
 def test_a_name_that_looks_like_another_s_is_shown_with_digits_of_the_id() -> None:
     assert display.display_name("1520000000000011", "lea", None, alike=6).text == "@lea · 000011"
     assert display.display_name("1520000000000011", None, "Léa", alike=9).text == "Léa · 000000011"
+
+
+@given(st.from_regex(r"[0-9]{6,20}", fullmatch=True))
+def test_what_depends_on_the_short_id_follows_the_display_rule(ig_participant_id: str) -> None:
+    shown = display.display_name(ig_participant_id, None, None).text
+    assert confusables.is_reserved(confusables.skeleton(shown), None)
+    assert ig_participant_id.endswith(display.search_words(shown))
+
+
+def test_only_the_display_rule_and_words_for_readers_know_the_prefix_of_a_short_id() -> None:
+    knowing = [path.name for path in APP.rglob("*.py") if re.search(r"""["'@]user_["'[]""", path.read_text())]
+    assert knowing == ["display.py"]

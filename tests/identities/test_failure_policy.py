@@ -1,6 +1,8 @@
 """Classifying failures, and the time of the next retry."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ from app.identities import failure_policy
 from app.identities.failure_policy import JITTER, NO_PROFILE, RETRY_DELAYS, STOP_AFTER, LookupFailure
 from app.instagram.errors import GraphAPIError, Reason, Scope
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
@@ -50,3 +53,11 @@ def test_a_failure_that_is_not_counted_still_waits_a_little() -> None:
     at = failure_policy.next_try(a_verdict(Scope.NETWORK, Reason.TIMEOUT), 0, NOW)
     assert at is not None
     assert at - NOW > timedelta(seconds=30)
+
+
+def test_no_text_repeats_after_how_many_failures_retries_stop() -> None:
+    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "templates").rglob("*.html")]
+    written = re.compile(r"\b(?:five|5) (?:tries|lookups|failures) in a row", re.IGNORECASE)
+    assert [path.name for path in files if written.search(" ".join(path.read_text().split()))] == [
+        "conversation_reader.py"  # the circuit breaker's failures
+    ]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from app import clock
 from app.db import transaction
@@ -13,7 +14,7 @@ from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.listing import NameState
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
-from app.models.identity import Source
+from app.models.identity import Identity, Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
@@ -59,6 +60,21 @@ def test_states_part_everyone(account: Account) -> None:
     assert listed(state="stale") == [RUI]
     assert listed(state="unknown") == [GHOST, SHY]
     assert listing.counts(OPERATOR) == {NameState.KNOWN: 2, NameState.STALE: 1, NameState.UNKNOWN: 2}
+
+
+@pytest.mark.parametrize("error", [None, Reason.NOT_VISIBLE])
+@pytest.mark.parametrize("age", [None, timedelta(), FRESH + timedelta(hours=1)])
+@pytest.mark.parametrize("username", [None, "mia.b"])
+def test_the_filter_and_the_row_agree_on_the_state(
+    account: Account, username: str | None, age: timedelta | None, error: Reason | None
+) -> None:
+    with transaction.write() as tx:
+        row = tx.session.scalars(select(Identity).where(Identity.ig_participant_id == LEA)).one()
+        row.username, row.name, row.last_error = username, None, error
+        row.last_success_at = None if age is None else clock.now() - age
+    states = [state for state in NameState if LEA in listed(state=state)]
+    [shown] = [each for each in listing.page(OPERATOR, listing.parse_filter()).rows if each.ig_participant_id == LEA]
+    assert states == [shown.state]
 
 
 def test_the_list_filters_by_reason(account: Account) -> None:

@@ -1,6 +1,7 @@
 """Lookups against the sandbox over HTTP: the order of sources, and the causes of failures."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import Batch, Outcome
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
@@ -27,6 +28,7 @@ from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
 
 LIVE = Purpose.LIVE
+APP = Path(__file__).parents[2] / "app"
 
 
 @pytest.fixture
@@ -300,3 +302,41 @@ def test_a_refused_call_keeps_its_answer_without_secrets_and_traces(account: Acc
     assert kept is not None
     assert kept["error"]["code"] == 230
     assert "trace" not in str(kept)
+
+
+def test_a_batch_that_stops_early_keeps_no_claim_of_the_rest(account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    batch = claimed(account, LEA, CAMILLE)
+    joined: list[str] = []
+    first = next(resolve.resolve_batch(batch, lambda _tx, outcome, _seconds: joined.append(outcome.ig_participant_id)))
+    assert (first.ig_participant_id, joined, list(batch.left)) == (LEA, [LEA], [CAMILLE])
+    resolve.release_rest(batch)
+    assert (identity(LEA).username, identity(CAMILLE).claimed_until) == ("lea.moreau", None)
+
+
+def test_an_outcome_that_the_caller_cannot_store_is_not_kept(account: Account) -> None:
+    people_wrote(LEA)
+    batch = claimed(account, LEA)
+
+    def refuse(tx: transaction.Tx, outcome: Outcome, seconds: float) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        next(resolve.resolve_batch(batch, refuse))
+    assert (identity().username, identity().claimed_until, list(batch.left)) == (None, batch.claim, [LEA])
+    assert cache.read(MAISON_LUNE, [LEA]) == {}
+
+
+def test_only_one_loop_looks_contacts_up() -> None:
+    loops = ("look_up", "store_outcome", "cache_outcome")
+    elsewhere = [
+        path.name for path in APP.rglob("*.py") if any(f"resolve.{name}(" in path.read_text() for name in loops)
+    ]
+    assert elsewhere == []
+
+
+def claimed(account: Account, *people: str) -> Batch:
+    until = clock.now() + CLAIM
+    with transaction.write() as tx:
+        claims.take(tx, account.id, people, now=clock.now(), until=until)
+    return Batch(account.id, dict.fromkeys(people), until, LIVE, clock.now() - FRESH)

@@ -1,6 +1,8 @@
 """The conversation list: order, paging, filters, search and counts."""
 
+from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -9,11 +11,13 @@ from flask import Flask
 from sqlalchemy import update
 
 from app import clock
+from app.api.schemas import ConversationsQuery
 from app.db import transaction
 from app.errors import Invalid
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.inbox import listing
+from app.inbox.api_queries import FeedQuery
 from app.inbox.listing import ListPage
 from app.ingest import receive
 from app.models.identity import Source
@@ -194,3 +198,9 @@ def test_the_open_row_keeps_its_place_in_a_filtered_list(account: Account) -> No
     assert last not in [row.id for row in unread(last).rows]
     assert unread(last, after=after).rows[-1].id == last
     assert unread(second, q="nothing that anyone wrote").rows == ()
+
+
+def test_each_filter_is_offered_in_the_list_and_by_the_api() -> None:
+    pane = (Path(__file__).parents[2] / "templates/inbox/_list_pane.html").read_text()
+    assert [name for name in listing.FILTERS if f'("{name}", ' not in pane] == []
+    assert set(listing.FILTERED) <= {each.name for each in fields(FeedQuery)} & set(ConversationsQuery.model_fields)

@@ -3,7 +3,7 @@
 import pytest
 
 from app.inbox import media
-from app.instagram import media_urls
+from app.text import URL_CHARACTERS
 
 HOSTS = ("cdninstagram.com", "fbcdn.net", "127.0.0.1:8010")
 
@@ -47,7 +47,7 @@ def test_urls_of_media_hosts_are_loaded_unchanged(url: str) -> None:
         "https://fbcdn.net./a",
         "http://127.0.0.1:8011/a",
         "http://127.0.0.1/a",
-        "https://cdninstagram.com/" + "x" * media_urls.URL_CHARACTERS,
+        "https://cdninstagram.com/" + "x" * URL_CHARACTERS,
     ],
 )
 def test_everything_else_becomes_a_placeholder(url: str | None) -> None:

@@ -340,7 +340,7 @@ def test_skipped_contacts_are_explained_and_counted_in_the_history(ops: FlaskCli
     with transaction.write() as tx:
         tx.execute(update(Run).where(Run.id == run_id).values(skipped=3))
     panel = part(ops, "/jobs/live").text
-    assert "3 skipped: five lookups in a row failed" in panel
+    assert "3 skipped: 5 lookups in a row failed" in panel
     assert "<strong>0</strong> of 1 contact " in panel  # what is skipped is no progress
     assert ">0%<" in panel
     click(ops, f"/jobs/{run_id}/cancel")

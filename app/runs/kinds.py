@@ -1,0 +1,54 @@
+"""What the kinds of jobs differ in: one record per member of `RunKind`. Labels are in `app/labels.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement
+
+from app import queue
+from app.models.identity import Purpose
+from app.models.inbox import Conversation
+from app.models.run import RunKind
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """What a kind of job looks up, how, and where its work waits.
+
+    `contacts` are conditions on conversations, `scope` is the choice in the form, `summary` what the API documents.
+    """
+
+    task: str  # in `queue.TASKS`, which names the queue
+    purpose: Purpose  # of its API calls
+    scheduled_purpose: Purpose  # the same when the scheduler started it
+    scope: str
+    summary: str
+    contacts: tuple[ColumnElement[bool], ...] = ()
+    includes_fresh: bool = False  # also contacts that were looked up within 7 days before the job was created
+    takes_days: bool = False  # may be limited to contacts with messages of the last days
+
+
+RULES: Mapping[RunKind, KindRules] = {
+    RunKind.BACKFILL: KindRules(
+        task=queue.BACKFILL_SLICE,
+        purpose=Purpose.BACKFILL,
+        scheduled_purpose=Purpose.BACKFILL,
+        scope="nameless",
+        summary="looks up unknown contacts",
+        contacts=(Conversation.known.is_(False),),
+        takes_days=True,
+    ),
+    RunKind.REFRESH: KindRules(
+        task=queue.REFRESH_SLICE,
+        purpose=Purpose.REFRESH,
+        scheduled_purpose=Purpose.DAILY,
+        scope="everyone",
+        summary="looks up every contact again",
+        includes_fresh=True,
+    ),
+}
+
+
+def with_scope(scope: str) -> RunKind:
+    """Return the kind of job that a choice in the form means; a backfill unless another kind has that scope."""
+    return next((kind for kind, rules in RULES.items() if rules.scope == scope), RunKind.BACKFILL)

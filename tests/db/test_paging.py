@@ -1,0 +1,40 @@
+"""Pages of sorted lists: where the next one begins, and that only one place decides it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app.db.paging import fetch_page
+from app.models.inbox import Conversation
+from tests.factories import CAMILLE, LEA, UNKNOWN_PERSON, an_account, people_wrote
+
+APP = Path(__file__).parents[2] / "app"
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(("limit", "pages"), [(1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (4, [3])])
+def test_pages_hold_each_row_once_and_the_last_one_says_so(limit: int, pages: list[int]) -> None:
+    an_account()
+    people_wrote(LEA, CAMILLE, UNKNOWN_PERSON)
+    found, sizes, after = select(Conversation.id).order_by(Conversation.id), [], 0
+    while True:
+        rows, last = fetch_page(found.where(Conversation.id > after), limit)
+        sizes.append(len(rows))
+        if last is None:
+            break
+        assert last is rows[-1]
+        after = last.id
+    assert sizes == pages
+
+
+def test_a_page_of_nothing_is_the_last(app: Flask) -> None:
+    assert fetch_page(select(Conversation.id), 10) == ([], None)
+
+
+def test_only_one_place_asks_for_one_row_more_than_a_page_holds() -> None:
+    beside = re.compile(r"\.limit\([^()]*\+ 1\)")
+    asking = [path.relative_to(APP).as_posix() for path in APP.rglob("*.py") if beside.search(path.read_text())]
+    assert asking == ["db/paging.py"]
