@@ -1,4 +1,4 @@
-"""What somebody at the screen waits for, in Chromium on the list of `measures.pages` (ui.md 13, criterion 19)."""
+"""Measure how long a user waits in Chromium, on the list of `measures.pages`."""
 
 import time
 from collections.abc import Iterator

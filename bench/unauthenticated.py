@@ -19,7 +19,6 @@ from bench.measures import ACCOUNT, Figure
 from tests.support import proxy, slow
 from tests.support.installation import Installation
 
-ROWS = ("R10", "S9", "S20")
 SLOW_SECONDS = 20.0
 GUESSES_A_SECOND = 100.0
 GUESSING_SECONDS = 3.0

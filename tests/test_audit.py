@@ -179,7 +179,6 @@ def test_people_and_programs_are_called_what_they_are_called_today(app: Flask) -
     assert audit.names(OPERATOR) == {"user 1": NADIA, "token 1": "crm"}
 
 
-@pytest.mark.row("S55")
 def test_entries_are_kept_for_four_hundred_days(app: Flask, frozen_clock: FrozenClock) -> None:
     keys.rotate(OPERATOR)
     frozen_clock.forward(days=399)

@@ -62,9 +62,7 @@ def test_redis_away_is_wrong(tmp_path: Path) -> None:
         assert [each.part for each in wrong()] == ["redis"]
 
 
-@pytest.mark.row("S45", "F8")
 @pytest.mark.usefixtures("well")
-@pytest.mark.row("F8")
 def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     before = str(redis.config_get("maxmemory-policy")["maxmemory-policy"])
     redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -80,7 +78,6 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     )
 
 
-@pytest.mark.row("S45")
 @pytest.mark.usefixtures("well")
 def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """The very server of the tests, as if its address led over the network."""

@@ -41,7 +41,6 @@ def name_of_lea() -> str | None:
     return db.session.scalars(select(Identity.username).where(Identity.ig_participant_id == LEA)).one()
 
 
-@pytest.mark.row("F7", "F38")
 def test_a_lost_hint_for_somebody_who_writes_is_given_again(account: Account, redis: Redis) -> None:
     people_wrote(LEA)
     redis.flushall()
@@ -120,7 +119,6 @@ def test_old_conversations_get_their_turn_after_an_hour(
     assert redis.llen(RESOLVE) == 1
 
 
-@pytest.mark.row("F7", "F10")
 def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(
     account: Account, redis: Redis, frozen_clock: FrozenClock
 ) -> None:
@@ -138,7 +136,6 @@ def test_a_run_whose_hint_was_lost_or_whose_worker_died_is_kicked(
     assert redis.llen(BACKFILL) == 1
 
 
-@pytest.mark.row("F5")
 def test_without_redis_a_tick_goes_on(app: Flask) -> None:
     a_sandbox_account()
     people_wrote(LEA)
@@ -209,7 +206,6 @@ def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.Lo
     assert "a duty of the scheduler failed" in caplog.text
 
 
-@pytest.mark.row("S55")
 def test_what_is_too_old_is_forgotten_and_counted(
     account: Account, frozen_clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -192,7 +192,6 @@ def test_the_home_folder_must_exist_and_is_not_named_in_its_own_file(
     assert refusal(monkeypatch, NAMETAG_HOME=str(folder / "missing")) == "NAMETAG_HOME must be an existing folder."
 
 
-@pytest.mark.row("S21")
 def test_production_wants_secrets_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.load()  # leaves generated secrets behind, which production must not use
     assert "SECRET_KEY is required" in refusal(monkeypatch, NAMETAG_ENV="production")
@@ -248,7 +247,6 @@ def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.Monkey
     assert settings.load().meta_app_secrets == ("one", "two")
 
 
-@pytest.mark.row("S45")
 @pytest.mark.parametrize(
     ("address", "private"),
     [

@@ -81,7 +81,6 @@ def test_a_failing_task_is_logged_as_one_json_line_and_the_next_one_runs(errand:
     assert any("errand 3 failed" in line["message"] for line in lines)
 
 
-@pytest.mark.row("S42")
 def test_no_secret_stands_in_what_a_failing_task_leaves_behind(errand: Process, redis: Redis) -> None:
     queue.enqueue("fail", 3, job_id="fails")
     failed = ended(redis, "fails")
@@ -131,7 +130,6 @@ def test_a_killed_fork_fails_its_job_and_the_worker_works_on(errand: Process, re
     assert job(redis, "held").is_failed
 
 
-@pytest.mark.row("F7")
 def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, redis: Redis) -> None:
     redis.flushall()
     assert registered(redis) == []
@@ -139,7 +137,6 @@ def test_a_worker_forgotten_by_redis_makes_itself_known_again(errand: Process, r
     until(lambda: [worker.queue_names() for worker in registered(redis)] == [[worker_tasks.QUEUE]], "it is known again")
 
 
-@pytest.mark.row("F5")
 def test_a_worker_outlives_a_redis_that_comes_late_and_one_that_restarts(
     processes: Processes, sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +203,6 @@ PLANTED: dict[str, tuple[bytes, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("what", PLANTED)
-@pytest.mark.row("S46")
 def test_a_planted_job_is_refused_before_anything_is_imported(
     errand: Process, redis: Redis, processes: Processes, what: str
 ) -> None:
@@ -230,7 +226,6 @@ def test_a_job_id_that_is_not_text_is_skipped(errand: Process, redis: Redis) -> 
     until(lambda: listed(redis, "ran") == ["1 in nametag"], "the next task ran")
 
 
-@pytest.mark.row("S46")
 def test_a_command_over_redis_does_not_stop_a_worker(errand: Process, redis: Redis) -> None:
     (worker,) = registered(redis)
     assert redis.publish(worker.pubsub_channel_name, json.dumps({"command": "shutdown"})) == 0

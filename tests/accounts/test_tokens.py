@@ -159,7 +159,6 @@ def test_the_life_of_a_token_is_told_in_words(
     assert (told.says, told.reconnect) == (says, reconnect)
 
 
-@pytest.mark.row("S41", "F47")
 def test_a_token_whose_key_is_lost_is_said_to_be_unreadable_and_nothing_else_stops(
     app: Flask, frozen_clock: FrozenClock
 ) -> None:

@@ -88,7 +88,6 @@ def test_pages_follow_each_other_by_cursor(crm: Program) -> None:
     assert second["nextCursor"] is None
 
 
-@pytest.mark.row("S31")
 def test_a_cursor_works_for_its_own_list_alone(crm: Program) -> None:
     cursor = crm.get(f"{LIST}?limit=1").get_json()["nextCursor"]
     for address in (f"{LIST}?unread=true&cursor={cursor}", f"{LIST}?cursor={cursor[:-2]}xx", f"{LIST}?cursor=1"):

@@ -19,7 +19,6 @@ WELL: dict[str, Any] = {"name": "flask", "version": "3.1.3", "vulns": []}
 UNASKED = {"name": "flask", "skip_reason": "Dependency not found on PyPI and could not be audited"}
 
 
-@pytest.mark.row("S56")
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_dependency_is_pinned_with_a_hash(name: str) -> None:
     blocks = re.split(r"\n(?=\S)", (ROOT / name).read_text().strip())
@@ -29,7 +28,6 @@ def test_every_dependency_is_pinned_with_a_hash(name: str) -> None:
     assert f"--require-hashes -r {name}" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.row("S56")
 def test_a_wheel_that_was_tampered_with_is_not_installed(tmp_path: Path) -> None:
     wheel = a_wheel(tmp_path / "nt_tiny-1.0-py3-none-any.whl", "MARK = 1\n")
     lock = tmp_path / "lock"
@@ -42,7 +40,6 @@ def test_a_wheel_that_was_tampered_with_is_not_installed(tmp_path: Path) -> None
     assert not (tmp_path / "second").exists()
 
 
-@pytest.mark.row("S56")
 @pytest.mark.parametrize(
     ("report", "said", "well"),
     [

@@ -111,7 +111,6 @@ def state() -> list[object]:
     return [sorted(map(repr, rows)) for rows in found]
 
 
-@pytest.mark.row("R14", "S23")
 def test_every_route_of_the_map_is_in_the_matrix(house: Flask) -> None:
     rules = house.url_map.iter_rules()
     known = {f"{method} {rule.rule}" for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
@@ -120,7 +119,6 @@ def test_every_route_of_the_map_is_in_the_matrix(house: Flask) -> None:
     assert rows - known == set(), "take what is no route any more out of tests/architecture/matrix.py"
 
 
-@pytest.mark.row("R14", "S23", "S16", "S48")
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_every_page_answers_each_visitor_as_the_matrix_says(house: Flask, visitor: str) -> None:
     client, deviations = entered(house, visitor), {}
@@ -139,7 +137,6 @@ def test_every_page_answers_each_visitor_as_the_matrix_says(house: Flask, visito
     assert deviations == {}
 
 
-@pytest.mark.row("R14", "S23", "S29")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_call_answers_each_program_as_the_matrix_says(
     house: Flask, program: str, monkeypatch: pytest.MonkeyPatch
@@ -172,7 +169,6 @@ def test_a_token_opens_no_page(house: Flask) -> None:
             assert told(answer) == "login", route
 
 
-@pytest.mark.row("S13")
 def test_no_change_is_made_by_a_get_or_on_behalf_of_another_site(house: Flask) -> None:
     client, another = entered(house, "admin"), entered(house, "ops")
     token, foreign = token_of(client), token_of(another)
@@ -194,7 +190,6 @@ def test_no_change_is_made_by_a_get_or_on_behalf_of_another_site(house: Flask) -
     assert client.get("/inbox").status_code == 200
 
 
-@pytest.mark.row("S13")
 def test_no_call_that_starts_something_is_a_get(house: Flask) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read", "jobs"])
     for route, row in API.items():

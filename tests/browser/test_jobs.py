@@ -26,7 +26,7 @@ def started(stage: Stage) -> int:
 
 
 def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, stage: Stage) -> None:
-    """Criterion 12: a change within 2 s, one toast and one announcement, no fast polls after the end."""
+    """A change shows within 2 s, with one toast and one announcement, and fast polls stop at the end."""
     stage.job(RunState.RUNNING)
     page = visit(chromium, stage)
     polls: list[Request] = []
@@ -51,7 +51,7 @@ def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, 
 
 
 def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: Browser, stage: Stage) -> None:
-    """Criterion 12: double click makes one job; ui.md 6.5: 409 and a toast."""
+    """A double click starts one job; a second start is refused with 409 and a toast."""
     stage.job(None)
     page = visit(chromium, stage)
     page.goto(f"{stage.url}/jobs")
@@ -64,7 +64,7 @@ def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: B
 
 
 def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None:
-    """Criterion 16: find, open, read, refresh, go to jobs, start, cancel; the switch for single keys is kept."""
+    """Find, open, read, refresh, go to jobs, start, cancel; the switch for single keys is kept."""
     stage.job(None)
     page = visit(chromium, stage, viewport={"width": 1440, "height": 900})
     keys = page.keyboard
@@ -107,7 +107,6 @@ def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None
 
 
 def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, stage: Stage) -> None:
-    """Criterion 20: links, forms and pages alone."""
     stage.job(None)
     page = visit(chromium, stage, java_script_enabled=False)
     page.goto(f"{stage.url}/jobs")
@@ -130,7 +129,7 @@ def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, sta
 
 
 def test_somebody_who_came_for_a_page_is_led_to_it(chromium: Browser, stage: Stage) -> None:
-    """Criterion 20: sign-in without JavaScript, errors included."""
+    """Sign-in works without JavaScript, errors included."""
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{stage.url}/insights")

@@ -87,17 +87,17 @@ def findings(chromium: Browser, stage: Stage) -> dict[str, list[str]]:
 
 @pytest.mark.timeout(240)
 def test_axe_finds_nothing_on_any_page_or_state(findings: dict[str, list[str]]) -> None:
-    """Criteria 1 and 15 (text): in both themes and widths; in dark what depends on colour."""
+    """Both themes and widths are checked; in dark only the rules that depend on color."""
     assert findings["axe"] == []
 
 
 def test_everything_that_can_be_pressed_is_large_enough(findings: dict[str, list[str]]) -> None:
-    """Criterion 13: at least 24 px, 36 on a phone."""
+    """At least 24 px, and 36 on a phone."""
     assert findings["small"] == []
 
 
 def test_nothing_sticks_out_on_the_smallest_phone(findings: dict[str, list[str]]) -> None:
-    """Criterion 14: 320 px wide without sideways scrolling."""
+    """The smallest supported phone is 320 px wide."""
     assert findings["wide"] == []
 
 

@@ -49,7 +49,6 @@ def poisoned(desk: Desk) -> Desk:
     return desk
 
 
-@pytest.mark.row("S14")
 def test_payloads_in_every_field_open_no_dialog_and_break_no_rule(tab: Page, poisoned: Desk) -> None:
     person = db.session.scalar(select(Identity.id).where(Identity.ig_participant_id == LEA))
     db.session.rollback()

@@ -151,7 +151,6 @@ def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
     assert tab.evaluate("window.said") == [alert, restored]
 
 
-@pytest.mark.row("F40")
 def test_a_session_that_has_ended_leads_to_the_sign_in_page_and_back(tab: Page, desk: Desk) -> None:
     """ui.md 13, 8: the next poll leads to login with `next`; login markup is never inside the list."""
     desk.open(tab, RUI)
@@ -165,7 +164,6 @@ def test_a_session_that_has_ended_leads_to_the_sign_in_page_and_back(tab: Page, 
     assert tab.evaluate("localStorage.getItem('leaked')") is None
 
 
-@pytest.mark.row("F40")
 def test_a_conversation_that_is_gone_is_said_in_a_toast(tab: Page, desk: Desk) -> None:
     tab.goto(f"{desk.url}/inbox")
     tab.evaluate("document.querySelector('.row-link').setAttribute('hx-get', '/inbox/99999')")

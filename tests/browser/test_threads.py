@@ -5,7 +5,6 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import update
 
@@ -83,7 +82,6 @@ def test_back_leads_through_the_threads_and_nothing_of_them_is_stored(tab: Page,
     expect(tab.locator("#updated")).to_have_text("Paused")
 
 
-@pytest.mark.row("S22")
 def test_after_signing_out_back_shows_no_message(page: Page, desk: Desk) -> None:
     users.add_user(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)  # every session of hers ends
     desk.sign_in(page, "leaving@example.com")
@@ -141,7 +139,6 @@ def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, desk:
     expect(tab.locator(".message").get_by_text("more", exact=True)).to_be_in_viewport()
 
 
-@pytest.mark.row("F44")
 def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, desk: Desk) -> None:
     """ui.md 7.5 and 6.3: reaching the top brings older messages, reaching the end older rows; nothing jumps."""
     desk.write(RUI, *(f"Story {number}" for number in range(160)), ago=timedelta(minutes=10))
@@ -188,7 +185,6 @@ def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, desk: Desk) -
     expect(tab.locator("#new")).to_have_count(0)
 
 
-@pytest.mark.row("S15")
 def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, desk: Desk) -> None:
     """ui.md 6.3: a picture that is gone becomes words; a link opens elsewhere and gives nothing away."""
     gone = [{"type": "image", "payload": {"url": "https://scontent.cdninstagram.com/gone.jpg"}}]

@@ -53,7 +53,6 @@ def test_pages_follow_each_other_to_the_end(reader: ConversationReader) -> None:
     assert (reader.after, reader.calls) == (None, 2)
 
 
-@pytest.mark.row("F18")
 def test_a_page_that_fails_is_asked_for_in_smaller_pieces(reader: ConversationReader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations", count=2)
     assert len(reader.next().threads) == 3

@@ -53,7 +53,6 @@ def cached(redis: Redis) -> list[bytes | str]:
     return list(redis.scan_iter(f"*{LEA}*"))
 
 
-@pytest.mark.row("S53")
 def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> None:
     written = places_of(LEA, "lea.moreau")
     assert {"conversations", "identities", "messages", "dead_letters", "waiting_effects"} <= written
@@ -65,7 +64,6 @@ def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> N
     assert places_of(LEA) == set()
 
 
-@pytest.mark.row("S53", "R18")
 def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
     account: Account, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -108,7 +108,6 @@ def malformed() -> list[str]:
     ]
 
 
-@pytest.mark.row("S12")
 def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     an_account()
     before = snapshot.tables()
@@ -119,7 +118,6 @@ def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     assert snapshot.tables() == before
 
 
-@pytest.mark.row("S54")
 def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) -> None:
     ours, other = an_account(), an_account(ATELIER_NORD)
     people_wrote(LEA)
@@ -133,7 +131,6 @@ def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) ->
     assert db.session.scalars(select(Conversation.unread_count)).one() == 2
 
 
-@pytest.mark.row("S12", "S54")
 @pytest.mark.parametrize("matches", [True, False])
 def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone(app: Flask, matches: bool) -> None:
     ours = an_account() if matches else None
@@ -150,7 +147,6 @@ def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone
     assert account(1).state is AccountState.RECONNECT
 
 
-@pytest.mark.row("S12", "S54")
 def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> None:
     ours, other = an_account().id, an_account(ATELIER_NORD).id
     people_wrote(LEA)

@@ -5,7 +5,6 @@ import pytest
 from app.identities import confusables
 
 
-@pytest.mark.row("S49")
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -31,7 +30,6 @@ def test_what_a_reader_can_tell_apart_has_two(one: str, other: str) -> None:
     assert confusables.skeleton(one) != confusables.skeleton(other)
 
 
-@pytest.mark.row("S49")
 @pytest.mark.parametrize("words", ["You", "y\u043eu", "Unknown sender", "Maison.Lune", "@user_883201", "user_000000"])
 def test_words_of_our_own_are_known(words: str) -> None:
     assert confusables.is_reserved(confusables.skeleton(words), "maison.lune")

@@ -29,13 +29,11 @@ words = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["unknown", "
     ],
 )
 def test_username_then_name_then_short_id(username: str | None, name: str | None, text: str) -> None:
-    """Criterion 10 of ui.md 13."""
     assert display.display_name(UNKNOWN_PERSON, username, name).text == text
 
 
 @given(username=words, name=words)
 def test_nothing_is_never_shown_as_a_name(username: str | None, name: str | None) -> None:
-    """Criterion 10 of ui.md 13."""
     shown = display.display_name(UNKNOWN_PERSON, username, name)
     assert shown.text.strip()
     assert shown.text.strip("@ ").lower() not in ("", "none", "null", "unknown")

@@ -115,9 +115,6 @@ def became(account: Account) -> Became:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.row(
-    "F15", "F16", "F17", "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "S38", "R12"
-)
 def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right_one(
     account: Account, meta: Sandbox, redis: Redis
 ) -> None:
@@ -134,7 +131,6 @@ def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right
     assert found == MODES
 
 
-@pytest.mark.row("F15")
 def test_nobody_there_or_no_such_name_is_nobodys_fault(account: Account, redis: Redis) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -169,7 +165,6 @@ def redis_from_step(step: int, error: type[RedisError] = Gone) -> Iterator[list[
         yield given
 
 
-@pytest.mark.row("F5", "F7")
 def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) -> None:
     step, away = 0, True
     while away:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import and_, select
 
@@ -120,7 +119,6 @@ def test_a_chatty_person_without_consent_costs_at_most_one_call_a_minute(app: Fl
     assert identity().next_try_at == NOW + MIN_RETRY_INTERVAL
 
 
-@pytest.mark.row("F22")
 def test_the_fifth_failure_in_a_row_stops_automatic_tries_until_the_person_writes(app: Flask) -> None:
     account = an_account()
     meet(account.id)
@@ -165,7 +163,6 @@ def test_waits_between_failures_grow(app: Flask) -> None:
     assert waits[-1] >= timedelta(minutes=96)
 
 
-@pytest.mark.row("F27")
 def test_a_missing_field_never_blanks_a_known_one(app: Flask) -> None:
     account = an_account()
     see(account.id, username="lea.moreau", name="Léa Moreau", picture_url="https://scontent.cdninstagram.com/1")

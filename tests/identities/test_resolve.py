@@ -113,7 +113,6 @@ def test_a_failure_of_account_or_app_ends_the_turn_and_blames_nobody(
     assert (identity().failure_count, identity().last_error, identity().claimed_until) == (0, None, None)
 
 
-@pytest.mark.row("F5")
 def test_without_redis_no_call_is_made(account: Account) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(RetryLater):
         asked(account, LEA)
@@ -162,7 +161,6 @@ def test_a_used_up_budget_lets_people_wait_until_it_comes_back(account: Account)
     assert timedelta(seconds=550) < row.next_try_at - clock.now() < timedelta(seconds=650)
 
 
-@pytest.mark.row("F22")
 def test_five_failures_stop_the_tries_until_the_person_writes_again(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
@@ -176,7 +174,6 @@ def test_five_failures_stop_the_tries_until_the_person_writes_again(
     assert resolve.accounts_due(frozen_clock.now(), live=True) == [account.id]
 
 
-@pytest.mark.row("F22")
 def test_who_has_not_consented_waits_for_the_next_message(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
@@ -230,7 +227,6 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person(
     assert len(noted()) == 2
 
 
-@pytest.mark.row("F38")
 def test_two_workers_ask_for_a_person_once(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
@@ -259,7 +255,6 @@ def test_whoever_became_fresh_while_waiting_is_not_asked_for(account: Account) -
     assert (noted(), identity().next_try_at, identity().claimed_until) == ([], None, None)
 
 
-@pytest.mark.row("F11")
 def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobody(
     account: Account, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +273,6 @@ def test_a_worker_that_was_overtaken_over_a_person_judges_nobody_and_frees_nobod
     assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, frozen_clock.now() + CLAIM)
 
 
-@pytest.mark.row("F10")
 def test_the_claim_of_a_killed_worker_lapses(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:

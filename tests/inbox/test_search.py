@@ -215,7 +215,6 @@ def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) ->
         assert db.session.execute(asked).scalar_one() == "force_generic_plan"
 
 
-@pytest.mark.row("S31")
 def test_whatever_is_typed_is_looked_for_and_never_obeyed(account: Account) -> None:
     people = {f"{10**15 + place * 7_000_003}": words for place, words in enumerate(CLASSIC)}
     deliver(*(a_message_event(who, words) for who, words in people.items()))
@@ -225,7 +224,6 @@ def test_whatever_is_typed_is_looked_for_and_never_obeyed(account: Account) -> N
         assert LEA not in found(account, words), words
 
 
-@pytest.mark.row("S31")
 @pytest.mark.parametrize(("q", "words"), [("%", "50% off"), ("_", "a_b"), ("\\", "C:\\lamps"), ("50%", "50% off")])
 def test_wildcards_match_nothing_but_themselves(account: Account, q: str, words: str) -> None:
     said(LEA, words)

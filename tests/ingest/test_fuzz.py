@@ -81,7 +81,6 @@ def door(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.mark.row("R7")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the door that is tried, not the database
 def test_no_body_makes_the_door_fail_and_no_neighbour_is_lost(door: FlaskClient) -> None:
@@ -124,7 +123,6 @@ CLEANED = {
 }
 
 
-@pytest.mark.row("S7", "F45")
 def test_hostile_json_is_kept_or_cleaned_and_every_page_still_shows(app: Flask) -> None:
     an_account()
     door, admin = app.test_client(), signed_in(app, role=Role.ADMIN)

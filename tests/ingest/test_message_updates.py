@@ -78,7 +78,6 @@ def both_orders(first: Event, second: Event) -> list[tuple[Event, ...]]:
     return [(first, second), (second, first)]
 
 
-@pytest.mark.row("S55")
 @pytest.mark.parametrize("events", both_orders(message(), unsend()))
 def test_of_an_unsent_message_nothing_stays(account: Account, events: tuple[Event, ...]) -> None:
     for event in events:
@@ -112,7 +111,6 @@ def test_an_unsend_of_history_leaves_the_unread_count_alone(account: Account) ->
     assert the_conversation().unread_count == 1
 
 
-@pytest.mark.row("S55")
 def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
     deliver(message(text="misaddressed and secret") | {"recipient": {"id": ATELIER_NORD}})
     assert db.session.scalars(select(DeadLetter)).one()
@@ -120,7 +118,6 @@ def test_an_unsend_reaches_the_raw_copy_too(account: Account) -> None:
     assert db.session.scalars(select(DeadLetter)).all() == []
 
 
-@pytest.mark.row("S55")
 def test_the_wording_of_an_edit_that_was_unsent_is_kept_nowhere(account: Account) -> None:
     deliver(edit("a secret"), react("❤️"), unsend(), edit("another secret", 2))
     assert [row.kind for row in db.session.scalars(select(PendingMessageUpdate))] == ["MessageUnsent"]

@@ -95,7 +95,6 @@ def at_once(app: Flask, body: bytes) -> list[int]:
     return answers
 
 
-@pytest.mark.row("S3", "F31")
 def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
@@ -109,7 +108,6 @@ def test_the_same_bytes_in_turn_and_at_once_are_stored_once(app: Flask) -> None:
     assert conversations()[0].unread_count == 2
 
 
-@pytest.mark.row("S3", "F31")
 def test_the_same_first_bytes_at_once_are_stored_once(app: Flask) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
@@ -162,7 +160,6 @@ def test_the_same_dead_letter_twice_only_counts_up(app: Flask) -> None:
     assert db.session.scalars(select(DeadLetter)).one().times == 2
 
 
-@pytest.mark.row("S4")
 def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None:
     an_account()
     an_account(ATELIER_NORD)

@@ -60,7 +60,6 @@ def test_a_public_url_is_http_with_a_host_name_and_without_credentials(url: str,
     assert media_urls.is_public(url) is public
 
 
-@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "url",
     [
@@ -114,7 +113,6 @@ def test_every_other_address_is_refused_and_no_name_is_looked_up(url: str) -> No
         media_urls.resolve_public(url, HOSTS)
 
 
-@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "found",
     [

@@ -46,7 +46,6 @@ def settled(run_id: str) -> Counter[ItemState]:
     return Counter(db.session.scalars(select(RunItem.state).where(RunItem.run_id == run_id)))
 
 
-@pytest.mark.row("F38")
 def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
     app: Flask, account: Account, meta: Sandbox
 ) -> None:
@@ -82,7 +81,6 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
         assert all(calls == 1 or who in refused for who, calls in asked.items())
 
 
-@pytest.mark.row("F5", "F7")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 8, 13, 21, 34])
 def test_a_run_outlives_a_redis_that_goes_at_any_step_and_comes_back_empty(

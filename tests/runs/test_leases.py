@@ -46,14 +46,12 @@ def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:
     return item.state, item.tries, item.reason
 
 
-@pytest.mark.row("F38")
 def test_one_works_and_the_second_goes_away(run_id: str) -> None:
     taken(run_id)
     assert leases.take(run_id, who="there") is None
     assert run_of(run_id).state is RunState.RUNNING
 
 
-@pytest.mark.row("F10", "F11")
 def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:
@@ -67,7 +65,6 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
         leases.release(late)
 
 
-@pytest.mark.row("F29")
 def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, frozen_clock: FrozenClock) -> None:
     frozen_clock.at += timedelta(hours=1)
     taken(run_id)
@@ -125,7 +122,6 @@ def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, froz
     assert run_of(run_id).state is RunState.CANCELED
 
 
-@pytest.mark.row("F10")
 def test_a_person_over_whom_workers_die_fails_after_three_and_the_run_goes_on(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:

@@ -117,7 +117,6 @@ def test_a_second_start_names_the_run_that_is_active(app: Flask) -> None:
     assert lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH) != run_id
 
 
-@pytest.mark.row("F39")
 def test_of_fifty_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
     account_id = an_account().id
     people_wrote(LEA)

@@ -158,7 +158,6 @@ def test_neither_the_account_nor_strangers_are_written_down(account: Account, me
     assert set(identities()) == {LEA, RUI}
 
 
-@pytest.mark.row("F28")
 def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA)
     runner.run_slice(started(account))
@@ -169,7 +168,6 @@ def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox)
 
 
 @pytest.mark.parametrize("mode", ["500", "html", "1"])
-@pytest.mark.row("F18")
 def test_pages_that_cannot_be_read_leave_everyone_to_be_asked_for_alone(
     account: Account, meta: Sandbox, mode: str
 ) -> None:
@@ -209,7 +207,6 @@ def test_a_token_that_fails_pauses_the_run_and_keeps_its_sweep(account: Account,
     assert run_of(lease.run_id).swept_pages == 0
 
 
-@pytest.mark.row("F11")
 def test_a_worker_that_was_overtaken_settles_nobody(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     everybody_wrote(meta, LEA, RUI)
     late = taken(started(account))

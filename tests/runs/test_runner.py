@@ -165,7 +165,6 @@ def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, fr
     assert Counter(row.ig_participant_id for row in noted() if row.run_id) == Counter(EVERYBODY)
 
 
-@pytest.mark.row("F20")
 def test_a_dead_token_pauses_and_blames_nobody(run_id: str, meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     runner.run_slice(run_id)
@@ -213,7 +212,6 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
     assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
 
 
-@pytest.mark.row("F20")
 def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     meta.post("faults", mode="190", call="profile", count=1)
     runner.run_slice(run_id)
@@ -264,7 +262,6 @@ def test_people_whom_somebody_else_looks_up_come_later(
     assert items(run_id)[LEA].state is ItemState.RESOLVED
 
 
-@pytest.mark.row("F10")
 def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, frozen_clock: FrozenClock) -> None:
     assert leases.take(run_id, who="a worker that is killed now") is not None
     runner.run_slice(run_id)
@@ -275,7 +272,6 @@ def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, frozen_cloc
     assert len(noted()) == len(EVERYBODY)
 
 
-@pytest.mark.row("F11")
 def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
     run_id: str, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,6 @@ def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Supervis
     assert major.isdigit()
 
 
-@pytest.mark.row("S45", "S52")
 def test_the_socket_and_the_folders_are_the_owners_alone(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     socket = settings.redis_socket_path(tmp_path)

@@ -20,7 +20,6 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
-@pytest.mark.row("F10", "R5")
 def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "70", "--latency-ms", "100")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
@@ -64,7 +63,6 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 
 
 @pytest.mark.usefixtures("redis")
-@pytest.mark.row("F39")
 def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")

@@ -58,7 +58,6 @@ def token_of(account: Account) -> str:
     return account.token.reveal()
 
 
-@pytest.mark.row("R13", "S41", "S42", "S43", "S44")
 @pytest.mark.timeout(120)
 def test_no_secret_and_nobody_s_words_leak_whatever_fails(
     app: Flask, meta: Sandbox, redis: Redis, written: io.StringIO, tmp_path: Path
@@ -91,7 +90,6 @@ def test_no_secret_and_nobody_s_words_leak_whatever_fails(
     assert canaries.in_files(tmp_path, *secrets) == set()
 
 
-@pytest.mark.row("S41", "F47")
 def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
     app: Flask, meta: Sandbox, redis: Redis
 ) -> None:

@@ -69,7 +69,6 @@ def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[b
     return answer.partition(b"\r\n")[0], True
 
 
-@pytest.mark.row("S10")
 def test_requests_that_two_servers_could_read_differently_are_refused(nametag: Installation) -> None:
     for request in (
         HEAD + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -150,7 +149,6 @@ def test_a_callback_with_a_code_of_4200_characters_is_answered_by_nametag(nameta
     assert answer.headers["X-Request-Id"]
 
 
-@pytest.mark.row("S8")
 def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: Installation) -> None:
     refused: list[int] = []
     messages, letters = nametag.value(MESSAGES), nametag.value("SELECT count(*) FROM dead_letters")
@@ -177,7 +175,6 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
     assert nametag.value("SELECT count(*) FROM dead_letters") == letters
 
 
-@pytest.mark.row("S5", "S6")
 def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
     [worker] = children(nametag.web.id)
     inside = b" " * (4 * MIB)
@@ -194,7 +191,6 @@ def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
     assert post(nametag)[0] == 200
 
 
-@pytest.mark.row("S9", "R10")
 def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Installation, tmp_path: Path) -> None:
     session = sign_in(nametag.web.url)
     port = urlsplit(nametag.web.url).port or 0
@@ -261,7 +257,6 @@ def _compressed(front: int, path: str, session: str) -> tuple[bytes, str | None]
     return body, answer.headers["Content-Encoding"]
 
 
-@pytest.mark.row("R7", "S7")
 def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) -> None:
     chance = random.Random(20261127)
     messages, valid, statuses = nametag.value(MESSAGES), 0, set()
@@ -284,7 +279,6 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
     assert "Traceback" not in nametag.web.output()
 
 
-@pytest.mark.row("R13", "S42", "S43")
 def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Installation, redis_server: str) -> None:
     known = nametag.processes.variables
     names = ("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN")

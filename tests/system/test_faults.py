@@ -68,7 +68,6 @@ def posts(nametag: Installation) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: Install, database: str) -> None:
-    """F1."""
     nametag = install(queues=())
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -123,7 +122,7 @@ def _seconds(act: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Install, database: str) -> None:
-    """F2, with a limit of the file's size as a stand-in for a full disk."""
+    """A limit on the file's size stands in for a full disk."""
     nametag = install(queues=())
     assert post(nametag)[0] == 200
     with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
@@ -141,7 +140,6 @@ def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Instal
 def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
     processes: Processes, redis_server: str, tmp_path: Path
 ) -> None:
-    """F3."""
     with postgresql.own_server() as server:
         address = databases.address(postgresql.create(server, "faults"))
         with settings.using(database_url=address, redis_url=redis_server) as chosen:

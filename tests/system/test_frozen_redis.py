@@ -38,7 +38,6 @@ def answered(browser: FlaskClient, method: str, path: str, token: dict[str, str]
     return browser.open(path, method=method, headers=HTMX | token if method == "POST" else {}).status_code
 
 
-@pytest.mark.row("F6")
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_no_page_click_or_delivery_waits_longer_than_a_second_for_a_frozen_redis(app: Flask) -> None:

@@ -30,7 +30,6 @@ def redis_apart() -> Iterator[RedisServer]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.row("F5", "F7")
 def test_redis_stopped_and_started_during_ingest_loses_nothing(install: Install, redis_apart: RedisServer) -> None:
     nametag = install("--pace", "20", redis_url=redis_apart.address, queues=(RESOLVE,))
     _await_accepted(nametag, 40)

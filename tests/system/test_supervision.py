@@ -38,7 +38,6 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works(
         ("unixsocket", "redis"),
     ],
 )
-@pytest.mark.row("R4")
 def test_a_killed_part_is_started_again_and_said_so(running: tuple[Process, str], words: str, name: str) -> None:
     supervisor, url = running
     first = until(lambda: part(supervisor, words), f"{name} runs")

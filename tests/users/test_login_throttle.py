@@ -22,7 +22,6 @@ def _counting(request: pytest.FixtureRequest, redis: Redis, monkeypatch: pytest.
         yield
 
 
-@pytest.mark.row("S20")
 @pytest.mark.usefixtures("_counting")
 def test_the_sixth_failure_waits_and_another_address_does_not() -> None:
     assert [login_throttle.wait_seconds(NADIA, HERE) for _ in range(5)] == [0] * 5
@@ -40,7 +39,6 @@ def test_the_right_password_clears_the_failures() -> None:
     assert [login_throttle.wait_seconds(NADIA, HERE) for _ in range(5)] == [0] * 5
 
 
-@pytest.mark.row("S20")
 @pytest.mark.usefixtures("_counting")
 def test_a_name_may_be_tried_fifty_times_an_hour_from_everywhere() -> None:
     tries = [login_throttle.wait_seconds(NADIA, f"198.51.100.{number}") for number in range(51)]
@@ -48,7 +46,6 @@ def test_a_name_may_be_tried_fifty_times_an_hour_from_everywhere() -> None:
     assert 3500 < tries[50] <= 3600
 
 
-@pytest.mark.row("S20")
 @pytest.mark.usefixtures("_counting")
 def test_an_address_may_try_sixty_times_a_minute() -> None:
     tries = [login_throttle.wait_seconds(f"person{number}@example.com", HERE) for number in range(61)]
@@ -83,7 +80,6 @@ def test_signing_in_rightly_never_fills_the_limits() -> None:
         login_throttle.forget_attempt(NADIA, HERE)
 
 
-@pytest.mark.row("S20")
 def test_waits_double_up_to_a_quarter_of_an_hour(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: moment[0])

@@ -142,7 +142,6 @@ def test_only_admins_deal_with_people(app: Flask) -> None:
         users.list_users(AGENT)
 
 
-@pytest.mark.row("S21")
 def test_the_first_admin_gets_a_random_password_once(app: Flask) -> None:
     made = users.first_admin()
     assert made is not None

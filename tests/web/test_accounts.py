@@ -199,7 +199,6 @@ def test_little_life_and_a_refused_permission_are_said(ops: FlaskClient) -> None
     assert "1 of 2 · missing: instagram_business_manage_messages" in page
 
 
-@pytest.mark.row("S41", "F47")
 def test_an_account_whose_key_is_lost_says_so_and_the_rest_goes_on(ops: FlaskClient) -> None:
     with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
         assert "It cannot be read with the configured keys" in ops.get("/accounts").text

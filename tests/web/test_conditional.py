@@ -145,7 +145,6 @@ def test_another_question_has_another_answer(ops: FlaskClient, query: str) -> No
     assert ops.get(f"/inbox/list{query}", headers=headers).status_code == 200
 
 
-@pytest.mark.row("S26")
 def test_somebody_else_s_token_brings_the_asker_s_own_data(app: Flask, ops: FlaskClient, account: Account) -> None:
     other = an_account(ATELIER_NORD)
     body = a_delivery(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)

@@ -17,7 +17,6 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-@pytest.mark.row("S12")
 def test_the_status_page_of_a_deletion_names_no_account(client: FlaskClient, account: Account) -> None:
     answer = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
     assert answer.status_code == 200
@@ -70,7 +69,6 @@ def test_a_deauthorization_is_accepted(client: FlaskClient, account: Account) ->
     assert answer.status_code == 200
 
 
-@pytest.mark.row("S12")
 @pytest.mark.parametrize("path", ["deauthorize", "data-deletion"])
 @pytest.mark.parametrize("form", [{}, {"signed_request": "guessed"}, {"signed_request": "x" * 30_000}])
 def test_a_request_without_a_signature_is_refused(client: FlaskClient, path: str, form: dict[str, str]) -> None:
@@ -78,7 +76,6 @@ def test_a_request_without_a_signature_is_refused(client: FlaskClient, path: str
     assert client.get(f"/webhooks/instagram/{path}").status_code == 405
 
 
-@pytest.mark.row("S12")
 def test_an_unknown_code_is_not_found(client: FlaskClient) -> None:
     assert client.get("/deletion/guessed").status_code == 404
 

@@ -170,7 +170,6 @@ def _pages(client: FlaskClient) -> dict[str, TestResponse]:
     return found | {f"part {address}": client.get(address, headers=HTMX) for address in parts}
 
 
-@pytest.mark.row("S14", "S40", "S50")
 def test_no_page_has_an_element_that_its_template_did_not_write(
     furnished: Callable[[tuple[str, ...]], Flask], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
 ) -> None:
@@ -192,7 +191,6 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
     assert any("alert(1)" in page.text for page in hostile.values())
 
 
-@pytest.mark.row("S14", "S33", "S28")
 def test_files_and_answers_carry_the_words_as_they_are(furnished: Callable[[tuple[str, ...]], Flask]) -> None:
     app = furnished(PAYLOADS)
     crm = a_program(app)

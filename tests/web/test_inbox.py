@@ -204,7 +204,6 @@ def test_names_and_texts_of_strangers_are_escaped(agent: FlaskClient, account: A
         assert "&lt;script&gt;alert(2)" in page
 
 
-@pytest.mark.row("S37")
 def test_only_media_of_meta_is_loaded(agent: FlaskClient) -> None:
     ours = "https://scontent.cdninstagram.com/v/t1.jpg"
     foreign = (

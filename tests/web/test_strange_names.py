@@ -64,7 +64,6 @@ def account(app: Flask) -> Account:
     return account
 
 
-@pytest.mark.row("S49")
 def test_people_who_look_the_same_are_told_apart_at_every_door(app: Flask, account: Account, redis: Redis) -> None:
     ops, program = signed_in(app), a_program(app)
     listed = program.get("/messaging/conversations?limit=50").get_json()["data"]
@@ -86,7 +85,6 @@ def test_people_who_look_the_same_are_told_apart_at_every_door(app: Flask, accou
     assert {line["participantPlatformId"]: line["displayName"] for line in lines} == called
 
 
-@pytest.mark.row("S49")
 def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask, account: Account) -> None:
     ops = signed_in(app)
     rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.id))
@@ -106,7 +104,6 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
     assert 'class="placeholder"' not in thread
 
 
-@pytest.mark.row("S49")
 def test_who_is_told_apart_no_longer_looks_the_same_loses_the_digits(app: Flask, account: Account) -> None:
     others = list(SPOOFS)[:3]
     for who in others[1:]:
@@ -131,7 +128,6 @@ def test_names_that_look_alike_have_labels_of_their_own_even_if_their_ids_end_al
     assert sorted(labels) == ["Léa Moreau · 000011", "Léa Moreau · 000012", "Somebody Else"]
 
 
-@pytest.mark.row("S49")
 def test_in_and_out_are_decided_by_ids_alone(app: Flask, account: Account) -> None:
     with transaction.write() as tx:
         tx.execute(update(Identity).values(username="maison.lune", name="maison.lune"))
@@ -143,7 +139,6 @@ def test_in_and_out_are_decided_by_ids_alone(app: Flask, account: Account) -> No
     assert (conversation.last_message_outgoing, conversation.unread_count) == (False, 2)
 
 
-@pytest.mark.row("S50")
 def test_words_that_address_machines_are_shown_literally(app: Flask, redis: Redis) -> None:
     account = an_account()
     people = {f"15200000003000{place:02}": words for place, words in enumerate(MACHINES)}

@@ -13,7 +13,6 @@ from app.viewer import OPERATOR, Role
 from tests.support import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
 
-pytestmark = pytest.mark.row("S25")
 NADIA = "nadia@example.com"
 
 
@@ -103,7 +102,6 @@ def test_what_a_stranger_forwards_is_ignored_unless_there_are_proxies(sqlite_dat
         assert "evil" not in str(answer.headers)
 
 
-@pytest.mark.row("S20")
 @pytest.mark.parametrize("hops", [0, 1])
 def test_rotating_addresses_does_not_escape_the_throttle(
     sqlite_database: str, redis_server: str, hops: int, redis: object

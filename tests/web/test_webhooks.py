@@ -32,7 +32,6 @@ def handshake(client: FlaskClient, **changes: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-@pytest.mark.row("S11")
 def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) -> None:
     assert handshake(client) == (200, "1158201444")
     token = settings.current().meta_verify_token
@@ -42,13 +41,11 @@ def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) 
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.row("S11")
 @pytest.mark.parametrize("changes", [{"verify_token": "guessed"}, {"verify_token": "é"}, {"mode": "unsubscribe"}])
 def test_a_handshake_without_our_token_is_refused(client: FlaskClient, changes: dict[str, str]) -> None:
     assert handshake(client, **changes)[0] == 403
 
 
-@pytest.mark.row("S11")
 @pytest.mark.parametrize("challenge", ["<script>alert(1)</script>", "", "a b", "x" * 129, "é", "1\n"])
 def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -> None:
     status, text = handshake(client, challenge=challenge)
@@ -56,7 +53,6 @@ def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -
     assert "<" not in text
 
 
-@pytest.mark.row("S11")
 def test_missing_or_doubled_parameters_are_refused(client: FlaskClient) -> None:
     parameters = ["hub.mode=subscribe", f"hub.verify_token={settings.current().meta_verify_token}", "hub.challenge=1"]
     assert client.get(f"{ADDRESS}?{'&'.join(parameters)}").status_code == 200
@@ -94,7 +90,6 @@ FORGED = {
 }
 
 
-@pytest.mark.row("S1", "S2")
 def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,7 +104,6 @@ def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
     assert client.post(ADDRESS, data=BODY, headers=signed(BODY)).status_code == 200
 
 
-@pytest.mark.row("S1")
 def test_two_signatures_are_no_signature(client: FlaskClient) -> None:
     assert client.post(ADDRESS, data=BODY, headers=[("X-Hub-Signature-256", RIGHT)] * 2).status_code == 401
 
@@ -120,7 +114,6 @@ def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
     assert db.session.execute(select(func.count()).select_from(DeadLetter)).scalar_one() == 1
 
 
-@pytest.mark.row("S5")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked: bool) -> None:
     body = b"x" * (4 * MIB + 1)
@@ -144,7 +137,6 @@ def test_a_chunked_body_of_4_mib_is_read_whole(client: FlaskClient) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.row("S6")
 def test_packed_bodies_are_not_unpacked(client: FlaskClient) -> None:
     body = gzip.compress(a_delivery(a_message_event(LEA)))
     answer = client.post(ADDRESS, data=body, headers=signed(body) | {"Content-Encoding": "gzip"})
