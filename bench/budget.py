@@ -26,7 +26,7 @@ def after_a_flush() -> Iterator[Figure]:
     """R6: of a budget of 200, 150 are spent, Redis is emptied and 300 people write to two workers."""
     with setup.installed("--people", "1200", "--latency-ms", "20", calls_per_hour=LIMIT) as (nametag, redis):
         nametag.start_worker("resolve-participants")
-        secret = nametag.processes.variables["META_APP_SECRETS"]
+        secret = nametag.app_secret
         people = setup.nameable(nametag.sandbox, ACCOUNT, SPENT + WRITERS)
         setup.wrote(nametag.web.url, secret, people[:SPENT], ago=timedelta())
         until(lambda: nametag.value(NAMED) == SPENT, f"{SPENT} calls are spent", 120)

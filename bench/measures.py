@@ -1,7 +1,5 @@
 """What is measured: each function returns figures, taken on real processes, with its baseline from the same run."""
 
-import hashlib
-import hmac
 import json
 import re
 import subprocess
@@ -24,6 +22,7 @@ from bench.load import Request
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.processes import answers, children, free_port
 from tests.support.waiting import until
+from tests.support.webhooks import signed_headers
 
 ACCOUNT = "17841400000000101"
 PROFILE_MS = 150
@@ -205,10 +204,8 @@ def delivery(*said: tuple[str, str]) -> bytes:
 
 
 def signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
-    """Return the headers with which Meta would send a body."""
-    key = nametag.processes.variables["META_APP_SECRETS"].split(",")[0].encode()
-    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
-    return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
+    """Return the headers that Meta sends with `body`."""
+    return tuple(signed_headers(body, nametag.app_secret).items())
 
 
 def _fill(nametag: Installation) -> None:

@@ -11,10 +11,11 @@ from app.db import migrate
 from app.factory import create_app
 from bench import load
 from bench.load import Request
-from tests.factories import a_delivery, a_message_event, signed
+from tests.factories import a_delivery, a_message_event
 from tests.support import installation
 from tests.support.installation import Installation, RedisServer
 from tests.support.processes import Processes, Sandbox
+from tests.support.webhooks import signed_headers
 
 TOGETHER = 100  # messages a delivery
 
@@ -50,6 +51,6 @@ def wrote(url: str, secret: str, people: Sequence[str], *, ago: timedelta) -> No
     for begin in range(0, len(people), TOGETHER):
         some = people[begin : begin + TOGETHER]
         body = a_delivery(*(a_message_event(who, at_ms=first_ms + begin + at) for at, who in enumerate(some)))
-        request = Request("POST", "/webhooks/instagram", body, tuple(signed(body, secret).items()))
+        request = Request("POST", "/webhooks/instagram", body, tuple(signed_headers(body, secret).items()))
         [answer] = load.in_turn(url, request, times=1)
         assert answer.status == 200

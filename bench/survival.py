@@ -37,7 +37,7 @@ def settled_once() -> Iterator[Figure]:
     """R5: a run of 400 people with 10 kills and a flush: each settled once, at most one extra call a kill."""
     with setup.installed("--people", "1200", "--latency-ms", "50", calls_per_hour=CALLS_PER_HOUR) as (nametag, redis):
         crowd = setup.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
-        setup.wrote(nametag.web.url, nametag.processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+        setup.wrote(nametag.web.url, nametag.app_secret, crowd, ago=LONG_AGO)
         nametag.command("backfill-profiles", "--account-id", ACCOUNT)
         began = time.perf_counter()
         kinds = random.Random(5).sample(KILLS, len(KILLS))

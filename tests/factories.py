@@ -1,17 +1,15 @@
 """The cast: the same accounts and people in every test, and in the sandbox; builders of what happens to them."""
 
-import hashlib
-import hmac
 import json
 from datetime import datetime
 from itertools import count
 from typing import Any
 
-from app import clock, settings
+from app import clock
 from app.db import transaction
 from app.db.types import Secret
-from app.ingest import receive
 from app.models.inbox import Account, AccountState, Login
+from tests.support.webhooks import receive_webhook
 
 MAISON_LUNE = "17841400000000101"
 MAISON_LUNE_APP_SCOPED = "24900000000000777"
@@ -59,7 +57,7 @@ def people_wrote(*people: str, at: datetime | None = None) -> None:
     """Have people write to maison.lune, a millisecond apart, now or at `at`."""
     first_ms = int((at or clock.now()).timestamp() * 1000)
     body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def a_message_event(
@@ -93,10 +91,3 @@ def a_delivery(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> byt
     now_ms = int(clock.now().timestamp() * 1000)
     entry = {"id": ig_account_id, "time": now_ms, "messaging": list(events)}
     return json.dumps({"object": "instagram", "entry": [entry]}, ensure_ascii=False).encode()
-
-
-def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
-    """Return the headers that Meta would send with `body`, signed with `secret` or the first configured one."""
-    key = (settings.current().meta_app_secrets[0] if secret is None else secret).encode()
-    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
-    return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}

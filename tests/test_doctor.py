@@ -13,13 +13,13 @@ from app.db import migrate, transaction
 from app.doctor import Finding, Level
 from app.erasure import meta_callbacks
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
 from app.viewer import OPERATOR
 from tests.erasure.test_meta_callbacks import a_request
-from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_an_account_that_is_not_subscribed_is_wrong() -> None:
 @pytest.mark.usefixtures("well")
 def test_dead_letters_and_long_waits_are_warnings() -> None:
     body = a_delivery(a_message_event(LEA), ig_account_id="17841409999999999")
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     people_wrote(LEA)
     with transaction.write() as tx:
         tx.execute(update(Identity).values(next_try_at=clock.now() - timedelta(minutes=2)))

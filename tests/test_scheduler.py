@@ -16,16 +16,16 @@ from app import audit, clock, doctor, queue, scheduler, settings, tasks
 from app.db.engine import db
 from app.identities import resolve
 from app.identities.observations import BACKGROUND_DELAY
-from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, DeadLetter, PendingMessageUpdate
 from app.models.run import RunKind
 from app.models.user import AuditEntry
 from app.runs import leases, lifecycle
 from app.viewer import OPERATOR
-from tests.factories import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote, signed
+from tests.factories import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 RESOLVE = f"rq:queue:{queue.TASKS[queue.RESOLVE].queue}"
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
@@ -89,7 +89,7 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
 def test_a_new_contact_whose_first_message_is_an_echo_gets_a_name_as_quickly(account: Account, redis: Redis) -> None:
     """Instagram sometimes delivers what a contact wrote as an echo of the account."""
     body = a_delivery(an_echo_event(LEA, "Is this still available?"))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert redis.llen(RESOLVE) == 1
     redis.flushall()
     scheduler.kick_writers()
@@ -103,7 +103,7 @@ def test_what_the_account_sent_before_it_was_connected_makes_nobody_urgent(
 ) -> None:
     old = int((frozen_clock.now() - timedelta(hours=2)).timestamp() * 1000)
     body = a_delivery(an_echo_event(LEA, at_ms=old))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert resolve.accounts_due(frozen_clock.now(), live=True) == []
 
 
@@ -212,7 +212,7 @@ def test_what_is_too_old_is_forgotten_and_counted(
     caplog.set_level(logging.INFO, logger="app.scheduler")
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
     for body in (a_delivery(early), a_delivery(early, ig_account_id="17841409999999999"), b"not json"):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
     for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
         frozen_clock.forward(days=days)

@@ -15,7 +15,6 @@ from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
 from app.erasure import accounts
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from app.ingest import receive
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
 from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
@@ -34,12 +33,12 @@ from tests.factories import (
     a_sandbox_account,
     an_account,
     people_wrote,
-    signed,
 )
 from tests.instagram.graph import Graph, Request, always, answer, sampled
 from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN
 from tests.sandbox.test_oauth import exchange
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 TOKEN = "IGAAcanaryTokenOfATest"
 ME = {"user_id": MAISON_LUNE, "id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune", "account_type": "BUSINESS"}
@@ -295,7 +294,7 @@ def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
 def test_what_arrives_for_an_account_that_must_be_reconnected_is_stored(app: Flask) -> None:
     account = an_account(MAISON_LUNE, token=None, state=AccountState.RECONNECT)
     body = a_delivery(a_message_event(LEA))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert db.session.scalars(select(Conversation.account_id)).all() == [account.id]
 
 
@@ -304,7 +303,7 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     other = an_account(ATELIER_NORD)
     for ig_account_id in (MAISON_LUNE, ATELIER_NORD):
         body = a_delivery(a_message_event(LEA, recipient=ig_account_id), ig_account_id=ig_account_id)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     connect.remove(OPERATOR, MAISON_LUNE)
     assert row().token is None
     with pytest.raises(Conflict, match="being deleted"):

@@ -13,7 +13,6 @@ from app import clock
 from app.db import transaction
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from tests.api.programs import Program, a_program, problem
@@ -28,8 +27,8 @@ from tests.factories import (
     an_account,
     an_echo_event,
     people_wrote,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 LIST = "/messaging/conversations"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -142,7 +141,7 @@ def sample(name: str) -> dict[str, Any]:
 
 def received(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def the_messages(crm: Program, participant: str) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from app.api import auth
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import StoredAvatar
 from app.models.inbox import Deletion
 from app.models.run import Run, RunKind, RunState
@@ -25,9 +24,10 @@ from app.viewer import OPERATOR, Role
 from app.web import headers
 from tests.architecture import matrix
 from tests.architecture.matrix import API, PAGES, PROGRAMS, RUN, SOMEBODY, VISITORS, Row
-from tests.factories import ATELIER_NORD, LEA, an_account, people_wrote, signed
+from tests.factories import ATELIER_NORD, LEA, an_account, people_wrote
 from tests.support import databases
 from tests.support.browser import Browser
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, csrf, sign_in
 
 PASSWORD = SOMEBODY["password"]
@@ -46,7 +46,7 @@ def house(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]
         app.test_client_class = Browser
         account, other = an_account(), an_account(ATELIER_NORD)
         people_wrote(LEA)
-        receive.receive_delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])  # a dead letter
+        receive_webhook(b"[]")  # a dead letter
         with transaction.write() as tx:
             known = {"account_id": account.id, "ig_participant_id": LEA, "version": "1", "tried_at": clock.now()}
             tx.execute(tx.insert(StoredAvatar).values(content=b"RIFF", **known))

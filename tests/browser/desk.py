@@ -19,14 +19,14 @@ from app.db.engine import db
 from app.factory import create_app
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account
 from tests.support import databases
 from tests.support.processes import Processes
+from tests.support.webhooks import receive_webhook
 
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 CROWD = tuple(f"15300000000{number:05d}" for number in range(60))
@@ -47,7 +47,7 @@ class Desk:
     def deliver(self, *events: dict[str, Any]) -> None:
         """Deliver events as Meta does."""
         body = a_delivery(*events)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         db.session.rollback()
 
     def write(self, who: str, *words: str | None, ago: timedelta = timedelta(0), **more: Any) -> None:

@@ -11,7 +11,6 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Conversation
 from tests.browser.desk import SETTLED, Desk, poll
@@ -25,9 +24,9 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     an_account,
-    signed,
 )
 from tests.support.waiting import until
+from tests.support.webhooks import receive_webhook
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 GUEST = "1520000000000505"  # writes to the second account
@@ -41,7 +40,7 @@ def second_account(desk: Desk) -> None:
     """A second account, to which one contact has written."""
     an_account(ATELIER_NORD, connected_at=clock.now() - timedelta(days=20))
     body = a_delivery(a_message_event(GUEST, "Hello, atelier", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.rollback()
 
 

@@ -14,7 +14,6 @@ from app.calls.refusals import WAVE, WAVE_ENDS
 from app.db.engine import db
 from app.doctor import Level
 from app.identities import resolve
-from app.ingest import receive
 from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
@@ -29,10 +28,10 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import signed_in
 
 
@@ -120,7 +119,7 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
     people_wrote(LEA)
     [theirs] = contacts(meta, 1, ATELIER_NORD)
     body = a_delivery(a_message_event(theirs, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     resolve.look_up_due(account.id)
     resolve.look_up_due(other.id)
     named = {row.ig_participant_id: row.username for row in identities()}

@@ -18,10 +18,11 @@ from app.factory import create_app
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.cli.commands import nametag, refused
-from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases, pgbouncer, postgresql
 from tests.support.browser import Browser
 from tests.support.processes import Processes
+from tests.support.webhooks import post_webhook
 from tests.web.browsing import PASSWORD, sign_in, signed_in
 
 LIMITS = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout') || ' ' || "
@@ -106,7 +107,7 @@ def read_only(direct: Flask, postgresql_url: URL, postgresql_database: URL) -> I
 
 def deliver(client: FlaskClient) -> TestResponse:
     body = a_delivery(a_message_event())
-    return client.post("/webhooks/instagram", data=body, headers=signed(body))
+    return post_webhook(client, body)
 
 
 def test_a_read_only_database_is_unavailable_until_it_accepts_changes(

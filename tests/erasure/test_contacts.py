@@ -29,11 +29,11 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
 from tests.support import canaries
 from tests.support.processes import Sandbox
 from tests.support.snapshot import places_of
+from tests.support.webhooks import receive_webhook, signature_of
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def account(meta: Sandbox) -> Account:
     misaddressed = a_delivery(a_message_event(LEA, "A secret", recipient=ATELIER_NORD))
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "❤️"}}
     for body in (misaddressed, a_delivery(early)):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     return account
 
 
@@ -106,7 +106,7 @@ def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
 
 
 def both(body: bytes) -> tuple[bytes, str]:
-    return body, signed(body)["X-Hub-Signature-256"]
+    return body, signature_of(body)
 
 
 def now_ms() -> int:

@@ -18,7 +18,6 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
-from app.ingest import receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
@@ -32,9 +31,9 @@ from tests.factories import (
     a_message_event,
     an_account,
     people_wrote,
-    signed,
 )
 from tests.support import snapshot
+from tests.support.webhooks import receive_webhook
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -151,7 +150,7 @@ def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> 
     ours, other = an_account().id, an_account(ATELIER_NORD).id
     people_wrote(LEA)
     body = a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     run_id = lifecycle.start(OPERATOR, ours, kind=RunKind.BACKFILL)
     theirs = of_account(other)
     assert len(theirs) > 1

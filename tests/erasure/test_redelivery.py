@@ -17,17 +17,18 @@ from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import Outcome
 from app.inbox import search
-from app.ingest import dead_letters, pending_updates, receive
+from app.ingest import dead_letters, pending_updates
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
-from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
 from tests.support import canaries
 from tests.support.frozen_clock import FrozenClock
 from tests.support.snapshot import places_of
 from tests.support.waiting import until
+from tests.support.webhooks import receive_webhook
 
 WORD = "canarywort"
 
@@ -40,7 +41,7 @@ def account(app: Flask) -> Account:
 
 
 def deliver(body: bytes) -> int:
-    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status
+    return receive_webhook(body).status
 
 
 def now_ms() -> int:

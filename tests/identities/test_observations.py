@@ -14,7 +14,8 @@ from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTER
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NO_CONSENT = FailurePolicy(Reason.CONSENT, Scope.PERSON, "230", "User consent is required")
@@ -189,12 +190,11 @@ def test_a_sighting_says_whether_what_is_shown_changed(app: Flask) -> None:
 
 
 def test_a_sighting_names_the_conversation_and_ends_the_waiting(app: Flask, client: Any) -> None:
-    from app.ingest import receive
 
     account = an_account()
     for who in (LEA, CAMILLE):
         body = a_delivery(a_message_event(who))
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     see(account.id, CAMILLE, name="Camille Roux")
     db.session.rollback()
     rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.known))

@@ -15,7 +15,6 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.inbox import listing
 from app.inbox.listing import ListPage
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -30,8 +29,8 @@ from tests.factories import (
     an_account,
     an_echo_event,
     people_wrote,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListP
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def shown(found: ListPage) -> list[str]:

@@ -12,7 +12,6 @@ from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.inbox import api_queries, listing, search
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -26,8 +25,8 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     an_account,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 # What is tried on search fields (reliability.md S31), each a text that somebody may also just write.
 CLASSIC = (
@@ -67,7 +66,7 @@ def account(app: Flask) -> Account:
 
 def deliver(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> None:
     body = a_delivery(*events, ig_account_id=ig_account_id)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def said(who: str, words: str | None, **more: Any) -> None:

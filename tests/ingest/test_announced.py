@@ -10,15 +10,16 @@ from app import doctor, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Level
-from app.ingest import announced, dead_letters, pending_updates, receive, replay
+from app.ingest import announced, dead_letters, pending_updates, replay
 from app.ingest.replay import Replayed
 from app.models.identity import Purpose
 from app.models.inbox import Account, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
-from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def account(meta: Sandbox, frozen_clock: FrozenClock) -> Account:
 
 def deliver(*events: dict[str, object]) -> None:
     body = a_delivery(*events)
-    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive_webhook(body).status == 200
 
 
 def announce(mid: str, at: datetime) -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import delete, select
 from app.db import transaction
 from app.db.engine import db
 from app.inbox import thread
-from app.ingest import event_handlers, receive
+from app.ingest import event_handlers
 from app.instagram.events import EventKind, MessageSent
 from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
-from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 NOON_MS = 1773134400000
 Event = dict[str, Any]
@@ -57,7 +58,7 @@ def seen(mid: str, *, minute: int = 7) -> Event:
 
 def deliver(*events: Event) -> None:
     body = a_delivery(*events)
-    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive_webhook(body).status == 200
     db.session.expire_all()
 
 
@@ -180,7 +181,7 @@ def test_effects_of_one_account_never_reach_another(account: Account) -> None:
     an_account(ATELIER_NORD)
     deliver(message())
     body = a_delivery(unsend(), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.expire_all()
     assert the_message().text == "Bonjour"
 

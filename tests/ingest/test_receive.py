@@ -28,13 +28,13 @@ from tests.factories import (
     a_message_event,
     an_account,
     an_echo_event,
-    signed,
 )
 from tests.support import snapshot
+from tests.support.webhooks import receive_webhook
 
 
 def deliver(body: bytes) -> DeliveryResult:
-    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    return receive_webhook(body)
 
 
 def conversations() -> list[Conversation]:

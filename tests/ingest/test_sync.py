@@ -14,7 +14,7 @@ from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.ingest import event_handlers, receive, sync
+from app.ingest import event_handlers, sync
 from app.ingest.event_handlers import RecipientAccount
 from app.ingest.sync import Synced
 from app.instagram.events import EventKind, MessageSent
@@ -31,9 +31,9 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     a_sandbox_account,
-    signed,
 )
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_reading_twice_brings_nothing_twice(account: Account, meta: Sandbox) -> 
 def test_what_was_delivered_and_what_is_read_are_one(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta)
     body = a_delivery(a_message_event(LEA, "Bonjour", mid=mid))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert sync.sync_account(account.id).messages == 0
     assert count(Message) == 1
 
@@ -86,7 +86,7 @@ def test_a_delivery_completes_what_was_read_without_content(account: Account, me
     assert db.session.scalars(select(Message.kind)).one() == EventKind.UNSUPPORTED
     share = [{"type": "ig_post", "payload": {"title": "Spring drop"}}]
     body = a_delivery(a_message_event(LEA, None, mid=mid, attachments=share))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.rollback()
     assert db.session.scalars(select(Message.kind)).one() == EventKind.SHARE
     assert db.session.scalars(select(Conversation.last_message_kind)).one() == EventKind.SHARE
@@ -111,7 +111,7 @@ def test_a_delivery_replaces_what_was_synced_with_less(
     sync.sync_account(account.id)
     body = a_delivery(a_message_event(LEA, text, mid=mid, **delivered))
     for _ in range(2):  # the second one changes nothing
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         db.session.rollback()
         message = db.session.scalars(select(Message)).one()
         assert kept in json.dumps([message.attachments, message.context])
@@ -133,7 +133,7 @@ def test_a_richer_delivery_leaves_an_edited_text_and_an_unsent_message_alone(acc
     ]
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}}
     for body in (a_delivery(*(parties | each for each in changes)), a_delivery(*richer)):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     db.session.rollback()
     found = {each.mid: (each.kind, each.text, each.context) for each in db.session.scalars(select(Message))}
     assert found == {
@@ -152,7 +152,7 @@ def test_history_from_before_the_connection_is_not_unread(meta: Sandbox, app: Fl
 def test_only_the_twenty_newest_have_details_and_the_others_are_no_unsend(account: Account, meta: Sandbox) -> None:
     mids = wrote(meta, times=25)
     body = a_delivery(a_message_event(LEA, "delivered before", mid=mids[0]))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     sync.sync_account(account.id)
     assert count(Message) == 21
     assert db.session.scalars(select(Message.text).where(Message.mid == mids[0])).one() == "delivered before"
@@ -185,7 +185,7 @@ def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_me
     [lost] = wrote(meta, LEA, "lost")
     [mid] = wrote(meta, CAMILLE, "delivered")
     body = a_delivery(a_message_event(CAMILLE, "delivered", mid=mid))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     meta.pull("PATCH", f"conversations/{RUI}", error="1")
     synced = sync.sync_account(account.id, until_known=True)
     assert (synced.conversations, synced.messages, synced.complete) == (2, 1, True)

@@ -11,7 +11,6 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.ingest import receive
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
@@ -29,11 +28,11 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
 from tests.identities.test_faults import redis_from_step
 from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
             *(a_message_event(who, recipient=each.ig_account_id) for who in crowds[each.id]),
             ig_account_id=each.ig_account_id,
         )
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     runs = {each: asked_alone(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds}
     db.session.remove()
 

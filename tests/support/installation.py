@@ -39,6 +39,11 @@ class Installation:
         self.workers[queue] = self.processes.worker(queue)
         return self.workers[queue]
 
+    @property
+    def app_secret(self) -> str:
+        """The secret with which the sandbox signs deliveries."""
+        return self.processes.variables["META_APP_SECRETS"].partition(",")[0]
+
     def rows(self, sql: str, **values: Any) -> Sequence[Row[Any]]:
         """Return what a query finds at this moment."""
         with self.database.connect() as connection:

@@ -19,17 +19,18 @@ from app.calls import circuit_breaker
 from app.db import transaction
 from app.errors import Conflict, Unavailable
 from app.identities import resolve
-from app.ingest import receive, sync
+from app.ingest import sync
 from app.models.inbox import Account
 from app.models.run import RunKind
 from app.runs import lifecycle, runner
 from app.sandbox.faults import MODES
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role
-from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account
 from tests.support import canaries
 from tests.support.processes import Sandbox
 from tests.support.snapshot import places_of
+from tests.support.webhooks import post_webhook, receive_webhook
 from tests.web.browsing import PASSWORD, click, part, sign_in, signed_in
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # its files can be read
@@ -96,7 +97,7 @@ def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
     account = a_sandbox_account()
     with settings.using(token_encryption_keys=(Fernet.generate_key().decode(),)):
         body = a_delivery(a_message_event(LEA))
-        assert app.test_client().post("/webhooks/instagram", data=body, headers=signed(body)).status_code == 200
+        assert post_webhook(app.test_client(), body).status_code == 200
         with suppress(Exception):
             resolve.look_up_due(account.id)
         admin = signed_in(app, Role.ADMIN)
@@ -115,7 +116,7 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
         a_delivery(a_message_event(LEA, TEXT, recipient="1520000000009999")),
         b"{" + TEXT.encode(),
     ):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         app.test_client().post("/webhooks/instagram", data=body, headers={"X-Hub-Signature-256": "sha256=0"})
     for mode in sorted(MODES - SLOW):
         meta.post("faults", mode=mode)

@@ -29,7 +29,8 @@ from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
 from tests.support import canaries, databases, installation, proxy, slow
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.processes import Processes, children
-from tests.system.test_faults import MESSAGES, _signature, post
+from tests.support.webhooks import signature_of
+from tests.system.test_faults import MESSAGES, post
 
 HEAD = "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\n"
 FLOOD = 2_000
@@ -181,12 +182,12 @@ def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
     large, bomb = inside + b"x", gzip.compress(b" " * (64 * MIB))
     before = _resident(worker)
     for _ in range(3):
-        for signature_of in (large, inside):  # a signature over what fits must not let the rest in
+        for signed in (large, inside):  # a signature over what fits must not let the rest in
             declared = {"Content-Length": str(len(large))}
-            assert _send(nametag, [], _signature(nametag, signature_of), **declared) == 413  # before it is sent
-            assert _send(nametag, [inside, b"x"], _signature(nametag, signature_of)) == 413
+            assert _send(nametag, [], signature_of(signed, nametag.app_secret), **declared) == 413  # before it is sent
+            assert _send(nametag, [inside, b"x"], signature_of(signed, nametag.app_secret)) == 413
         packed = {"Content-Encoding": "gzip", "Content-Length": str(len(bomb))}
-        assert _send(nametag, [bomb], _signature(nametag, bomb), **packed) == 415
+        assert _send(nametag, [bomb], signature_of(bomb, nametag.app_secret), **packed) == 415
     assert _peak(worker) - before < MOST_GROWTH
     assert post(nametag)[0] == 200
 
@@ -199,7 +200,7 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Inst
         until = time.monotonic() + SLOW_SECONDS
         while time.monotonic() < until:
             body = a_delivery(a_message_event())
-            signature = {"X-Hub-Signature-256": _signature(nametag, body)}
+            signature = {"X-Hub-Signature-256": signature_of(body, nametag.app_secret)}
             hooks.append(slow.ask(front, "POST", "/webhooks/instagram", body, signature))
             pages.append(slow.ask(front, "GET", "/inbox", b"", {"Cookie": session}))
     assert {status for status, _ in hooks + pages} == {200}
@@ -265,9 +266,9 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
         body = with_neighbour(chance.choice(SAMPLES), f"on-the-wire-{number}", chance) if number % 10 == 0 else None
         valid += body is not None
         body = body or bytes_mutated(chance.choice(SAMPLES), chance)
-        signature = _signature(nametag, body) if number % 5 else "sha256=0"
+        signature = signature_of(body, nametag.app_secret) if number % 5 else "sha256=0"
         if number % 10 == 0:
-            signature = _signature(nametag, body)
+            signature = signature_of(body, nametag.app_secret)
         connection.request("POST", "/webhooks/instagram", body, {"X-Hub-Signature-256": signature})
         answer = connection.getresponse()
         answer.read()

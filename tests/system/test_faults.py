@@ -1,7 +1,5 @@
 """What an installation does when a part under it fails: answers in time, loses nothing, is whole again by itself."""
 
-import hashlib
-import hmac
 import os
 import re
 import resource
@@ -28,6 +26,7 @@ from tests.support import databases, installation, postgresql
 from tests.support.installation import Installation
 from tests.support.processes import Processes, Web, answers, children
 from tests.support.waiting import until
+from tests.support.webhooks import signature_of
 from tests.system.conftest import Install
 
 LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
@@ -44,7 +43,7 @@ def post(
     body = a_delivery(a_message_event(sender, words))
     began = time.monotonic()
     try:
-        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body), to=to)
+        status = _send(nametag, "/webhooks/instagram", body, signature_of(body, nametag.app_secret), to=to)
     except urllib.error.HTTPError as refused:
         refused.close()
         status = refused.code
@@ -233,8 +232,3 @@ def _send(
     asked = urllib.request.Request((to or nametag.web).url + path, data=body, headers=headers)
     with urllib.request.urlopen(asked, timeout=30) as answer:
         return int(answer.status)
-
-
-def _signature(nametag: Installation, body: bytes) -> str:
-    secret = nametag.processes.variables["META_APP_SECRETS"].partition(",")[0]
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -14,8 +14,9 @@ from app.identities.observations import FRESH, ProfileObservation
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.redis_client import ANSWER_SECONDS
-from tests.factories import LEA, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import LEA, a_delivery, a_message_event, an_account, people_wrote
 from tests.identities.test_faults import redis_from_step
+from tests.support.webhooks import signed_headers
 from tests.web.browsing import HTMX, csrf, signed_in
 
 LONGEST_SECONDS = 1.0  # for Redis in total (reliability.md F6)
@@ -34,7 +35,7 @@ def account(app: Flask) -> Account:
 def answered(browser: FlaskClient, method: str, path: str, token: dict[str, str]) -> int:
     if path == "/webhooks/instagram":
         body = a_delivery(a_message_event(LEA))
-        return browser.post(path, data=body, headers=signed(body)).status_code
+        return browser.post(path, data=body, headers=signed_headers(body)).status_code
     return browser.open(path, method=method, headers=HTMX | token if method == "POST" else {}).status_code
 
 

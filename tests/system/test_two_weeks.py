@@ -25,7 +25,6 @@ from app.cli import demo
 from app.db.engine import db
 from app.errors import AlreadyRunning
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity, Lookup, Purpose
 from app.models.inbox import Account
 from app.models.run import Run, RunKind
@@ -33,11 +32,12 @@ from app.runs import lifecycle
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.api.programs import Program
-from tests.factories import a_delivery, a_message_event, signed
+from tests.factories import a_delivery, a_message_event
 from tests.support import databases, templates
 from tests.support.browser import Browser
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Processes, Sandbox
+from tests.support.webhooks import receive_webhook
 from tests.web import addresses
 from tests.web.browsing import HTMX, PASSWORD, sign_in
 
@@ -149,7 +149,7 @@ def _write(contacts: list[dict[str, Any]]) -> None:
     for each in contacts:
         event = a_message_event(each["id"], "Bonjour !", recipient=each["account"])
         body = a_delivery(event, ig_account_id=each["account"])
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
 
 
 def _start_jobs() -> None:

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.ingest import receive, replay
+from app.ingest import replay
 from app.viewer import Role
-from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import click, part, signed_in
 from tests.web.test_rendering import squeezed
 
@@ -24,7 +25,7 @@ def ops(app: Flask) -> FlaskClient:
 def deliver_to_nobody(text: str) -> None:
     """Deliver a message of an account that is not connected."""
     body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:

@@ -18,16 +18,16 @@ from app import queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
-from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases
 from tests.support.browser import Browser
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, signed_in
 
 BREAK = "\"'>"
@@ -121,7 +121,7 @@ def _fill(words: tuple[str, ...]) -> None:
             {"sender": {"id": person}, "recipient": {"id": account.ig_account_id}, "timestamp": 1, each: each},
         ]
         body = a_delivery(*kinds)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     _poison(words, account.id, run_id)
     queue.enqueue(queue.RESOLVE, account.id, job_id="poisoned", description=words[1])

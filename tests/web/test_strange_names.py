@@ -17,13 +17,13 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation
 from tests import factories
 from tests.api.programs import a_program
 from tests.cli.commands import nametag
-from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import part, signed_in
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the words that are tried
@@ -98,7 +98,7 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
         assert f'<bdi class="name-text">{SPOOFS[who]} · {who[-6:]}</bdi>' in thread
         assert '<span class="name-text">' not in thread  # our own words for ourselves, and for strangers
     body = a_delivery(a_message_event("1520000000100007", "The sender unsent this message"))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     thread = part(ops, f"/inbox/{ids['1520000000100007']}").text
     assert "The sender unsent this message" in thread
     assert 'class="placeholder"' not in thread
@@ -132,7 +132,7 @@ def test_in_and_out_are_decided_by_ids_alone(app: Flask, account: Account) -> No
     with transaction.write() as tx:
         tx.execute(update(Identity).values(username="maison.lune", name="maison.lune"))
     body = a_delivery(a_message_event("1520000000100004", "from the account, it seems"))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.rollback()
     found = select(Conversation).where(Conversation.ig_participant_id == "1520000000100004")
     conversation = db.session.scalars(found).one()
@@ -144,7 +144,7 @@ def test_words_that_address_machines_are_shown_literally(app: Flask, redis: Redi
     people = {f"15200000003000{place:02}": words for place, words in enumerate(MACHINES)}
     for who, words in people.items():
         body = a_delivery(a_message_event(who, words))
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         named(account, who, name=words)
     ops, program = signed_in(app), a_program(app)
     for number, words in enumerate(MACHINES, 1):
