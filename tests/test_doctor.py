@@ -17,8 +17,8 @@ from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
 from app.viewer import OPERATOR
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
+from tests.support.signed_requests import a_signed_request
 from tests.support.webhooks import receive_webhook
 
 
@@ -151,7 +151,7 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
 @pytest.mark.usefixtures("well")
 def test_open_requests_of_account_owners_are_a_warning() -> None:
     assert of("owner requests") == []
-    meta_callbacks.request_deletion(a_request("10200000000000009"))
+    meta_callbacks.request_deletion(a_signed_request("10200000000000009"))
     [finding] = of("owner requests")
     assert (finding.level, finding.says.startswith("1 of account owners")) == (Level.WARNING, True)
     assert "nametag account requests list" in (finding.mend or "")

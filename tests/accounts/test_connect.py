@@ -35,8 +35,7 @@ from tests.factories import (
     people_wrote,
 )
 from tests.instagram.graph import Graph, Request, always, answer, sampled
-from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN
-from tests.sandbox.test_oauth import exchange
+from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN, exchange
 from tests.support.processes import Sandbox
 from tests.support.webhooks import receive_webhook
 

@@ -14,7 +14,7 @@ from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.browser.desk import CROWD, SETTLED, Desk
 from tests.factories import LEA, a_message_event
-from tests.web.test_escaping import PAYLOADS
+from tests.support.html_payloads import PAYLOADS
 
 REPORT = """window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => refused.push(event.violatedDirective));"""

@@ -19,7 +19,7 @@ from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
 from tests.api.programs import a_program
-from tests.calls.lookups import noted
+from tests.calls.lookups import contacts, noted
 from tests.factories import (
     ATELIER_NORD,
     LEA,
@@ -38,12 +38,6 @@ from tests.web.browsing import signed_in
 @pytest.fixture
 def account(meta: Sandbox) -> Account:
     return a_sandbox_account()
-
-
-def contacts(meta: Sandbox, number: int, account: str = MAISON_LUNE) -> list[str]:
-    """Return contacts of the sandbox whose profile has a username."""
-    everyone = [each for each in meta.get("people") if each["account"] == account and not each["error"]]
-    return [each["id"] for each in everyone if each["username"] and "UNKNOWN" not in each["username"]][:number]
 
 
 def identities() -> list[Identity]:

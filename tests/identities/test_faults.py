@@ -1,17 +1,11 @@
 """Everything that a call to Meta may bring instead of a profile: who is blamed, what stays, and what is asked again."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import ConnectionError as Gone
-from redis.exceptions import RedisError
 from sqlalchemy import delete, select, update
 
 from app import clock, settings
@@ -25,6 +19,7 @@ from app.models.inbox import Account, AccountState
 from tests.calls.lookups import noted
 from tests.factories import LEA, a_sandbox_account, people_wrote
 from tests.support.processes import Sandbox
+from tests.support.redis_faults import redis_failing_after
 
 OLD = "lea.old"  # what is known of Léa, eight days ago
 SECONDS = 0.4  # instead of two, for what never answers
@@ -140,36 +135,11 @@ def test_nobody_there_or_no_such_name_is_nobodys_fault(account: Account, redis: 
             assert became(account) == NETWORK
 
 
-@contextmanager
-def redis_from_step(step: int, error: type[RedisError] = Gone) -> Iterator[list[int]]:
-    """Let Redis answer `step` commands and then no more; the list holds how many reached it."""
-    given = [0]
-    execute: Any = Redis.execute_command
-    execute_all: Any = Pipeline.execute
-
-    def one(self: Any, *arguments: Any, **options: Any) -> Any:
-        given[0] += 1
-        if given[0] > step:
-            raise error("away")
-        return execute(self, *arguments, **options)
-
-    def all_(self: Any, *arguments: Any, **options: Any) -> Any:
-        given[0] += 1
-        if given[0] > step:
-            raise error("away")
-        return execute_all(self, *arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Redis, "execute_command", one)
-        patch.setattr(Pipeline, "execute", all_)
-        yield given
-
-
 def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) -> None:
     step, away = 0, True
     while away:
         stale_and_due(account, redis)
-        with redis_from_step(step) as given:
+        with redis_failing_after(step) as given:
             resolve.look_up_due(account.id)
             away = given[0] > step
         asked = len(noted())

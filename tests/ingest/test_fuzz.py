@@ -1,9 +1,6 @@
 """Hostile and broken bodies at the real door: never a 5xx, and never a valid neighbour lost (reliability.md R7, R8)."""
 
-import json
 import random
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,65 +12,13 @@ from app.db.engine import db
 from app.models.identity import Identity
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.viewer import Role
-from tests.factories import CAMILLE, a_delivery, a_message_event, an_account
+from tests.factories import a_delivery, a_message_event, an_account
+from tests.support.mutations import SAMPLES, bytes_mutated, with_neighbour
 from tests.support.webhooks import post_webhook, signed_headers
 from tests.web.browsing import signed_in
 
-SAMPLES = [path.read_bytes() for path in (Path(__file__).parents[1] / "samples").glob("webhook-*.json")]
 BODIES = 25_000
 SHARE_SIGNED = 0.7
-STRANGE: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1.5, 10**40, "", "\x00", "\ud800", "x" * 5_000, "9" * 400, [], {}, [[]], {"id": None}),
-    *({"id": {"id": "1"}}, ["m"] * 50, "<script>", "' OR 1=1 --", "2026-11-20", {"": ""}, {"mid": 7}),
-)
-
-
-def bytes_mutated(body: bytes, chance: random.Random) -> bytes:
-    """Return a body with bytes changed, cut, doubled or put in."""
-    mutated = bytearray(body)
-    for _ in range(chance.randrange(1, 6)):
-        place = chance.randrange(len(mutated) + 1)
-        what = chance.randrange(5)
-        if what == 0:
-            mutated[place : place + 1] = bytes([chance.randrange(256)])
-        elif what == 1:
-            del mutated[place : place + chance.randrange(40)]
-        elif what == 2:
-            mutated[place:place] = chance.choice(
-                (b"\x00", b"\xff\xfe", b"[" * 200, b"{" * 40, b"\\u0000", b"1e999", b"NaN")
-            )
-        elif what == 3:
-            mutated[place:place] = mutated[place : place + 60]
-        else:
-            mutated = mutated[:place] or bytearray(b"{")
-    return bytes(mutated)
-
-
-def value_mutated(value: Any, chance: random.Random) -> Any:
-    """Return a JSON value in which something somewhere is of another type, gone, or doubled."""
-    if chance.random() < 0.25 or not isinstance(value, dict | list) or not value:
-        return chance.choice(STRANGE)
-    changed = value.copy()
-    key = chance.choice(list(changed)) if isinstance(changed, dict) else chance.randrange(len(changed))
-    if chance.random() < 0.15:
-        del changed[key]
-    else:
-        changed[key] = value_mutated(changed[key], chance)
-    return changed
-
-
-def with_neighbour(body: bytes, mid: str, chance: random.Random) -> bytes | None:
-    """Return a mutated delivery that also carries a valid message in an entry of its own, or None."""
-    try:
-        sample = json.loads(body)
-    except ValueError:
-        return None
-    entries = sample.get("entry") if isinstance(sample, dict) else None
-    if not isinstance(entries, list):
-        return None
-    mutated = [value_mutated(entry, chance) for entry in entries]
-    neighbour = json.loads(a_delivery(a_message_event(CAMILLE, "voisine", mid=mid)))["entry"]
-    return json.dumps(sample | {"entry": [*mutated, *neighbour]}).encode()
 
 
 @pytest.fixture

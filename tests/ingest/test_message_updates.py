@@ -18,52 +18,21 @@ from app.ingest import event_handlers
 from app.instagram.events import EventKind, MessageSent
 from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
-from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account
+from tests.support.webhook_events import (
+    NOON_MS,
+    Event,
+    about,
+    deliver,
+    echo,
+    edit,
+    message,
+    react,
+    seen,
+    the_message,
+    unsend,
+)
 from tests.support.webhooks import receive_webhook
-
-NOON_MS = 1773134400000
-Event = dict[str, Any]
-
-
-def about(name: str, told: Event, *, sender: str = LEA, minute: int = 0) -> Event:
-    parties = {"sender": {"id": sender}, "recipient": {"id": MAISON_LUNE}}
-    return parties | {"timestamp": NOON_MS + minute * 60_000, name: told}
-
-
-def message(mid: str = "m", text: str = "Bonjour", *, minute: int = 0, **more: Any) -> Event:
-    return a_message_event(LEA, text, mid=mid, at_ms=NOON_MS + minute * 60_000, **more)
-
-
-def echo(mid: str, text: str = "Avec plaisir", *, minute: int = 0) -> Event:
-    at_ms = NOON_MS + minute * 60_000
-    return a_message_event(MAISON_LUNE, text, recipient=LEA, mid=mid, at_ms=at_ms)
-
-
-def unsend(mid: str = "m", *, minute: int = 9) -> Event:
-    return about("message", {"mid": mid, "is_deleted": True}, minute=minute)
-
-
-def edit(text: str, number: int = 1, mid: str = "m", *, minute: int = 5) -> Event:
-    return about("message_edit", {"mid": mid, "text": text, "num_edit": number}, minute=minute)
-
-
-def react(emoji: str | None, mid: str = "m", *, sender: str = LEA, minute: int = 6) -> Event:
-    told = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
-    return about("reaction", told, sender=sender, minute=minute)
-
-
-def seen(mid: str, *, minute: int = 7) -> Event:
-    return about("read", {"mid": mid}, minute=minute)
-
-
-def deliver(*events: Event) -> None:
-    body = a_delivery(*events)
-    assert receive_webhook(body).status == 200
-    db.session.expire_all()
-
-
-def the_message(mid: str = "m") -> Message:
-    return db.session.scalars(select(Message).where(Message.mid == mid)).one()
 
 
 def the_conversation() -> Conversation:

@@ -29,9 +29,9 @@ from tests.factories import (
     a_sandbox_account,
     people_wrote,
 )
-from tests.identities.test_faults import redis_from_step
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.processes import Sandbox
+from tests.support.redis_faults import redis_failing_after
+from tests.support.runs import run_of, without_page_scan
 from tests.support.webhooks import receive_webhook
 
 
@@ -59,7 +59,9 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
             ig_account_id=each.ig_account_id,
         )
         receive_webhook(body)
-    runs = {each: asked_alone(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds}
+    runs = {
+        each: without_page_scan(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds
+    }
     db.session.remove()
 
     def work(run_id: str) -> None:
@@ -86,8 +88,8 @@ def test_a_run_outlives_a_redis_that_goes_at_any_step_and_comes_back_empty(
     account: Account, redis: Redis, step: int
 ) -> None:
     people_wrote(LEA, CAMILLE, GHOST, RUI)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
-    with redis_from_step(step):
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
+    with redis_failing_after(step):
         runner.run_slice(run_id)
     assert run_of(run_id).lease_until is None
     assert run_of(run_id).state in (RunState.WAITING, RunState.RUNNING, RunState.DONE)

@@ -15,8 +15,8 @@ from app.runs.fencing import LEASE, Lease, LeaseLostError
 from app.runs.items import TRIES, ItemOutcome
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, GHOST, LEA, an_account, people_wrote
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.frozen_clock import FrozenClock
+from tests.support.runs import run_of, settle, without_page_scan
 
 PEOPLE = (LEA, CAMILLE, GHOST)
 
@@ -25,18 +25,13 @@ PEOPLE = (LEA, CAMILLE, GHOST)
 def run_id(app: Flask, frozen_clock: FrozenClock) -> str:
     account = an_account()
     people_wrote(*PEOPLE)
-    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    return without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
 
 
 def taken(run_id: str, who: str = "here") -> Lease:
     lease = leases.take(run_id, who=who)
     assert lease is not None
     return lease
-
-
-def settle(lease: Lease, who: str, settled: ItemOutcome) -> None:
-    with transaction.write() as tx:
-        items.settle(tx, lease, who, settled)
 
 
 def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:

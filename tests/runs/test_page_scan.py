@@ -21,9 +21,9 @@ from app.text import is_name
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import run_of
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of
 
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
 

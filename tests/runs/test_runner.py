@@ -23,12 +23,11 @@ from app.models.inbox import Account
 from app.models.run import ItemState, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.viewer import OPERATOR
-from tests.calls.lookups import made, noted
-from tests.calls.test_refusals import contacts
+from tests.calls.lookups import contacts, made, noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of, without_page_scan
 
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
@@ -42,7 +41,7 @@ def account(meta: Sandbox) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(*EVERYBODY)
-    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
+    return without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
 
 
 def items(run_id: str) -> dict[str, RunItem]:
@@ -81,7 +80,7 @@ def test_the_run_works_through_the_plan_newest_first(run_id: str) -> None:
 @pytest.mark.parametrize("batch_size", [10, 100])
 def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis, batch_size: int) -> None:
     people_wrote(*(str(10**15 + place) for place in range(40)))
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=batch_size))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=batch_size))
     redis.flushall()
     runner.run_slice(run_id)
     run = run_of(run_id)
@@ -178,7 +177,7 @@ def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
 ) -> None:
     everyone = contacts(meta, 8)
     people_wrote(*everyone)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.post("faults", mode="100-33")
     runner.run_slice(run_id)
     run = run_of(run_id)
@@ -196,7 +195,7 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
 ) -> None:
     *planned, new = contacts(meta, 5)
     people_wrote(*planned)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.post("faults", mode="100-33")
     names = resolve.look_up
 
@@ -310,7 +309,7 @@ def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: A
     people_wrote(LEA, RUI)
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.pull("PATCH", f"people/{RUI}", username="rui.c")
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     runner.run_slice(run_id)
     assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
     again = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)

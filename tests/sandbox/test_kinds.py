@@ -7,9 +7,9 @@ import pytest
 
 from app.sandbox import kinds
 from tests.factories import LEA
-from tests.sandbox.test_sender import Receiver, receiver
 from tests.support.processes import Processes
 from tests.support.waiting import until
+from tests.support.webhook_receiver import Receiver, receiver
 
 __all__ = ["receiver"]
 

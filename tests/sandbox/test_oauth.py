@@ -3,15 +3,13 @@
 import http.client
 import json
 import urllib.request
-from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from app.sandbox.accounts import APP_ID, APP_SECRET, SYSTEM_USER_TOKEN
 from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
-from tests.sandbox.calls import INSTAGRAM_TOKEN, get
+from tests.sandbox.calls import INSTAGRAM_TOKEN, exchange, get
 from tests.support.processes import Sandbox
 
 BACK = "http://127.0.0.1:8000/accounts/connected/instagram"
@@ -31,16 +29,6 @@ def ask(sandbox: Sandbox, host: str = "instagram", **query: str) -> tuple[int, s
 
 def code(sandbox: Sandbox, host: str = "instagram", choice: str = "allow") -> str:
     return parse_qs(urlsplit(ask(sandbox, host, choice=choice)[2]).query)["code"][0]
-
-
-def exchange(sandbox: Sandbox, path: str = "instagram/oauth/access_token", **form: str) -> tuple[int, Any]:
-    known = {"client_id": APP_ID, "client_secret": APP_SECRET} | form
-    try:
-        with urllib.request.urlopen(f"{sandbox.url}/{path}", urlencode(known).encode(), timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as refused:
-        with refused:
-            return refused.code, json.load(refused)
 
 
 @pytest.mark.parametrize("host", ["instagram", "facebook"])

@@ -23,14 +23,14 @@ from app.core import create_core
 from app.users import api_tokens
 from app.viewer import OPERATOR
 from bench.measures import sign_in
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import a_delivery, a_message_event
-from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_neighbour
 from tests.support import canaries, databases, installation, proxy, slow
 from tests.support.installation import EMAIL, PASSWORD, Installation
+from tests.support.mutations import SAMPLES, bytes_mutated, with_neighbour
 from tests.support.processes import Processes, children
+from tests.support.signed_requests import a_signed_request
 from tests.support.webhooks import signature_of
-from tests.system.test_faults import MESSAGES, post
+from tests.system.deliveries import MESSAGES, post
 
 HEAD = "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\n"
 FLOOD = 2_000
@@ -227,7 +227,7 @@ def test_a_proxy_on_another_port_passes_the_port_on(nametag: Installation, tmp_p
         assert token
         assert 'action="/logout"' in ask("/login", csrf_token=token[1], email=EMAIL, password=PASSWORD)
         with settings.using(meta_app_secrets=tuple(web_secrets(nametag))):
-            request = a_request("2600000000000999")
+            request = a_signed_request("2600000000000999")
             deletion = json.loads(ask("/webhooks/instagram/data-deletion", signed_request=request))
     assert deletion["url"].startswith(f"https://{host}/")
 

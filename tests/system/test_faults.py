@@ -21,33 +21,17 @@ from sqlalchemy import text
 
 from app import change_tokens, queue, settings
 from bench.measures import sign_in
-from tests.factories import LEA, a_delivery, a_message_event
 from tests.support import databases, installation, postgresql
 from tests.support.installation import Installation
 from tests.support.processes import Processes, Web, answers, children
 from tests.support.waiting import until
-from tests.support.webhooks import signature_of
 from tests.system.conftest import Install
+from tests.system.deliveries import MESSAGES, post, send
 
 LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
 PAGE_SECONDS = 1.5
 NAMED_SECONDS = 5.0
-MESSAGES = "SELECT count(*) FROM messages"
 POSTS = 20
-
-
-def post(
-    nametag: Installation, words: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
-) -> tuple[int, float]:
-    """Deliver one message; returns the status, and how long the answer took."""
-    body = a_delivery(a_message_event(sender, words))
-    began = time.monotonic()
-    try:
-        status = _send(nametag, "/webhooks/instagram", body, signature_of(body, nametag.app_secret), to=to)
-    except urllib.error.HTTPError as refused:
-        refused.close()
-        status = refused.code
-    return status, time.monotonic() - began
 
 
 def posts(nametag: Installation) -> list[tuple[int, float]]:
@@ -87,7 +71,7 @@ def test_a_locked_database_leaves_threads_for_pages(install: Install, database: 
     with ThreadPoolExecutor(24) as pool:
         waiting = [pool.submit(post, nametag) for _ in range(24)]
         until(lambda: sum(each.done() for each in waiting) >= 8, "those who are too many are refused")
-        pages = [_seconds(lambda: _send(nametag, "/login")) for _ in range(5)]
+        pages = [_seconds(lambda: send(nametag, "/login")) for _ in range(5)]
         refused = [each.result() for each in waiting]
     other.rollback()
     other.close()
@@ -126,7 +110,7 @@ def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Instal
     assert post(nametag)[0] == 200
     with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
         answers = posts(nametag)
-        assert _send(nametag, "/login") == 200
+        assert send(nametag, "/login") == 200
     kept = sum(status == 200 for status, _ in answers)
     assert {status for status, _ in answers} <= {200, 503}
     assert kept < POSTS
@@ -223,12 +207,3 @@ def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
 def _children(process_id: int) -> list[int]:
     told = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
     return [int(child) for child in told.split()]
-
-
-def _send(
-    nametag: Installation, path: str, body: bytes | None = None, signature: str = "", *, to: Web | None = None
-) -> int:
-    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
-    asked = urllib.request.Request((to or nametag.web).url + path, data=body, headers=headers)
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return int(answer.status)

@@ -15,7 +15,7 @@ from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.redis_client import ANSWER_SECONDS
 from tests.factories import LEA, a_delivery, a_message_event, an_account, people_wrote
-from tests.identities.test_faults import redis_from_step
+from tests.support.redis_faults import redis_failing_after
 from tests.support.webhooks import signed_headers
 from tests.web.browsing import HTMX, csrf, signed_in
 
@@ -52,7 +52,7 @@ def test_no_page_click_or_delivery_waits_longer_than_a_second_for_a_frozen_redis
         *(("POST", f"{conversation}/{click}", 204) for click in ("read", "unread", "refresh")),
         *(("GET", path, 200) for path in (conversation, "/inbox", "/jobs")),  # with a change that Redis was not told
     ):
-        with redis_from_step(0, TimeoutError) as asked:
+        with redis_failing_after(0, TimeoutError) as asked:
             assert answered(browser, method, path, token) == status
         waits[path] = asked[0] * ANSWER_SECONDS
     assert max(waits.values()) <= LONGEST_SECONDS, waits

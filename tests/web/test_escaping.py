@@ -27,43 +27,11 @@ from tests.api.programs import a_program
 from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases
 from tests.support.browser import Browser
+from tests.support.html_payloads import PAYLOADS, PLAIN
 from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, signed_in
 
 BREAK = "\"'>"
-PAYLOADS = (
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '"><img src=x onerror=alert(1)>',
-    "'><svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "</title><script>alert(1)</script>",
-    "</textarea><script>alert(1)</script>",
-    "</pre></details><iframe src=javascript:alert(1)>",
-    "<a href=javascript:alert(1)>x</a>",
-    "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    '" onmouseover="alert(1)" x="',
-    "' autofocus onfocus='alert(1)",
-    "<body onload=alert(1)>",
-    "<math><mtext><style><img src onerror=alert(1)>",
-    "<!--><img src=x onerror=alert(1)>-->",
-    "<![CDATA[<img src=x onerror=alert(1)>]]>",
-    "&lt;img src=x onerror=alert(1)&gt;",
-    "&#60;script&#62;alert(1)&#60;/script&#62;",
-    "\\u003cscript\\u003ealert(1)\\u003c/script\\u003e",
-    "{{7*7}}<b>{% raw %}",
-    "%(x)s {0.__class__} ${7*7} $(id)",
-    "<form action=//evil.example><button>ok</button>",
-    "<base href=//evil.example/>",
-    "<link rel=stylesheet href=//evil.example>",
-    "<meta http-equiv=refresh content='0;url=//evil.example'>",
-    "<div hx-get=/logout hx-trigger=load data-open-dialog=x>",
-    "<input type=hidden name=csrf_token value=x>",
-    "<p id=conv-list hx-swap-oob=true>",
-    'https://evil.example/"onmouseover="alert(1)',
-)
-PLAIN = ("***", "https://evil.example/", *(f"quite plain words {number}" for number in range(2, 30)))
 
 
 class Skeleton(HTMLParser):

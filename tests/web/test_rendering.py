@@ -18,7 +18,7 @@ from app.viewer import Role
 from tests.factories import LEA, an_account, people_wrote
 from tests.support import databases, postgresql
 from tests.support.browser import Browser
-from tests.web.browsing import HTMX, click, part, signed_in
+from tests.web.browsing import HTMX, click, normalized, part, signed_in
 
 PARTS = [
     ("/inbox", "/inbox/list"),
@@ -42,16 +42,9 @@ def ops(app: Flask, account: Account) -> FlaskClient:
     return signed_in(app)
 
 
-CHANGING = re.compile(r"""If-None-Match\W+[^}]*}|[?]new=\d+|name="csrf_token" value="[^"]*\"""")
-
-
 # What htmx puts elsewhere: the page's title, and elements that come along with a part.
 TITLE = re.compile(r"<title>.*?</title>")
 ALONG = re.compile(r"(?=<[a-z]+ [^>]*hx-swap-oob)")
-
-
-def squeezed(words: str) -> str:
-    return re.sub(r"\s+", " ", CHANGING.sub("", words)).strip()
 
 
 @pytest.mark.parametrize(("page", "address"), PARTS)
@@ -61,9 +54,9 @@ def test_each_part_is_in_its_page(ops: FlaskClient, page: str, address: str) -> 
     asked = re.search(rf'hx-get="({re.escape(address)}[?][^"]*)"', before)  # with what the page shows already
     polled = html.unescape(asked[1]) if asked else address
     shown = ops.get(polled, headers=HTMX | {"HX-Current-URL": f"http://localhost{page}"}).text
-    content = TITLE.sub("", squeezed(shown.partition('<span class="rail-count"')[0]))
+    content = TITLE.sub("", normalized(shown.partition('<span class="rail-count"')[0]))
     assert len(content) > 50
-    whole = squeezed(ops.get(page).text)
+    whole = normalized(ops.get(page).text)
     for element in ALONG.split(content):
         assert element.replace(' hx-swap-oob="morph"', "").strip() in whole
 
