@@ -73,7 +73,7 @@ class IdentityFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentityPage:
+class IdentityListPage:
     """One page of the list; `after` is where the next one begins, None on the last."""
 
     rows: tuple[ListedIdentity, ...]
@@ -102,14 +102,14 @@ def parse_filter(
     return IdentityFilter(account_id, NameState(state) if state else None, reason or None, search, limit, after)
 
 
-def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
+def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
     """Return one page of the identities the viewer may see, those met last first."""
     found = _found(viewer, want)
     if want.after is not None:
         found = found.where(Identity.id < want.after)
     rows = db.session.execute(found.order_by(Identity.id.desc()).limit(want.limit + 1)).all()
     shown = rows[: want.limit]
-    return IdentityPage(tuple(map(listed, shown)), shown[-1].id if len(rows) > want.limit else None)
+    return IdentityListPage(tuple(map(listed, shown)), shown[-1].id if len(rows) > want.limit else None)
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:

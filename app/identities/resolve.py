@@ -36,7 +36,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LookupOutcome:
     """What one participant's turn brought: a sighting, a verdict, or neither when the row is fresh."""
 
     ig_participant_id: str
@@ -65,8 +65,8 @@ def look_up(
     purpose: Purpose,
     fresh_since: datetime,
     run_id: str | None = None,
-) -> Iterator[Outcome]:
-    """Yield one Outcome per participant: from Redis, the row, or one profile call each.
+) -> Iterator[LookupOutcome]:
+    """Yield one LookupOutcome per participant: from Redis, the row, or one profile call each.
 
     What was learnt at or after `fresh_since` (aware UTC) is not asked for again. Raises RetryLater when the budget, the
     account or the app allows no further call; what was yielded before stands.
@@ -75,14 +75,14 @@ def look_up(
     cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in learnt_at])
     for each in ig_participant_ids:
         if (learnt_at.get(each) or _NEVER) >= fresh_since:
-            yield Outcome(each)
+            yield LookupOutcome(each)
         elif each in cached and cached[each].at >= fresh_since:
-            yield Outcome(each, sighting=cached[each])
+            yield LookupOutcome(each, sighting=cached[each])
         else:
             yield _ask(account_id, each, purpose=purpose, run_id=run_id)
 
 
-def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
+def store_outcome(tx: transaction.Tx, account_id: int, outcome: LookupOutcome, *, claim: datetime) -> None:
     """Write what an outcome says into the participant's row, inside the caller's transaction.
 
     A name is written whoever brings it; the rest only while the participant's `claim` is still the caller's.
@@ -97,7 +97,7 @@ def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, clai
         claims.release_fresh(tx, account_id, outcome.ig_participant_id, claim=claim)
 
 
-def cache_outcome(account_id: int, outcome: Outcome) -> None:
+def cache_outcome(account_id: int, outcome: LookupOutcome) -> None:
     """Put a committed outcome into the cache, best effort; not that of a contact who was deleted meanwhile."""
     if outcome.sighting is None or outcome.sighting.source is Source.REDIS:
         return
@@ -137,7 +137,7 @@ def accounts_due(now: datetime, *, live: bool) -> list[int]:
     return list(db.session.scalars(select(Identity.account_id).where(*theirs).distinct()))
 
 
-def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
+def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> LookupOutcome:
     try:
         profile = gateway.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
     except GraphAPIError as failure:
@@ -146,7 +146,7 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
                 with transaction.write() as tx:
                     observations.withdraw_failures(tx, account_id, failure)
             raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        return Outcome(ig_participant_id, verdict=failure_policy.classify(failure), calls=1, raw=failure.raw)
+        return LookupOutcome(ig_participant_id, verdict=failure_policy.classify(failure), calls=1, raw=failure.raw)
     seen = ProfileObservation(
         ig_participant_id,
         username=real_name(profile.username),
@@ -158,8 +158,8 @@ def _ask(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: s
     )
     if not (seen.username or seen.name):
         missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NO_PROFILE
-        return Outcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
-    return Outcome(ig_participant_id, sighting=seen, calls=1)
+        return LookupOutcome(ig_participant_id, verdict=missing, calls=1, raw=profile.raw)
+    return LookupOutcome(ig_participant_id, sighting=seen, calls=1)
 
 
 def _serve(account_id: int, claimed: _Claimed, *, ends_at: float) -> bool:

@@ -10,7 +10,7 @@ from app.instagram import conversation_parser, errors, http, ids, json_fields, u
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.http import HttpResponse
-from app.instagram.responses import ConversationPage, GrantedPage, Profile, TokenInfo, TokenOwner
+from app.instagram.responses import ConversationListPage, GrantedPage, Profile, TokenInfo, TokenOwner
 from app.instagram.usage_headers import Usage
 from app.text import storable
 
@@ -63,7 +63,7 @@ def conversations(
     after: str | None = None,
     messages: int = 0,
     ids_only: bool = False,
-) -> ConversationPage:
+) -> ConversationListPage:
     """Return one page of an account's conversations with their newest `messages`, or their IDs alone.
 
     `node` is "me" for Instagram Login, the Page's id for Facebook Login. Meta's own `next` link is never followed: it
@@ -74,7 +74,7 @@ def conversations(
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
     threads, skipped = conversation_parser.parse_conversations(body)
-    return ConversationPage(threads, _after(body), _usage(credential, answer), skipped)
+    return ConversationListPage(threads, _after(body), _usage(credential, answer), skipped)
 
 
 def token_owner(credential: Credential) -> TokenOwner:

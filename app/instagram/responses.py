@@ -62,7 +62,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationPage:
+class ConversationListPage:
     """A page of conversations, newest first; `after` None means the last page, an empty page does not."""
 
     threads: tuple[ReadConversation, ...]

@@ -12,7 +12,7 @@ from app.errors import RetryLater
 from app.identities import claims, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import FRESH
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.instagram.errors import Scope
 from app.models.identity import Purpose
 from app.models.run import ItemState, RunKind
@@ -119,7 +119,7 @@ def _serve(lease: Lease, batch: _Batch, turn: _Slice) -> bool:
                 claims.release(tx, lease.account_id, list(left), claim=batch.claim)
 
 
-def _settled(outcome: Outcome, tries: int, worked_seconds: float) -> ItemOutcome:
+def _settled(outcome: LookupOutcome, tries: int, worked_seconds: float) -> ItemOutcome:
     state, next_try_at = ItemState.RESOLVED, None
     verdict = outcome.verdict
     if verdict is not None:

@@ -76,7 +76,7 @@ class _Count:
 
 
 @dataclass(slots=True)
-class _InProcess:
+class _InProcessThrottle:
     counts: dict[str, _Count] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -135,4 +135,4 @@ def _whole(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-_here = _InProcess()
+_here = _InProcessThrottle()

@@ -49,7 +49,7 @@ def count_call(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
 
 
 @dataclass(slots=True)
-class _InProcess:
+class _InProcessRates:
     windows: dict[str, tuple[float, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,4 +65,4 @@ class _InProcess:
         return used + 1, max(1, round(until - now))
 
 
-_here = _InProcess()
+_here = _InProcessRates()

@@ -44,7 +44,7 @@ _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)  # an error code of OAuth
 blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")
 
 
-class Refused(Exception):
+class SignInRefused(Exception):
     """A sign-in failed at `step`, a key of STEPS; `claim` is the one that is missing or wrong."""
 
     def __init__(self, step: str, claim: str | None = None) -> None:
@@ -96,7 +96,7 @@ def begin() -> Response:
     try:
         asked = _in_time(lambda: provider.create_authorization_url(back))
     except Exception as error:  # whatever a provider's configuration lacks
-        return _failed(Refused("discovery"), error)
+        return _failed(SignInRefused("discovery"), error)
     _make_room(len(wanted))
     attempt = {name: asked[name] for name in ("state", "nonce", "code_verifier")}
     provider.save_authorize_data(redirect_uri=back, next=wanted, **attempt)
@@ -112,16 +112,16 @@ def finish() -> Response:
     if current_user.is_authenticated:  # in another tab, meanwhile
         return rendering.see_other(wanted)
     if not attempt:
-        return _failed(Refused("state"))
+        return _failed(SignInRefused("state"))
     try:
         email = _verified_email(_in_time(lambda: _claims(provider)))
-    except Refused as refusal:
+    except SignInRefused as refusal:
         return _failed(refusal, refusal.__cause__)
     except Exception as error:  # a wrong nonce, signature or answer, or none in time
         return _failed(_refusal_of(error), error)
     person = sign_in.sso_sign_in(email, address=request.remote_addr or "", route=session.route())
     if person is None:  # which is recorded with the user
-        return _failed(Refused("user"))
+        return _failed(SignInRefused("user"))
     session.start(person)
     return rendering.see_other(wanted)
 
@@ -150,9 +150,9 @@ def _claims(provider: Any) -> Mapping[str, Any]:
     try:
         more = provider.userinfo(token=token)
     except Exception as error:
-        raise Refused("userinfo") from error
+        raise SignInRefused("userinfo") from error
     if more.get("sub") != claims["sub"]:
-        raise Refused("claim", "sub")
+        raise SignInRefused("claim", "sub")
     return {**claims, **more}
 
 
@@ -163,16 +163,16 @@ def _enough(claims: Mapping[str, Any]) -> bool:
 
 
 def _verified_email(claims: Mapping[str, Any]) -> str:
-    """Return the email address that the provider verified; raises Refused with the claim that is missing or wrong."""
+    """Return the verified email address; raises SignInRefused with the claim that is missing or wrong."""
     chosen = settings.current()
     email = claims.get("email")
     if not email or not isinstance(email, str):
-        raise Refused("claim", "email")
+        raise SignInRefused("claim", "email")
     given = next((each for each in chosen.oidc_verified_claims if each in claims), None)
     if given is None and chosen.oidc_trust_email:
         return email
     if given is None or str(claims[given]).lower() not in ("true", "1"):  # some send text or a number
-        raise Refused("claim", given or chosen.oidc_verified_claims[0])
+        raise SignInRefused("claim", given or chosen.oidc_verified_claims[0])
     return email
 
 
@@ -206,14 +206,14 @@ def _provider() -> Any:
     return provider
 
 
-def _refusal_of(error: Exception) -> Refused:
+def _refusal_of(error: Exception) -> SignInRefused:
     claim = getattr(error, "claim", None)  # of joserfc's errors about claims
     if claim:
-        return Refused("claim", claim)
-    return Refused("authorization" if "error" in request.args else "token")
+        return SignInRefused("claim", claim)
+    return SignInRefused("authorization" if "error" in request.args else "token")
 
 
-def _failed(refusal: Refused, cause: BaseException | None = None) -> Response:
+def _failed(refusal: SignInRefused, cause: BaseException | None = None) -> Response:
     code = getattr(cause, "error", None) or ""  # its text may quote what was sent, its code cannot
     logger.warning(
         "single sign-on refused",

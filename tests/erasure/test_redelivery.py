@@ -15,7 +15,7 @@ from app.db.engine import db, is_sqlite
 from app.erasure import contacts
 from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.inbox import search
 from app.ingest import dead_letters, pending_updates
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
@@ -156,7 +156,7 @@ def test_messages_after_a_deletion_by_a_clock_that_was_ahead_are_stored(
 def test_a_running_lookup_does_not_cache_a_deleted_contact(account: Account, redis: Redis) -> None:
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     contacts.delete_contact(OPERATOR, 1)
-    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
@@ -171,7 +171,7 @@ def test_a_name_cached_while_its_contact_is_deleted_is_removed(
         write(ig_account_id, sighting)
 
     monkeypatch.setattr(cache, "write", deleted_first)
-    resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+    resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
     assert canaries.in_redis(redis, WORD) == set()
 
 
@@ -213,7 +213,7 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         seen = ProfileObservation(
             LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
         )
-        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+        resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
         until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
         contacts.delete_contact(OPERATOR, 1)
 
@@ -248,7 +248,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
         )
         with transaction.write() as tx:
             observations.record(tx, account.id, seen)
-        resolve.cache_outcome(account.id, Outcome(LEA, sighting=seen))
+        resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:

@@ -17,7 +17,7 @@ from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
@@ -34,7 +34,7 @@ def account(meta: Sandbox) -> Account:
     return a_sandbox_account()
 
 
-def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[Outcome]:
+def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[LookupOutcome]:
     return list(resolve.look_up(account.id, people, purpose=purpose, fresh_since=clock.now() - FRESH))
 
 
@@ -214,7 +214,7 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person(
     monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
     remember = resolve.cache_outcome
 
-    def asked_to_stop(account_id: int, outcome: Outcome) -> None:
+    def asked_to_stop(account_id: int, outcome: LookupOutcome) -> None:
         queue.stop()
         remember(account_id, outcome)
 

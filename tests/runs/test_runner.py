@@ -17,7 +17,7 @@ from app.db.engine import db
 from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, RunItem, RunKind, RunState
@@ -53,7 +53,7 @@ def items(run_id: str) -> dict[str, RunItem]:
 def after_one_person(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     remember = resolve.cache_outcome
 
-    def meanwhile(account_id: int, outcome: Outcome) -> None:
+    def meanwhile(account_id: int, outcome: LookupOutcome) -> None:
         monkeypatch.setattr(resolve, "cache_outcome", remember)
         happens()
         remember(account_id, outcome)
@@ -93,7 +93,7 @@ def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis
 def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monotonic, remember, slept = clock.monotonic, resolve.cache_outcome, [0]
 
-    def slowly(account_id: int, outcome: Outcome) -> None:
+    def slowly(account_id: int, outcome: LookupOutcome) -> None:
         slept[0] += 21
         remember(account_id, outcome)
 
@@ -199,7 +199,7 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
     meta.post("faults", mode="100-33")
     names = resolve.look_up
 
-    def meanwhile(*asked: Any, **options: Any) -> Iterator[Outcome]:
+    def meanwhile(*asked: Any, **options: Any) -> Iterator[LookupOutcome]:
         yield from names(*asked, **options)
         monkeypatch.setattr(resolve, "look_up", names)
         people_wrote(new)
