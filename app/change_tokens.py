@@ -106,10 +106,11 @@ def _pay_behind(due: threading.Event) -> None:
             _pay()
         if clock.monotonic() - beaten_at >= BEAT_SECONDS:
             beaten_at = clock.monotonic()
-            _beat(me)
+            beat(me)
 
 
-def _beat(me: str) -> None:
+def beat(me: str) -> None:
+    """Report that this web server runs; change every token if another one has ended."""
     try:
         ended = redis_client.client().eval(_BEAT, 1, "nametag:webs", me, ALIVE_SECONDS)
     except RedisUnavailable:

@@ -89,7 +89,7 @@ def _kill(nametag: Installation, kind: str) -> None:
     elif kind == "horse":
         os.kill(until(lambda: next(iter(children(worker.id)), 0), "a fork works", 60), signal.SIGKILL)
     elif kind == "scheduler":
-        next(each for each in reversed(nametag.processes._started) if each.name == kind).end(signal.SIGKILL)
+        nametag.processes.named(kind)[-1].end(signal.SIGKILL)
         nametag.processes.scheduler()
     else:
         port = int(nametag.web.url.rpartition(":")[2])

@@ -54,8 +54,8 @@ def redis_server() -> Iterator[str]:
 def redis(redis_server: str) -> Iterator[Redis]:
     """The client that the code uses, on an empty server."""
     with settings.using(redis_url=redis_server):
-        redis_client._client.cache_clear()  # a client that just waited in vain fails at once for a second
-        login_throttle._here.refused.clear()  # as long as the server that was told is the same
+        redis_client.reset()  # a client that just waited in vain fails immediately for a second
+        login_throttle.reset()
         client = redis_client.client()
         client.flushall()
         yield client

@@ -27,7 +27,7 @@ def well(app: Flask, redis: Redis) -> None:
     """Everything as it is on a machine where all is well."""
     an_account()
     for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
-        heartbeats._written_at.clear()
+        heartbeats.reset()
         heartbeats.beat(part)
 
 

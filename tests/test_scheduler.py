@@ -198,11 +198,19 @@ def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_m
     assert (done.count("hourly"), done.count("daily")) == (7 * 24, 6)  # the daily one has no work at first
 
 
-def test_a_duty_that_fails_does_not_end_the_others(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("app", "signals")
+def test_a_duty_that_fails_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken() -> None:
         raise RuntimeError
 
-    scheduler._perform(broken)
+    def stop() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
+    monkeypatch.setattr(scheduler, "DUTIES", {broken: 1, stop: 1})
+    scheduler.run()
     assert "a duty of the scheduler failed" in caplog.text
 
 

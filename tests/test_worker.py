@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -248,12 +249,14 @@ def test_a_stop_during_a_heartbeat_is_not_lost(
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(heartbeats, "beat", interrupted)
-    monkeypatch.setattr(queue, "_stopping", False)
+    stop = threading.Event()
+    monkeypatch.setattr(queue, "stop", stop.set)
+    monkeypatch.setattr(queue, "stopping", stop.is_set)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with settings.using(database_url=sqlite_database), databases.opened(create_core()) as app:
         worker = TaskWorker(app, [worker_tasks.QUEUE], redis)
         worker.register_birth()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        worker._install_signal_handlers()
+        worker._install_signal_handlers()  # RQ's own name of what it calls when it starts
         try:
             with pytest.raises(StopRequested):
                 worker.heartbeat()

@@ -39,7 +39,7 @@ def program(data_dir: Path, socket: Path) -> Program:
 
     Raises RedisUnusable when there is no binary, when the files are in use, or when the socket's folder is foreign.
     """
-    binary = _binary()
+    binary = find_binary()
     folder = data_dir / "redis" / binary.folder
     for missing in (data_dir, folder.parent, folder):  # mkdir gives its mode to the last folder only
         missing.mkdir(mode=0o700, exist_ok=True)
@@ -58,7 +58,8 @@ def program(data_dir: Path, socket: Path) -> Program:
     )
 
 
-def _binary() -> _Binary:
+def find_binary() -> _Binary:
+    """Return the Redis server to start; raises RedisUnusable if there is none."""
     path = next(filter(None, map(shutil.which, COMMANDS)), None) or _bundled()
     if path is None:
         raise RedisUnusable(

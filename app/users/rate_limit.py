@@ -48,6 +48,11 @@ def count_call(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
     return Rate(limit, int(used), int(left))
 
 
+def reset() -> None:
+    """Forget what this process counted while Redis was unavailable."""
+    _here.windows.clear()
+
+
 @dataclass(slots=True)
 class _InProcessRates:
     windows: dict[str, tuple[float, int]] = field(default_factory=dict)

@@ -110,7 +110,7 @@ def test_starts_are_limited_to_ten_a_minute(crm: Program) -> None:
 
 def test_the_limit_bites_while_redis_is_away(crm: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(auth, "READS", 2)
-    rate_limit._here.windows.clear()
+    rate_limit.reset()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         assert [crm.get(ACCOUNTS).status_code for _ in range(3)] == [200, 200, 429]
 

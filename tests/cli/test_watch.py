@@ -86,6 +86,7 @@ def test_a_job_without_a_working_access_token_says_which_account_to_reconnect(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(clock, "sleep", leave)
+    # Click shows a progress bar on terminals only, and offers no other switch.
     monkeypatch.setattr("click._termui_impl.isatty", lambda _: True)
     shown = nametag("jobs", "show", run_id, "--wait").stderr
     assert "waiting for a working access token: reconnect maison.lune" in shown

@@ -135,5 +135,5 @@ def test_an_account_is_deleted_in_chunks(app: Flask, monkeypatch: pytest.MonkeyP
     people_wrote(*(str(10**15 + place) for place in range(5)))
     with transaction.write() as tx:
         tx.session.get_one(Account, account.id).state = AccountState.DELETING
-    accounts._delete_account(account.id)
+    accounts.delete_pending()
     assert places_of("1000000000000") == set()

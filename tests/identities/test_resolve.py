@@ -1,5 +1,6 @@
 """Finding out names against the sandbox over HTTP: the sources in order, and whose fault it is when there is none."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -211,11 +212,12 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people_wrote(CAMILLE, LEA)
-    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
+    stop = threading.Event()
+    monkeypatch.setattr(queue, "stopping", stop.is_set)
     remember = resolve.cache_outcome
 
     def asked_to_stop(account_id: int, outcome: LookupOutcome) -> None:
-        queue.stop()
+        stop.set()
         remember(account_id, outcome)
 
     monkeypatch.setattr(resolve, "cache_outcome", asked_to_stop)

@@ -219,6 +219,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 
 def test_the_deadline_holds_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Graph(always(answer({"a": 1})), tls=_tls(tmp_path)) as graph:
+        # The client trusts no certificate of the environment, so the test's own is given to its session.
         session: requests.Session = http._session(os.getpid())
         monkeypatch.setattr(session, "verify", str(tmp_path / "certificate.pem"))
         assert get(graph.url).http_status == 200

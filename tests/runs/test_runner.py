@@ -1,5 +1,6 @@
 """Whole runs against the sandbox over HTTP: everyone is settled once, whatever happens on the way."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -293,13 +294,14 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person_and_hands_on(
     run_id: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis.flushall()
-    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
-    after_one_person(monkeypatch, queue.stop)
+    stop = threading.Event()
+    monkeypatch.setattr(queue, "stopping", stop.is_set)
+    after_one_person(monkeypatch, stop.set)
     runner.run_slice(run_id)
     assert [row.ig_participant_id for row in noted()] == [RUI]
     assert (run_of(run_id).state, run_of(run_id).lease_until) == (RunState.RUNNING, None)
     assert redis.llen(BACKFILL) == 1
-    monkeypatch.setattr(queue, "_stopping", False)
+    stop.clear()
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert Counter(row.ig_participant_id for row in noted()) == Counter(EVERYBODY)

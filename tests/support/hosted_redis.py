@@ -28,7 +28,7 @@ def server(folder: Path, *options: str) -> Iterator[int]:
     """Start a Redis server with `options` on loopback; yields its port."""
     folder.mkdir()
     port = free_port()
-    command = [redis_server._binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
+    command = [redis_server.find_binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
     with (folder / "redis.log").open("wb") as log:
         popen = subprocess.Popen(
             [*command, *options], stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())

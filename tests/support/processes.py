@@ -220,6 +220,10 @@ class Processes:
             )
         return popen, log
 
+    def named(self, name: str) -> list[Process]:
+        """Return the processes started under this name, oldest first."""
+        return [process for process in self._started if process.name == name]
+
     def _keep(self, process: Kept) -> Kept:
         self._started.append(process)
         return process

@@ -35,8 +35,7 @@ def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(ins
 
 
 def _end_everything(nametag: Installation) -> None:
-    schedulers = [each for each in nametag.processes._started if each.name == "scheduler"]
-    for process in (nametag.web, *nametag.workers.values(), *schedulers):
+    for process in (nametag.web, *nametag.workers.values(), *nametag.processes.named("scheduler")):
         process.end(signal.SIGKILL)
 
 

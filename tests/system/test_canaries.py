@@ -15,7 +15,6 @@ from redis import Redis
 from sqlalchemy import update
 
 from app import logs, queue, redis_client, scheduler, settings
-from app.calls import circuit_breaker
 from app.db import transaction
 from app.errors import Conflict, Unavailable
 from app.identities import resolve
@@ -133,7 +132,8 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
 
 
 def try_names(account: Account) -> None:
-    redis_client.client().delete(*circuit_breaker._keys(account.id))  # each fault meets an account that may call
+    for key in redis_client.client().scan_iter("nametag:stop:*"):  # each fault meets an account that may call
+        redis_client.client().delete(key)
     with transaction.write() as tx:
         tx.execute(update(Account).values(state="connected", state_reason=None))
     plan_of = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)

@@ -108,7 +108,7 @@ def demo_app(sqlite_database: str, sandbox: Sandbox, time: Time, tmp_path: Path)
     ):
         app.test_client_class = Browser
         app.jinja_env.bytecode_cache = templates.COMPILED
-        demo._connect(sandbox.url)
+        demo.connect_accounts(sandbox.url)
         yield app
 
 

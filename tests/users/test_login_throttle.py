@@ -14,7 +14,7 @@ NADIA, HERE, THERE = "nadia@example.com", "192.0.2.1", "192.0.2.2"
 
 @pytest.fixture(params=["with Redis", "without Redis"])
 def _counting(request: pytest.FixtureRequest, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcessThrottle())
+    login_throttle.reset()
     if request.param == "with Redis":
         yield
         return
@@ -57,7 +57,7 @@ def test_an_address_may_try_sixty_times_a_minute() -> None:
 def test_a_refused_address_is_known_without_asking_redis_until_its_minute_is_over(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcessThrottle())
+    login_throttle.reset()
     for number in range(61):
         login_throttle.wait_seconds(f"person{number}@example.com", HERE)
     redis.flushall()
@@ -68,7 +68,7 @@ def test_a_refused_address_is_known_without_asking_redis_until_its_minute_is_ove
 
 
 def test_a_refused_pair_refuses_nobody_else_at_its_address(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttle, "_here", login_throttle._InProcessThrottle())
+    login_throttle.reset()
     assert [login_throttle.wait_seconds(NADIA, HERE) for _ in range(6)][-1] > 0
     assert login_throttle.refused_seconds(HERE) == 0
 
@@ -83,7 +83,7 @@ def test_signing_in_rightly_never_fills_the_limits() -> None:
 def test_waits_double_up_to_a_quarter_of_an_hour(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: moment[0])
-    counts = login_throttle._InProcessThrottle()
+    counts = login_throttle.InProcessThrottle()
     for _ in range(4):
         counts.count("pair", "name", "address")
     waits = []
@@ -102,7 +102,7 @@ def test_what_was_typed_as_a_name_is_not_kept(redis: Redis) -> None:
 
 def test_one_process_remembers_a_bounded_number_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_throttle, "REMEMBERED", 10)
-    counts = login_throttle._InProcessThrottle()
+    counts = login_throttle.InProcessThrottle()
     for number in range(50):
         counts.count(f"pair{number}", f"name{number}", "address")
     assert len(counts.counts) <= 10

@@ -60,6 +60,7 @@ def test_whoever_waits_too_long_for_a_turn_is_sent_away(monkeypatch: pytest.Monk
     taken = threading.BoundedSemaphore(passwords.AT_A_TIME)
     for _ in range(passwords.AT_A_TIME):
         taken.acquire()
+    # Turns that real checks take would end by themselves at an unknown time.
     monkeypatch.setattr(passwords, "_turns", taken)
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     with pytest.raises(Unavailable):
