@@ -15,9 +15,9 @@ run: .venv/run.stamp ## Start everything with a sandbox instead of Meta, and pri
 test: .venv/dev.stamp ## Run the tests, all of them or those under T=path
 	@$(BIN)/python -m pytest $(T)
 
-lint: .venv/dev.stamp ## Check style, types, layers and templates
+lint: .venv/dev.stamp ## Check style, types, layers, templates and words
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
-	  && $(BIN)/python .ci/audit.py
+	  && $(BIN)/python .ci/words.py && $(BIN)/python .ci/audit.py
 
 audit: .venv/dev.stamp ## Check dependencies for known vulnerabilities (required before a release)
 	@$(BIN)/python .ci/audit.py --release

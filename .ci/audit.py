@@ -1,7 +1,7 @@
-"""Are vulnerabilities known of what we install? Exit 1 when one is; with --release also when nobody could be asked.
+"""Report known vulnerabilities of the locked dependencies. Exit 1 if there are any; with --release also if unknown.
 
-Advisories come from PyPI. Where it cannot be reached the answer is "not audited", which pip-audit alone would call a
-success (reliability.md M24): a build may go on then, a release may not.
+Advisories come from PyPI. If it cannot be reached, the result is "not audited", which pip-audit alone reports as a
+success. A build may continue then, a release may not.
 """
 
 import json
@@ -16,24 +16,24 @@ COMMAND = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-
 
 
 def main(*options: str) -> int:
-    """Ask, say what was found in one line or more, and return the exit status."""
-    lines, kept = judged(_report())
+    """Print the result in one line or more, and return the exit status."""
+    lines, kept = lines_of(fetch_report())
     for line in lines:
         print(line)
     return 0 if kept or (kept is None and "--release" not in options) else 1
 
 
-def judged(report: list[dict[str, Any]] | None) -> tuple[list[str], bool | None]:
-    """Return what to say of a report of pip-audit's, and whether all is well; None when that is not known."""
+def lines_of(report: list[dict[str, Any]] | None) -> tuple[list[str], bool | None]:
+    """Return the lines for a report of pip-audit, and whether there is no vulnerability; None if that is unknown."""
     known = [(each, flaw) for each in report or () for flaw in each.get("vulns", ())]
     if known:
         return [_line(each, flaw) for each, flaw in known], False
     if not report or any("skip_reason" in each for each in report):
-        return ["Dependencies: not audited, advisories cannot be reached."], None
-    return [f"Dependencies: nothing is known against any of the {len(report)}."], True
+        return ["Dependencies: not audited. Can't reach the advisories on PyPI."], None
+    return [f"Dependencies: no known vulnerability in any of the {len(report)}."], True
 
 
-def _report() -> list[dict[str, Any]] | None:
+def fetch_report() -> list[dict[str, Any]] | None:
     command = [str(Path(sys.executable).with_name("pip-audit")), *COMMAND, "--requirement", str(LOCK)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - ours
@@ -45,7 +45,7 @@ def _report() -> list[dict[str, Any]] | None:
 
 def _line(each: dict[str, Any], flaw: dict[str, Any]) -> str:
     better = ", ".join(flaw.get("fix_versions", ())) or "no version yet"
-    return f"{each['name']} {each['version']}: {flaw['id']}, mended in {better}"
+    return f"{each['name']} {each['version']}: {flaw['id']}, fixed in {better}"
 
 
 if __name__ == "__main__":
