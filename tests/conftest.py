@@ -20,9 +20,9 @@ from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Supervisor  # noqa: E402
 from app.users import login_throttle  # noqa: E402
 from tests.support import databases, postgresql, templates  # noqa: E402
-from tests.support.browser import Browser  # noqa: E402
 from tests.support.frozen_clock import FrozenClock  # noqa: E402
 from tests.support.processes import Processes, Sandbox  # noqa: E402
+from tests.support.web_client import WebClient  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest: one that begins last is worked on while the other processes idle."""
-    items.sort(key=lambda item: item.path.parent.name != "whole")
+    items.sort(key=lambda item: item.path.parent.name != "system")
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
 def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     """The app on real parts, its context pushed."""
     with settings.using(database_url=database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         app.jinja_env.bytecode_cache = templates.COMPILED
         yield app
 

@@ -19,10 +19,10 @@ from app.redis_client import RedisUnavailable
 from app.viewer import OPERATOR, Role
 from tests.factories import an_account
 from tests.support import certificates, databases, hosted_redis, worker_tasks
-from tests.support.browser import Browser
 from tests.support.hosted_redis import HOST
 from tests.support.processes import Process, Processes
 from tests.support.waiting import until
+from tests.support.web_client import WebClient
 from tests.web.browsing import signed_in
 
 RECOVERY_SECONDS = 10.0
@@ -99,7 +99,7 @@ def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
     port: int, using: Using, start_worker: Callable[[], Process], rules: tuple[str, ...]
 ) -> None:
     with using(allow(port, *rules, *OUR_KEYS, "~ran")), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         worker = start_worker()
         assert queue.enqueue("run", 1, job_id="first")
         until(lambda: ran(port) == 1, "the task ran")
@@ -258,7 +258,7 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
             assert "ssl_ca_certs" in (finding.mend or "")
         for number, option in enumerate(("ssl_cert_reqs=none", f"ssl_ca_certs={certificate / 'fullchain.pem'}"), 1):
             with using(f"{url}?{option}"), databases.opened(create_app()) as app:
-                app.test_client_class = Browser
+                app.test_client_class = WebClient
                 worker = start_worker()
                 assert queue.enqueue("run", number)
                 until(lambda count=number: ran(port) == count, "the task ran")  # type: ignore[misc]  # bound here

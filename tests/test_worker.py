@@ -24,7 +24,7 @@ from app.core import create_core
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from app.worker import TaskWorker
-from tests.support import canaries, databases, worker_tasks
+from tests.support import databases, leaks, worker_tasks
 from tests.support.processes import Process, Processes, alive, children
 from tests.support.waiting import until
 
@@ -85,8 +85,8 @@ def test_a_failing_task_is_logged_as_one_json_line_and_the_next_one_runs(errand:
 def test_no_secret_stands_in_what_a_failing_task_leaves_behind(errand: Process, redis: Redis) -> None:
     queue.enqueue("fail", 3, job_id="fails")
     failed = ended(redis, "fails")
-    assert canaries.in_redis(redis, "errand 3 failed")
-    assert canaries.in_redis(redis, "canary-token") == set()
+    assert leaks.keys_with(redis, "errand 3 failed")
+    assert leaks.keys_with(redis, "canary-token") == set()
     assert "canary-token" not in errand.output()
     assert (failed.failure_ttl, redis.ttl(failed.key) <= queue.FAILURE_SECONDS) == (queue.FAILURE_SECONDS, True)
     assert redis.ttl(failed.key) > 0

@@ -26,7 +26,7 @@ from tests.architecture import matrix
 from tests.architecture.matrix import API, PAGES, PROGRAMS, RUN, SOMEBODY, VISITORS, Row
 from tests.factories import ATELIER_NORD, LEA, an_account, people_wrote
 from tests.support import databases
-from tests.support.browser import Browser
+from tests.support.web_client import WebClient
 from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, csrf, sign_in
 
@@ -43,7 +43,7 @@ def house(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
         databases.opened(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         account, other = an_account(), an_account(ATELIER_NORD)
         people_wrote(LEA)
         receive_webhook(b"[]")  # a dead letter

@@ -24,8 +24,8 @@ from app.viewer import OPERATOR, Role
 from tests.calls.lookups import made
 from tests.factories import LEA, MAISON_LUNE, an_account, people_wrote
 from tests.support import databases
-from tests.support.browser import Browser
 from tests.support.waiting import until
+from tests.support.web_client import WebClient
 from tests.web.browsing import HTMX, signed_in
 
 BUDGET, STOP = "nametag:budget:1", "nametag:stop:1:limits"
@@ -102,7 +102,7 @@ def sqlite_app(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[F
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
         databases.opened(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         yield app
 
 

@@ -20,8 +20,8 @@ from app.viewer import OPERATOR, Role
 from tests.cli.commands import nametag, refused
 from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases, pgbouncer, postgresql
-from tests.support.browser import Browser
 from tests.support.processes import Processes
+from tests.support.web_client import WebClient
 from tests.support.webhooks import post_webhook
 from tests.web.browsing import PASSWORD, sign_in, signed_in
 
@@ -39,7 +39,7 @@ def pooled(request: pytest.FixtureRequest, postgresql_database: URL, redis: Redi
         settings.using(database_url=databases.address(url)),
         databases.opened(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         yield app
 
 
@@ -88,7 +88,7 @@ def direct(postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
     """The app on an empty PostgreSQL database."""
     postgresql.empty(postgresql_database)
     with settings.using(database_url=databases.address(postgresql_database)), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         yield app
 
 

@@ -30,7 +30,7 @@ from tests.factories import (
     a_sandbox_account,
     people_wrote,
 )
-from tests.support import canaries
+from tests.support import leaks
 from tests.support.processes import Sandbox
 from tests.support.snapshot import places_of
 from tests.support.webhooks import receive_webhook, signature_of
@@ -74,15 +74,15 @@ def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
     early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
     receive.receive_delivery(*both(early))
     resolve.look_up_due(account.id)
-    kept = canaries.in_files(tmp_path, *words) if is_sqlite() else places_of(*words)
+    kept = leaks.files_with(tmp_path, *words) if is_sqlite() else places_of(*words)
     assert kept
-    assert canaries.in_redis(redis, *words)
+    assert leaks.keys_with(redis, *words)
 
     contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
 
     def traces() -> set[str]:
-        return places_of(*words, LEA) | canaries.in_redis(redis, *words, LEA) | canaries.in_files(tmp_path, *words)
+        return places_of(*words, LEA) | leaks.keys_with(redis, *words, LEA) | leaks.files_with(tmp_path, *words)
 
     assert traces() == set()
     misaddressed = a_delivery(a_message_event(LEA, "canarywort", recipient=ATELIER_NORD, at_ms=now_ms() - 60_000))

@@ -24,7 +24,7 @@ from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
-from tests.support import canaries
+from tests.support import leaks
 from tests.support.frozen_clock import FrozenClock
 from tests.support.snapshot import places_of
 from tests.support.waiting import until
@@ -157,7 +157,7 @@ def test_a_running_lookup_does_not_cache_a_deleted_contact(account: Account, red
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     contacts.delete_contact(OPERATOR, 1)
     resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
-    assert canaries.in_redis(redis, WORD) == set()
+    assert leaks.keys_with(redis, WORD) == set()
 
 
 def test_a_name_cached_while_its_contact_is_deleted_is_removed(
@@ -172,7 +172,7 @@ def test_a_name_cached_while_its_contact_is_deleted_is_removed(
 
     monkeypatch.setattr(cache, "write", deleted_first)
     resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
-    assert canaries.in_redis(redis, WORD) == set()
+    assert leaks.keys_with(redis, WORD) == set()
 
 
 def test_dead_letters_that_name_only_a_message_of_the_contact_are_deleted(account: Account) -> None:
@@ -196,14 +196,14 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
 ) -> None:
     deliver(a_delivery(a_message_event(LEA, WORD, mid="m_unsent")))
     if is_sqlite():
-        assert canaries.in_files(tmp_path, WORD)
+        assert leaks.files_with(tmp_path, WORD)
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
     scheduler.scrub()
     search.merge_indexes()
     scheduler.scrub()
     assert places_of(WORD) == set()
-    assert canaries.in_files(tmp_path, WORD) == set()
+    assert leaks.files_with(tmp_path, WORD) == set()
 
 
 def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, redis: Redis) -> None:
@@ -214,12 +214,12 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
             LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
         )
         resolve.cache_outcome(account.id, LookupOutcome(LEA, sighting=seen))
-        until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
+        until(lambda: leaks.files_with(folder, WORD), "the name is in the file")
         contacts.delete_contact(OPERATOR, 1)
 
         def scrubbed() -> bool:
             scheduler.scrub()
-            return not canaries.in_files(folder, WORD)
+            return not leaks.files_with(folder, WORD)
 
         until(scrubbed, "the name left the file")
     finally:
@@ -257,12 +257,12 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     assert run_id
     words = (WORD, LEA, "lea.before", "lea.after")
     assert places_of(*words) == set(PLACES)
-    assert canaries.in_redis(redis, *words)
+    assert leaks.keys_with(redis, *words)
     contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
     assert places_of(*words) == set()
-    assert canaries.in_redis(redis, *words) == set()
-    assert canaries.in_files(tmp_path, *words) == set()
+    assert leaks.keys_with(redis, *words) == set()
+    assert leaks.files_with(tmp_path, *words) == set()
 
 
 def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, frozen_clock: FrozenClock) -> None:

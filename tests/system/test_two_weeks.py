@@ -34,9 +34,9 @@ from app.viewer import OPERATOR, Role
 from tests.api.programs import Program
 from tests.factories import a_delivery, a_message_event
 from tests.support import databases, templates
-from tests.support.browser import Browser
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Processes, Sandbox
+from tests.support.web_client import WebClient
 from tests.support.webhooks import receive_webhook
 from tests.web import addresses
 from tests.web.browsing import HTMX, PASSWORD, sign_in
@@ -106,7 +106,7 @@ def demo_app(sqlite_database: str, sandbox: Sandbox, time: Time, tmp_path: Path)
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path, **chosen),
         databases.opened(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         app.jinja_env.bytecode_cache = templates.COMPILED
         demo.connect_accounts(sandbox.url)
         yield app

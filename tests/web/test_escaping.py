@@ -26,8 +26,8 @@ from app.viewer import OPERATOR, Role
 from tests.api.programs import a_program
 from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases
-from tests.support.browser import Browser
 from tests.support.html_payloads import PAYLOADS, PLAIN
+from tests.support.web_client import WebClient
 from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, signed_in
 
@@ -55,7 +55,7 @@ class Skeleton(HTMLParser):
 def furnished(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Flask]]:
     """Opens an installation in which every field that strangers fill holds these words."""
     with settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
 
         def filled(words: tuple[str, ...]) -> Flask:
             _fill(words)
@@ -145,7 +145,7 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
     hostile = _pages(signed_in(app, Role.ADMIN))
     calm_file = databases.copy_of(sqlite_template, tmp_path_factory.mktemp("calm"))
     with settings.using(database_url=calm_file), databases.opened(create_app()) as calm:
-        calm.test_client_class = Browser
+        calm.test_client_class = WebClient
         _fill(PLAIN)
         written = {
             element for page in _pages(signed_in(calm, Role.ADMIN)).values() for element in Skeleton(page.text).elements

@@ -23,7 +23,7 @@ from tests.calls.lookups import made
 from tests.cli.commands import nametag
 from tests.factories import LEA, RUI, SHY, an_account, people_wrote
 from tests.support import databases
-from tests.support.browser import Browser
+from tests.support.web_client import WebClient
 from tests.support.webhooks import receive_webhook
 from tests.web import addresses
 from tests.web.browsing import HTMX, signed_in
@@ -54,7 +54,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
         databases.opened(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         account = an_account()
         people_wrote(LEA, RUI, SHY)
         receive_webhook(b"[]")

@@ -17,7 +17,7 @@ from app.models.inbox import Account
 from app.viewer import Role
 from tests.factories import LEA, an_account, people_wrote
 from tests.support import databases, postgresql
-from tests.support.browser import Browser
+from tests.support.web_client import WebClient
 from tests.web.browsing import HTMX, click, normalized, part, signed_in
 
 PARTS = [
@@ -137,7 +137,7 @@ def test_a_page_of_a_signed_in_user_is_our_503_while_postgresql_is_unavailable(r
         address = databases.address(postgresql.create(server, "nametag"))
         databases.upgrade(address)
         with settings.using(database_url=address), databases.opened(create_app()) as app:
-            app.test_client_class = Browser
+            app.test_client_class = WebClient
             ops = signed_in(app)
             postgresql.halt(server)
             answers = [

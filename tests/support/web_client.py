@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from app.db.engine import db
 
 
-class Browser(FlaskClient):
+class WebClient(FlaskClient):
     """A test client whose requests share neither `g` nor a session with the test that makes them."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:

@@ -24,7 +24,7 @@ from app.users import api_tokens
 from app.viewer import OPERATOR
 from bench.measures import sign_in
 from tests.factories import a_delivery, a_message_event
-from tests.support import canaries, databases, installation, proxy, slow
+from tests.support import databases, installation, leaks, proxy, slow
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.mutations import SAMPLES, bytes_mutated, with_neighbour
 from tests.support.processes import Processes, children
@@ -290,8 +290,8 @@ def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Install
         command = Path(f"/proc/{process_id}/cmdline").read_bytes().decode(errors="replace")
         assert not any(secret in command for secret in secrets), command
     with Redis.from_url(redis_server) as redis:
-        assert canaries.in_redis(redis, *secrets, "Bonjour") == set()
-    assert canaries.in_files(nametag.processes.folder, *secrets) == set()
+        assert leaks.keys_with(redis, *secrets, "Bonjour") == set()
+    assert leaks.files_with(nametag.processes.folder, *secrets) == set()
     logs = {process.name: process.output() for process in (nametag.web, *nametag.workers.values())}
     assert not any("Bonjour" in log or "lea.moreau" in log for log in logs.values())
 

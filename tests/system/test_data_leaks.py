@@ -26,7 +26,7 @@ from app.sandbox.faults import MODES
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role
 from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account
-from tests.support import canaries
+from tests.support import leaks
 from tests.support.processes import Sandbox
 from tests.support.snapshot import places_of
 from tests.support.webhooks import post_webhook, receive_webhook
@@ -81,13 +81,13 @@ def test_no_secret_and_nobody_s_words_leak_whatever_fails(
     assert all(json.loads(line) for line in log.splitlines())
     for word in (*secrets, TEXT, NAME, "canarywort", "Kanarina", SEARCH, "lea.moreau"):
         assert word not in log, word
-    assert canaries.in_redis(redis, *secrets, TEXT) == set()
+    assert leaks.keys_with(redis, *secrets, TEXT) == set()
     assert places_of(*secrets) == set()
     assert places_of(TEXT) == {"conversations", "messages", "dead_letters"}
     assert not any(secret in page for page in pages for secret in secrets)
     backup(tmp_path / "nametag.sqlite3", tmp_path / "backup.sqlite3")
-    assert {"backup.sqlite3"} <= canaries.in_files(tmp_path, TEXT)
-    assert canaries.in_files(tmp_path, *secrets) == set()
+    assert {"backup.sqlite3"} <= leaks.files_with(tmp_path, TEXT)
+    assert leaks.files_with(tmp_path, *secrets) == set()
 
 
 def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
