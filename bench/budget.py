@@ -44,7 +44,7 @@ def after_a_flush() -> Iterator[Figure]:
 def hammered() -> Iterator[Figure]:
     """8 processes ask without pause through three hours of 30 s each, Redis being emptied twice: none is over."""
     with setup.installed("--latency-ms", "20", calls_per_hour=HAMMERED_LIMIT) as (nametag, redis):
-        nametag.sandbox.pull("PATCH", "settings", calls_per_hour=1_000_000)  # it only counts
+        nametag.sandbox.request("PATCH", "settings", calls_per_hour=1_000_000)  # it only counts
         accounts = (ACCOUNT, SECOND_ACCOUNT)
         times = (str(HOUR_SECONDS), str(SECONDS))
         hammers = [nametag.processes.module("bench.saturation", *times, *accounts) for _ in range(PROCESSES)]

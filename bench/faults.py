@@ -99,7 +99,7 @@ def _known(nametag: Installation, ig_account_id: str, account_id: int) -> dict[s
 
 
 def _mended(nametag: Installation, redis: Redis) -> None:
-    nametag.sandbox.pull("DELETE", "faults")
+    nametag.sandbox.request("DELETE", "faults")
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.CONNECTED, state_reason=None))
     for key in redis.scan_iter("nametag:stop:*"):

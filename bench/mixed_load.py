@@ -64,7 +64,7 @@ def _mix(nametag: Installation, crowd: Sequence[str]) -> None:
     odd: tuple[dict[str, Any], ...] = (shy, gone, *({"username": None},) * 3, *({},) * 15)  # of twenty
     for place, person in enumerate(crowd):
         whole = {"username": f"person.{place}", "name": f"Person {place}", "error": None, "refused_field": None}
-        nametag.sandbox.pull("PATCH", f"people/{person}", **(whole | odd[place % len(odd)]))
+        nametag.sandbox.request("PATCH", f"people/{person}", **(whole | odd[place % len(odd)]))
 
 
 class _Program:

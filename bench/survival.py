@@ -107,7 +107,7 @@ def _supervised(processes: Processes) -> tuple[Process, str]:
     with settings.using(database_url=processes.variables["DATABASE_URL"]) as chosen:
         processes.variables["TOKEN_ENCRYPTION_KEYS"] = ",".join(chosen.token_encryption_keys)
         databases.upgrade(chosen.database_address)
-        installation.introduce(sandbox)
+        installation.connect_accounts(sandbox)
     supervisor = processes.start("up", PORT=str(free_port()), WORKERS="1")
     url = supervisor.await_line("Nametag is ready: ", 60).rpartition(" ")[2]
     until(lambda: _is_whole(supervisor, url), "everything runs", 60)

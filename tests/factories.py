@@ -1,4 +1,4 @@
-"""The cast: the same accounts and people in every test, and in the sandbox; builders of what happens to them."""
+"""Accounts, contacts and events for tests. The sandbox knows the same accounts and contacts."""
 
 import json
 from datetime import datetime
@@ -19,16 +19,16 @@ ATELIER_NORD_PAGE = "104000000000301"
 
 LEA = "1520000000000011"  # lea.moreau, Léa Moreau
 CAMILLE = "1520000000000033"  # a name only: Camille Roux
-UNKNOWN_PERSON = "1520000000883201"  # answers 200 with nothing but the id
-GHOST = "1520000000000404"  # gone: 9010
-SHY = "1520000000000230"  # has not consented: 230
+UNKNOWN_PERSON = "1520000000883201"  # the profile has an ID only
+GHOST = "1520000000000404"  # deleted: error 9010
+SHY = "1520000000000230"  # no profile consent: error 230
 RUI = "9990000000000023"  # rui.costa, later rui.c; above 2^53
 
 _numbers = count(1)
 
 
 def an_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
-    """Store a connected account, maison.lune unless told otherwise; `fields` override columns, `token` comes plain."""
+    """Store a connected account, maison.lune by default; `fields` override columns, `token` comes plain."""
     known: dict[str, dict[str, Any]] = {
         MAISON_LUNE: {
             "username": "maison.lune",
@@ -54,7 +54,7 @@ def a_sandbox_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Accoun
 
 
 def people_wrote(*people: str, at: datetime | None = None) -> None:
-    """Have people write to maison.lune, a millisecond apart, now or at `at`."""
+    """Deliver a message of each contact to maison.lune, a millisecond apart, now or at `at`."""
     first_ms = int((at or clock.now()).timestamp() * 1000)
     body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
     receive_webhook(body)
@@ -70,7 +70,7 @@ def a_message_event(
     echo: bool = False,
     **message: Any,
 ) -> dict[str, Any]:
-    """Return one item of `messaging`; `message` adds fields such as attachments, a new mid is made unless given."""
+    """Return one item of `messaging`; `message` adds fields such as attachments."""
     number = next(_numbers)
     body: dict[str, Any] = {"mid": mid or f"aWdfZAG1faXRlbToxOk{number:06d}"} | message
     if text is not None:

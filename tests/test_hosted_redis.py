@@ -98,7 +98,7 @@ def test_a_key_that_the_host_keeps_is_accepted(redis: Redis) -> None:
 def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
     port: int, using: Using, start_worker: Callable[[], Process], rules: tuple[str, ...]
 ) -> None:
-    with using(allow(port, *rules, *OUR_KEYS, "~ran")), databases.opened(create_app()) as app:
+    with using(allow(port, *rules, *OUR_KEYS, "~ran")), databases.app_context_of(create_app()) as app:
         app.test_client_class = WebClient
         worker = start_worker()
         assert queue.enqueue("run", 1, job_id="first")
@@ -135,7 +135,7 @@ def test_a_missing_permission_ends_the_start_and_is_named(
         processes.share(chosen)
         refused = processes.nametag(command)
         assert (refused.returncode, refused.stderr) == (1, f"Error: The Redis user of REDIS_URL {sentence}\n")
-        with databases.opened(create_app()):
+        with databases.app_context_of(create_app()):
             assert [(found.level, sentence in found.says) for found in redis_findings()] == [(Level.WRONG, True)]
 
 
@@ -162,7 +162,7 @@ def test_cluster_mode_is_refused_and_named(tmp_path: Path, using: Using, process
             processes.share(chosen)
             refused = processes.nametag("worker")
             assert (refused.returncode, refused.stderr) == (1, f"Error: {sentence}\n")
-            with databases.opened(create_app()):
+            with databases.app_context_of(create_app()):
                 assert [found.says for found in redis_findings()] == [sentence]
 
 
@@ -170,7 +170,7 @@ def test_a_configuration_that_the_host_hides_is_a_warning(tmp_path: Path, using:
     with (
         hosted_redis.server(tmp_path / "managed", "--rename-command", "CONFIG", "") as port,
         using(f"redis://{HOST}:{port}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert [found.level for found in redis_findings()] == [Level.WELL, Level.WARNING]
         with Redis(port=port) as redis:
@@ -181,7 +181,7 @@ def test_a_read_only_replica_is_wrong(tmp_path: Path, port: int, using: Using) -
     with (
         hosted_redis.server(tmp_path / "replica", "--replicaof", f"{HOST} {port}") as replica,
         using(f"redis://{HOST}:{replica}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert redis_findings()[0].says == "It is a read-only replica"
 
@@ -252,12 +252,12 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
 ) -> None:
     with hosted_redis.forwarder(port, certificate=certificate) as forwarding:
         url = f"rediss://{HOST}:{forwarding.port}/0"
-        with using(url), databases.opened(create_app()):
+        with using(url), databases.app_context_of(create_app()):
             (finding,) = redis_findings()
             assert finding.says == "Its TLS certificate is not trusted: self-signed certificate"
             assert "ssl_ca_certs" in (finding.mend or "")
         for number, option in enumerate(("ssl_cert_reqs=none", f"ssl_ca_certs={certificate / 'fullchain.pem'}"), 1):
-            with using(f"{url}?{option}"), databases.opened(create_app()) as app:
+            with using(f"{url}?{option}"), databases.app_context_of(create_app()) as app:
                 app.test_client_class = WebClient
                 worker = start_worker()
                 assert queue.enqueue("run", number)
@@ -269,18 +269,18 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
 
 
 def test_a_mistaken_scheme_is_named(port: int, certificate: Path, using: Using) -> None:
-    with using(f"rediss://{HOST}:{port}/0"), databases.opened(create_app()):
+    with using(f"rediss://{HOST}:{port}/0"), databases.app_context_of(create_app()):
         assert "rediss:// needs a port with TLS" in (redis_findings()[0].mend or "")
     with (
         hosted_redis.forwarder(port, certificate=certificate) as forwarding,
         using(f"redis://{HOST}:{forwarding.port}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert "a port with TLS needs rediss://" in (redis_findings()[0].mend or "")
 
 
 def test_a_wrong_password_is_named(port: int, using: Using) -> None:
-    with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.opened(create_app()):
+    with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.app_context_of(create_app()):
         redis.config_set("requirepass", "right")
         assert redis_findings()[0].says == "It refuses the user name or password"
 
@@ -300,7 +300,7 @@ def test_a_redis_that_needs_350_ms_for_a_tls_handshake_is_used(
 
 def test_a_redis_that_is_too_slow_costs_a_second_and_the_limits_are_named(port: int, using: Using) -> None:
     with hosted_redis.forwarder(port, delay_seconds=1.5) as slow:
-        with using(f"redis://{HOST}:{slow.port}/0"), databases.opened(create_app()):
+        with using(f"redis://{HOST}:{slow.port}/0"), databases.app_context_of(create_app()):
             began = clock.monotonic()
             (finding,) = redis_findings()
             assert clock.monotonic() - began < 1.0

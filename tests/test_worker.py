@@ -253,7 +253,7 @@ def test_a_stop_during_a_heartbeat_is_not_lost(
     monkeypatch.setattr(queue, "stop", stop.set)
     monkeypatch.setattr(queue, "stopping", stop.is_set)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with settings.using(database_url=sqlite_database), databases.opened(create_core()) as app:
+    with settings.using(database_url=sqlite_database), databases.app_context_of(create_core()) as app:
         worker = TaskWorker(app, [worker_tasks.QUEUE], redis)
         worker.register_birth()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         worker._install_signal_handlers()  # RQ's own name of what it calls when it starts

@@ -173,7 +173,7 @@ def test_a_token_that_cannot_do_says_why(graph: Graph, known: tuple[dict[str, An
 
 
 def test_ids_that_come_as_json_numbers_connect(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", numeric_ids=True)
+    meta.request("PATCH", "settings", numeric_ids=True)
     assert connect.add(OPERATOR, None, login="instagram", token=INSTAGRAM_TOKEN).ig_account_id == MAISON_LUNE
     assert row().ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
     assert connect.add(OPERATOR, None, login="facebook", token=FACEBOOK_TOKEN).ig_account_id == ATELIER_NORD
@@ -194,7 +194,7 @@ def test_an_answer_without_a_usable_account_id_is_not_called_an_outage(graph: Gr
 
 @pytest.mark.parametrize("pages", ["listed", "granted"])
 def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pages: str) -> None:
-    meta.pull("PATCH", "settings", pages=pages)
+    meta.request("PATCH", "settings", pages=pages)
     added = connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
     account = row(ATELIER_NORD)
     assert (added.ig_account_id, account.login, account.ig_page_id) == (ATELIER_NORD, Login.FACEBOOK, ATELIER_NORD_PAGE)
@@ -204,7 +204,7 @@ def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pag
 
 
 def test_a_system_user_token_without_a_page_says_what_it_is_and_what_to_do(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     with pytest.raises(Invalid) as refused:
         connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
     said = refused.value.fields["token"]
@@ -228,7 +228,7 @@ def test_a_user_token_connects_the_account_of_its_page(meta: Sandbox) -> None:
 
 
 def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     added = connect.add(OPERATOR, None, login="unified", token=SYSTEM_USER_TOKEN)
     account = row(ATELIER_NORD)
     assert (added.ig_account_id, added.username) == (ATELIER_NORD, "atelier.nord")
@@ -237,7 +237,7 @@ def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(m
     assert account.missing_subscriptions is None
     assert connect.check(OPERATOR, ATELIER_NORD) == AccountCheck()
     person = meta.get(f"people?account={ATELIER_NORD}")[0]["id"]
-    meta.pull("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
+    meta.request("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
     assert gateway.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
     assert gateway.conversations(account.id, purpose=Purpose.SYNC, limit=1).threads == ()
 

@@ -105,7 +105,7 @@ def test_a_refresh_that_fails_is_said_and_tried_again_a_day_later(meta: Sandbox,
     assert life() == TokenExpiry(
         "Works for 50 days more, but was not refreshed: Instagram has a temporary problem", well=False
     )
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     frozen_clock.forward(days=1)
     tokens.refresh_due()
     assert life() == TokenExpiry("Works for 59 days more, and is refreshed every week")

@@ -101,7 +101,7 @@ def poll(page: Page, part: str) -> int:
 def serve(processes: Processes, template: Path, redis_url: str) -> Iterator[InboxServer]:
     """Serve an account with 64 conversations; the app's context is open meanwhile."""
     address = databases.copy_of(template, processes.folder)
-    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.opened(create_app()):
+    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.app_context_of(create_app()):
         processes.share(chosen)
         account = an_account(connected_at=clock.now() - timedelta(days=30))
         users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)

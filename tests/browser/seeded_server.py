@@ -87,7 +87,7 @@ def serve(processes: Processes, database_url: str, redis_url: str) -> Iterator[S
     """Seed a database and serve it; the app's context is open meanwhile."""
     with settings.using(database_url=database_url, redis_url=redis_url) as chosen:
         processes.share(chosen)
-        with databases.opened(create_app()):
+        with databases.app_context_of(create_app()):
             _fill()
             seeded = SeededServer(processes.web().url)
             seeded.job(RunState.RUNNING)

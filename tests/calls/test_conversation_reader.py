@@ -24,7 +24,7 @@ def thread_of(person: str) -> str:
 def spoil(meta: Sandbox, *people: str) -> None:
     """Have Meta answer code 1 to every page that has the conversation of one of these people."""
     for person in people:
-        meta.pull("PATCH", f"conversations/{person}", error="1")
+        meta.request("PATCH", f"conversations/{person}", error="1")
 
 
 def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
@@ -100,7 +100,7 @@ def test_what_was_unreadable_costs_nothing_once_meta_returns_it_again(
 ) -> None:
     spoil(meta, RUI)
     read_all(crowded)
-    meta.pull("PATCH", f"conversations/{RUI}", error=None)
+    meta.request("PATCH", f"conversations/{RUI}", error=None)
     again = ConversationReader(crowded.account_id, Purpose.SYNC)
     found, skipped = read_all(again)
     assert (len(found), skipped, again.calls) == (5, [], 1)
@@ -118,13 +118,13 @@ def test_unreadable_conversations_at_both_ends_stop_no_other_call_of_the_account
 def test_large_pages_that_are_refused_are_read_in_smaller_ones_without_their_times(
     crowded: ConversationReader, meta: Sandbox
 ) -> None:
-    meta.pull("PATCH", "settings", largest_page=10, updated_time=False)
+    meta.request("PATCH", "settings", largest_page=10, updated_time=False)
     found, skipped = read_all(crowded)
     assert (len(found), skipped, crowded.calls) == (5, [], 2)
 
 
 def test_an_empty_page_without_cursors_is_not_the_end(crowded: ConversationReader, meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", sparse_pages=True)
+    meta.request("PATCH", "settings", sparse_pages=True)
     assert len(read_all(crowded)[0]) == 5
 
 

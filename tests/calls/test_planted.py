@@ -100,7 +100,7 @@ PLANTED: dict[str, Callable[[Redis], Any]] = {
 def sqlite_app(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     with (
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
         app.test_client_class = WebClient
         yield app

@@ -75,7 +75,7 @@ def test_a_refusal_of_every_contact_blames_no_contact_and_recovers(
         resolve.look_up_due(account.id)
     assert len(noted()) == 9
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     assert refusal().ended_at is not None
@@ -96,7 +96,7 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     assert listed["lookupProblem"].startswith("Names can't be looked up since")
     found = [each for each in doctor.examine(OPERATOR) if each.part == f"account {MAISON_LUNE}"]
     assert [(each.level, each.says) for each in found] == [(Level.WRONG, listed["lookupProblem"])]
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     page = browser.get("/accounts").text
     assert "Names can be looked up again since" in page
@@ -125,7 +125,7 @@ def test_six_contacts_without_a_profile_are_not_visible_and_cost_the_account_not
 ) -> None:
     everyone = contacts(meta, 7)
     for who in everyone[:6]:
-        meta.pull("PATCH", f"people/{who}", error="100-2018218")
+        meta.request("PATCH", f"people/{who}", error="100-2018218")
     people_wrote(*everyone[:6])
     resolve.look_up_due(account.id)
     assert {(row.last_error, row.failure_count) for row in identities()} == {(Reason.NOT_VISIBLE, 1)}
@@ -150,7 +150,7 @@ def test_an_outage_that_hides_every_contact_is_taken_back_and_names_come_by_them
         frozen_clock.forward(hours=1, minutes=1)
         resolve.look_up_due(account.id)
     assert {row.failure_count for row in identities()} == {0}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     account_row = db.session.scalars(select(Account)).one()
@@ -162,7 +162,7 @@ def test_contacts_who_are_really_gone_are_no_outage_the_second_time(
 ) -> None:
     everyone = contacts(meta, 6)
     for who in everyone[:5]:
-        meta.pull("PATCH", f"people/{who}", error="100-33")
+        meta.request("PATCH", f"people/{who}", error="100-33")
     people_wrote(*everyone[:5])
     resolve.look_up_due(account.id)
     assert refusal().ended_at is None

@@ -17,7 +17,7 @@ from app.identities import resolve
 from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Conversation
-from tests.support.databases import opened, upgrade
+from tests.support.databases import app_context_of, upgrade
 
 AT = "2026-09-01 10:00:00.000000"
 ACCOUNT: dict[str, Any] = {
@@ -55,7 +55,7 @@ def add(connection: Connection, table: str, **values: Any) -> None:
 
 
 def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         assert not migrate.is_current()
         migrate.upgrade()
         assert migrate.is_current()
@@ -67,7 +67,7 @@ def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None
 
 
 def test_the_migrated_schema_is_the_one_of_the_models(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade()
         with db.engine.connect() as connection:
             options = {"compare_type": True, "include_object": migrate.of_models}
@@ -83,12 +83,12 @@ def test_several_upgrades_at_once_all_succeed(blank: Flask, blank_database: str)
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    with opened(blank):
+    with app_context_of(blank):
         assert migrate.is_current()
 
 
 def test_what_is_unread_stays_unread_when_reading_follows_the_arrival(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade("0022")
         with db.engine.begin() as connection:
             add(connection, "accounts", **ACCOUNT)
@@ -121,7 +121,7 @@ def test_what_is_unread_stays_unread_when_reading_follows_the_arrival(blank: Fla
 
 
 def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade("0021")
         with db.engine.begin() as connection:
             add(connection, "accounts", **ACCOUNT)

@@ -37,7 +37,7 @@ def pooled(request: pytest.FixtureRequest, postgresql_database: URL, redis: Redi
     with (
         pgbouncer.in_front_of(postgresql_database, **ignored) as url,
         settings.using(database_url=databases.address(url)),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
         app.test_client_class = WebClient
         yield app
@@ -87,7 +87,10 @@ def test_commands_work_behind_a_transaction_pooler(blank_pooled_url: URL, proces
 def direct(postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
     """The app on an empty PostgreSQL database."""
     postgresql.empty(postgresql_database)
-    with settings.using(database_url=databases.address(postgresql_database)), databases.opened(create_app()) as app:
+    with (
+        settings.using(database_url=databases.address(postgresql_database)),
+        databases.app_context_of(create_app()) as app,
+    ):
         app.test_client_class = WebClient
         yield app
 

@@ -109,7 +109,7 @@ def test_a_page_s_owner_is_found_when_connecting_and_at_the_next_check(meta: San
     ],
 )
 def test_a_pasted_token_names_the_owner(meta: Sandbox, login: str, token: str, pages: str, app_id: str) -> None:
-    meta.pull("PATCH", "settings", pages=pages)
+    meta.request("PATCH", "settings", pages=pages)
     with settings.using(meta_app_id=app_id):
         connect.add(OPERATOR, ATELIER_NORD, login=login, token=token)
     assert stored_accounts()[0].owner_id == OWNER

@@ -117,7 +117,7 @@ def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
 
 def test_an_address_that_has_expired_is_not_asked(account: Account, meta: Sandbox) -> None:
     pictured(account, url_of(meta, oe="60000000"))
-    meta.pull("DELETE", "calls")
+    meta.request("DELETE", "calls")
     assert fetched(account, meta) == 0
     assert stored()[0].content is None
 

@@ -116,7 +116,7 @@ def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right
     found = {}
     for mode in MODES:
         stale_and_due(account, redis)
-        meta.pull("DELETE", "faults")
+        meta.request("DELETE", "faults")
         meta.post("faults", mode=mode)
         with settings.using(graph_timeout_seconds=SECONDS):
             began = clock.monotonic()

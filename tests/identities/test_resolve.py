@@ -187,7 +187,7 @@ def test_who_has_not_consented_waits_for_the_next_message(
         == resolve.accounts_due(frozen_clock.now(), live=False)
         == []
     )
-    meta.pull("PATCH", f"people/{SHY}", error=None)
+    meta.request("PATCH", f"people/{SHY}", error=None)
     people_wrote(SHY)
     resolve.look_up_due(account.id)
     assert identity(SHY).username == "shy.person"

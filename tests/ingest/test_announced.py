@@ -109,7 +109,7 @@ def test_tries_that_could_not_be_made_are_made_after_the_pause(
     for _ in range(8):
         look(account, frozen_clock, minutes=1)
     assert len(noted()) == 1  # the others were stopped before they were calls
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     redis.flushall()  # the stop is over
     look(account, frozen_clock, minutes=1)
     assert db.session.scalars(select(Message.mid)).one() == mid
@@ -133,13 +133,13 @@ def test_a_listed_message_that_comes_after_all_is_listed_no_longer(
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
     announce(mid, frozen_clock.now())
-    meta.pull("PATCH", f"conversations/{LEA}", participants=[])
+    meta.request("PATCH", f"conversations/{LEA}", participants=[])
     look_until_given_up(account, frozen_clock)
     assert len(letters()) == 1
     if how == "delivered":
         deliver(a_message_event(LEA, "Bonjour", mid=mid))
     else:
-        meta.pull("PATCH", f"conversations/{LEA}", participants=None)
+        meta.request("PATCH", f"conversations/{LEA}", participants=None)
         assert replay.replay_all(OPERATOR) == Replayed(landed=1, stayed=0)
         look(account, frozen_clock, seconds=0)
     assert letters() == []

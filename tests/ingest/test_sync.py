@@ -107,7 +107,7 @@ def test_a_delivery_replaces_what_was_synced_with_less(
     account: Account, meta: Sandbox, synced: dict[str, Any], text: str | None, delivered: dict[str, Any], kept: str
 ) -> None:
     [mid] = wrote(meta, text="")
-    meta.pull("PATCH", f"conversations/{LEA}", message=synced)
+    meta.request("PATCH", f"conversations/{LEA}", message=synced)
     sync.sync_account(account.id)
     body = a_delivery(a_message_event(LEA, text, mid=mid, **delivered))
     for _ in range(2):  # the second one changes nothing
@@ -186,7 +186,7 @@ def test_a_conversation_that_meta_cannot_return_is_reported_and_hides_no_lost_me
     [mid] = wrote(meta, CAMILLE, "delivered")
     body = a_delivery(a_message_event(CAMILLE, "delivered", mid=mid))
     receive_webhook(body)
-    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    meta.request("PATCH", f"conversations/{RUI}", error="1")
     synced = sync.sync_account(account.id, until_known=True)
     assert (synced.conversations, synced.messages, synced.complete) == (2, 1, True)
     [skipped] = synced.skipped
@@ -213,7 +213,7 @@ def test_one_odd_element_costs_nothing_but_itself(
 ) -> None:
     for person in (LEA, RUI, CAMILLE):
         wrote(meta, person)
-    meta.pull("PATCH", f"conversations/{RUI}", **odd)
+    meta.request("PATCH", f"conversations/{RUI}", **odd)
     synced = sync.sync_account(account.id)
     assert ([each.kind for each in synced.skipped], synced.messages, synced.complete) == (kinds, messages, True)
     assert {each.conversation for each in synced.skipped} <= {f"t_{MAISON_LUNE}_{RUI}"}
@@ -256,7 +256,7 @@ def test_a_message_that_a_delivery_stores_at_the_same_moment_is_stored_once(
 def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, meta: Sandbox) -> None:
     for person in (LEA, RUI):
         wrote(meta, person)
-    meta.pull("PATCH", f"conversations/{RUI}", participants=[])
+    meta.request("PATCH", f"conversations/{RUI}", participants=[])
     sync.sync_account(account.id)
     kept = db.session.execute(select(Account.synced_at, Account.synced)).one()
     assert kept.synced_at > clock.now() - timedelta(minutes=1)
@@ -271,9 +271,9 @@ def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, 
 def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:
     story = {"link": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=13", "id": "18050000000001002"}
     wrote(meta, LEA, "Love this colour")
-    meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
+    meta.request("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
     wrote(meta, RUI, "")
-    meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
+    meta.request("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
     sync.sync_account(account.id)
     reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
     assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this colour", None)

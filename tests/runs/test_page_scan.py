@@ -161,7 +161,7 @@ def test_neither_the_account_nor_strangers_are_written_down(account: Account, me
 def test_who_is_in_no_run_is_renamed_on_the_way(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA)
     runner.run_slice(started(account))
-    meta.pull("PATCH", f"people/{LEA}", username="lea.renamed")
+    meta.request("PATCH", f"people/{LEA}", username="lea.renamed")
     a_crowd_wrote(meta, 2)
     runner.run_slice(started(account))
     assert identities()[LEA].username == "lea.renamed"
@@ -186,7 +186,7 @@ def test_a_conversation_that_meta_cannot_return_costs_the_others_of_its_page_not
     everybody_wrote(meta, RUI)
     crowd_after = [LEA, SHY]
     everybody_wrote(meta, *crowd_after)
-    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    meta.request("PATCH", f"conversations/{RUI}", error="1")
     run_id = started(account)
     runner.run_slice(run_id)
     sources = {who: each.username_source for who, each in identities().items()}

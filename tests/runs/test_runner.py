@@ -109,7 +109,7 @@ def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.M
 def test_a_passing_trouble_is_tried_three_times_with_growing_waits(
     run_id: str, meta: Sandbox, frozen_clock: FrozenClock, account: Account
 ) -> None:
-    meta.pull("PATCH", f"people/{LEA}", error="2")
+    meta.request("PATCH", f"people/{LEA}", error="2")
     waits = []
     for _ in range(3):
         runner.run_slice(run_id)
@@ -184,7 +184,7 @@ def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
     run = run_of(run_id)
     assert (run.state, run.failed, run.calls) == (RunState.WAITING, 0, 4)
     assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.TODO, None)}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     frozen_clock.at = run.resume_at or frozen_clock.at
     runner.run_slice(run_id)
     run = run_of(run_id)
@@ -310,7 +310,7 @@ def test_a_worker_that_is_to_stop_ends_after_its_present_person_and_hands_on(
 def test_a_refresh_asks_the_known_again_and_knows_who_was_asked_since(account: Account, meta: Sandbox) -> None:
     people_wrote(LEA, RUI)
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
-    meta.pull("PATCH", f"people/{RUI}", username="rui.c")
+    meta.request("PATCH", f"people/{RUI}", username="rui.c")
     run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     runner.run_slice(run_id)
     assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
@@ -342,7 +342,7 @@ def test_a_run_that_has_ended_is_not_begun_again(run_id: str) -> None:
 def test_retrying_tries_the_failed_alone(run_id: str, meta: Sandbox) -> None:
     runner.run_slice(run_id)
     for person in (GHOST, UNKNOWN_PERSON):
-        meta.pull("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
+        meta.request("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
     assert lifecycle.retry(OPERATOR, run_id) == 2  # the third has not given profile consent
     runner.run_slice(run_id)
     run = run_of(run_id)

@@ -55,7 +55,7 @@ def test_a_code_is_worth_one_token_in_either_shape(sandbox: Sandbox) -> None:
     assert wrapped["data"][0]["permissions"] == SCOPES
     status, refused = exchange(sandbox, code=first)
     assert (status, sorted(refused)) == (400, ["code", "error_message", "error_type"])
-    sandbox.pull("PATCH", "settings", wrapped=False)
+    sandbox.request("PATCH", "settings", wrapped=False)
     _, bare = exchange(sandbox, code=code(sandbox, choice="less"))
     assert (bare["user_id"], bare["permissions"]) == (int(MAISON_LUNE_APP_SCOPED), ["instagram_business_basic"])
     assert exchange(sandbox, code=code(sandbox), client_secret="wrong")[0] == 400
@@ -94,7 +94,7 @@ def test_a_person_at_facebook_has_pages_with_tokens_of_their_own(sandbox: Sandbo
 
 
 def test_a_granted_page_can_be_absent_from_the_list_and_read_by_its_id(sandbox: Sandbox) -> None:
-    sandbox.pull("PATCH", "settings", pages="granted")
+    sandbox.request("PATCH", "settings", pages="granted")
     assert get(sandbox, "me/accounts", token=SYSTEM_USER_TOKEN, host="facebook")[1] == {"data": []}
     asking = {"token": f"{APP_ID}|{APP_SECRET}", "host": "facebook", "input_token": SYSTEM_USER_TOKEN}
     info = get(sandbox, "debug_token", **asking)[1]["data"]
@@ -103,7 +103,7 @@ def test_a_granted_page_can_be_absent_from_the_list_and_read_by_its_id(sandbox: 
     assert targets["instagram_basic"] == [ATELIER_NORD]
     page = get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]
     assert page["instagram_business_account"]["id"] == ATELIER_NORD
-    sandbox.pull("PATCH", "settings", pages="none")
+    sandbox.request("PATCH", "settings", pages="none")
     assert get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]["error"]["code"] == 100
 
 

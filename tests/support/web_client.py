@@ -1,4 +1,4 @@
-"""The client of web tests: every request in a context of its own, as on a real server."""
+"""The HTTP client of web tests: each request runs in a context of its own, as on a real server."""
 
 from contextvars import Context
 from typing import Any
@@ -17,7 +17,7 @@ class WebClient(FlaskClient):
         """Make one request; afterwards the test's own reads see what it committed."""
         context = Context()
         response: TestResponse = context.run(super().open, *args, **kwargs)
-        context.run(response.get_data)  # what is streamed is made while it is read
+        context.run(response.get_data)  # streamed bodies are produced while they are read
         if has_app_context():
             db.session.rollback()
         return response

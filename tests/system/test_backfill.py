@@ -20,26 +20,28 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
-def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(install: Install, redis: Redis) -> None:
+def test_a_backfill_survives_the_kill_of_every_process_and_settles_each_item_once(
+    install: Install, redis: Redis
+) -> None:
     nametag = install("--backlog", "70", "--latency-ms", "100")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     people = nametag.value(PEOPLE, account=MAISON_LUNE)
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
     until(lambda: nametag.value(SETTLED) >= 5, "the run is under way")
-    _end_everything(nametag)
+    _kill_all(nametag)
     redis.flushall()
     assert nametag.value(SETTLED) < people
-    _start_everything(nametag)
+    _start_all(nametag)
     until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 90)
     _assert_settled_once(nametag, run_id, people)
 
 
-def _end_everything(nametag: Installation) -> None:
+def _kill_all(nametag: Installation) -> None:
     for process in (nametag.web, *nametag.workers.values(), *nametag.processes.named("scheduler")):
         process.end(signal.SIGKILL)
 
 
-def _start_everything(nametag: Installation) -> None:
+def _start_all(nametag: Installation) -> None:
     nametag.web = nametag.processes.web(port=int(nametag.web.url.rpartition(":")[2]))
     for queue_name in list(nametag.workers):
         nametag.start_worker(queue_name)
@@ -62,14 +64,14 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 
 
 @pytest.mark.usefixtures("redis")
-def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
+def test_two_simultaneous_starts_make_one_job(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
     second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
     assert second.returncode == 1
     assert run_id in second.stderr
-    assert second.stderr.count("\n") == 2  # what it would cost, and that one is at work
+    assert second.stderr.count("\n") == 2  # the estimate, and that a job is running already
     until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 40)
     assert nametag.value("SELECT count(*) FROM runs") == 1
     assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's

@@ -1,4 +1,4 @@
-"""Words that must not stand in a log, a queue, a column or a page: looked for after everything went wrong (R13)."""
+"""No secret, message text or name leaks into a log, a queue, a column or a page, whatever fails."""
 
 import io
 import json
@@ -36,13 +36,13 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # i
 
 TEXT, NAME, SEARCH = "canarywort im Text", "Kanarina Vogel", "canarysearch"
 GUESS = "canary-guess-at-a-password"
-SLOW = frozenset({"hang", "drip"})  # each takes its full two seconds, and tells nothing that others do not
+SLOW = frozenset({"hang", "drip"})  # each takes two seconds and covers nothing that others do not
 PAGES = ("/inbox", "/inbox/1", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings")
 
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """All that this process logs, at DEBUG, as it would be written."""
+    """Everything that this process logs, at DEBUG, in the format of the log."""
     stream, root = io.StringIO(), logging.getLogger()
     handler, before = logging.StreamHandler(stream), root.level
     handler.setFormatter(logs.JsonFormatter())
@@ -59,15 +59,15 @@ def token_of(account: Account) -> str:
 
 
 @pytest.mark.timeout(120)
-def test_no_secret_and_nobody_s_words_leak_whatever_fails(
+def test_no_secret_message_text_or_name_leaks_whatever_fails(
     app: Flask, meta: Sandbox, redis: Redis, written: io.StringIO, tmp_path: Path
 ) -> None:
     account = a_sandbox_account()
     token, program = token_of(account), api_tokens.create(OPERATOR, "canary", ["read", "jobs"])
     secrets = (token, program, PASSWORD, GUESS, settings.current().secret_key, *settings.current().meta_app_secrets)
-    meta.pull("PATCH", f"people/{LEA}", name=NAME)
+    meta.request("PATCH", f"people/{LEA}", name=NAME)
     ops = signed_in(app, Role.ADMIN)
-    everything_happens(app, account, meta)
+    cause_everything(app, account, meta)
     for_programs = app.test_client()
     for bearer in (program, f"{program}x"):
         for_programs.get(f"/messaging/conversations?q={SEARCH}", headers={"Authorization": f"Bearer {bearer}"})
@@ -90,7 +90,7 @@ def test_no_secret_and_nobody_s_words_leak_whatever_fails(
     assert leaks.files_with(tmp_path, *secrets) == set()
 
 
-def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
+def test_an_access_token_with_a_lost_key_is_reported_and_stops_nothing_else(
     app: Flask, meta: Sandbox, redis: Redis
 ) -> None:
     account = a_sandbox_account()
@@ -107,8 +107,8 @@ def test_a_token_whose_key_is_lost_is_said_to_be_and_nothing_else_stops(
             duty()
 
 
-def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
-    """Deliver, fail in every way that the sandbox knows, read back, run jobs, fail on our own."""
+def cause_everything(app: Flask, account: Account, meta: Sandbox) -> None:
+    """Deliver events, fail in every way that the sandbox knows, sync, run jobs, raise an error of our own."""
     for body in (
         a_delivery(a_message_event(LEA, TEXT)),
         a_delivery(a_message_event(LEA, TEXT), ig_account_id="17841409999999999"),
@@ -120,19 +120,19 @@ def everything_happens(app: Flask, account: Account, meta: Sandbox) -> None:
     for mode in sorted(MODES - SLOW):
         meta.post("faults", mode=mode)
         try_names(account)
-        meta.pull("DELETE", "faults")
+        meta.request("DELETE", "faults")
     try_names(account)
     sync.sync_account(account.id, limit=5)
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     with pytest.raises(Exception, match="hidden"), transaction.write() as tx:
         tx.execute(update(Account).values(location_id=NAME, ig_account_id=None, username=TEXT))
-    logging.getLogger("app").exception("as our own faults are logged")
+    logging.getLogger("app").exception("logged as errors of the app are")
     with settings.using(redis_url="unix:///nowhere/redis.sock"):
         queue.enqueue(queue.RESOLVE, account.id)
 
 
 def try_names(account: Account) -> None:
-    for key in redis_client.client().scan_iter("nametag:stop:*"):  # each fault meets an account that may call
+    for key in redis_client.client().scan_iter("nametag:stop:*"):  # each fault begins with closed circuit breakers
         redis_client.client().delete(key)
     with transaction.write() as tx:
         tx.execute(update(Account).values(state="connected", state_reason=None))

@@ -1,4 +1,4 @@
-"""Pages, clicks and deliveries while Redis answers nothing: each command costs half a second, so there are few."""
+"""Pages, clicks and deliveries while Redis does not answer: each command costs half a second, so there are few."""
 
 import pytest
 from flask import Flask
@@ -19,14 +19,14 @@ from tests.support.redis_faults import redis_failing_after
 from tests.support.webhooks import signed_headers
 from tests.web.browsing import HTMX, csrf, signed_in
 
-LONGEST_SECONDS = 1.0  # for Redis in total (reliability.md F6)
+LONGEST_SECONDS = 1.0  # for Redis in total
 
 
 @pytest.fixture
 def account(app: Flask) -> Account:
     account = an_account()
     people_wrote(LEA)
-    with transaction.write() as tx:  # stale, so that opening the conversation would give a hint
+    with transaction.write() as tx:  # stale, so that opening the conversation enqueues a lookup
         long_ago = clock.now() - FRESH - FRESH
         observations.record(tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, long_ago))
     return account
@@ -50,7 +50,7 @@ def test_no_page_click_or_delivery_waits_longer_than_a_second_for_a_frozen_redis
         *(("GET", path, 200) for path in (conversation, "/inbox", "/jobs", "/identities", "/accounts", "/insights")),
         ("POST", "/webhooks/instagram", 200),
         *(("POST", f"{conversation}/{click}", 204) for click in ("read", "unread", "refresh")),
-        *(("GET", path, 200) for path in (conversation, "/inbox", "/jobs")),  # with a change that Redis was not told
+        *(("GET", path, 200) for path in (conversation, "/inbox", "/jobs")),  # after a change that did not reach Redis
     ):
         with redis_failing_after(0, TimeoutError) as asked:
             assert answered(browser, method, path, token) == status

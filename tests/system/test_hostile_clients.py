@@ -1,4 +1,4 @@
-"""The web server as it is started: what it refuses on the wire, and what strangers do to it, many, large or slow."""
+"""The web server under hostile clients: ambiguous requests, floods, large bodies, slow connections, guesses."""
 
 import gzip
 import http.client
@@ -45,17 +45,15 @@ HOOK_SECONDS, PAGE_SECONDS = 1.0, 2.0
 def nametag(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: str
 ) -> Iterator[Installation]:
-    """One installation for all who knock here."""
-    folder = tmp_path_factory.mktemp("door")
+    """One installation for all tests of this module."""
+    folder = tmp_path_factory.mktemp("installation")
     address = databases.copy_of(sqlite_template, folder)
     with Processes(folder) as processes, settings.using(database_url=address, redis_url=redis_server) as chosen:
         yield installation.started(processes, chosen)
 
 
-def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:
-    """Send these very bytes, and no more if `whole`; return the first line of the answer, and whether the connection
-    was closed.
-    """
+def raw_answer(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:
+    """Send these bytes, and no more if `whole`; return the answer's first line and whether the connection closed."""
     address = urlsplit(nametag.web.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as connection:
         connection.sendall(request.encode())
@@ -81,7 +79,7 @@ def test_requests_that_two_servers_could_read_differently_are_refused(nametag: I
         HEAD + "X: a\nContent-Length: 5\r\n\r\nhello",
         HEAD.replace("\r\n", "\n") + "Content-Length: 5\n\nhello",
     ):
-        assert said(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
+        assert raw_answer(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
 
 
 CHUNKED = "Host: localhost\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -108,11 +106,11 @@ BODIES = (
 def test_a_malformed_chunked_body_is_a_client_error_and_ends_the_connection(
     nametag: Installation, path: str, type_: str
 ) -> None:
-    with databases.opened(create_core()):
+    with databases.app_context_of(create_core()):
         token = api_tokens.create(OPERATOR, f"chunks for {path}", ["jobs"])
     head = f"POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{CHUNKED.format(type_)}"
     for body in BODIES:
-        answer, closed = said(nametag, head + body, whole=True)
+        answer, closed = raw_answer(nametag, head + body, whole=True)
         assert re.match(rb"HTTP/1.1 4\d\d |$", answer), (body[:60], answer)
         assert closed, body[:60]
 
@@ -134,7 +132,7 @@ def test_odd_request_lines_and_headers_are_client_errors(nametag: Installation) 
         "GET /login HTTP/1.1\r\nHost: x\r\n" + "X: 1\r\n" * 200 + "\r\n",
         *("GET /login HTTP/9.9\r\n\r\n", "GET /login\r\n\r\n", "\x16\x03\x01\r\n\r\n", "\r\n\r\n\r\n"),
     ):
-        answer, _ = said(nametag, request, whole=True)
+        answer, _ = raw_answer(nametag, request, whole=True)
         assert re.match(rb"HTTP/1.[01] ([234]\d\d|501|505) |$", answer), (request[:60], answer)
     assert "Traceback" not in nametag.web.output()
 
@@ -150,11 +148,11 @@ def test_a_callback_with_a_code_of_4200_characters_is_answered_by_nametag(nameta
     assert answer.headers["X-Request-Id"]
 
 
-def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: Installation) -> None:
+def test_a_flood_of_unsigned_posts_writes_nothing_and_delays_no_page(nametag: Installation) -> None:
     refused: list[int] = []
     messages, letters = nametag.value(MESSAGES), nametag.value("SELECT count(*) FROM dead_letters")
 
-    def strangers() -> None:
+    def post_unsigned() -> None:
         connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
         for _ in range(FLOOD // 4):
             connection.request("POST", "/webhooks/instagram", b'{"object": "instagram"}')
@@ -163,7 +161,7 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
             refused.append(answer.status)
         connection.close()
 
-    threads = [threading.Thread(target=strangers) for _ in range(4)]
+    threads = [threading.Thread(target=post_unsigned) for _ in range(4)]
     for thread in threads:
         thread.start()
     signed = [post(nametag) for _ in range(20)]
@@ -176,13 +174,13 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
     assert nametag.value("SELECT count(*) FROM dead_letters") == letters
 
 
-def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
+def test_large_and_compressed_bodies_cost_no_memory(nametag: Installation) -> None:
     [worker] = children(nametag.web.id)
     inside = b" " * (4 * MIB)
     large, bomb = inside + b"x", gzip.compress(b" " * (64 * MIB))
     before = _resident(worker)
     for _ in range(3):
-        for signed in (large, inside):  # a signature over what fits must not let the rest in
+        for signed in (large, inside):  # a valid signature of the first 4 MiB must not admit the rest
             declared = {"Content-Length": str(len(large))}
             assert _send(nametag, [], signature_of(signed, nametag.app_secret), **declared) == 413  # before it is sent
             assert _send(nametag, [inside, b"x"], signature_of(signed, nametag.app_secret)) == 413
@@ -192,7 +190,7 @@ def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
     assert post(nametag)[0] == 200
 
 
-def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Installation, tmp_path: Path) -> None:
+def test_slow_clients_delay_no_request_behind_the_nginx_configuration(nametag: Installation, tmp_path: Path) -> None:
     session = sign_in(nametag.web.url)
     port = urlsplit(nametag.web.url).port or 0
     with proxy.in_front_of(port, tmp_path / "nginx") as front, slow.clients(front, headers=200, bodies=200):
@@ -236,7 +234,7 @@ def web_secrets(nametag: Installation) -> list[str]:
     return nametag.processes.variables["META_APP_SECRETS"].split(",")
 
 
-def test_the_proxy_that_we_ship_compresses_pages_scripts_and_styles(nametag: Installation, tmp_path: Path) -> None:
+def test_the_nginx_configuration_compresses_pages_scripts_and_styles(nametag: Installation, tmp_path: Path) -> None:
     session = sign_in(nametag.web.url)
     port = urlsplit(nametag.web.url).port or 0
     with proxy.in_front_of(port, tmp_path / "nginx") as front:
@@ -280,7 +278,7 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
     assert "Traceback" not in nametag.web.output()
 
 
-def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Installation, redis_server: str) -> None:
+def test_processes_show_no_secret_after_all_that(nametag: Installation, redis_server: str) -> None:
     known = nametag.processes.variables
     names = ("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN")
     secrets = [secret for name in names for secret in known[name].split(",")] + [PASSWORD]
@@ -297,7 +295,7 @@ def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Install
 
 
 def _send(nametag: Installation, pieces: list[bytes], signature: str, **more: str) -> int:
-    """Post the pieces, in chunks unless a length is declared; returns the status."""
+    """Post the pieces, in chunks unless a length is declared; return the status."""
     connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
     chunked = "Content-Length" not in more
     framing = {"Transfer-Encoding": "chunked"} if chunked else {}

@@ -1,4 +1,4 @@
-"""Everything under one supervisor, with parts of it killed."""
+"""A complete installation under one supervisor, whose processes are killed."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works(
         ("unixsocket", "redis"),
     ],
 )
-def test_a_killed_part_is_started_again_and_said_so(running: tuple[Process, str], words: str, name: str) -> None:
+def test_a_killed_process_is_restarted_and_reported(running: tuple[Process, str], words: str, name: str) -> None:
     supervisor, url = running
     first = until(lambda: part(supervisor, words), f"{name} runs")
     os.kill(first, signal.SIGKILL)

@@ -70,8 +70,8 @@ def _post_all(nametag: Installation, web: Web, bodies: Sequence[bytes]) -> list[
 
 
 def _sync(database: str, numbers: Sequence[int]) -> None:
-    """Store some of the messages as a sync of conversations does, while their deliveries arrive."""
-    with settings.using(database_url=database), databases.opened(create_core()):
+    """Store some of the messages as a conversation sync does, while their deliveries arrive."""
+    with settings.using(database_url=database), databases.app_context_of(create_core()):
         for number in numbers:
             with transaction.write() as tx:
                 account = event_handlers.find_recipient(tx, MAISON_LUNE)

@@ -134,7 +134,7 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
 
 
 def test_an_account_of_unified_login_is_connected_with_a_pasted_token(admin: FlaskClient, meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     assert "Unified Login (system user token)" in admin.get("/accounts").text
     assert admin.get("/accounts/connect/unified").status_code == 404
     assert click(admin, "/accounts", htmx=False, login="unified", token=SYSTEM_USER_TOKEN).status_code == 303

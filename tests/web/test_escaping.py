@@ -54,7 +54,10 @@ class Skeleton(HTMLParser):
 @pytest.fixture
 def furnished(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Flask]]:
     """Opens an installation in which every field that strangers fill holds these words."""
-    with settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
+    with (
+        settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
+        databases.app_context_of(create_app()) as app,
+    ):
         app.test_client_class = WebClient
 
         def filled(words: tuple[str, ...]) -> Flask:
@@ -144,7 +147,7 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
     app = furnished(PAYLOADS)
     hostile = _pages(signed_in(app, Role.ADMIN))
     calm_file = databases.copy_of(sqlite_template, tmp_path_factory.mktemp("calm"))
-    with settings.using(database_url=calm_file), databases.opened(create_app()) as calm:
+    with settings.using(database_url=calm_file), databases.app_context_of(create_app()) as calm:
         calm.test_client_class = WebClient
         _fill(PLAIN)
         written = {

@@ -52,7 +52,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
     """An installation with something in every table that has words."""
     with (
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
         app.test_client_class = WebClient
         account = an_account()

@@ -40,7 +40,10 @@ def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
 
 
 def test_it_can_be_left_out(sqlite_database: str, redis: Redis) -> None:
-    with settings.using(database_url=sqlite_database, queue_dashboard=False), databases.opened(create_app()) as without:
+    with (
+        settings.using(database_url=sqlite_database, queue_dashboard=False),
+        databases.app_context_of(create_app()) as without,
+    ):
         ops = signed_in(without)
         assert ops.get("/admin/queues/").status_code == 404
         page = ops.get("/jobs")

@@ -136,7 +136,7 @@ def test_a_page_of_a_signed_in_user_is_our_503_while_postgresql_is_unavailable(r
     with postgresql.own_server() as server:
         address = databases.address(postgresql.create(server, "nametag"))
         databases.upgrade(address)
-        with settings.using(database_url=address), databases.opened(create_app()) as app:
+        with settings.using(database_url=address), databases.app_context_of(create_app()) as app:
             app.test_client_class = WebClient
             ops = signed_in(app)
             postgresql.halt(server)

@@ -107,7 +107,7 @@ def test_rotating_addresses_does_not_escape_the_throttle(
     sqlite_database: str, redis_server: str, hops: int, redis: object
 ) -> None:
     chosen = {"database_url": sqlite_database, "redis_url": redis_server, "proxy_hops": hops}
-    with settings.using(**chosen), databases.opened(create_app()) as app:
+    with settings.using(**chosen), databases.app_context_of(create_app()) as app:
         users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         visitor, seen = app.test_client(), set()
         for number in range(7):
@@ -130,7 +130,7 @@ def test_rotating_addresses_does_not_escape_the_throttle(
 def test_a_forwarded_address_is_stored_as_a_valid_ip_address_or_none(
     database: str, redis: Redis, forwarded: str, stored: str
 ) -> None:
-    with settings.using(database_url=database, proxy_hops=1), databases.opened(create_app()) as app:
+    with settings.using(database_url=database, proxy_hops=1), databases.app_context_of(create_app()) as app:
         users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         headers = {"X-Forwarded-For": forwarded}
         assert sign_in(app.test_client(), NADIA, headers=headers).status_code == 303
