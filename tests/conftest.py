@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make chaos` and `make calls` run more than the suite has time for."""
     parser.addoption("--events", type=int, default=500, help="deliveries while parts are killed at random")
     parser.addoption("--pages-every", type=int, default=12, help="simulated hours between two visits of all pages")
+    parser.addoption("--bodies", type=int, default=5_000, help="mutated webhook bodies")
     parser.addoption("--calls", type=int, default=200, help="API calls generated from its OpenAPI document")
 
 
