@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from app import queue, redis_client, settings
 from app.db.engine import db
@@ -228,11 +228,12 @@ def test_a_message_is_stored_while_redis_is_away(app: Flask, tmp_path: Path) -> 
     assert count(Message) == 1
 
 
-def test_a_database_that_is_away_makes_the_delivery_unavailable(app: Flask) -> None:
+def test_a_database_that_is_away_makes_the_delivery_unavailable(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     an_account()
     db.session.remove()
     db.engine.dispose()
-    event.listen(db.engine, "do_connect", _refused)
+    # SQLAlchemy offers no public way to replace what a pool connects with.
+    monkeypatch.setattr(db.engine.pool, "_creator", _refused)
     with pytest.raises(Unavailable):
         deliver(a_delivery(a_message_event(LEA)))
 
