@@ -68,7 +68,8 @@ def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
     account: Account, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = ("canarywort", "zitronenfalter", "lea.moreau", "Léa Moreau")
-    said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(1000)]
+    number_of_messages = 1000 if is_sqlite() else 50  # only SQLite's files can be read
+    said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(number_of_messages)]
     receive.receive_delivery(*both(old := a_delivery(*said)))
     edited = {"mid": "never", "text": "canarywort, edited", "num_edit": 1}
     early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
