@@ -170,8 +170,8 @@ def _failed(tx: Any, who: str, reason: str, code: str, tries: int, now: datetime
     if who != UNKNOWN_CONTACT:
         tx.session.add(IdentityChange(account_id=1, ig_participant_id=who, **renamed))
     for hours in range(tries):
-        told = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
-        _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **told)
+        columns = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
+        _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **columns)
 
 
 def _lookups(tx: Any, now: datetime) -> None:
@@ -181,8 +181,8 @@ def _lookups(tx: Any, now: datetime) -> None:
     for number, row in enumerate(CONVERSATIONS[14:]):
         met = now - timedelta(minutes=50 * number + 10)
         tx.execute(update(Identity).where(Identity.ig_participant_id == row[0]).values(met_at=met))
-        told = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
-        _lookup(tx, met + timedelta(milliseconds=40), **told)
+        columns = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
+        _lookup(tx, met + timedelta(milliseconds=40), **columns)
     for hour in range(1, 24):
         for number in range(30 + 7 * (hour % 9)):
             _lookup(tx, now - timedelta(hours=hour, seconds=5 + number * 30), took_ms=200 + 3 * number)

@@ -29,10 +29,12 @@ def poisoned(inbox: InboxServer) -> InboxServer:
     """The inbox with a payload in every name, text, title and URL; one conversation holds them all."""
     for person, each in zip(OTHERS, PAYLOADS, strict=False):
         inbox.write(person, each)
-        told = {"type": "share", "payload": {"url": each, "title": each}}
+        attachment = {"type": "share", "payload": {"url": each, "title": each}}
         seen = {"type": "image", "payload": {"url": each}}
         story = {"story": {"url": each, "id": each}}
-        inbox.deliver(a_message_event(LEA, each, reply_to=story), a_message_event(LEA, None, attachments=[told, seen]))
+        inbox.deliver(
+            a_message_event(LEA, each, reply_to=story), a_message_event(LEA, None, attachments=[attachment, seen])
+        )
     run_id = lifecycle.start(OPERATOR, inbox.account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
         for person, each in zip((LEA, *OTHERS), (PAYLOADS[2], *PAYLOADS), strict=False):

@@ -55,9 +55,9 @@ class Provider:
             return None
         now = int(clock.now().timestamp())
         right = {"iss": self.issuer, "aud": asked["client_id"], "sub": "1", "iat": now, "exp": now + 60}
-        told = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
-        told = {claim: value for claim, value in told.items() if value is not None}
-        token = jwt.encode({"alg": "RS256", "kid": "first"}, told, self.key)
+        claims = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
+        claims = {claim: value for claim, value in claims.items() if value is not None}
+        token = jwt.encode({"alg": "RS256", "kid": "first"}, claims, self.key)
         return {"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": token}
 
 

@@ -203,5 +203,5 @@ def _full_disk(nametag: Installation, database: Path) -> Iterator[None]:
 
 
 def _children(process_id: int) -> list[int]:
-    told = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
-    return [int(child) for child in told.split()]
+    child_ids = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(child) for child in child_ids.split()]
