@@ -15,9 +15,9 @@ run: .venv/run.stamp ## Start everything with a local sandbox in place of Meta; 
 test: .venv/dev.stamp ## Run all tests, or those in T=path
 	@$(BIN)/python -m pytest $(T)
 
-lint: .venv/dev.stamp ## Check style, types, import layers, templates and dependencies
+lint: .venv/dev.stamp ## Check style, types, layers, templates and words
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
-	  && $(BIN)/python .ci/audit.py
+	  && $(BIN)/python .ci/words.py && $(BIN)/python .ci/audit.py
 
 audit: .venv/dev.stamp ## Check dependencies for known vulnerabilities (required before a release)
 	@$(BIN)/python .ci/audit.py --release
@@ -28,8 +28,8 @@ fix: .venv/dev.stamp ## Fix lint and formatting issues automatically
 bench: .venv/dev.stamp ## Run the benchmarks of docs/performance.md on this machine
 	@$(BIN)/python -m bench
 
-chaos: .venv/dev.stamp ## Stress test: 10,000 webhook events while processes are killed at random
-	@$(BIN)/pytest -q -n 0 -k killed_at_random --events 10000 tests/system/test_ingest.py
+chaos: .venv/dev.stamp ## Deliver 10,000 events while processes are killed, and 25,000 mutated bodies
+	@$(BIN)/pytest -q -n 0 -k "killed_at_random or no_body_makes" --events 10000 --bodies 25000 tests/system/test_ingest.py tests/ingest/test_fuzz.py
 
 calls: .venv/dev.stamp ## Fuzz the API against its OpenAPI document (2,000 calls per database)
 	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py

@@ -17,7 +17,7 @@ COMMAND = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-
 
 def main(*options: str) -> int:
     """Print the result and return the exit status."""
-    lines, clean = summarize(_report())
+    lines, clean = summarize(fetch_report())
     for line in lines:
         print(line)
     return 0 if clean or (clean is None and "--release" not in options) else 1
@@ -33,7 +33,7 @@ def summarize(report: list[dict[str, Any]] | None) -> tuple[list[str], bool | No
     return [f"Dependencies: no known vulnerabilities in {len(report)} packages."], True
 
 
-def _report() -> list[dict[str, Any]] | None:
+def fetch_report() -> list[dict[str, Any]] | None:
     command = [str(Path(sys.executable).with_name("pip-audit")), *COMMAND, "--requirement", str(LOCK)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - fixed command

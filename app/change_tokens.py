@@ -105,10 +105,11 @@ def _report_in_background(due: threading.Event) -> None:
             _send()
         if clock.monotonic() - last_beat >= BEAT_SECONDS:
             last_beat = clock.monotonic()
-            _beat(me)
+            beat(me)
 
 
-def _beat(me: str) -> None:
+def beat(me: str) -> None:
+    """Report that this web server runs; change every token if another one has ended."""
     try:
         ended = redis_client.client().eval(_BEAT, 1, "nametag:webs", me, ALIVE_SECONDS)
     except RedisUnavailable:

@@ -35,6 +35,11 @@ def beat(part: str) -> None:
         logger.warning("heartbeat not written", extra={"part": part})
 
 
+def reset() -> None:
+    """Forget when this process last wrote, so that the next heartbeat is written immediately."""
+    _written_at.clear()
+
+
 def newest() -> dict[str, datetime]:
     """Return when each part last reported that it runs (aware UTC)."""
     return {row.part: row.at for row in db.session.execute(select(Heartbeat.part, Heartbeat.at))}

@@ -73,6 +73,11 @@ def client() -> Redis:
     return _client(os.getpid(), settings.current().redis_address)
 
 
+def reset() -> None:
+    """Drop this process's client, and with it the second in which a silent Redis is not tried again."""
+    _client.cache_clear()
+
+
 def take(key: str, value: str, *, seconds: int, most_seconds: int | None = None) -> bool:
     """Set a key for `seconds` unless it exists. Return whether it was set. Raises RedisUnavailable.
 

@@ -34,7 +34,7 @@ PRELOADED = tasks  # imported here, so that no fork has to import them
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Refused(Exception):
+class TaskRefused(Exception):
     """A job in Redis was not enqueued by Nametag."""
 
 
@@ -43,7 +43,7 @@ class TaskJob(Job):
 
     @property
     def func(self) -> Any:
-        """Return the task's function. Raises Refused before anything else is imported."""
+        """Return the task's function. Raises TaskRefused before anything else is imported."""
         self._check()
         return import_attribute(str(self.func_name))
 
@@ -56,11 +56,11 @@ class TaskJob(Job):
     def _check(self) -> None:
         named = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
         if self.func_name not in {task.path for task in queue.TASKS.values()} or self.instance is not None:
-            raise Refused("not allowed: no such task")
+            raise TaskRefused("not allowed: no such task")
         if any(named) or self.webhooks or self.repeats_left:
-            raise Refused("not allowed: callbacks, webhooks and repeats")
+            raise TaskRefused("not allowed: callbacks, webhooks and repeats")
         if self.kwargs or not all(_is_id(argument) for argument in self.args):
-            raise Refused("not allowed: a task takes IDs only")
+            raise TaskRefused("not allowed: a task takes IDs only")
 
 
 class TaskWorker(Worker):

@@ -1,1 +1,1 @@
-"""Measurements of the figures that docs/performance.md states, each beside a baseline taken in the same run."""
+"""Measurements of the figures in docs/performance.md, each with a baseline from the same run."""

@@ -1,4 +1,4 @@
-"""What doors cost: the programs' list beside the part of the page that shows the same, and being signed in at all."""
+"""The cost of authorization: the API's list beside the page fragment with the same rows, and signed-in requests."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ SEE_OTHER = 303
 
 
 def speed(nametag: Installation) -> Iterator[Figure]:
-    """The list of conversations as JSON and as a part of the page, in turn."""
+    """Compare the list of conversations as JSON and as a page fragment, in turn."""
     secret = nametag.command("token", "create", "bench", "--scopes", "read").strip()
     bearer, cookie = ("Authorization", f"Bearer {secret}"), ("Cookie", measures.sign_in(nametag.web.url))
     part = Request("GET", f"/inbox/list?account={ACCOUNT}", headers=(cookie, ("HX-Request", "true")))
@@ -23,19 +23,19 @@ def speed(nametag: Installation) -> Iterator[Figure]:
         lists += load.in_turn(nametag.web.url, listed, times=EACH)
     assert {answer.status for answer in (*parts, *lists)} == {200}
     rate = sum(each.seconds for each in parts) / sum(each.seconds for each in lists)
-    yield Figure("API list's rate, of the page fragment's", rate, 0.8, "x", least=True)
+    yield Figure("API list's rate relative to the page fragment's", rate, 0.8, "x", least=True)
 
 
 def authorization(nametag: Installation) -> Iterator[Figure]:
-    """What knowing who asks costs: an address that only leads elsewhere, signed in and as a stranger, in turn.
+    """Compare a route that only redirects, signed in and not signed in, in turn.
 
-    Signed in, that is the session, the row of who asks and what they may; nothing else is read for the answer.
+    Signed in, the request reads the session, the user and the account access, and nothing else.
     """
     url, cookie = nametag.web.url, ("Cookie", measures.sign_in(nametag.web.url))
-    known, strangers = [], []
+    known, unauthenticated = [], []
     for _ in range(ROUNDS):
         known += load.in_turn(url, Request("GET", "/", headers=(cookie,)), times=EACH)
-        strangers += load.in_turn(url, Request("GET", "/"), times=EACH)
-    assert {answer.status for answer in (*known, *strangers)} == {SEE_OTHER}
-    more = load.times_of(known).p50 - load.times_of(strangers).p50
-    yield Figure("what authorization adds to an address, p50", more, 1, "ms")
+        unauthenticated += load.in_turn(url, Request("GET", "/"), times=EACH)
+    assert {answer.status for answer in (*known, *unauthenticated)} == {SEE_OTHER}
+    more = load.times_of(known).p50 - load.times_of(unauthenticated).p50
+    yield Figure("time that authorization adds to a request, p50", more, 1, "ms")

@@ -1,4 +1,4 @@
-"""The baseline: a bare Flask app on the same kind of server, whose routes do the least that ours could do."""
+"""The baseline: a bare Flask app on the same kind of server, with two minimal routes."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""Every way in which Meta can fail, played on one of two accounts: names stay, workers stay free, the other goes on."""
+"""Every fault of Meta on one of two accounts: no name is lost, workers stay free, the other account continues."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from tests.support.waiting import until
 
 OTHER = "17841400000000202"
 PEOPLE, SECONDS = 12, 15
-WORKERS = 3  # two for people who write, and the scheduler: so many calls may be under way when the first is refused
+WORKERS = 3  # two, and the scheduler: the most calls that are in progress when the first is refused
 WHOLE_APP = frozenset({"3", "4", "200"})
 RATES = frozenset({"4", "429", "613", "80002", "80006"})
 MODES = (
@@ -37,44 +37,44 @@ MODES = (
 class _Found:
     longest_ms: int = 0
     wrong: int = 0
-    after_dead_token: int = 0
+    after_invalid_token: int = 0
     after_rate_limit: int = 0
     other_unserved: int = 0
 
 
 def of_every_kind() -> Iterator[Figure]:
-    """R12: each fault for 15 s at every call of one account, whose people are due all the time."""
+    """Cause each fault for 15 s in every call of one account, whose contacts are due all the time."""
     with setup.installed("--people", "400", "--latency-ms", "20", calls_per_hour=100_000) as (nametag, redis):
         nametag.start_worker("resolve-participants")
         accounts = {name: _account_id(name) for name in (ACCOUNT, OTHER)}
-        crowds = {account_id: _known(nametag, name, account_id) for name, account_id in accounts.items()}
+        names_before = {account_id: _known(nametag, name, account_id) for name, account_id in accounts.items()}
         found = _Found()
         for mode in MODES:
-            _mended(nametag, Redis.from_url(redis.address))
+            _reset_faults(nametag, Redis.from_url(redis.address))
             nametag.sandbox.post("faults", mode=mode, account=ACCOUNT)
             since = clock.now()
             for _ in range(SECONDS):
                 _due(accounts.values())
                 time.sleep(1)
-            until(lambda: _claimed() == 0, "nobody is being looked up", 30)
-            _judge(found, mode, accounts, crowds, [row for row in _calls() if row.at >= since])
+            until(lambda: _claimed() == 0, "no lookup is in progress", 30)
+            _record(found, mode, accounts, names_before, [row for row in _calls() if row.at >= since])
         yield Figure(f"longest call under {len(MODES)} faults", found.longest_ms / 1000, 2.5, "s")
-        yield Figure("names lost or wrong", found.wrong, 0, "")
-        yield Figure("most calls after the first dead token", found.after_dead_token, 2, "")
+        yield Figure("names lost or changed", found.wrong, 0, "")
+        yield Figure("most calls after the first invalid token", found.after_invalid_token, 2, "")
         yield Figure("most calls after the first rate limit", found.after_rate_limit, WORKERS - 1, "")
         yield Figure("faults of one account that stopped the other", found.other_unserved, 0, "")
 
 
-def _judge(
-    found: _Found, mode: str, accounts: dict[str, int], crowds: dict[int, dict[str, str]], calls: Sequence[Any]
+def _record(
+    found: _Found, mode: str, accounts: dict[str, int], names_before: dict[int, dict[str, str]], calls: Sequence[Any]
 ) -> None:
     ours = [row for row in calls if row.account_id == accounts[ACCOUNT]]
-    assert ours, f"nobody was asked for under {mode}"
+    assert ours, f"no lookup under {mode}"
     found.longest_ms = max(found.longest_ms, *(row.took_ms or 0 for row in ours))
-    found.wrong += sum(names != _names(account_id) for account_id, names in crowds.items())
+    found.wrong += sum(names != _names(account_id) for account_id, names in names_before.items())
     refused = next((place for place, row in enumerate(ours) if row.code or row.http_status == 429), len(ours))
     if mode == "190":
-        found.after_dead_token = len(ours) - refused - 1
+        found.after_invalid_token = len(ours) - refused - 1
     if mode in RATES:
         found.after_rate_limit = max(found.after_rate_limit, len(ours) - refused - 1)
     theirs = [row for row in calls if row.account_id == accounts[OTHER] and row.http_status == 200]
@@ -86,7 +86,7 @@ def _account_id(ig_account_id: str) -> int:
 
 
 def _known(nametag: Installation, ig_account_id: str, account_id: int) -> dict[str, str]:
-    """Have people of an account be known by their names, as of eight days ago."""
+    """Store usernames of an account's contacts as of eight days ago, and return them."""
     people = setup.nameable(nametag.sandbox, ig_account_id, PEOPLE)
     names = {each["id"]: each["username"] for each in nametag.sandbox.get(f"people?account={ig_account_id}")}
     long_ago = clock.now() - FRESH - timedelta(days=1)
@@ -98,8 +98,8 @@ def _known(nametag: Installation, ig_account_id: str, account_id: int) -> dict[s
     return _names(account_id)
 
 
-def _mended(nametag: Installation, redis: Redis) -> None:
-    nametag.sandbox.pull("DELETE", "faults")
+def _reset_faults(nametag: Installation, redis: Redis) -> None:
+    nametag.sandbox.request("DELETE", "faults")
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.CONNECTED, state_reason=None))
     for key in redis.scan_iter("nametag:stop:*"):

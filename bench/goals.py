@@ -1,6 +1,6 @@
-"""`python -m bench.goals [R4 …]`: the goals of reliability that take minutes; exit 1 when one is missed.
+"""`python -m bench.goals [kills …]`: measure resilience on real processes. Exit 1 if a limit is missed.
 
-All on real processes. Each has a small form in the suite, marked with the goal's name.
+Each goal takes minutes and has a shorter form in the tests.
 """
 
 import sys
@@ -10,16 +10,16 @@ from bench import budget, faults, survival
 from bench.measures import Figure
 
 GOALS: dict[str, Callable[[], Iterator[Figure]]] = {
-    "R4": survival.whole_again,
-    "R5": survival.settled_once,
-    "R6": budget.after_a_flush,
-    "R12": faults.of_every_kind,
-    "budget": budget.hammered,
+    "restarts": survival.restarts,
+    "kills": survival.job_with_kills,
+    "flush": budget.after_redis_was_emptied,
+    "faults": faults.of_every_kind,
+    "budget": budget.saturated,
 }
 
 
 def main(names: list[str]) -> int:
-    """Prove the named goals, or all; print as it goes, and return the exit status."""
+    """Measure the named goals, or all; print each figure, and return the exit status."""
     if unknown := set(names) - GOALS.keys():
         print(f"no such goal: {', '.join(sorted(unknown))}; there are {', '.join(GOALS)}", file=sys.stderr)
         return 2
@@ -27,8 +27,8 @@ def main(names: list[str]) -> int:
     for name in names or GOALS:
         for figure in GOALS[name]():
             limit = "" if figure.limit is None else f"{'at least' if figure.least else 'at most'} {figure.limit:g}"
-            told = f"{name:<7} {figure.what:<56} {figure.value:>8.2f} {figure.unit:<4} {limit:<14}"
-            print(told, "kept" if figure.kept else "MISSED", flush=True)
+            line = f"{name:<8} {figure.what:<56} {figure.value:>8.2f} {figure.unit:<4} {limit:<14}"
+            print(line, "kept" if figure.kept else "MISSED", flush=True)
             kept = kept and figure.kept
     return 0 if kept else 1
 

@@ -1,4 +1,4 @@
-"""Ingest at full speed on one database: durable webhooks beside a bare INSERT, large deliveries, bytes a message."""
+"""Webhook deliveries at full speed: beside a bare INSERT, with 1,000 events, and their bytes in the database."""
 
 import re
 import time
@@ -17,7 +17,7 @@ LEAST_RATIO = 0.45
 
 
 def speed(nametag: Installation, baseline: str, *, on: str) -> Iterator[Figure]:
-    """Durable webhooks a second as a share of bare INSERTs, at 1 and 16 clients in turn, 10 % of them doubled."""
+    """Compare durable webhooks per second with bare INSERTs, at 1 and 16 clients in turn, 10% of them repeated."""
     for clients in (1, 16):
         ours, bare = [], []
         for _ in range(ROUNDS):
@@ -35,7 +35,7 @@ def speed(nametag: Installation, baseline: str, *, on: str) -> Iterator[Figure]:
 
 
 def size(nametag: Installation, *, on: str, most_bytes: int) -> Iterator[Figure]:
-    """One POST of 1000 items, and what ten thousand messages take with their indexes."""
+    """Measure a POST of 1,000 events, and the bytes of ten thousand messages with their indexes."""
     before, longest = _bytes(nametag), 0.0
     for number in range(10):
         body = measures.delivery(
@@ -45,8 +45,10 @@ def size(nametag: Installation, *, on: str, most_bytes: int) -> Iterator[Figure]
         [answer] = load.in_turn(nametag.web.url, request, times=1)
         assert answer.status == 200
         longest = max(longest, answer.seconds)
-    yield Figure(f"{on}: a POST of 1000 items, longest of 10", longest, 1, "s")
-    yield Figure(f"{on}: bytes a message with its indexes", (_bytes(nametag) - before) / (10 * LARGE), most_bytes, "B")
+    yield Figure(f"{on}: a POST of 1,000 events, longest of 10", longest, 1, "s")
+    yield Figure(
+        f"{on}: bytes per message with its indexes", (_bytes(nametag) - before) / (10 * LARGE), most_bytes, "B"
+    )
 
 
 def _bytes(nametag: Installation) -> int:

@@ -1,4 +1,4 @@
-"""Load: requests at a fixed rate (open loop) or one after another (closed loop), and what their times say."""
+"""Load: requests at a fixed rate (open loop) or one after another (closed loop), and percentiles of their times."""
 
 import http.client
 import statistics
@@ -22,7 +22,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back, and how long it took, counted from the moment the request was due."""
+    """An answer's status and its time, counted from the moment the request was due."""
 
     status: int
     seconds: float

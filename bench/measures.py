@@ -1,7 +1,5 @@
-"""What is measured: each function returns figures, taken on real processes, with its baseline from the same run."""
+"""Figures of real processes: each function yields figures with a baseline from the same run."""
 
-import hashlib
-import hmac
 import json
 import re
 import subprocess
@@ -24,6 +22,7 @@ from bench.load import Request
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.processes import answers, children, free_port
 from tests.support.waiting import until
+from tests.support.webhooks import signed_headers
 
 ACCOUNT = "17841400000000101"
 PROFILE_MS = 150
@@ -33,7 +32,7 @@ CONVERSATIONS = 10_000
 CONVERSATIONS_READ = 300
 ROUNDS = 5
 NAMED = "SELECT 1 FROM identities WHERE ig_participant_id = :person AND username IS NOT NULL"
-FACELESS = (
+WITHOUT_PICTURE = (
     "SELECT count(*) FROM identities i LEFT JOIN avatars a"
     " ON a.account_id = i.account_id AND a.ig_participant_id = i.ig_participant_id"
     " WHERE i.picture_url IS NOT NULL AND a.tried_at IS NULL"
@@ -53,7 +52,7 @@ IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure: what, how much, its limit (None: shown for comparison), in which unit.
+    """One measured figure with its unit and limit; without a limit it is shown for comparison.
 
     The limit is the most it may be, or with `least` the least.
     """
@@ -73,7 +72,7 @@ class Figure:
 
 
 def demo_start(folder: Path) -> Iterator[Figure]:
-    """From typing `nametag up --demo` on an empty folder to the sign-in page in a browser's frozen_clock."""
+    """Measure the time from `nametag up --demo` in an empty folder to the sign-in page in a browser's window."""
     port = free_port()
     began = time.perf_counter()
     variables = settings.environment(NAMETAG_DATA_DIR=str(folder / "demo"), PORT=str(port))
@@ -88,7 +87,7 @@ def demo_start(folder: Path) -> Iterator[Figure]:
 
 
 def names(nametag: Installation) -> Iterator[Figure]:
-    """New people write, one after another; from each 200 to the name in the database."""
+    """Measure from the webhook's 200 to the username in the database, for new contacts one after another."""
     waits = []
     for person in nameable(nametag)[:NEWCOMERS]:
         body = delivery((person, "Hello"))
@@ -101,7 +100,7 @@ def names(nametag: Installation) -> Iterator[Figure]:
 
 
 def webhooks(nametag: Installation, baseline: str) -> Iterator[Figure]:
-    """Signed deliveries at 50 a second, 10 % of them doubled; beside one bare INSERT at the same rate."""
+    """Compare signed deliveries at 50 per second, 10% of them repeated, with bare INSERTs at the same rate."""
     bare = load.at_rate(baseline, inserts(), per_second=RATE, seconds=SECONDS)
     ours = load.at_rate(nametag.web.url, deliveries(nametag), per_second=RATE, seconds=SECONDS)
     assert {answer.status for answer in ours} == {200}
@@ -111,9 +110,9 @@ def webhooks(nametag: Installation, baseline: str) -> Iterator[Figure]:
 
 
 def pages(nametag: Installation, baseline: str) -> Iterator[Figure]:
-    """The list page with 10,000 conversations, and a poll that finds nothing new; each beside hello in its round."""
-    until(lambda: nametag.value(WAITING) == 0, "everyone who wrote was looked up", 120)
-    until(lambda: nametag.value(FACELESS) == 0, "every picture was fetched", 180)
+    """Measure the list with 10,000 conversations and an unchanged poll, each beside a minimal route."""
+    until(lambda: nametag.value(WAITING) == 0, "every contact was looked up", 120)
+    until(lambda: nametag.value(WITHOUT_PICTURE) == 0, "every picture was fetched", 180)
     _fill(nametag)
     url, cookie = nametag.web.url, sign_in(nametag.web.url)
     page = Request("GET", f"/inbox?account={ACCOUNT}", headers=(("Cookie", cookie),))
@@ -131,37 +130,37 @@ def pages(nametag: Installation, baseline: str) -> Iterator[Figure]:
     yield Figure("  baseline: hello on the same kind of server, p95", load.times_of(hello).p95, None, "ms")
 
 
-def reading_back(nametag: Installation) -> Iterator[Figure]:
-    """The calls that reading 1,000 conversations back takes."""
+def sync(nametag: Installation) -> Iterator[Figure]:
+    """Measure the API calls of a sync of 1,000 conversations."""
     people = [person["id"] for person in nametag.sandbox.get(f"people?account={ACCOUNT}")][:CONVERSATIONS_READ]
     for person in people:
         nametag.sandbox.post("send", person=person)
     synced = json.loads(nametag.command("sync", "--account-id", ACCOUNT, "--json"))
-    yield Figure("calls to read 1,000 conversations back", synced["calls"] * 1000 / synced["conversations"], 25, "")
+    yield Figure("calls to sync 1,000 conversations", synced["calls"] * 1000 / synced["conversations"], 25, "")
 
 
 def memory(nametag: Installation) -> Iterator[Figure]:
-    """Resident memory after the load: the largest web process, and the largest worker."""
+    """Measure resident memory after the load: the largest web process and the largest worker."""
     web = {nametag.web.id} | children(nametag.web.id)
     yield Figure("web process, resident", max(map(_resident, web)), 150, "MiB")
     yield Figure("worker, resident", workers_resident(nametag), 120, "MiB")
 
 
 def nameable(nametag: Installation) -> list[str]:
-    """Return the people of the sandbox whom a profile call names."""
+    """Return the sandbox's contacts whose profile has a username."""
     people = nametag.sandbox.get(f"people?account={ACCOUNT}")
     return [person["id"] for person in people if person["username"] and not person["error"]]
 
 
 def workers_resident(nametag: Installation) -> float:
-    """Return the resident memory of the largest worker process in MiB, those that work on a job included."""
+    """Return the resident memory of the largest worker process in MiB, forks that run a task included."""
     workers = {worker.id for worker in nametag.workers.values()}
     workers |= {child for worker in workers for child in children(worker)}
     return max(map(_resident, workers))
 
 
 def sign_in(url: str) -> str:
-    """Sign in through the form; returns the session's Cookie header."""
+    """Sign in with the form; return the session's Cookie header."""
     jar = CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     form = browser.open(f"{url}/login").read().decode()
@@ -173,7 +172,7 @@ def sign_in(url: str) -> str:
 
 
 def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[Request]:
-    """Draw signed deliveries of one message each, every tenth one twice, from people who have a name to be found."""
+    """Yield signed deliveries of one message each, every tenth one twice, of contacts with a username."""
     people = nameable(nametag)[:among]
     last: Request | None = None
     for number in count():
@@ -184,13 +183,13 @@ def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[R
 
 
 def inserts() -> Iterator[Request]:
-    """Draw the baseline's requests, each as large as a delivery."""
+    """Yield the baseline's requests, each as large as a delivery."""
     while True:
         yield Request("POST", "/insert", b"x" * 700)
 
 
 def delivery(*said: tuple[str, str]) -> bytes:
-    """Return the raw body of one POST in which these people said these words."""
+    """Return the raw body of one POST with one message per pair of contact and text."""
     now_ms = time.time_ns() // 1_000_000
     items = [
         {
@@ -205,10 +204,8 @@ def delivery(*said: tuple[str, str]) -> bytes:
 
 
 def signed(body: bytes, nametag: Installation) -> tuple[tuple[str, str], ...]:
-    """Return the headers with which Meta would send a body."""
-    key = nametag.processes.variables["META_APP_SECRETS"].split(",")[0].encode()
-    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
-    return (("X-Hub-Signature-256", f"sha256={digest}"), ("Content-Type", "application/json"))
+    """Return the headers that Meta sends with `body`."""
+    return tuple(signed_headers(body, nametag.app_secret).items())
 
 
 def _fill(nametag: Installation) -> None:

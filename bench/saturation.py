@@ -15,11 +15,11 @@ from app.models.inbox import Account
 HOUR_SECONDS = 3600
 PURPOSES = (Purpose.LIVE, Purpose.ASKED, Purpose.BACKFILL, Purpose.REFRESH, Purpose.DAILY)
 WAIT_SECONDS = 0.05
-SOMEBODY = "1520000000000011"
+CONTACT = "1520000000000011"
 
 
 def main(hour_seconds: int, seconds: int, ig_account_ids: list[str]) -> None:
-    """Call until the time is over, whatever the budget says; its hour lasts `hour_seconds` here."""
+    """Call until the time is over, also while the budget refuses; its hour lasts `hour_seconds` here."""
     budget.WINDOW_SECONDS += hour_seconds - HOUR_SECONDS
     with create_app().app_context():
         query = db.select(Account.id).where(Account.ig_account_id.in_(ig_account_ids))
@@ -27,7 +27,7 @@ def main(hour_seconds: int, seconds: int, ig_account_ids: list[str]) -> None:
         ends_at = clock.monotonic() + seconds
         while clock.monotonic() < ends_at:
             try:
-                gateway.profile(random.choice(account_ids), SOMEBODY, purpose=random.choice(PURPOSES))
+                gateway.profile(random.choice(account_ids), CONTACT, purpose=random.choice(PURPOSES))
             except RetryLater:
                 clock.sleep(WAIT_SECONDS)
             except GraphAPIError:

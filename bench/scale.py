@@ -1,4 +1,4 @@
-"""Planning a run and following it cost the same for each of 1,000 and of 100,000 people."""
+"""Planning and running a job cost the same per contact for 1,000 and for 100,000 contacts."""
 
 import statistics
 import time
@@ -20,13 +20,13 @@ from bench.measures import Figure
 
 SMALL, LARGE = 1_000, 100_000
 ROUNDS = 5
-TURN = 200  # people
+TURN = 200  # contacts
 EVEN = 1.2
 SETTLED = ItemOutcome(ItemState.RESOLVED, calls=1, worked_seconds=0.2)
 
 
 def even() -> Iterator[Figure]:
-    """Two accounts of one database, rounds in turn; the median of each against the other."""
+    """Compare the medians of two accounts of one database, whose rounds alternate."""
     small, large = _account(SMALL), _account(LARGE)
     planned: dict[int, list[float]] = {small: [], large: []}
     worked: dict[int, list[float]] = {small: [], large: []}
@@ -36,11 +36,11 @@ def even() -> Iterator[Figure]:
             run_id = lifecycle.start(OPERATOR, account_id, kind=RunKind.BACKFILL)
             planned[account_id].append((time.perf_counter() - began) / people)
             worked[account_id].append(_worked(run_id, people))
-            _forget(run_id)
-    yield Figure("planning, µs a person of 1,000", statistics.median(planned[small]) * 1e6, None, "µs")
+            _delete_run(run_id)
+    yield Figure("planning, µs per contact of 1,000", statistics.median(planned[small]) * 1e6, None, "µs")
     yield _ratio("planning: one of 100,000 against one of 1,000", planned[large], planned[small])
-    yield Figure("following, ms a person of 1,000", statistics.median(worked[small]) * 1e3, None, "ms")
-    yield _ratio("following: one of 100,000 against one of 1,000", worked[large], worked[small])
+    yield Figure("running, ms per contact of 1,000", statistics.median(worked[small]) * 1e3, None, "ms")
+    yield _ratio("running: one of 100,000 against one of 1,000", worked[large], worked[small])
 
 
 def _ratio(what: str, ours: list[float], baseline: list[float]) -> Figure:
@@ -48,7 +48,7 @@ def _ratio(what: str, ours: list[float], baseline: list[float]) -> Figure:
 
 
 def _worked(run_id: str, people: int) -> float:
-    """The seconds a person takes in the middle of a run, without the call: find, settle, tell how far it is."""
+    """Return the seconds per contact in the middle of a job without the call: find, settle, report progress."""
     half = update(RunItem).where(RunItem.run_id == run_id, RunItem.position <= people // 2)
     with transaction.write() as tx:
         tx.execute(half.values(state=ItemState.RESOLVED))
@@ -65,7 +65,7 @@ def _worked(run_id: str, people: int) -> float:
     return (time.perf_counter() - began) / done
 
 
-def _forget(run_id: str) -> None:
+def _delete_run(run_id: str) -> None:
     with transaction.write() as tx:
         tx.execute(delete(RunItem).where(RunItem.run_id == run_id))
         tx.execute(delete(Run).where(Run.id == run_id))
@@ -73,7 +73,7 @@ def _forget(run_id: str) -> None:
 
 
 def _account(people: int) -> int:
-    """Store an account to which so many people wrote, a second apart, none of them with a name; return its id."""
+    """Store an account to which unknown contacts wrote, a second apart; return its ID."""
     now = clock.now()
     ig_account_id = f"178414{people:011d}"
     account = Account(
@@ -88,8 +88,8 @@ def _account(people: int) -> int:
         tx.session.flush()
         account_id = account.id
         rows = [{"account_id": account_id, "ig_participant_id": f"15{number:014d}"} for number in range(people)]
-        told = {"last_message_mid": "m", "last_message_kind": "text", "last_message_outgoing": False, "known": False}
-        seen = [row | told | _at(now, number) for number, row in enumerate(rows)]
+        common = {"last_message_mid": "m", "last_message_kind": "text", "last_message_outgoing": False, "known": False}
+        seen = [row | common | _at(now, number) for number, row in enumerate(rows)]
         tx.execute(insert(Conversation), seen)
         tx.execute(insert(Identity), [row | {"met_at": now, "next_purpose": Purpose.BACKFILL} for row in rows])
     return account_id

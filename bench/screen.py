@@ -1,4 +1,4 @@
-"""What somebody at the screen waits for, in Chromium on the list of `measures.pages` (ui.md 13, criterion 19)."""
+"""Measure how long a user waits in Chromium, on the list of `measures.pages`."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support import chromium
 from tests.support.installation import EMAIL, PASSWORD, Installation
 
 CLICKS, MORPHS, ROWS = 100, 30, 100
-# Both from the first moment to what is painted: the second frame after the change begins when the first is on screen.
+# Measured until the change is painted: the second frame begins when the first is on screen.
 CLICK = """row => new Promise(done => {
   const began = performance.now(), seen = ({target}) => {
     if (target.id !== 'thread-pane') return;
@@ -34,19 +34,19 @@ MORPH = """() => new Promise(done => {
   }, {once: true});
   htmx.trigger(list, 'poll:now');
 })"""
-ANEW = text(
+CHANGE_ROWS = text(
     "UPDATE conversations SET unread_count = unread_count + 1, last_message_preview = :words WHERE account_id IN"
     " (SELECT id FROM accounts WHERE ig_account_id = :account)"
 )
 
 
 def speed(nametag: Installation) -> Iterator[Figure]:
-    """Threads opened by click, and a poll after which a hundred rows look different."""
+    """Measure clicks that open conversations, and a poll that changes a hundred rows."""
     with chromium.launched() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(10_000)
         _sign_in(page, nametag.web.url)
-        yield Figure("from a click to the painted thread, p95", load.times_of(list(_clicks(page))).p95, 300, "ms")
+        yield Figure("from a click to the painted conversation, p95", load.times_of(list(_clicks(page))).p95, 300, "ms")
         page.goto(f"{nametag.web.url}/inbox?account={ACCOUNT}")
         _load_rows(page)
         yield Figure(f"a morph of {ROWS} rows, p95", load.times_of(list(_morphs(page, nametag))).p95, 50, "ms")
@@ -77,14 +77,14 @@ def _morphs(page: Page, nametag: Installation) -> Iterator[Answered]:
     writer = measures.nameable(nametag)[0]
     for number in range(MORPHS):
         with nametag.database.begin() as connection:
-            connection.execute(ANEW, {"words": f"Something else, {number}", "account": ACCOUNT})
-        body = measures.delivery((writer, f"Hello {number}"))  # after which the list is another one
-        [told] = load.in_turn(
+            connection.execute(CHANGE_ROWS, {"words": f"Something else, {number}", "account": ACCOUNT})
+        body = measures.delivery((writer, f"Hello {number}"))  # changes the list
+        [answer] = load.in_turn(
             nametag.web.url,
             Request("POST", "/webhooks/instagram", body, measures.signed(body, nametag)),
             times=1,
         )
-        assert told.status == 200
+        assert answer.status == 200
         yield _took(page.evaluate(MORPH))
         assert page.locator(".row-link", has_text=f"Something else, {number}").count() >= ROWS - 1
 

@@ -1,4 +1,4 @@
-"""Search among a million messages of a hundred accounts, through the page that people search on."""
+"""Search among a million messages of a hundred accounts, through the page."""
 
 import itertools
 import random
@@ -28,7 +28,7 @@ _ACCOUNT = text(
 
 
 def speed(nametag: Installation, *, on: str) -> Iterator[Figure]:
-    """What people type: rare and common words, beginnings, two words, parts of handles, ids, nothing to be found."""
+    """Search rare and common words, beginnings, two words, parts of usernames, IDs, and words without a result."""
     draw = random.Random(1)
     words = ["".join(draw.choices("abcdefghijklmnoprstuvz", k=draw.randint(2, 9))) for _ in range(WORDS)]
     ig_account_id = _fill(nametag, words, draw)

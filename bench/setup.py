@@ -1,4 +1,4 @@
-"""What goals are proved on: a whole installation of its own, and people who wrote long ago."""
+"""Installations for bench.goals, and contacts who wrote long ago."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,17 +11,18 @@ from app.db import migrate
 from app.factory import create_app
 from bench import load
 from bench.load import Request
-from tests.factories import a_delivery, a_message_event, signed
+from tests.factories import a_delivery, a_message_event
 from tests.support import installation
 from tests.support.installation import Installation, RedisServer
 from tests.support.processes import Processes, Sandbox
+from tests.support.webhooks import signed_headers
 
-TOGETHER = 100  # messages a delivery
+TOGETHER = 100  # messages per delivery
 
 
 @contextmanager
 def installed(*sandbox_options: str, calls_per_hour: int) -> Iterator[tuple[Installation, RedisServer]]:
-    """Run everything on SQLite and a Redis of its own; the block is inside the app."""
+    """Run an installation on SQLite and a Redis of its own; the block has the app's context."""
     with TemporaryDirectory(prefix="nt-goal-") as path, Processes(Path(path)) as processes:
         redis = installation.redis_of(Path(path))
         ours = {"database_url": f"sqlite:///{path}/nametag.sqlite3", "redis_url": redis.address}
@@ -36,20 +37,20 @@ def installed(*sandbox_options: str, calls_per_hour: int) -> Iterator[tuple[Inst
 
 
 def nameable(sandbox: Sandbox, account: str, number: int) -> list[str]:
-    """Return people of an account whom one call names."""
-    everyone = sandbox.get(f"people?account={account}")
-    whole = [each for each in everyone if each["username"] and not each["error"] and not each["refused_field"]]
-    found = [each["id"] for each in whole if not each["username"].startswith("UNKNOWN_")][:number]
+    """Return contacts of an account whose profile has a username."""
+    contacts = sandbox.get(f"people?account={account}")
+    complete = [each for each in contacts if each["username"] and not each["error"] and not each["refused_field"]]
+    found = [each["id"] for each in complete if not each["username"].startswith("UNKNOWN_")][:number]
     assert len(found) == number
     return found
 
 
 def wrote(url: str, secret: str, people: Sequence[str], *, ago: timedelta) -> None:
-    """Deliver one message of each of these people of maison.lune, sent so long ago."""
+    """Deliver one message of each contact to maison.lune, sent `ago`."""
     first_ms = int((clock.now() - ago).timestamp() * 1000)
     for begin in range(0, len(people), TOGETHER):
         some = people[begin : begin + TOGETHER]
         body = a_delivery(*(a_message_event(who, at_ms=first_ms + begin + at) for at, who in enumerate(some)))
-        request = Request("POST", "/webhooks/instagram", body, tuple(signed(body, secret).items()))
+        request = Request("POST", "/webhooks/instagram", body, tuple(signed_headers(body, secret).items()))
         [answer] = load.in_turn(url, request, times=1)
         assert answer.status == 200

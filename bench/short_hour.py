@@ -1,4 +1,4 @@
-"""`python -m bench.short_hour SECONDS …`: any `nametag` command with a call budget whose hour lasts SECONDS."""
+"""`python -m bench.short_hour SECONDS …`: any `nametag` command with an API call budget whose hour lasts SECONDS."""
 
 import sys
 
@@ -9,7 +9,7 @@ HOUR_SECONDS = 3600
 
 
 def shorten(seconds: int) -> None:
-    """Let the hour of this process's budget last `seconds`; what is measured in parts of it shrinks with it."""
+    """Let the hour of this process's budget last `seconds`; its other durations shrink in proportion."""
     part = seconds / HOUR_SECONDS
     budget.WINDOW_SECONDS = seconds + (budget.WINDOW_SECONDS - HOUR_SECONDS)
     budget.SLOW_SECONDS = max(1, round(budget.SLOW_SECONDS * part))

@@ -1,4 +1,4 @@
-"""Parts of an installation killed with SIGKILL: how soon it is whole again, and whether a run settles everyone once."""
+"""Processes killed with SIGKILL: how soon all run again, and whether a job settles each contact once."""
 
 import os
 import random
@@ -33,11 +33,11 @@ PARTS = (
 )
 
 
-def settled_once() -> Iterator[Figure]:
-    """R5: a run of 400 people with 10 kills and a flush: each settled once, at most one extra call a kill."""
+def job_with_kills() -> Iterator[Figure]:
+    """Run a job of 400 contacts with 10 kills and an emptied Redis: each is settled once, at most 10 extra calls."""
     with setup.installed("--people", "1200", "--latency-ms", "50", calls_per_hour=CALLS_PER_HOUR) as (nametag, redis):
-        crowd = setup.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
-        setup.wrote(nametag.web.url, nametag.processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+        contacts = setup.nameable(nametag.sandbox, ACCOUNT, PEOPLE)
+        setup.wrote(nametag.web.url, nametag.app_secret, contacts, ago=LONG_AGO)
         nametag.command("backfill-profiles", "--account-id", ACCOUNT)
         began = time.perf_counter()
         kinds = random.Random(5).sample(KILLS, len(KILLS))
@@ -51,34 +51,34 @@ def settled_once() -> Iterator[Figure]:
         items = nametag.value("SELECT count(*) FROM run_items WHERE state IN ('resolved', 'fresh')")
         counted = nametag.value("SELECT resolved + fresh FROM runs")
         calls = [call for call in nametag.sandbox.get("calls") if call["kind"] == "profile"]
-        yield Figure("people not settled, or not counted once", abs(PEOPLE - items) + abs(PEOPLE - counted), 0, "")
-        yield Figure(f"profile calls for {PEOPLE} people over 10 kills", len(calls), PEOPLE + len(kinds), "")
+        yield Figure("contacts not settled, or not counted once", abs(PEOPLE - items) + abs(PEOPLE - counted), 0, "")
+        yield Figure(f"profile calls for {PEOPLE} contacts over 10 kills", len(calls), PEOPLE + len(kinds), "")
         yield Figure("calls over Meta's limit", sum(call["over_limit"] for call in calls), 0, "")
-        yield Figure("  the run took", seconds, None, "s")
+        yield Figure("  the job took", seconds, None, "s")
 
 
-def whole_again() -> Iterator[Figure]:
-    """R4: after a kill of any one process all are there again within 5 s, and an orphaned run goes on within 45 s."""
+def restarts() -> Iterator[Figure]:
+    """After a kill of any process all run again within 5 s, and an orphaned job resumes within 45 s."""
     with TemporaryDirectory(prefix="nt-goal-") as path, Processes(Path(path)) as processes:
         supervisor, url = _supervised(processes)
         database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
         gaps = [(_gap(supervisor, url, words), words) for words in (*PARTS, *PARTS[:3], "cli.main web")]
         longest, words = max(gaps)
-        yield Figure(f"longest of 10 until all is whole ({words})", longest, 5, "s")
+        yield Figure(f"longest of 10 until all processes run ({words})", longest, 5, "s")
         with database.connect() as connection:
             settled = partial(_settled, connection)
             processes.nametag("backfill-profiles", "--account-id", ACCOUNT)
-            until(lambda: settled() >= 10, "the run is under way", 60)
+            until(lambda: settled() >= 10, "the job is running", 60)
             os.kill(part(supervisor, PARTS[0]), signal.SIGKILL)
             killed, before = time.perf_counter(), settled()
-            until(lambda: settled() > before, "the orphaned run goes on", 60)
-            yield Figure("an orphaned run goes on after", time.perf_counter() - killed, 45, "s")
+            until(lambda: settled() > before, "the orphaned job resumes", 60)
+            yield Figure("an orphaned job resumes after", time.perf_counter() - killed, 45, "s")
         database.dispose()
 
 
 def _further(nametag: Installation, people: int) -> None:
     before = nametag.value(OPEN)
-    until(lambda: nametag.value(OPEN) <= max(0, before - people), f"{people} more people are settled", 90)
+    until(lambda: nametag.value(OPEN) <= max(0, before - people), f"{people} more contacts are settled", 90)
 
 
 def _kill(nametag: Installation, kind: str) -> None:
@@ -89,7 +89,7 @@ def _kill(nametag: Installation, kind: str) -> None:
     elif kind == "horse":
         os.kill(until(lambda: next(iter(children(worker.id)), 0), "a fork works", 60), signal.SIGKILL)
     elif kind == "scheduler":
-        next(each for each in reversed(nametag.processes._started) if each.name == kind).end(signal.SIGKILL)
+        nametag.processes.named(kind)[-1].end(signal.SIGKILL)
         nametag.processes.scheduler()
     else:
         port = int(nametag.web.url.rpartition(":")[2])
@@ -107,12 +107,12 @@ def _supervised(processes: Processes) -> tuple[Process, str]:
     with settings.using(database_url=processes.variables["DATABASE_URL"]) as chosen:
         processes.variables["TOKEN_ENCRYPTION_KEYS"] = ",".join(chosen.token_encryption_keys)
         databases.upgrade(chosen.database_address)
-        installation.introduce(sandbox)
+        installation.connect_accounts(sandbox)
     supervisor = processes.start("up", PORT=str(free_port()), WORKERS="1")
     url = supervisor.await_line("Nametag is ready: ", 60).rpartition(" ")[2]
-    until(lambda: _is_whole(supervisor, url), "everything runs", 60)
-    crowd = setup.nameable(sandbox, ACCOUNT, PEOPLE)
-    setup.wrote(url, processes.variables["META_APP_SECRETS"], crowd, ago=LONG_AGO)
+    until(lambda: _all_run(supervisor, url), "everything runs", 60)
+    contacts = setup.nameable(sandbox, ACCOUNT, PEOPLE)
+    setup.wrote(url, processes.variables["META_APP_SECRETS"], contacts, ago=LONG_AGO)
     return supervisor, url
 
 
@@ -120,11 +120,11 @@ def _gap(supervisor: Process, url: str, words: str) -> float:
     first = part(supervisor, words)
     os.kill(first, signal.SIGKILL)
     began = time.perf_counter()
-    until(lambda: part(supervisor, words) not in (0, first) and _is_whole(supervisor, url), f"{words} is back", 60)
+    until(lambda: part(supervisor, words) not in (0, first) and _all_run(supervisor, url), f"{words} is back", 60)
     return time.perf_counter() - began
 
 
-def _is_whole(supervisor: Process, url: str) -> bool:
+def _all_run(supervisor: Process, url: str) -> bool:
     return all(part(supervisor, words) for words in PARTS) and answers(f"{url}/login")
 
 

@@ -1,4 +1,4 @@
-"""What strangers at the door cost those inside: slow clients before the proxy we ship, and guesses at passwords."""
+"""The cost of unauthenticated clients for others: slow clients in front of nginx, and password guesses."""
 
 import re
 import statistics
@@ -19,7 +19,6 @@ from bench.measures import ACCOUNT, Figure
 from tests.support import proxy, slow
 from tests.support.installation import Installation
 
-ROWS = ("R10", "S9", "S20")
 SLOW_SECONDS = 20.0
 GUESSES_A_SECOND = 100.0
 GUESSING_SECONDS = 3.0
@@ -28,7 +27,7 @@ NAMES = 50
 
 
 def slow_clients(nametag: Installation, folder: Path) -> Iterator[Figure]:
-    """200 clients who never finish a header and 200 who never finish a body, for twenty seconds."""
+    """Hold 200 clients that never finish a header and 200 that never finish a body for twenty seconds."""
     session = measures.sign_in(nametag.web.url)
     hooks: list[Answered] = []
     pages: list[Answered] = []
@@ -46,7 +45,7 @@ def slow_clients(nametag: Installation, folder: Path) -> Iterator[Figure]:
 
 
 def guesses(nametag: Installation, baseline: str) -> Iterator[Figure]:
-    """A hundred wrong sign-ins a second, each for another name, beside somebody who reads the inbox.
+    """Send a hundred wrong sign-ins per second, each for another email address, while a user reads the inbox.
 
     In turn with as many requests to the bare app, so that what sending them takes is in both.
     """
@@ -60,14 +59,14 @@ def guesses(nametag: Installation, baseline: str) -> Iterator[Figure]:
     yield Figure("100 wrong sign-ins/s: the inbox takes, p50", sorted(ratios)[ROUNDS // 2], 1.2, "x")
 
 
-def names_alike() -> Iterator[Figure]:
-    """Fifty people and fifty whom nobody knows, in turn, each with a wrong password; inside the app."""
+def unknown_email_addresses() -> Iterator[Figure]:
+    """Compare wrong passwords of fifty users and of fifty unknown email addresses, in turn, inside the app."""
     known, unknown = ([f"{kind}{number}@example.com" for number in range(NAMES)] for kind in ("known", "unknown"))
     for email in known:
         users.add_user(OPERATOR, email, role=Role.AGENT, password=passwords.generate())
     took = [[_checking(email) for email in pair] for pair in zip(known, unknown, strict=True)]
-    here, nowhere = (statistics.median(times) for times in zip(*took, strict=True))
-    yield Figure("an unknown name's wrong sign-in, off a known one's", 100 * abs(nowhere / here - 1), 10, "%")
+    present, absent = (statistics.median(times) for times in zip(*took, strict=True))
+    yield Figure("wrong sign-in of an unknown user, off a known one's", 100 * abs(absent / present - 1), 10, "%")
 
 
 def _checking(email: str) -> float:

@@ -1,4 +1,4 @@
-"""The test bed: real servers per test process, a fresh migrated database per test on SQLite and PostgreSQL."""
+"""Fixtures: servers for each test process, and a new migrated SQLite or PostgreSQL database for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from tests.support import environment
 
-DATA_DIR = environment.isolate()  # before anything of ours reads a setting
+DATA_DIR = environment.isolate()  # before any module reads a setting
 pytest_plugins = ["tests.support.chromium"]
 
 from app import clock, redis_client, settings  # noqa: E402
@@ -20,47 +20,48 @@ from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Supervisor  # noqa: E402
 from app.users import login_throttle  # noqa: E402
 from tests.support import databases, postgresql, templates  # noqa: E402
-from tests.support.browser import Browser  # noqa: E402
 from tests.support.frozen_clock import FrozenClock  # noqa: E402
 from tests.support.processes import Processes, Sandbox  # noqa: E402
+from tests.support.web_client import WebClient  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make chaos` and `make calls` ask for more than the suite has time for."""
+    """Let `make chaos` and `make calls` run more than the suite has time for."""
     parser.addoption("--events", type=int, default=500, help="deliveries while parts are killed at random")
-    parser.addoption("--pages-every", type=int, default=18, help="hours between two openings of all pages in two weeks")
-    parser.addoption("--calls", type=int, default=200, help="calls of the API that are made up against its document")
+    parser.addoption("--pages-every", type=int, default=18, help="simulated hours between two visits of all pages")
+    parser.addoption("--bodies", type=int, default=5_000, help="mutated webhook bodies")
+    parser.addoption("--calls", type=int, default=200, help="API calls generated from its OpenAPI document")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: one that begins last is worked on while the other processes idle."""
-    items.sort(key=lambda item: item.path.parent.name != "whole")
+    """Run the slowest files first, so that no test process idles while another finishes them."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a private Redis server of this test process."""
-    keeper = Supervisor(log=DATA_DIR / "redis.log", say=print)
+    supervisor = Supervisor(log=DATA_DIR / "redis.log", say=print)
     socket = settings.redis_socket_path(DATA_DIR)
-    keeper.start(private_redis.program(DATA_DIR, socket))
+    supervisor.start(private_redis.program(DATA_DIR, socket))
     try:
-        keeper.await_ready("redis")
+        supervisor.await_ready("redis")
         yield f"unix://{socket}?db=0"
     finally:
-        keeper.stop()
+        supervisor.stop()
 
 
 @pytest.fixture
 def redis(redis_server: str) -> Iterator[Redis]:
-    """The client that the code uses, on an empty server."""
+    """The app's Redis client, on an empty server."""
     with settings.using(redis_url=redis_server):
-        redis_client._client.cache_clear()  # a client that just waited in vain fails at once for a second
-        login_throttle._in_process.refused.clear()  # as long as the server that was told is the same
+        redis_client.reset()  # a client that just waited in vain fails immediately for a second
+        login_throttle.reset()
         client = redis_client.client()
         client.flushall()
         yield client
         with redis_client.waiting_client() as another:
-            another.flushall()  # what a test put there is not for the processes of the next one
+            another.flushall()  # the next test must not see data of this one
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,7 @@ def postgresql_url() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def postgresql_database(postgresql_url: URL) -> URL:
-    """A migrated PostgreSQL database that tests take turns in."""
+    """A migrated PostgreSQL database that tests use in turn."""
     return databases.migrated_database(postgresql_url)
 
 
@@ -94,7 +95,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
-    """The DATABASE_URL of an empty migrated SQLite file, for what does not depend on the database."""
+    """The DATABASE_URL of an empty migrated SQLite file, for tests that do not depend on the database."""
     return databases.copy_of(sqlite_template, tmp_path)
 
 
@@ -112,16 +113,19 @@ def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
 
 @pytest.fixture
 def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
-    """The app on real parts, its context pushed."""
-    with settings.using(database_url=database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+    """The app on a real database and Redis, with its context pushed."""
+    with (
+        settings.using(database_url=database, nametag_data_dir=tmp_path),
+        databases.app_context_of(create_app()) as app,
+    ):
+        app.test_client_class = WebClient
         app.jinja_env.bytecode_cache = templates.COMPILED
         yield app
 
 
 @pytest.fixture
 def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
-    """The clock of this process, stopped; the test moves its frozen_clock."""
+    """The clock of this process, stopped until the test moves it."""
     moved = FrozenClock()
     monkeypatch.setattr(clock, "now", moved.now)
     return moved
@@ -135,19 +139,19 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Starts our real commands and the sandbox; whatever still runs is gone after the test."""
+    """Start `nametag` commands and the sandbox; processes that still run are killed after the test."""
     with Processes(tmp_path) as started:
         yield started
 
 
 @pytest.fixture
 def sandbox(processes: Processes) -> Sandbox:
-    """A quiet sandbox as a process of its own: no pace, no latency."""
+    """A sandbox process that sends nothing on its own and answers immediately."""
     return processes.sandbox()
 
 
 @pytest.fixture
 def meta(sandbox: Sandbox, app: Flask) -> Iterator[Sandbox]:
-    """The sandbox, whom the app of this test takes for Meta."""
+    """The sandbox that the app of this test calls instead of Meta."""
     with settings.using(**sandbox.settings):
         yield sandbox

@@ -1,17 +1,15 @@
-"""The cast: the same accounts and people in every test, and in the sandbox; builders of what happens to them."""
+"""Accounts, contacts and events for tests. The sandbox knows the same accounts and contacts."""
 
-import hashlib
-import hmac
 import json
 from datetime import datetime
 from itertools import count
 from typing import Any
 
-from app import clock, settings
+from app import clock
 from app.db import transaction
 from app.db.types import Secret
-from app.ingest import receive
 from app.models.inbox import Account, AccountState, Login
+from tests.support.webhooks import receive_webhook
 
 MAISON_LUNE = "17841400000000101"
 MAISON_LUNE_APP_SCOPED = "24900000000000777"
@@ -21,16 +19,16 @@ ATELIER_NORD_PAGE = "104000000000301"
 
 LEA = "1520000000000011"  # lea.moreau, Léa Moreau
 CAMILLE = "1520000000000033"  # a name only: Camille Roux
-UNKNOWN_PERSON = "1520000000883201"  # answers 200 with nothing but the id
-GHOST = "1520000000000404"  # gone: 9010
-SHY = "1520000000000230"  # has not consented: 230
+UNKNOWN_PERSON = "1520000000883201"  # the profile has an ID only
+GHOST = "1520000000000404"  # deleted: error 9010
+SHY = "1520000000000230"  # no profile consent: error 230
 RUI = "9990000000000023"  # rui.costa, later rui.c; above 2^53
 
 _numbers = count(1)
 
 
 def an_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Account:
-    """Store a connected account, maison.lune unless told otherwise; `fields` override columns, `token` comes plain."""
+    """Store a connected account, maison.lune by default; `fields` override columns, `token` comes plain."""
     known: dict[str, dict[str, Any]] = {
         MAISON_LUNE: {
             "username": "maison.lune",
@@ -56,10 +54,10 @@ def a_sandbox_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Accoun
 
 
 def people_wrote(*people: str, at: datetime | None = None) -> None:
-    """Have people write to maison.lune, a millisecond apart, now or at `at`."""
+    """Deliver a message of each contact to maison.lune, a millisecond apart, now or at `at`."""
     first_ms = int((at or clock.now()).timestamp() * 1000)
     body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def a_message_event(
@@ -72,7 +70,7 @@ def a_message_event(
     echo: bool = False,
     **message: Any,
 ) -> dict[str, Any]:
-    """Return one item of `messaging`; `message` adds fields such as attachments, a new mid is made unless given."""
+    """Return one item of `messaging`; `message` adds fields such as attachments."""
     number = next(_numbers)
     body: dict[str, Any] = {"mid": mid or f"aWdfZAG1faXRlbToxOk{number:06d}"} | message
     if text is not None:
@@ -93,10 +91,3 @@ def a_delivery(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> byt
     now_ms = int(clock.now().timestamp() * 1000)
     entry = {"id": ig_account_id, "time": now_ms, "messaging": list(events)}
     return json.dumps({"object": "instagram", "entry": [entry]}, ensure_ascii=False).encode()
-
-
-def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
-    """Return the headers that Meta would send with `body`, signed with `secret` or the first configured one."""
-    key = (settings.current().meta_app_secrets[0] if secret is None else secret).encode()
-    digest = hmac.new(key, body, hashlib.sha256).hexdigest()
-    return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}

@@ -13,13 +13,13 @@ from app.db import migrate, transaction
 from app.doctor import Finding, Level
 from app.erasure import meta_callbacks
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, AccountState
 from app.models.run import Heartbeat
 from app.viewer import OPERATOR
-from tests.erasure.test_meta_callbacks import a_request
-from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
+from tests.support.signed_requests import a_signed_request
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def well(app: Flask, redis: Redis) -> None:
     """An installation without a problem: an account, and heartbeats of all processes."""
     an_account()
     for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
-        heartbeats._written_at.clear()
+        heartbeats.reset()
         heartbeats.beat(part)
 
 
@@ -72,9 +72,7 @@ def test_an_unreachable_private_redis_is_named_without_advice_about_redis_url(tm
     assert "REDIS_URL" not in found.fix
 
 
-@pytest.mark.row("S45", "F8")
 @pytest.mark.usefixtures("well")
-@pytest.mark.row("F8")
 def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     before = str(redis.config_get("maxmemory-policy")["maxmemory-policy"])
     redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -90,7 +88,6 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
     )
 
 
-@pytest.mark.row("S45")
 @pytest.mark.usefixtures("well")
 def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server of the tests, as if it were reached over the network."""
@@ -140,7 +137,7 @@ def test_an_account_that_is_not_subscribed_is_wrong() -> None:
 @pytest.mark.usefixtures("well")
 def test_dead_letters_and_long_waits_are_warnings() -> None:
     body = a_delivery(a_message_event(LEA), ig_account_id="17841409999999999")
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     people_wrote(LEA)
     with transaction.write() as tx:
         tx.execute(update(Identity).values(next_try_at=clock.now() - timedelta(minutes=2)))
@@ -164,7 +161,7 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
 @pytest.mark.usefixtures("well")
 def test_open_requests_of_account_owners_are_a_warning() -> None:
     assert of("owner requests") == []
-    meta_callbacks.request_deletion(a_request("10200000000000009"))
+    meta_callbacks.request_deletion(a_signed_request("10200000000000009"))
     [finding] = of("owner requests")
     assert (finding.level, finding.message.startswith("1 request of account owners")) == (Level.WARNING, True)
     assert "nametag account requests list" in (finding.fix or "")

@@ -19,10 +19,10 @@ from app.redis_client import RedisUnavailable
 from app.viewer import OPERATOR, Role
 from tests.factories import an_account
 from tests.support import certificates, databases, hosted_redis, worker_tasks
-from tests.support.browser import Browser
 from tests.support.hosted_redis import HOST
 from tests.support.processes import Process, Processes, free_port
 from tests.support.waiting import until
+from tests.support.web_client import WebClient
 from tests.web.browsing import signed_in
 
 RECOVERY_SECONDS = 10.0
@@ -98,8 +98,8 @@ def test_a_key_that_the_host_keeps_is_accepted(redis: Redis) -> None:
 def test_everything_works_for_a_user_with_the_permissions_that_are_listed(
     port: int, using: Using, start_worker: Callable[[], Process], rules: tuple[str, ...]
 ) -> None:
-    with using(allow(port, *rules, *OUR_KEYS, "~ran")), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+    with using(allow(port, *rules, *OUR_KEYS, "~ran")), databases.app_context_of(create_app()) as app:
+        app.test_client_class = WebClient
         worker = start_worker()
         assert queue.enqueue("run", 1, job_id="first")
         until(lambda: ran(port) == 1, "the task ran")
@@ -135,7 +135,7 @@ def test_a_missing_permission_ends_the_start_and_is_named(
         processes.share(chosen)
         refused = processes.nametag(command)
         assert (refused.returncode, refused.stderr) == (1, f"Error: The Redis user of REDIS_URL {sentence}\n")
-        with databases.opened(create_app()):
+        with databases.app_context_of(create_app()):
             assert [(found.level, sentence in found.message) for found in redis_findings()] == [(Level.ERROR, True)]
 
 
@@ -163,7 +163,7 @@ def test_cluster_mode_is_refused_and_named(tmp_path: Path, using: Using, process
             processes.share(chosen)
             refused = processes.nametag("worker")
             assert (refused.returncode, refused.stderr) == (1, f"Error: {sentence}\n")
-            with databases.opened(create_app()):
+            with databases.app_context_of(create_app()):
                 assert [found.message for found in redis_findings()] == [sentence]
 
 
@@ -171,7 +171,7 @@ def test_a_configuration_that_the_host_hides_is_a_warning(tmp_path: Path, using:
     with (
         hosted_redis.server(tmp_path / "managed", "--rename-command", "CONFIG", "") as port,
         using(f"redis://{HOST}:{port}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert [found.level for found in redis_findings()] == [Level.OK, Level.WARNING]
         with Redis(port=port) as redis:
@@ -182,7 +182,7 @@ def test_a_read_only_replica_is_wrong(tmp_path: Path, port: int, using: Using) -
     with (
         hosted_redis.server(tmp_path / "replica", "--replicaof", f"{HOST} {port}") as replica,
         using(f"redis://{HOST}:{replica}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert redis_findings()[0].message == "It is a read-only replica"
 
@@ -253,13 +253,13 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
 ) -> None:
     with hosted_redis.forwarder(port, certificate=certificate) as forwarding:
         url = f"rediss://{HOST}:{forwarding.port}/0"
-        with using(url), databases.opened(create_app()):
+        with using(url), databases.app_context_of(create_app()):
             (finding,) = redis_findings()
             assert finding.message == "Its TLS certificate is not trusted: self-signed certificate"
             assert "ssl_ca_certs" in (finding.fix or "")
         for number, option in enumerate(("ssl_cert_reqs=none", f"ssl_ca_certs={certificate / 'fullchain.pem'}"), 1):
-            with using(f"{url}?{option}"), databases.opened(create_app()) as app:
-                app.test_client_class = Browser
+            with using(f"{url}?{option}"), databases.app_context_of(create_app()) as app:
+                app.test_client_class = WebClient
                 worker = start_worker()
                 assert queue.enqueue("run", number)
                 until(lambda count=number: ran(port) == count, "the task ran")  # type: ignore[misc]  # bound here
@@ -270,18 +270,18 @@ def test_an_untrusted_certificate_is_named_and_its_remedies_work(
 
 
 def test_a_mistaken_scheme_is_named(port: int, certificate: Path, using: Using) -> None:
-    with using(f"rediss://{HOST}:{port}/0"), databases.opened(create_app()):
+    with using(f"rediss://{HOST}:{port}/0"), databases.app_context_of(create_app()):
         assert "rediss:// needs a port with TLS" in (redis_findings()[0].fix or "")
     with (
         hosted_redis.forwarder(port, certificate=certificate) as forwarding,
         using(f"redis://{HOST}:{forwarding.port}/0"),
-        databases.opened(create_app()),
+        databases.app_context_of(create_app()),
     ):
         assert "a port with TLS needs rediss://" in (redis_findings()[0].fix or "")
 
 
 def test_a_wrong_password_is_named(port: int, using: Using) -> None:
-    with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.opened(create_app()):
+    with using(f"redis://:wrong@{HOST}:{port}/0"), Redis(port=port) as redis, databases.app_context_of(create_app()):
         redis.config_set("requirepass", "right")
         assert redis_findings()[0].message == "It refuses the user name or password"
 
@@ -301,7 +301,7 @@ def test_a_redis_that_needs_350_ms_for_a_tls_handshake_is_used(
 
 def test_a_redis_that_is_too_slow_costs_a_second_and_the_limits_are_named(port: int, using: Using) -> None:
     with hosted_redis.forwarder(port, delay_seconds=1.5) as slow:
-        with using(f"redis://{HOST}:{slow.port}/0"), databases.opened(create_app()):
+        with using(f"redis://{HOST}:{slow.port}/0"), databases.app_context_of(create_app()):
             began = clock.monotonic()
             (finding,) = redis_findings()
             assert clock.monotonic() - began < 1.0

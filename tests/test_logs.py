@@ -31,7 +31,6 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-@pytest.mark.row("S44")
 def test_a_record_is_one_line_of_json_whatever_is_in_it(written: io.StringIO) -> None:
     log().info("first\nsecond\x1b[2J\u2028\u202e", extra={"account": 7})
     [line] = lines(written)
@@ -50,7 +49,6 @@ def test_the_place_is_on_every_line_inside_it(written: io.StringIO) -> None:
     assert "request" not in outside
 
 
-@pytest.mark.row("S42")
 @pytest.mark.parametrize(
     "leak",
     [
@@ -78,7 +76,6 @@ def test_tokens_are_cut_from_messages_arguments_and_tracebacks(written: io.Strin
     assert all(line["level"] in ("warning", "error") for line in lines(written))
 
 
-@pytest.mark.row("S42")
 def test_our_own_secrets_are_cut_wherever_they_stand(written: io.StringIO) -> None:
     chosen = settings.current()
     for secret in (chosen.secret_key, *chosen.meta_app_secrets, *chosen.token_encryption_keys):
@@ -86,14 +83,12 @@ def test_our_own_secrets_are_cut_wherever_they_stand(written: io.StringIO) -> No
         assert secret not in written.getvalue()
 
 
-@pytest.mark.row("S42")
 def test_a_secret_with_quotes_is_cut_and_a_short_one_leaves_words_whole(written: io.StringIO) -> None:
     with settings.using(secret_key='one "quoted" sécret', meta_verify_token="ok"):
         log().info('it is one "quoted" sécret, ok?')
     assert lines(written)[0]["message"] == "it is [secret], ok?"
 
 
-@pytest.mark.row("S44")
 def test_as_many_lines_as_events_whatever_a_name_is_made_of(written: io.StringIO) -> None:
     for name in ("a\nb", "a\rb", "\x1b[2J", "\u202emoreau", "\u2028", "\x00\x07\x9b"):
         log().info("met %s", name, extra={"person": name})

@@ -92,7 +92,6 @@ def test_a_hint_that_never_starts_lapses_by_itself(redis: Redis) -> None:
     assert 0 < redis.pttl(key) <= queue.HINT_SECONDS * 1000
 
 
-@pytest.mark.row("F5")
 def test_nothing_raises_when_redis_is_away(tmp_path: Path) -> None:
     with settings.using(redis_url=f"unix://{tmp_path / 'nobody.sock'}"):
         assert queue.enqueue(queue.RESOLVE, 7) is False
@@ -101,7 +100,6 @@ def test_nothing_raises_when_redis_is_away(tmp_path: Path) -> None:
         queue.report("0123456789ab", lambda: {"done": 1})
 
 
-@pytest.mark.row("F6")
 def test_a_frozen_redis_costs_a_caller_half_a_second(tmp_path: Path) -> None:
     with frozen(tmp_path):
         began = clock.monotonic()
@@ -121,7 +119,6 @@ def test_a_hint_sent_to_a_frozen_redis_blocks_no_task_afterwards(tmp_path: Path)
         redis.close()
 
 
-@pytest.mark.row("F8")
 def test_a_full_redis_is_away_and_loses_no_job_that_waits(redis: Redis) -> None:
     queue.enqueue(queue.RESOLVE, 7)
     redis.config_set("maxmemory", "1")
@@ -166,7 +163,6 @@ class Planted:
 
 
 @pytest.mark.parametrize("field", ["data", "meta", "result"])
-@pytest.mark.row("S46")
 def test_a_planted_pickle_never_runs_even_where_rq_falls_back_to_its_default(
     redis: Redis, tmp_path: Path, field: str
 ) -> None:

@@ -13,7 +13,6 @@ from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 
 
-@pytest.mark.row("F5")
 def test_a_refused_connection_fails_at_once(redis: Redis, tmp_path: Path) -> None:
     began = clock.monotonic()
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"), pytest.raises(RedisUnavailable):
@@ -21,7 +20,6 @@ def test_a_refused_connection_fails_at_once(redis: Redis, tmp_path: Path) -> Non
     assert clock.monotonic() - began < 0.2
 
 
-@pytest.mark.row("F6")
 def test_a_frozen_server_costs_half_a_second_once(tmp_path: Path) -> None:
     address = settings.redis_socket_path(tmp_path)
     keeper = Supervisor(log=tmp_path / "redis.log", say=print)

@@ -8,7 +8,6 @@ FAMILY = "👩‍👩‍👧‍👦"
 ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
 
-@pytest.mark.row("S49")
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -54,12 +53,10 @@ def test_a_short_preview_is_one_line_with_a_marked_cut() -> None:
     assert text.shorten("abcdefgh", 5) == "abcd…"
 
 
-@pytest.mark.row("S44")
 def test_a_terminal_gets_no_control_characters() -> None:
     assert text.for_terminal("a\x1b[2J\u202eb\nc") == "a\\x1b[2J\\u202eb\\nc"
 
 
-@pytest.mark.row("S33")
 @pytest.mark.parametrize(
     "value",
     [

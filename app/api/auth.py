@@ -10,7 +10,7 @@ from app import settings
 from app.api.errors import error_response, problem_response
 from app.errors import NametagError
 from app.users import api_tokens, rate_limit, refusals
-from app.users.api_tokens import Scope, Token
+from app.users.api_tokens import Token, TokenScope
 from app.users.rate_limit import Rate
 from app.viewer import Viewer
 
@@ -28,7 +28,7 @@ def authenticate() -> Response | None:
     if token is None:
         return _unauthorized()
     g.token = token
-    scope, most = (Scope.READ, READS) if request.method in READING else (Scope.JOBS, STARTS)
+    scope, most = (TokenScope.READ, READS) if request.method in READING else (TokenScope.JOBS, STARTS)
     g.rate = rate_limit.count_call(f"{scope}:{token.id}", most)
     if g.rate.exceeded:
         return _too_many(g.rate)

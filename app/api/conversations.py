@@ -12,7 +12,7 @@ from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
 from app.inbox import api_queries
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
-from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
+from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 
 CONVERSATIONS = Tag(name="Conversations", description="Conversations and the contacts who write in them.")
 MESSAGES = Tag(name="Messages", description="Messages of a conversation.")
@@ -93,7 +93,7 @@ def _message(one: MessageEntry) -> dict[str, Any]:
     }
 
 
-def _attachment(one: Attachment) -> dict[str, Any]:
+def _attachment(one: MessageAttachment) -> dict[str, Any]:
     return {
         "kind": one.kind.value,
         "url": one.url,
@@ -103,7 +103,7 @@ def _attachment(one: Attachment) -> dict[str, Any]:
     }
 
 
-def _reaction(one: Reaction) -> dict[str, Any]:
+def _reaction(one: MessageReaction) -> dict[str, Any]:
     return {
         "emoji": one.emoji,
         "senderId": one.ig_sender_id,
@@ -112,11 +112,11 @@ def _reaction(one: Reaction) -> dict[str, Any]:
     }
 
 
-def _reply_to(one: ReplyTo | None) -> dict[str, Any] | None:
+def _reply_to(one: ReplyTarget | None) -> dict[str, Any] | None:
     return {"kind": one.kind.value, "mid": one.mid, "storyId": one.story_id, "url": one.url} if one else None
 
 
-def _referral(one: Referral | None) -> dict[str, Any] | None:
+def _referral(one: MessageReferral | None) -> dict[str, Any] | None:
     if one is None:
         return None
     return {

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from app import clock
 from app.db import transaction
 from app.errors import NotFound, Unavailable
-from app.instagram.responses import ConversationPage, Profile, TokenOwner
+from app.instagram.responses import ConversationListPage, Profile, TokenOwner
 from app.models.identity import Lookup, Purpose
 from app.text import real_name
 
@@ -67,9 +67,9 @@ def finish(logged: LoggedCall, *, http_status: int | None, code: str | None, ans
         logger.warning("result of a call not logged: database unavailable", extra={"lookup": logged.row_id})
 
 
-def summary(answer: Profile | ConversationPage | TokenOwner) -> str:
+def summary(answer: Profile | ConversationListPage | TokenOwner) -> str:
     """Return a short description of a response, without names."""
-    if isinstance(answer, ConversationPage):
+    if isinstance(answer, ConversationListPage):
         skipped = f", {len(answer.skipped)} skipped" if answer.skipped else ""
         return f"{len(answer.threads)} conversations{skipped}"
     if isinstance(answer, TokenOwner):

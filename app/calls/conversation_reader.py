@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.calls import gateway, unreadable_conversations
 from app.instagram.errors import GraphAPIError, Reason, Scope, bad_response
-from app.instagram.responses import ConversationPage, Skipped
+from app.instagram.responses import ConversationListPage, Skipped
 from app.models.identity import Purpose
 
 SIZES = (50, 10, 3, 1)
@@ -31,9 +31,9 @@ class ConversationReader:
     size: int = SIZES[0]
     calls: int = 0
     _unreadable_follows: bool = False
-    _listed: ConversationPage | None = None  # the next conversation, with its ID alone, once the page size is 1
+    _listed: ConversationListPage | None = None  # the next conversation, with its ID alone, once the page size is 1
 
-    def next(self, most: int | None = None) -> ConversationPage:
+    def next(self, most: int | None = None) -> ConversationListPage:
         """Return the next page, of at most `most` conversations; raises as `gateway.conversations` does.
 
         The page of an unreadable conversation has only this conversation, in `skipped`.
@@ -48,7 +48,7 @@ class ConversationReader:
         self.after = page.after
         return page
 
-    def _read(self, limit: int) -> ConversationPage | None:
+    def _read(self, limit: int) -> ConversationListPage | None:
         try:
             page = self._ask(limit)
         except GraphAPIError as failure:
@@ -76,23 +76,23 @@ class ConversationReader:
             # Get the cursor before one more page fails: five failures in a row open the circuit breaker.
             self._listed = self._ask(1, ids_only=True)
 
-    def _skipped_known(self) -> ConversationPage | None:
+    def _skipped_known(self) -> ConversationListPage | None:
         known = unreadable_conversations.get(self.account_id)
         listed = self._ask(1, ids_only=True) if known else None
         if listed is None or not {each.ig_conversation_id for each in listed.threads} & known:
             return None
         return self._skip(listed, "Meta could not return it recently")
 
-    def _skip(self, listed: ConversationPage, reason: str) -> ConversationPage:
+    def _skip(self, listed: ConversationListPage, reason: str) -> ConversationListPage:
         skipped = [
             Skipped("conversation", each.ig_conversation_id, each.ig_conversation_id, reason) for each in listed.threads
         ]
         for each in listed.threads:
             unreadable_conversations.remember(self.account_id, each.ig_conversation_id)
         self.size, self._listed = SIZES[0], None
-        return ConversationPage((), listed.after, listed.usage, tuple(skipped))
+        return ConversationListPage((), listed.after, listed.usage, tuple(skipped))
 
-    def _ask(self, limit: int, *, ids_only: bool = False) -> ConversationPage:
+    def _ask(self, limit: int, *, ids_only: bool = False) -> ConversationListPage:
         self.calls += 1
         return gateway.conversations(
             self.account_id,

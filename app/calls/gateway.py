@@ -19,7 +19,7 @@ from app.instagram.client import PROFILE_FIELDS
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import IssuedToken
-from app.instagram.responses import ConversationPage, Profile, TokenOwner
+from app.instagram.responses import ConversationListPage, Profile, TokenOwner
 from app.models.identity import Purpose
 from app.models.inbox import Login
 
@@ -45,7 +45,7 @@ WEBHOOKS = {
     Login.UNIFIED: ("messages", "message_reactions", "messaging_seen", "messaging_postbacks", "messaging_referral"),
 }  # docs/meta-platform.md#webhook-subscription
 
-Answer = TypeVar("Answer", Profile, ConversationPage, TokenOwner)
+Answer = TypeVar("Answer", Profile, ConversationListPage, TokenOwner)
 Uncounted = TypeVar("Uncounted")
 
 
@@ -66,14 +66,14 @@ def conversations(
     messages: int = 0,
     ids_only: bool = False,
     run_id: str | None = None,
-) -> ConversationPage:
+) -> ConversationListPage:
     """Return one page of the account's conversations, newest first, each with its newest `messages` or its ID alone.
 
     Raises as `profile` does.
     """
     call = Call(account_id, budget.CONVERSATIONS, purpose, run_id=run_id)
 
-    def ask(credential: Credential, node: str) -> ConversationPage:
+    def ask(credential: Credential, node: str) -> ConversationListPage:
         patient = replace(credential, timeout_seconds=PAGE_SECONDS)
         return client.conversations(patient, node, limit=limit, after=after, messages=messages, ids_only=ids_only)
 

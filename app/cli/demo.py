@@ -33,7 +33,7 @@ def start(supervisor: Supervisor, data_dir: Path, web_url: str) -> dict[str, str
     values = (f"{url}/facebook", f"{url}/instagram", f"127.0.0.1:{port}", app_id, app_id)
     found = dict(zip(_META, values, strict=True))
     local_defaults.write(data_dir, found)
-    _connect(url)
+    connect_accounts(url)
     return found
 
 
@@ -68,7 +68,8 @@ def _sandbox(port: int, url: str, web_url: str, *, backlog: int) -> Program:
     )
 
 
-def _connect(url: str) -> None:
+def connect_accounts(url: str) -> None:
+    """Connect the sandbox's accounts that are not connected yet."""
     present = {account.ig_account_id for account in listing.accounts(OPERATOR)}
     with settings.using(graph_facebook_url=f"{url}/facebook", graph_instagram_url=f"{url}/instagram"):
         for account in _read(url, "accounts"):

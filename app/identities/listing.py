@@ -72,7 +72,7 @@ class IdentityFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentityPage:
+class IdentityListPage:
     """One page of the list; `after` continues with the next page, None on the last one."""
 
     rows: tuple[ListedIdentity, ...]
@@ -101,13 +101,13 @@ def parse_filter(
     return IdentityFilter(account_id, NameState(state) if state else None, reason or None, search, limit, after)
 
 
-def page(viewer: Viewer, want: IdentityFilter) -> IdentityPage:
+def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
     """Return one page of the identities the viewer may see, newest contact first."""
     found = _found(viewer, want)
     if want.after is not None:
         found = found.where(Identity.id < want.after)
     rows, last = fetch_page(found.order_by(Identity.id.desc()), want.limit)
-    return IdentityPage(tuple(map(listed, rows)), last.id if last else None)
+    return IdentityListPage(tuple(map(listed, rows)), last.id if last else None)
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:

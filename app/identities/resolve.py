@@ -37,7 +37,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LookupOutcome:
     """The result of one lookup: an observation, a failure, or neither when the row is fresh."""
 
     ig_participant_id: str
@@ -71,8 +71,8 @@ def look_up(
     purpose: Purpose,
     fresh_since: datetime,
     run_id: str | None = None,
-) -> Iterator[Outcome]:
-    """Yield one Outcome per contact: from Redis, the row, or one profile call each.
+) -> Iterator[LookupOutcome]:
+    """Yield one LookupOutcome per contact: from Redis, the row, or one profile call each.
 
     A name that was looked up at or after `fresh_since` (aware UTC) costs no call. Raises RetryLater when the budget,
     the account or the app allows no further call; outcomes yielded before remain valid.
@@ -81,16 +81,16 @@ def look_up(
     cached = cache.read(_ig_account_id(account_id), [each for each in ig_participant_ids if each not in looked_up_at])
     for each in ig_participant_ids:
         if (looked_up_at.get(each) or _NEVER) >= fresh_since:
-            yield Outcome(each)
+            yield LookupOutcome(each)
         elif each in cached and cached[each].at >= fresh_since:
-            yield Outcome(each, observation=cached[each])
+            yield LookupOutcome(each, observation=cached[each])
         else:
             yield _call_profile(account_id, each, purpose=purpose, run_id=run_id)
 
 
 def resolve_batch(
-    batch: Batch, on_stored: Callable[[transaction.Tx, Outcome, float], None] | None = None
-) -> Iterator[Outcome]:
+    batch: Batch, on_stored: Callable[[transaction.Tx, LookupOutcome, float], None] | None = None
+) -> Iterator[LookupOutcome]:
     """Look up a claimed batch, and yield each outcome once it is committed and cached.
 
     `on_stored` joins the transaction of an outcome; its last argument is how many seconds the lookup took. A caller who
@@ -123,7 +123,7 @@ def release_rest(batch: Batch, *, next_try_at: datetime | None = None) -> None:
             claims.release(tx, batch.account_id, list(batch.left), claim=batch.claim, next_try_at=next_try_at)
 
 
-def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, claim: datetime) -> None:
+def store_outcome(tx: transaction.Tx, account_id: int, outcome: LookupOutcome, *, claim: datetime) -> None:
     """Store an outcome in the contact's row, inside the caller's transaction.
 
     A name is stored even without a valid claim; a failure only while the caller still holds `claim`.
@@ -138,7 +138,7 @@ def store_outcome(tx: transaction.Tx, account_id: int, outcome: Outcome, *, clai
         claims.release_fresh(tx, account_id, outcome.ig_participant_id, claim=claim)
 
 
-def cache_outcome(account_id: int, outcome: Outcome) -> None:
+def cache_outcome(account_id: int, outcome: LookupOutcome) -> None:
     """Cache a committed outcome, best effort; not that of a contact who was deleted meanwhile."""
     if outcome.observation is None or outcome.observation.source is Source.REDIS:
         return
@@ -184,7 +184,7 @@ def accounts_due(now: datetime, *, live: bool) -> list[int]:
     return list(db.session.scalars(select(Identity.account_id).where(*due).distinct()))
 
 
-def _call_profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> Outcome:
+def _call_profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, run_id: str | None) -> LookupOutcome:
     try:
         profile = gateway.profile(account_id, ig_participant_id, purpose=purpose, run_id=run_id)
     except GraphAPIError as failure:
@@ -193,7 +193,7 @@ def _call_profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, 
                 with transaction.write() as tx:
                     observations.withdraw_failures(tx, account_id, failure)
             raise RetryLater(failure.sentence, failure.retry_at or clock.now() + PAUSE) from None
-        return Outcome(ig_participant_id, failure=failure_policy.classify(failure), calls=1, raw=failure.raw)
+        return LookupOutcome(ig_participant_id, failure=failure_policy.classify(failure), calls=1, raw=failure.raw)
     seen = ProfileObservation(
         ig_participant_id,
         username=real_name(profile.username),
@@ -205,8 +205,8 @@ def _call_profile(account_id: int, ig_participant_id: str, *, purpose: Purpose, 
     )
     if not seen.has_name:
         missing = PLACEHOLDER if clean_name(profile.username) or clean_name(profile.name) else NO_PROFILE
-        return Outcome(ig_participant_id, failure=missing, calls=1, raw=profile.raw)
-    return Outcome(ig_participant_id, observation=seen, calls=1)
+        return LookupOutcome(ig_participant_id, failure=missing, calls=1, raw=profile.raw)
+    return LookupOutcome(ig_participant_id, observation=seen, calls=1)
 
 
 def _look_up_claimed(batch: Batch, *, ends_at: float) -> bool:

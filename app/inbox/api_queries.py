@@ -15,7 +15,7 @@ from app.identities import display
 from app.identities import listing as identities
 from app.identities.listing import NameState
 from app.inbox import listing, message_facts, search
-from app.inbox.message_facts import Attachment, Reaction, Referral, ReplyTo
+from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.identity import Identity, StoredAvatar
@@ -57,10 +57,10 @@ class MessageEntry:
     outgoing: bool
     kind: EventKind
     text: str | None
-    attachments: tuple[Attachment, ...]
-    reactions: tuple[Reaction, ...]
-    reply_to: ReplyTo | None
-    referral: Referral | None
+    attachments: tuple[MessageAttachment, ...]
+    reactions: tuple[MessageReaction, ...]
+    reply_to: ReplyTarget | None
+    referral: MessageReferral | None
     sent_at: datetime
     edited_at: datetime | None
     seen_at: datetime | None

@@ -31,7 +31,7 @@ class ReferralKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class MessageAttachment:
     """One attachment, or one card of a template; a URL is None where there is none that API clients may follow."""
 
     kind: EventKind
@@ -42,7 +42,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
+class MessageReaction:
     """One sender's current reaction; `at` is aware UTC."""
 
     emoji: str
@@ -52,7 +52,7 @@ class Reaction:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyTo:
+class ReplyTarget:
     """The message (`mid`) or story (`story_id`, `url`) that a message answers."""
 
     kind: ReplyKind
@@ -62,7 +62,7 @@ class ReplyTo:
 
 
 @dataclass(frozen=True, slots=True)
-class Referral:
+class MessageReferral:
     """The ad, product or link that led a contact to the account; `ref` is the parameter the business chose."""
 
     kind: ReferralKind
@@ -75,10 +75,10 @@ class Referral:
     product_id: str | None
 
 
-def attachments(stored: object) -> tuple[Attachment, ...]:
+def attachments(stored: object) -> tuple[MessageAttachment, ...]:
     """Return the attachments of a message; those of unknown kinds are "unsupported"."""
     return tuple(
-        Attachment(
+        MessageAttachment(
             kind=kind_of(each.get("kind")),
             url=_url(each.get("url")),
             title=_text(each.get("title")),
@@ -94,27 +94,27 @@ def kind_of(stored: object) -> EventKind:
     return EventKind(stored) if isinstance(stored, str) and stored in set(EventKind) else EventKind.UNSUPPORTED
 
 
-def reactions(stored: Mapping[str, Any] | None, own_ids: Collection[str]) -> tuple[Reaction, ...]:
+def reactions(stored: Mapping[str, Any] | None, own_ids: Collection[str]) -> tuple[MessageReaction, ...]:
     """Return the current reactions to a message, oldest first; `own_ids` are the account's."""
     found = (
-        Reaction(each["emoji"], sender, sender in own_ids, datetime.fromisoformat(each["at"]))
+        MessageReaction(each["emoji"], sender, sender in own_ids, datetime.fromisoformat(each["at"]))
         for sender, each in (stored or {}).items()
         if each.get("emoji")
     )
     return tuple(sorted(found, key=lambda each: each.at))
 
 
-def reply_to(context: Mapping[str, Any] | None) -> ReplyTo | None:
+def reply_to(context: Mapping[str, Any] | None) -> ReplyTarget | None:
     """Return the message or story that a message answers, or None."""
     reply = _object(context, "reply_to")
     if not reply:
         return None
     if story := _object(reply, "story"):
-        return ReplyTo(ReplyKind.STORY, story_id=ig_id(story.get("id")), url=_url(story.get("url")))
-    return ReplyTo(ReplyKind.MESSAGE, mid=_text(reply.get("mid")))
+        return ReplyTarget(ReplyKind.STORY, story_id=ig_id(story.get("id")), url=_url(story.get("url")))
+    return ReplyTarget(ReplyKind.MESSAGE, mid=_text(reply.get("mid")))
 
 
-def referral(context: Mapping[str, Any] | None) -> Referral | None:
+def referral(context: Mapping[str, Any] | None) -> MessageReferral | None:
     """Return the ad, product or link of a message or button tap, or None."""
     found = _object(context, "referral") or _object(_object(context, "postback"), "referral")
     if not found:
@@ -123,7 +123,7 @@ def referral(context: Mapping[str, Any] | None) -> Referral | None:
     ad_id = ig_id(found.get("ad_id"))
     kind = ReferralKind.AD if ad or ad_id else ReferralKind.PRODUCT if product else ReferralKind.LINK
     source = _text(found.get("source"))
-    return Referral(
+    return MessageReferral(
         kind=kind,
         ref=_text(found.get("ref")),
         source=_url(source) if source and ":" in source else source,

@@ -239,7 +239,7 @@ def _references(context: Mapping[str, Any], quotes: Mapping[str, Any], *, ours: 
         yield Reference("Tapped a quick reply")
 
 
-def _reaction(found: message_facts.Reaction, parties: Parties) -> TimelineReaction:
+def _reaction(found: message_facts.MessageReaction, parties: Parties) -> TimelineReaction:
     if found.from_account:
         who = "You"
     else:

@@ -61,6 +61,16 @@ def commit_with_others(
         raise delivery.error
 
 
+def waiting() -> int:
+    """Return how many deliveries wait for a transaction to share."""
+    return len(_pending)
+
+
+def reset() -> None:
+    """Forget which locks were held up."""
+    _slow.clear()
+
+
 @contextmanager
 def _registered(delivery: PendingDelivery) -> Iterator[None]:
     delivery.arrived_at = clock.monotonic()
@@ -80,10 +90,11 @@ def _is_crowded(delivery: PendingDelivery) -> bool:
     suspect = any(delivery.arrived_at < _slow.get(lock, 0.0) for lock in delivery.locks)
     late = delivery.arrived_at if suspect else delivery.arrived_at - PATIENCE_SECONDS
     ahead = sum(each.arrived_at <= late and not each.locks.isdisjoint(delivery.locks) for each in _active)
-    return ahead >= _most_waiting()
+    return ahead >= most_waiting()
 
 
-def _most_waiting() -> int:
+def most_waiting() -> int:
+    """Return how many deliveries may wait for one lock."""
     return max(settings.current().web_threads // 2, 1)  # the other threads serve pages
 
 
@@ -120,7 +131,7 @@ def _became_leader(delivery: PendingDelivery) -> bool:
             return True
         with _lock:
             place = _active.index(delivery)
-        return place < _most_waiting() and _leader.acquire(timeout=max(left - PATIENCE_SECONDS, 0))
+        return place < most_waiting() and _leader.acquire(timeout=max(left - PATIENCE_SECONDS, 0))
 
 
 def _take_group(delivery: PendingDelivery) -> list[PendingDelivery]:

@@ -31,7 +31,7 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReplayProgress:
     """The progress of a replay of all dead letters up to the ID `through`; `after` is the last one tried."""
 
     total: int
@@ -48,19 +48,19 @@ def replay_one(viewer: Viewer, dead_letter_id: int) -> Replayed:
 
 def replay_all(viewer: Viewer) -> Replayed:
     """Replay all dead letters the viewer may see, oldest first."""
-    progress: Progress | None = start(viewer)
+    progress: ReplayProgress | None = start(viewer)
     done = Replayed()
     while progress:
         progress, done = replay_next(viewer, progress)
     return done
 
 
-def start(viewer: Viewer) -> Progress:
+def start(viewer: Viewer) -> ReplayProgress:
     """Start a replay of the dead letters the viewer may see now; later ones are not included."""
-    return Progress(dead_letters.count(viewer), dead_letters.last_id(viewer))
+    return ReplayProgress(dead_letters.count(viewer), dead_letters.last_id(viewer))
 
 
-def replay_next(viewer: Viewer, progress: Progress) -> tuple[Progress | None, Replayed]:
+def replay_next(viewer: Viewer, progress: ReplayProgress) -> tuple[ReplayProgress | None, Replayed]:
     """Replay the next 250 dead letters; return the progress (None when finished) and the result so far."""
     batch = dead_letters.unprocessed(viewer, limit=BATCH, after=progress.after, through=progress.through)
     new = _replay(viewer, batch)

@@ -24,7 +24,7 @@ from app.ingest.event_handlers import MisaddressedError
 from app.instagram.errors import GraphAPIError
 from app.instagram.events import MessageSent
 from app.instagram.messaging import kind_of
-from app.instagram.responses import ConversationPage, ReadConversation, ReadMessage, Skipped
+from app.instagram.responses import ConversationListPage, ReadConversation, ReadMessage, Skipped
 from app.models.identity import Purpose, Source
 from app.models.inbox import Account, AccountState, Message
 from app.text import clean_message, real_name
@@ -114,7 +114,7 @@ def _as_json(synced: Synced) -> dict[str, Any]:
     }
 
 
-def _merge(account_id: int, ig_account_id: str, page: ConversationPage, synced: Synced) -> bool:
+def _merge(account_id: int, ig_account_id: str, page: ConversationListPage, synced: Synced) -> bool:
     """Store one page; return whether it had a new message."""
     before = _count_messages(account_id)
     synced.skipped += page.skipped

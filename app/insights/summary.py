@@ -26,7 +26,7 @@ NAME_ONLY = "No username (name kept)"
 
 
 @dataclass(frozen=True, slots=True)
-class UsernameChange:
+class UsernameShareChange:
     """Change of the share of contacts with a username, in percentage points, since `since` (aware UTC).
 
     `whole` is True if that is the whole period, False if it is only the part for which there are figures.
@@ -45,7 +45,7 @@ class Insights:
     contacts: int
     with_username: int
     by_short_id: int
-    change: UsernameChange | None
+    change: UsernameShareChange | None
     cache_percent: float | None
     p95: int | None
     used: int | None
@@ -100,11 +100,11 @@ def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:
     return row[0], row[1], row[2]
 
 
-def _username_change(buckets: Sequence[Bucket], percent: float | None) -> UsernameChange | None:
+def _username_change(buckets: Sequence[Bucket], percent: float | None) -> UsernameShareChange | None:
     first = next((each for each in buckets if each.contacts), None)
     if first is None or percent is None or first is buckets[-1]:
         return None
-    return UsernameChange(percent - 100 * first.username / first.contacts, first.at, whole=first is buckets[0])
+    return UsernameShareChange(percent - 100 * first.username / first.contacts, first.at, whole=first is buckets[0])
 
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:

@@ -13,7 +13,7 @@ from app.instagram import conversation_parser, errors, http, ids, json_fields, u
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.http import HttpResponse
-from app.instagram.responses import ConversationPage, GrantedPage, Profile, TokenInfo, TokenOwner
+from app.instagram.responses import ConversationListPage, GrantedPage, Profile, TokenInfo, TokenOwner
 from app.instagram.usage_headers import Usage
 from app.text import storable
 
@@ -68,7 +68,7 @@ def conversations(
     after: str | None = None,
     messages: int = 0,
     ids_only: bool = False,
-) -> ConversationPage:
+) -> ConversationListPage:
     """Return one page of an account's conversations with their newest `messages`, or their IDs alone.
 
     `node` is "me" for Instagram Login, the Page's ID for Facebook Login. Meta's `next` link is never followed, because
@@ -79,7 +79,7 @@ def conversations(
     paging = {"platform": "instagram", "limit": str(limit)} | ({"after": after} if after else {})
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
     threads, skipped = conversation_parser.parse_conversations(body)
-    return ConversationPage(threads, _next_cursor(body), _usage(credential, answer), skipped)
+    return ConversationListPage(threads, _next_cursor(body), _usage(credential, answer), skipped)
 
 
 def token_owner(credential: Credential) -> TokenOwner:

@@ -62,7 +62,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationPage:
+class ConversationListPage:
     """A page of conversations, newest first. `after` is None on the last page; an empty page is not always the last."""
 
     threads: tuple[ReadConversation, ...]

@@ -17,7 +17,7 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import PAUSE
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.instagram.responses import ConversationPage
+from app.instagram.responses import ConversationListPage
 from app.models.identity import Identity, Purpose, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import fencing, items, page_cursor, selection
@@ -71,7 +71,7 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
 
 
 def _next_position(
-    reader: ConversationReader, page: ConversationPage, begun: PageCursor | None
+    reader: ConversationReader, page: ConversationListPage, begun: PageCursor | None
 ) -> tuple[PageCursor | None, int]:
     """Return the position of the next page, and the full-size pages read: smaller ones add up to one."""
     if page.after is None:
@@ -92,7 +92,7 @@ def _replan(lease: Lease, run: Row[int, int, int]) -> int:
     return again.pages
 
 
-def _observations(account_id: int, page: ConversationPage) -> Iterator[ProfileObservation]:
+def _observations(account_id: int, page: ConversationListPage) -> Iterator[ProfileObservation]:
     own_ids = selection.own_ids(account_id)
     for thread in page.threads:
         others = [each for each in thread.participants if each[0] not in own_ids]

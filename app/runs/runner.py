@@ -12,7 +12,7 @@ from app.errors import RetryLater
 from app.identities import claims, failure_policy, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import FRESH
-from app.identities.resolve import Batch, Outcome
+from app.identities.resolve import Batch, LookupOutcome
 from app.models.identity import Purpose
 from app.models.run import ItemState
 from app.runs import items, kinds, leases, lifecycle, page_scan, progress
@@ -90,7 +90,7 @@ def _look_up_batch(lease: Lease, batch: Batch, slice_: _Slice) -> bool:
     """Look up and settle one batch, or the part that fits into the slice. Return False after the job was canceled."""
     tries, wanted = items.tries_so_far(lease, list(batch.left)), True
 
-    def settle(tx: transaction.Tx, outcome: Outcome, seconds: float) -> None:
+    def settle(tx: transaction.Tx, outcome: LookupOutcome, seconds: float) -> None:
         nonlocal wanted
         result = _item_outcome(outcome, tries[outcome.ig_participant_id], seconds)
         wanted = items.settle(tx, lease, outcome.ig_participant_id, result)
@@ -106,7 +106,7 @@ def _look_up_batch(lease: Lease, batch: Batch, slice_: _Slice) -> bool:
         resolve.release_rest(batch)
 
 
-def _item_outcome(outcome: Outcome, tries: int, worked_seconds: float) -> ItemOutcome:
+def _item_outcome(outcome: LookupOutcome, tries: int, worked_seconds: float) -> ItemOutcome:
     state, next_try_at = ItemState.RESOLVED, None
     failure = outcome.failure
     if failure is not None:

@@ -40,7 +40,7 @@ def program(data_dir: Path, socket: Path) -> Program:
     Raises RedisUnusable without a binary, while another server uses the folder, or if the socket's folder belongs to
     another user.
     """
-    binary = _binary()
+    binary = find_binary()
     folder = data_dir / "redis" / binary.folder
     for missing in (data_dir, folder.parent, folder):  # mkdir gives its mode to the last folder only
         missing.mkdir(mode=0o700, exist_ok=True)
@@ -59,7 +59,8 @@ def program(data_dir: Path, socket: Path) -> Program:
     )
 
 
-def _binary() -> _Binary:
+def find_binary() -> _Binary:
+    """Return the Redis server to start; raises RedisUnusable if there is none."""
     path = next(filter(None, map(shutil.which, COMMANDS)), None) or _bundled()
     if path is None:
         raise RedisUnusable("No Redis server found. Install redis-server or valkey-server, or set REDIS_URL.")

@@ -27,7 +27,7 @@ REMEMBERED = 10_000
 _seen: set[tuple[bytes, str]] = set()  # tokens and IP addresses whose use is in the audit log, as this process knows
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What an API token may do: read; start jobs and refresh contacts."""
 
     READ = "read"
@@ -40,7 +40,7 @@ class Token:
 
     id: int
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[TokenScope, ...]
     account_ids: tuple[int, ...] | None
     created_at: datetime
     last_used_at: datetime | None
@@ -48,7 +48,7 @@ class Token:
 
     def viewer(self) -> Viewer:
         """Return the viewer of requests with this token."""
-        role = Role.OPS if Scope.JOBS in self.scopes else Role.AGENT
+        role = Role.OPS if TokenScope.JOBS in self.scopes else Role.AGENT
         account_ids = None if self.account_ids is None else frozenset(self.account_ids)
         return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids, token_id=self.id)
 
@@ -59,7 +59,7 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
     Raises Invalid for an empty or existing name, and for unknown or no scopes.
     """
     viewer.require(Role.ADMIN)
-    if not scopes or not set(scopes) <= set(Scope):
+    if not scopes or not set(scopes) <= set(TokenScope):
         raise Invalid({"scopes": "The scopes must be read, jobs or both, separated by a comma."})
     cleaned = clean_name(name)
     if cleaned is None:
@@ -137,7 +137,7 @@ def _token(row: ApiToken) -> Token:
     return Token(
         id=row.id,
         name=row.name,
-        scopes=tuple(Scope(scope) for scope in row.scopes if scope in set(Scope)),
+        scopes=tuple(TokenScope(scope) for scope in row.scopes if scope in set(TokenScope)),
         account_ids=None if row.account_ids is None else tuple(row.account_ids),
         created_at=row.created_at,
         last_used_at=row.last_used_at,

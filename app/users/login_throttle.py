@@ -75,8 +75,16 @@ class _Count:
     until: float = 0.0
 
 
+def reset() -> None:
+    """Forget what this process counted and refused."""
+    global _in_process
+    _in_process = InProcessThrottle()
+
+
 @dataclass(slots=True)
-class _InProcess:
+class InProcessThrottle:
+    """What one process counts while Redis is unavailable, and the IP addresses it refuses without asking Redis."""
+
     counts: dict[str, _Count] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -135,4 +143,4 @@ def _whole_seconds(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-_in_process = _InProcess()
+_in_process = InProcessThrottle()

@@ -48,8 +48,13 @@ def count_call(key: str, limit: int, seconds: int = WINDOW_SECONDS) -> Rate:
     return Rate(limit, int(used), int(left))
 
 
+def reset() -> None:
+    """Forget what this process counted while Redis was unavailable."""
+    _in_process.windows.clear()
+
+
 @dataclass(slots=True)
-class _InProcess:
+class _InProcessRates:
     windows: dict[str, tuple[float, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,4 +70,4 @@ class _InProcess:
         return used + 1, max(1, round(until - now))
 
 
-_in_process = _InProcess()
+_in_process = _InProcessRates()

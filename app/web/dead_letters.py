@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from app.ingest import dead_letters, replay
-from app.ingest.replay import Progress, Replayed
+from app.ingest.replay import Replayed, ReplayProgress
 from app.text import ROW_NUMBER
 from app.web import account_selection, rendering, session
 from app.web.inbox import ID
@@ -51,10 +51,10 @@ def discard(dead_letter_id: int) -> Response:
     return rendering.render(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
-def _progress() -> Progress | None:
+def _progress() -> ReplayProgress | None:
     """Return the progress that the form of a replay carries, None from the button that starts one."""
-    sent = [request.form.get(field.name, "") for field in fields(Progress)]
-    return Progress(*map(int, sent)) if all(map(ROW_NUMBER.fullmatch, sent)) else None
+    sent = [request.form.get(field.name, "") for field in fields(ReplayProgress)]
+    return ReplayProgress(*map(int, sent)) if all(map(ROW_NUMBER.fullmatch, sent)) else None
 
 
 def _replayed(done: Replayed) -> Response:

@@ -44,7 +44,7 @@ _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)  # an error code of OAuth
 blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")
 
 
-class Refused(Exception):
+class SignInRefused(Exception):
     """A sign-in failed at `step`, a key of STEPS; `claim` is the missing or wrong claim."""
 
     def __init__(self, step: str, claim: str | None = None) -> None:
@@ -96,7 +96,7 @@ def begin() -> Response:
     try:
         authorization = _in_time(lambda: provider.create_authorization_url(redirect_uri))
     except Exception as error:  # whatever the provider's configuration lacks
-        return _failed(Refused("discovery"), error)
+        return _failed(SignInRefused("discovery"), error)
     _drop_old_attempts(len(wanted))
     attempt = {name: authorization[name] for name in ("state", "nonce", "code_verifier")}
     provider.save_authorize_data(redirect_uri=redirect_uri, next=wanted, **attempt)
@@ -112,16 +112,16 @@ def finish() -> Response:
     if current_user.is_authenticated:  # in another tab in the meantime
         return rendering.see_other(wanted)
     if not attempt:
-        return _failed(Refused("state"))
+        return _failed(SignInRefused("state"))
     try:
         email = _verified_email(_in_time(lambda: _claims(provider)))
-    except Refused as refusal:
+    except SignInRefused as refusal:
         return _failed(refusal, refusal.__cause__)
     except Exception as error:  # a wrong nonce, signature or response, or a timeout
         return _failed(_refusal_of(error), error)
     user = sign_in.sso_sign_in(email, address=request.remote_addr or "", route=session.route())
     if user is None:  # sso_sign_in has recorded it
-        return _failed(Refused("user"))
+        return _failed(SignInRefused("user"))
     session.start(user)
     return rendering.see_other(wanted)
 
@@ -150,9 +150,9 @@ def _claims(provider: Any) -> Mapping[str, Any]:
     try:
         more = provider.userinfo(token=token)
     except Exception as error:
-        raise Refused("userinfo") from error
+        raise SignInRefused("userinfo") from error
     if more.get("sub") != claims["sub"]:
-        raise Refused("claim", "sub")
+        raise SignInRefused("claim", "sub")
     return {**claims, **more}
 
 
@@ -163,16 +163,16 @@ def _has_email_claims(claims: Mapping[str, Any]) -> bool:
 
 
 def _verified_email(claims: Mapping[str, Any]) -> str:
-    """Return the email address that the provider verified. Raises Refused with the missing or wrong claim."""
+    """Return the email address that the provider verified. Raises SignInRefused with the missing or wrong claim."""
     chosen = settings.current()
     email = claims.get("email")
     if not email or not isinstance(email, str):
-        raise Refused("claim", "email")
+        raise SignInRefused("claim", "email")
     given = next((each for each in chosen.oidc_verified_claims if each in claims), None)
     if given is None and chosen.oidc_trust_email:
         return email
     if given is None or str(claims[given]).lower() not in ("true", "1"):  # some send text or a number
-        raise Refused("claim", given or chosen.oidc_verified_claims[0])
+        raise SignInRefused("claim", given or chosen.oidc_verified_claims[0])
     return email
 
 
@@ -206,14 +206,14 @@ def _provider() -> Any:
     return provider
 
 
-def _refusal_of(error: Exception) -> Refused:
+def _refusal_of(error: Exception) -> SignInRefused:
     claim = getattr(error, "claim", None)  # of joserfc's errors about claims
     if claim:
-        return Refused("claim", claim)
-    return Refused("authorization" if "error" in request.args else "token")
+        return SignInRefused("claim", claim)
+    return SignInRefused("authorization" if "error" in request.args else "token")
 
 
-def _failed(refusal: Refused, cause: BaseException | None = None) -> Response:
+def _failed(refusal: SignInRefused, cause: BaseException | None = None) -> Response:
     code = getattr(cause, "error", None) or ""  # not its text, which may quote input
     logger.warning(
         "single sign-on refused",

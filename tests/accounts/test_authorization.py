@@ -71,7 +71,7 @@ def refusal(attempt: AuthorizationAttempt | None, sent: dict[str, str], login: s
 
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_an_instagram_account_is_connected_by_its_owner_in_either_shape(apps: Sandbox, wrapped: bool) -> None:
-    apps.pull("PATCH", "settings", wrapped=wrapped)
+    apps.request("PATCH", "settings", wrapped=wrapped)
     [added] = finished(*led())
     account = row()
     assert (added.ig_account_id, added.username) == (MAISON_LUNE, "maison.lune")  # never the app-scoped id
@@ -147,7 +147,7 @@ def test_an_owner_without_a_page_with_an_account_gets_an_explanation(apps: Sandb
 
 
 def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_granted(apps: Sandbox) -> None:
-    apps.pull("PATCH", "settings", pages="granted")
+    apps.request("PATCH", "settings", pages="granted")
     [added] = finished(*led("facebook"), "facebook")
     account = row(ATELIER_NORD)
     assert (added.ig_account_id, account.ig_page_id) == (ATELIER_NORD, ATELIER_NORD_PAGE)
@@ -157,7 +157,7 @@ def test_a_page_that_meta_does_not_list_is_found_through_what_the_token_was_gran
 
 
 def test_an_authorization_without_a_page_explains_what_to_do(apps: Sandbox) -> None:
-    apps.pull("PATCH", "settings", pages="none")
+    apps.request("PATCH", "settings", pages="none")
     said = refusal(*led("facebook"), "facebook")
     assert "Meta returned no Page" in said
     assert "business portfolio" in said

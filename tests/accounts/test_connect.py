@@ -15,7 +15,6 @@ from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
 from app.erasure import accounts
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from app.ingest import receive
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Account, AccountState, Conversation, Login
 from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
@@ -34,12 +33,11 @@ from tests.factories import (
     a_sandbox_account,
     an_account,
     people_wrote,
-    signed,
 )
 from tests.instagram.graph import Graph, Request, always, answer, sampled
-from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN
-from tests.sandbox.test_oauth import exchange
+from tests.sandbox.calls import FACEBOOK_TOKEN, INSTAGRAM_TOKEN, exchange
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 TOKEN = "IGAAcanaryTokenOfATest"
 ME = {"user_id": MAISON_LUNE, "id": MAISON_LUNE_APP_SCOPED, "username": "maison.lune", "account_type": "BUSINESS"}
@@ -175,7 +173,7 @@ def test_a_rejected_access_token_shows_the_reason(graph: Graph, known: tuple[dic
 
 
 def test_ids_that_come_as_json_numbers_connect(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", numeric_ids=True)
+    meta.request("PATCH", "settings", numeric_ids=True)
     assert connect.add(OPERATOR, None, login="instagram", token=INSTAGRAM_TOKEN).ig_account_id == MAISON_LUNE
     assert row().ig_app_scoped_id == MAISON_LUNE_APP_SCOPED
     assert connect.add(OPERATOR, None, login="facebook", token=FACEBOOK_TOKEN).ig_account_id == ATELIER_NORD
@@ -196,7 +194,7 @@ def test_an_answer_without_a_usable_account_id_is_not_called_an_outage(graph: Gr
 
 @pytest.mark.parametrize("pages", ["listed", "granted"])
 def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pages: str) -> None:
-    meta.pull("PATCH", "settings", pages=pages)
+    meta.request("PATCH", "settings", pages=pages)
     added = connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
     account = row(ATELIER_NORD)
     assert (added.ig_account_id, account.login, account.ig_page_id) == (ATELIER_NORD, Login.FACEBOOK, ATELIER_NORD_PAGE)
@@ -206,7 +204,7 @@ def test_a_system_user_token_connects_the_account_of_its_page(meta: Sandbox, pag
 
 
 def test_a_system_user_token_without_a_page_says_what_it_is_and_what_to_do(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     with pytest.raises(Invalid) as refused:
         connect.add(OPERATOR, None, login="facebook", token=SYSTEM_USER_TOKEN)
     said = refused.value.fields["token"]
@@ -230,7 +228,7 @@ def test_a_user_token_connects_the_account_of_its_page(meta: Sandbox) -> None:
 
 
 def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     added = connect.add(OPERATOR, None, login="unified", token=SYSTEM_USER_TOKEN)
     account = row(ATELIER_NORD)
     assert (added.ig_account_id, added.username) == (ATELIER_NORD, "atelier.nord")
@@ -239,7 +237,7 @@ def test_an_account_of_unified_login_is_connected_by_its_own_id_without_a_page(m
     assert account.missing_subscriptions is None
     assert connect.check(OPERATOR, ATELIER_NORD) == AccountCheck()
     person = meta.get(f"people?account={ATELIER_NORD}")[0]["id"]
-    meta.pull("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
+    meta.request("PATCH", f"people/{person}", username="known.one", error=None, refused_field=None)
     assert gateway.profile(account.id, person, purpose=Purpose.LIVE).username == "known.one"
     assert gateway.conversations(account.id, purpose=Purpose.SYNC, limit=1).threads == ()
 
@@ -295,7 +293,7 @@ def test_a_check_says_whether_the_token_works(meta: Sandbox) -> None:
 def test_what_arrives_for_an_account_that_must_be_reconnected_is_stored(app: Flask) -> None:
     account = an_account(MAISON_LUNE, token=None, state=AccountState.RECONNECT)
     body = a_delivery(a_message_event(LEA))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert db.session.scalars(select(Conversation.account_id)).all() == [account.id]
 
 
@@ -304,7 +302,7 @@ def test_a_removed_account_is_forgotten_and_the_others_stay(app: Flask) -> None:
     other = an_account(ATELIER_NORD)
     for ig_account_id in (MAISON_LUNE, ATELIER_NORD):
         body = a_delivery(a_message_event(LEA, recipient=ig_account_id), ig_account_id=ig_account_id)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     connect.remove(OPERATOR, MAISON_LUNE)
     assert row().token is None
     with pytest.raises(Conflict, match="being deleted"):

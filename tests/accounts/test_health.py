@@ -116,7 +116,6 @@ def test_a_dead_token_is_not_well_and_foreign_accounts_are_not_shown(app: Flask)
     )
 
 
-@pytest.mark.row("F20", "F47")
 def test_a_problem_fixed_at_meta_or_in_the_keys_ends_automatically(meta: Sandbox) -> None:
     a_sandbox_account(state=AccountState.RECONNECT, state_reason="Log in at Instagram first")
     meta.post("faults", mode="190-checkpoint", call="me", count=1)

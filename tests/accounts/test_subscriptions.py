@@ -118,14 +118,14 @@ def test_connecting_with_a_pasted_token_says_on_the_page_that_messages_do_not_ar
 def test_a_subscription_that_meta_accepts_later_clears_what_was_stored(refusing: Sandbox) -> None:
     account = a_sandbox_account(ATELIER_NORD)
     assert subscriptions.check(account.id).problem == NO_MESSAGES
-    refusing.pull("DELETE", "faults")
+    refusing.request("DELETE", "faults")
     subscriptions.check_all()
     assert (row().subscription_problem, row().refused_subscriptions, row().missing_subscriptions) == (None, None, None)
     assert the_health().well
 
 
 def test_one_refused_field_does_not_void_the_others(meta: Sandbox, app: Flask) -> None:
-    meta.pull("PATCH", "settings", refused_fields="message_edit")
+    meta.request("PATCH", "settings", refused_fields="message_edit")
     account = a_sandbox_account()
     checked = nametag("account", "check", MAISON_LUNE)
     assert checked.exit_code == 0
@@ -140,14 +140,14 @@ def test_one_refused_field_does_not_void_the_others(meta: Sandbox, app: Flask) -
 
 
 def test_the_daily_check_does_not_ask_again_for_a_refused_field(meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", refused_fields="message_edit,standby")
+    meta.request("PATCH", "settings", refused_fields="message_edit,standby")
     account = a_sandbox_account()
     subscriptions.check(account.id)
-    meta.pull("DELETE", "calls")
+    meta.request("DELETE", "calls")
     subscriptions.check_all()
     assert calls(meta) == ["subscribed_apps"]
     assert list(row().refused_subscriptions or {}) == ["message_edit", "standby"]
-    meta.pull("PATCH", "settings", refused_fields="")
+    meta.request("PATCH", "settings", refused_fields="")
     assert subscriptions.check(account.id).complete  # an operator's check asks for it
 
 
@@ -249,7 +249,7 @@ def test_a_new_account_whose_webhooks_could_not_be_subscribed_yet_says_so(meta: 
 def test_results_with_an_earlier_access_token_are_not_shown_for_a_new_one(refusing: Sandbox) -> None:
     account = a_sandbox_account(ATELIER_NORD)
     subscriptions.check(account.id)
-    refusing.pull("DELETE", "faults")
+    refusing.request("DELETE", "faults")
     refusing.post("faults", mode="500", call="subscribed_apps")
     added = connect.add(OPERATOR, ATELIER_NORD, login="facebook", token=FACEBOOK_TOKEN)
     assert connect.subscription_of(added).problem is None

@@ -107,7 +107,7 @@ def test_a_failed_refresh_is_shown_and_retried_a_day_later(meta: Sandbox, frozen
         "The access token is still valid for 50 days; Nametag retries daily.",
         well=False,
     )
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     frozen_clock.forward(days=1)
     tokens.refresh_due()
     assert life() == TokenExpiry("Valid for 59 days, refreshes automatically every week")
@@ -161,7 +161,6 @@ def test_the_lifetime_of_an_access_token_has_a_text(
     assert (told.says, told.reconnect) == (says, reconnect)
 
 
-@pytest.mark.row("S41", "F47")
 def test_an_access_token_without_its_key_is_shown_as_unreadable_and_the_others_work(
     app: Flask, frozen_clock: FrozenClock
 ) -> None:

@@ -42,7 +42,6 @@ def test_the_explorer_is_served_by_ourselves(client: FlaskClient) -> None:
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
 
 
-@pytest.mark.row("S34")
 def test_in_production_strangers_see_no_map(app: Flask) -> None:
     with settings.using(nametag_env="production"):
         for address in (DOCUMENT, EXPLORER):
@@ -56,7 +55,6 @@ def test_people_who_are_signed_in_see_the_map(app: Flask) -> None:
         assert client.get(DOCUMENT).status_code == 200
 
 
-@pytest.mark.row("R9")
 @pytest.mark.timeout(600)
 def test_no_call_breaks_the_rules_of_the_document(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config

@@ -64,7 +64,6 @@ def test_a_person_can_be_asked_for_again(crm: ApiClient, redis: Redis) -> None:
     assert crm.get(f"{LIST}/{camille['id']}").get_json()["nextTryAt"] is not None
 
 
-@pytest.mark.row("S33")
 def test_everyone_can_be_taken_along(app: Flask, crm: ApiClient) -> None:
     csv = crm.get(f"{LIST}/export")
     assert csv.content_type == "text/csv; charset=utf-8"

@@ -30,7 +30,6 @@ def crm(app: Flask) -> ApiClient:
     return an_api_client(app)
 
 
-@pytest.mark.row("S31")
 def test_classic_strings_are_found_nowhere_and_change_nothing(crm: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "READS", 10_000)
     assert len(CLASSIC) >= 40
@@ -42,7 +41,6 @@ def test_classic_strings_are_found_nowhere_and_change_nothing(crm: ApiClient, mo
     assert db.session.query(Conversation).count() == 2
 
 
-@pytest.mark.row("S31")
 def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: ApiClient) -> None:
     for address in (LIST, IDENTITIES):
         for limit in NO_LIMITS:
@@ -52,7 +50,6 @@ def test_a_limit_is_a_plain_number_from_one_to_a_hundred(crm: ApiClient) -> None
             assert crm.get(address, query_string={"limit": limit}).status_code == 200
 
 
-@pytest.mark.row("S24")
 def test_what_no_address_knows_is_refused(crm: ApiClient) -> None:
     for more in ("role", "account_id", "scopes", "sort"):
         [wrong] = problem(crm.get(f"{LIST}?accountId={MAISON_LUNE}&{more}=admin"), 422)["errors"]

@@ -95,7 +95,6 @@ def test_who_waits_in_vain_gets_the_job(crm: ApiClient) -> None:
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
 
 
-@pytest.mark.row("S24")
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -128,7 +127,6 @@ def test_a_token_that_only_reads_starts_nothing(app: Flask, account: Account) ->
     assert reader.get("/api/jobs").get_json()["data"] == []
 
 
-@pytest.mark.row("S23")
 def test_jobs_of_other_accounts_do_not_exist(app: Flask, crm: ApiClient) -> None:
     job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
     other = an_account(ATELIER_NORD)

@@ -1,1 +1,1 @@
-"""Tests of the house: layout, names, sizes."""
+"""Rules about code and documents: names, permissions, tables, dependencies."""

@@ -1,4 +1,7 @@
-"""Secrets are compared in constant time: no `==` on what is called one (reliability.md S51)."""
+"""No secret is compared with `==`, whose duration tells an attacker how many leading characters are right.
+
+Secrets are compared with `hmac.compare_digest`, or as digests in SQL. A secret is recognized by its name.
+"""
 
 import ast
 from pathlib import Path
@@ -9,31 +12,31 @@ APP = Path(__file__).parents[2] / "app"
 FILES = sorted(APP.rglob("*.py"))
 SECRET_ENDINGS = ("token", "secret", "signature", "digest")
 HARMLESS = {
-    "sandbox": "plays Meta, and knows no secret worth anything",
-    "web/conditional.py": "a poll's token is the version of what is shown",
+    "sandbox": "replaces Meta locally and holds no real secret",
+    "web/conditional.py": "a change token is no secret",
 }
 
 
-def compared(tree: ast.AST) -> list[ast.Compare]:
-    """Return every == and != in which a name that ends like a secret stands."""
+def comparisons_of_secrets(tree: ast.AST) -> list[ast.Compare]:
+    """Return every == and != with a name that ends like a secret."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
             sides = [node.left, *node.comparators]
-            if any(_called(side).lower().endswith(SECRET_ENDINGS) for side in sides) and not _is_sql(sides):
+            if any(_name(side).lower().endswith(SECRET_ENDINGS) for side in sides) and not _is_sql(sides):
                 found.append(node)
     return found
 
 
-def _called(side: ast.expr) -> str:
+def _name(side: ast.expr) -> str:
     if isinstance(side, ast.Name):
         return side.id
     if isinstance(side, ast.Attribute):
         return side.attr
     if isinstance(side, ast.Call):
-        return _called(side.func)
+        return _name(side.func)
     if isinstance(side, ast.Subscript):
-        return _called(side.slice) if not isinstance(side.slice, ast.Constant) else str(side.slice.value)
+        return _name(side.slice) if not isinstance(side.slice, ast.Constant) else str(side.slice.value)
     return ""
 
 
@@ -45,18 +48,16 @@ def _is_sql(sides: list[ast.expr]) -> bool:
     )
 
 
-@pytest.mark.row("S51")
 def test_no_secret_is_compared_with_equals() -> None:
     caught = [
         f"{path.relative_to(APP)}:{node.lineno}"
         for path in FILES
         if not path.relative_to(APP).as_posix().startswith(tuple(HARMLESS))
-        for node in compared(ast.parse(path.read_text()))
+        for node in comparisons_of_secrets(ast.parse(path.read_text()))
     ]
     assert caught == []
 
 
-@pytest.mark.row("S51")
 @pytest.mark.parametrize(
     ("code", "caught"),
     [
@@ -69,5 +70,5 @@ def test_no_secret_is_compared_with_equals() -> None:
         ("hmac.compare_digest(token, given)", False),
     ],
 )
-def test_the_lint_itself_finds_what_it_should(code: str, caught: bool) -> None:
-    assert bool(compared(ast.parse(code))) is caught
+def test_comparisons_of_secrets_are_recognized(code: str, caught: bool) -> None:
+    assert bool(comparisons_of_secrets(ast.parse(code))) is caught

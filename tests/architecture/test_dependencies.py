@@ -1,4 +1,4 @@
-"""What is installed is what was locked, and whether anything is known against it is said (reliability.md S56)."""
+"""Dependencies are installed as locked, and known vulnerabilities of them are reported."""
 
 import base64
 import hashlib
@@ -14,12 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-FLAW = {"name": "flask", "version": "1.0", "vulns": [{"id": "CVE-2023-30861", "fix_versions": ["2.3.2"]}]}
-WELL: dict[str, Any] = {"name": "flask", "version": "3.1.3", "vulns": []}
-UNASKED = {"name": "flask", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+VULNERABLE = {"name": "flask", "version": "1.0", "vulns": [{"id": "CVE-2023-30861", "fix_versions": ["2.3.2"]}]}
+SAFE: dict[str, Any] = {"name": "flask", "version": "3.1.3", "vulns": []}
+SKIPPED = {"name": "flask", "skip_reason": "Dependency not found on PyPI and could not be audited"}
 
 
-@pytest.mark.row("S56")
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_dependency_is_pinned_with_a_hash(name: str) -> None:
     blocks = re.split(r"\n(?=\S)", (ROOT / name).read_text().strip())
@@ -29,47 +28,45 @@ def test_every_dependency_is_pinned_with_a_hash(name: str) -> None:
     assert f"--require-hashes -r {name}" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.row("S56")
 def test_a_wheel_that_was_tampered_with_is_not_installed(tmp_path: Path) -> None:
     wheel = a_wheel(tmp_path / "nt_tiny-1.0-py3-none-any.whl", "MARK = 1\n")
     lock = tmp_path / "lock"
     lock.write_text(f"nt-tiny==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
-    assert installed(lock, tmp_path / "first").returncode == 0
+    assert install(lock, tmp_path / "first").returncode == 0
     a_wheel(wheel, "MARK = 2\n")
-    refused = installed(lock, tmp_path / "second")
+    refused = install(lock, tmp_path / "second")
     assert refused.returncode != 0
     assert "DO NOT MATCH THE HASHES" in refused.stderr
     assert not (tmp_path / "second").exists()
 
 
-@pytest.mark.row("S56")
 @pytest.mark.parametrize(
-    ("report", "said", "well"),
+    ("report", "line", "safe"),
     [
-        ([WELL, WELL], "Dependencies: no known vulnerabilities in 2 packages.", True),
-        ([WELL, FLAW], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
-        ([UNASKED, FLAW], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
-        ([WELL, UNASKED], "Dependencies: not audited, can't reach the advisories.", None),
+        ([SAFE, SAFE], "Dependencies: no known vulnerabilities in 2 packages.", True),
+        ([SAFE, VULNERABLE], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
+        ([SKIPPED, VULNERABLE], "flask 1.0: CVE-2023-30861, fixed in 2.3.2", False),
+        ([SAFE, SKIPPED], "Dependencies: not audited, can't reach the advisories.", None),
         (None, "Dependencies: not audited, can't reach the advisories.", None),
     ],
 )
-def test_what_is_not_audited_is_never_called_well(
-    report: list[dict[str, Any]] | None, said: str, well: bool | None, monkeypatch: pytest.MonkeyPatch
+def test_a_dependency_that_was_not_audited_is_not_called_safe(
+    report: list[dict[str, Any]] | None, line: str, safe: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = _audit()
-    assert audit.summarize(report) == ([said], well)
-    monkeypatch.setattr(audit, "_report", lambda: report)
-    assert (audit.main(), audit.main("--release")) == {True: (0, 0), False: (1, 1), None: (0, 1)}[well]
+    assert audit.summarize(report) == ([line], safe)
+    monkeypatch.setattr(audit, "fetch_report", lambda: report)
+    assert (audit.main(), audit.main("--release")) == {True: (0, 0), False: (1, 1), None: (0, 1)}[safe]
 
 
-def test_lint_asks_and_a_release_insists() -> None:
+def test_lint_audits_the_dependencies_and_a_release_requires_it() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^lint:.*\n(?:\t.*\n)*\t.*audit\.py$", makefile, re.MULTILINE)
     assert "audit.py --release" in makefile
 
 
 def a_wheel(path: Path, code: str) -> Path:
-    """Write a wheel of one module that says nothing but `code`."""
+    """Write a wheel of one module with `code`."""
     about = "nt_tiny-1.0.dist-info"
     files = {
         "nt_tiny.py": code,
@@ -83,8 +80,8 @@ def a_wheel(path: Path, code: str) -> Path:
     return path
 
 
-def installed(lock: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    """Install what `lock` names from the wheels beside it, as the Makefile does."""
+def install(lock: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    """Install the packages of `lock` from the wheels beside it, as the Makefile does."""
     options = ("--no-index", "--find-links", str(lock.parent), "--no-cache-dir", "--target", str(target))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)

@@ -1,4 +1,4 @@
-"""The documents tell the truth: each setting and command stands in them, and what stands in them exists."""
+"""Documents list every setting and command, and name only settings, commands, files and headings that exist."""
 
 import re
 from pathlib import Path

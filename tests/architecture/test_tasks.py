@@ -1,4 +1,4 @@
-"""Background functions: the table, the module and the wire say the same."""
+"""Background tasks: TASKS and app/tasks.py list the same functions."""
 
 import importlib
 import inspect

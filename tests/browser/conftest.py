@@ -1,4 +1,4 @@
-"""A whole installation, or a desk with a web server alone; and somebody in Chromium who has signed in to it."""
+"""Servers for browser tests, and users in Chromium who have signed in to them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from app import queue, settings
-from tests.browser import desk as desks
-from tests.browser.desk import Desk
-from tests.browser.stage import EMAIL, PASSWORD, Stage, set_up
+from tests.browser import inbox_server
+from tests.browser.inbox_server import InboxServer
+from tests.browser.seeded_server import EMAIL, PASSWORD, SeededServer, serve
 from tests.support import databases, installation
 from tests.support.installation import Installation
 from tests.support.processes import Processes
@@ -20,14 +20,14 @@ SignIn = Callable[[Page], Page]
 
 @pytest.fixture
 def nametag(processes: Processes, sqlite_database: str, redis_server: str, redis: object) -> Installation:
-    """Nametag with a worker that finds names, and a sandbox that sends nothing by itself and answers at once."""
+    """A complete Nametag: a worker that looks up contacts, and a sandbox that sends nothing on its own."""
     with settings.using(database_url=sqlite_database, redis_url=redis_server) as chosen:
         return installation.started(processes, chosen, queues=(queue.TASKS[queue.RESOLVE].queue,))
 
 
 @pytest.fixture
 def complaints(page: Page) -> list[str]:
-    """What the browser's console complains about: refused by the CSP, not found, thrown."""
+    """Errors and warnings of the browser's console: refused by the CSP, not found, thrown."""
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -40,17 +40,17 @@ def complaints(page: Page) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(sqlite_template: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """One web server for a module, with the cast and a crowd in its inbox."""
-    folder = tmp_path_factory.mktemp("desk")
-    with Processes(folder) as processes, desks.laid(processes, sqlite_template, redis_server) as laid:
-        yield laid
+def inbox(sqlite_template: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxServer]:
+    """A web server for one module, whose inbox holds the contacts of the factories and 60 others."""
+    folder = tmp_path_factory.mktemp("inbox")
+    with Processes(folder) as processes, inbox_server.serve(processes, sqlite_template, redis_server) as server:
+        yield server
 
 
 @pytest.fixture
-def tab(desk: Desk, chromium: Browser) -> Iterator[Page]:
-    """A tab of somebody who has signed in at the desk; its clock goes on, and can be moved forward."""
-    context = desk.context(chromium, reduced_motion="reduce")
+def tab(inbox: InboxServer, chromium: Browser) -> Iterator[Page]:
+    """A tab of a signed-in user; its clock runs, and can be moved forward."""
+    context = inbox.context(chromium, reduced_motion="reduce")
     page = context.new_page()
     page.clock.install()
     yield page
@@ -58,7 +58,7 @@ def tab(desk: Desk, chromium: Browser) -> Iterator[Page]:
 
 
 def sign_in(page: Page, nametag: Installation) -> None:
-    """Fill in the form; the inbox is open afterwards."""
+    """Sign in with the form and wait for the inbox."""
     page.goto(f"{nametag.web.url}/inbox")
     page.get_by_label("Email").fill(installation.EMAIL)
     page.get_by_label("Password").fill(installation.PASSWORD)
@@ -67,22 +67,24 @@ def sign_in(page: Page, nametag: Installation) -> None:
 
 
 @pytest.fixture(scope="package")
-def stage(redis_server: str, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Pages on rows that nobody changes but the test, served for all tests of this folder."""
-    folder = tmp_path_factory.mktemp("stage")
+def seeded(
+    redis_server: str, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SeededServer]:
+    """A web server on seeded rows for all tests of this folder; no worker changes the rows."""
+    folder = tmp_path_factory.mktemp("seeded")
     with (
         Processes(folder) as processes,
-        set_up(processes, databases.copy_of(sqlite_template, folder), redis_server) as it,
+        serve(processes, databases.copy_of(sqlite_template, folder), redis_server) as it,
     ):
         yield it
 
 
-def visit(chromium: Browser, stage: Stage, email: str = EMAIL, **options: Any) -> Page:
-    """Return a tab of a fresh profile in which somebody has signed in to the stage; its context is to be closed."""
+def visit(chromium: Browser, seeded: SeededServer, email: str = EMAIL, **options: Any) -> Page:
+    """Return a signed-in tab of a new browser profile. The caller closes its context."""
     context = chromium.new_context(**{"reduced_motion": "reduce", "locale": "en-GB"} | options)
     context.set_default_timeout(10_000)
     page = context.new_page()
-    page.goto(f"{stage.url}/login")
+    page.goto(f"{seeded.url}/login")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()

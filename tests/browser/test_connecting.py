@@ -1,4 +1,4 @@
-"""An admin connects accounts in Chromium: by consent at the sandbox under the strict policy, and without a script."""
+"""An admin connects accounts in Chromium: authorized at the sandbox under the strict policy, and without JavaScript."""
 
 import re
 
@@ -23,13 +23,13 @@ RULES = {
 
 @pytest.fixture
 def database(sqlite_database: str) -> str:
-    """One kind is enough for a browser."""
+    """One kind of database is enough for browser tests."""
     return sqlite_database
 
 
 @pytest.fixture
 def web(processes: Processes, app: Flask) -> Web:
-    """The pages alone, with an admin, a sandbox and its app, and no account."""
+    """A web server with an admin and a sandbox, and no account."""
     users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
     processes.share(settings.current())
     secrets = processes.sandbox().get("secrets")
@@ -47,7 +47,7 @@ def sign_in(page: Page, web: Web) -> None:
 
 
 def problems(page: Page) -> list[str]:
-    """Return what does not fit or cannot be read, in both themes, narrow and wide."""
+    """Return texts that overflow or lack contrast, in both themes, narrow and wide."""
     found = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")

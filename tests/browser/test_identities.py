@@ -10,16 +10,16 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from tests.browser.conftest import visit
-from tests.browser.stage import Stage
+from tests.browser.seeded_server import SeededServer
 
 UNNAMED = "17841400123512093"
 
 
-def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser, stage: Stage) -> None:
-    page = visit(chromium, stage, viewport={"width": 1440, "height": 700})
+def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser, seeded: SeededServer) -> None:
+    page = visit(chromium, seeded, viewport={"width": 1440, "height": 700})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{stage.url}/identities")
+    page.goto(f"{seeded.url}/identities")
     bar, boxes = page.locator(".bulk"), page.locator("[data-pick]")
     refresh = bar.get_by_role("button", name="Refresh selected")
     expect(bar).to_contain_text("None selected")
@@ -41,9 +41,9 @@ def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser
     page.context.close()
 
 
-def test_an_identity_page_shows_the_result_of_its_refresh(chromium: Browser, stage: Stage) -> None:
-    page = visit(chromium, stage)
-    page.goto(f"{stage.url}/identities?q={UNNAMED}")
+def test_an_identity_page_shows_the_result_of_its_refresh(chromium: Browser, seeded: SeededServer) -> None:
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/identities?q={UNNAMED}")
     page.get_by_role("link", name=re.compile("user_512093")).click()
     page.get_by_role("button", name="Retry now").click()
     expect(page.get_by_role("button", name="Looking up")).to_be_visible()

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page
 
-from tests.browser.desk import Desk
+from tests.browser.inbox_server import InboxServer
 
 # Per chart: how far its box is from its cell: below the head, beside the labels of both axes.
 DISPLACED = """() => [...document.querySelectorAll('.chart-plot')].map(plot => {
@@ -12,7 +12,7 @@ DISPLACED = """() => [...document.querySelectorAll('.chart-plot')].map(plot => {
 })"""
 
 
-def test_a_chart_without_data_keeps_its_labels_and_lines_in_place(desk: Desk, tab: Page) -> None:
-    tab.goto(f"{desk.url}/insights")
+def test_a_chart_without_data_keeps_its_labels_and_lines_in_place(inbox: InboxServer, tab: Page) -> None:
+    tab.goto(f"{inbox.url}/insights")
     assert tab.locator(".chart-plot .chart-none").count() == tab.locator(".chart-plot").count() == 4
     assert tab.evaluate(DISPLACED) == [[0, 0, 0, 0]] * 4

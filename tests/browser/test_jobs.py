@@ -1,4 +1,4 @@
-"""Jobs as they are watched, started and ended in a browser: by mouse, by keyboard, without JavaScript (ui.md 13)."""
+"""Watch, start and cancel jobs in a browser: by mouse, by keyboard, without JavaScript."""
 
 import re
 
@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from app.db.engine import db
 from app.models.run import Run, RunKind, RunState
 from tests.browser.conftest import visit
-from tests.browser.desk import SETTLED
-from tests.browser.stage import EMAIL, PASSWORD, RUN, Stage
+from tests.browser.inbox_server import SETTLED
+from tests.browser.seeded_server import EMAIL, PASSWORD, RUN, SeededServer
 from tests.support.waiting import until
 
 HEARD = """() => { window.heard = []; new MutationObserver(() => {
@@ -18,24 +18,24 @@ HEARD = """() => { window.heard = []; new MutationObserver(() => {
 }).observe(document.getElementById('announcer'), {childList: true, characterData: true, subtree: true}); }"""
 
 
-def started(stage: Stage) -> int:
-    """How many backfills of the first account are at work, but for the one that the stage set."""
+def started(seeded: SeededServer) -> int:
+    """Return how many backfills of the first account are queued, without the seeded one."""
     db.session.rollback()
     of_account = (Run.account_id == 1, Run.kind == RunKind.BACKFILL, Run.state == RunState.QUEUED, Run.id != RUN)
     return db.session.execute(select(func.count()).where(*of_account)).scalar_one()
 
 
-def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, stage: Stage) -> None:
-    """Criterion 12: a change within 2 s, one toast and one announcement, no fast polls after the end."""
-    stage.job(RunState.RUNNING)
-    page = visit(chromium, stage)
+def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, seeded: SeededServer) -> None:
+    """A change shows within 2 s, with one toast and one announcement, and fast polls stop at the end."""
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
     polls: list[Request] = []
     page.on("request", lambda request: polls.append(request) if "/jobs/live" in request.url else None)
-    page.goto(f"{stage.url}/jobs")
+    page.goto(f"{seeded.url}/jobs")
     page.evaluate(HEARD)
-    stage.job(RunState.RUNNING, resolved=290)
+    seeded.job(RunState.RUNNING, resolved=290)
     expect(page.locator(".job-count strong")).to_have_text("335", timeout=2_000)
-    stage.job(RunState.DONE, resolved=367, minutes=5, took=290)
+    seeded.job(RunState.DONE, resolved=367, minutes=5, took=290)
     expect(page.locator(".toast")).to_have_text("Backfill profiles finished: 367 resolved, 14 failed.", timeout=2_000)
     expect(page.locator(".job .chip")).to_have_text("Some failed")
     expect(page.locator("#job-live")).to_have_attribute("hx-trigger", re.compile("every 15s"))
@@ -50,23 +50,23 @@ def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, 
     page.context.close()
 
 
-def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: Browser, stage: Stage) -> None:
-    """Criterion 12: double click makes one job; ui.md 6.5: 409 and a toast."""
-    stage.job(None)
-    page = visit(chromium, stage)
-    page.goto(f"{stage.url}/jobs")
+def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: Browser, seeded: SeededServer) -> None:
+    """A double click starts one job; a second start is refused with 409 and a toast."""
+    seeded.job(None)
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/jobs")
     page.get_by_role("button", name="Backfill profiles").dblclick()
     expect(page.locator(".toast").first).to_contain_text("Backfill profiles queued.")
     page.get_by_role("button", name="Backfill profiles").click()
     expect(page.locator(".toast[data-kind=error]").first).to_contain_text("has not ended")
-    assert started(stage) == 1
+    assert started(seeded) == 1
     _end(page)
 
 
-def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None:
-    """Criterion 16: find, open, read, refresh, go to jobs, start, cancel; the switch for single keys is kept."""
-    stage.job(None)
-    page = visit(chromium, stage, viewport={"width": 1440, "height": 900})
+def test_everything_is_done_by_keyboard(chromium: Browser, seeded: SeededServer) -> None:
+    """Find, open, read, refresh, go to jobs, start, cancel; the switch for single keys is kept."""
+    seeded.job(None)
+    page = visit(chromium, seeded, viewport={"width": 1440, "height": 900})
     keys = page.keyboard
     keys.press("/")
     keys.type("lea")
@@ -106,11 +106,10 @@ def test_everything_is_done_by_keyboard(chromium: Browser, stage: Stage) -> None
     page.context.close()
 
 
-def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, stage: Stage) -> None:
-    """Criterion 20: links, forms and pages alone."""
-    stage.job(None)
-    page = visit(chromium, stage, java_script_enabled=False)
-    page.goto(f"{stage.url}/jobs")
+def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(None)
+    page = visit(chromium, seeded, java_script_enabled=False)
+    page.goto(f"{seeded.url}/jobs")
     expect(page.locator(".page-noscript")).to_be_visible()
     page.get_by_role("link", name="Job options").click()
     page.get_by_label("Unknown contacts active recently").check()
@@ -120,7 +119,7 @@ def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, sta
     expect(page.locator(".job")).to_contain_text("active in the last 3 days")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
-    page.goto(f"{stage.url}/identities?state=unknown")
+    page.goto(f"{seeded.url}/identities?state=unknown")
     page.get_by_role("link", name=re.compile("user_883201")).click()
     page.get_by_role("button", name="Retry now").click()
     expect(page.get_by_role("heading", name="user_883201")).to_be_visible()
@@ -129,11 +128,11 @@ def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, sta
     page.context.close()
 
 
-def test_somebody_who_came_for_a_page_is_led_to_it(chromium: Browser, stage: Stage) -> None:
-    """Criterion 20: sign-in without JavaScript, errors included."""
+def test_sign_in_leads_to_the_requested_page(chromium: Browser, seeded: SeededServer) -> None:
+    """Sign-in works without JavaScript, errors included."""
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{stage.url}/insights")
+    page.goto(f"{seeded.url}/insights")
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password").fill("not that one at all")
     page.get_by_role("button", name="Sign in").click()
@@ -145,7 +144,7 @@ def test_somebody_who_came_for_a_page_is_led_to_it(chromium: Browser, stage: Sta
 
 
 def _went(page: Page, letter: str, path: str) -> bool:
-    """Press G and a letter, within 1.2 s unless the machine is busy; returns whether the page is there."""
+    """Press G and a letter, within 1.2 s unless the machine is busy; return whether the page is open."""
     page.keyboard.press("g")
     page.keyboard.press(letter)
     page.wait_for_timeout(200)
@@ -169,42 +168,44 @@ def _end(page: Page) -> None:
     page.context.close()
 
 
-def test_a_cancel_dialog_names_its_job_and_closes_when_that_job_ends(chromium: Browser, stage: Stage) -> None:
-    stage.job(RunState.RUNNING)
-    page = visit(chromium, stage)
+def test_a_cancel_dialog_names_its_job_and_closes_when_that_job_ends(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
     posts: list[str] = []
     page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
-    page.goto(f"{stage.url}/jobs")
+    page.goto(f"{seeded.url}/jobs")
     page.locator(".job").get_by_role("button", name="Cancel").click()
     expect(page.locator("#confirm-question")).to_contain_text("Cancel Backfill profiles of maison.lune?")
     expect(page.locator("#confirm-no")).to_have_text("Keep running")
-    stage.job(RunState.RUNNING, resolved=230)
+    seeded.job(RunState.RUNNING, resolved=230)
     expect(page.locator(".job-count strong")).to_have_text("275")
     expect(page.locator("#confirm")).to_be_visible()  # a poll of the same job does not close it
-    stage.job(RunState.DONE, minutes=5, took=290)
+    seeded.job(RunState.DONE, minutes=5, took=290)
     expect(page.locator("#confirm")).to_be_hidden()
     expect(page.locator("#toasts")).to_contain_text("Backfill profiles of maison.lune had already ended.")
     assert posts == []
     page.context.close()
 
 
-def test_a_cancel_that_is_too_late_says_so(chromium: Browser, stage: Stage) -> None:
-    stage.job(RunState.RUNNING)
-    page = visit(chromium, stage)
-    page.goto(f"{stage.url}/jobs")
+def test_a_cancel_that_is_too_late_says_so(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/jobs")
     page.locator(".job").get_by_role("button", name="Cancel").click()
-    page.route("**/jobs/live*", lambda route: route.abort())  # the page has not learned of the end yet
-    stage.job(RunState.DONE, minutes=5, took=290)
+    page.route("**/jobs/live*", lambda route: route.abort())  # the page does not know yet that the job has ended
+    seeded.job(RunState.DONE, minutes=5, took=290)
     page.evaluate("document.querySelector('.job-actions form').remove()")  # what a poll does to a form without an ID
     page.locator("#confirm-yes").click()
     expect(page.locator(".toast[data-kind=error]")).to_contain_text("This job has already ended.")
     page.context.close()
 
 
-def test_a_number_out_of_range_is_reported_and_does_not_block_later_changes(chromium: Browser, stage: Stage) -> None:
-    stage.job(None)
-    page = visit(chromium, stage)
-    page.goto(f"{stage.url}/jobs/new?scope=recent")
+def test_a_number_out_of_range_is_reported_and_does_not_block_later_changes(
+    chromium: Browser, seeded: SeededServer
+) -> None:
+    seeded.job(None)
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/jobs/new?scope=recent")
     days = page.get_by_label("Days to look back")
     days.fill("900")
     days.blur()

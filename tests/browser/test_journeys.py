@@ -1,4 +1,4 @@
-"""What people do all day, in Chromium, on real processes."""
+"""The daily tasks of a user, in Chromium, on real processes."""
 
 import re
 
@@ -10,22 +10,22 @@ from tests.factories import CAMILLE, GHOST, LEA, SHY, UNKNOWN_PERSON
 from tests.support.installation import Installation
 from tests.support.waiting import until
 
-POLL_MS = 31_000  # the list refreshes every 30 s (product.md 6)
+POLL_MS = 31_000  # the list refreshes every 30 s
 NAMES = "SELECT count(*) FROM identities WHERE username IS NOT NULL OR name IS NOT NULL OR last_error IS NOT NULL"
 
 
 def write(nametag: Installation, person: str, text: str = "Hello", **more: object) -> None:
-    """Have somebody write, as Meta tells it."""
+    """Send a message of a contact from the sandbox."""
     assert nametag.sandbox.post("send", person=person, text=text, **more)["status"] == 200
 
 
 def await_names(nametag: Installation, number: int) -> None:
-    """Wait until `number` people have a name, or a reason why not."""
+    """Wait until `number` contacts have a name or a reason."""
     until(lambda: nametag.value(NAMES) == number, f"{number} people were looked up")
 
 
 def poll_until(page: Page, shown: Locator) -> None:
-    """Let polls come due until something is shown: a page hears of a change a moment behind its commit."""
+    """Let polls come due until something is shown; change tokens change shortly after a commit."""
 
     def polled() -> bool:
         page.clock.fast_forward(POLL_MS)

@@ -1,11 +1,11 @@
-"""The inbox without a mouse, without colours, large, narrow, and without scripts."""
+"""The inbox by keyboard, in forced colors, with large text, on narrow screens, and without JavaScript."""
 
 import re
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.desk import SETTLED, Desk, poll
+from tests.browser.inbox_server import SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, UNKNOWN_PERSON
 
 FOCUSED = (
@@ -13,14 +13,14 @@ FOCUSED = (
 )
 
 
-def address(desk: Desk, who: str) -> str:
+def address(inbox: InboxServer, who: str) -> str:
     """Return the URL of a contact's conversation in the list of all."""
-    return f"/inbox/{desk.conversation(who)}?account={MAISON_LUNE}"
+    return f"/inbox/{inbox.conversation(who)}?account={MAISON_LUNE}"
 
 
-def test_keys_move_open_and_lead_back(tab: Page, desk: Desk) -> None:
-    """ui.md 9: J, K, arrows, Home, End, Enter, Esc, slash; the list is one tab stop."""
-    tab.goto(f"{desk.url}/inbox")
+def test_keys_move_open_and_lead_back(tab: Page, inbox: InboxServer) -> None:
+    """J, K, arrows, Home, End, Enter, Esc, slash; the list is one tab stop."""
+    tab.goto(f"{inbox.url}/inbox")
     links = tab.locator(".row-link").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
     assert tab.locator(".row-link[tabindex='0']").count() == 1
     for key, place in (("j", 0), ("j", 1), ("k", 0), ("ArrowDown", 1), ("End", len(links) - 1), ("Home", 0), ("j", 1)):
@@ -40,9 +40,9 @@ def test_keys_move_open_and_lead_back(tab: Page, desk: Desk) -> None:
     expect(tab.locator("#q")).not_to_be_focused()
 
 
-def test_single_keys_can_be_switched_off_and_stay_off(tab: Page, desk: Desk) -> None:
-    """ui.md 9 (WCAG 2.1.4): the switch of the help dialog is remembered."""
-    desk.open(tab, RUI)
+def test_single_keys_can_be_switched_off_and_stay_off(tab: Page, inbox: InboxServer) -> None:
+    """The switch of the help dialog is remembered."""
+    inbox.open(tab, RUI)
     tab.keyboard.press("?")
     switch = tab.get_by_role("checkbox", name="Use single-key shortcuts")
     switch.uncheck()
@@ -61,16 +61,16 @@ def test_single_keys_can_be_switched_off_and_stay_off(tab: Page, desk: Desk) -> 
     tab.wait_for_url(lambda now: now != url)
 
 
-def test_words_are_searched_as_they_are_typed(tab: Page, desk: Desk) -> None:
-    """ui.md 7.5: the list follows the field and the address follows both; the open thread stays open."""
-    desk.write(CAMILLE, "The zebrafinch lamp")
-    desk.open(tab, RUI)
+def test_words_are_searched_as_they_are_typed(tab: Page, inbox: InboxServer) -> None:
+    """The list follows the field, the URL follows both; the open conversation stays open."""
+    inbox.write(CAMILLE, "The zebrafinch lamp")
+    inbox.open(tab, RUI)
     field = tab.get_by_role("searchbox", name="Search contacts and messages")
     field.press_sequentially("zebraf")
     tab.clock.run_for(300)
     expect(tab.locator(".row")).to_have_count(1)
     expect(tab.locator(".row")).to_contain_text("Camille Roux")
-    assert re.search(rf"/inbox/{desk.conversation(RUI)}\?.*q=zebraf", tab.url)
+    assert re.search(rf"/inbox/{inbox.conversation(RUI)}\?.*q=zebraf", tab.url)
     expect(field).to_be_focused()
     expect(tab.locator("#thread-name")).to_contain_text("rui.costa")
     field.fill("zzz")
@@ -83,10 +83,10 @@ def test_words_are_searched_as_they_are_typed(tab: Page, desk: Desk) -> None:
     ("width", "shown"),
     [(1440, {"rail", "list", "thread", "details"}), (1100, {"rail", "list", "thread"}), (800, {"list", "thread"})],
 )
-def test_each_width_shows_what_it_has_room_for(tab: Page, desk: Desk, width: int, shown: set[str]) -> None:
-    """ui.md 5: three widths; details are reached through the name in the header where they have no room."""
+def test_each_width_shows_what_it_has_room_for(tab: Page, inbox: InboxServer, width: int, shown: set[str]) -> None:
+    """Three widths; on narrow screens the name in the header opens the details."""
     tab.set_viewport_size({"width": width, "height": 800})
-    desk.open(tab, LEA)
+    inbox.open(tab, LEA)
     parts = {"list": ".inbox-list", "thread": ".thread", "details": ".details"}
     for name, selector in parts.items():
         assert tab.locator(selector).is_visible() == (name in shown), name
@@ -101,11 +101,11 @@ def test_each_width_shows_what_it_has_room_for(tab: Page, desk: Desk, width: int
         expect(tab.locator(".details")).to_be_hidden()
 
 
-def test_on_a_phone_the_list_and_a_thread_take_turns(tab: Page, desk: Desk) -> None:
-    """ui.md 5: one pane, a way back, and no sideways scrolling, with text at 200 % too."""
+def test_on_a_phone_the_list_and_a_thread_take_turns(tab: Page, inbox: InboxServer) -> None:
+    """One pane, a way back, and no sideways scrolling, with text at 200% too."""
     tab.set_viewport_size({"width": 390, "height": 844})
-    tab.goto(f"{desk.url}/inbox")
-    row = tab.locator(f"#c{desk.conversation(LEA)} .row-link")
+    tab.goto(f"{inbox.url}/inbox")
+    row = tab.locator(f"#c{inbox.conversation(LEA)} .row-link")
     box = row.bounding_box()
     assert box is not None
     assert box["height"] == 66
@@ -114,59 +114,59 @@ def test_on_a_phone_the_list_and_a_thread_take_turns(tab: Page, desk: Desk) -> N
     expect(tab.locator(".inbox-list")).to_be_hidden()
     tab.get_by_role("link", name="Back to the list").click()
     expect(tab.locator(".inbox-list")).to_be_visible()
-    desk.open(tab, UNKNOWN_PERSON)
+    inbox.open(tab, UNKNOWN_PERSON)
     tab.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     expect(tab.locator(".thread-name")).to_be_visible()
 
 
-def test_the_selected_row_shows_without_colours(tab: Page, desk: Desk) -> None:
-    """ui.md 10: forced colours keep the selection visible; reduced motion stands still."""
+def test_the_selected_row_shows_without_colours(tab: Page, inbox: InboxServer) -> None:
+    """Forced colors keep the selection visible; reduced motion stops animations."""
     tab.emulate_media(forced_colors="active")
-    desk.open(tab, LEA)
+    inbox.open(tab, LEA)
     style = "link => [getComputedStyle(link).outlineStyle, getComputedStyle(link).outlineWidth]"
     assert tab.locator(".row-link[aria-current]").evaluate(style) == ["solid", "2px"]
     moving = "() => document.getAnimations().filter((each) => each.playState === 'running').length"
     assert tab.evaluate(moving) == 0
 
 
-def test_why_somebody_is_unknown_is_one_click_away(tab: Page, desk: Desk) -> None:
-    """ui.md 6.3 and 3, 5: the chip in the header leads to the reason."""
-    desk.open(tab, UNKNOWN_PERSON)
+def test_why_somebody_is_unknown_is_one_click_away(tab: Page, inbox: InboxServer) -> None:
+    """The chip in the header leads to the reason."""
+    inbox.open(tab, UNKNOWN_PERSON)
     tab.locator(".thread-head").get_by_role("link", name="Why unknown?").click()
     tab.wait_for_url("**/identities/*")
 
 
-def test_the_inbox_works_without_scripts(chromium: Browser, desk: Desk) -> None:
-    """ui.md 13, 20 and 12: list, thread, filter, search, older rows and messages, read and unread."""
-    desk.write(RUI, *(f"Older {number}" for number in range(60)))
-    context = desk.context(chromium, java_script_enabled=False)
+def test_the_inbox_works_without_scripts(chromium: Browser, inbox: InboxServer) -> None:
+    """List, thread, filter, search, older rows and messages, read and unread."""
+    inbox.write(RUI, *(f"Older {number}" for number in range(60)))
+    context = inbox.context(chromium, java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{desk.url}/inbox")
+    page.goto(f"{inbox.url}/inbox")
     expect(page.locator("noscript p")).to_be_visible()
     page.get_by_role("link", name="Older conversations").click()
     expect(page.locator(".row")).not_to_have_count(40)
-    page.goto(f"{desk.url}/inbox")
+    page.goto(f"{inbox.url}/inbox")
     page.get_by_role("searchbox").fill("lea")
     page.get_by_role("searchbox").press("Enter")
     expect(page.locator(".row")).to_have_count(1)
     page.get_by_role("link", name=re.compile("^Unknown")).click()
-    expect(page.locator(f"#c{desk.conversation(RUI)}")).to_have_count(0)
-    page.goto(f"{desk.url}{address(desk, RUI)}")
+    expect(page.locator(f"#c{inbox.conversation(RUI)}")).to_have_count(0)
+    page.goto(f"{inbox.url}{address(inbox, RUI)}")
     expect(page.locator(".bubble", has_text="Older 59")).to_be_visible()
     page.get_by_role("button", name="Mark as read").click()
     page.get_by_role("button", name="Mark as unread").click()
-    desk.open(page, RUI)
+    inbox.open(page, RUI)
     page.get_by_role("link", name="Older messages").click()
     expect(page.get_by_text("Older 3", exact=True)).to_be_visible()
     context.close()
 
 
-def test_focus_is_never_lost_to_the_page(tab: Page, desk: Desk) -> None:
-    """ui.md 10: after a part was swapped, focus is where it was."""
-    desk.open(tab, LEA)
+def test_focus_is_never_lost_to_the_page(tab: Page, inbox: InboxServer) -> None:
+    """After a part was swapped, focus is where it was."""
+    inbox.open(tab, LEA)
     tab.locator(".details-link").focus()
-    desk.write(LEA, "Again")
+    inbox.write(LEA, "Again")
     poll(tab, "thread")
     tab.wait_for_function(SETTLED)
     expect(tab.locator(".details-link")).to_be_focused()

@@ -1,4 +1,4 @@
-"""How pages stay true by themselves: what is asked how often, what moves, and what is said when nobody answers."""
+"""Polling: how often pages ask, what they change, and what they show while the server is unavailable."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.browser.desk import SETTLED, Desk, poll
+from tests.browser.inbox_server import SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, RUI
 
 POLLS = re.compile(r"/inbox/list\?|/messages\?|/jobs/live")
@@ -32,7 +32,7 @@ HIDE = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, c
 
 
 def minute(page: Page, asked: list[str]) -> list[str]:
-    """Let a minute pass, giving the server time to answer after every five seconds; return what was asked meanwhile."""
+    """Let a minute pass, five seconds at a time so that the server can answer; return the URLs polled meanwhile."""
     page.wait_for_function(SETTLED)
     asked.clear()
     for _ in range(12):
@@ -43,7 +43,7 @@ def minute(page: Page, asked: list[str]) -> list[str]:
 
 @pytest.fixture
 def asked(tab: Page) -> list[str]:
-    """Return the addresses that the page's polls ask for, as they go out."""
+    """The URLs that the page polls, in order."""
     found: list[str] = []
 
     def note(request: Request) -> None:
@@ -54,9 +54,9 @@ def asked(tab: Page) -> list[str]:
     return found
 
 
-def test_an_unchanged_poll_moves_nothing(tab: Page, desk: Desk) -> None:
-    """304 with an empty body, and not one change of the part."""
-    desk.open(tab, RUI)
+def test_an_unchanged_poll_moves_nothing(tab: Page, inbox: InboxServer) -> None:
+    """The answer is 304 with an empty body, and the part does not change."""
+    inbox.open(tab, RUI)
     poll(tab, "list")  # the conversation was read on opening
     poll(tab, "thread")
     tab.evaluate(OBSERVE, "[data-poll]")
@@ -64,23 +64,25 @@ def test_an_unchanged_poll_moves_nothing(tab: Page, desk: Desk) -> None:
     assert tab.evaluate("window.changes") == []
 
 
-def test_the_list_asks_twice_a_minute_and_a_thread_four_times(tab: Page, desk: Desk, asked: list[str]) -> None:
-    """ui.md 13, 3: list 2, thread 4, a page of jobs without a job 4 in a minute, one more or less."""
-    desk.open(tab, RUI)
+def test_the_list_asks_twice_a_minute_and_a_thread_four_times(tab: Page, inbox: InboxServer, asked: list[str]) -> None:
+    """Polls per minute, one more or less: the list 2, a conversation 4, the Jobs page without a job 4."""
+    inbox.open(tab, RUI)
     minute(tab, asked)
     minutely = minute(tab, asked)
     assert sum("/inbox/list" in each for each in minutely) in (1, 2, 3)
     assert sum("/messages" in each for each in minutely) in (3, 4, 5)
-    tab.goto(f"{desk.url}/jobs")
+    tab.goto(f"{inbox.url}/jobs")
     assert len(minute(tab, asked)) in (3, 4, 5)
 
 
-def test_a_hidden_tab_is_silent_and_catches_up_when_it_is_seen_again(tab: Page, desk: Desk, asked: list[str]) -> None:
-    """ui.md 13, 4: no request in a hidden minute; on return both parts within a second."""
-    desk.open(tab, RUI)
+def test_a_hidden_tab_is_silent_and_catches_up_when_it_is_seen_again(
+    tab: Page, inbox: InboxServer, asked: list[str]
+) -> None:
+    """No request in a hidden minute; on return both parts within a second."""
+    inbox.open(tab, RUI)
     tab.evaluate(HIDE, True)
     assert minute(tab, asked) == []
-    desk.write(CAMILLE, "I am back")
+    inbox.write(CAMILLE, "I am back")
     with (
         tab.expect_response(re.compile("/inbox/list"), timeout=1_000),
         tab.expect_response(re.compile("/messages"), timeout=1_000),
@@ -89,9 +91,9 @@ def test_a_hidden_tab_is_silent_and_catches_up_when_it_is_seen_again(tab: Page, 
     expect(tab.locator(".row").first).to_contain_text("I am back")
 
 
-def test_updates_can_be_paused(tab: Page, desk: Desk, asked: list[str]) -> None:
-    """ui.md 10: a real button stops what moves by itself; pressing it again catches up."""
-    desk.open(tab, RUI)
+def test_updates_can_be_paused(tab: Page, inbox: InboxServer, asked: list[str]) -> None:
+    """A button pauses updates; pressing it again catches up."""
+    inbox.open(tab, RUI)
     pause = tab.get_by_role("button", name="Pause automatic updates")
     pause.click()
     expect(tab.locator("#updated")).to_have_text("Paused")
@@ -101,10 +103,10 @@ def test_updates_can_be_paused(tab: Page, desk: Desk, asked: list[str]) -> None:
     expect(pause).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_new_message_moves_nothing_under_the_reader(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 5: focus, scroll, selection and typed text stay; the message appears."""
-    desk.write(LEA, *(f"Line {number}" for number in range(40)))
-    desk.open(tab, LEA)
+def test_a_new_message_moves_nothing_under_the_reader(tab: Page, inbox: InboxServer) -> None:
+    """Focus, scroll, selection and typed text stay; the message appears."""
+    inbox.write(LEA, *(f"Line {number}" for number in range(40)))
+    inbox.open(tab, LEA)
     tab.evaluate("document.querySelector('#conv-scroll').scrollTop = 500")
     tab.evaluate("""() => {
       document.querySelector('#q').value = 'lea';
@@ -116,7 +118,7 @@ def test_a_new_message_moves_nothing_under_the_reader(tab: Page, desk: Desk) -> 
       getSelection().toString(), document.querySelector('#q').value]"""
     before = tab.evaluate(state)
     assert before[2:] == ["Line 38", "lea"]
-    desk.write(LEA, "One more thing")
+    inbox.write(LEA, "One more thing")
     assert poll(tab, "thread") == 200
     poll(tab, "list")
     expect(tab.locator(".row").first).to_contain_text("One more thing")
@@ -124,9 +126,9 @@ def test_a_new_message_moves_nothing_under_the_reader(tab: Page, desk: Desk) -> 
     assert tab.evaluate(state) == before
 
 
-def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 7: no banner after one failure, one after two with a countdown; rows stay; each turn is told once."""
-    desk.open(tab, RUI)
+def test_a_banner_appears_after_two_failures_not_after_one(tab: Page, inbox: InboxServer) -> None:
+    """No banner after one failure, one with a countdown after two; rows stay; each change is announced once."""
+    inbox.open(tab, RUI)
     tab.evaluate(LISTEN)
     rows = tab.locator(".row").count()
 
@@ -151,23 +153,21 @@ def test_two_failures_are_said_one_is_not(tab: Page, desk: Desk) -> None:
     assert tab.evaluate("window.said") == [alert, restored]
 
 
-@pytest.mark.row("F40")
-def test_a_session_that_has_ended_leads_to_the_sign_in_page_and_back(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 8: the next poll leads to login with `next`; login markup is never inside the list."""
-    desk.open(tab, RUI)
+def test_a_session_that_has_ended_leads_to_the_sign_in_page_and_back(tab: Page, inbox: InboxServer) -> None:
+    """The next poll leads to login with `next`; login markup is never inside the list."""
+    inbox.open(tab, RUI)
     tab.evaluate("""() => new MutationObserver(() => {
       if (document.querySelector('#conv-list input[type=password], #thread-pane input[type=password]'))
         localStorage.setItem('leaked', 'yes');
     }).observe(document.body, { childList: true, subtree: true })""")
     tab.context.clear_cookies()
     tab.evaluate("htmx.trigger(document.querySelector('#conv-list'), 'poll:now')")
-    tab.wait_for_url(re.compile(rf"/login\?next=.*inbox.*{desk.conversation(RUI)}"))
+    tab.wait_for_url(re.compile(rf"/login\?next=.*inbox.*{inbox.conversation(RUI)}"))
     assert tab.evaluate("localStorage.getItem('leaked')") is None
 
 
-@pytest.mark.row("F40")
-def test_a_conversation_that_is_gone_is_said_in_a_toast(tab: Page, desk: Desk) -> None:
-    tab.goto(f"{desk.url}/inbox")
+def test_a_deleted_conversation_is_reported_in_a_toast(tab: Page, inbox: InboxServer) -> None:
+    tab.goto(f"{inbox.url}/inbox")
     tab.evaluate("document.querySelector('.row-link').setAttribute('hx-get', '/inbox/99999')")
     tab.evaluate("htmx.process(document.querySelector('.row-link'))")
     tab.locator(".row-link").first.click()
@@ -177,33 +177,33 @@ def test_a_conversation_that_is_gone_is_said_in_a_toast(tab: Page, desk: Desk) -
     expect(tab.locator(".row")).not_to_have_count(0)
 
 
-def test_the_title_of_the_tab_counts_unread_conversations(tab: Page, desk: Desk) -> None:
-    tab.goto(f"{desk.url}/inbox")
-    desk.write(CAMILLE, "Bonjour")
+def test_the_title_of_the_tab_counts_unread_conversations(tab: Page, inbox: InboxServer) -> None:
+    tab.goto(f"{inbox.url}/inbox")
+    inbox.write(CAMILLE, "Bonjour")
     poll(tab, "list")
     expect(tab).to_have_title(re.compile(r"^\([1-9]\d*\) Inbox · Nametag$"))
     count = tab.title().partition(" ")[0]
-    desk.open(tab, CAMILLE)
+    inbox.open(tab, CAMILLE)
     poll(tab, "list")
     expect(tab).to_have_title(re.compile(r"^(\([1-9]\d*\) )?Camille Roux · Inbox · Nametag$"))
     assert not tab.title().startswith(count)  # this conversation is read
 
 
-def test_nothing_near_the_open_user_menu_is_too_small_to_hit(tab: Page, desk: Desk) -> None:
-    tab.goto(f"{desk.url}/inbox")
+def test_nothing_near_the_open_user_menu_is_too_small_to_hit(tab: Page, inbox: InboxServer) -> None:
+    tab.goto(f"{inbox.url}/inbox")
     tab.locator(".rail-me summary").click()
     found = Axe().run(tab, options={"runOnly": {"type": "rule", "values": ["target-size"]}}).response
     assert [node["html"] for each in found["violations"] for node in each["nodes"]] == []
 
 
-def test_news_of_the_list_are_told_together_and_seldom(tab: Page, desk: Desk) -> None:
-    """ui.md 10: "2 new messages in 2 conversations", at most every 30 seconds; nothing for what is unchanged."""
-    tab.goto(f"{desk.url}/inbox")
+def test_news_of_the_list_are_told_together_and_seldom(tab: Page, inbox: InboxServer) -> None:
+    """ "2 new messages in 2 conversations", at most every 30 seconds; nothing for what is unchanged."""
+    tab.goto(f"{inbox.url}/inbox")
     tab.evaluate(LISTEN)
-    desk.write(RUI, "One")
-    desk.write(CAMILLE, "Two")
+    inbox.write(RUI, "One")
+    inbox.write(CAMILLE, "Two")
     poll(tab, "list")
-    desk.write(RUI, "Three")
+    inbox.write(RUI, "Three")
     poll(tab, "list")
     poll(tab, "list")
     assert tab.evaluate("window.said") == ["2 new messages in 2 conversations"]

@@ -6,17 +6,19 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.browser.desk import PASSWORD, Desk
+from tests.browser.inbox_server import PASSWORD, InboxServer
 
 
-def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(chromium: Browser, desk: Desk) -> None:
+def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(
+    chromium: Browser, inbox: InboxServer
+) -> None:
     users.add_user(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)
-    site = f"http://inbox.shop.localhost:{urlsplit(desk.url).port}"
+    site = f"http://inbox.shop.localhost:{urlsplit(inbox.url).port}"
     cookies = (("shared", ".shop.localhost"), ("crm", "crm.shop.localhost"), ("theme", "inbox.shop.localhost"))
     with chromium.new_context() as context:
         context.add_cookies([{"name": name, "value": "dark", "domain": host, "path": "/"} for name, host in cookies])
         page = context.new_page()
-        Desk(site, desk.account).sign_in(page, "leaving@example.com")
+        InboxServer(site, inbox.account).sign_in(page, "leaving@example.com")
         page.evaluate("localStorage.setItem('nametag:shortcuts', 'off')")
         before = {cookie["name"] for cookie in context.cookies()}
         page.locator(".rail-me summary").click()
@@ -29,10 +31,10 @@ def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(chro
         page.wait_for_url("**/login*")
 
 
-def test_a_poll_after_the_session_ended_shows_why_and_leads_back(page: Page, desk: Desk) -> None:
+def test_a_poll_after_the_session_ended_shows_why_and_leads_back(page: Page, inbox: InboxServer) -> None:
     users.add_user(OPERATOR, "ended@example.com", role=Role.AGENT, password=PASSWORD)
-    desk.sign_in(page, "ended@example.com")
-    page.goto(f"{desk.url}/inbox?filter=unread")
+    inbox.sign_in(page, "ended@example.com")
+    page.goto(f"{inbox.url}/inbox?filter=unread")
     users.change_password(OPERATOR, "ended@example.com", password=PASSWORD)
     page.evaluate("htmx.trigger(document.querySelector('[data-poll=list]'), 'poll:now')")
     expect(page.get_by_role("status")).to_have_text("Your session ended. Sign in to continue where you were.")

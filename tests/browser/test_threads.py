@@ -1,11 +1,10 @@
-"""An open conversation: whose words are whose, what is new, what is older, and that no other one gets in its place."""
+"""An open conversation: senders, new and older messages, and late answers of other conversations."""
 
 import re
 import time
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import update
 
@@ -15,7 +14,7 @@ from app.db.engine import db
 from app.models.inbox import Conversation, Message
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.browser.desk import PASSWORD, SETTLED, Desk, poll
+from tests.browser.inbox_server import PASSWORD, SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_message_event, an_echo_event
 from tests.support.waiting import until
 
@@ -28,23 +27,23 @@ PLACE = """words => [...document.querySelectorAll('.bubble')].find((each) => eac
   .getBoundingClientRect().top"""
 
 
-def about(desk: Desk, who: str, **what: Any) -> None:
-    """Tell something about a message, as Meta does."""
+def about(inbox: InboxServer, who: str, **what: Any) -> None:
+    """Deliver an event about a message."""
     at_ms = int(clock.now().timestamp() * 1000)
-    desk.deliver({"sender": {"id": who}, "recipient": {"id": MAISON_LUNE}, "timestamp": at_ms} | what)
+    inbox.deliver({"sender": {"id": who}, "recipient": {"id": MAISON_LUNE}, "timestamp": at_ms} | what)
 
 
-def open_by_click(page: Page, desk: Desk, who: str) -> None:
+def open_by_click(page: Page, inbox: InboxServer, who: str) -> None:
     """Open a conversation from the list."""
-    page.locator(f"#c{desk.conversation(who)} .row-link").click()
-    expect(page.locator(f"#thread-{desk.conversation(who)}")).to_be_visible()
+    page.locator(f"#c{inbox.conversation(who)} .row-link").click()
+    expect(page.locator(f"#thread-{inbox.conversation(who)}")).to_be_visible()
     page.wait_for_function(SETTLED)
 
 
-def test_a_late_answer_never_lands_in_another_thread(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 6: one thread's answer, and one thread's poll, come after another row was clicked."""
-    lea, rui = desk.conversation(LEA), desk.conversation(RUI)
-    tab.goto(f"{desk.url}/inbox")
+def test_a_late_answer_is_never_shown_in_another_conversation(tab: Page, inbox: InboxServer) -> None:
+    """An answer and a poll of one conversation arrive after another row was clicked."""
+    lea, rui = inbox.conversation(LEA), inbox.conversation(RUI)
+    tab.goto(f"{inbox.url}/inbox")
 
     def late(route: Route) -> None:
         time.sleep(1.2)
@@ -52,21 +51,21 @@ def test_a_late_answer_never_lands_in_another_thread(tab: Page, desk: Desk) -> N
 
     tab.route(re.compile(rf"/inbox/{lea}\?"), late)
     tab.locator(f"#c{lea} .row-link").click(no_wait_after=True)
-    open_by_click(tab, desk, RUI)
+    open_by_click(tab, inbox, RUI)
     tab.unroute(re.compile(rf"/inbox/{lea}\?"))
     tab.route(re.compile(rf"/inbox/{rui}/messages"), late)
     tab.evaluate("htmx.trigger(document.querySelector('[data-poll=thread]'), 'poll:now')")
-    open_by_click(tab, desk, CAMILLE)
+    open_by_click(tab, inbox, CAMILLE)
     poll(tab, "list")
     expect(tab.locator("#thread-name")).to_have_text("Camille Roux")
-    expect(tab.locator(f"#thread-{desk.conversation(CAMILLE)} .bubble")).to_contain_text("Hello from Camille Roux")
+    expect(tab.locator(f"#thread-{inbox.conversation(CAMILLE)} .bubble")).to_contain_text("Hello from Camille Roux")
     assert tab.locator(".thread").count() == 1
-    assert tab.url.endswith(f"/inbox/{desk.conversation(CAMILLE)}?account={MAISON_LUNE}")
+    assert tab.url.endswith(f"/inbox/{inbox.conversation(CAMILLE)}?account={MAISON_LUNE}")
 
 
-def test_back_leads_through_the_threads_and_nothing_of_them_is_stored(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 9: after five threads and Back the right thread in a full page, whose buttons still work."""
-    tab.goto(f"{desk.url}/inbox")
+def test_back_leads_through_the_threads_and_nothing_of_them_is_stored(tab: Page, inbox: InboxServer) -> None:
+    """Back after five conversations shows the right one in a full page, whose buttons work."""
+    tab.goto(f"{inbox.url}/inbox")
     rows = tab.locator(".row-link").evaluate_all("links => links.slice(3, 8).map((link) => link.getAttribute('href'))")
     for address in rows:
         tab.locator(f".row-link[href='{address}']").click()
@@ -83,11 +82,12 @@ def test_back_leads_through_the_threads_and_nothing_of_them_is_stored(tab: Page,
     expect(tab.locator("#updated")).to_have_text("Paused")
 
 
-@pytest.mark.row("S22")
-def test_after_signing_out_back_shows_no_message(page: Page, desk: Desk) -> None:
-    users.add_user(OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD)  # every session of hers ends
-    desk.sign_in(page, "leaving@example.com")
-    desk.open(page, LEA)
+def test_after_signing_out_back_shows_no_message(page: Page, inbox: InboxServer) -> None:
+    users.add_user(
+        OPERATOR, "leaving@example.com", role=Role.AGENT, password=PASSWORD
+    )  # signing out ends all of her sessions
+    inbox.sign_in(page, "leaving@example.com")
+    inbox.open(page, LEA)
     expect(page.locator(".bubble").first).to_contain_text("Hello from Léa Moreau")
     page.evaluate("document.querySelector('form[action=\"/logout\"]').requestSubmit()")
     page.wait_for_url("**/login*")
@@ -96,15 +96,15 @@ def test_after_signing_out_back_shows_no_message(page: Page, desk: Desk) -> None
     assert "Hello from" not in page.content()
 
 
-def test_every_message_stands_below_the_name_of_who_sent_it(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 11: ours is "You", theirs is the person's, an unknown sender is neither."""
-    desk.deliver(an_echo_event(CAMILLE, "Avec plaisir."))
-    desk.write(CAMILLE, "Merci !")
-    desk.write(CAMILLE, "Who am I?")
+def test_every_message_is_below_the_name_of_its_sender(tab: Page, inbox: InboxServer) -> None:
+    """Messages of the account are by "You", others by the contact; an unknown sender is neither."""
+    inbox.deliver(an_echo_event(CAMILLE, "Avec plaisir."))
+    inbox.write(CAMILLE, "Merci !")
+    inbox.write(CAMILLE, "Who am I?")
     with transaction.write() as tx:
         strange = update(Message).where(Message.text == "Who am I?")
         tx.execute(strange.values(ig_sender_id="1520000000000777"))
-    desk.open(tab, CAMILLE)
+    inbox.open(tab, CAMILLE)
     shown = {words: (side, head) for words, side, head in tab.evaluate(RUNS)}
     assert all(head for _, head in shown.values())
     assert shown["Avec plaisir."][0] == "ours"
@@ -116,36 +116,35 @@ def test_every_message_stands_below_the_name_of_who_sent_it(tab: Page, desk: Des
     assert "Camille" not in shown["Who am I?"][1]
 
 
-def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, desk: Desk) -> None:
-    """ui.md 6.3: at the end the thread follows; away from it a pill counts, and leads there. ui.md 10: announced."""
-    desk.write(LEA, *(f"Line {number}" for number in range(40)))
-    desk.open(tab, LEA)
-    desk.write(LEA, "Could you hold it until Saturday? " + "x" * 80)
+def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, inbox: InboxServer) -> None:
+    """At the end the conversation scrolls along; elsewhere a pill counts new messages and leads to them."""
+    inbox.write(LEA, *(f"Line {number}" for number in range(40)))
+    inbox.open(tab, LEA)
+    inbox.write(LEA, "Could you hold it until Saturday? " + "x" * 80)
     poll(tab, "thread")
     top, height = tab.evaluate(SCROLLED)
     assert top + tab.locator("#messages-scroll").bounding_box()["height"] >= height - 1  # type: ignore[index]  # it is shown
     expect(tab.locator("#announcer")).to_have_text(
         re.compile("^Léa Moreau: Could you hold it until Saturday\\? x{46}$")
     )
-    until(lambda: _unread(desk, LEA) == 0, "what was seen as it came counts as read")
+    until(lambda: _unread(inbox, LEA) == 0, "what was seen as it came counts as read")
     tab.locator("#messages-scroll").evaluate("box => { box.scrollTop = 0; }")
     tab.wait_for_function(SETTLED)
-    desk.write(LEA, "And one", "more")
+    inbox.write(LEA, "And one", "more")
     poll(tab, "thread")
     expect(tab.locator("#announcer")).to_have_text("2 new messages")
     pill = tab.get_by_role("button", name="2 new messages")
     expect(pill).to_be_visible()
-    assert _unread(desk, LEA) == 2
+    assert _unread(inbox, LEA) == 2
     pill.click()
     expect(pill).to_be_hidden()
     expect(tab.locator(".message").get_by_text("more", exact=True)).to_be_in_viewport()
 
 
-@pytest.mark.row("F44")
-def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, desk: Desk) -> None:
-    """ui.md 7.5 and 6.3: reaching the top brings older messages, reaching the end older rows; nothing jumps."""
-    desk.write(RUI, *(f"Story {number}" for number in range(160)), ago=timedelta(minutes=10))
-    desk.open(tab, RUI)
+def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, inbox: InboxServer) -> None:
+    """Reaching the top brings older messages, reaching the end older rows; nothing jumps."""
+    inbox.write(RUI, *(f"Story {number}" for number in range(160)), ago=timedelta(minutes=10))
+    inbox.open(tab, RUI)
     assert tab.locator(".message").count() == 50
     tab.locator("#messages-scroll").evaluate("box => { box.scrollTop = 30; }")
     before = tab.evaluate(PLACE, "Story 112")
@@ -158,44 +157,43 @@ def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, desk: Desk
     tab.locator("#conv-scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
     expect(tab.locator(".row")).not_to_have_count(rows)
     tab.wait_for_function(SETTLED)
-    desk.write(CAMILLE, "On top")
+    inbox.write(CAMILLE, "On top")
     poll(tab, "list")
     ids = tab.locator(".row").evaluate_all("rows => rows.map((row) => row.id)")
     assert len(ids) == len(set(ids)) == 64
-    assert ids[0] == f"c{desk.conversation(CAMILLE)}"
+    assert ids[0] == f"c{inbox.conversation(CAMILLE)}"
 
 
-def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, desk: Desk) -> None:
-    """ui.md 6.3: the divider stays until the thread is left; U makes it unread again, and read."""
-    desk.open(tab, LEA)
-    until(lambda: _unread(desk, LEA) == 0, "opening reads")
-    desk.write(LEA, "Fresh")
-    tab.goto(f"{desk.url}/inbox")
-    open_by_click(tab, desk, LEA)
-    until(lambda: _unread(desk, LEA) == 0, "opening reads")
+def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, inbox: InboxServer) -> None:
+    """The divider stays until the thread is left; U makes it unread again, and read."""
+    inbox.open(tab, LEA)
+    until(lambda: _unread(inbox, LEA) == 0, "opening reads")
+    inbox.write(LEA, "Fresh")
+    tab.goto(f"{inbox.url}/inbox")
+    open_by_click(tab, inbox, LEA)
+    until(lambda: _unread(inbox, LEA) == 0, "opening reads")
     poll(tab, "thread")
     expect(tab.locator("#new + .talk")).to_contain_text("Fresh")
     expect(tab).to_have_title(re.compile("lea.moreau"))
     tab.keyboard.press("u")
     expect(tab.get_by_role("button", name="Mark as read", exact=True)).to_be_visible()
-    assert _unread(desk, LEA) == 1
+    assert _unread(inbox, LEA) == 1
     tab.wait_for_function(SETTLED)
     tab.keyboard.press("u")
     expect(tab.get_by_role("button", name="Mark as unread")).to_be_visible()
-    assert _unread(desk, LEA) == 0
-    open_by_click(tab, desk, CAMILLE)
-    open_by_click(tab, desk, LEA)
+    assert _unread(inbox, LEA) == 0
+    open_by_click(tab, inbox, CAMILLE)
+    open_by_click(tab, inbox, LEA)
     expect(tab.locator("#new")).to_have_count(0)
 
 
-@pytest.mark.row("S15")
-def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, desk: Desk) -> None:
-    """ui.md 6.3: a picture that is gone becomes words; a link opens elsewhere and gives nothing away."""
+def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, inbox: InboxServer) -> None:
+    """A picture that fails to load becomes text; a link opens in a new tab without a referrer."""
     gone = [{"type": "image", "payload": {"url": "https://scontent.cdninstagram.com/gone.jpg"}}]
-    desk.deliver(a_message_event(CAMILLE, None, attachments=gone))
-    desk.write(CAMILLE, "See https://example.com/a, javascript:alert(1) https://a@example.com //example.com https:b")
+    inbox.deliver(a_message_event(CAMILLE, None, attachments=gone))
+    inbox.write(CAMILLE, "See https://example.com/a, javascript:alert(1) https://a@example.com //example.com https:b")
     tab.route(re.compile("cdninstagram"), lambda route: route.fulfill(status=403))
-    desk.open(tab, CAMILLE)
+    inbox.open(tab, CAMILLE)
     expect(tab.locator(".placeholder-media")).to_have_text("Photo no longer available")
     box = tab.locator(".placeholder-media").bounding_box()
     assert box is not None
@@ -206,19 +204,19 @@ def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, desk:
     assert links.get_attribute("rel") == "noopener noreferrer nofollow"
 
 
-def test_a_reaction_is_said_in_the_list_until_somebody_writes(tab: Page, desk: Desk) -> None:
-    """ui.md 6.2: "Reacted ❤️ to your message" as the last thing that happened, and the pill with its sentence."""
-    desk.deliver(an_echo_event(RUI, "For you", mid="for-rui", at_ms=int(clock.now().timestamp() * 1000) - 1000))
-    about(desk, RUI, reaction={"mid": "for-rui", "action": "react", "emoji": "❤️"})
-    desk.open(tab, RUI)
-    expect(tab.locator(f"#c{desk.conversation(RUI)} .row-text")).to_have_text("Reacted ❤️ to your message")
+def test_a_reaction_is_said_in_the_list_until_somebody_writes(tab: Page, inbox: InboxServer) -> None:
+    """ "Reacted ❤️ to your message" as the last thing that happened, and the pill with its sentence."""
+    inbox.deliver(an_echo_event(RUI, "For you", mid="for-rui", at_ms=int(clock.now().timestamp() * 1000) - 1000))
+    about(inbox, RUI, reaction={"mid": "for-rui", "action": "react", "emoji": "❤️"})
+    inbox.open(tab, RUI)
+    expect(tab.locator(f"#c{inbox.conversation(RUI)} .row-text")).to_have_text("Reacted ❤️ to your message")
     expect(tab.get_by_role("img", name="@rui.costa reacted with ❤️")).to_be_visible()
-    about(desk, RUI, reaction={"mid": "for-rui", "action": "unreact"})
+    about(inbox, RUI, reaction={"mid": "for-rui", "action": "unreact"})
     poll(tab, "list")
-    expect(tab.locator(f"#c{desk.conversation(RUI)} .row-text")).to_contain_text("For you")
+    expect(tab.locator(f"#c{inbox.conversation(RUI)} .row-text")).to_contain_text("For you")
 
 
-def _unread(desk: Desk, who: str) -> int:
+def _unread(inbox: InboxServer, who: str) -> int:
     db.session.rollback()
     found = db.select(Conversation.unread_count).where(Conversation.ig_participant_id == who)
     return int(db.session.execute(found).scalar_one())

@@ -8,6 +8,8 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.models.identity import Lookup, Purpose
+from tests.factories import MAISON_LUNE
+from tests.support.processes import Sandbox
 
 
 def made(account_id: int, count: int, *, ago_seconds: float = 60, call: str = "profile", purpose: Purpose) -> None:
@@ -22,3 +24,9 @@ def noted() -> list[Lookup]:
     """Return every row of a call, oldest first."""
     db.session.rollback()
     return list(db.session.scalars(select(Lookup).order_by(Lookup.id)))
+
+
+def contacts(meta: Sandbox, number: int, account: str = MAISON_LUNE) -> list[str]:
+    """Return contacts of the sandbox whose profile has a username."""
+    everyone = [each for each in meta.get("people") if each["account"] == account and not each["error"]]
+    return [each["id"] for each in everyone if each["username"] and "UNKNOWN" not in each["username"]][:number]

@@ -99,7 +99,6 @@ def test_calls_older_than_an_hour_are_not_counted(account: int) -> None:
     assert spend_all(account) == LIMIT
 
 
-@pytest.mark.row("F7")
 def test_calls_with_a_row_count_after_a_flush(account: int, redis: Redis) -> None:
     for _ in range(15):
         note(spend(account))
@@ -113,7 +112,6 @@ def test_a_check_of_the_token_uses_no_budget(account: int) -> None:
     assert spend_all(account) == LIMIT - 5
 
 
-@pytest.mark.row("F7")
 def test_an_old_copy_after_a_restart_is_not_used(account: int, redis: Redis) -> None:
     spend(account)
     grants, generation = f"nametag:budget:{account}", f"nametag:budget:{account}:generation"
@@ -139,7 +137,6 @@ def test_a_grant_stays_valid_without_a_flush(account: int) -> None:
     assert spend_all(account) == LIMIT - 1
 
 
-@pytest.mark.row("F29")
 def test_a_grant_has_the_time_of_the_clock_of_redis(account: int, redis: Redis) -> None:
     seconds, _ = redis.time()
     assert abs(spend(account).at.timestamp() - seconds) < 2
@@ -149,7 +146,6 @@ def test_many_processes_never_exceed_the_budget(account: int) -> None:
     assert sum(_in_processes(8, lambda: spend_all(account))) == LIMIT
 
 
-@pytest.mark.row("F7", "R6")
 def test_many_processes_and_flushes_never_exceed_the_budget(account: int, redis: Redis) -> None:
     def work() -> int:
         calls = 0
@@ -228,7 +224,6 @@ def test_a_forecast_uses_no_call(account: int) -> None:
     assert spend_all(account) == LIMIT
 
 
-@pytest.mark.row("F5")
 def test_without_redis_there_are_no_calls(account: int) -> None:
     grant = spend(account)
     with settings.using(redis_url="unix:///nowhere/redis.sock"):

@@ -11,7 +11,7 @@ from app.calls import call_log
 from app.calls.call_log import Call
 from app.db import transaction
 from app.errors import NotFound, Unavailable
-from app.instagram.responses import ConversationPage, Profile, TokenOwner
+from app.instagram.responses import ConversationListPage, Profile, TokenOwner
 from app.instagram.usage_headers import NO_USAGE
 from app.models.identity import Purpose
 from tests.calls.lookups import noted
@@ -50,5 +50,5 @@ def test_a_result_that_cannot_be_stored_is_only_logged(
 def test_a_summary_has_no_names() -> None:
     assert call_log.summary(Profile("1", "lena", None, "https://x", {}, NO_USAGE)) == "username, picture"
     assert call_log.summary(Profile("1", None, None, None, {}, NO_USAGE)) == "nothing but the ID"
-    assert call_log.summary(ConversationPage((), None, NO_USAGE)) == "0 conversations"
+    assert call_log.summary(ConversationListPage((), None, NO_USAGE)) == "0 conversations"
     assert call_log.summary(TokenOwner("1", None, "lena", None, None, NO_USAGE)) == "The token works"

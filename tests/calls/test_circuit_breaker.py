@@ -78,7 +78,6 @@ def test_circuits_are_closed_initially(account: Account) -> None:
 
 
 @pytest.mark.parametrize("failure", [APP_LIMIT, APP_PERMISSION])
-@pytest.mark.row("F19", "F21")
 def test_one_failure_of_the_app_stops_every_account(account: Account, other: Account, failure: GraphAPIError) -> None:
     fail(account, failure)
     assert about(stopped(account), MINUTE)
@@ -133,7 +132,6 @@ def test_a_probe_without_a_result_is_followed_by_another(account: Account, redis
     check(account)
 
 
-@pytest.mark.row("F19")
 def test_every_failed_probe_doubles_the_timeout_up_to_an_hour(account: Account, redis: Redis) -> None:
     for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
         fail(account, LIMIT)
@@ -170,7 +168,6 @@ def test_a_response_in_between_resets_the_count_of_failures(account: Account, an
     assert stopped(account) is None
 
 
-@pytest.mark.row("F15", "F16")
 def test_an_unreachable_network_is_probed_after_half_a_minute_then_less_often(account: Account, redis: Redis) -> None:
     fail(account, TIMEOUT, times=FAILURE_THRESHOLD)
     for seconds in (60, 120, 240, 480, 900, 900):

@@ -24,7 +24,7 @@ def thread_of(person: str) -> str:
 def spoil(meta: Sandbox, *people: str) -> None:
     """Have Meta return error 1 for every page with the conversation of one of these contacts."""
     for person in people:
-        meta.pull("PATCH", f"conversations/{person}", error="1")
+        meta.request("PATCH", f"conversations/{person}", error="1")
 
 
 def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
@@ -53,7 +53,6 @@ def test_pages_follow_each_other_to_the_end(reader: ConversationReader) -> None:
     assert (reader.after, reader.calls) == (None, 2)
 
 
-@pytest.mark.row("F18")
 def test_a_page_that_fails_is_requested_in_smaller_pages(reader: ConversationReader, meta: Sandbox) -> None:
     meta.post("faults", mode="1", call="conversations", count=2)
     assert len(reader.next().threads) == 3
@@ -99,7 +98,7 @@ def test_a_conversation_that_was_unreadable_before_is_found_with_fewer_calls(
 def test_a_conversation_that_is_readable_again_costs_no_extra_call(crowded: ConversationReader, meta: Sandbox) -> None:
     spoil(meta, RUI)
     read_all(crowded)
-    meta.pull("PATCH", f"conversations/{RUI}", error=None)
+    meta.request("PATCH", f"conversations/{RUI}", error=None)
     again = ConversationReader(crowded.account_id, Purpose.SYNC)
     found, skipped = read_all(again)
     assert (len(found), skipped, again.calls) == (5, [], 1)
@@ -117,13 +116,13 @@ def test_unreadable_conversations_at_both_ends_stop_no_other_call_of_the_account
 def test_large_pages_that_are_refused_are_read_in_smaller_ones_without_their_times(
     crowded: ConversationReader, meta: Sandbox
 ) -> None:
-    meta.pull("PATCH", "settings", largest_page=10, updated_time=False)
+    meta.request("PATCH", "settings", largest_page=10, updated_time=False)
     found, skipped = read_all(crowded)
     assert (len(found), skipped, crowded.calls) == (5, [], 2)
 
 
 def test_an_empty_page_without_cursors_is_not_the_end(crowded: ConversationReader, meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", sparse_pages=True)
+    meta.request("PATCH", "settings", sparse_pages=True)
     assert len(read_all(crowded)[0]) == 5
 
 

@@ -44,7 +44,6 @@ def test_conversations_are_those_of_the_page_or_of_me(app: Flask) -> None:
     assert credentials.account(an_account(ATELIER_NORD).id).node == ATELIER_NORD_PAGE
 
 
-@pytest.mark.row("S41", "F47")
 def test_an_unreadable_token_causes_no_call(app: Flask) -> None:
     account = an_account()
     with settings.using(token_encryption_keys=OTHER_KEY):

@@ -160,7 +160,6 @@ def test_a_facebook_login_reads_the_conversations_of_its_page_with_a_proof(faceb
     assert instagram.requests == []
 
 
-@pytest.mark.row("S39")
 def test_the_token_is_in_no_query_log_or_row(
     account: Account, instagram: Graph, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,7 +186,6 @@ def test_a_used_up_budget_causes_no_call(account: Account, instagram: Graph) -> 
     look(account, Purpose.LIVE)
 
 
-@pytest.mark.row("F7", "R6")
 def test_a_flush_after_every_call_does_not_exceed_the_budget(account: Account, instagram: Graph, redis: Redis) -> None:
     for _ in range(20):
         look(account)
@@ -198,7 +196,6 @@ def test_a_flush_after_every_call_does_not_exceed_the_budget(account: Account, i
 
 
 @pytest.mark.parametrize("name", ["profile-error-17", "profile-error-613", "profile-error-80002", "profile-error-4"])
-@pytest.mark.row("F19")
 def test_one_rate_limit_error_stops_calls(account: Account, instagram: Graph, name: str) -> None:
     instagram.say = always(sampled(name))
     assert failure_of(lambda: look(account)).reason is Reason.RATE_LIMITED
@@ -209,7 +206,6 @@ def test_one_rate_limit_error_stops_calls(account: Account, instagram: Graph, na
     assert len(instagram.requests) == 1
 
 
-@pytest.mark.row("F20")
 def test_an_invalid_token_stops_only_its_account(account: Account, instagram: Graph, facebook: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))
@@ -220,7 +216,6 @@ def test_an_invalid_token_stops_only_its_account(account: Account, instagram: Gr
     look(an_account(ATELIER_NORD))
 
 
-@pytest.mark.row("F20")
 def test_calls_resume_immediately_with_a_new_token(account: Account, instagram: Graph) -> None:
     instagram.say = always(sampled("profile-error-190"))
     failure_of(lambda: look(account))

@@ -14,13 +14,12 @@ from app.calls.refusals import WAVE, WAVE_ENDS
 from app.db.engine import db
 from app.doctor import Level
 from app.identities import resolve
-from app.ingest import receive
 from app.instagram.errors import Reason
 from app.models.identity import CallRefusal, Identity, Purpose
 from app.models.inbox import Account, AccountState
 from app.viewer import OPERATOR
 from tests.api.clients import an_api_client
-from tests.calls.lookups import noted
+from tests.calls.lookups import contacts, noted
 from tests.factories import (
     ATELIER_NORD,
     LEA,
@@ -29,22 +28,16 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import signed_in
 
 
 @pytest.fixture
 def account(meta: Sandbox) -> Account:
     return a_sandbox_account()
-
-
-def contacts(meta: Sandbox, number: int, account: str = MAISON_LUNE) -> list[str]:
-    """Return contacts of the sandbox whose profile has a username."""
-    everyone = [each for each in meta.get("people") if each["account"] == account and not each["error"]]
-    return [each["id"] for each in everyone if each["username"] and "UNKNOWN" not in each["username"]][:number]
 
 
 def identities() -> list[Identity]:
@@ -82,7 +75,7 @@ def test_a_refusal_for_every_contact_is_no_failure_of_a_contact_and_ends(
         resolve.look_up_due(account.id)
     assert len(noted()) == 9
     assert {(row.failure_count, row.last_error, row.next_try_at is None) for row in identities()} == {(0, None, False)}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     assert refusal().ended_at is not None
@@ -103,7 +96,7 @@ def test_a_refusal_is_shown_on_every_page_that_shows_the_account_and_its_end_too
     assert listed["lookupProblem"].startswith("Names can't be looked up since")
     found = [each for each in doctor.examine(OPERATOR) if each.check == f"account {MAISON_LUNE}"]
     assert [(each.level, each.message) for each in found] == [(Level.ERROR, listed["lookupProblem"])]
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     page = browser.get("/accounts").text
     assert "Names can be looked up again since" in page
@@ -120,7 +113,7 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
     people_wrote(LEA)
     [theirs] = contacts(meta, 1, ATELIER_NORD)
     body = a_delivery(a_message_event(theirs, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     resolve.look_up_due(account.id)
     resolve.look_up_due(other.id)
     named = {row.ig_participant_id: row.username for row in identities()}
@@ -130,7 +123,7 @@ def test_a_refusal_of_one_account_stops_no_other(account: Account, meta: Sandbox
 def test_six_contacts_without_a_profile_are_not_a_refusal_of_the_account(account: Account, meta: Sandbox) -> None:
     everyone = contacts(meta, 7)
     for who in everyone[:6]:
-        meta.pull("PATCH", f"people/{who}", error="100-2018218")
+        meta.request("PATCH", f"people/{who}", error="100-2018218")
     people_wrote(*everyone[:6])
     resolve.look_up_due(account.id)
     assert {(row.last_error, row.failure_count) for row in identities()} == {(Reason.NOT_VISIBLE, 1)}
@@ -155,7 +148,7 @@ def test_failures_of_an_outage_are_withdrawn_and_lookups_resume_automatically(
         frozen_clock.forward(hours=1, minutes=1)
         resolve.look_up_due(account.id)
     assert {row.failure_count for row in identities()} == {0}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     work_until_the_refusal_ends(account, frozen_clock)
     assert all(row.username for row in identities())
     account_row = db.session.scalars(select(Account)).one()
@@ -167,7 +160,7 @@ def test_contacts_that_were_deleted_are_not_an_outage_the_second_time(
 ) -> None:
     everyone = contacts(meta, 6)
     for who in everyone[:5]:
-        meta.pull("PATCH", f"people/{who}", error="100-33")
+        meta.request("PATCH", f"people/{who}", error="100-33")
     people_wrote(*everyone[:5])
     resolve.look_up_due(account.id)
     assert refusal().ended_at is None

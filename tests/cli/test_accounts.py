@@ -10,7 +10,6 @@ from app.db.engine import db
 from app.erasure import meta_callbacks
 from app.models.inbox import Account, Conversation
 from tests.cli.commands import nametag, refused
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
@@ -21,6 +20,7 @@ from tests.factories import (
     people_wrote,
 )
 from tests.support.processes import Sandbox
+from tests.support.signed_requests import a_signed_request
 
 TOKEN = "IGAAsandboxMaisonLune0123456789"
 ADD = ("account", "add", "--ig-account-id", MAISON_LUNE, "--login", "instagram", "--token-stdin")
@@ -98,7 +98,7 @@ def test_open_requests_of_account_owners_are_listed_assigned_and_closed(app: Fla
     an_account()
     assert nametag("account", "requests", "list").stdout == "No open requests.\n"
     owners = ("10200000000000009", "10200000000000010")
-    codes = [meta_callbacks.request_deletion(a_request(user_id)) for user_id in owners]
+    codes = [meta_callbacks.request_deletion(a_signed_request(user_id)) for user_id in owners]
     listed = json.loads(nametag("account", "requests", "list", "--json").stdout)
     assert [(each["code"], each["userId"]) for each in listed] == list(
         zip(codes, ("10200000000000009", "10200000000000010"), strict=True)

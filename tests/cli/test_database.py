@@ -17,7 +17,7 @@ from tests.support.processes import Processes
 
 
 def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> None:
-    with settings.using(database_url=blank_database), databases.opened(create_app()):
+    with settings.using(database_url=blank_database), databases.app_context_of(create_app()):
         for _ in range(2):
             answer = CliRunner().invoke(schema.db, ["upgrade"])
             assert (answer.exit_code, answer.output) == (0, "The database schema is up to date.\n")
@@ -25,14 +25,14 @@ def test_upgrade_makes_the_tables_and_may_be_repeated(blank_database: str) -> No
 
 
 def test_a_migrated_database_is_let_pass(database: str) -> None:
-    with settings.using(database_url=database), databases.opened(create_app()) as app:
+    with settings.using(database_url=database), databases.app_context_of(create_app()) as app:
         schema.require_current(app)
 
 
 def test_an_unmigrated_database_is_refused_with_a_remedy(blank_database: str) -> None:
     with (
         settings.using(database_url=blank_database),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
         pytest.raises(ClickException, match=r"^The database schema is out of date\. Run `nametag db upgrade`\.$"),
     ):
         schema.require_current(app)
@@ -40,14 +40,14 @@ def test_an_unmigrated_database_is_refused_with_a_remedy(blank_database: str) ->
 
 def test_a_database_that_is_away_is_one_line_without_its_password() -> None:
     url = "postgresql+psycopg://nametag:hidden@127.0.0.1:1/nametag"
-    with settings.using(database_url=url), databases.opened(create_app()):
+    with settings.using(database_url=url), databases.app_context_of(create_app()):
         answer = CliRunner().invoke(schema.db, ["upgrade"])
     assert answer.exit_code == 1
     assert answer.output == "Error: Can't connect to the database. Check DATABASE_URL and that the server is running.\n"
 
 
 def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
-    with settings.using(database_url=blank_database), databases.opened(create_app()):
+    with settings.using(database_url=blank_database), databases.app_context_of(create_app()):
         migrate.upgrade()
         with transaction.write() as tx:
             tx.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")

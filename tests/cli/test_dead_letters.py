@@ -4,14 +4,14 @@ import json
 
 from flask import Flask
 
-from app.ingest import receive
 from tests.cli.commands import nametag, refused
-from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 
 def a_letter(text: str = "Bonjour") -> None:
     body = a_delivery(a_message_event(LEA, text), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def test_none_is_said_in_words(app: Flask) -> None:

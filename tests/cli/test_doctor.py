@@ -12,7 +12,7 @@ from tests.factories import an_account
 
 def alive() -> None:
     for part in (heartbeats.SCHEDULER, *(task.queue for task in queue.TASKS.values())):
-        heartbeats._written_at.clear()
+        heartbeats.reset()
         heartbeats.beat(part)
 
 

@@ -16,8 +16,8 @@ from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.cli.commands import nametag, refused
 from tests.factories import GHOST, LEA, MAISON_LUNE, SHY, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import run_of
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of
 from tests.support.waiting import until
 
 

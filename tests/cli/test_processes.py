@@ -18,7 +18,6 @@ def test_an_unmigrated_database_is_refused_with_a_remedy(processes: Processes, c
     assert refused.stderr == "Error: The database schema is out of date. Run `nametag db upgrade`.\n"
 
 
-@pytest.mark.row("F9")
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler", "up"])
 def test_a_redis_of_others_is_refused_with_one_line(migrated: Processes, redis: Redis, command: str) -> None:
     redis.set("celery-task-meta", "somebody else's")

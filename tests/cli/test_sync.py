@@ -34,7 +34,7 @@ def test_an_early_end_fails_and_says_why(meta: Sandbox) -> None:
 
 
 def test_what_was_skipped_is_listed_with_its_ids(meta: Sandbox, app: Flask) -> None:
-    meta.pull("PATCH", f"conversations/{LEA}", message={"from": {"username": "gone.user"}})
+    meta.request("PATCH", f"conversations/{LEA}", message={"from": {"username": "gone.user"}})
     answer = nametag("sync", "--account-id", MAISON_LUNE)
     assert answer.exit_code == 0
     assert "Skipped 1:\nKIND " in answer.stdout

@@ -78,7 +78,6 @@ def test_a_taken_port_is_passed_over_with_a_line(processes: Processes) -> None:
     assert answers(url)
 
 
-@pytest.mark.row("S52")
 def test_everything_it_writes_is_the_owners_alone(processes: Processes, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     started, _ = up(processes, NAMETAG_DATA_DIR=str(data_dir))
@@ -118,14 +117,12 @@ def test_production_uses_the_given_redis_and_logs_to_standard_error(
     assert '"message": "Listening at: ' in started.output()
 
 
-@pytest.mark.row("S52")
 def test_production_refuses_the_demo(processes: Processes) -> None:
     refused = processes.nametag("up", "--demo", **PRODUCTION)
     assert refused.returncode == 2
     assert "--demo can't be used when NAMETAG_ENV=production." in refused.stderr
 
 
-@pytest.mark.row("S2")
 @pytest.mark.parametrize(
     ("name", "value"), [("WORKERS", "many"), ("META_APP_SECRETS", ","), ("META_APP_SECRETS", "a,,b")]
 )

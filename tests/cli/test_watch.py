@@ -14,8 +14,8 @@ from app.runs import lifecycle, runner
 from app.viewer import OPERATOR
 from tests.cli.commands import nametag, refused
 from tests.factories import GHOST, LEA, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import run_of
 from tests.support.processes import Processes, Sandbox
+from tests.support.runs import run_of
 from tests.support.waiting import until
 
 
@@ -86,6 +86,7 @@ def test_a_job_without_a_working_access_token_says_which_account_to_reconnect(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(clock, "sleep", leave)
+    # Click shows a progress bar on terminals only, and offers no other switch.
     monkeypatch.setattr("click._termui_impl.isatty", lambda _: True)
     shown = nametag("jobs", "show", run_id, "--wait").stderr
     assert "waiting for a working access token: reconnect maison.lune" in shown

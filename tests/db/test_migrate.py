@@ -18,7 +18,7 @@ from app.instagram.errors import Reason
 from app.models.identity import Identity, Purpose
 from app.models.inbox import Conversation
 from app.models.user import Action, AuditEntry
-from tests.support.databases import opened, upgrade
+from tests.support.databases import app_context_of, upgrade
 
 AT = "2026-09-01 10:00:00.000000"
 ACCOUNT: dict[str, Any] = {
@@ -56,7 +56,7 @@ def add(connection: Connection, table: str, **values: Any) -> None:
 
 
 def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         assert not migrate.is_current()
         migrate.upgrade()
         assert migrate.is_current()
@@ -68,7 +68,7 @@ def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None
 
 
 def test_the_migrated_schema_is_the_one_of_the_models(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade()
         with db.engine.connect() as connection:
             options = {"compare_type": True, "include_object": migrate.of_models}
@@ -84,12 +84,12 @@ def test_several_upgrades_at_once_all_succeed(blank: Flask, blank_database: str)
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    with opened(blank):
+    with app_context_of(blank):
         assert migrate.is_current()
 
 
 def test_what_is_unread_stays_unread_when_reading_follows_the_arrival(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade("0022")
         with db.engine.begin() as connection:
             add(connection, "accounts", **ACCOUNT)
@@ -122,7 +122,7 @@ def test_what_is_unread_stays_unread_when_reading_follows_the_arrival(blank: Fla
 
 
 def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade("0021")
         with db.engine.begin() as connection:
             add(connection, "accounts", **ACCOUNT)
@@ -146,7 +146,7 @@ def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Fl
 
 def test_actions_of_the_audit_log_become_keys_and_sentences_again(blank: Flask) -> None:
     entries = [("signed in", None), ("deleted a person's data", "person 4f2a"), ("started a job", "job 4f2a")]
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade("0026")
         with db.engine.begin() as connection:
             for action, subject in entries:

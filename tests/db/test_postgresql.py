@@ -18,10 +18,11 @@ from app.factory import create_app
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.cli.commands import nametag, refused
-from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases, pgbouncer, postgresql
-from tests.support.browser import Browser
 from tests.support.processes import Processes
+from tests.support.web_client import WebClient
+from tests.support.webhooks import post_webhook
 from tests.web.browsing import PASSWORD, sign_in, signed_in
 
 LIMITS = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout') || ' ' || "
@@ -36,9 +37,9 @@ def pooled(request: pytest.FixtureRequest, postgresql_database: URL, redis: Redi
     with (
         pgbouncer.in_front_of(postgresql_database, **ignored) as url,
         settings.using(database_url=databases.address(url)),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         yield app
 
 
@@ -86,8 +87,11 @@ def test_commands_work_behind_a_transaction_pooler(blank_pooled_url: URL, proces
 def direct(postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
     """The app on an empty PostgreSQL database."""
     postgresql.empty(postgresql_database)
-    with settings.using(database_url=databases.address(postgresql_database)), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+    with (
+        settings.using(database_url=databases.address(postgresql_database)),
+        databases.app_context_of(create_app()) as app,
+    ):
+        app.test_client_class = WebClient
         yield app
 
 
@@ -106,7 +110,7 @@ def read_only(direct: Flask, postgresql_url: URL, postgresql_database: URL) -> I
 
 def deliver(client: FlaskClient) -> TestResponse:
     body = a_delivery(a_message_event())
-    return client.post("/webhooks/instagram", data=body, headers=signed(body))
+    return post_webhook(client, body)
 
 
 def test_a_read_only_database_is_unavailable_until_it_accepts_changes(

@@ -29,11 +29,11 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
-from tests.support import canaries
+from tests.support import leaks
 from tests.support.processes import Sandbox
 from tests.support.snapshot import places_of
+from tests.support.webhooks import receive_webhook, signature_of
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def account(meta: Sandbox) -> Account:
     misaddressed = a_delivery(a_message_event(LEA, "A secret", recipient=ATELIER_NORD))
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "❤️"}}
     for body in (misaddressed, a_delivery(early)):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     return account
 
 
@@ -53,7 +53,6 @@ def cached(redis: Redis) -> list[bytes | str]:
     return list(redis.scan_iter(f"*{LEA}*"))
 
 
-@pytest.mark.row("S53")
 def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> None:
     written = places_of(LEA, "lea.moreau")
     assert {"conversations", "identities", "messages", "dead_letters", "waiting_effects"} <= written
@@ -65,26 +64,26 @@ def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> N
     assert places_of(LEA) == set()
 
 
-@pytest.mark.row("S53", "R18")
 def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
     account: Account, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = ("canarywort", "zitronenfalter", "lea.moreau", "Léa Moreau")
-    said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(1000)]
+    number_of_messages = 1000 if is_sqlite() else 50  # only SQLite's files can be read
+    said = [a_message_event(LEA, f"canarywort {number} zitronenfalter") for number in range(number_of_messages)]
     receive.receive_delivery(*both(old := a_delivery(*said)))
     edited = {"mid": "never", "text": "canarywort, edited", "num_edit": 1}
     early = a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message_edit": edited})
     receive.receive_delivery(*both(early))
     resolve.look_up_due(account.id)
-    kept = canaries.in_files(tmp_path, *words) if is_sqlite() else places_of(*words)
+    kept = leaks.files_with(tmp_path, *words) if is_sqlite() else places_of(*words)
     assert kept
-    assert canaries.in_redis(redis, *words)
+    assert leaks.keys_with(redis, *words)
 
     contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
 
     def traces() -> set[str]:
-        return places_of(*words, LEA) | canaries.in_redis(redis, *words, LEA) | canaries.in_files(tmp_path, *words)
+        return places_of(*words, LEA) | leaks.keys_with(redis, *words, LEA) | leaks.files_with(tmp_path, *words)
 
     assert traces() == set()
     misaddressed = a_delivery(a_message_event(LEA, "canarywort", recipient=ATELIER_NORD, at_ms=now_ms() - 60_000))
@@ -108,7 +107,7 @@ def test_a_thousand_deleted_messages_leave_no_text_in_any_file(
 
 
 def both(body: bytes) -> tuple[bytes, str]:
-    return body, signed(body)["X-Hub-Signature-256"]
+    return body, signature_of(body)
 
 
 def now_ms() -> int:
@@ -137,5 +136,5 @@ def test_an_account_is_deleted_in_chunks(app: Flask, monkeypatch: pytest.MonkeyP
     people_wrote(*(str(10**15 + place) for place in range(5)))
     with transaction.write() as tx:
         tx.session.get_one(Account, account.id).state = AccountState.DELETING
-    accounts._delete_account(account.id)
+    accounts.delete_pending()
     assert places_of("1000000000000") == set()

@@ -1,6 +1,5 @@
 """Deauthorize and data deletion callbacks: accepted only with Meta's signature, and carried out once."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -18,7 +17,6 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
-from app.ingest import receive
 from app.models.inbox import Account, AccountState, Conversation, Deletion
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
@@ -32,24 +30,15 @@ from tests.factories import (
     a_message_event,
     an_account,
     people_wrote,
-    signed,
 )
 from tests.support import snapshot
+from tests.support.signed_requests import a_signed_request, encoded
+from tests.support.webhooks import receive_webhook
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 SAMPLES = Path(__file__).parents[1] / "samples"
 DELETION: dict[str, Any] = json.loads((SAMPLES / "data-deletion-signed-request.json").read_text())
 DEAUTHORIZATION: dict[str, Any] = json.loads((SAMPLES / "deauthorize-signed-request.json").read_text())
-
-
-def encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def a_request(user_id: object = MAISON_LUNE_APP_SCOPED, **changes: object) -> str:
-    payload = encoded(json.dumps({"user_id": user_id, "algorithm": "HMAC-SHA256", "issued_at": 1} | changes).encode())
-    key = settings.current().meta_app_secrets[0].encode()
-    return f"{encoded(hmac.new(key, payload.encode(), hashlib.sha256).digest())}.{payload}"
 
 
 def account(number: int) -> Account:
@@ -82,20 +71,23 @@ def validly_signed(payload: str) -> str:
 
 
 def malformed() -> list[str]:
-    right = a_request()
+    right = a_signed_request()
     signature, _, payload = right.partition(".")
     unnamed = encoded(json.dumps({"user_id": MAISON_LUNE_APP_SCOPED}).encode())
     twin = LETTERS[LETTERS.index(signature[-1]) ^ 1]  # decodes to the same bytes: its last two bits carry nothing
     return [
         f"{signature[:-1]}{twin}.{payload}",
         *("", ".", "a.b.c", "é.é", "x" * 20_000, f".{payload}", f"{signature}.", f"{right}.", f"{right}.{payload}"),
-        *(a_request(algorithm=other) for other in ("none", "None", "", None, "HS256", "hmac-sha256", ["HMAC-SHA256"])),
+        *(
+            a_signed_request(algorithm=other)
+            for other in ("none", "None", "", None, "HS256", "hmac-sha256", ["HMAC-SHA256"])
+        ),
         *(
             validly_signed(unnamed),
-            a_request(None),
-            a_request({"id": 1}),
-            a_request(""),
-            a_request(filler="x" * 16_384),
+            a_signed_request(None),
+            a_signed_request({"id": 1}),
+            a_signed_request(""),
+            a_signed_request(filler="x" * 16_384),
         ),
         *(f"{signature}=.{payload}", f"{right}=", f"{right}==", right.replace(".", "=."), f" {right}", f"{right}\n"),
         *(
@@ -108,7 +100,6 @@ def malformed() -> list[str]:
     ]
 
 
-@pytest.mark.row("S12")
 def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     an_account()
     before = snapshot.tables()
@@ -119,12 +110,11 @@ def test_a_malformed_request_is_refused_and_changes_nothing(app: Flask) -> None:
     assert snapshot.tables() == before
 
 
-@pytest.mark.row("S54")
 def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) -> None:
     ours, other = an_account(), an_account(ATELIER_NORD)
     people_wrote(LEA)
     run_id = lifecycle.start(OPERATOR, ours.id, kind=RunKind.BACKFILL)
-    meta_callbacks.deauthorize(a_request())
+    meta_callbacks.deauthorize(a_signed_request())
     assert (account(ours.id).token, account(ours.id).state) == (None, AccountState.RECONNECT)
     assert account(ours.id).state_reason == owner_requests.WITHDRAWN
     assert db.session.get_one(Run, run_id).state is RunState.CANCELED
@@ -133,34 +123,32 @@ def test_a_deauthorization_deletes_the_token_and_cancels_the_jobs(app: Flask) ->
     assert db.session.scalars(select(Conversation.unread_count)).one() == 2
 
 
-@pytest.mark.row("S12", "S54")
 @pytest.mark.parametrize("matches", [True, False])
 def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone(app: Flask, matches: bool) -> None:
     ours = an_account() if matches else None
-    assert meta_callbacks.deauthorize(a_request()) is matches
+    assert meta_callbacks.deauthorize(a_signed_request()) is matches
     if ours is None:
         owner_requests.close(OPERATOR, db.session.scalars(select(Deletion.code)).one())
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="token-of-a-new-authorization", check=False)
     with transaction.write() as tx:
         tx.execute(update(Account).values(ig_app_scoped_id=MAISON_LUNE_APP_SCOPED))
     before = snapshot.tables()
-    assert not meta_callbacks.deauthorize(a_request())
+    assert not meta_callbacks.deauthorize(a_signed_request())
     assert snapshot.tables() == before
-    assert meta_callbacks.deauthorize(a_request(issued_at=2))  # the owner withdrew the access once more
+    assert meta_callbacks.deauthorize(a_signed_request(issued_at=2))  # the owner withdrew the access once more
     assert account(1).state is AccountState.RECONNECT
 
 
-@pytest.mark.row("S12", "S54")
 def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> None:
     ours, other = an_account().id, an_account(ATELIER_NORD).id
     people_wrote(LEA)
     body = a_delivery(a_message_event(LEA, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     run_id = lifecycle.start(OPERATOR, ours, kind=RunKind.BACKFILL)
     theirs = of_account(other)
     assert len(theirs) > 1
-    code = meta_callbacks.request_deletion(a_request())
-    assert meta_callbacks.request_deletion(a_request()) == code
+    code = meta_callbacks.request_deletion(a_signed_request())
+    assert meta_callbacks.request_deletion(a_signed_request()) == code
     assert len(code) >= 22
     assert meta_callbacks.get_deletion(code).done_at is None
     assert account(ours).token is None
@@ -188,7 +176,7 @@ def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_a_request_that_matches_no_account_stays_open(app: Flask) -> None:
-    code = meta_callbacks.request_deletion(a_request("24900000000000999"))
+    code = meta_callbacks.request_deletion(a_signed_request("24900000000000999"))
     assert meta_callbacks.get_deletion(code).done_at is None
     accounts.delete_pending()
     assert meta_callbacks.get_deletion(code).done_at is None
@@ -199,7 +187,7 @@ def test_a_request_that_matches_no_account_stays_open(app: Flask) -> None:
 def test_a_request_signed_with_the_instagram_app_secret_is_accepted(app: Flask) -> None:
     an_account()
     with settings.using(meta_app_secrets=("instagram-app-secret-of-a-test",)):
-        request = a_request()
+        request = a_signed_request()
     with pytest.raises(Forbidden):
         meta_callbacks.deauthorize(request)
     with settings.using(meta_instagram_app_secret="instagram-app-secret-of-a-test"):

@@ -18,7 +18,6 @@ from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
 from app.models.user import Action, AuditEntry
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import OPERATOR, Role, Viewer
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import (
     ATELIER_NORD,
     ATELIER_NORD_PAGE,
@@ -31,6 +30,7 @@ from tests.factories import (
 )
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.signed_requests import a_signed_request
 
 INSTAGRAM_TOKEN, PAGE_TOKEN = "IGAAsandboxMaisonLune0123456789", "EAAsandboxAtelierNord0123456789"
 OWNER = "24900000000000888"  # who authorized the sandbox's Page
@@ -45,7 +45,7 @@ def stored_accounts() -> list[Account]:
 def test_an_unmatched_deletion_request_stays_open_until_the_owner_is_known(meta: Sandbox) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
     people_wrote(LEA)
-    code = meta_callbacks.request_deletion(a_request())
+    code = meta_callbacks.request_deletion(a_signed_request())
     accounts.delete_pending()
     assert (meta_callbacks.get_deletion(code).done_at, len(stored_accounts())) == (None, 1)
     assert [each.user_id for each in owner_requests.open_requests(OPERATOR)] == [MAISON_LUNE_APP_SCOPED]
@@ -91,9 +91,9 @@ def test_a_page_s_owner_is_found_when_connecting_and_at_the_next_check(meta: San
         assert stored_accounts()[0].owner_id == (OWNER if check else None)
         health.check_refused()
     assert stored_accounts()[0].owner_id == OWNER
-    meta_callbacks.deauthorize(a_request(OWNER))
+    meta_callbacks.deauthorize(a_signed_request(OWNER))
     assert (stored_accounts()[0].token, stored_accounts()[0].state) == (None, AccountState.RECONNECT)
-    code = meta_callbacks.request_deletion(a_request(OWNER))
+    code = meta_callbacks.request_deletion(a_signed_request(OWNER))
     accounts.delete_pending()
     assert (stored_accounts(), meta_callbacks.get_deletion(code).outcome) == ([], Outcome.DONE)
 
@@ -109,11 +109,11 @@ def test_a_page_s_owner_is_found_when_connecting_and_at_the_next_check(meta: San
     ],
 )
 def test_a_pasted_token_names_the_owner(meta: Sandbox, login: str, token: str, pages: str, app_id: str) -> None:
-    meta.pull("PATCH", "settings", pages=pages)
+    meta.request("PATCH", "settings", pages=pages)
     with settings.using(meta_app_id=app_id):
         connect.add(OPERATOR, ATELIER_NORD, login=login, token=token)
     assert stored_accounts()[0].owner_id == OWNER
-    code = meta_callbacks.request_deletion(a_request(OWNER))
+    code = meta_callbacks.request_deletion(a_signed_request(OWNER))
     accounts.delete_pending()
     assert (stored_accounts(), meta_callbacks.get_deletion(code).outcome) == ([], Outcome.DONE)
 
@@ -136,28 +136,28 @@ def test_a_page_works_although_meta_does_not_name_its_owner(meta: Sandbox) -> No
 @pytest.mark.parametrize("user_id", [MAISON_LUNE, MAISON_LUNE_APP_SCOPED, "1520000000000900", "10200000000000009"])
 def test_every_known_id_of_an_account_and_its_owner_matches(app: Flask, user_id: str) -> None:
     an_account(owner_id="10200000000000009")
-    assert meta_callbacks.deauthorize(a_request(user_id))
+    assert meta_callbacks.deauthorize(a_signed_request(user_id))
     assert stored_accounts()[0].state is AccountState.RECONNECT
 
 
 def test_a_deauthorization_does_not_stop_a_deletion(app: Flask) -> None:
     an_account()
-    code = meta_callbacks.request_deletion(a_request())
-    meta_callbacks.deauthorize(a_request())
+    code = meta_callbacks.request_deletion(a_signed_request())
+    meta_callbacks.deauthorize(a_signed_request())
     accounts.delete_pending()
     assert (stored_accounts(), meta_callbacks.get_deletion(code).outcome) == ([], Outcome.DONE)
 
 
 def test_a_subscription_check_does_not_stop_a_deletion(meta: Sandbox) -> None:
     a_sandbox_account()
-    meta_callbacks.request_deletion(a_request())
+    meta_callbacks.request_deletion(a_signed_request())
     assert subscriptions.check(stored_accounts()[0].id).unknown
     assert stored_accounts()[0].state is AccountState.DELETING
 
 
 def test_a_token_that_is_newer_than_a_deauthorization_is_kept(meta: Sandbox, frozen_clock: FrozenClock) -> None:
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN, check=False)
-    assert not meta_callbacks.deauthorize(a_request())
+    assert not meta_callbacks.deauthorize(a_signed_request())
     frozen_clock.forward(hours=1)
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token=INSTAGRAM_TOKEN)
     owner_requests.carry_out_matched()
@@ -166,7 +166,7 @@ def test_a_token_that_is_newer_than_a_deauthorization_is_kept(meta: Sandbox, fro
 
 
 def test_an_account_that_was_connected_later_is_not_deleted(app: Flask, frozen_clock: FrozenClock) -> None:
-    meta_callbacks.request_deletion(a_request())
+    meta_callbacks.request_deletion(a_signed_request())
     frozen_clock.forward(hours=1)
     an_account()
     accounts.delete_pending()
@@ -176,7 +176,7 @@ def test_an_account_that_was_connected_later_is_not_deleted(app: Flask, frozen_c
 
 def test_an_admin_assigns_a_request_to_its_account(app: Flask) -> None:
     an_account(ATELIER_NORD, login=Login.FACEBOOK)
-    code = meta_callbacks.request_deletion(a_request("10200000000000009"))
+    code = meta_callbacks.request_deletion(a_signed_request("10200000000000009"))
     owner_requests.assign(OPERATOR, code, ATELIER_NORD)
     assert owner_requests.open_requests(OPERATOR) == []
     assert meta_callbacks.get_deletion(code).done_at is None
@@ -186,7 +186,7 @@ def test_an_admin_assigns_a_request_to_its_account(app: Flask) -> None:
 
 
 def test_an_admin_closes_a_request_for_which_nothing_is_stored(app: Flask) -> None:
-    code = meta_callbacks.request_deletion(a_request("24900000000000999"))
+    code = meta_callbacks.request_deletion(a_signed_request("24900000000000999"))
     owner_requests.close(OPERATOR, code)
     closed = meta_callbacks.get_deletion(code)
     assert (closed.outcome, closed.user_id) == (Outcome.NOTHING_FOUND, None)
@@ -196,7 +196,7 @@ def test_an_admin_closes_a_request_for_which_nothing_is_stored(app: Flask) -> No
 
 def test_only_an_admin_of_all_accounts_handles_requests(app: Flask) -> None:
     account = an_account()
-    code = meta_callbacks.request_deletion(a_request("24900000000000999"))
+    code = meta_callbacks.request_deletion(a_signed_request("24900000000000999"))
     limited = Viewer(2, "Oskar", Role.ADMIN, frozenset({account.id}))
     assert (owner_requests.open_requests(limited), owner_requests.count_open(limited)) == ([], 0)
     with pytest.raises(NotFound):
@@ -209,7 +209,7 @@ def test_only_an_admin_of_all_accounts_handles_requests(app: Flask) -> None:
 
 def test_simultaneous_deletion_callbacks_get_one_code(app: Flask) -> None:
     an_account()
-    body, start, answers = {"signed_request": a_request()}, threading.Barrier(5), []
+    body, start, answers = {"signed_request": a_signed_request()}, threading.Barrier(5), []
 
     def ask() -> None:
         client = app.test_client()

@@ -15,19 +15,20 @@ from app.db.engine import db, is_sqlite
 from app.erasure import contacts
 from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.inbox import search
-from app.ingest import dead_letters, pending_updates, receive
+from app.ingest import dead_letters, pending_updates
 from app.models.identity import Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
-from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote, signed
-from tests.support import canaries
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
+from tests.support import leaks
 from tests.support.frozen_clock import FrozenClock
 from tests.support.snapshot import places_of
 from tests.support.waiting import until
+from tests.support.webhooks import receive_webhook
 
 WORD = "canarywort"
 
@@ -40,7 +41,7 @@ def account(app: Flask) -> Account:
 
 
 def deliver(body: bytes) -> int:
-    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status
+    return receive_webhook(body).status
 
 
 def now_ms() -> int:
@@ -155,8 +156,8 @@ def test_messages_after_a_deletion_by_a_clock_that_was_ahead_are_stored(
 def test_a_running_lookup_does_not_cache_a_deleted_contact(account: Account, redis: Redis) -> None:
     seen = ProfileObservation(LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now())
     contacts.delete_contact(OPERATOR, 1)
-    resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
-    assert canaries.in_redis(redis, WORD) == set()
+    resolve.cache_outcome(account.id, LookupOutcome(LEA, observation=seen))
+    assert leaks.keys_with(redis, WORD) == set()
 
 
 def test_a_name_cached_while_its_contact_is_deleted_is_removed(
@@ -170,8 +171,8 @@ def test_a_name_cached_while_its_contact_is_deleted_is_removed(
         write(ig_account_id, sighting)
 
     monkeypatch.setattr(cache, "write", deleted_first)
-    resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
-    assert canaries.in_redis(redis, WORD) == set()
+    resolve.cache_outcome(account.id, LookupOutcome(LEA, observation=seen))
+    assert leaks.keys_with(redis, WORD) == set()
 
 
 def test_dead_letters_that_name_only_a_message_of_the_contact_are_deleted(account: Account) -> None:
@@ -195,14 +196,14 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
 ) -> None:
     deliver(a_delivery(a_message_event(LEA, WORD, mid="m_unsent")))
     if is_sqlite():
-        assert canaries.in_files(tmp_path, WORD)
+        assert leaks.files_with(tmp_path, WORD)
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
     scheduler.scrub()
     search.merge_indexes()
     scheduler.scrub()
     assert places_of(WORD) == set()
-    assert canaries.in_files(tmp_path, WORD) == set()
+    assert leaks.files_with(tmp_path, WORD) == set()
 
 
 def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, redis: Redis) -> None:
@@ -212,13 +213,13 @@ def test_redis_rewrites_its_append_only_file_after_a_deletion(account: Account, 
         seen = ProfileObservation(
             LEA, username=WORD, name=None, picture_url=None, source=Source.PROFILE, at=clock.now()
         )
-        resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
-        until(lambda: canaries.in_files(folder, WORD), "the name is in the file")
+        resolve.cache_outcome(account.id, LookupOutcome(LEA, observation=seen))
+        until(lambda: leaks.files_with(folder, WORD), "the name is in the file")
         contacts.delete_contact(OPERATOR, 1)
 
         def scrubbed() -> bool:
             scheduler.scrub()
-            return not canaries.in_files(folder, WORD)
+            return not leaks.files_with(folder, WORD)
 
         until(scrubbed, "the name left the file")
     finally:
@@ -247,7 +248,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
         )
         with transaction.write() as tx:
             observations.record(tx, account.id, seen)
-        resolve.cache_outcome(account.id, Outcome(LEA, observation=seen))
+        resolve.cache_outcome(account.id, LookupOutcome(LEA, observation=seen))
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:
@@ -256,12 +257,12 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     assert run_id
     words = (WORD, LEA, "lea.before", "lea.after")
     assert places_of(*words) == set(PLACES)
-    assert canaries.in_redis(redis, *words)
+    assert leaks.keys_with(redis, *words)
     contacts.delete_contact(OPERATOR, 1)
     scheduler.scrub()
     assert places_of(*words) == set()
-    assert canaries.in_redis(redis, *words) == set()
-    assert canaries.in_files(tmp_path, *words) == set()
+    assert leaks.keys_with(redis, *words) == set()
+    assert leaks.files_with(tmp_path, *words) == set()
 
 
 def test_a_contact_whose_lookup_a_wrong_clock_planned_is_due_again(account: Account, frozen_clock: FrozenClock) -> None:

@@ -93,7 +93,6 @@ def test_a_newer_answer_brings_a_newer_picture(account: Account, meta: Sandbox, 
     assert avatars.get_picture(OPERATOR, MAISON_LUNE, LEA).version != before
 
 
-@pytest.mark.row("S36")
 def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     pictured(account, "https://evil.example/a.jpg")
     assert fetched(account, meta) == 0
@@ -103,7 +102,6 @@ def test_a_failure_is_remembered_for_a_day(account: Account, meta: Sandbox, froz
     assert avatars.accounts_with_pending() == [account.id]
 
 
-@pytest.mark.row("S36")
 def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
     account: Account, meta: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +117,7 @@ def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
 
 def test_an_expired_picture_url_is_not_requested(account: Account, meta: Sandbox) -> None:
     pictured(account, url_of(meta, oe="60000000"))
-    meta.pull("DELETE", "calls")
+    meta.request("DELETE", "calls")
     assert fetched(account, meta) == 0
     assert stored()[0].content is None
 
@@ -203,7 +201,6 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
 """
 
 
-@pytest.mark.row("S36", "R15")
 def test_a_zoo_of_pictures_costs_little_memory_and_time(tmp_path: Path) -> None:
     for name, made in (CLEAN | BOMBS).items():
         (tmp_path / name).write_bytes(made())

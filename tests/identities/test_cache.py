@@ -44,7 +44,6 @@ def test_how_long_a_name_is_still_kept_is_known(redis: Redis) -> None:
         assert cache.seconds_left(MAISON_LUNE, LEA) is None
 
 
-@pytest.mark.row("S47")
 def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
     cache.write(MAISON_LUNE, SEEN)
     redis.set(f"instagram:profile:{ATELIER_NORD}:{LEA}", redis.get(KEY) or b"")
@@ -67,7 +66,6 @@ def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
     ],
     ids=range(10),
 )
-@pytest.mark.row("S46")
 def test_a_value_of_another_shape_counts_as_missing(redis: Redis, value: bytes) -> None:
     redis.set(KEY, value)
     assert cache.read(MAISON_LUNE, [LEA]) == {}

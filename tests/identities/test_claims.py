@@ -46,7 +46,6 @@ def test_one_claim_at_a_time(account: Account) -> None:
     assert take(account, LEA, now=now + CLAIM + timedelta(seconds=1)) == {LEA}
 
 
-@pytest.mark.row("F11")
 def test_a_worker_with_an_expired_claim_releases_nothing(account: Account) -> None:
     early = clock.now()
     late = early + CLAIM + timedelta(seconds=1)
@@ -59,7 +58,6 @@ def test_a_worker_with_an_expired_claim_releases_nothing(account: Account) -> No
     assert take(account, LEA, now=late) == {LEA}
 
 
-@pytest.mark.row("F29")
 def test_a_claim_from_a_clock_that_ran_ahead_counts_as_lapsed(account: Account) -> None:
     now = clock.now()
     take(account, LEA, now=now + timedelta(hours=1))

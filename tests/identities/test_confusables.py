@@ -5,7 +5,6 @@ import pytest
 from app.identities import confusables
 
 
-@pytest.mark.row("S49")
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -31,7 +30,6 @@ def test_names_that_readers_can_distinguish_have_two_skeletons(one: str, other: 
     assert confusables.skeleton(one) != confusables.skeleton(other)
 
 
-@pytest.mark.row("S49")
 @pytest.mark.parametrize(
     "words",
     [

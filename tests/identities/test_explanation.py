@@ -12,10 +12,11 @@ from app.identities import explanation, observations
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
-from app.models.identity import Identity, Lookup, Purpose, Source
+from app.models.identity import Identity, Source
 from app.models.inbox import Account
-from app.viewer import OPERATOR, Role, Viewer
+from app.viewer import Role, Viewer
 from tests.factories import LEA, SHY, an_account, people_wrote
+from tests.identities.explanations import explain, log_call
 
 NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
@@ -28,25 +29,12 @@ def account(app: Flask) -> Account:
     return account
 
 
-def about(account: Account, who: str) -> explanation.Explanation:
-    db.session.rollback()
-    identity_id = explanation.identity_of(OPERATOR, account.id, who)
-    assert identity_id is not None
-    return explanation.explain(OPERATOR, identity_id)
-
-
-def asked(account: Account, who: str, **answer: object) -> None:
-    with transaction.write() as tx:
-        call = {"account_id": account.id, "call": "profile", "purpose": Purpose.BACKFILL, "ig_participant_id": who}
-        tx.execute(tx.insert(Lookup).values(at=clock.now(), **call, **answer))
-
-
 def test_a_short_id_says_why_and_what_can_be_done(account: Account) -> None:
-    asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
+    log_call(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
     with transaction.write() as tx:
         answer = {"error": {"code": 230, "access_token": "IGAAcanaryOfATest0123456789"}}
         observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
-    found = about(account, SHY)
+    found = explain(account, SHY)
     assert found.meaning.verdict == "Instagram doesn’t share this profile yet"
     assert found.meaning.can_do.startswith("No action needed. Nametag looks them up again")
     assert [(step.label, step.value, step.used) for step in found.steps] == [
@@ -68,7 +56,7 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
         observations.record(
             tx, account.id, ProfileObservation(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now())
         )
-    found = about(account, LEA)
+    found = explain(account, LEA)
     assert [(step.told, step.value, step.used) for step in found.steps[:2]] == [
         ("Conversations API", "@lea.moreau", True),
         ("Conversations API", "Léa", False),
@@ -77,7 +65,7 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
 
 
 def test_a_contact_who_was_never_looked_up_has_a_reason_too(account: Account) -> None:
-    assert about(account, LEA).meaning.verdict == "Not looked up yet"
+    assert explain(account, LEA).meaning.verdict == "Not looked up yet"
 
 
 def test_what_a_viewer_may_not_see_is_not_there(account: Account) -> None:
@@ -91,4 +79,4 @@ def test_a_raw_answer_shows_invisible_characters_escaped_and_letters_as_they_are
     with transaction.write() as tx:
         answer = {"name": "\u202eLéa\u200b\u061c"}
         observations.record_failure(tx, account.id, SHY, NO_CONSENT, at=clock.now(), raw=answer)
-    assert about(account, SHY).raw == '{\n  "name": "\\u202eLéa\\u200b\\u061c"\n}'
+    assert explain(account, SHY).raw == '{\n  "name": "\\u202eLéa\\u200b\\u061c"\n}'

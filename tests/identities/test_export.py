@@ -74,7 +74,6 @@ def test_a_csv_export_is_imported_again_as_it_was(account: Account, tmp_path: Pa
     assert (lea.ig_participant_id, lea.username, lea.name) == (LEA, username, name)
 
 
-@pytest.mark.row("S33")
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "\uff1d1+1", "+1", "-2", "@SUM(1)", "  =1", "\t=1", "\r\n@x"])
 def test_no_cell_is_a_formula(account: Account, name: str) -> None:
     named(account, None, name)
@@ -91,7 +90,6 @@ def test_rows_are_read_as_they_are_taken(account: Account, monkeypatch: pytest.M
     assert [RUI in piece for piece in (*taken, *pieces)] == [False, False, False, True]
 
 
-@pytest.mark.row("S33")
 def test_quotes_and_commas_come_back_as_they_were(account: Account) -> None:
     named(account, None, 'Léa "la lune", Moreau')
     assert list(csv.reader(io.StringIO(exported("csv"))))[1][4] == 'Léa "la lune", Moreau'

@@ -51,7 +51,7 @@ def refresh_fails(account: Account, meta: Sandbox, fault: str | None, who: str =
     with transaction.write() as tx:
         observations.request_lookup(tx, account.id, who, at=clock.now())
     resolve.look_up_due(account.id)
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
 
 
 def stop(who: str = LEA) -> None:

@@ -1,17 +1,11 @@
 """Every response of Meta instead of a profile: the cause, what is kept, and what is retried."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import ConnectionError as Gone
-from redis.exceptions import RedisError
 from sqlalchemy import delete, select, update
 
 from app import clock, settings
@@ -25,6 +19,7 @@ from app.models.inbox import Account, AccountState
 from tests.calls.lookups import noted
 from tests.factories import LEA, a_sandbox_account, people_wrote
 from tests.support.processes import Sandbox
+from tests.support.redis_faults import redis_failing_after
 
 OLD = "lea.old"  # what is known of Léa, eight days ago
 SECONDS = 0.4  # instead of two, for what never answers
@@ -115,16 +110,13 @@ def became(account: Account) -> Became:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.row(
-    "F15", "F16", "F17", "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "S38", "R12"
-)
 def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right_one(
     account: Account, meta: Sandbox, redis: Redis
 ) -> None:
     found = {}
     for mode in MODES:
         stale_and_due(account, redis)
-        meta.pull("DELETE", "faults")
+        meta.request("DELETE", "faults")
         meta.post("faults", mode=mode)
         with settings.using(graph_timeout_seconds=SECONDS):
             began = clock.monotonic()
@@ -134,7 +126,6 @@ def test_whatever_comes_instead_of_a_profile_keeps_the_name_and_blames_the_right
     assert found == MODES
 
 
-@pytest.mark.row("F15")
 def test_an_unreachable_host_counts_against_no_contact(account: Account, redis: Redis) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -144,37 +135,11 @@ def test_an_unreachable_host_counts_against_no_contact(account: Account, redis: 
             assert became(account) == NETWORK
 
 
-@contextmanager
-def redis_from_step(step: int, error: type[RedisError] = Gone) -> Iterator[list[int]]:
-    """Let Redis answer `step` commands and then no more; the list holds how many reached it."""
-    given = [0]
-    execute: Any = Redis.execute_command
-    execute_all: Any = Pipeline.execute
-
-    def one(self: Any, *arguments: Any, **options: Any) -> Any:
-        given[0] += 1
-        if given[0] > step:
-            raise error("away")
-        return execute(self, *arguments, **options)
-
-    def all_(self: Any, *arguments: Any, **options: Any) -> Any:
-        given[0] += 1
-        if given[0] > step:
-            raise error("away")
-        return execute_all(self, *arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Redis, "execute_command", one)
-        patch.setattr(Pipeline, "execute", all_)
-        yield given
-
-
-@pytest.mark.row("F5", "F7")
 def test_redis_may_go_at_every_step_of_a_lookup(account: Account, redis: Redis) -> None:
     step, away = 0, True
     while away:
         stale_and_due(account, redis)
-        with redis_from_step(step) as given:
+        with redis_failing_after(step) as given:
             resolve.look_up_due(account.id)
             away = given[0] > step
         asked = len(noted())

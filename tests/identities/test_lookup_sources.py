@@ -15,7 +15,7 @@ from app.identities.observations import ProfileObservation
 from app.models.identity import Identity, Lookup, Purpose, Source
 from app.models.inbox import Account
 from tests.factories import LEA, MAISON_LUNE, SHY, an_account, people_wrote
-from tests.identities.test_explanation import about, asked
+from tests.identities.explanations import explain, log_call
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def account(app: Flask) -> Account:
 
 
 def places(account: Account, who: str) -> dict[str, LookupSource]:
-    return {place.label: place for place in about(account, who).places}
+    return {place.label: place for place in explain(account, who).places}
 
 
 def findings(account: Account, who: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_without_a_lookup_every_source_is_empty(account: Account) -> None:
 
 
 def test_a_failed_profile_call_and_a_page_without_the_name_differ(account: Account) -> None:
-    asked(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
+    log_call(account, SHY, http_status=403, code="230", answer="User consent is required", took_ms=312)
     with transaction.write() as tx:
         read = {"call": "conversations", "purpose": Purpose.SYNC, "http_status": 200, "at": clock.now()}
         asked_of = {"account_id": account.id, **read}
@@ -52,7 +52,7 @@ def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account,
     with transaction.write() as tx:
         observations.record(tx, account.id, seen)
     cache.write(MAISON_LUNE, seen)
-    asked(account, LEA, http_status=200, code=None, answer="username, name", took_ms=312)
+    log_call(account, LEA, http_status=200, code=None, answer="username, name", took_ms=312)
     found = places(account, LEA)
     assert [place.finding for place in found.values()] == ["Not synced", "Hit", "Fresh", "Found"]
     assert found["Redis"].seconds_left == pytest.approx(86_400, abs=5)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import and_, select
 
@@ -15,7 +14,8 @@ from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTER
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
-from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
@@ -120,7 +120,6 @@ def test_a_contact_without_consent_who_keeps_writing_costs_at_most_one_call_a_mi
     assert identity().next_try_at == NOW + MIN_RETRY_INTERVAL
 
 
-@pytest.mark.row("F22")
 def test_the_fifth_failure_in_a_row_stops_retries_until_the_contact_writes(app: Flask) -> None:
     account = an_account()
     meet(account.id)
@@ -165,7 +164,6 @@ def test_waits_between_failures_grow(app: Flask) -> None:
     assert waits[-1] >= timedelta(minutes=96)
 
 
-@pytest.mark.row("F27")
 def test_a_missing_field_never_blanks_a_known_one(app: Flask) -> None:
     account = an_account()
     see(account.id, username="lea.moreau", name="Léa Moreau", picture_url="https://scontent.cdninstagram.com/1")
@@ -192,12 +190,10 @@ def test_recording_an_observation_returns_whether_the_display_changed(app: Flask
 
 
 def test_an_observation_marks_the_conversation_known_and_clears_the_next_lookup(app: Flask, client: Any) -> None:
-    from app.ingest import receive
-
     account = an_account()
     for who in (LEA, CAMILLE):
         body = a_delivery(a_message_event(who))
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     see(account.id, CAMILLE, name="Camille Roux")
     db.session.rollback()
     rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.known))

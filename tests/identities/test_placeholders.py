@@ -48,7 +48,7 @@ def known_in_the_list() -> bool:
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 def test_a_placeholder_in_a_profile_is_not_a_name(account: Account, meta: Sandbox, placeholder: str) -> None:
-    meta.pull("PATCH", f"people/{LEA}", username=placeholder, name=None)
+    meta.request("PATCH", f"people/{LEA}", username=placeholder, name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
     row = lea()
@@ -60,7 +60,7 @@ def test_a_placeholder_in_a_profile_is_not_a_name(account: Account, meta: Sandbo
 
 
 def test_a_name_beside_a_placeholder_is_kept(account: Account, meta: Sandbox) -> None:
-    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name="Léa Moreau")
+    meta.request("PATCH", f"people/{LEA}", username="UNKNOWN_1", name="Léa Moreau")
     people_wrote(LEA)
     resolve.look_up_due(account.id)
     assert (lea().username, lea().name, lea().last_error) == (None, "Léa Moreau", None)
@@ -69,7 +69,7 @@ def test_a_name_beside_a_placeholder_is_kept(account: Account, meta: Sandbox) ->
 def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
-    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    meta.request("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     for failures in range(1, STOP_AFTER):
         resolve.look_up_due(account.id)
@@ -77,13 +77,13 @@ def test_placeholders_are_retried_like_other_failures_until_a_name_comes(
         assert row.failure_count == failures
         assert row.next_try_at is not None
         frozen_clock.at = row.next_try_at
-    meta.pull("PATCH", f"people/{LEA}", username="lea.moreau", name=None)
+    meta.request("PATCH", f"people/{LEA}", username="lea.moreau", name=None)
     resolve.look_up_due(account.id)
     assert (lea().username, lea().failure_count) == ("lea.moreau", 0)
 
 
 def test_pages_show_that_instagram_returned_a_placeholder(app: Flask, account: Account, meta: Sandbox) -> None:
-    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    meta.request("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     people_wrote(LEA)
     resolve.look_up_due(account.id)
     browser, api = signed_in(app), an_api_client(app)
@@ -102,7 +102,7 @@ def test_pages_show_that_instagram_returned_a_placeholder(app: Flask, account: A
 
 
 def test_a_placeholder_on_a_conversation_page_settles_no_item(account: Account, meta: Sandbox) -> None:
-    meta.pull("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
+    meta.request("PATCH", f"people/{LEA}", username="UNKNOWN_1", name=None)
     for who in (LEA, RUI, CAMILLE):
         meta.post("send", person=who, text="Bonjour")
     people_wrote(LEA, RUI, CAMILLE)

@@ -1,5 +1,6 @@
 """Lookups against the sandbox over HTTP: the order of sources, and the causes of failures."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
-from app.identities.resolve import Batch, Outcome
+from app.identities.resolve import Batch, LookupOutcome
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account, Conversation
@@ -36,7 +37,7 @@ def account(meta: Sandbox) -> Account:
     return a_sandbox_account()
 
 
-def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[Outcome]:
+def asked(account: Account, *people: str, purpose: Purpose = LIVE) -> list[LookupOutcome]:
     return list(resolve.look_up(account.id, people, purpose=purpose, fresh_since=clock.now() - FRESH))
 
 
@@ -115,7 +116,6 @@ def test_a_failure_of_account_or_app_ends_the_lookups_and_counts_against_no_cont
     assert (identity().failure_count, identity().last_error, identity().claimed_until) == (0, None, None)
 
 
-@pytest.mark.row("F5")
 def test_without_redis_no_call_is_made(account: Account) -> None:
     with settings.using(redis_url="unix:///nowhere/redis.sock"), pytest.raises(RetryLater):
         asked(account, LEA)
@@ -164,7 +164,6 @@ def test_a_used_up_budget_postpones_lookups_until_calls_free_up(account: Account
     assert timedelta(seconds=550) < row.next_try_at - clock.now() < timedelta(seconds=650)
 
 
-@pytest.mark.row("F22")
 def test_five_failures_stop_the_retries_until_the_contact_writes_again(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
@@ -178,7 +177,6 @@ def test_five_failures_stop_the_retries_until_the_contact_writes_again(
     assert resolve.accounts_due(frozen_clock.now(), live=True) == [account.id]
 
 
-@pytest.mark.row("F22")
 def test_who_has_not_consented_waits_for_the_next_message(
     account: Account, meta: Sandbox, frozen_clock: FrozenClock
 ) -> None:
@@ -191,7 +189,7 @@ def test_who_has_not_consented_waits_for_the_next_message(
         == resolve.accounts_due(frozen_clock.now(), live=False)
         == []
     )
-    meta.pull("PATCH", f"people/{SHY}", error=None)
+    meta.request("PATCH", f"people/{SHY}", error=None)
     people_wrote(SHY)
     resolve.look_up_due(account.id)
     assert identity(SHY).username == "shy.person"
@@ -214,11 +212,12 @@ def test_trouble_on_the_way_is_tried_again_and_never_counted(
 
 def test_a_stopping_worker_ends_after_the_present_contact(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     people_wrote(CAMILLE, LEA)
-    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
+    stop = threading.Event()
+    monkeypatch.setattr(queue, "stopping", stop.is_set)
     remember = resolve.cache_outcome
 
-    def asked_to_stop(account_id: int, outcome: Outcome) -> None:
-        queue.stop()
+    def asked_to_stop(account_id: int, outcome: LookupOutcome) -> None:
+        stop.set()
         remember(account_id, outcome)
 
     monkeypatch.setattr(resolve, "cache_outcome", asked_to_stop)
@@ -230,7 +229,6 @@ def test_a_stopping_worker_ends_after_the_present_contact(account: Account, monk
     assert len(noted()) == 2
 
 
-@pytest.mark.row("F38")
 def test_two_workers_look_a_contact_up_once(account: Account) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
@@ -259,7 +257,6 @@ def test_a_contact_who_became_fresh_while_waiting_costs_no_call(account: Account
     assert (noted(), identity().next_try_at, identity().claimed_until) == ([], None, None)
 
 
-@pytest.mark.row("F11")
 def test_a_worker_with_an_expired_claim_stores_no_failure_and_releases_no_contact(
     account: Account, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +275,6 @@ def test_a_worker_with_an_expired_claim_stores_no_failure_and_releases_no_contac
     assert (identity(GHOST).failure_count, identity(GHOST).claimed_until) == (0, frozen_clock.now() + CLAIM)
 
 
-@pytest.mark.row("F10")
 def test_the_claim_of_a_killed_worker_lapses(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
@@ -318,7 +314,7 @@ def test_an_outcome_that_the_caller_cannot_store_is_not_kept(account: Account) -
     people_wrote(LEA)
     batch = claimed(account, LEA)
 
-    def refuse(tx: transaction.Tx, outcome: Outcome, seconds: float) -> None:
+    def refuse(tx: transaction.Tx, outcome: LookupOutcome, seconds: float) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):

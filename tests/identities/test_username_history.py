@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -40,7 +39,6 @@ def test_a_rename_is_kept_with_its_time_and_source(app: Flask, frozen_clock: Fro
     assert username_history.previous_username(account.id, LEA) == "lea.m"
 
 
-@pytest.mark.row("F28")
 def test_a_username_that_another_contact_takes_over_does_not_merge_them(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     people_wrote(LEA, RUI)

@@ -20,7 +20,7 @@ from tests.factories import (
     an_account,
     people_wrote,
 )
-from tests.ingest.test_message_updates import deliver, message, react
+from tests.support.webhook_events import deliver, message, react
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 

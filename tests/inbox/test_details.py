@@ -12,13 +12,13 @@ from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, ConversationDetails
-from app.ingest import receive
 from app.instagram.errors import Reason, Scope
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.viewer import OPERATOR
-from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote, signed
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote
 from tests.support.frozen_clock import FrozenClock
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_only_messages_of_the_contact_extend_the_24_hour_window(
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms}
     passed = parties | {"pass_thread_control": {"previous_owner_app_id": "1", "new_owner_app_id": "2"}}
     body = a_delivery(passed if what == "a handover" else an_echo_event(LEA, at_ms=now_ms))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert details().messages == 2
     assert details().window_ends_at == before
 

@@ -19,7 +19,6 @@ from app.identities.observations import ProfileObservation
 from app.inbox import listing
 from app.inbox.api_queries import FeedQuery
 from app.inbox.listing import ListPage
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -34,8 +33,8 @@ from tests.factories import (
     an_account,
     an_echo_event,
     people_wrote,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListP
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def shown(found: ListPage) -> list[str]:

@@ -21,7 +21,6 @@ def test_urls_of_media_hosts_are_loaded_unchanged(url: str) -> None:
     assert media.loadable(url, HOSTS) == url
 
 
-@pytest.mark.row("S37")
 @pytest.mark.parametrize(
     "url",
     [

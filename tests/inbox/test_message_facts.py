@@ -6,7 +6,7 @@ import pytest
 
 from app import settings
 from app.inbox import message_facts
-from app.inbox.message_facts import Attachment, ReferralKind, ReplyKind, ReplyTo
+from app.inbox.message_facts import MessageAttachment, ReferralKind, ReplyKind, ReplyTarget
 from app.instagram.events import EventKind
 
 
@@ -25,10 +25,10 @@ def test_an_attachment_keeps_what_it_knows_and_leaves_out_the_rest() -> None:
         },
     ]
     assert message_facts.attachments(stored) == (
-        Attachment(EventKind.IMAGE, None, None, None, None),
-        Attachment(EventKind.UNSUPPORTED, None, None, None, None),
-        Attachment(EventKind.UNSUPPORTED, None, None, None, None),
-        Attachment(EventKind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", None),
+        MessageAttachment(EventKind.IMAGE, None, None, None, None),
+        MessageAttachment(EventKind.UNSUPPORTED, None, None, None, None),
+        MessageAttachment(EventKind.UNSUPPORTED, None, None, None, None),
+        MessageAttachment(EventKind.TEMPLATE, "https://shop.example/linen", "Linen", "Until Sunday", None),
     )
     assert message_facts.attachments(None) == message_facts.attachments({}) == ()
 
@@ -56,16 +56,19 @@ def test_reactions_come_in_the_order_they_were_sent() -> None:
     [
         (None, None),
         ({"reply_to": "m"}, None),
-        ({"reply_to": {"mid": "m_1"}}, ReplyTo(ReplyKind.MESSAGE, mid="m_1")),
-        ({"reply_to": {"mid": 1, "is_self_reply": True}}, ReplyTo(ReplyKind.MESSAGE)),
-        ({"reply_to": {"story": {"id": 18050000000001002}}}, ReplyTo(ReplyKind.STORY, story_id="18050000000001002")),
+        ({"reply_to": {"mid": "m_1"}}, ReplyTarget(ReplyKind.MESSAGE, mid="m_1")),
+        ({"reply_to": {"mid": 1, "is_self_reply": True}}, ReplyTarget(ReplyKind.MESSAGE)),
+        (
+            {"reply_to": {"story": {"id": 18050000000001002}}},
+            ReplyTarget(ReplyKind.STORY, story_id="18050000000001002"),
+        ),
         (
             {"reply_to": {"story": {"id": "s", "url": "ftp://shop.example/"}}},
-            ReplyTo(ReplyKind.STORY, story_id="s"),
+            ReplyTarget(ReplyKind.STORY, story_id="s"),
         ),
     ],
 )
-def test_a_reply_names_what_it_answers(context: dict[str, Any] | None, reply: ReplyTo | None) -> None:
+def test_a_reply_names_what_it_answers(context: dict[str, Any] | None, reply: ReplyTarget | None) -> None:
     assert message_facts.reply_to(context) == reply
 
 

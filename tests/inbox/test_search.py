@@ -12,7 +12,6 @@ from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.inbox import api_queries, listing, search
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -26,8 +25,8 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     an_account,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 # Texts that attack search fields; a user may also search for each of them.
 CLASSIC = (
@@ -67,7 +66,7 @@ def account(app: Flask) -> Account:
 
 def deliver(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> None:
     body = a_delivery(*events, ig_account_id=ig_account_id)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def said(who: str, words: str | None, **more: Any) -> None:
@@ -215,7 +214,6 @@ def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) ->
         assert db.session.execute(asked).scalar_one() == "force_generic_plan"
 
 
-@pytest.mark.row("S31")
 def test_whatever_is_typed_is_looked_for_and_never_obeyed(account: Account) -> None:
     people = {f"{10**15 + place * 7_000_003}": words for place, words in enumerate(CLASSIC)}
     deliver(*(a_message_event(who, words) for who, words in people.items()))
@@ -225,7 +223,6 @@ def test_whatever_is_typed_is_looked_for_and_never_obeyed(account: Account) -> N
         assert LEA not in found(account, words), words
 
 
-@pytest.mark.row("S31")
 @pytest.mark.parametrize(("q", "words"), [("%", "50% off"), ("_", "a_b"), ("\\", "C:\\lamps"), ("50%", "50% off")])
 def test_wildcards_match_nothing_but_themselves(account: Account, q: str, words: str) -> None:
     said(LEA, words)

@@ -12,7 +12,6 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.inbox import thread
 from app.inbox.thread import Thread
-from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
@@ -24,8 +23,8 @@ from tests.factories import (
     an_account,
     an_echo_event,
     people_wrote,
-    signed,
 )
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def wrote(number: int, *, minutes_ago: int = 60, apart_ms: int = 1) -> None:
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def event(minutes_ago: int, **happened: Any) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from app import doctor, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Level
-from app.ingest import announced, dead_letters, pending_updates, receive, replay
+from app.ingest import announced, dead_letters, pending_updates, replay
 from app.ingest.replay import Replayed
 from app.models.identity import Purpose
 from app.models.inbox import Account, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
-from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def account(meta: Sandbox, frozen_clock: FrozenClock) -> Account:
 
 def deliver(*events: dict[str, object]) -> None:
     body = a_delivery(*events)
-    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive_webhook(body).status == 200
 
 
 def announce(mid: str, at: datetime) -> None:
@@ -108,7 +109,7 @@ def test_attempts_without_a_call_are_repeated_when_calls_resume(
     for _ in range(8):
         look(account, frozen_clock, minutes=1)
     assert len(noted()) == 1  # the circuit breaker stopped the others
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     redis.flushall()  # closes the circuit breaker
     look(account, frozen_clock, minutes=1)
     assert db.session.scalars(select(Message.mid)).one() == mid
@@ -132,13 +133,13 @@ def test_a_dead_letter_is_deleted_when_its_message_arrives(
 ) -> None:
     [mid] = meta.post("send", person=LEA, text="Bonjour")["mids"]
     announce(mid, frozen_clock.now())
-    meta.pull("PATCH", f"conversations/{LEA}", participants=[])
+    meta.request("PATCH", f"conversations/{LEA}", participants=[])
     look_until_given_up(account, frozen_clock)
     assert len(letters()) == 1
     if how == "delivered":
         deliver(a_message_event(LEA, "Bonjour", mid=mid))
     else:
-        meta.pull("PATCH", f"conversations/{LEA}", participants=None)
+        meta.request("PATCH", f"conversations/{LEA}", participants=None)
         assert replay.replay_all(OPERATOR) == Replayed(processed=1, failed=0)
         look(account, frozen_clock, seconds=0)
     assert letters() == []

@@ -10,15 +10,16 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.ingest import dead_letters, receive
+from app.ingest import dead_letters
 from app.viewer import OPERATOR, Role, Viewer
-from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 
 
 def deliver(body: bytes) -> None:
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 BODY = a_delivery(a_message_event(LEA, mid="same"), ig_account_id=ATELIER_NORD)

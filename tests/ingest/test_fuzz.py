@@ -1,9 +1,6 @@
 """Send hostile and broken bodies to the webhook route: never a 5xx, and no valid item of the delivery is lost."""
 
-import json
 import random
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,64 +12,12 @@ from app.db.engine import db
 from app.models.identity import Identity
 from app.models.inbox import Conversation, DeadLetter, Message
 from app.viewer import Role
-from tests.factories import CAMILLE, a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account
+from tests.support.mutations import SAMPLES, bytes_mutated, with_valid_item
+from tests.support.webhooks import post_webhook, signed_headers
 from tests.web.browsing import signed_in
 
-SAMPLES = [path.read_bytes() for path in (Path(__file__).parents[1] / "samples").glob("webhook-*.json")]
-BODIES = 25_000
 SHARE_SIGNED = 0.7
-STRANGE: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1.5, 10**40, "", "\x00", "\ud800", "x" * 5_000, "9" * 400, [], {}, [[]], {"id": None}),
-    *({"id": {"id": "1"}}, ["m"] * 50, "<script>", "' OR 1=1 --", "2026-11-20", {"": ""}, {"mid": 7}),
-)
-
-
-def bytes_mutated(body: bytes, chance: random.Random) -> bytes:
-    """Return a body with bytes changed, cut, doubled or inserted."""
-    mutated = bytearray(body)
-    for _ in range(chance.randrange(1, 6)):
-        place = chance.randrange(len(mutated) + 1)
-        what = chance.randrange(5)
-        if what == 0:
-            mutated[place : place + 1] = bytes([chance.randrange(256)])
-        elif what == 1:
-            del mutated[place : place + chance.randrange(40)]
-        elif what == 2:
-            mutated[place:place] = chance.choice(
-                (b"\x00", b"\xff\xfe", b"[" * 200, b"{" * 40, b"\\u0000", b"1e999", b"NaN")
-            )
-        elif what == 3:
-            mutated[place:place] = mutated[place : place + 60]
-        else:
-            mutated = mutated[:place] or bytearray(b"{")
-    return bytes(mutated)
-
-
-def value_mutated(value: Any, chance: random.Random) -> Any:
-    """Return a JSON value with one part changed to another type, removed, or doubled."""
-    if chance.random() < 0.25 or not isinstance(value, dict | list) or not value:
-        return chance.choice(STRANGE)
-    changed = value.copy()
-    key = chance.choice(list(changed)) if isinstance(changed, dict) else chance.randrange(len(changed))
-    if chance.random() < 0.15:
-        del changed[key]
-    else:
-        changed[key] = value_mutated(changed[key], chance)
-    return changed
-
-
-def with_valid_item(body: bytes, mid: str, chance: random.Random) -> bytes | None:
-    """Return a mutated delivery that also carries a valid message in an entry of its own, or None."""
-    try:
-        sample = json.loads(body)
-    except ValueError:
-        return None
-    entries = sample.get("entry") if isinstance(sample, dict) else None
-    if not isinstance(entries, list):
-        return None
-    mutated = [value_mutated(entry, chance) for entry in entries]
-    valid = json.loads(a_delivery(a_message_event(CAMILLE, "voisine", mid=mid)))["entry"]
-    return json.dumps(sample | {"entry": [*mutated, *valid]}).encode()
 
 
 @pytest.fixture
@@ -81,18 +26,19 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.mark.row("R7")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # tests the route, not the database
-def test_no_body_causes_an_error_or_loses_a_valid_item(client: FlaskClient) -> None:
+def test_no_body_causes_an_error_or_loses_a_valid_item(client: FlaskClient, pytestconfig: pytest.Config) -> None:
     chance = random.Random(20261121)
     sent = 0
-    for number in range(BODIES):
+    for number in range(pytestconfig.getoption("bodies")):
         body = with_valid_item(chance.choice(SAMPLES), f"valid-{number}", chance) if number % 10 == 0 else None
         sent += body is not None
         body = body or bytes_mutated(chance.choice(SAMPLES), chance)
         headers = (
-            signed(body) if number % 10 == 0 or chance.random() < SHARE_SIGNED else {"X-Hub-Signature-256": "sha256=0"}
+            signed_headers(body)
+            if number % 10 == 0 or chance.random() < SHARE_SIGNED
+            else {"X-Hub-Signature-256": "sha256=0"}
         )
         answer = client.post("/webhooks/instagram", data=body, headers=headers)
         assert answer.status_code < 500, body
@@ -124,13 +70,12 @@ CLEANED = {
 }
 
 
-@pytest.mark.row("S7", "F45")
 def test_hostile_json_is_stored_or_cleaned_and_every_page_renders(app: Flask) -> None:
     an_account()
     client, admin = app.test_client(), signed_in(app, role=Role.ADMIN)
     for name, body in (HOSTILE | CLEANED).items():
         began = clock.monotonic()
-        answer = client.post("/webhooks/instagram", data=body, headers=signed(body))
+        answer = post_webhook(client, body)
         assert clock.monotonic() - began < 0.25, name
         assert answer.status_code == (400 if name in HOSTILE else 200), name
     db.session.rollback()
@@ -156,6 +101,6 @@ def test_a_delivery_of_a_thousand_items_is_stored(app: Flask) -> None:
     an_account()
     events = [a_message_event(str(10**15 + number % 50), f"Message {number}") for number in range(1000)]
     body = a_delivery(*events)
-    assert app.test_client().post("/webhooks/instagram", data=body, headers=signed(body)).status_code == 200
+    assert post_webhook(app.test_client(), body).status_code == 200
     db.session.rollback()
     assert db.session.execute(select(func.count()).select_from(Message)).scalar_one() == 1000

@@ -39,7 +39,7 @@ class Turns:
 @pytest.fixture(autouse=True)
 def no_suspicion() -> Iterator[None]:
     yield
-    group_commit._slow.clear()
+    group_commit.reset()
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def at_once(turns: Turns, deliveries: Sequence[PendingDelivery]) -> Iterator[Non
     until(lambda: len(turns.taken) == 1, "the turn")
     for thread in threads[1:]:
         thread.start()
-    until(lambda: len(group_commit._pending) == len(deliveries) - 1, "the turn")
+    until(lambda: group_commit.waiting() == len(deliveries) - 1, "the turn")
     turns.first_may_end.set()
     for thread in threads:
         thread.join(10)
@@ -76,6 +76,7 @@ def test_a_group_has_at_most_the_maximum_of_items() -> None:
 def test_a_thread_commits_one_group_and_leaves_the_backlog_to_the_others() -> None:
     turns, own = Turns(), a_share()
     turns.first_may_end.set()
+    # Waiting threads would take a turn of their own, so the backlog is put in place without them.
     group_commit._pending.extend([a_share(items=MAX_ITEMS) for _ in range(3)])
     try:
         group_commit.commit_with_others(own, turns.finish)
@@ -100,15 +101,16 @@ def test_a_delivery_that_waits_too_long_is_refused_and_leaves_the_queue(monkeypa
     monkeypatch.setattr(transaction, "WAIT_SECONDS", 0.01)
     turns = Turns()
     turns.first_may_end.set()
+    # No public call holds the turn without a thread that must end in time.
     with group_commit._leader, pytest.raises(Unavailable):
         group_commit.commit_with_others(a_share(), turns.finish)
-    assert not group_commit._pending
+    assert group_commit.waiting() == 0
     group_commit.commit_with_others(a_share(), turns.finish)
 
 
 def test_only_a_few_deliveries_wait_for_a_blocked_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "PATIENCE_SECONDS", 0.02)
-    turns, most = Turns(), group_commit._most_waiting()
+    turns, most = Turns(), group_commit.most_waiting()
     held, refused = a_share(), list[PendingDelivery]()
 
     def wait(delivery: PendingDelivery) -> None:

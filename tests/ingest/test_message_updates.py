@@ -14,55 +14,25 @@ from sqlalchemy import delete, select
 from app.db import transaction
 from app.db.engine import db
 from app.inbox import thread
-from app.ingest import event_handlers, receive
+from app.ingest import event_handlers
 from app.instagram.events import EventKind, MessageSent
 from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
 from app.viewer import OPERATOR
-from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, signed
-
-NOON_MS = 1773134400000
-Event = dict[str, Any]
-
-
-def about(name: str, content: Event, *, sender: str = LEA, minute: int = 0) -> Event:
-    parties = {"sender": {"id": sender}, "recipient": {"id": MAISON_LUNE}}
-    return parties | {"timestamp": NOON_MS + minute * 60_000, name: content}
-
-
-def message(mid: str = "m", text: str = "Bonjour", *, minute: int = 0, **more: Any) -> Event:
-    return a_message_event(LEA, text, mid=mid, at_ms=NOON_MS + minute * 60_000, **more)
-
-
-def echo(mid: str, text: str = "Avec plaisir", *, minute: int = 0) -> Event:
-    at_ms = NOON_MS + minute * 60_000
-    return a_message_event(MAISON_LUNE, text, recipient=LEA, mid=mid, at_ms=at_ms)
-
-
-def unsend(mid: str = "m", *, minute: int = 9) -> Event:
-    return about("message", {"mid": mid, "is_deleted": True}, minute=minute)
-
-
-def edit(text: str, number: int = 1, mid: str = "m", *, minute: int = 5) -> Event:
-    return about("message_edit", {"mid": mid, "text": text, "num_edit": number}, minute=minute)
-
-
-def react(emoji: str | None, mid: str = "m", *, sender: str = LEA, minute: int = 6) -> Event:
-    content = {"mid": mid, "action": "react" if emoji else "unreact"} | ({"emoji": emoji} if emoji else {})
-    return about("reaction", content, sender=sender, minute=minute)
-
-
-def seen(mid: str, *, minute: int = 7) -> Event:
-    return about("read", {"mid": mid}, minute=minute)
-
-
-def deliver(*events: Event) -> None:
-    body = a_delivery(*events)
-    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
-    db.session.expire_all()
-
-
-def the_message(mid: str = "m") -> Message:
-    return db.session.scalars(select(Message).where(Message.mid == mid)).one()
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account
+from tests.support.webhook_events import (
+    NOON_MS,
+    Event,
+    about,
+    deliver,
+    echo,
+    edit,
+    message,
+    react,
+    seen,
+    the_message,
+    unsend,
+)
+from tests.support.webhooks import receive_webhook
 
 
 def the_conversation() -> Conversation:
@@ -78,7 +48,6 @@ def both_orders(first: Event, second: Event) -> list[tuple[Event, ...]]:
     return [(first, second), (second, first)]
 
 
-@pytest.mark.row("S55")
 @pytest.mark.parametrize("events", both_orders(message(), unsend()))
 def test_an_unsent_message_keeps_no_content(account: Account, events: tuple[Event, ...]) -> None:
     for event in events:
@@ -112,7 +81,6 @@ def test_an_unsend_of_history_leaves_the_unread_count_alone(account: Account) ->
     assert the_conversation().unread_count == 1
 
 
-@pytest.mark.row("S55")
 def test_an_unsend_deletes_the_dead_letter_with_its_text(account: Account) -> None:
     deliver(message(text="misaddressed and secret") | {"recipient": {"id": ATELIER_NORD}})
     assert db.session.scalars(select(DeadLetter)).one()
@@ -120,7 +88,6 @@ def test_an_unsend_deletes_the_dead_letter_with_its_text(account: Account) -> No
     assert db.session.scalars(select(DeadLetter)).all() == []
 
 
-@pytest.mark.row("S55")
 def test_the_text_of_an_edit_is_deleted_with_its_unsent_message(account: Account) -> None:
     deliver(edit("a secret"), react("❤️"), unsend(), edit("another secret", 2))
     assert [row.kind for row in db.session.scalars(select(PendingMessageUpdate))] == ["MessageUnsent"]
@@ -183,7 +150,7 @@ def test_updates_of_one_account_never_affect_another(account: Account) -> None:
     an_account(ATELIER_NORD)
     deliver(message())
     body = a_delivery(unsend(), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.expire_all()
     assert the_message().text == "Bonjour"
 

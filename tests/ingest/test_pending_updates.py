@@ -12,8 +12,8 @@ from app.ingest import message_updates, pending_updates
 from app.instagram.events import MessageAnnounced, MessageEdited
 from app.models.inbox import Account, PendingMessageUpdate
 from tests.factories import MAISON_LUNE, an_account
-from tests.ingest.test_message_updates import deliver, edit, message, react, the_message
 from tests.support.frozen_clock import FrozenClock
+from tests.support.webhook_events import deliver, edit, message, react, the_message
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from sqlalchemy import select
 
 from app.db.engine import db
 from app.errors import NotFound
-from app.ingest import dead_letters, receive, replay
+from app.ingest import dead_letters, replay
 from app.ingest.replay import Replayed
 from app.models.inbox import Conversation, Message
 from app.viewer import OPERATOR, Role, Viewer
-from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 
 
 def deliver(body: bytes) -> None:
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def a_letter(text: str, mid: str) -> None:

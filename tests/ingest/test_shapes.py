@@ -29,9 +29,9 @@ from tests.factories import (
     a_message_event,
     an_account,
     an_echo_event,
-    signed,
 )
 from tests.support.frozen_clock import FrozenClock
+from tests.support.webhooks import receive_webhook, signature_of, signed_headers
 from tests.web.browsing import part, signed_in
 
 PHOTO = "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=7&signature=q"
@@ -48,7 +48,7 @@ def deliver(*events: dict[str, Any]) -> receive.DeliveryResult:
 
 
 def post(body: bytes) -> receive.DeliveryResult:
-    return receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    return receive_webhook(body)
 
 
 def change(field: str, value: Any) -> receive.DeliveryResult:
@@ -443,7 +443,7 @@ INSTAGRAM_SECRET = "instagram-app-secret-of-a-test"
 
 def test_the_instagram_app_secret_signs_deliveries(account: Account) -> None:
     body = a_delivery(a_message_event())
-    signature = signed(body, INSTAGRAM_SECRET)["X-Hub-Signature-256"]
+    signature = signature_of(body, INSTAGRAM_SECRET)
     assert receive.receive_delivery(body, signature).status == 401
     with settings.using(meta_instagram_app_secret=INSTAGRAM_SECRET):
         assert receive.receive_delivery(body, signature).status == 200
@@ -458,14 +458,14 @@ def test_a_trailing_slash_reaches_the_same_callback(client: FlaskClient) -> None
     body = a_delivery(a_message_event())
     asked = f"hub.mode=subscribe&hub.challenge=7&hub.verify_token={settings.current().meta_verify_token}"
     assert client.get(f"/webhooks/instagram/?{asked}").text == "7"
-    assert client.post("/webhooks/instagram/", data=body, headers=signed(body)).status_code == 200
+    assert client.post("/webhooks/instagram/", data=body, headers=signed_headers(body)).status_code == 200
     assert client.post("/webhooks/instagram/deauthorize/").status_code == 403
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity"])
 def test_content_encoding_identity_is_accepted(client: FlaskClient, encoding: str) -> None:
     body = a_delivery(a_message_event())
-    headers = signed(body) | {"Content-Encoding": encoding}
+    headers = signed_headers(body) | {"Content-Encoding": encoding}
     assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 200
 
 
@@ -475,5 +475,5 @@ def test_the_signature_is_checked_before_the_encoding(client: FlaskClient, encod
     headers = {"Content-Encoding": encoding}
     assert client.post("/webhooks/instagram", data=body, headers=headers).status_code == 401
     assert reasons() == []
-    assert client.post("/webhooks/instagram", data=body, headers=headers | signed(body)).status_code == 415
+    assert client.post("/webhooks/instagram", data=body, headers=headers | signed_headers(body)).status_code == 415
     assert db.session.scalars(select(DeadLetter.raw)).one() == body

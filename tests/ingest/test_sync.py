@@ -14,7 +14,7 @@ from app.accounts import connect
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.ingest import event_handlers, receive, sync
+from app.ingest import event_handlers, sync
 from app.ingest.event_handlers import RecipientAccount
 from app.ingest.sync import Synced
 from app.instagram.events import EventKind, MessageSent
@@ -31,9 +31,9 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     a_sandbox_account,
-    signed,
 )
 from tests.support.processes import Sandbox
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_second_sync_adds_nothing(account: Account, meta: Sandbox) -> None:
 def test_a_delivered_and_a_synced_message_are_stored_once(account: Account, meta: Sandbox) -> None:
     [mid] = wrote(meta)
     body = a_delivery(a_message_event(LEA, "Bonjour", mid=mid))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     assert sync.sync_account(account.id).messages == 0
     assert count(Message) == 1
 
@@ -86,7 +86,7 @@ def test_a_delivery_completes_a_message_synced_without_content(account: Account,
     assert db.session.scalars(select(Message.kind)).one() == EventKind.UNSUPPORTED
     share = [{"type": "ig_post", "payload": {"title": "Spring drop"}}]
     body = a_delivery(a_message_event(LEA, None, mid=mid, attachments=share))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.rollback()
     assert db.session.scalars(select(Message.kind)).one() == EventKind.SHARE
     assert db.session.scalars(select(Conversation.last_message_kind)).one() == EventKind.SHARE
@@ -107,11 +107,11 @@ def test_a_delivery_replaces_a_less_complete_synced_message(
     account: Account, meta: Sandbox, synced: dict[str, Any], text: str | None, delivered: dict[str, Any], kept: str
 ) -> None:
     [mid] = wrote(meta, text="")
-    meta.pull("PATCH", f"conversations/{LEA}", message=synced)
+    meta.request("PATCH", f"conversations/{LEA}", message=synced)
     sync.sync_account(account.id)
     body = a_delivery(a_message_event(LEA, text, mid=mid, **delivered))
     for _ in range(2):  # the second one changes nothing
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         db.session.rollback()
         message = db.session.scalars(select(Message)).one()
         assert kept in json.dumps([message.attachments, message.context])
@@ -133,7 +133,7 @@ def test_a_richer_delivery_leaves_an_edited_text_and_an_unsent_message_alone(acc
     ]
     parties = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}}
     for body in (a_delivery(*(parties | each for each in changes)), a_delivery(*richer)):
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     db.session.rollback()
     found = {each.mid: (each.kind, each.text, each.context) for each in db.session.scalars(select(Message))}
     assert found == {
@@ -152,7 +152,7 @@ def test_history_from_before_the_connection_is_not_unread(meta: Sandbox, app: Fl
 def test_messages_without_details_do_not_count_as_unsent(account: Account, meta: Sandbox) -> None:
     mids = wrote(meta, times=25)
     body = a_delivery(a_message_event(LEA, "delivered before", mid=mids[0]))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     sync.sync_account(account.id)
     assert count(Message) == 21
     assert db.session.scalars(select(Message.text).where(Message.mid == mids[0])).one() == "delivered before"
@@ -185,8 +185,8 @@ def test_an_unreadable_conversation_is_reported_and_hides_no_older_lost_message(
     [lost] = wrote(meta, LEA, "lost")
     [mid] = wrote(meta, CAMILLE, "delivered")
     body = a_delivery(a_message_event(CAMILLE, "delivered", mid=mid))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    receive_webhook(body)
+    meta.request("PATCH", f"conversations/{RUI}", error="1")
     synced = sync.sync_account(account.id, until_known=True)
     assert (synced.conversations, synced.messages, synced.complete) == (2, 1, True)
     [skipped] = synced.skipped
@@ -213,7 +213,7 @@ def test_an_unreadable_element_affects_no_other(
 ) -> None:
     for person in (LEA, RUI, CAMILLE):
         wrote(meta, person)
-    meta.pull("PATCH", f"conversations/{RUI}", **odd)
+    meta.request("PATCH", f"conversations/{RUI}", **odd)
     synced = sync.sync_account(account.id)
     assert ([each.kind for each in synced.skipped], synced.messages, synced.complete) == (kinds, messages, True)
     assert {each.conversation for each in synced.skipped} <= {f"t_{MAISON_LUNE}_{RUI}"}
@@ -256,7 +256,7 @@ def test_a_message_delivered_during_the_sync_is_stored_once(
 def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, meta: Sandbox) -> None:
     for person in (LEA, RUI):
         wrote(meta, person)
-    meta.pull("PATCH", f"conversations/{RUI}", participants=[])
+    meta.request("PATCH", f"conversations/{RUI}", participants=[])
     sync.sync_account(account.id)
     kept = db.session.execute(select(Account.synced_at, Account.synced)).one()
     assert kept.synced_at > clock.now() - timedelta(minutes=1)
@@ -265,15 +265,15 @@ def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, 
     meta.post("faults", mode="190")
     sync.sync_account(account.id)
     db.session.rollback()
-    assert "reconnect" in (db.session.scalars(select(Account.synced)).one() or {})["reason"]
+    assert "Reconnect" in (db.session.scalars(select(Account.synced)).one() or {})["reason"]
 
 
 def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:
     story = {"link": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=13", "id": "18050000000001002"}
     wrote(meta, LEA, "Love this color")
-    meta.pull("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
+    meta.request("PATCH", f"conversations/{LEA}", message={"story": {"reply_to": story}})
     wrote(meta, RUI, "")
-    meta.pull("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
+    meta.request("PATCH", f"conversations/{RUI}", message={"story": {"mention": story}})
     sync.sync_account(account.id)
     reply, mention = db.session.scalars(select(Message).order_by(Message.text.is_(None), Message.kind.desc())).all()
     assert (reply.kind, reply.text, reply.attachments) == (EventKind.STORY_REPLY, "Love this color", None)

@@ -11,10 +11,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.inbox import api_queries, listing, thread
 from app.inbox.listing import ConversationFilter
-from app.ingest import receive
 from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR
-from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, signed
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event
+from tests.support.webhooks import receive_webhook
 
 NOON_MS = 1773134400000
 MIDS = ("a", "b", "c", "d", "e")  # e is an echo
@@ -57,7 +57,7 @@ class Model:
 
 def deliver(*events: dict[str, Any]) -> None:
     body = a_delivery(*events)
-    assert receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"]).status == 200
+    assert receive_webhook(body).status == 200
 
 
 def event_of(mid: str, minute: int) -> dict[str, Any]:

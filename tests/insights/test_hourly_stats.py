@@ -83,6 +83,7 @@ def test_an_account_that_is_removed_meanwhile_does_not_keep_others_from_their_nu
             tx.execute(delete(Account).where(Account.id == removed))
         return counted(account_id)
 
+    # The account must go between its listing and its count, and nothing public runs there.
     monkeypatch.setattr(hourly_stats, "_count_contacts", meanwhile)
     hourly_stats.record()
     db.session.rollback()

@@ -67,7 +67,6 @@ def test_the_call_has_version_id_and_fields(graph: Graph, credential: Credential
     assert query(graph) == {"fields": "name,username"}
 
 
-@pytest.mark.row("S39")
 def test_the_token_is_sent_only_in_the_header(
     graph: Graph, credential: Credential, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,7 +99,6 @@ def test_a_token_that_is_invalid_in_a_header_is_never_sent(graph: Graph, token: 
     assert graph.requests == []
 
 
-@pytest.mark.row("F27")
 def test_a_profile_of_another_contact_is_rejected(graph: Graph, credential: Credential) -> None:
     graph.say = always(sampled("profile"))
     failure = failure_of(lambda: client.profile(credential, RUI))
@@ -132,7 +130,6 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-@pytest.mark.row("F23", "S38")
 def test_a_broken_answer_is_never_a_name(graph: Graph, credential: Credential, body: bytes) -> None:
     graph.say = always(answer(body))
     failure = failure_of(lambda: client.profile(credential, LEA))

@@ -3,12 +3,9 @@
 import hashlib
 import hmac
 
-import pytest
-
 from app.instagram.credential import Credential
 
 
-@pytest.mark.row("S39")
 def test_the_proof_is_the_token_signed_with_the_app_secret() -> None:
     proved = Credential("https://graph.facebook.com", "v26.0", "EAAcanary", 2.0, app_secret="secret")
     assert proved.proof == {"appsecret_proof": hmac.new(b"secret", b"EAAcanary", hashlib.sha256).hexdigest()}

@@ -74,7 +74,6 @@ def test_a_compressed_response_is_decompressed(graph: Graph) -> None:
         pytest.param(dripping(b"", b"H"), id="dripping status line"),
     ],
 )
-@pytest.mark.row("F16", "F17", "S38")
 def test_the_deadline_is_total_and_closes_the_connection(graph: Graph, say: Say) -> None:
     graph.say = say
     began = time.monotonic()
@@ -143,7 +142,6 @@ def test_an_unknown_host_name_is_a_network_failure() -> None:
         pytest.param(answer(b"not gzip", Content_Encoding="gzip"), id="broken packing"),
     ],
 )
-@pytest.mark.row("F24", "F25")
 def test_a_broken_answer_is_a_bad_answer(graph: Graph, wire_bytes: bytes) -> None:
     graph.say = and_close(wire_bytes)
     failure = refused(graph.url)
@@ -155,7 +153,6 @@ def test_a_huge_response_is_not_read_to_the_end(graph: Graph) -> None:
     assert refused(graph.url).code == "too_large"
 
 
-@pytest.mark.row("F25", "S38")
 def test_a_gzip_bomb_is_not_decompressed_to_the_end(graph: Graph) -> None:
     graph.say = always(bomb(megabytes=200))
     tracemalloc.start()
@@ -167,7 +164,6 @@ def test_a_gzip_bomb_is_not_decompressed_to_the_end(graph: Graph) -> None:
     assert peak < 5 * 1024 * 1024
 
 
-@pytest.mark.row("F26", "S38")
 def test_a_redirect_is_not_followed(graph: Graph) -> None:
     with Graph(always(answer({"id": "canary"}))) as canary:
         graph.say = always(answer(b"x" * 100, status=302, Location=f"{canary.url}/stolen"))
@@ -214,7 +210,6 @@ def test_a_forked_process_opens_a_connection_of_its_own(graph: Graph) -> None:
     assert graph.connections == 2
 
 
-@pytest.mark.row("S39")
 def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     with Graph(always(answer({"a": 1})), tls=_tls(tmp_path)) as graph:
         failure = refused(graph.url)
@@ -224,6 +219,7 @@ def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
 
 def test_the_deadline_holds_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Graph(always(answer({"a": 1})), tls=_tls(tmp_path)) as graph:
+        # The client trusts no certificate of the environment, so the test's own is given to its session.
         session: requests.Session = http._session(os.getpid())
         monkeypatch.setattr(session, "verify", str(tmp_path / "certificate.pem"))
         assert get(graph.url).http_status == 200

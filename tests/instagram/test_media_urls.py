@@ -60,7 +60,6 @@ def test_a_public_url_is_http_with_a_host_name_and_without_credentials(url: str,
     assert media_urls.is_public(url) is public
 
 
-@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "url",
     [
@@ -114,7 +113,6 @@ def test_every_other_url_is_refused_without_a_dns_lookup(url: str) -> None:
         media_urls.parse_allowed(url, HOSTS)
 
 
-@pytest.mark.row("S35", "R15")
 @pytest.mark.parametrize(
     "found",
     [

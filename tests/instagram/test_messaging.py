@@ -20,7 +20,7 @@ from app.instagram.events import (
 )
 from app.instagram.messaging import UnreadableItemError
 from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_IGSID, a_delivery, a_message_event
-from tests.instagram.test_webhook import NOW, SAMPLES, message, parsed
+from tests.instagram.deliveries import NOW, SAMPLES, message, parsed
 
 
 def event_of(name: str, what: Any, **more: Any) -> Event:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.instagram.responses import ConversationPage, Profile, ReadConversation, TokenOwner
+from app.instagram.responses import ConversationListPage, Profile, ReadConversation, TokenOwner
 from app.instagram.usage_headers import NO_USAGE
 
 
@@ -14,7 +14,7 @@ from app.instagram.usage_headers import NO_USAGE
     [
         Profile("1", "lea.moreau", None, None, {}, NO_USAGE),
         ReadConversation("t1", ()),
-        ConversationPage((), None, NO_USAGE),
+        ConversationListPage((), None, NO_USAGE),
         TokenOwner("1", None, None, None, None, NO_USAGE),
     ],
 )

@@ -2,27 +2,15 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.instagram import webhook
-from app.instagram.events import EventKind, MessageSent
-from app.instagram.webhook import UnreadableBodyError, WebhookItem
+from app.instagram.events import EventKind
+from app.instagram.webhook import UnreadableBodyError
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event
-
-SAMPLES = Path(__file__).parents[1] / "samples"
-NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-
-
-def parsed(*events: dict[str, Any]) -> list[WebhookItem]:
-    return webhook.parse(a_delivery(*events), received_at=NOW)
-
-
-def message(item: WebhookItem) -> MessageSent:
-    assert isinstance(item.event, MessageSent)
-    return item.event
+from tests.instagram.deliveries import NOW, message, parsed
 
 
 @pytest.mark.parametrize(

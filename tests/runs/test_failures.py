@@ -17,8 +17,8 @@ from app.runs import failures, leases, lifecycle, runner
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, an_account, people_wrote
-from tests.runs.test_leases import settle
 from tests.support.processes import Sandbox
+from tests.support.runs import settle
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.ingest import receive
 from app.models.identity import Purpose
 from app.models.inbox import Account
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
@@ -29,11 +28,11 @@ from tests.factories import (
     a_message_event,
     a_sandbox_account,
     people_wrote,
-    signed,
 )
-from tests.identities.test_faults import redis_from_step
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.processes import Sandbox
+from tests.support.redis_faults import redis_failing_after
+from tests.support.runs import run_of, without_page_scan
+from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -46,7 +45,6 @@ def settled(run_id: str) -> Counter[ItemState]:
     return Counter(db.session.scalars(select(RunItem.state).where(RunItem.run_id == run_id)))
 
 
-@pytest.mark.row("F38")
 def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
     app: Flask, account: Account, meta: Sandbox
 ) -> None:
@@ -60,8 +58,10 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
             *(a_message_event(who, recipient=each.ig_account_id) for who in crowds[each.id]),
             ig_account_id=each.ig_account_id,
         )
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
-    runs = {each: asked_alone(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds}
+        receive_webhook(body)
+    runs = {
+        each: without_page_scan(lifecycle.start(OPERATOR, each, kind=RunKind.BACKFILL, batch_size=3)) for each in crowds
+    }
     db.session.remove()
 
     def work(run_id: str) -> None:
@@ -82,15 +82,14 @@ def test_of_workers_at_one_run_one_works_and_two_accounts_go_on_side_by_side(
         assert all(calls == 1 or who in refused for who, calls in asked.items())
 
 
-@pytest.mark.row("F5", "F7")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 8, 13, 21, 34])
 def test_a_run_outlives_a_redis_that_goes_at_any_step_and_comes_back_empty(
     account: Account, redis: Redis, step: int
 ) -> None:
     people_wrote(LEA, CAMILLE, GHOST, RUI)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
-    with redis_from_step(step):
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
+    with redis_failing_after(step):
         runner.run_slice(run_id)
     assert run_of(run_id).lease_until is None
     assert run_of(run_id).state in (RunState.WAITING, RunState.RUNNING, RunState.DONE)

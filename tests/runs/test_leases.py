@@ -16,8 +16,8 @@ from app.runs.fencing import LEASE, Lease, LeaseLostError
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, GHOST, LEA, an_account, people_wrote
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.frozen_clock import FrozenClock
+from tests.support.runs import run_of, settle, without_page_scan
 
 PEOPLE = (LEA, CAMILLE, GHOST)
 
@@ -26,18 +26,13 @@ PEOPLE = (LEA, CAMILLE, GHOST)
 def run_id(app: Flask, frozen_clock: FrozenClock) -> str:
     account = an_account()
     people_wrote(*PEOPLE)
-    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    return without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
 
 
 def taken(run_id: str, who: str = "here") -> Lease:
     lease = leases.take(run_id, who=who)
     assert lease is not None
     return lease
-
-
-def settle(lease: Lease, who: str, settled: ItemOutcome) -> None:
-    with transaction.write() as tx:
-        items.settle(tx, lease, who, settled)
 
 
 def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:
@@ -47,14 +42,12 @@ def state_of(run_id: str, who: str) -> tuple[ItemState, int, str | None]:
     return item.state, item.tries, item.reason
 
 
-@pytest.mark.row("F38")
 def test_only_one_worker_gets_the_lease(run_id: str) -> None:
     taken(run_id)
     assert leases.take(run_id, who="there") is None
     assert run_of(run_id).state is RunState.RUNNING
 
 
-@pytest.mark.row("F10", "F11")
 def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:
@@ -68,7 +61,6 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
         leases.release(late)
 
 
-@pytest.mark.row("F29")
 def test_a_lease_from_a_clock_that_ran_ahead_counts_as_lapsed(run_id: str, frozen_clock: FrozenClock) -> None:
     frozen_clock.at += timedelta(hours=1)
     taken(run_id)
@@ -126,7 +118,6 @@ def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, froz
     assert run_of(run_id).state is RunState.CANCELED
 
 
-@pytest.mark.row("F10")
 def test_a_contact_whose_lookup_crashes_three_workers_fails_and_the_job_continues(
     run_id: str, frozen_clock: FrozenClock
 ) -> None:

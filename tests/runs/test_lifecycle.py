@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from app import clock, queue, settings
 from app.db import transaction
@@ -23,6 +23,7 @@ from app.runs import items, leases, lifecycle
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
 from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
+from tests.support.runs import run_of
 
 AGENT = Viewer(user_id=1, name="Nadia", role=Role.AGENT)
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
@@ -33,18 +34,6 @@ def named(account_id: int, who: str, *, ago: timedelta = timedelta()) -> None:
     seen = ProfileObservation(who, username="somebody", name=None, picture_url=None, source=Source.PROFILE, at=at)
     with transaction.write() as tx:
         observations.record(tx, account_id, seen)
-
-
-def asked_alone(run_id: str) -> str:
-    """Leave the pages of conversations out of a run's plan, so that everybody costs a call."""
-    with transaction.write() as tx:
-        tx.execute(update(Run).where(Run.id == run_id).values(sweep_pages=0, sweep_people=0))
-    return run_id
-
-
-def run_of(run_id: str) -> Run:
-    db.session.rollback()
-    return db.session.execute(select(Run).where(Run.id == run_id)).scalar_one()
 
 
 def item_states(run_id: str) -> list[tuple[str, ItemState]]:
@@ -117,7 +106,6 @@ def test_a_second_start_names_the_run_that_is_active(app: Flask) -> None:
     assert lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH) != run_id
 
 
-@pytest.mark.row("F39")
 def test_of_fifty_starts_at_once_exactly_one_succeeds(app: Flask) -> None:
     account_id = an_account().id
     people_wrote(LEA)

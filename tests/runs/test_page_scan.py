@@ -21,9 +21,9 @@ from app.text import is_name
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import run_of
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of
 
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
 
@@ -160,18 +160,16 @@ def test_neither_the_account_nor_unknown_participants_are_stored(account: Accoun
     assert set(identities()) == {LEA, RUI}
 
 
-@pytest.mark.row("F28")
 def test_a_contact_outside_the_job_is_updated_too(account: Account, meta: Sandbox) -> None:
     everybody_wrote(meta, LEA)
     runner.run_slice(started(account))
-    meta.pull("PATCH", f"people/{LEA}", username="lea.renamed")
+    meta.request("PATCH", f"people/{LEA}", username="lea.renamed")
     a_crowd_wrote(meta, 2)
     runner.run_slice(started(account))
     assert identities()[LEA].username == "lea.renamed"
 
 
 @pytest.mark.parametrize("mode", ["500", "html", "1"])
-@pytest.mark.row("F18")
 def test_unreadable_pages_leave_all_contacts_to_single_lookups(account: Account, meta: Sandbox, mode: str) -> None:
     everybody_wrote(meta, LEA, RUI)
     meta.post("faults", mode=mode, call="conversations")
@@ -188,7 +186,7 @@ def test_a_conversation_that_meta_cannot_return_costs_the_others_of_its_page_not
     everybody_wrote(meta, RUI)
     crowd_after = [LEA, SHY]
     everybody_wrote(meta, *crowd_after)
-    meta.pull("PATCH", f"conversations/{RUI}", error="1")
+    meta.request("PATCH", f"conversations/{RUI}", error="1")
     run_id = started(account)
     runner.run_slice(run_id)
     sources = {who: each.username_source for who, each in identities().items()}
@@ -209,7 +207,6 @@ def test_an_invalid_access_token_pauses_the_job_and_keeps_its_page_scan(account:
     assert run_of(lease.run_id).swept_pages == 0
 
 
-@pytest.mark.row("F11")
 def test_a_worker_without_the_lease_settles_no_item(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     everybody_wrote(meta, LEA, RUI)
     late = taken(started(account))

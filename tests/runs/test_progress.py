@@ -20,8 +20,8 @@ from app.runs import items, leases, lifecycle, progress
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
 from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
-from tests.runs.test_lifecycle import asked_alone
 from tests.support.frozen_clock import FrozenClock
+from tests.support.runs import without_page_scan
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def account(app: Flask) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(LEA, CAMILLE, GHOST, SHY)
-    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    return without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
 
 
 def changed(run_id: str, **values: object) -> None:

@@ -1,5 +1,6 @@
 """Whole jobs against the sandbox over HTTP: each item is settled once."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,18 +18,17 @@ from app.db.engine import db
 from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import ProfileObservation
-from app.identities.resolve import Outcome
+from app.identities.resolve import LookupOutcome
 from app.models.identity import Identity, Purpose, Source
 from app.models.inbox import Account
 from app.models.run import ItemState, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.viewer import OPERATOR
-from tests.calls.lookups import made, noted
-from tests.calls.test_refusals import contacts
+from tests.calls.lookups import contacts, made, noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
-from tests.runs.test_lifecycle import asked_alone, run_of
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of, without_page_scan
 
 BACKFILL = f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}"
 EVERYBODY = (LEA, CAMILLE, GHOST, SHY, UNKNOWN_PERSON, RUI)
@@ -42,7 +42,7 @@ def account(meta: Sandbox) -> Account:
 @pytest.fixture
 def run_id(account: Account) -> str:
     people_wrote(*EVERYBODY)
-    return asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
+    return without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=2))
 
 
 def items(run_id: str) -> dict[str, RunItem]:
@@ -54,7 +54,7 @@ def items(run_id: str) -> dict[str, RunItem]:
 def after_one_person(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     remember = resolve.cache_outcome
 
-    def meanwhile(account_id: int, outcome: Outcome) -> None:
+    def meanwhile(account_id: int, outcome: LookupOutcome) -> None:
         monkeypatch.setattr(resolve, "cache_outcome", remember)
         happens()
         remember(account_id, outcome)
@@ -81,7 +81,7 @@ def test_the_run_works_through_the_plan_newest_first(run_id: str) -> None:
 @pytest.mark.parametrize("batch_size", [10, 100])
 def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis, batch_size: int) -> None:
     people_wrote(*(str(10**15 + place) for place in range(40)))
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=batch_size))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL, batch_size=batch_size))
     redis.flushall()
     runner.run_slice(run_id)
     run = run_of(run_id)
@@ -94,7 +94,7 @@ def test_a_slice_of_25_calls_hands_on_to_the_next(account: Account, redis: Redis
 def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monotonic, remember, slept = clock.monotonic, resolve.cache_outcome, [0]
 
-    def slowly(account_id: int, outcome: Outcome) -> None:
+    def slowly(account_id: int, outcome: LookupOutcome) -> None:
         slept[0] += 21
         remember(account_id, outcome)
 
@@ -109,7 +109,7 @@ def test_a_slow_batch_is_cut_after_20_seconds(run_id: str, monkeypatch: pytest.M
 def test_a_passing_trouble_is_tried_three_times_with_growing_waits(
     run_id: str, meta: Sandbox, frozen_clock: FrozenClock, account: Account
 ) -> None:
-    meta.pull("PATCH", f"people/{LEA}", error="2")
+    meta.request("PATCH", f"people/{LEA}", error="2")
     waits = []
     for _ in range(3):
         runner.run_slice(run_id)
@@ -165,7 +165,6 @@ def test_a_paused_run_goes_on_where_it_stopped(run_id: str, account: Account, fr
     assert Counter(row.ig_participant_id for row in noted() if row.run_id) == Counter(EVERYBODY)
 
 
-@pytest.mark.row("F20")
 def test_an_invalid_access_token_pauses_the_job_and_counts_against_no_contact(run_id: str, meta: Sandbox) -> None:
     meta.post("faults", mode="190")
     runner.run_slice(run_id)
@@ -179,13 +178,13 @@ def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
 ) -> None:
     everyone = contacts(meta, 8)
     people_wrote(*everyone)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.post("faults", mode="100-33")
     runner.run_slice(run_id)
     run = run_of(run_id)
     assert (run.state, run.failed, run.calls) == (RunState.WAITING, 0, 4)
     assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.TODO, None)}
-    meta.pull("DELETE", "faults")
+    meta.request("DELETE", "faults")
     frozen_clock.at = run.resume_at or frozen_clock.at
     runner.run_slice(run_id)
     run = run_of(run_id)
@@ -197,11 +196,11 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
 ) -> None:
     *planned, new = contacts(meta, 5)
     people_wrote(*planned)
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
     meta.post("faults", mode="100-33")
     names = resolve.look_up
 
-    def meanwhile(*asked: Any, **options: Any) -> Iterator[Outcome]:
+    def meanwhile(*asked: Any, **options: Any) -> Iterator[LookupOutcome]:
         yield from names(*asked, **options)
         monkeypatch.setattr(resolve, "look_up", names)
         people_wrote(new)
@@ -213,7 +212,6 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
     assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
 
 
-@pytest.mark.row("F20")
 def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, frozen_clock: FrozenClock) -> None:
     meta.post("faults", mode="190", call="profile", count=1)
     runner.run_slice(run_id)
@@ -264,7 +262,6 @@ def test_contacts_claimed_by_another_worker_come_later(
     assert items(run_id)[LEA].state is ItemState.RESOLVED
 
 
-@pytest.mark.row("F10")
 def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, frozen_clock: FrozenClock) -> None:
     assert leases.take(run_id, who="a worker that is killed now") is not None
     runner.run_slice(run_id)
@@ -275,7 +272,6 @@ def test_a_run_whose_worker_died_is_finished_by_another(run_id: str, frozen_cloc
     assert len(noted()) == len(EVERYBODY)
 
 
-@pytest.mark.row("F11")
 def test_a_worker_that_stalls_is_overtaken_and_writes_nothing_more(
     run_id: str, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,13 +294,14 @@ def test_a_stopping_worker_ends_after_the_present_contact_and_enqueues_the_rest(
     run_id: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis.flushall()
-    monkeypatch.setattr(queue, "_stopping", False)  # put back at the end
-    after_one_person(monkeypatch, queue.stop)
+    stop = threading.Event()
+    monkeypatch.setattr(queue, "stopping", stop.is_set)
+    after_one_person(monkeypatch, stop.set)
     runner.run_slice(run_id)
     assert [row.ig_participant_id for row in noted()] == [RUI]
     assert (run_of(run_id).state, run_of(run_id).lease_until) == (RunState.RUNNING, None)
     assert redis.llen(BACKFILL) == 1
-    monkeypatch.setattr(queue, "_stopping", False)
+    stop.clear()
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.DONE
     assert Counter(row.ig_participant_id for row in noted()) == Counter(EVERYBODY)
@@ -313,8 +310,8 @@ def test_a_stopping_worker_ends_after_the_present_contact_and_enqueues_the_rest(
 def test_a_refresh_looks_known_contacts_up_once_per_job(account: Account, meta: Sandbox) -> None:
     people_wrote(LEA, RUI)
     runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
-    meta.pull("PATCH", f"people/{RUI}", username="rui.c")
-    run_id = asked_alone(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
+    meta.request("PATCH", f"people/{RUI}", username="rui.c")
+    run_id = without_page_scan(lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH))
     runner.run_slice(run_id)
     assert (run_of(run_id).resolved, run_of(run_id).fresh) == (2, 0)
     again = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
@@ -345,7 +342,7 @@ def test_a_run_that_has_ended_is_not_begun_again(run_id: str) -> None:
 def test_retrying_tries_the_failed_alone(run_id: str, meta: Sandbox) -> None:
     runner.run_slice(run_id)
     for person in (GHOST, UNKNOWN_PERSON):
-        meta.pull("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
+        meta.request("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
     assert lifecycle.retry(OPERATOR, run_id) == 2  # the third has not given profile consent
     runner.run_slice(run_id)
     run = run_of(run_id)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
-from app.sandbox.accounts import APP_SECRET
+from app.sandbox.accounts import APP_ID, APP_SECRET
 from tests.support.processes import Sandbox
 
 INSTAGRAM_TOKEN = "IGAAsandboxMaisonLune0123456789"
@@ -30,3 +30,13 @@ def get(
         with refused:
             found = {name.lower(): value for name, value in refused.headers.items()}
             return refused.code, json.load(refused), found
+
+
+def exchange(sandbox: Sandbox, path: str = "instagram/oauth/access_token", **form: str) -> tuple[int, Any]:
+    known = {"client_id": APP_ID, "client_secret": APP_SECRET} | form
+    try:
+        with urllib.request.urlopen(f"{sandbox.url}/{path}", urlencode(known).encode(), timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)

@@ -18,7 +18,7 @@ def patch(sandbox: Sandbox, path: str, **fields: object) -> None:
 
 def refusal(sandbox: Sandbox, path: str, method: str = "POST", **fields: object) -> tuple[int, str]:
     with pytest.raises(HTTPError) as refused:
-        sandbox.pull(method, path, **fields)
+        sandbox.request(method, path, **fields)
     with refused.value as answer:
         return answer.code, json.load(answer)["error"]
 

@@ -71,7 +71,7 @@ def test_conversations_can_be_returned_with_metas_oddities(sandbox: Sandbox) -> 
     for person in (LEA, CAMILLE):
         sandbox.post("send", person=person, text="Bonjour")
     fields = "id,participants,messages.limit(1){id,from,message}"
-    sandbox.pull("PATCH", f"conversations/{LEA}", participants=[{"username": "gone"}], message={"from": None})
+    sandbox.request("PATCH", f"conversations/{LEA}", participants=[{"username": "gone"}], message={"from": None})
     _, page, _ = get(sandbox, "me/conversations", platform="instagram", fields=fields)
     camille, lea = page["data"]
     assert (camille["messages"]["data"][0]["from"]["id"], lea["participants"]["data"]) == (
@@ -79,14 +79,14 @@ def test_conversations_can_be_returned_with_metas_oddities(sandbox: Sandbox) -> 
         [{"username": "gone"}],
     )
     assert "from" not in lea["messages"]["data"][0]
-    sandbox.pull("PATCH", f"conversations/{LEA}", error="1")
+    sandbox.request("PATCH", f"conversations/{LEA}", error="1")
     spoiled, body, _ = get(sandbox, "me/conversations", platform="instagram", fields=fields)
     assert (spoiled, body["error"]["code"]) == (500, 1)
 
 
 def test_a_conversation_with_an_error_is_still_listed_by_its_id(sandbox: Sandbox) -> None:
     sandbox.post("send", person=LEA, text="Bonjour")
-    sandbox.pull("PATCH", f"conversations/{LEA}", error="1")
+    sandbox.request("PATCH", f"conversations/{LEA}", error="1")
     _, listed, _ = get(sandbox, "me/conversations", platform="instagram", fields="id")
     assert listed["data"] == [{"id": f"t_{MAISON_LUNE}_{LEA}"}]
     sandbox.post("reset")
@@ -95,7 +95,7 @@ def test_a_conversation_with_an_error_is_still_listed_by_its_id(sandbox: Sandbox
 
 def test_a_list_can_begin_with_an_empty_page_that_has_no_cursors(sandbox: Sandbox) -> None:
     sandbox.post("send", person=LEA, text="Bonjour")
-    sandbox.pull("PATCH", "settings", sparse_pages=True)
+    sandbox.request("PATCH", "settings", sparse_pages=True)
     _, first, _ = get(sandbox, "me/conversations", platform="instagram", fields="id")
     assert (first["data"], first["paging"].keys()) == ([], {"next"})
     _, second, _ = get(sandbox, "me/conversations", platform="instagram", fields="id", after="after0")
@@ -104,7 +104,7 @@ def test_a_list_can_begin_with_an_empty_page_that_has_no_cursors(sandbox: Sandbo
 
 @pytest.mark.parametrize("asked", [{"fields": "id,participants", "limit": "11"}, {"fields": "id,updated_time"}])
 def test_a_list_can_be_refused_as_too_much(sandbox: Sandbox, asked: dict[str, str]) -> None:
-    sandbox.pull("PATCH", "settings", largest_page=10, updated_time=False)
+    sandbox.request("PATCH", "settings", largest_page=10, updated_time=False)
     status, body, _ = get(sandbox, "me/conversations", **({"platform": "instagram", "limit": "10"} | asked))
     assert (status, body["error"]["code"]) == (500, 1)
     assert "reduce the amount of data" in body["error"]["message"]
@@ -124,6 +124,6 @@ def test_calls_to_facebook_need_a_proof(sandbox: Sandbox) -> None:
 
 
 def test_ids_are_numbers_on_demand(sandbox: Sandbox) -> None:
-    sandbox.pull("PATCH", "settings", numeric_ids=True)
+    sandbox.request("PATCH", "settings", numeric_ids=True)
     [account] = get(sandbox, "me", fields="user_id,username")[1]["data"]
     assert account["user_id"] == int(MAISON_LUNE)

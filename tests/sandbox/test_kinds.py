@@ -7,9 +7,9 @@ import pytest
 
 from app.sandbox import kinds
 from tests.factories import LEA
-from tests.sandbox.test_sender import Receiver, receiver
 from tests.support.processes import Processes
 from tests.support.waiting import until
+from tests.support.webhook_receiver import Receiver, receiver
 
 __all__ = ["receiver"]
 
@@ -51,11 +51,11 @@ def test_an_event_is_sent_in_the_requested_envelope(processes: Processes, receiv
 
 def test_doubled_and_lost_deliveries_on_demand(processes: Processes, receiver: Receiver) -> None:
     sandbox = processes.sandbox("--pace", "50", webhook_url=receiver.url)
-    sandbox.pull("PATCH", "settings", duplicates=1.0, disorder=0.5)
+    sandbox.request("PATCH", "settings", duplicates=1.0, disorder=0.5)
     until(lambda: len(receiver.posts) > 20, "deliveries come twice")
     bodies = [body for body, _ in receiver.posts]
     assert len(set(bodies)) < len(bodies)
-    sandbox.pull("PATCH", "settings", duplicates=0.0, disorder=0.0, losses=1.0)
+    sandbox.request("PATCH", "settings", duplicates=0.0, disorder=0.0, losses=1.0)
     until(lambda: sandbox.get("stats")["deliveries"]["waiting"] == 0, "what was under way has arrived")
     arrived = len(receiver.posts)
     messages = sandbox.get("stats")["messages"]

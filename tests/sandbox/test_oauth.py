@@ -3,15 +3,13 @@
 import http.client
 import json
 import urllib.request
-from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from app.sandbox.accounts import APP_ID, APP_SECRET, SYSTEM_USER_TOKEN
 from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, MAISON_LUNE_APP_SCOPED
-from tests.sandbox.calls import INSTAGRAM_TOKEN, get
+from tests.sandbox.calls import INSTAGRAM_TOKEN, exchange, get
 from tests.support.processes import Sandbox
 
 BACK = "http://127.0.0.1:8000/accounts/connected/instagram"
@@ -31,16 +29,6 @@ def ask(sandbox: Sandbox, host: str = "instagram", **query: str) -> tuple[int, s
 
 def code(sandbox: Sandbox, host: str = "instagram", choice: str = "allow") -> str:
     return parse_qs(urlsplit(ask(sandbox, host, choice=choice)[2]).query)["code"][0]
-
-
-def exchange(sandbox: Sandbox, path: str = "instagram/oauth/access_token", **form: str) -> tuple[int, Any]:
-    known = {"client_id": APP_ID, "client_secret": APP_SECRET} | form
-    try:
-        with urllib.request.urlopen(f"{sandbox.url}/{path}", urlencode(known).encode(), timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as refused:
-        with refused:
-            return refused.code, json.load(refused)
 
 
 @pytest.mark.parametrize("host", ["instagram", "facebook"])
@@ -67,7 +55,7 @@ def test_a_code_can_be_exchanged_once_in_either_shape(sandbox: Sandbox) -> None:
     assert wrapped["data"][0]["permissions"] == SCOPES
     status, refused = exchange(sandbox, code=first)
     assert (status, sorted(refused)) == (400, ["code", "error_message", "error_type"])
-    sandbox.pull("PATCH", "settings", wrapped=False)
+    sandbox.request("PATCH", "settings", wrapped=False)
     _, bare = exchange(sandbox, code=code(sandbox, choice="less"))
     assert (bare["user_id"], bare["permissions"]) == (int(MAISON_LUNE_APP_SCOPED), ["instagram_business_basic"])
     assert exchange(sandbox, code=code(sandbox), client_secret="wrong")[0] == 400
@@ -106,7 +94,7 @@ def test_a_facebook_user_has_pages_with_their_own_tokens(sandbox: Sandbox) -> No
 
 
 def test_a_granted_page_can_be_absent_from_the_list_and_read_by_its_id(sandbox: Sandbox) -> None:
-    sandbox.pull("PATCH", "settings", pages="granted")
+    sandbox.request("PATCH", "settings", pages="granted")
     assert get(sandbox, "me/accounts", token=SYSTEM_USER_TOKEN, host="facebook")[1] == {"data": []}
     asking = {"token": f"{APP_ID}|{APP_SECRET}", "host": "facebook", "input_token": SYSTEM_USER_TOKEN}
     info = get(sandbox, "debug_token", **asking)[1]["data"]
@@ -115,7 +103,7 @@ def test_a_granted_page_can_be_absent_from_the_list_and_read_by_its_id(sandbox: 
     assert targets["instagram_basic"] == [ATELIER_NORD]
     page = get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]
     assert page["instagram_business_account"]["id"] == ATELIER_NORD
-    sandbox.pull("PATCH", "settings", pages="none")
+    sandbox.request("PATCH", "settings", pages="none")
     assert get(sandbox, ATELIER_NORD_PAGE, token=SYSTEM_USER_TOKEN, host="facebook")[1]["error"]["code"] == 100
 
 

@@ -13,7 +13,7 @@ from app import settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from app.supervisor.redis_server import RedisUnusable
-from tests.support import canaries
+from tests.support import leaks
 from tests.support.waiting import until
 
 
@@ -37,7 +37,7 @@ def test_the_server_is_ready_refuses_to_evict_and_writes_no_file(keeper: Supervi
     assert client.config_get("port") == {"port": "0"}
     client.set("name", "lea.moreau")
     keeper.stop()
-    assert canaries.in_files(tmp_path, "lea.moreau") == set()
+    assert leaks.files_with(tmp_path, "lea.moreau") == set()
 
 
 def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Supervisor, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_append_only_file_of_an_earlier_release_is_deleted(keeper: Superviso
     (folder / "appendonlydir").mkdir()
     (folder / "appendonlydir" / "appendonly.aof.1.incr.aof").write_text("lea.moreau")
     assert started(keeper, tmp_path).ping()
-    assert canaries.in_files(tmp_path, "lea.moreau") == set()
+    assert leaks.files_with(tmp_path, "lea.moreau") == set()
 
 
 def test_a_killed_server_comes_back(keeper: Supervisor, tmp_path: Path) -> None:
@@ -89,7 +89,6 @@ def test_files_lie_in_a_folder_of_this_binary_and_major_version(keeper: Supervis
     assert major.isdigit()
 
 
-@pytest.mark.row("S45", "S52")
 def test_the_socket_and_the_folders_are_the_owners_alone(keeper: Supervisor, tmp_path: Path) -> None:
     started(keeper, tmp_path)
     socket = settings.redis_socket_path(tmp_path)

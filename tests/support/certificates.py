@@ -1,4 +1,4 @@
-"""Certificates that servers of the tests sign themselves."""
+"""Self-signed certificates for servers of the tests."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address

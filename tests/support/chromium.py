@@ -19,7 +19,7 @@ QUIET = (
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """Run a browser; skips the test, or ends the run, where none is installed."""
+    """Run a browser; skip the test where none is installed."""
     path = next(filter(None, map(shutil.which, COMMANDS)), None)
     if path is None:
         missing("there is no Chromium on PATH")
@@ -32,14 +32,14 @@ def launched() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """A browser of this test process; skips where none is installed."""
+    """The browser of this test process; skips where none is installed."""
     with launched() as browser:
         yield browser
 
 
 @pytest.fixture
 def browsing(chromium: Browser) -> Iterator[BrowserContext]:
-    """A fresh profile: no cookies, an English reader in UTC with a wide window."""
+    """A new browser profile: no cookies, English, UTC, a wide window."""
     context = chromium.new_context(locale="en-GB", timezone_id="UTC", viewport={"width": 1280, "height": 800})
     context.set_default_timeout(10_000)
     yield context
@@ -48,5 +48,5 @@ def browsing(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(browsing: BrowserContext) -> Page:
-    """An empty tab of a fresh profile."""
+    """An empty tab of a new browser profile."""
     return browsing.new_page()

@@ -1,4 +1,4 @@
-"""A migrated, empty database per test, fast: SQLite by copying a file, PostgreSQL by emptying the tables."""
+"""A migrated, empty database for each test: a copied SQLite file, or emptied PostgreSQL tables."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from app import core, settings
 from app.db import migrate
 from tests.support import postgresql
 
-opened = core.app_context_of
+app_context_of = core.app_context_of
 
 
 def migrated_file(folder: Path) -> Path:
@@ -20,7 +20,7 @@ def migrated_file(folder: Path) -> Path:
 
 
 def copy_of(template: Path, folder: Path) -> str:
-    """Return the address of a fresh copy of `template` in `folder`."""
+    """Return the URL of a new copy of `template` in `folder`."""
     shutil.copyfile(template, folder / "nametag.sqlite3")
     return f"sqlite:///{folder / 'nametag.sqlite3'}"
 
@@ -39,6 +39,6 @@ def address(url: URL) -> str:
 
 
 def upgrade(database_url: str) -> None:
-    """Migrate a database to what the code knows."""
-    with settings.using(database_url=database_url), opened(core.create_core()):
+    """Migrate a database to the newest revision."""
+    with settings.using(database_url=database_url), app_context_of(core.create_core()):
         migrate.upgrade()

@@ -1,4 +1,4 @@
-"""Keeps the developer's own settings away from tests."""
+"""Isolation of tests from the developer's own settings."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ from app import settings
 
 
 def isolate() -> Path:
-    """Forget every setting of the shell and of `.env`; return the fresh data folder that tests use instead."""
+    """Ignore settings of the shell and of `.env`; return the new data folder that tests use instead."""
     for name in settings.Settings.model_fields:
         os.environ.pop(name.upper(), None)
     data_dir = Path(tempfile.mkdtemp(prefix="nt-"))  # short: Unix sockets live in it

@@ -1,18 +1,18 @@
-"""A clock whose frozen_clock a test moves; Redis and PostgreSQL keep their own."""
+"""A clock that a test moves; Redis and PostgreSQL keep their own."""
 
 from datetime import UTC, datetime, timedelta
 
 
 class FrozenClock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.at = datetime.now(UTC)
 
     def now(self) -> datetime:
-        """Return the moment the frozen_clock show."""
+        """Return the time of the clock (aware UTC)."""
         return self.at
 
     def forward(self, **duration: float) -> None:
-        """Move the frozen_clock by `duration`, given as timedelta takes it."""
+        """Move the clock forward; arguments are those of timedelta."""
         self.at += timedelta(**duration)

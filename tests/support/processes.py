@@ -1,4 +1,4 @@
-"""Our real commands and the sandbox as processes of their own, ended whatever a test does."""
+"""The `nametag` commands and the sandbox as processes, ended after each test."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Process:
 
     @property
     def id(self) -> int:
-        """The process id."""
+        """The process ID."""
         return self.popen.pid
 
     def output(self) -> str:
@@ -70,13 +70,13 @@ class Web(Process):
 
 @dataclass
 class Sandbox(Process):
-    """A running stand-in for Meta, with its control endpoints."""
+    """A running sandbox with its control endpoints."""
 
     url: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings under which this process takes the sandbox for Meta."""
+        """The settings with which this process calls the sandbox instead of Meta."""
         secrets = self.get("secrets")
         return {
             "graph_facebook_url": f"{self.url}/facebook",
@@ -84,20 +84,20 @@ class Sandbox(Process):
             "meta_app_secrets": tuple(secrets["app_secrets"]),
         }
 
-    def get(self, lever: str) -> Any:
-        """Return the JSON of `/_sandbox/<lever>`."""
-        return self.pull("GET", lever)
+    def get(self, resource: str) -> Any:
+        """Return the JSON of `/_sandbox/<resource>`."""
+        return self.request("GET", resource)
 
-    def post(self, lever: str, **fields: Any) -> Any:
-        """Send `fields` as JSON to `/_sandbox/<lever>`; return the JSON answer."""
-        return self.pull("POST", lever, **fields)
+    def post(self, resource: str, **fields: Any) -> Any:
+        """Send `fields` as JSON to `/_sandbox/<resource>`; return the JSON answer."""
+        return self.request("POST", resource, **fields)
 
-    def pull(self, method: str, lever: str, **fields: Any) -> Any:
-        """Pull a lever with any method (PATCH settings, DELETE faults …); return the JSON answer."""
+    def request(self, method: str, resource: str, **fields: Any) -> Any:
+        """Request a resource with any method (PATCH settings, DELETE faults …); return the JSON answer."""
         body = json.dumps(fields).encode() if fields else None
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/_sandbox/{lever}", data=body, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        message = urllib.request.Request(f"{self.url}/_sandbox/{resource}", data=body, headers=headers, method=method)
+        with urllib.request.urlopen(message, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
 
@@ -107,11 +107,11 @@ Kept = TypeVar("Kept", bound=Process)
 
 @dataclass
 class Processes:
-    """Starts processes that share one environment; killed with their groups at the end of the test."""
+    """Processes that share one environment; killed with their groups at the end of the test."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
-    ours: tuple[str, ...] = ("app.cli.main",)  # the module that every `nametag` command is, with what it takes first
+    ours: tuple[str, ...] = ("app.cli.main",)  # the module of every `nametag` command, and its first arguments
     _started: list[Process] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -135,7 +135,7 @@ class Processes:
         }
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return what a process of ours is started with."""
+        """Return the environment of a new process."""
         folder = str(self.folder)
         ours = settings.environment(NAMETAG_HOME=folder, NAMETAG_DATA_DIR=folder, PYTHONPATH=str(ROOT))
         return ours | self.variables | variables
@@ -154,12 +154,12 @@ class Processes:
         )
 
     def start(self, *arguments: str, **variables: str) -> Process:
-        """Start one `nametag` command and return at once."""
+        """Start one `nametag` command and return immediately."""
         popen, log = self._popen(arguments[0], [*self.ours, *arguments], self.environment(**variables))
         return self._keep(Process(arguments[0], popen, log))
 
     def module(self, name: str, *arguments: str, **variables: str) -> Process:
-        """Start `python -m name` in our environment and return at once."""
+        """Start `python -m name` in our environment and return immediately."""
         popen, log = self._popen(name, [name, *arguments], self.environment(**variables))
         return self._keep(Process(name, popen, log))
 
@@ -178,11 +178,11 @@ class Processes:
         return process
 
     def scheduler(self, **variables: str) -> Process:
-        """Start the scheduler and return at once."""
+        """Start the scheduler and return immediately."""
         return self.start("scheduler", **variables)
 
     def sandbox(self, *options: str, webhook_url: str | None = None) -> Sandbox:
-        """Start a sandbox on a free port; later processes take it for Meta. Quiet unless `options` say otherwise."""
+        """Start a sandbox for later processes. It sends nothing unless `options` say so."""
         port_file = self.folder / "sandbox.port"
         port_file.unlink(missing_ok=True)
         arguments = ["app.sandbox", "--port", "0", "--port-file", str(port_file)]
@@ -220,13 +220,17 @@ class Processes:
             )
         return popen, log
 
+    def named(self, name: str) -> list[Process]:
+        """Return the processes started under this name, oldest first."""
+        return [process for process in self._started if process.name == name]
+
     def _keep(self, process: Kept) -> Kept:
         self._started.append(process)
         return process
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on just now."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -234,13 +238,13 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Return whether a web server answers at `url`, whatever it says."""
+    """Return whether a web server answers at `url`, with any status."""
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
     except HTTPError:
         return True
-    except (URLError, OSError, HTTPException):  # the last from one that ends in the middle of its answer
+    except (URLError, OSError, HTTPException):  # the last if it ends in the middle of an answer
         return False
 
 
@@ -264,7 +268,7 @@ def children(process_id: int) -> set[int]:
 
 
 def part(supervisor: Process, words: str) -> int:
-    """Return the process id of the supervisor's child whose command line contains `words`, or 0."""
+    """Return the process ID of the supervisor's child whose command line contains `words`, or 0."""
     for child in sorted(children(supervisor.id)):
         try:
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()

@@ -1,4 +1,4 @@
-"""A small OpenID provider over real HTTP: it says of everybody who comes what the test wants said."""
+"""A small OpenID provider over HTTP: the test chooses the claims of each user."""
 
 import base64
 import hashlib
@@ -18,19 +18,19 @@ from app import clock
 
 
 class Provider:
-    """The provider at `issuer`; `claims` override the right ones of the ID token, None leaves one out."""
+    """The provider at `issuer`; `claims` override the valid ones of the ID token, None leaves one out."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.claims: dict[str, Any] = {}
-        self.userinfo: dict[str, Any] | None = None  # what the userinfo endpoint answers, None without one
+        self.userinfo: dict[str, Any] | None = None  # the answer of the userinfo endpoint; None if there is no endpoint
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "first"})
         self.codes: dict[str, dict[str, str]] = {}
-        self.moved_to = ""  # where every call is sent on to
-        self.drips = threading.Event()  # while set, an answer never comes to its end
+        self.moved_to = ""  # the target of a redirect of every call
+        self.drips = threading.Event()  # while set, an answer never ends
 
     def agree(self, address: str) -> str:
-        """Let a visitor who was led to `address` sign in here; returns where they are sent back to."""
+        """Sign in a visitor redirected to `address`; return the URL they are redirected to."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         assert address.startswith(f"{self.issuer}/authorize?")
         assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
@@ -39,7 +39,7 @@ class Provider:
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def answer(self, path: str, form: dict[str, str], bearer: str | None = None) -> dict[str, Any] | None:
-        """Return what is answered to a call, None for a refusal."""
+        """Return the JSON answer to a call; None for a refusal."""
         if path == "/.well-known/openid-configuration":
             ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
             if self.userinfo is not None:
@@ -55,9 +55,9 @@ class Provider:
             return None
         now = int(clock.now().timestamp())
         right = {"iss": self.issuer, "aud": asked["client_id"], "sub": "1", "iat": now, "exp": now + 60}
-        told = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
-        told = {claim: value for claim, value in told.items() if value is not None}
-        token = jwt.encode({"alg": "RS256", "kid": "first"}, told, self.key)
+        claims = right | {"nonce": asked["nonce"], "email_verified": True} | self.claims
+        claims = {claim: value for claim, value in claims.items() if value is not None}
+        token = jwt.encode({"alg": "RS256", "kid": "first"}, claims, self.key)
         return {"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": token}
 
 
@@ -65,7 +65,7 @@ class Provider:
 def serving() -> Iterator[Provider]:
     """Serve a provider for one block."""
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
@@ -86,9 +86,9 @@ def serving() -> Iterator[Provider]:
         do_POST = do_GET  # noqa: N815 - http.server's name
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         provider = Provider(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

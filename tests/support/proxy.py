@@ -1,4 +1,4 @@
-"""Debian's nginx on the configuration that we ship, in front of a web server of ours."""
+"""Debian's nginx with this repository's configuration, in front of a web server of Nametag."""
 
 import getpass
 import os
@@ -22,7 +22,7 @@ PORT_LINES = ("listen 80;", "listen 443 ssl http2;")
 
 @contextmanager
 def in_front_of(port: int, folder: Path) -> Iterator[int]:
-    """Start nginx on loopback before the web server at `port`; yields the port at which it speaks TLS."""
+    """Start nginx on loopback in front of the web server at `port`; yield its TLS port."""
     binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or missing("there is no nginx")
     folder.mkdir()
     front = free_port()
@@ -42,7 +42,7 @@ def in_front_of(port: int, folder: Path) -> Iterator[int]:
 
 
 def _moved(folder: Path, port: int, front: int) -> str:
-    """Return what we ship with other ports, files in `folder`, and a port for TLS that no privilege is needed for."""
+    """Return the configuration with other ports, files in `folder`, and an unprivileged port for TLS."""
     words = SHIPPED.read_text()
     changes = {
         "user www-data;": f"user {getpass.getuser()};" if os.getuid() == 0 else "",

@@ -1,4 +1,4 @@
-"""What a machine may lack: a skip with its reason, or a failure under REQUIRE_ALL=1, as in CI."""
+"""Programs that a machine may lack: the test is skipped, or fails under REQUIRE_ALL=1 as in CI."""
 
 import os
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""Slow clients: connections over TLS whose requests never become whole, a byte a second each."""
+"""Slow clients: TLS connections whose requests never complete, one byte a second each."""
 
 import http.client
 import socket
@@ -15,14 +15,14 @@ BODY = b"POST /webhooks/instagram HTTP/1.1\r\nHost: nametag.example\r\nContent-L
 
 
 def trusting() -> ssl.SSLContext:
-    """Return what a client needs that does not ask who signed a certificate."""
+    """Return a TLS context that accepts any certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, float]:
-    """Make one ordinary request on a connection of its own; returns the status, and how long it took in seconds."""
+    """Make one ordinary request on a connection of its own; return the status and the duration in seconds."""
     began = time.monotonic()
     connection = http.client.HTTPSConnection(ADDRESS, port, timeout=10, context=trusting())
     connection.request(method, path, body or None, headers)
@@ -34,7 +34,7 @@ def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str])
 
 @contextmanager
 def clients(port: int, *, headers: int, bodies: int) -> Iterator[None]:
-    """Hold so many connections whose header, and whose body, comes byte by byte while the block runs."""
+    """Hold connections that send a header, and others that send a body, byte by byte while the block runs."""
     with ExitStack() as open_ones:
         context, held = trusting(), []
         for beginning in [HEADER] * headers + [BODY] * bodies:
@@ -57,5 +57,5 @@ def _drip(held: list[ssl.SSLSocket], over: threading.Event) -> None:
         for connection in list(held):
             try:
                 connection.sendall(b"x")
-            except OSError:  # shut by the server, as it should once its patience is over
+            except OSError:  # closed by the server after its timeout, as expected
                 held.remove(connection)

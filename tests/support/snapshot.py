@@ -1,4 +1,4 @@
-"""All that an installation holds: every row of its database, to be compared before and after."""
+"""All rows of a database, to compare before and after."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def tables(*, but: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def places_of(*words: str) -> set[str]:
-    """Return the tables in which any of the words stands."""
+    """Return the tables with a row that contains one of the words."""
     found = set()
     for name, rows in tables().items():
         cells = " ".join(_readable(cell) for row in rows for cell in row)

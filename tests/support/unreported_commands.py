@@ -1,4 +1,4 @@
-"""The `nametag` command in processes that commit and report no change to polls, as if about to be killed in between."""
+"""The `nametag` command without change tokens, as if each process were killed right after its commit."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ report = change_tokens.mark_changed
 
 
 def report_starts_alone(changes: Iterable[change_tokens.Change]) -> None:
-    """Report what does not come from a commit."""
+    """Report only changes that do not come from a commit."""
     report(each for each in changes if each == change_tokens.EVERY_ACCOUNT)
 
 

@@ -1,4 +1,4 @@
-"""Waiting for conditions, never for time."""
+"""Wait for conditions, never for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ Found = TypeVar("Found")
 
 
 def until(condition: Callable[[], Found], what: str, seconds: float = 15.0) -> Found:
-    """Return the condition's first true value; raises AssertionError naming `what` did not happen in time."""
+    """Return the condition's first true value; raise AssertionError with `what` if it takes too long."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()

@@ -1,4 +1,4 @@
-"""Tasks for tests of the worker, and a worker that knows them: `python -m tests.support.worker_tasks QUEUE`."""
+"""Tasks for tests of the worker, and a worker that runs them: `python -m tests.support.worker_tasks QUEUE`."""
 
 import sys
 from dataclasses import replace
@@ -8,16 +8,16 @@ from flask import current_app
 from app import clock, logs, queue, redis_client, worker
 from app.factory import create_app
 
-QUEUE = "errands"
+QUEUE = "test-tasks"
 
 
 def run(number: int) -> None:
-    """Note that it ran, and in which app."""
+    """Record that it ran, and in which app."""
     redis_client.client().rpush("ran", f"{number} in {current_app.name}")
 
 
 def linger(name: str) -> None:
-    """Work on until asked to stop, then finish the present item."""
+    """Work until asked to stop, then finish the current item."""
     redis_client.client().rpush("lingers", name)
     while not queue.stopping():
         clock.sleep(0.01)
@@ -32,11 +32,11 @@ def hold(name: str) -> None:
 
 def fail(number: int) -> None:
     """Fail, with a token in the error's text."""
-    raise ValueError(f"errand {number} failed at /me?access_token=canary-token-{number}")
+    raise ValueError(f"task {number} failed at /me?access_token=canary-token-{number}")
 
 
 def progress(run_id: str) -> None:
-    """Report twice."""
+    """Report progress twice."""
     queue.report(run_id, lambda: {"done": 1, "total": 2})
     queue.report(run_id, lambda: {"done": 2, "total": 2}, final=True)
 

@@ -1,4 +1,4 @@
-"""Everything at once: each test has an installation of its own."""
+"""A complete installation for each test."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ Install = Callable[..., Installation]
 
 @pytest.fixture
 def install(processes: Processes, database: str, redis_server: str) -> Install:
-    """Starts Nametag with workers of these queues and a sandbox with these options; on both databases in turn."""
+    """Start Nametag with workers of these queues and a sandbox with these options, on each kind of database."""
 
     def start(*sandbox_options: str, redis_url: str = redis_server, queues: Sequence[str] = QUEUES) -> Installation:
         with settings.using(database_url=database, redis_url=redis_url) as chosen:

@@ -21,8 +21,7 @@ SETTLED = "SELECT count(*) FROM run_items WHERE state <> 'todo'"
 
 @pytest.mark.timeout(150)
 @pytest.mark.usefixtures("redis")
-@pytest.mark.row("F10", "R5")
-def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(
+def test_a_backfill_survives_the_kill_of_every_process_and_settles_each_item_once(
     install: Install, processes: Processes, redis: Redis
 ) -> None:
     processes.ours = ("tests.support.short_lease",)
@@ -31,21 +30,20 @@ def test_a_backfill_outlives_the_end_of_everything_and_settles_everyone_once(
     people = nametag.value(PEOPLE, account=MAISON_LUNE)
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE).strip()
     until(lambda: nametag.value(SETTLED) >= 5, "the run is under way")
-    _end_everything(nametag)
+    _kill_all(nametag)
     redis.flushall()
     assert nametag.value(SETTLED) < people
-    _start_everything(nametag)
+    _start_all(nametag)
     until(lambda: nametag.value("SELECT state FROM runs") == "done", "the run is done", 90)
     _assert_settled_once(nametag, run_id, people)
 
 
-def _end_everything(nametag: Installation) -> None:
-    schedulers = [each for each in nametag.processes._started if each.name == "scheduler"]
-    for process in (nametag.web, *nametag.workers.values(), *schedulers):
+def _kill_all(nametag: Installation) -> None:
+    for process in (nametag.web, *nametag.workers.values(), *nametag.processes.named("scheduler")):
         process.end(signal.SIGKILL)
 
 
-def _start_everything(nametag: Installation) -> None:
+def _start_all(nametag: Installation) -> None:
     nametag.web = nametag.processes.web(port=int(nametag.web.url.rpartition(":")[2]))
     for queue_name in list(nametag.workers):
         nametag.start_worker(queue_name)
@@ -68,8 +66,7 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
 
 
 @pytest.mark.usefixtures("redis")
-@pytest.mark.row("F39")
-def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None:
+def test_two_simultaneous_starts_make_one_job(install: Install, redis: Redis) -> None:
     nametag = install("--backlog", "40", "--latency-ms", "1800", queues=(BACKFILL,))
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
@@ -77,6 +74,6 @@ def test_two_starts_at_once_make_one_run(install: Install, redis: Redis) -> None
     second = nametag.processes.nametag("backfill-profiles", "--account-id", MAISON_LUNE)
     assert second.returncode == 1
     assert run_id in second.stderr
-    assert second.stderr.count("\n") == 2  # what it would cost, and that one is at work
+    assert second.stderr.count("\n") == 2  # the estimate, and that a job is running already
     assert nametag.value("SELECT count(*) FROM runs") == 1
     assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's

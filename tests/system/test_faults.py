@@ -1,7 +1,5 @@
-"""What an installation does when a part under it fails: answers in time, loses nothing, is whole again by itself."""
+"""A failing database, disk, Redis or web server: requests are answered in time, nothing is lost, work resumes."""
 
-import hashlib
-import hmac
 import os
 import re
 import resource
@@ -23,32 +21,17 @@ from sqlalchemy import text
 
 from app import change_tokens, queue, settings
 from bench.measures import sign_in
-from tests.factories import LEA, a_delivery, a_message_event
 from tests.support import databases, installation, postgresql
 from tests.support.installation import Installation
 from tests.support.processes import Processes, Web, answers, children
 from tests.support.waiting import until
 from tests.system.conftest import Install
+from tests.system.deliveries import MESSAGES, post, send
 
-LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and what this machine takes
+LONGEST_SECONDS = 3.5  # two for other writers, one for a lock, and time of this machine
 PAGE_SECONDS = 1.5
 NAMED_SECONDS = 5.0
-MESSAGES = "SELECT count(*) FROM messages"
 MANY = 20  # more than there is room for
-
-
-def post(
-    nametag: Installation, words: str = "Bonjour", *, sender: str = LEA, to: Web | None = None
-) -> tuple[int, float]:
-    """Deliver one message; returns the status, and how long the answer took."""
-    body = a_delivery(a_message_event(sender, words))
-    began = time.monotonic()
-    try:
-        status = _send(nametag, "/webhooks/instagram", body, _signature(nametag, body), to=to)
-    except urllib.error.HTTPError as refused:
-        refused.close()
-        status = refused.code
-    return status, time.monotonic() - began
 
 
 def posts(nametag: Installation, number: int = 8) -> list[tuple[int, float]]:
@@ -67,8 +50,7 @@ def posts(nametag: Installation, number: int = 8) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_locked_database_is_said_in_time_and_nothing_is_half_stored(install: Install, database: str) -> None:
-    """F1."""
+def test_a_locked_database_answers_503_in_time_and_stores_nothing_partly(install: Install, database: str) -> None:
     nametag = install(queues=())
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -88,8 +70,8 @@ def test_a_locked_database_leaves_threads_for_pages(install: Install, database: 
     other.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(24) as pool:
         waiting = [pool.submit(post, nametag) for _ in range(24)]
-        until(lambda: sum(each.done() for each in waiting) >= 8, "those who are too many are refused")
-        pages = [_seconds(lambda: _send(nametag, "/login")) for _ in range(5)]
+        until(lambda: sum(each.done() for each in waiting) >= 8, "excess deliveries are refused")
+        pages = [_seconds(lambda: send(nametag, "/login")) for _ in range(5)]
         refused = [each.result() for each in waiting]
     other.rollback()
     other.close()
@@ -100,7 +82,7 @@ def test_a_locked_database_leaves_threads_for_pages(install: Install, database: 
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_a_locked_row_stops_its_own_conversation_alone(install: Install) -> None:
+def test_a_locked_row_delays_only_its_own_conversation(install: Install) -> None:
     nametag = install(queues=())
     assert post(nametag)[0] == 200
     with nametag.database.begin() as other, ThreadPoolExecutor(12) as pool:
@@ -122,26 +104,23 @@ def _seconds(act: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_without_room_deliveries_are_refused_and_reading_goes_on(install: Install, database: str) -> None:
-    """F2, with a limit of the file's size as a stand-in for a full disk."""
+def test_a_full_disk_refuses_deliveries_and_pages_still_work(install: Install, database: str) -> None:
+    """A limit on the file's size stands in for a full disk."""
     nametag = install(queues=())
     assert post(nametag)[0] == 200
-    with _no_room(nametag, Path(database.removeprefix("sqlite:///"))):
+    with _full_disk(nametag, Path(database.removeprefix("sqlite:///"))):
         answers = posts(nametag, MANY)
-        assert _send(nametag, "/login") == 200
+        assert send(nametag, "/login") == 200
     kept = sum(status == 200 for status, _ in answers)
     assert {status for status, _ in answers} <= {200, 503}
     assert kept < MANY
     assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
-    until(lambda: post(nametag)[0] == 200, "there is room again", 10)
+    until(lambda: post(nametag)[0] == 200, "the disk has space again", 10)
     assert nametag.value(MESSAGES) == kept + 2
 
 
 @pytest.mark.timeout(120)
-def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
-    processes: Processes, redis_server: str, tmp_path: Path
-) -> None:
-    """F3."""
+def test_deliveries_resume_after_postgresql_restarts(processes: Processes, redis_server: str, tmp_path: Path) -> None:
     with postgresql.own_server() as server:
         address = databases.address(postgresql.create(server, "faults"))
         with settings.using(database_url=address, redis_url=redis_server) as chosen:
@@ -168,7 +147,7 @@ def test_a_poll_shows_what_a_killed_web_server_committed(install: Install, redis
     shown = _poll(nametag.web, session, None)[1]
     assert _poll(nametag.web, session, shown)[0] == 304
     assert post(nametag, to=doomed)[0] == 200
-    assert _poll(nametag.web, session, shown)[0] == 304  # what is wrong until the end of the other one is noticed
+    assert _poll(nametag.web, session, shown)[0] == 304  # wrong until the other web server notices the end
     os.killpg(doomed.id, signal.SIGKILL)
     until(lambda: _poll(nametag.web, session, shown)[0] == 200, "the other web server shows it", 6)
 
@@ -209,8 +188,8 @@ def test_workers_look_contacts_up_as_soon_as_redis_is_back(install: Install) -> 
 
 
 @contextmanager
-def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
-    """Let the web process make no file larger than the write-ahead log is now."""
+def _full_disk(nametag: Installation, database: Path) -> Iterator[None]:
+    """Let the web server grow no file beyond the present size of the write-ahead log."""
     log = database.with_name(database.name + "-wal")
     allowed = max(file.stat().st_size for file in (log, database) if file.exists())
     workers = _children(nametag.web.id)
@@ -224,19 +203,5 @@ def _no_room(nametag: Installation, database: Path) -> Iterator[None]:
 
 
 def _children(process_id: int) -> list[int]:
-    told = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
-    return [int(child) for child in told.split()]
-
-
-def _send(
-    nametag: Installation, path: str, body: bytes | None = None, signature: str = "", *, to: Web | None = None
-) -> int:
-    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature}
-    asked = urllib.request.Request((to or nametag.web).url + path, data=body, headers=headers)
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return int(answer.status)
-
-
-def _signature(nametag: Installation, body: bytes) -> str:
-    secret = nametag.processes.variables["META_APP_SECRETS"].partition(",")[0]
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    child_ids = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(child) for child in child_ids.split()]

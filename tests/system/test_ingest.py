@@ -1,4 +1,4 @@
-"""Messages on their way while parts of Nametag go away and come back: none is lost, none doubled."""
+"""Messages delivered while parts of Nametag are killed and restarted: none is lost, none doubled."""
 
 import random
 import signal
@@ -30,7 +30,6 @@ def redis_apart() -> Iterator[RedisServer]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.row("F5", "F7")
 def test_redis_stopped_and_started_during_ingest_loses_nothing(install: Install, redis_apart: RedisServer) -> None:
     nametag = install("--pace", "60", redis_url=redis_apart.address, queues=(RESOLVE,))
     _await_accepted(nametag, 40)
@@ -59,7 +58,7 @@ def test_a_web_server_that_ends_during_ingest_loses_nothing(install: Install, nu
 @pytest.mark.usefixtures("redis")
 def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> None:
     nametag = install("--pace", "60", queues=())
-    nametag.sandbox.pull("PATCH", "settings", duplicates=0.3, disorder=0.5)
+    nametag.sandbox.request("PATCH", "settings", duplicates=0.3, disorder=0.5)
     _await_accepted(nametag, 120)
     _assert_everything_arrived(nametag)
     unread = nametag.value("SELECT sum(unread_count) FROM conversations")
@@ -70,11 +69,11 @@ def test_doubled_and_disordered_deliveries_are_stored_once(install: Install) -> 
 def test_nothing_is_lost_or_doubled_while_parts_are_killed_at_random(
     install: Install, redis: Redis, pytestconfig: pytest.Config
 ) -> None:
-    """As many deliveries as `--events` says, a part killed or Redis emptied after every few hundred (`make chaos`)."""
+    """The number of deliveries is `--events`; after every few hundred a part is killed or Redis emptied."""
     events = pytestconfig.getoption("--events")
     kills = max(6, events // 450)
     nametag = install("--pace", "60", queues=(RESOLVE,))
-    nametag.sandbox.pull("PATCH", "settings", duplicates=0.2, disorder=0.4)
+    nametag.sandbox.request("PATCH", "settings", duplicates=0.2, disorder=0.4)
     chance = random.Random(31)
     port = int(nametag.web.url.rpartition(":")[2])
     for _ in range(kills):
@@ -104,7 +103,7 @@ def _await_accepted(nametag: Installation, more: int) -> None:
 
 
 def _assert_everything_arrived(nametag: Installation) -> None:
-    nametag.sandbox.pull("PATCH", "settings", pace="off")
+    nametag.sandbox.request("PATCH", "settings", pace="off")
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "every delivery is accepted", 40)
     sent = nametag.sandbox.get("stats")["messages"]
     assert nametag.value("SELECT count(*) FROM messages") == sent

@@ -1,4 +1,4 @@
-"""Everything under one supervisor, with parts of it killed."""
+"""A complete installation under one supervisor, whose processes are killed."""
 
 import os
 import signal
@@ -33,8 +33,7 @@ def running(together: Processes) -> tuple[Process, str]:
         ("unixsocket", "redis"),
     ],
 )
-@pytest.mark.row("R4")
-def test_a_killed_part_is_started_again_and_said_so(running: tuple[Process, str], words: str, name: str) -> None:
+def test_a_killed_process_is_restarted_and_reported(running: tuple[Process, str], words: str, name: str) -> None:
     supervisor, url = running
     first = until(lambda: part(supervisor, words), f"{name} runs")
     os.kill(first, signal.SIGKILL)

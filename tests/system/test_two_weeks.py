@@ -25,7 +25,6 @@ from app.cli import demo
 from app.db.engine import db
 from app.errors import AlreadyRunning
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity, Lookup, Purpose
 from app.models.inbox import Account
 from app.models.run import Run, RunKind
@@ -33,28 +32,29 @@ from app.runs import lifecycle
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.api.clients import ApiClient
-from tests.factories import a_delivery, a_message_event, signed
+from tests.factories import a_delivery, a_message_event
 from tests.support import databases, templates
-from tests.support.browser import Browser
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Processes, Sandbox
+from tests.support.web_client import WebClient
+from tests.support.webhooks import receive_webhook
 from tests.web import addresses
 from tests.web.browsing import HTMX, PASSWORD, sign_in
 
 HOURS = 14 * 24
 STEP = 2  # hours at a time, as long as pages are not opened more often
 WRITERS = 3  # contacts who write in one step
-TURNS = 5  # of the workers in one step, until every job pauses or ends
+TURNS = 5  # of the workers in one step, until each job pauses or ends
 ADMIN = "admin@example.com"
 QUEUES = sorted({task.queue for task in queue.TASKS.values()})
-FAULTS = {100: "429", 200: "190"}  # what Meta answers a few calls of these hours with
+FAULTS = {100: "429", 200: "190"}  # Meta's answers to a few calls of these hours
 PICTURES_AT = 24  # when the first pictures still have URLs that expire later; the sandbox's own clock stands still
 CALLS = 60  # the budget of an hour: small, so that jobs pause
 REDIS_TIME, OUR_TIME = "redis.call('TIME')", "redis.call('LRANGE', 'nametag:time', 0, 1)"
 
 
 class Time(FrozenClock):
-    """The clock of this process and of Redis's scripts, moved by the test and by whatever sleeps."""
+    """The clock of this process and of Redis's scripts, moved by the test and by sleeping code."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class Time(FrozenClock):
         return int(self.at.timestamp()), self.at.microsecond
 
     def monotonic(self) -> float:
-        """Return the moment in seconds."""
+        """Return the time in seconds."""
         return self.at.timestamp()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """Let time pass immediately."""
         self.forward(seconds=seconds)
 
 
@@ -94,7 +94,7 @@ def time(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Time:
 
 @pytest.fixture
 def sandbox(processes: Processes) -> Sandbox:
-    """A sandbox with few contacts, whose own limit is out of the way."""
+    """A sandbox with few contacts and without a rate limit of its own."""
     return processes.sandbox("--people", "16", "--calls-per-hour", "100000")
 
 
@@ -104,11 +104,11 @@ def demo_app(sqlite_database: str, sandbox: Sandbox, time: Time, tmp_path: Path)
     chosen = sandbox.settings | {"media_hosts": (sandbox.url.removeprefix("http://"),), "graph_calls_per_hour": CALLS}
     with (
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path, **chosen),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         app.jinja_env.bytecode_cache = templates.COMPILED
-        demo._connect(sandbox.url)
+        demo.connect_accounts(sandbox.url)
         yield app
 
 
@@ -131,7 +131,7 @@ def test_no_page_fails_in_two_weeks(
             _start_jobs()
         _perform_duties(hour)
         _work(redis)
-        time.at = started + timedelta(hours=hour)  # what slept took part of the hour
+        time.at = started + timedelta(hours=hour)  # sleeping code took part of the hour
         if hour % every == 0 or hour in FAULTS:
             opened += _open_everything(demo_app, program)
         if hour == PICTURES_AT:
@@ -140,7 +140,7 @@ def test_no_page_fails_in_two_weeks(
         time.forward(hours=step)
         _expire(redis, timedelta(hours=step))
     assert addresses.not_among(demo_app, opened) == {"deletions.status"}  # no owner asked for a deletion
-    _require_that_it_happened()
+    _require_that_every_part_ran()
     assert {name: Queue(name, connection=redis).failed_job_registry.count for name in QUEUES} == dict.fromkeys(
         QUEUES, 0
     )
@@ -150,7 +150,7 @@ def _write(contacts: list[dict[str, Any]]) -> None:
     for each in contacts:
         event = a_message_event(each["id"], "Bonjour !", recipient=each["account"])
         body = a_delivery(event, ig_account_id=each["account"])
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
 
 
 def _start_jobs() -> None:
@@ -198,7 +198,7 @@ def _open_everything(app: Flask, program: ApiClient) -> list[str]:
     return [*pages, *api]
 
 
-def _require_that_it_happened() -> None:
+def _require_that_every_part_ran() -> None:
     made = dict(db.session.execute(select(Lookup.purpose, func.count()).group_by(Lookup.purpose)).all())
     assert made.keys() >= {Purpose.LIVE, Purpose.DAILY, Purpose.REFRESH, Purpose.SYNC, Purpose.CHECK}
     refreshed = select(func.count()).where(Lookup.call == "refresh", Lookup.http_status == 200)

@@ -10,7 +10,7 @@ from app.db.engine import db
 from app.errors import Forbidden, Invalid, NotFound
 from app.models.user import ApiToken
 from app.users import api_tokens
-from app.users.api_tokens import PREFIX, Scope
+from app.users.api_tokens import PREFIX, TokenScope
 from app.viewer import OPERATOR, Role, Viewer
 from tests.support.frozen_clock import FrozenClock
 
@@ -33,7 +33,10 @@ def test_a_token_knows_what_it_may_do(app: Flask) -> None:
     assert worker is not None
     assert (reader.viewer().role, reader.viewer().account_ids) == (Role.AGENT, frozenset({7}))
     assert (worker.viewer().role, worker.viewer().account_ids, worker.viewer().name) == (Role.OPS, None, "token worker")
-    assert [each.scopes for each in api_tokens.list_tokens(OPERATOR)] == [(Scope.READ,), (Scope.JOBS, Scope.READ)]
+    assert [each.scopes for each in api_tokens.list_tokens(OPERATOR)] == [
+        (TokenScope.READ,),
+        (TokenScope.JOBS, TokenScope.READ),
+    ]
 
 
 def test_what_is_no_token_is_none(app: Flask) -> None:

@@ -10,7 +10,6 @@ from app.users import passwords
 GOOD = "a moonlit correct horse"
 
 
-@pytest.mark.row("S21")
 @pytest.mark.parametrize("password", ["eleven char", "", "x" * 1025, "é" * 513])
 def test_a_password_is_12_to_1024_bytes_long(password: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -18,21 +17,18 @@ def test_a_password_is_12_to_1024_bytes_long(password: str) -> None:
     assert "password" in refused.value.fields
 
 
-@pytest.mark.row("S21")
 @pytest.mark.parametrize("password", ["Password1234", "123456789012", "aaaaaaaaaaaaaaaa", "abababababababab"])
 def test_a_common_password_is_refused(password: str) -> None:
     with pytest.raises(Invalid):
         passwords.require_good(password)
 
 
-@pytest.mark.row("S21")
 @pytest.mark.parametrize("password", [GOOD, "\N{SNOWMAN}\U0001f600 et accents", "tab\tand\nline break", "x1y2z" * 200])
 def test_any_characters_are_allowed(password: str) -> None:
     passwords.require_good(password)
     assert passwords.verify(password, passwords.hash_password(password))
 
 
-@pytest.mark.row("S21")
 def test_a_hash_is_argon2id_with_19_mib_and_two_passes() -> None:
     assert passwords.hash_password(GOOD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
@@ -49,7 +45,6 @@ def test_the_same_letter_typed_in_two_ways_fits() -> None:
     assert passwords.verify("cafe\u0301 au lait svp", passwords.hash_password("caf\u00e9 au lait svp"))
 
 
-@pytest.mark.row("S20")
 def test_an_endless_password_costs_no_work() -> None:
     with pytest.raises(Invalid):
         passwords.verify("x" * 1_000_000, None)
@@ -61,11 +56,11 @@ def test_random_passwords_may_be_chosen_and_differ() -> None:
     assert first != second
 
 
-@pytest.mark.row("S20")
 def test_a_password_check_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = threading.BoundedSemaphore(passwords.AT_A_TIME)
     for _ in range(passwords.AT_A_TIME):
         taken.acquire()
+    # Slots that real checks take would be released at an unknown time.
     monkeypatch.setattr(passwords, "_slots", taken)
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     with pytest.raises(Unavailable):

@@ -17,7 +17,7 @@ def test_what_is_over_the_limit_is_exceeded_until_the_minute_ends(redis: Redis) 
 
 
 def test_without_redis_the_limit_is_neither_open_nor_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rate_limit._in_process.windows.clear()
+    rate_limit.reset()
     monotonic, ahead = clock.monotonic, [0.0]
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + ahead[0])
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
@@ -27,9 +27,9 @@ def test_without_redis_the_limit_is_neither_open_nor_shut(tmp_path: Path, monkey
 
 
 def test_without_redis_no_more_windows_are_kept_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rate_limit._in_process.windows.clear()
+    rate_limit.reset()
     monkeypatch.setattr(rate_limit, "REMEMBERED", 3)
     with settings.using(redis_url=f"unix://{tmp_path}/nothing.sock?db=0"):
         for number in range(5):
             rate_limit.count_call(f"failures:{number}", 2)
-    assert len(rate_limit._in_process.windows) == 3
+        assert [rate_limit.count_call(f"failures:{number}", 2).used for number in (4, 0)] == [2, 1]

@@ -48,7 +48,7 @@ def test_the_same_refused_attempt_is_recorded_once_in_ten_minutes(app: Flask, re
 def test_a_flood_from_many_ip_addresses_adds_few_rows_and_hides_no_user(
     app: Flask, redis_available: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rate_limit._in_process.windows.clear()
+    rate_limit.reset()
     elsewhere = {} if redis_available else {"redis_url": f"unix://{tmp_path}/nothing.sock?db=0"}
     with settings.using(**elsewhere):
         for number in range(refusals.ROWS + 80):

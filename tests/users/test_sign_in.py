@@ -3,7 +3,6 @@
 import statistics
 import time
 
-import pytest
 from flask import Flask
 
 from app.users import sign_in, users
@@ -28,7 +27,6 @@ def test_a_wrong_password_and_an_unknown_user_cannot_sign_in(app: Flask) -> None
     assert sign_in.by_session_key("guessed") is None
 
 
-@pytest.mark.row("S20")
 def test_an_unknown_name_costs_as_much_work_as_a_known_one(app: Flask) -> None:
     users.add_user(OPERATOR, "nadia@example.com", role=Role.AGENT, password=GOOD)
 

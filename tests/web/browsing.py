@@ -60,3 +60,10 @@ def poll_headers(part_of_page: str, element_id: str) -> dict[str, str]:
     found = re.search(rf'id="{element_id}"[^>]*?If-None-Match": "(.*?)"}}\'', part_of_page)
     assert found, part_of_page
     return HTMX | {"If-None-Match": found[1].replace('\\"', '"'), "HX-Trigger": element_id}
+
+
+CHANGING = re.compile(r"""If-None-Match\W+[^}]*}|[?]new=\d+|name="csrf_token" value="[^"]*\"""")
+
+
+def normalized(words: str) -> str:
+    return re.sub(r"\s+", " ", CHANGING.sub("", words)).strip()

@@ -134,7 +134,7 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
 
 
 def test_an_account_of_unified_login_is_connected_with_a_pasted_token(admin: FlaskClient, meta: Sandbox) -> None:
-    meta.pull("PATCH", "settings", pages="none")
+    meta.request("PATCH", "settings", pages="none")
     assert "Unified Login (system user token)" in admin.get("/accounts").text
     assert admin.get("/accounts/connect/unified").status_code == 404
     assert click(admin, "/accounts", htmx=False, login="unified", token=SYSTEM_USER_TOKEN).status_code == 303
@@ -199,7 +199,6 @@ def test_little_life_and_a_refused_permission_are_said(ops: FlaskClient) -> None
     assert "1 of 2 · missing: instagram_business_manage_messages" in page
 
 
-@pytest.mark.row("S41", "F47")
 def test_an_account_whose_key_is_lost_says_so_and_the_rest_goes_on(ops: FlaskClient) -> None:
     with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
         assert "Cannot decrypt it with TOKEN_ENCRYPTION_KEYS" in ops.get("/accounts").text

@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.ingest import receive, replay
+from app.ingest import replay
 from app.viewer import Role
-from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account, signed
-from tests.web.browsing import click, part, signed_in
-from tests.web.test_rendering import squeezed
+from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
+from tests.web.browsing import click, normalized, part, signed_in
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ops(app: Flask) -> FlaskClient:
 def deliver_to_nobody(text: str) -> None:
     """Deliver a message of an account that is not connected."""
     body = a_delivery(a_message_event(LEA, text, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
 
 
 def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClient) -> None:
@@ -35,7 +35,7 @@ def test_the_page_shows_what_was_sent_escaped_and_without_tokens(ops: FlaskClien
     assert "IGAAcanary" not in page
     assert "<b>access" not in page
     shown = part(ops, "/dead-letters").text.partition('<span class="rail-count"')[0]
-    assert squeezed(shown) in squeezed(page)
+    assert normalized(shown) in normalized(page)
 
 
 def test_a_letter_is_tried_again_and_gone_once_it_lands(ops: FlaskClient) -> None:
@@ -54,7 +54,7 @@ def test_all_letters_are_replayed_in_steps_that_show_their_progress(
         deliver_to_nobody(f"more {number}")
     an_account(ATELIER_NORD)
     page = ops.get("/dead-letters").text
-    assert re.search(r"atelier\.nord</bdi>, connected since .*Replay processes these", squeezed(page))
+    assert re.search(r"atelier\.nord</bdi>, connected since .*Replay processes these", normalized(page))
     monkeypatch.setattr(replay, "BATCH", 2)
     sent: dict[str, str] = {}
     for done in ("2 of 5, 0 failed again", "4 of 5, 0 failed again"):

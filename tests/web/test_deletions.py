@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 from app.erasure import accounts
 from app.models.inbox import Account
 from app.viewer import Role
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, an_account, people_wrote
+from tests.support.signed_requests import a_signed_request
 from tests.web.browsing import click, part, signed_in
 
 
@@ -17,9 +17,8 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-@pytest.mark.row("S12")
 def test_the_status_page_of_a_deletion_names_no_account(client: FlaskClient, account: Account) -> None:
-    answer = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
+    answer = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_signed_request()})
     assert answer.status_code == 200
     told = answer.get_json()
     assert told["url"].endswith(f"/deletion/{told['confirmation_code']}")
@@ -27,14 +26,14 @@ def test_the_status_page_of_a_deletion_names_no_account(client: FlaskClient, acc
     assert "is being deleted" in waiting.text
     for known in ("maison.lune", MAISON_LUNE, MAISON_LUNE_APP_SCOPED):
         assert known not in waiting.text
-    again = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_request()})
+    again = client.post("/webhooks/instagram/data-deletion", data={"signed_request": a_signed_request()})
     assert (again.status_code, again.get_json()) == (200, told)
     accounts.delete_pending()
     assert "Your data was deleted" in client.get(f"/deletion/{told['confirmation_code']}").text
 
 
 def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client: FlaskClient, account: Account) -> None:
-    asked = {"signed_request": a_request("10200000000000009")}
+    asked = {"signed_request": a_signed_request("10200000000000009")}
     code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
     accounts.delete_pending()
     waiting = client.get(f"/deletion/{code}").text
@@ -52,7 +51,7 @@ def test_the_page_of_an_unmatched_request_claims_no_deletion(app: Flask, client:
 
 
 def test_an_admin_assigns_a_request_on_the_accounts_page(app: Flask, client: FlaskClient, account: Account) -> None:
-    asked = {"signed_request": a_request("10200000000000009")}
+    asked = {"signed_request": a_signed_request("10200000000000009")}
     code = client.post("/webhooks/instagram/data-deletion", data=asked).get_json()["confirmation_code"]
     click(signed_in(app, Role.ADMIN), f"/accounts/requests/{code}/assign", ig_account_id=MAISON_LUNE)
     assert "is being deleted" in client.get(f"/deletion/{code}").text
@@ -61,16 +60,17 @@ def test_an_admin_assigns_a_request_on_the_accounts_page(app: Flask, client: Fla
 
 
 def test_an_unmatched_deauthorization_disconnects_nothing_and_says_so(client: FlaskClient, account: Account) -> None:
-    answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request("10200000000000009")})
+    answer = client.post(
+        "/webhooks/instagram/deauthorize", data={"signed_request": a_signed_request("10200000000000009")}
+    )
     assert (answer.status_code, "No account was disconnected" in answer.text) == (200, True)
 
 
 def test_a_deauthorization_is_accepted(client: FlaskClient, account: Account) -> None:
-    answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_request()})
+    answer = client.post("/webhooks/instagram/deauthorize", data={"signed_request": a_signed_request()})
     assert answer.status_code == 200
 
 
-@pytest.mark.row("S12")
 @pytest.mark.parametrize("path", ["deauthorize", "data-deletion"])
 @pytest.mark.parametrize("form", [{}, {"signed_request": "guessed"}, {"signed_request": "x" * 30_000}])
 def test_a_request_without_a_signature_is_refused(client: FlaskClient, path: str, form: dict[str, str]) -> None:
@@ -78,7 +78,6 @@ def test_a_request_without_a_signature_is_refused(client: FlaskClient, path: str
     assert client.get(f"/webhooks/instagram/{path}").status_code == 405
 
 
-@pytest.mark.row("S12")
 def test_an_unknown_code_is_not_found(client: FlaskClient) -> None:
     assert client.get("/deletion/guessed").status_code == 404
 

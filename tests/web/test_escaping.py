@@ -18,52 +18,20 @@ from app import queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity
 from app.models.inbox import Account, Conversation, DeadLetter
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
 from tests.api.clients import an_api_client
-from tests.factories import a_delivery, a_message_event, an_account, signed
+from tests.factories import a_delivery, a_message_event, an_account
 from tests.support import databases
-from tests.support.browser import Browser
+from tests.support.html_payloads import PAYLOADS, PLAIN
+from tests.support.web_client import WebClient
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, signed_in
 
 BREAK = "\"'>"
-PAYLOADS = (
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '"><img src=x onerror=alert(1)>',
-    "'><svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "</title><script>alert(1)</script>",
-    "</textarea><script>alert(1)</script>",
-    "</pre></details><iframe src=javascript:alert(1)>",
-    "<a href=javascript:alert(1)>x</a>",
-    "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    '" onmouseover="alert(1)" x="',
-    "' autofocus onfocus='alert(1)",
-    "<body onload=alert(1)>",
-    "<math><mtext><style><img src onerror=alert(1)>",
-    "<!--><img src=x onerror=alert(1)>-->",
-    "<![CDATA[<img src=x onerror=alert(1)>]]>",
-    "&lt;img src=x onerror=alert(1)&gt;",
-    "&#60;script&#62;alert(1)&#60;/script&#62;",
-    "\\u003cscript\\u003ealert(1)\\u003c/script\\u003e",
-    "{{7*7}}<b>{% raw %}",
-    "%(x)s {0.__class__} ${7*7} $(id)",
-    "<form action=//evil.example><button>ok</button>",
-    "<base href=//evil.example/>",
-    "<link rel=stylesheet href=//evil.example>",
-    "<meta http-equiv=refresh content='0;url=//evil.example'>",
-    "<div hx-get=/logout hx-trigger=load data-open-dialog=x>",
-    "<input type=hidden name=csrf_token value=x>",
-    "<p id=conv-list hx-swap-oob=true>",
-    'https://evil.example/"onmouseover="alert(1)',
-)
-PLAIN = ("***", "https://evil.example/", *(f"quite plain words {number}" for number in range(2, 30)))
 
 
 class Skeleton(HTMLParser):
@@ -86,8 +54,11 @@ class Skeleton(HTMLParser):
 @pytest.fixture
 def furnished(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Flask]]:
     """Opens an installation in which every field with untrusted content has this text."""
-    with settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+    with (
+        settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
+        databases.app_context_of(create_app()) as app,
+    ):
+        app.test_client_class = WebClient
 
         def filled(words: tuple[str, ...]) -> Flask:
             _fill(words)
@@ -121,7 +92,7 @@ def _fill(words: tuple[str, ...]) -> None:
             {"sender": {"id": person}, "recipient": {"id": account.ig_account_id}, "timestamp": 1, each: each},
         ]
         body = a_delivery(*kinds)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     _poison(words, account.id, run_id)
     queue.enqueue(queue.RESOLVE, account.id, job_id="poisoned", description=words[1])
@@ -170,15 +141,14 @@ def _pages(client: FlaskClient) -> dict[str, TestResponse]:
     return found | {f"part {address}": client.get(address, headers=HTMX) for address in parts}
 
 
-@pytest.mark.row("S14", "S40", "S50")
 def test_no_page_has_an_element_that_its_template_did_not_write(
     furnished: Callable[[tuple[str, ...]], Flask], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
 ) -> None:
     app = furnished(PAYLOADS)
     hostile = _pages(signed_in(app, Role.ADMIN))
     calm_file = databases.copy_of(sqlite_template, tmp_path_factory.mktemp("calm"))
-    with settings.using(database_url=calm_file), databases.opened(create_app()) as calm:
-        calm.test_client_class = Browser
+    with settings.using(database_url=calm_file), databases.app_context_of(create_app()) as calm:
+        calm.test_client_class = WebClient
         _fill(PLAIN)
         written = {
             element for page in _pages(signed_in(calm, Role.ADMIN)).values() for element in Skeleton(page.text).elements
@@ -192,7 +162,6 @@ def test_no_page_has_an_element_that_its_template_did_not_write(
     assert any("alert(1)" in page.text for page in hostile.values())
 
 
-@pytest.mark.row("S14", "S33", "S28")
 def test_files_and_answers_carry_the_words_as_they_are(furnished: Callable[[tuple[str, ...]], Flask]) -> None:
     app = furnished(PAYLOADS)
     crm = an_api_client(app)

@@ -25,7 +25,6 @@ def addresses(client: FlaskClient) -> dict[int, tuple[str, str]]:
     }
 
 
-@pytest.mark.row("S16", "S17", "S26")
 @pytest.mark.parametrize("status", [200, 303, 400, 401, 403, 404, 405])
 def test_every_response_is_guarded(client: FlaskClient, status: int) -> None:
     method, address = addresses(client)[status]
@@ -39,7 +38,6 @@ def test_every_response_is_guarded(client: FlaskClient, status: int) -> None:
     assert {"HX-Request", "Cookie"} <= set(answer.vary)
 
 
-@pytest.mark.row("S16")
 def test_unchanged_polls_and_static_files_are_guarded_too(app: Flask) -> None:
     client = signed_in(app)
     first = part(client, "/inbox/list")
@@ -51,7 +49,6 @@ def test_unchanged_polls_and_static_files_are_guarded_too(app: Flask) -> None:
             assert "Content-Security-Policy" in answer.headers
 
 
-@pytest.mark.row("S16")
 def test_media_may_come_from_the_configured_hosts_only() -> None:
     policy = headers.policy(("fbcdn.net", "127.0.0.1:5061"))
     media = "'self' https://fbcdn.net https://*.fbcdn.net http://127.0.0.1:5061"
@@ -61,14 +58,12 @@ def test_media_may_come_from_the_configured_hosts_only() -> None:
     assert "frame-ancestors 'none'" in policy
 
 
-@pytest.mark.row("S16")
 def test_https_is_remembered_only_over_https(client: FlaskClient) -> None:
     assert "Strict-Transport-Security" not in client.get("/login").headers
     secure = client.get("/login", base_url="https://localhost")
     assert "max-age=31536000" in secure.headers["Strict-Transport-Security"]
 
 
-@pytest.mark.row("S27")
 def test_a_fault_shows_its_request_id_and_nothing_else(
     sqlite_database: str, redis_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,7 +94,6 @@ def test_two_requests_have_two_ids(client: FlaskClient) -> None:
     assert first != second
 
 
-@pytest.mark.row("S16", "S27", "R16")
 def test_every_status_is_guarded_and_tells_no_stranger_what_runs_here(sqlite_database: str, redis_server: str) -> None:
     with settings.using(database_url=sqlite_database, redis_url=redis_server):
         app = create_app()
@@ -117,7 +111,6 @@ def test_every_status_is_guarded_and_tells_no_stranger_what_runs_here(sqlite_dat
                 assert "Werkzeug" not in str(answer.headers) + answer.text
 
 
-@pytest.mark.row("S28")
 @pytest.mark.parametrize("name", ["a\r\nSet-Cookie: x=1\u202e\U0001f600", "\u2028\x00\x1b[2J", '"}, "toast": {'])
 def test_no_name_in_a_toast_ends_its_header(app: Flask, name: str) -> None:
     with app.test_request_context("/inbox"):

@@ -176,7 +176,6 @@ def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> Non
     assert "Refresh queued for 1 contact. 1 looked up moments ago." in answer.headers["HX-Trigger"]
 
 
-@pytest.mark.row("S33")
 def test_exports_are_for_ops(app: Flask, ops: FlaskClient) -> None:
     answer = ops.get("/identities/export?format=csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="identities.csv"'

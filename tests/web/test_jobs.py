@@ -35,10 +35,9 @@ from tests.factories import (
     an_account,
     people_wrote,
 )
-from tests.runs.test_leases import settle
-from tests.runs.test_lifecycle import run_of
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
+from tests.support.runs import run_of, settle
 from tests.web.browsing import click, part, poll_headers, signed_in
 
 

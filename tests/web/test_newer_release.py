@@ -13,7 +13,6 @@ from app.db import transaction
 from app.db.engine import Model, db
 from app.db.types import Word
 from app.factory import create_app
-from app.ingest import receive
 from app.models.identity import Identity, IdentityChange, Lookup, Purpose, Source, StoredAvatar
 from app.models.inbox import Conversation, DeadLetter, Deletion, Message, PendingMessageUpdate
 from app.models.run import ItemState, Run, RunItem, RunKind
@@ -22,9 +21,10 @@ from app.viewer import OPERATOR, Role
 from tests.api.clients import an_api_client
 from tests.calls.lookups import made
 from tests.cli.commands import nametag
-from tests.factories import LEA, RUI, SHY, an_account, people_wrote, signed
+from tests.factories import LEA, RUI, SHY, an_account, people_wrote
 from tests.support import databases
-from tests.support.browser import Browser
+from tests.support.web_client import WebClient
+from tests.support.webhooks import receive_webhook
 from tests.web import addresses
 from tests.web.browsing import HTMX, signed_in
 
@@ -52,12 +52,12 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
     """An installation with rows in every table that has enums."""
     with (
         settings.using(database_url=sqlite_database, nametag_data_dir=tmp_path),
-        databases.opened(create_app()) as app,
+        databases.app_context_of(create_app()) as app,
     ):
-        app.test_client_class = Browser
+        app.test_client_class = WebClient
         account = an_account()
         people_wrote(LEA, RUI, SHY)
-        receive.receive_delivery(b"[]", signed(b"[]")["X-Hub-Signature-256"])
+        receive_webhook(b"[]")
         made(account.id, 2, purpose=Purpose.LIVE)
         run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
         with transaction.write() as tx:

@@ -21,8 +21,8 @@ from app.users import users
 from app.viewer import OPERATOR, Role
 from app.web import oidc
 from tests.support import databases, provider
-from tests.support.browser import Browser
 from tests.support.provider import Provider
+from tests.support.web_client import WebClient
 from tests.web.browsing import PASSWORD
 
 NADIA = "nadia@example.com"
@@ -39,8 +39,8 @@ def there() -> Iterator[Provider]:
 def here(there: Provider, sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     chosen: dict[str, Any] = {"database_url": sqlite_database, "nametag_data_dir": tmp_path}
     chosen |= {"oidc_issuer": there.issuer, "oidc_client_id": "nametag", "oidc_client_secret": "a secret"}
-    with settings.using(**chosen), databases.opened(create_app()) as app:
-        app.test_client_class = Browser
+    with settings.using(**chosen), databases.app_context_of(create_app()) as app:
+        app.test_client_class = WebClient
         users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         yield app
 

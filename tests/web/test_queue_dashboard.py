@@ -34,15 +34,16 @@ def ops(app: Flask) -> FlaskClient:
     return signed_in(app)
 
 
-@pytest.mark.row("S48")
 def test_agents_are_kept_out_and_strangers_sign_in(app: Flask) -> None:
     assert app.test_client().get("/admin/queues/").status_code == 303
     assert signed_in(app, Role.AGENT).get("/admin/queues/").status_code == 403
 
 
-@pytest.mark.row("S48")
 def test_it_can_be_left_out(sqlite_database: str, redis: Redis) -> None:
-    with settings.using(database_url=sqlite_database, queue_dashboard=False), databases.opened(create_app()) as without:
+    with (
+        settings.using(database_url=sqlite_database, queue_dashboard=False),
+        databases.app_context_of(create_app()) as without,
+    ):
         ops = signed_in(without)
         assert ops.get("/admin/queues/").status_code == 404
         page = ops.get("/jobs")
@@ -50,7 +51,6 @@ def test_it_can_be_left_out(sqlite_database: str, redis: Redis) -> None:
         assert "/admin/queues" not in page.text
 
 
-@pytest.mark.row("S48")
 def test_agents_see_none_of_its_pages(app: Flask) -> None:
     agent = signed_in(app, Role.AGENT)
     views = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("rq_dashboard.")]
@@ -60,14 +60,12 @@ def test_agents_see_none_of_its_pages(app: Flask) -> None:
     assert len(views) > 10
 
 
-@pytest.mark.row("S48")
 def test_whatever_takes_a_post_is_known_to_change_something(app: Flask) -> None:
     posted = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
     ours = {name.removeprefix("rq_dashboard.") for name in posted if name.startswith("rq_dashboard.")}
     assert ours == queue_dashboard.MUTATING
 
 
-@pytest.mark.row("S48")
 @pytest.mark.parametrize(
     "page", ["", "view/jobs", "view/workers", f"view/jobs/{QUEUE}/queued/8/dsc/1", "view/job/{id}"]
 )
@@ -95,7 +93,6 @@ def test_ops_see_the_queues_and_their_jobs(ops: FlaskClient) -> None:
     assert len(jobs) == 1
 
 
-@pytest.mark.row("S48")
 @pytest.mark.parametrize("address", CHANGES)
 def test_nothing_changes_by_get_or_without_a_token(ops: FlaskClient, redis: Redis, address: str) -> None:
     assert ops.get(address).status_code == 405
@@ -103,7 +100,6 @@ def test_nothing_changes_by_get_or_without_a_token(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{QUEUE}") == 1
 
 
-@pytest.mark.row("S48")
 def test_a_queue_is_emptied_by_post_with_the_token(ops: FlaskClient, redis: Redis) -> None:
     token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
     assert token
@@ -112,7 +108,6 @@ def test_a_queue_is_emptied_by_post_with_the_token(ops: FlaskClient, redis: Redi
     assert redis.llen(f"rq:queue:{QUEUE}") == 0
 
 
-@pytest.mark.row("S48")
 def test_only_scripts_with_the_one_time_word_run(ops: FlaskClient) -> None:
     page = ops.get("/admin/queues/")
     policy = page.headers["Content-Security-Policy"]
@@ -152,7 +147,6 @@ def test_an_error_page_may_load_its_own_scripts_and_styles(ops: FlaskClient, add
     assert "nonce" not in policy
 
 
-@pytest.mark.row("S48")
 def test_the_address_of_redis_is_not_shown(ops: FlaskClient) -> None:
     assert "redis.sock" not in ops.get("/admin/queues/").text
 
@@ -162,7 +156,6 @@ def test_without_redis_the_page_says_so(ops: FlaskClient) -> None:
         assert ops.get("/admin/queues/").status_code == 503
 
 
-@pytest.mark.row("S48")
 def test_markup_in_a_job_is_never_markup_on_a_page(ops: FlaskClient, redis: Redis) -> None:
     evil = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
     queue.enqueue(queue.RESOLVE, 2, job_id="marked", description=evil)
@@ -177,7 +170,6 @@ def test_markup_in_a_job_is_never_markup_on_a_page(ops: FlaskClient, redis: Redi
         assert ops.get(f"/admin/queues/{address}").content_type == "application/json"
 
 
-@pytest.mark.row("S48")
 def test_what_was_changed_by_hand_is_in_the_audit_log(ops: FlaskClient, redis: Redis) -> None:
     token = re.search(r"'X-CSRFToken': \"([^\"]+)\"", ops.get("/admin/queues/").text)
     assert token

@@ -17,8 +17,8 @@ from app.models.inbox import Account
 from app.viewer import Role
 from tests.factories import LEA, an_account, people_wrote
 from tests.support import databases, postgresql
-from tests.support.browser import Browser
-from tests.web.browsing import HTMX, click, part, signed_in
+from tests.support.web_client import WebClient
+from tests.web.browsing import HTMX, click, normalized, part, signed_in
 
 PARTS = [
     ("/inbox", "/inbox/list"),
@@ -42,16 +42,9 @@ def ops(app: Flask, account: Account) -> FlaskClient:
     return signed_in(app)
 
 
-CHANGING = re.compile(r"""If-None-Match\W+[^}]*}|[?]new=\d+|name="csrf_token" value="[^"]*\"""")
-
-
 # What htmx puts elsewhere: the page's title, and elements that come along with a part.
 TITLE = re.compile(r"<title>.*?</title>")
 ALONG = re.compile(r"(?=<[a-z]+ [^>]*hx-swap-oob)")
-
-
-def squeezed(words: str) -> str:
-    return re.sub(r"\s+", " ", CHANGING.sub("", words)).strip()
 
 
 @pytest.mark.parametrize(("page", "address"), PARTS)
@@ -61,9 +54,9 @@ def test_each_part_is_in_its_page(ops: FlaskClient, page: str, address: str) -> 
     asked = re.search(rf'hx-get="({re.escape(address)}[?][^"]*)"', before)  # with what the page shows already
     polled = html.unescape(asked[1]) if asked else address
     shown = ops.get(polled, headers=HTMX | {"HX-Current-URL": f"http://localhost{page}"}).text
-    content = TITLE.sub("", squeezed(shown.partition('<span class="rail-count"')[0]))
+    content = TITLE.sub("", normalized(shown.partition('<span class="rail-count"')[0]))
     assert len(content) > 50
-    whole = squeezed(ops.get(page).text)
+    whole = normalized(ops.get(page).text)
     for element in ALONG.split(content):
         assert element.replace(' hx-swap-oob="morph"', "").strip() in whole
 
@@ -143,8 +136,8 @@ def test_a_page_of_a_signed_in_user_is_our_503_while_postgresql_is_unavailable(r
     with postgresql.own_server() as server:
         address = databases.address(postgresql.create(server, "nametag"))
         databases.upgrade(address)
-        with settings.using(database_url=address), databases.opened(create_app()) as app:
-            app.test_client_class = Browser
+        with settings.using(database_url=address), databases.app_context_of(create_app()) as app:
+            app.test_client_class = WebClient
             ops = signed_in(app)
             postgresql.halt(server)
             answers = [

@@ -107,7 +107,6 @@ def test_every_address_but_the_open_ones_asks_for_a_sign_in(app: Flask, nadia: F
     assert asked > 20
 
 
-@pytest.mark.row("S20")
 @pytest.mark.parametrize(
     ("email", "password"), [(NADIA, "not the password"), ("nobody@example.com", PASSWORD), ("", "")]
 )
@@ -118,7 +117,6 @@ def test_a_wrong_name_and_a_wrong_password_read_the_same(nadia: FlaskClient, ema
     assert nadia.get("/inbox").status_code == 303
 
 
-@pytest.mark.row("S21")
 @pytest.mark.parametrize("password", ["admin", "password", "123456", "nametag", "letmein"])
 def test_nobody_signs_in_with_a_usual_pair(nadia: FlaskClient, password: str) -> None:
     users.first_admin()
@@ -126,7 +124,6 @@ def test_nobody_signs_in_with_a_usual_pair(nadia: FlaskClient, password: str) ->
     assert sign_in(nadia, "admin@nametag.local", password).status_code == 401
 
 
-@pytest.mark.row("S20")
 def test_the_sixth_failure_is_429_with_the_time_to_wait(nadia: FlaskClient) -> None:
     for _ in range(5):
         assert sign_in(nadia, NADIA, "not the password").status_code == 401
@@ -138,12 +135,10 @@ def test_the_sixth_failure_is_429_with_the_time_to_wait(nadia: FlaskClient) -> N
     assert elsewhere.status_code == 303
 
 
-@pytest.mark.row("S20")
 def test_an_endless_password_is_422(nadia: FlaskClient) -> None:
     assert sign_in(nadia, NADIA, "x" * 1_000_000).status_code == 422
 
 
-@pytest.mark.row("S13")
 def test_the_form_needs_its_token(nadia: FlaskClient) -> None:
     nadia.get("/login")
     form = {"email": NADIA, "password": PASSWORD}
@@ -152,7 +147,6 @@ def test_the_form_needs_its_token(nadia: FlaskClient) -> None:
     assert nadia.post("/login", data=form | {"csrf_token": csrf(stranger.get("/login"))}).status_code == 400
 
 
-@pytest.mark.row("S19")
 def test_the_session_is_a_new_one_after_signing_in(nadia: FlaskClient) -> None:
     nadia.get("/login")
     before = nadia.get_cookie("nametag")
@@ -163,7 +157,6 @@ def test_the_session_is_a_new_one_after_signing_in(nadia: FlaskClient) -> None:
     assert stranger.get("/inbox").status_code == 303
 
 
-@pytest.mark.row("S19")
 def test_a_copied_cookie_is_worth_nothing_after_signing_out(nadia: FlaskClient) -> None:
     sign_in(nadia, NADIA)
     copied = nadia.get_cookie("nametag")
@@ -205,7 +198,6 @@ def test_a_cookie_without_a_session_id_signs_nobody_in(nadia: FlaskClient) -> No
     assert nadia.get("/inbox").status_code == 303
 
 
-@pytest.mark.row("S19")
 def test_a_new_password_and_a_switch_off_end_the_session(nadia: FlaskClient) -> None:
     sign_in(nadia, NADIA)
     users.change_password(OPERATOR, NADIA, password=PASSWORD + "!")
@@ -216,7 +208,6 @@ def test_a_new_password_and_a_switch_off_end_the_session(nadia: FlaskClient) -> 
     assert nadia.get("/inbox").status_code == 303
 
 
-@pytest.mark.row("S19")
 def test_twelve_idle_hours_end_a_session(nadia: FlaskClient, later: Later) -> None:
     sign_in(nadia, NADIA)
     later(hours=11)
@@ -227,7 +218,6 @@ def test_twelve_idle_hours_end_a_session(nadia: FlaskClient, later: Later) -> No
     assert nadia.get("/inbox").status_code == 303
 
 
-@pytest.mark.row("S19")
 def test_polls_do_not_keep_a_session_alive(nadia: FlaskClient, later: Later) -> None:
     sign_in(nadia, NADIA)
     for _ in range(3):
@@ -238,7 +228,6 @@ def test_polls_do_not_keep_a_session_alive(nadia: FlaskClient, later: Later) -> 
     assert part(nadia, "/inbox/list").status_code == 401
 
 
-@pytest.mark.row("S19")
 def test_after_seven_days_even_a_busy_session_ends(nadia: FlaskClient, later: Later) -> None:
     sign_in(nadia, NADIA)
     for _ in range(16):
@@ -252,7 +241,6 @@ def test_what_polls_on_its_own_is_known_by_name(app: Flask) -> None:
     assert set(app.view_functions) >= session.POLLED_ENDPOINTS | session.PUBLIC_ENDPOINTS
 
 
-@pytest.mark.row("S18")
 @pytest.mark.parametrize(
     "target",
     [
@@ -268,7 +256,6 @@ def test_only_paths_of_ours_are_followed_after_signing_in(nadia: FlaskClient, ta
     assert (answer.status_code, answer.location) == (303, "/inbox")
 
 
-@pytest.mark.row("S13")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -329,7 +316,6 @@ def test_the_theme_is_kept_in_a_cookie_and_leads_back(app: Flask) -> None:
     assert client.post("/settings/theme", data={"csrf_token": token, "theme": "pink"}).status_code == 422
 
 
-@pytest.mark.row("S19")
 def test_cookies_are_guarded_in_production(sqlite_database: str, redis_server: str) -> None:
     chosen = {"nametag_env": "production", "database_url": sqlite_database, "redis_url": redis_server}
     with settings.using(**chosen):

@@ -17,13 +17,13 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Identity, Source
 from app.models.inbox import Account, Conversation
 from tests import factories
 from tests.api.clients import an_api_client
 from tests.cli.commands import nametag
-from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, an_account
+from tests.support.webhooks import receive_webhook
 from tests.web.browsing import part, signed_in
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # tests of names, not of the database
@@ -64,7 +64,6 @@ def account(app: Flask) -> Account:
     return account
 
 
-@pytest.mark.row("S49")
 def test_people_who_look_the_same_are_told_apart_at_every_door(app: Flask, account: Account, redis: Redis) -> None:
     ops, program = signed_in(app), an_api_client(app)
     listed = program.get("/messaging/conversations?limit=50").get_json()["data"]
@@ -86,7 +85,6 @@ def test_people_who_look_the_same_are_told_apart_at_every_door(app: Flask, accou
     assert {line["participantPlatformId"]: line["displayName"] for line in lines} == called
 
 
-@pytest.mark.row("S49")
 def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask, account: Account) -> None:
     ops = signed_in(app)
     rows = db.session.execute(select(Conversation.ig_participant_id, Conversation.id))
@@ -100,13 +98,12 @@ def test_a_name_neither_turns_its_neighbours_nor_plays_a_system_line(app: Flask,
         assert f'<bdi class="name-text">{SPOOFS[who]} · {who[-6:]}</bdi>' in thread
         assert '<span class="name-text">' not in thread  # only for names of contacts
     body = a_delivery(a_message_event("1520000000100007", "The sender unsent this message"))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     thread = part(ops, f"/inbox/{ids['1520000000100007']}").text
     assert "The sender unsent this message" in thread
     assert 'class="placeholder"' not in thread
 
 
-@pytest.mark.row("S49")
 def test_who_is_told_apart_no_longer_looks_the_same_loses_the_digits(app: Flask, account: Account) -> None:
     others = list(SPOOFS)[:3]
     for who in others[1:]:
@@ -131,25 +128,23 @@ def test_names_that_look_alike_have_labels_of_their_own_even_if_their_ids_end_al
     assert sorted(labels) == ["Léa Moreau · 000011", "Léa Moreau · 000012", "Somebody Else"]
 
 
-@pytest.mark.row("S49")
 def test_in_and_out_are_decided_by_ids_alone(app: Flask, account: Account) -> None:
     with transaction.write() as tx:
         tx.execute(update(Identity).values(username="maison.lune", name="maison.lune"))
     body = a_delivery(a_message_event("1520000000100004", "from the account, it seems"))
-    receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+    receive_webhook(body)
     db.session.rollback()
     found = select(Conversation).where(Conversation.ig_participant_id == "1520000000100004")
     conversation = db.session.scalars(found).one()
     assert (conversation.last_message_outgoing, conversation.unread_count) == (False, 2)
 
 
-@pytest.mark.row("S50")
 def test_words_that_address_machines_are_shown_literally(app: Flask, redis: Redis) -> None:
     account = an_account()
     people = {f"15200000003000{place:02}": words for place, words in enumerate(MACHINES)}
     for who, words in people.items():
         body = a_delivery(a_message_event(who, words))
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         named(account, who, name=words)
     ops, program = signed_in(app), an_api_client(app)
     for number, words in enumerate(MACHINES, 1):

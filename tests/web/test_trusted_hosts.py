@@ -13,7 +13,6 @@ from app.viewer import OPERATOR, Role
 from tests.support import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
 
-pytestmark = pytest.mark.row("S25")
 NADIA = "nadia@example.com"
 
 
@@ -103,13 +102,12 @@ def test_what_a_stranger_forwards_is_ignored_unless_there_are_proxies(sqlite_dat
         assert "evil" not in str(answer.headers)
 
 
-@pytest.mark.row("S20")
 @pytest.mark.parametrize("hops", [0, 1])
 def test_rotating_addresses_does_not_escape_the_throttle(
     sqlite_database: str, redis_server: str, hops: int, redis: object
 ) -> None:
     chosen = {"database_url": sqlite_database, "redis_url": redis_server, "proxy_hops": hops}
-    with settings.using(**chosen), databases.opened(create_app()) as app:
+    with settings.using(**chosen), databases.app_context_of(create_app()) as app:
         users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         visitor, seen = app.test_client(), set()
         for number in range(7):
@@ -132,7 +130,7 @@ def test_rotating_addresses_does_not_escape_the_throttle(
 def test_a_forwarded_address_is_stored_as_a_valid_ip_address_or_none(
     database: str, redis: Redis, forwarded: str, stored: str
 ) -> None:
-    with settings.using(database_url=database, proxy_hops=1), databases.opened(create_app()) as app:
+    with settings.using(database_url=database, proxy_hops=1), databases.app_context_of(create_app()) as app:
         users.add_user(OPERATOR, NADIA, role=Role.AGENT, password=PASSWORD)
         headers = {"X-Forwarded-For": forwarded}
         assert sign_in(app.test_client(), NADIA, headers=headers).status_code == 303

@@ -37,7 +37,6 @@ def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient)
     assert NADIA in admin.get("/people").text
 
 
-@pytest.mark.row("S24")
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -55,7 +54,6 @@ def test_what_is_wrong_adds_nobody(admin: FlaskClient, wrong: dict[str, str], wo
     assert len(users.list_users(OPERATOR)) == 1
 
 
-@pytest.mark.row("S24")
 def test_a_form_sets_nothing_but_what_it_shows(admin: FlaskClient) -> None:
     more = {"id": "99", "password_hash": "x", "session_key": "x", "disabled_at": "2026-01-01", "account_ids": "2"}
     click(admin, "/people", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE, **more)

@@ -14,8 +14,9 @@ from app.db.engine import db
 from app.errors import Unavailable
 from app.ingest import receive
 from app.models.inbox import DeadLetter, Message
-from tests.factories import LEA, a_delivery, a_message_event, an_account, signed
+from tests.factories import LEA, a_delivery, a_message_event, an_account
 from tests.support import snapshot
+from tests.support.webhooks import post_webhook, signature_of, signed_headers
 
 MIB = 1024 * 1024
 CHUNKED = {"wsgi.input_terminated": True}  # as gunicorn says of a body without a length
@@ -32,7 +33,6 @@ def handshake(client: FlaskClient, **changes: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-@pytest.mark.row("S11")
 def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) -> None:
     assert handshake(client) == (200, "1158201444")
     token = settings.current().meta_verify_token
@@ -42,13 +42,11 @@ def test_a_handshake_with_our_token_is_echoed_as_bare_text(client: FlaskClient) 
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.row("S11")
 @pytest.mark.parametrize("changes", [{"verify_token": "guessed"}, {"verify_token": "é"}, {"mode": "unsubscribe"}])
 def test_a_handshake_without_our_token_is_refused(client: FlaskClient, changes: dict[str, str]) -> None:
     assert handshake(client, **changes)[0] == 403
 
 
-@pytest.mark.row("S11")
 @pytest.mark.parametrize("challenge", ["<script>alert(1)</script>", "", "a b", "x" * 129, "é", "1\n"])
 def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -> None:
     status, text = handshake(client, challenge=challenge)
@@ -56,7 +54,6 @@ def test_only_a_plain_challenge_is_echoed(client: FlaskClient, challenge: str) -
     assert "<" not in text
 
 
-@pytest.mark.row("S11")
 def test_missing_or_doubled_parameters_are_refused(client: FlaskClient) -> None:
     parameters = ["hub.mode=subscribe", f"hub.verify_token={settings.current().meta_verify_token}", "hub.challenge=1"]
     assert client.get(f"{ADDRESS}?{'&'.join(parameters)}").status_code == 200
@@ -69,7 +66,7 @@ def test_missing_or_doubled_parameters_are_refused(client: FlaskClient) -> None:
 def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: FlaskClient) -> None:
     an_account()
     body = a_delivery(a_message_event(LEA))
-    answer = client.post(ADDRESS, data=body, headers=signed(body))
+    answer = post_webhook(client, body)
     assert answer.status_code == 200
     assert stored() == 1
     assert "Set-Cookie" not in answer.headers
@@ -77,7 +74,7 @@ def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: Fl
 
 BODY = a_delivery(a_message_event(LEA))
 OTHERWISE_WRITTEN = json.dumps(json.loads(BODY), indent=1).encode()  # says the same
-RIGHT = signed(BODY)["X-Hub-Signature-256"]
+RIGHT = signature_of(BODY)
 FORGED = {
     "none": None,
     "empty": "",
@@ -87,14 +84,13 @@ FORGED = {
     "upper case": RIGHT.upper(),
     "right digest of the wrong kind": RIGHT.replace("sha256=", "sha1="),
     "two joined by a comma": f"{RIGHT},{RIGHT}",
-    "the digest of what the body says, written otherwise": signed(OTHERWISE_WRITTEN)["X-Hub-Signature-256"],
-    "a digest under the empty key": signed(BODY, secret="")["X-Hub-Signature-256"],
+    "the digest of what the body says, written otherwise": signature_of(OTHERWISE_WRITTEN),
+    "a digest under the empty key": signature_of(BODY, secret=""),
     "bytes C3 A9": "sha256=\u00c3\u00a9",
     "another digest": "sha256=" + "0" * 64,
 }
 
 
-@pytest.mark.row("S1", "S2")
 def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,26 +102,24 @@ def test_a_forged_delivery_is_refused_counted_and_leaves_nothing(
     assert snapshot.tables() == before
     assert receive.count_refused() == refused + len(FORGED) + 1
     assert not [record for record in caplog.records if record.exc_info]
-    assert client.post(ADDRESS, data=BODY, headers=signed(BODY)).status_code == 200
+    assert post_webhook(client, BODY).status_code == 200
 
 
-@pytest.mark.row("S1")
 def test_two_signatures_are_no_signature(client: FlaskClient) -> None:
     assert client.post(ADDRESS, data=BODY, headers=[("X-Hub-Signature-256", RIGHT)] * 2).status_code == 401
 
 
 def test_signed_nonsense_is_400_and_kept(client: FlaskClient) -> None:
     body = b"not json"
-    assert client.post(ADDRESS, data=body, headers=signed(body)).status_code == 400
+    assert post_webhook(client, body).status_code == 400
     assert db.session.execute(select(func.count()).select_from(DeadLetter)).scalar_one() == 1
 
 
-@pytest.mark.row("S5")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked: bool) -> None:
     body = b"x" * (4 * MIB + 1)
     inside = b"x" * (4 * MIB)  # a signature over the part within the limit must not admit the rest
-    for headers in (signed(body), signed(inside)):
+    for headers in (signed_headers(body), signed_headers(inside)):
         if chunked:
             answer = client.post(
                 ADDRESS,
@@ -140,14 +134,15 @@ def test_a_body_over_4_mib_is_413_however_it_comes(client: FlaskClient, chunked:
 
 def test_a_chunked_body_of_4_mib_is_read_whole(client: FlaskClient) -> None:
     body = b" " * (4 * MIB - 2) + b"{}"
-    answer = client.post(ADDRESS, input_stream=io.BytesIO(body), headers=signed(body), environ_overrides=CHUNKED)
+    answer = client.post(
+        ADDRESS, input_stream=io.BytesIO(body), headers=signed_headers(body), environ_overrides=CHUNKED
+    )
     assert answer.status_code == 200
 
 
-@pytest.mark.row("S6")
 def test_packed_bodies_are_not_unpacked(client: FlaskClient) -> None:
     body = gzip.compress(a_delivery(a_message_event(LEA)))
-    answer = client.post(ADDRESS, data=body, headers=signed(body) | {"Content-Encoding": "gzip"})
+    answer = client.post(ADDRESS, data=body, headers=signed_headers(body) | {"Content-Encoding": "gzip"})
     assert answer.status_code == 415
 
 
@@ -157,7 +152,7 @@ def test_without_a_database_meta_is_to_come_again(client: FlaskClient, monkeypat
 
     monkeypatch.setattr(receive, "receive_delivery", away)
     body = a_delivery(a_message_event(LEA))
-    answer = client.post(ADDRESS, data=body, headers=signed(body))
+    answer = post_webhook(client, body)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.content_type.startswith("text/plain")
 

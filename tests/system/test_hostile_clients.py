@@ -1,4 +1,4 @@
-"""The web server as it is started: what it refuses on the wire, and what strangers do to it, many, large or slow."""
+"""The web server under hostile clients: ambiguous requests, floods, large bodies, slow connections, guesses."""
 
 import gzip
 import http.client
@@ -23,13 +23,14 @@ from app.core import create_core
 from app.users import api_tokens
 from app.viewer import OPERATOR
 from bench.measures import sign_in
-from tests.erasure.test_meta_callbacks import a_request
 from tests.factories import a_delivery, a_message_event
-from tests.ingest.test_fuzz import SAMPLES, bytes_mutated, with_valid_item
-from tests.support import canaries, databases, installation, proxy, slow
+from tests.support import databases, installation, leaks, proxy, slow
 from tests.support.installation import EMAIL, PASSWORD, Installation
+from tests.support.mutations import SAMPLES, bytes_mutated, with_valid_item
 from tests.support.processes import Processes, children
-from tests.system.test_faults import MESSAGES, _signature, post
+from tests.support.signed_requests import a_signed_request
+from tests.support.webhooks import signature_of
+from tests.system.deliveries import MESSAGES, post
 
 HEAD = "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\n"
 FLOOD = 2_000
@@ -44,17 +45,15 @@ HOOK_SECONDS, PAGE_SECONDS = 1.0, 2.0
 def nametag(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: str
 ) -> Iterator[Installation]:
-    """One installation for all who knock here."""
-    folder = tmp_path_factory.mktemp("door")
+    """One installation for all tests of this module."""
+    folder = tmp_path_factory.mktemp("installation")
     address = databases.copy_of(sqlite_template, folder)
     with Processes(folder) as processes, settings.using(database_url=address, redis_url=redis_server) as chosen:
         yield installation.started(processes, chosen, queues=(queue.TASKS[queue.RESOLVE].queue,))
 
 
-def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:
-    """Send these very bytes, and no more if `whole`; return the first line of the answer, and whether the connection
-    was closed.
-    """
+def raw_answer(nametag: Installation, request: str, *, whole: bool = False) -> tuple[bytes, bool]:
+    """Send these bytes, and no more if `whole`; return the answer's first line and whether the connection closed."""
     address = urlsplit(nametag.web.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as connection:
         connection.sendall(request.encode())
@@ -69,7 +68,6 @@ def said(nametag: Installation, request: str, *, whole: bool = False) -> tuple[b
     return answer.partition(b"\r\n")[0], True
 
 
-@pytest.mark.row("S10")
 def test_requests_that_two_servers_could_read_differently_are_refused(nametag: Installation) -> None:
     for request in (
         HEAD + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -81,7 +79,7 @@ def test_requests_that_two_servers_could_read_differently_are_refused(nametag: I
         HEAD + "X: a\nContent-Length: 5\r\n\r\nhello",
         HEAD.replace("\r\n", "\n") + "Content-Length: 5\n\nhello",
     ):
-        assert said(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
+        assert raw_answer(nametag, request) == (b"HTTP/1.1 400 Bad Request", True), request
 
 
 CHUNKED = "Host: localhost\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -108,11 +106,11 @@ BODIES = (
 def test_a_malformed_chunked_body_is_a_client_error_and_ends_the_connection(
     nametag: Installation, path: str, type_: str
 ) -> None:
-    with databases.opened(create_core()):
+    with databases.app_context_of(create_core()):
         token = api_tokens.create(OPERATOR, f"chunks for {path}", ["jobs"])
     head = f"POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{CHUNKED.format(type_)}"
     for body in BODIES:
-        answer, closed = said(nametag, head + body, whole=True)
+        answer, closed = raw_answer(nametag, head + body, whole=True)
         assert re.match(rb"HTTP/1.1 4\d\d |$", answer), (body[:60], answer)
         assert closed, body[:60]
 
@@ -134,7 +132,7 @@ def test_odd_request_lines_and_headers_are_client_errors(nametag: Installation) 
         "GET /login HTTP/1.1\r\nHost: x\r\n" + "X: 1\r\n" * 200 + "\r\n",
         *("GET /login HTTP/9.9\r\n\r\n", "GET /login\r\n\r\n", "\x16\x03\x01\r\n\r\n", "\r\n\r\n\r\n"),
     ):
-        answer, _ = said(nametag, request, whole=True)
+        answer, _ = raw_answer(nametag, request, whole=True)
         assert re.match(rb"HTTP/1.[01] ([234]\d\d|501|505) |$", answer), (request[:60], answer)
     assert "Traceback" not in nametag.web.output()
 
@@ -150,12 +148,11 @@ def test_a_callback_with_a_code_of_4200_characters_is_answered_by_nametag(nameta
     assert answer.headers["X-Request-Id"]
 
 
-@pytest.mark.row("S8")
-def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: Installation) -> None:
+def test_a_flood_of_unsigned_posts_writes_nothing_and_delays_no_page(nametag: Installation) -> None:
     refused: list[int] = []
     messages, letters = nametag.value(MESSAGES), nametag.value("SELECT count(*) FROM dead_letters")
 
-    def strangers() -> None:
+    def post_unsigned() -> None:
         connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
         for _ in range(FLOOD // 4):
             connection.request("POST", "/webhooks/instagram", b'{"object": "instagram"}')
@@ -164,7 +161,7 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
             refused.append(answer.status)
         connection.close()
 
-    threads = [threading.Thread(target=strangers) for _ in range(4)]
+    threads = [threading.Thread(target=post_unsigned) for _ in range(4)]
     for thread in threads:
         thread.start()
     signed = [post(nametag) for _ in range(20)]
@@ -177,25 +174,23 @@ def test_a_flood_of_unsigned_posts_writes_nothing_and_holds_nobody_up(nametag: I
     assert nametag.value("SELECT count(*) FROM dead_letters") == letters
 
 
-@pytest.mark.row("S5", "S6")
-def test_large_and_packed_bodies_cost_no_memory(nametag: Installation) -> None:
+def test_large_and_compressed_bodies_cost_no_memory(nametag: Installation) -> None:
     [worker] = children(nametag.web.id)
     inside = b" " * (4 * MIB)
     large, bomb = inside + b"x", gzip.compress(b" " * (64 * MIB))
     before = _resident(worker)
     for _ in range(3):
-        for signature_of in (large, inside):  # a signature over what fits must not let the rest in
+        for signed in (large, inside):  # a valid signature of the first 4 MiB must not admit the rest
             declared = {"Content-Length": str(len(large))}
-            assert _send(nametag, [], _signature(nametag, signature_of), **declared) == 413  # before it is sent
-            assert _send(nametag, [inside, b"x"], _signature(nametag, signature_of)) == 413
+            assert _send(nametag, [], signature_of(signed, nametag.app_secret), **declared) == 413  # before it is sent
+            assert _send(nametag, [inside, b"x"], signature_of(signed, nametag.app_secret)) == 413
         packed = {"Content-Encoding": "gzip", "Content-Length": str(len(bomb))}
-        assert _send(nametag, [bomb], _signature(nametag, bomb), **packed) == 415
+        assert _send(nametag, [bomb], signature_of(bomb, nametag.app_secret), **packed) == 415
     assert _peak(worker) - before < MOST_GROWTH
     assert post(nametag)[0] == 200
 
 
-@pytest.mark.row("S9", "R10")
-def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Installation, tmp_path: Path) -> None:
+def test_slow_clients_delay_no_request_behind_the_nginx_configuration(nametag: Installation, tmp_path: Path) -> None:
     session = sign_in(nametag.web.url)
     port = urlsplit(nametag.web.url).port or 0
     with proxy.in_front_of(port, tmp_path / "nginx") as front, slow.clients(front, headers=200, bodies=200):
@@ -203,7 +198,7 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy_that_we_ship(nametag: Inst
         until = time.monotonic() + SLOW_SECONDS
         while time.monotonic() < until:
             body = a_delivery(a_message_event())
-            signature = {"X-Hub-Signature-256": _signature(nametag, body)}
+            signature = {"X-Hub-Signature-256": signature_of(body, nametag.app_secret)}
             hooks.append(slow.ask(front, "POST", "/webhooks/instagram", body, signature))
             pages.append(slow.ask(front, "GET", "/inbox", b"", {"Cookie": session}))
     assert {status for status, _ in hooks + pages} == {200}
@@ -230,7 +225,7 @@ def test_a_proxy_on_another_port_passes_the_port_on(nametag: Installation, tmp_p
         assert token
         assert 'action="/logout"' in ask("/login", csrf_token=token[1], email=EMAIL, password=PASSWORD)
         with settings.using(meta_app_secrets=tuple(web_secrets(nametag))):
-            request = a_request("2600000000000999")
+            request = a_signed_request("2600000000000999")
             deletion = json.loads(ask("/webhooks/instagram/data-deletion", signed_request=request))
     assert deletion["url"].startswith(f"https://{host}/")
 
@@ -239,7 +234,7 @@ def web_secrets(nametag: Installation) -> list[str]:
     return nametag.processes.variables["META_APP_SECRETS"].split(",")
 
 
-def test_the_proxy_that_we_ship_compresses_pages_scripts_and_styles(nametag: Installation, tmp_path: Path) -> None:
+def test_the_nginx_configuration_compresses_pages_scripts_and_styles(nametag: Installation, tmp_path: Path) -> None:
     session = sign_in(nametag.web.url)
     port = urlsplit(nametag.web.url).port or 0
     with proxy.in_front_of(port, tmp_path / "nginx") as front:
@@ -261,7 +256,6 @@ def _compressed(front: int, path: str, session: str) -> tuple[bytes, str | None]
     return body, answer.headers["Content-Encoding"]
 
 
-@pytest.mark.row("R7", "S7")
 def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) -> None:
     chance = random.Random(20261127)
     messages, valid, statuses = nametag.value(MESSAGES), 0, set()
@@ -270,9 +264,9 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
         body = with_valid_item(chance.choice(SAMPLES), f"on-the-wire-{number}", chance) if number % 10 == 0 else None
         valid += body is not None
         body = body or bytes_mutated(chance.choice(SAMPLES), chance)
-        signature = _signature(nametag, body) if number % 5 else "sha256=0"
+        signature = signature_of(body, nametag.app_secret) if number % 5 else "sha256=0"
         if number % 10 == 0:
-            signature = _signature(nametag, body)
+            signature = signature_of(body, nametag.app_secret)
         connection.request("POST", "/webhooks/instagram", body, {"X-Hub-Signature-256": signature})
         answer = connection.getresponse()
         answer.read()
@@ -284,8 +278,7 @@ def test_mutated_bodies_on_the_wire_never_make_it_fail(nametag: Installation) ->
     assert "Traceback" not in nametag.web.output()
 
 
-@pytest.mark.row("R13", "S42", "S43")
-def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Installation, redis_server: str) -> None:
+def test_processes_show_no_secret_after_all_that(nametag: Installation, redis_server: str) -> None:
     known = nametag.processes.variables
     names = ("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN")
     secrets = [secret for name in names for secret in known[name].split(",")] + [PASSWORD]
@@ -295,14 +288,14 @@ def test_no_secret_stands_in_what_processes_show_after_all_that(nametag: Install
         command = Path(f"/proc/{process_id}/cmdline").read_bytes().decode(errors="replace")
         assert not any(secret in command for secret in secrets), command
     with Redis.from_url(redis_server) as redis:
-        assert canaries.in_redis(redis, *secrets, "Bonjour") == set()
-    assert canaries.in_files(nametag.processes.folder, *secrets) == set()
+        assert leaks.keys_with(redis, *secrets, "Bonjour") == set()
+    assert leaks.files_with(nametag.processes.folder, *secrets) == set()
     logs = {process.name: process.output() for process in (nametag.web, *nametag.workers.values())}
     assert not any("Bonjour" in log or "lea.moreau" in log for log in logs.values())
 
 
 def _send(nametag: Installation, pieces: list[bytes], signature: str, **more: str) -> int:
-    """Post the pieces, in chunks unless a length is declared; returns the status."""
+    """Post the pieces, in chunks unless a length is declared; return the status."""
     connection = http.client.HTTPConnection(urlsplit(nametag.web.url).netloc, timeout=30)
     chunked = "Content-Length" not in more
     framing = {"Transfer-Encoding": "chunked"} if chunked else {}

@@ -1,4 +1,4 @@
-"""A stage for looking at pages: the rows behind `ui.md`'s pictures, and a web server. No worker changes them."""
+"""A web server on rows for every state of the pages. No worker changes the rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +25,13 @@ from tests.support.processes import Processes
 NEWCOMER = "a.newcomer@example.com"  # sees no account yet
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 LUNE, ATELIER = "17841400000000101", "17841400000000202"
-NAMELESS = "17841400998883201"
+UNKNOWN_CONTACT = "17841400998883201"
 RUN = "aaaaaaaaaaaa"
 ENDED = tuple(letter * 12 for letter in "cdef")
-# Who writes: id, username, name, minutes ago, unread, kind, words.
-CAST: tuple[tuple[str, str | None, str | None, int, int, str, str | None], ...] = (
+# Contact ID, username, name, minutes ago, unread messages, kind, text.
+CONVERSATIONS: tuple[tuple[str, str | None, str | None, int, int, str, str | None], ...] = (
     ("17841400123454417", "lea.moreau", "Léa Moreau", 4, 2, "text", "Oh that’s perfect, thank you! Could you hold it?"),
-    (NAMELESS, None, None, 11, 1, "story_mention", None),
+    (UNKNOWN_CONTACT, None, None, 11, 1, "story_mention", None),
     ("17841400123454418", "tom_hartley", "Tom Hartley", 26, 0, "text", "Brilliant, I’ll pick it up after work then."),
     ("17841400123454419", "amara.okafor", "Amara Okafor", 48, 3, "image", None),
     ("17841400123454420", None, "Camille Roux", 72, 0, "text", "Merci beaucoup, à samedi !"),
@@ -47,7 +47,7 @@ CAST: tuple[tuple[str, str | None, str | None, int, int, str, str | None], ...] 
     *((f"178414001234{5000 + n}", f"visitor.{n}", None, 2000 + n, 0, "text", f"Question {n}") for n in range(24)),
 )
 FAILED = (
-    (NAMELESS, "consent", "230", 5),
+    (UNKNOWN_CONTACT, "consent", "230", 5),
     ("17841400123207119", "timeout", "timeout", 2),
     ("17841400123512093", "not_visible", "100/33", 3),
     *((f"17841400123{600000 + n}", "timeout", "timeout", 1) for n in range(11)),
@@ -55,15 +55,15 @@ FAILED = (
 
 
 @dataclass
-class Stage:
+class SeededServer:
     """A web server on seeded rows."""
 
     url: str
 
     def job(self, state: RunState | None, **changes: Any) -> None:
-        """Put one job on the page in this state, None for none; `changes` override columns.
+        """Show one job in this state, or none; `changes` override columns.
 
-        `minutes` say how long ago it was asked for, `took` in seconds how long it ran, `paused` when it goes on.
+        It was started `minutes` ago and ran for `took` seconds; `paused` is when it continues.
         """
         with transaction.write() as tx:
             tx.execute(delete(Run).where(or_(Run.id == RUN, Run.state.in_(ACTIVE), Run.id.not_in(ENDED))))
@@ -83,15 +83,15 @@ class Stage:
 
 
 @contextmanager
-def set_up(processes: Processes, database_url: str, redis_url: str) -> Iterator[Stage]:
-    """Fill the database and serve it; the app's context stays open meanwhile."""
+def serve(processes: Processes, database_url: str, redis_url: str) -> Iterator[SeededServer]:
+    """Seed a database and serve it; the app's context is open meanwhile."""
     with settings.using(database_url=database_url, redis_url=redis_url) as chosen:
         processes.share(chosen)
-        with databases.opened(create_app()):
+        with databases.app_context_of(create_app()):
             _fill()
-            stage = Stage(processes.web().url)
-            stage.job(RunState.RUNNING)
-            yield stage
+            seeded = SeededServer(processes.web().url)
+            seeded.job(RunState.RUNNING)
+            yield seeded
 
 
 def _fill() -> None:
@@ -101,8 +101,8 @@ def _fill() -> None:
             columns = {"login": Login.INSTAGRAM, "own_ids": [], "connected_at": now - timedelta(days=40)}
             tx.session.add(Account(id=number, ig_account_id=ig_id, username=name, token=Secret.hide("t"), **columns))
         tx.session.flush()
-        for row in CAST:
-            _person(tx, row, now)
+        for row in CONVERSATIONS:
+            _contact(tx, row, now)
         for who, reason, code, tries in FAILED:
             _failed(tx, who, reason, code, tries, now)
         _lookups(tx, now)
@@ -114,7 +114,7 @@ def _fill() -> None:
         tx.execute(update(User).where(User.email == NEWCOMER).values(account_ids=[]))
 
 
-def _person(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
+def _contact(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
     who, username, name, ago, unread, kind, words = row
     at = now - timedelta(minutes=ago)
     learnt = now - timedelta(hours=3)
@@ -167,22 +167,22 @@ def _failed(tx: Any, who: str, reason: str, code: str, tries: int, now: datetime
         person.next_try_at, person.next_purpose = now + timedelta(hours=2), Purpose.BACKFILL
     person.raw_answer = {"error": {"message": "(#230) User consent is required", "code": 230}}
     renamed = {"old_username": "before.that", "new_username": "after.that", "source": Source.PROFILE, "at": now}
-    if who != NAMELESS:
+    if who != UNKNOWN_CONTACT:
         tx.session.add(IdentityChange(account_id=1, ig_participant_id=who, **renamed))
     for hours in range(tries):
-        told = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
-        _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **told)
+        columns = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
+        _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **columns)
 
 
 def _lookups(tx: Any, now: datetime) -> None:
     purposes = (Purpose.LIVE, Purpose.BACKFILL, Purpose.BACKFILL, Purpose.REFRESH)
     for number in range(138):
         _lookup(tx, now - timedelta(seconds=20 * number + 30), purpose=purposes[number % 4], took_ms=180 + number)
-    for number, row in enumerate(CAST[14:]):
+    for number, row in enumerate(CONVERSATIONS[14:]):
         met = now - timedelta(minutes=50 * number + 10)
         tx.execute(update(Identity).where(Identity.ig_participant_id == row[0]).values(met_at=met))
-        told = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
-        _lookup(tx, met + timedelta(milliseconds=40), **told)
+        columns = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
+        _lookup(tx, met + timedelta(milliseconds=40), **columns)
     for hour in range(1, 24):
         for number in range(30 + 7 * (hour % 9)):
             _lookup(tx, now - timedelta(hours=hour, seconds=5 + number * 30), took_ms=200 + 3 * number)

@@ -1,4 +1,4 @@
-"""Every page and state, in light and dark, wide and narrow: whole, readable, reachable (ui.md 13)."""
+"""Each page and state is readable and accessible, in light and dark, wide and narrow."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from app.models.run import RunState
 from tests.browser.conftest import visit
-from tests.browser.stage import NEWCOMER, Stage
+from tests.browser.seeded_server import NEWCOMER, SeededServer
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -47,7 +47,7 @@ AXE_RUN = """rules => axe.run(document, {runOnly: rules.only, rules: rules.but, 
   `${each.id}: ${each.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(' | ')}`))"""
 STRUCTURE = {"only": {"type": "tag", "values": TAGS}, "but": {"color-contrast": {"enabled": False}}}
 COLOUR = {"only": {"type": "rule", "values": ["color-contrast"]}, "but": {}}
-# Colours do not depend on the width, nor the structure on the theme.
+# Colors do not depend on the width, nor the structure on the theme.
 LOOKS = (("light", 1440, STRUCTURE), ("light", 1440, COLOUR), ("dark", 1440, COLOUR), ("dark", 390, STRUCTURE))
 SMALL = """least => [...document.querySelectorAll('a[href], button, summary, input, select, textarea')]
   .filter(each => each.checkVisibility({visibilityProperty: true}) && each.type !== 'hidden')
@@ -65,10 +65,10 @@ OVERLAPPING = """() => {
 
 
 @pytest.fixture(scope="module")
-def findings(chromium: Browser, stage: Stage) -> dict[str, list[str]]:
-    """What is wrong with the pages, by what was looked at; each page is opened once."""
+def findings(chromium: Browser, seeded: SeededServer) -> dict[str, list[str]]:
+    """Faults of all pages by kind of check; each page is opened once."""
     found: dict[str, list[str]] = defaultdict(list)
-    for where, page in _tour(chromium, stage):
+    for where, page in _tour(chromium, seeded):
         for theme, width, rules in LOOKS:
             page.set_viewport_size({"width": width, "height": 900})
             page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
@@ -87,23 +87,23 @@ def findings(chromium: Browser, stage: Stage) -> dict[str, list[str]]:
 
 @pytest.mark.timeout(240)
 def test_axe_finds_nothing_on_any_page_or_state(findings: dict[str, list[str]]) -> None:
-    """Criteria 1 and 15 (text): in both themes and widths; in dark what depends on colour."""
+    """Both themes and widths are checked; in dark only the rules that depend on color."""
     assert findings["axe"] == []
 
 
 def test_everything_that_can_be_pressed_is_large_enough(findings: dict[str, list[str]]) -> None:
-    """Criterion 13: at least 24 px, 36 on a phone."""
+    """At least 24 px, and 36 on a phone."""
     assert findings["small"] == []
 
 
 def test_nothing_sticks_out_on_the_smallest_phone(findings: dict[str, list[str]]) -> None:
-    """Criterion 14: 320 px wide without sideways scrolling."""
+    """The smallest supported phone is 320 px wide."""
     assert findings["wide"] == []
 
 
-def test_long_names_and_large_counts_fit_the_smallest_phone(chromium: Browser, stage: Stage) -> None:
-    page = visit(chromium, stage, viewport={"width": 320, "height": 700})
-    page.goto(f"{stage.url}/identities")
+def test_long_names_and_large_counts_fit_the_smallest_phone(chromium: Browser, seeded: SeededServer) -> None:
+    page = visit(chromium, seeded, viewport={"width": 320, "height": 700})
+    page.goto(f"{seeded.url}/identities")
     long = "names => names.forEach(each => { each.textContent = 'Wolfeschlegelsteinhausen'.repeat(3) })"
     page.locator("#identities .name-text").evaluate_all(long)
     page.locator("#identities .segment-count").evaluate_all(
@@ -118,39 +118,39 @@ def test_no_card_lies_over_another_between_wide_and_narrow(findings: dict[str, l
     assert findings["overlapping"] == []
 
 
-def _tour(chromium: Browser, stage: Stage) -> Iterator[tuple[str, Page]]:
-    stage.job(RunState.RUNNING)
+def _tour(chromium: Browser, seeded: SeededServer) -> Iterator[tuple[str, Page]]:
+    seeded.job(RunState.RUNNING)
     signed_out = chromium.new_context(reduced_motion="reduce")
     signed_out.add_init_script(path=AXE)
     page = signed_out.new_page()
-    page.goto(f"{stage.url}/login")
+    page.goto(f"{seeded.url}/login")
     yield "/login", page
     signed_out.close()
-    page = visit(chromium, stage)
+    page = visit(chromium, seeded)
     page.context.add_init_script(path=AXE)
     for path in PAGES:
-        page.goto(stage.url + path)
+        page.goto(seeded.url + path)
         yield path, page
     page.keyboard.press("?")
     yield "the shortcuts", page
     for state, changes in JOBS:
-        stage.job(state, **changes)
-        page.goto(f"{stage.url}/jobs")
+        seeded.job(state, **changes)
+        page.goto(f"{seeded.url}/jobs")
         yield f"/jobs {state} {changes}", page
     page.context.close()
-    stage.job(RunState.RUNNING)
-    page = visit(chromium, stage, NEWCOMER)
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded, NEWCOMER)
     page.context.add_init_script(path=AXE)
     for path in ALONE:
-        page.goto(stage.url + path)
+        page.goto(seeded.url + path)
         yield f"{path} without an account", page
     page.context.close()
 
 
 @pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/people"])
-def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, stage: Stage, path: str) -> None:
-    page = visit(chromium, stage)
-    page.goto(stage.url + path)
+def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, seeded: SeededServer, path: str) -> None:
+    page = visit(chromium, seeded)
+    page.goto(seeded.url + path)
     page.locator("td bdi, td code").evaluate_all(
         "all => all.forEach(each => { each.textContent = 'wolfeschlegelsteinhausen@example.com' })"
     )

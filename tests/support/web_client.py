@@ -1,4 +1,4 @@
-"""The client of web tests: every request in a context of its own, as on a real server."""
+"""The HTTP client of web tests: each request runs in a context of its own, as on a real server."""
 
 from contextvars import Context
 from typing import Any
@@ -10,14 +10,14 @@ from werkzeug.test import TestResponse
 from app.db.engine import db
 
 
-class Browser(FlaskClient):
+class WebClient(FlaskClient):
     """A test client whose requests share neither `g` nor a session with the test that makes them."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Make one request; afterwards the test's own reads see what it committed."""
         context = Context()
         response: TestResponse = context.run(super().open, *args, **kwargs)
-        context.run(response.get_data)  # what is streamed is made while it is read
+        context.run(response.get_data)  # streamed bodies are produced while they are read
         if has_app_context():
             db.session.rollback()
         return response

@@ -1,4 +1,4 @@
-"""Words that must not stand somewhere, looked for in Redis whatever it is packed in, and in files."""
+"""Find words that must not be stored: in Redis, also inside compressed tasks, and in files."""
 
 import base64
 import binascii
@@ -11,8 +11,8 @@ from typing import Any
 from redis import Redis
 
 
-def in_redis(redis: Redis, *words: str) -> set[str]:
-    """Return the keys whose name or value holds one of the words; what RQ packs is unpacked first."""
+def keys_with(redis: Redis, *words: str) -> set[str]:
+    """Return the keys whose name or value contains one of the words; compressed values are unpacked first."""
     wanted = [word.encode() for word in words]
     found = set()
     for key in redis.scan_iter("*"):
@@ -22,8 +22,8 @@ def in_redis(redis: Redis, *words: str) -> set[str]:
     return found
 
 
-def in_files(folder: Path, *words: str) -> set[str]:
-    """Return the files under a folder, logs and databases alike, that hold one of the words."""
+def files_with(folder: Path, *words: str) -> set[str]:
+    """Return the files under a folder that contain one of the words, logs and databases included."""
     wanted = [word.encode() for word in words]
     files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {path.relative_to(folder).as_posix() for path, held in files.items() if any(word in held for word in wanted)}

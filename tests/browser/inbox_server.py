@@ -1,6 +1,6 @@
-"""A desk to sit at: a web server on a fresh database, a browser that has signed in, and Meta played by the test.
+"""A web server on a new database, and a browser profile that has signed in. The test delivers events itself.
 
-Without workers and sandbox: nothing happens but what a test delivers, so that one desk serves a whole module.
+No workers and no sandbox run. Only the test changes anything, so that one server serves a whole module.
 """
 
 from collections.abc import Iterator
@@ -19,25 +19,25 @@ from app.db.engine import db
 from app.factory import create_app
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.ingest import receive
 from app.models.identity import Source
 from app.models.inbox import Account
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account, signed
+from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account
 from tests.support import databases
 from tests.support.processes import Processes
+from tests.support.webhooks import receive_webhook
 
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
-CROWD = tuple(f"15300000000{number:05d}" for number in range(60))
-# Seconds ago, so that nobody else is newer than the cast; each name is known but for one.
-CAST = ((LEA, "lea.moreau", "Léa Moreau"), (RUI, "rui.costa", "Rui Costa"), (CAMILLE, None, "Camille Roux"))
+OTHERS = tuple(f"15300000000{number:05d}" for number in range(60))
+# The newest contacts of the inbox, with usernames and names.
+KNOWN = ((LEA, "lea.moreau", "Léa Moreau"), (RUI, "rui.costa", "Rui Costa"), (CAMILLE, None, "Camille Roux"))
 SETTLED = "() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')"
 
 
 @dataclass
-class Desk:
-    """A running web server, and what may happen to it."""
+class InboxServer:
+    """A running web server, and the events that a test delivers to it."""
 
     url: str
     account: Account
@@ -47,22 +47,22 @@ class Desk:
     def deliver(self, *events: dict[str, Any]) -> None:
         """Deliver events as Meta does."""
         body = a_delivery(*events)
-        receive.receive_delivery(body, signed(body)["X-Hub-Signature-256"])
+        receive_webhook(body)
         db.session.rollback()
 
     def write(self, who: str, *words: str | None, ago: timedelta = timedelta(0), **more: Any) -> None:
-        """Have somebody write these messages, a millisecond apart."""
+        """Deliver messages of one contact, a millisecond apart, the first one `ago`."""
         first = int((clock.now() - ago).timestamp() * 1000)
         self.deliver(*(a_message_event(who, each, at_ms=first + place, **more) for place, each in enumerate(words)))
 
     def conversation(self, who: str) -> int:
-        """Return our id of a person's conversation."""
+        """Return the ID of a contact's conversation."""
         found = "SELECT id FROM conversations WHERE ig_participant_id = :who"
         with db.engine.connect() as connection:
             return int(connection.exec_driver_sql(found.replace(":who", f"'{who}'")).scalar_one())
 
     def context(self, chromium: Browser, **options: Any) -> BrowserContext:
-        """Return a browser profile of somebody who has signed in."""
+        """Return a browser profile of a signed-in user."""
         if self._state is None:
             first = chromium.new_context()
             self.sign_in(first.new_page())
@@ -75,7 +75,7 @@ class Desk:
         return context
 
     def sign_in(self, page: Page, email: str = EMAIL) -> None:
-        """Fill in the form; the inbox is open afterwards."""
+        """Sign in with the form and wait for the inbox."""
         page.goto(f"{self.url}/inbox")
         page.get_by_label("Email").fill(email)
         page.get_by_label("Password").fill(PASSWORD)
@@ -83,13 +83,13 @@ class Desk:
         page.wait_for_url("**/inbox*")
 
     def open(self, page: Page, who: str) -> None:
-        """Open somebody's conversation as a page of its own."""
+        """Open a contact's conversation as a page."""
         page.goto(f"{self.url}/inbox/{self.conversation(who)}")
         page.wait_for_function(SETTLED)
 
 
 def poll(page: Page, part: str) -> int:
-    """Have one polled part ask now; return the status, once what came is settled."""
+    """Poll one part now; return the status once the answer is shown."""
     address = {"list": "/inbox/list", "thread": "/messages"}[part]
     with page.expect_response(lambda response: address in response.url) as answered:
         page.evaluate("part => htmx.trigger(document.querySelector(`[data-poll=${part}]`), 'poll:now')", part)
@@ -98,23 +98,23 @@ def poll(page: Page, part: str) -> int:
 
 
 @contextmanager
-def laid(processes: Processes, template: Path, redis_url: str) -> Iterator[Desk]:
-    """Serve an account to which the cast and a crowd have written; the app's context stays open meanwhile."""
+def serve(processes: Processes, template: Path, redis_url: str) -> Iterator[InboxServer]:
+    """Serve an account with 64 conversations; the app's context is open meanwhile."""
     address = databases.copy_of(template, processes.folder)
-    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.opened(create_app()):
+    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.app_context_of(create_app()):
         processes.share(chosen)
         account = an_account(connected_at=clock.now() - timedelta(days=30))
         users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
-        desk = Desk("", account)
-        for place, who in enumerate(CROWD):
-            desk.write(who, f"Question {place}", ago=timedelta(hours=2, minutes=place))
-        desk.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
-        for place, (who, username, name) in enumerate(CAST):
-            desk.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
+        inbox = InboxServer("", account)
+        for place, who in enumerate(OTHERS):
+            inbox.write(who, f"Question {place}", ago=timedelta(hours=2, minutes=place))
+        inbox.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
+        for place, (who, username, name) in enumerate(KNOWN):
+            inbox.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
             seen = ProfileObservation(
                 who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
             )
             with transaction.write() as tx:
                 observations.record(tx, account.id, seen)
-        desk.url = processes.web().url
-        yield desk
+        inbox.url = processes.web().url
+        yield inbox

@@ -1,4 +1,4 @@
-"""A backfill of a large crowd: what it costs and how long it takes until everyone with a username has a name."""
+"""A backfill of many contacts: API calls and time until each contact with a username is resolved."""
 
 import time
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from bench.measures import ACCOUNT, Figure
 from tests.support.installation import Installation
 from tests.support.waiting import until
 
-CROWD = ("--people", "2200", "--backlog", "6000")
+SANDBOX = ("--people", "2200", "--backlog", "6000")
 SECONDS = 5.0
-WRITERS = 150  # who write now; all others wrote long ago
+WRITERS = 150  # contacts who write now; all others wrote long ago
 WRITING = "SELECT count(*) FROM identities WHERE next_purpose = 'live'"
 SWEPT = "SELECT swept_people FROM runs WHERE swept_pages >= sweep_pages"
 
 
 def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
-    """Over a thousand people of one account wrote long ago, nobody was looked up yet; meanwhile others write."""
+    """More than a thousand contacts wrote long ago and were never looked up; meanwhile others write."""
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 120)
     met = measures.deliveries(nametag, among=WRITERS)
     load.at_full_speed(nametag.web.url, met, seconds=SECONDS, clients=16)
-    until(lambda: nametag.value(WRITING) == 0, "who writes meanwhile is known", 120)
+    until(lambda: nametag.value(WRITING) == 0, "the contacts who write meanwhile are resolved", 120)
     began = time.perf_counter()
     run_id = nametag.command("backfill-profiles", "--account-id", ACCOUNT).strip()
     writing = measures.deliveries(nametag, among=WRITERS)
@@ -32,7 +32,7 @@ def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
     assert run.swept_people > 800
     assert {answer.status for answer in meanwhile} == {200}
     yield Figure(f"{on}: webhook at 16 clients while a backfill runs, p99", load.times_of(meanwhile).p99, 50, "ms")
-    yield Figure("calls to name 1,000 people who have usernames", run.swept_pages * 1000 / run.swept_people, 25, "")
-    yield Figure("seconds until 1,000 people are named", seconds * 1000 / run.swept_people, 60, "s")
+    yield Figure("calls to resolve 1,000 contacts with usernames", run.swept_pages * 1000 / run.swept_people, 25, "")
+    yield Figure("seconds until 1,000 contacts are resolved", seconds * 1000 / run.swept_people, 60, "s")
     over = [call for call in nametag.sandbox.get("calls") if call["over_limit"]]
-    yield Figure("calls over Meta's limit of 2 pages a second", len(over), 0, "")
+    yield Figure("calls over Meta's limit of 2 pages per second", len(over), 0, "")

@@ -16,7 +16,7 @@ from tests.factories import MAISON_LUNE, a_delivery, a_message_event, an_echo_ev
 from tests.support import databases, installation
 from tests.support.installation import Installation
 from tests.support.processes import Processes, Web
-from tests.system.test_faults import _signature
+from tests.support.webhooks import signature_of
 
 DELIVERIES, CONTACTS, AT_ONCE = 400, 40, 6
 WRONG = (
@@ -62,7 +62,7 @@ def test_the_same_deliveries_to_two_web_servers_leave_exact_unread_counts(
 def _post_all(nametag: Installation, web: Web, bodies: Sequence[bytes]) -> list[int]:
     statuses = []
     for body in bodies:
-        headers = {"X-Hub-Signature-256": _signature(nametag, body)}
+        headers = {"X-Hub-Signature-256": signature_of(body, nametag.app_secret)}
         request = urllib.request.Request(f"{web.url}/webhooks/instagram", body, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             statuses.append(answer.status)
@@ -70,8 +70,8 @@ def _post_all(nametag: Installation, web: Web, bodies: Sequence[bytes]) -> list[
 
 
 def _sync(database: str, numbers: Sequence[int]) -> None:
-    """Store some of the messages as a sync of conversations does, while their deliveries arrive."""
-    with settings.using(database_url=database), databases.opened(create_core()):
+    """Store some of the messages as a conversation sync does, while their deliveries arrive."""
+    with settings.using(database_url=database), databases.app_context_of(create_core()):
         for number in numbers:
             with transaction.write() as tx:
                 account = event_handlers.find_recipient(tx, MAISON_LUNE)

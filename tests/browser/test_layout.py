@@ -1,4 +1,4 @@
-"""The frame and its measures: density, contrast of what is not text, the focus ring (ui.md 4, 5, 13)."""
+"""The layout of pages: sizes, contrast of controls and charts, the focus ring."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ from playwright.sync_api import Browser, ConsoleMessage, FloatRect, Page
 
 from app.models.run import RunState
 from tests.browser.conftest import visit
-from tests.browser.stage import Stage
+from tests.browser.seeded_server import SeededServer
 
 WIDE = {"width": 1440, "height": 900}
-# How far two colours are apart, as WCAG counts; a canvas turns every notation of CSS into sRGB.
+# The contrast of two colors as defined by WCAG; a canvas turns every notation of CSS into sRGB.
 RATIO = """([one, other]) => {
   const pen = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d');
-  const light = colour => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+  const light = color => { pen.fillStyle = color; pen.fillRect(0, 0, 1, 1);
     return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
       .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
       .reduce((sum, v, place) => sum + v * [.2126, .7152, .0722][place], 0); };
   const [a, b] = [light(one), light(other)].sort((x, y) => y - x);
   return (a + .05) / (b + .05); }"""
-COLOUR = """name => { const box = document.body.appendChild(document.createElement('i'));
+COLOR = """name => { const box = document.body.appendChild(document.createElement('i'));
   box.style.color = `var(${name})`; const found = getComputedStyle(box).color; box.remove(); return found; }"""
 FOCUS = """() => { const at = document.activeElement, style = getComputedStyle(at);
   const clear = each => /, 0\\)$|\\/ 0\\)$/.test(getComputedStyle(each).backgroundColor);
@@ -29,37 +29,37 @@ FOCUS = """() => { const at = document.activeElement, style = getComputedStyle(a
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
-    stage.job(RunState.RUNNING)
-    page = visit(chromium, stage, viewport=WIDE)
+def page(chromium: Browser, seeded: SeededServer) -> Iterator[Page]:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded, viewport=WIDE)
     yield page
     page.context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_edges_and_chart_fills_are_told_from_what_they_lie_on(page: Page, stage: Stage, theme: str) -> None:
-    """Criterion 15: controls and chart fills at least 3 : 1."""
-    page.goto(f"{stage.url}/insights")
+def test_edges_and_chart_fills_contrast_with_their_background(page: Page, seeded: SeededServer, theme: str) -> None:
+    """Controls and chart fills have a contrast of at least 3 : 1."""
+    page.goto(f"{seeded.url}/insights")
     page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
     pairs = [(name, ground) for name in ("--ctl", "--acc") for ground in ("--raised", "--pane")]
     pairs += [(name, "--raised") for name in ("--d1", "--d2", "--warn-f", "--bad-f")]
     for name, ground in pairs:
-        ratio = page.evaluate(RATIO, [page.evaluate(COLOUR, name), page.evaluate(COLOUR, ground)])
+        ratio = page.evaluate(RATIO, [page.evaluate(COLOR, name), page.evaluate(COLOR, ground)])
         assert ratio >= 3, f"{name} on {ground} in {theme}: {ratio:.2f}"
 
 
 @pytest.mark.parametrize(("theme", "path"), [("light", "/jobs"), ("dark", "/identities/2")])
-def test_the_focus_is_seen_at_every_stop(page: Page, stage: Stage, theme: str, path: str) -> None:
-    """Criterion 13: a ring of 2 px, at least 3 : 1."""
-    page.goto(stage.url + path)
+def test_the_focus_is_visible_at_every_tab_stop(page: Page, seeded: SeededServer, theme: str, path: str) -> None:
+    """The focus ring is 2 px wide and has a contrast of at least 3 : 1."""
+    page.goto(seeded.url + path)
     page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
     for _ in range(30):
         page.keyboard.press("Tab")
-        what, width, style, colour, ground = page.evaluate(FOCUS)
+        what, width, style, color, ground = page.evaluate(FOCUS)
         if what.startswith("<body"):
             return
         assert (width, style) == (2, "solid"), what
-        assert page.evaluate(RATIO, [colour, ground]) >= 3, what
+        assert page.evaluate(RATIO, [color, ground]) >= 3, what
 
 
 PAGES = (
@@ -68,7 +68,7 @@ PAGES = (
 )
 
 
-def test_no_page_logs_an_error_in_the_console(page: Page, stage: Stage) -> None:
+def test_no_page_logs_an_error_in_the_console(page: Page, seeded: SeededServer) -> None:
     logged: list[tuple[str, str]] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -77,14 +77,14 @@ def test_no_page_logs_an_error_in_the_console(page: Page, stage: Stage) -> None:
 
     page.on("console", note)
     for path in PAGES:
-        page.goto(stage.url + path, wait_until="networkidle" if path == "/api/docs" else "load")
+        page.goto(seeded.url + path, wait_until="networkidle" if path == "/api/docs" else "load")
     page.remove_listener("console", note)
     assert logged == []
 
 
-def test_the_list_is_as_dense_as_its_picture(page: Page, stage: Stage) -> None:
-    """Criterion 22: at least 13 rows at 1440 x 900, and the columns of section 5."""
-    page.goto(f"{stage.url}/inbox/1")
+def test_the_inbox_list_shows_thirteen_rows(page: Page, seeded: SeededServer) -> None:
+    """At 1440 x 900 the inbox shows at least 13 rows beside columns of fixed widths."""
+    page.goto(f"{seeded.url}/inbox/1")
     rows = page.locator(".row-link")
     boxes = [box for box in (rows.nth(place).bounding_box() for place in range(rows.count())) if box]
     assert sum(box["y"] + box["height"] <= 900 for box in boxes) >= 13
@@ -94,9 +94,9 @@ def test_the_list_is_as_dense_as_its_picture(page: Page, stage: Stage) -> None:
     assert near(_box(page, ".main")["x"], 208, 2)
 
 
-def test_jobs_stand_where_their_picture_has_them(page: Page, stage: Stage) -> None:
-    """Criterion 22: the measures of jobs.png, give or take what differs in words."""
-    page.goto(f"{stage.url}/jobs")
+def test_the_parts_of_the_jobs_page_have_their_places_and_sizes(page: Page, seeded: SeededServer) -> None:
+    """The tolerances allow for texts of other lengths."""
+    page.goto(f"{seeded.url}/jobs")
     panel, bar = _box(page, ".job"), _box(page, ".job-bar")
     assert near(panel["x"], 260, 3)
     assert near(panel["width"], 1128, 4)
@@ -108,9 +108,8 @@ def test_jobs_stand_where_their_picture_has_them(page: Page, stage: Stage) -> No
     assert near(_box(page, ".job-count strong")["height"], 34, 3)
 
 
-def test_an_identity_stands_where_its_picture_has_it(page: Page, stage: Stage) -> None:
-    """Criterion 22: the measures of identity.png."""
-    page.goto(f"{stage.url}/identities/2")
+def test_the_parts_of_an_identity_page_have_their_places_and_sizes(page: Page, seeded: SeededServer) -> None:
+    page.goto(f"{seeded.url}/identities/2")
     main, side = _box(page, ".identity-main"), _box(page, ".identity-side")
     assert near(main["x"], 260, 3)
     assert near(main["width"], 796, 8)
@@ -119,9 +118,9 @@ def test_an_identity_stands_where_its_picture_has_it(page: Page, stage: Stage) -
     assert near(_box(page, ".step")["height"], 55, 3)
 
 
-def near(measure: float, pictured: float, within: float) -> bool:
-    """Return whether a measure is the picture's, within so many pixels."""
-    return abs(measure - pictured) <= within
+def near(measure: float, expected: float, within: float) -> bool:
+    """Return whether two measures differ by at most `within` pixels."""
+    return abs(measure - expected) <= within
 
 
 def _box(page: Page, selector: str) -> FloatRect:

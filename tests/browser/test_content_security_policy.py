@@ -1,4 +1,4 @@
-"""What a browser may load: nothing against the policy, nothing from elsewhere, and little of it."""
+"""Pages keep the Content-Security-Policy, load nothing from other hosts, and are small."""
 
 import gzip
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.desk import Desk, poll
+from tests.browser.inbox_server import InboxServer, poll
 from tests.factories import LEA, UNKNOWN_PERSON
 
 STATIC = Path(__file__).parents[2] / "static"
@@ -30,44 +30,43 @@ WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
 }
 
 
-def test_no_page_asks_for_what_the_policy_refuses_or_for_another_host(tab: Page, desk: Desk) -> None:
-    """ui.md 13, 17 and 21: no violation on any page, no request to another host (templates: tests/architecture)."""
+def test_no_page_asks_for_what_the_policy_refuses_or_for_another_host(tab: Page, inbox: InboxServer) -> None:
+    """No violation on any page, and no request to another host."""
     tab.add_init_script(REPORT)
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     refused = []
-    desk.open(tab, UNKNOWN_PERSON)
-    tab.locator(f"#c{desk.conversation(LEA)} .row-link").click()
-    tab.wait_for_url(f"**/inbox/{desk.conversation(LEA)}?*")
-    desk.write(LEA, "More")
+    inbox.open(tab, UNKNOWN_PERSON)
+    tab.locator(f"#c{inbox.conversation(LEA)} .row-link").click()
+    tab.wait_for_url(f"**/inbox/{inbox.conversation(LEA)}?*")
+    inbox.write(LEA, "More")
     poll(tab, "thread")
     refused += tab.evaluate("refused")
     for path in PAGES:
-        tab.goto(desk.url + path)
+        tab.goto(inbox.url + path)
         refused += [f"{path}: {each}" for each in tab.evaluate("refused")]
     assert refused == []
-    assert [url for url in asked if not url.startswith((desk.url + "/", "data:"))] == []
+    assert [url for url in asked if not url.startswith((inbox.url + "/", "data:"))] == []
 
 
-def test_the_sign_in_page_keeps_the_policy_too(chromium: Browser, desk: Desk) -> None:
-    """ui.md 13, 17."""
+def test_the_sign_in_page_keeps_the_policy_too(chromium: Browser, inbox: InboxServer) -> None:
     page = chromium.new_page()
     page.add_init_script(REPORT)
-    page.goto(f"{desk.url}/login")
+    page.goto(f"{inbox.url}/login")
     assert page.evaluate("refused") == []
     page.close()
 
 
 @pytest.mark.parametrize("names", WEIGHTS)
 def test_pages_are_light(names: str) -> None:
-    """ui.md 13, 18: what every page loads, as it travels."""
+    """Sizes are those of the gzipped files that each page loads."""
     files = [STATIC / name for name in names.split()]
     packed = (".css", ".js", ".svg")
     travelled = [gzip.compress(each.read_bytes(), 9) if each.suffix in packed else each.read_bytes() for each in files]
     assert sum(map(len, travelled)) <= WEIGHTS[names] * 1000
 
 
-def test_the_scripts_are_small_together() -> None:
+def test_all_scripts_together_are_small() -> None:
     scripts = sorted((STATIC / "scripts").glob("*.js"))
     assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 6_800
 

@@ -1,0 +1,24 @@
+"""Logged calls, and the explanation that a contact's page shows of them."""
+
+from app import clock
+from app.db import transaction
+from app.db.engine import db
+from app.identities import explanation
+from app.models.identity import Lookup, Purpose
+from app.models.inbox import Account
+from app.viewer import OPERATOR
+
+
+def explain(account: Account, who: str) -> explanation.Explanation:
+    """Return the explanation of a contact's name."""
+    db.session.rollback()
+    identity_id = explanation.identity_of(OPERATOR, account.id, who)
+    assert identity_id is not None
+    return explanation.explain(OPERATOR, identity_id)
+
+
+def log_call(account: Account, who: str, **answer: object) -> None:
+    """Store the call log's row of a profile lookup."""
+    with transaction.write() as tx:
+        call = {"account_id": account.id, "call": "profile", "purpose": Purpose.BACKFILL, "ig_participant_id": who}
+        tx.execute(tx.insert(Lookup).values(at=clock.now(), **call, **answer))
