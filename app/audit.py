@@ -17,9 +17,10 @@ from app.db.engine import db
 from app.db.paging import fetch_page
 from app.db.transaction import Tx
 from app.errors import Invalid
-from app.models.inbox import Account
-from app.models.user import Action as Action  # for the web and the CLI, which import no models
-from app.models.user import ApiToken, AuditEntry, User
+from app.models.account import Account
+from app.models.audit import Action as Action  # for the web and the CLI, which import no models
+from app.models.audit import AuditEntry
+from app.models.user import ApiToken, User
 from app.viewer import Role, Viewer
 
 KEPT = timedelta(days=400)

@@ -12,7 +12,7 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Unavailable
-from app.models.run import Heartbeat
+from app.models.process import Heartbeat
 
 logger = logging.getLogger(__name__)
 

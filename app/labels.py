@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from app.instagram.errors import Reason
-from app.models.identity import Purpose, Source
-from app.models.inbox import Login
+from app.models.account import Login
+from app.models.audit import Action
+from app.models.call import Purpose
+from app.models.identity import Source
 from app.models.run import RunKind
-from app.models.user import Action
 from app.viewer import Role
 
 OTHER = "Other"  # a value that a newer release wrote

@@ -16,8 +16,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import messaging
-from app.models.identity import Tombstone
-from app.models.inbox import DeletedEvent
+from app.models.erasure import DeletedEvent, Tombstone
 
 KEPT = timedelta(days=30)  # as long as a dead letter can be replayed; Meta retries a delivery for 36 hours
 COVERED_UNTIL = func.coalesce(Tombstone.until, Tombstone.at)
@@ -79,7 +78,7 @@ def holds_deleted_data(tx: Tx, account_id: int | None, raw: bytes, raw_digest: b
         return True
     times = [at for number in _TIME.findall(raw) if (at := messaging.time_of(int(number), clock.now())) is not None]
     for some in _chunks(set(map(_digest, _NUMBER.findall(raw)))):
-        for until in tx.execute(select(COVERED_UNTIL).where(Tombstone.person.in_(some), *of_account)).scalars():
+        for until in tx.execute(select(COVERED_UNTIL).where(Tombstone.contact_digest.in_(some), *of_account)).scalars():
             if not times or is_covered(until, min(times)):
                 return True
     return False
@@ -101,7 +100,7 @@ def purge(tx: Tx, now: datetime) -> int:
 
 
 def _until(tx: Tx, account_id: int, ig_participant_id: str) -> datetime | None:
-    of_contact = (Tombstone.account_id == account_id, Tombstone.person == digest(ig_participant_id))
+    of_contact = (Tombstone.account_id == account_id, Tombstone.contact_digest == digest(ig_participant_id))
     return tx.execute(select(COVERED_UNTIL).where(*of_contact)).scalar()
 
 

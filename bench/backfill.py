@@ -12,7 +12,7 @@ SANDBOX = ("--people", "2200", "--backlog", "6000")
 SECONDS = 5.0
 WRITERS = 150  # contacts who write now; all others wrote long ago
 WRITING = "SELECT count(*) FROM identities WHERE next_purpose = 'live'"
-SWEPT = "SELECT swept_people FROM runs WHERE swept_pages >= sweep_pages"
+SWEPT = "SELECT scanned_contacts FROM runs WHERE scanned_pages >= scan_pages"
 
 
 def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
@@ -27,12 +27,14 @@ def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
     meanwhile = load.at_full_speed(nametag.web.url, writing, seconds=SECONDS, clients=16)
     until(lambda: nametag.value(SWEPT) is not None, "the pages are read", 120)
     seconds = time.perf_counter() - began
-    [run] = nametag.rows("SELECT total, swept_pages, swept_people FROM runs WHERE id = :id", id=run_id)
+    [run] = nametag.rows("SELECT total, scanned_pages, scanned_contacts FROM runs WHERE id = :id", id=run_id)
     nametag.command("jobs", "cancel", run_id)
-    assert run.swept_people > 800
+    assert run.scanned_contacts > 800
     assert {answer.status for answer in meanwhile} == {200}
     yield Figure(f"{on}: webhook at 16 clients while a backfill runs, p99", load.times_of(meanwhile).p99, 50, "ms")
-    yield Figure("calls to resolve 1,000 contacts with usernames", run.swept_pages * 1000 / run.swept_people, 25, "")
-    yield Figure("seconds until 1,000 contacts are resolved", seconds * 1000 / run.swept_people, 60, "s")
+    yield Figure(
+        "calls to resolve 1,000 contacts with usernames", run.scanned_pages * 1000 / run.scanned_contacts, 25, ""
+    )
+    yield Figure("seconds until 1,000 contacts are resolved", seconds * 1000 / run.scanned_contacts, 60, "s")
     over = [call for call in nametag.sandbox.get("calls") if call["over_limit"]]
     yield Figure("calls over Meta's limit of 2 pages per second", len(over), 0, "")

@@ -18,7 +18,7 @@ PROCESSES, HOUR_SECONDS, SECONDS, SATURATED_LIMIT = 8, 30, 100, 100
 NAMED = "SELECT count(*) FROM identities WHERE username IS NOT NULL"
 PAUSED = (
     "SELECT count(*) FROM identities WHERE username IS NULL AND claimed_until IS NULL"
-    " AND next_try_at > met_at AND last_error IS NULL"
+    " AND next_try_at > first_seen_at AND last_error IS NULL"
 )
 
 

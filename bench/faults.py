@@ -14,8 +14,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import FRESH, ProfileObservation
-from app.models.identity import Identity, Lookup, Purpose, Source
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
+from app.models.call import ApiCall, Purpose
+from app.models.identity import Identity, Source
 from bench import setup
 from bench.measures import ACCOUNT, Figure
 from tests.support.installation import Installation
@@ -118,9 +119,9 @@ def _claimed() -> int:
     return len(db.session.scalars(select(Identity.id).where(Identity.claimed_until > clock.now())).all())
 
 
-def _calls() -> list[Lookup]:
+def _calls() -> list[ApiCall]:
     db.session.rollback()
-    return list(db.session.scalars(select(Lookup).order_by(Lookup.id)))
+    return list(db.session.scalars(select(ApiCall).order_by(ApiCall.id)))
 
 
 def _names(account_id: int) -> dict[str, str]:

@@ -45,7 +45,7 @@ CONVERSATION = (
     " VALUES (:account_id, :who, true, 0, :at, :at, 'm', 'text', 'Thank you very much', false)"
 )
 IDENTITY = (
-    "INSERT INTO identities (account_id, ig_participant_id, username, met_at)"
+    "INSERT INTO identities (account_id, ig_participant_id, username, first_seen_at)"
     " VALUES (:account_id, :who, :username, :at)"
 )
 

@@ -15,7 +15,8 @@ from typing import Any
 from app import clock
 from app.identities import cache, resolve
 from app.identities.observations import FRESH, ProfileObservation
-from app.models.identity import Purpose, Source
+from app.models.call import Purpose
+from app.models.identity import Source
 from bench import load, measures
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, NAMED, Figure

@@ -9,8 +9,8 @@ from app.db.engine import db
 from app.errors import RetryLater
 from app.factory import create_app
 from app.instagram.errors import GraphAPIError
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 
 HOUR_SECONDS = 3600
 PURPOSES = (Purpose.LIVE, Purpose.ASKED, Purpose.BACKFILL, Purpose.REFRESH, Purpose.DAILY)

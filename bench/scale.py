@@ -10,8 +10,10 @@ from sqlalchemy import delete, insert, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.identity import Identity, Purpose
-from app.models.inbox import Account, AccountState, Conversation, Login
+from app.models.account import Account, AccountState, Login
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import items, leases, lifecycle, progress
 from app.runs.items import ItemOutcome
@@ -52,7 +54,7 @@ def _worked(run_id: str, people: int) -> float:
     half = update(RunItem).where(RunItem.run_id == run_id, RunItem.position <= people // 2)
     with transaction.write() as tx:
         tx.execute(half.values(state=ItemState.RESOLVED))
-        tx.execute(update(Run).where(Run.id == run_id).values(resolved=people // 2, sweep_pages=0))
+        tx.execute(update(Run).where(Run.id == run_id).values(resolved=people // 2, scan_pages=0))
     lease = leases.take(run_id, who="bench")
     assert lease is not None
     began, done = time.perf_counter(), 0
@@ -91,7 +93,7 @@ def _account(people: int) -> int:
         common = {"last_message_mid": "m", "last_message_kind": "text", "last_message_outgoing": False, "known": False}
         seen = [row | common | _at(now, number) for number, row in enumerate(rows)]
         tx.execute(insert(Conversation), seen)
-        tx.execute(insert(Identity), [row | {"met_at": now, "next_purpose": Purpose.BACKFILL} for row in rows])
+        tx.execute(insert(Identity), [row | {"first_seen_at": now, "next_purpose": Purpose.BACKFILL} for row in rows])
     return account_id
 
 

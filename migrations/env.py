@@ -8,13 +8,13 @@ from sqlalchemy import JSON, text
 
 from app.db import migrate
 from app.db.engine import db
-from app.db.types import SecretText, UTCDateTime, Word
+from app.db.types import EnumText, SecretText, UTCDateTime
 
 LOCK = 7_266_811  # any number of ours; keeps two upgrades of one PostgreSQL database apart
 PLAIN = {
     UTCDateTime: "sa.DateTime(timezone=True)",
     SecretText: "sa.Text()",
-    Word: "sa.String(length=32)",
+    EnumText: "sa.String(length=32)",
     JSON: "sa.JSON()",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from app import clock
 from app.db import transaction
 from app.db.types import Secret
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 from tests.support.webhooks import receive_webhook
 
 MAISON_LUNE = "17841400000000101"

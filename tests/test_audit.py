@@ -15,9 +15,9 @@ from app.erasure import contacts
 from app.errors import Conflict, Forbidden, Invalid
 from app.identities import asking, export, listing
 from app.ingest import dead_letters, replay
+from app.models.audit import AuditEntry
 from app.models.identity import Identity
 from app.models.run import RunKind
-from app.models.user import AuditEntry
 from app.runs import lifecycle
 from app.scheduler import purge
 from app.users import api_tokens, sign_in, users

@@ -13,9 +13,9 @@ from app.db import migrate, transaction
 from app.doctor import Finding, Level
 from app.erasure import meta_callbacks
 from app.factory import create_app
+from app.models.account import Account, AccountState
 from app.models.identity import Identity
-from app.models.inbox import Account, AccountState
-from app.models.run import Heartbeat
+from app.models.process import Heartbeat
 from app.viewer import OPERATOR
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
 from tests.support.signed_requests import a_signed_request

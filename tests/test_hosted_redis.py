@@ -13,8 +13,8 @@ from app import clock, doctor, queue, redis_checks, redis_client, settings
 from app.calls import budget, circuit_breaker
 from app.doctor import Finding, Level
 from app.factory import create_app
-from app.models.identity import Purpose
-from app.models.inbox import AccountState
+from app.models.account import AccountState
+from app.models.call import Purpose
 from app.redis_client import RedisUnavailable
 from app.viewer import OPERATOR, Role
 from tests.factories import an_account

@@ -16,10 +16,11 @@ from app import audit, clock, doctor, queue, scheduler, settings, tasks
 from app.db.engine import db
 from app.identities import resolve
 from app.identities.observations import BACKGROUND_DELAY
+from app.models.account import Account
+from app.models.audit import AuditEntry
 from app.models.identity import Identity
-from app.models.inbox import Account, DeadLetter, PendingMessageUpdate
+from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.models.run import RunKind
-from app.models.user import AuditEntry
 from app.runs import leases, lifecycle
 from app.viewer import OPERATOR
 from tests.factories import LEA, a_delivery, a_sandbox_account, an_echo_event, people_wrote

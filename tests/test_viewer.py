@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from app.models.inbox import Conversation
+from app.models.conversation import Conversation
 from app.viewer import META, OPERATOR, Role, Viewer
 
 LIMITED = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({3, 4}))

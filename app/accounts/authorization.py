@@ -12,7 +12,7 @@ from app.calls import oauth_flow
 from app.db.types import digest
 from app.errors import Invalid, NotFound, Unavailable
 from app.instagram.errors import GraphAPIError
-from app.models.inbox import Login
+from app.models.account import Login
 from app.redis_client import RedisUnavailable
 from app.viewer import Role, Viewer
 

@@ -25,8 +25,9 @@ from app.identities import self_contacts
 from app.instagram.credential import TOKEN
 from app.instagram.errors import GraphAPIError, Reason
 from app.instagram.responses import TokenOwner
-from app.models.inbox import Account, AccountState, Login
-from app.models.user import Action, ApiToken, User
+from app.models.account import Account, AccountState, Login
+from app.models.audit import Action
+from app.models.user import ApiToken, User
 from app.viewer import Role, Viewer
 
 IG_ID = re.compile(r"[0-9]{1,32}", re.ASCII)

@@ -19,7 +19,8 @@ from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.errors import NotFound
 from app.instagram.errors import GraphAPIError
-from app.models.inbox import Account, AccountState, Login, Message
+from app.models.account import Account, AccountState, Login
+from app.models.conversation import Message
 from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Health:
     token: TokenExpiry
     permissions: tuple[str, ...] | None
     needed: tuple[str, ...]
-    synced_at: datetime | None = None
+    last_synced_at: datetime | None = None
     synced: dict[str, Any] | None = None
     refusals: tuple[Refusal, ...] = ()
 
@@ -65,7 +66,7 @@ class Health:
 
 def list_health(viewer: Viewer) -> list[Health]:
     """Return the health of the accounts the viewer may see. Makes no API call."""
-    found = select(Account.id, Account.permissions, Account.synced_at, Account.synced, *tokens.COLUMNS)
+    found = select(Account.id, Account.permissions, Account.last_synced_at, Account.last_sync_result, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
     refused = refusals.by_account()
     return [
@@ -77,8 +78,8 @@ def list_health(viewer: Viewer) -> list[Health]:
             token=tokens.token_expiry(known[account.id]),
             permissions=_as_tuple(known[account.id].permissions),
             needed=oauth_flow.PERMISSIONS.get(account.login, ()),
-            synced_at=known[account.id].synced_at,
-            synced=known[account.id].synced,
+            last_synced_at=known[account.id].last_synced_at,
+            synced=known[account.id].last_sync_result,
             refusals=tuple(refused.get(account.id, ())),
         )
         for account in listing.accounts(viewer)

@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 from app import audit
 from app.db import transaction
 from app.db.types import SecretUnreadable
-from app.models.inbox import Account
-from app.models.user import Action
+from app.models.account import Account
+from app.models.audit import Action
 from app.viewer import Role, Viewer
 
 

@@ -10,7 +10,7 @@ from app.calls import refusals
 from app.calls.refusals import Refusal
 from app.db.engine import db
 from app.errors import NotFound
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 from app.viewer import Viewer
 
 _COLUMNS = (

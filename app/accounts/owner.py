@@ -6,7 +6,7 @@ from app.calls import gateway
 from app.db import transaction
 from app.identities import self_contacts
 from app.instagram.responses import TokenOwner
-from app.models.inbox import Account
+from app.models.account import Account
 
 
 def verify_owner(account_id: int) -> None:

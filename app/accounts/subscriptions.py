@@ -16,7 +16,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound, RetryLater
 from app.instagram.errors import GraphAPIError, Reason
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
 from app.errors import NotFound
 from app.instagram.errors import GraphAPIError
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 
 logger = logging.getLogger(__name__)
 

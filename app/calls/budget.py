@@ -1,6 +1,6 @@
 """API call budget per account: a rolling hour that all processes share.
 
-Redis holds the fast copy, `lookups` is the source of truth. A generation key marks a complete copy. If it is missing
+Redis holds the fast copy, `api_calls` is the source of truth. A generation key marks a complete copy. If it is missing
 or from another run of the server (flush, restart, old snapshot, failover), the window is rebuilt from the rows before
 anything is granted. A grant from before that without a row is requested again (`confirm`), so that the limit always
 holds. Without Redis no call is made; only this module decides that.
@@ -23,7 +23,7 @@ from app.db.types import member
 from app.errors import RetryLater
 from app.instagram.usage_headers import Usage
 from app.labels import label
-from app.models.identity import Lookup, Purpose
+from app.models.call import ApiCall, Purpose
 from app.redis_client import RedisUnavailable
 
 PROFILE = "profile"
@@ -212,8 +212,8 @@ def _rebuild(account_id: int) -> bool:
 
 
 def _logged_calls(account_id: int, since: datetime) -> list[tuple[int, str, Purpose, datetime]]:
-    rows = select(Lookup.id, Lookup.call, Lookup.purpose, Lookup.at).where(
-        Lookup.account_id == account_id, Lookup.at > since, Lookup.call.in_(COUNTED)
+    rows = select(ApiCall.id, ApiCall.call, ApiCall.purpose, ApiCall.at).where(
+        ApiCall.account_id == account_id, ApiCall.at > since, ApiCall.call.in_(COUNTED)
     )
     with db.engine.connect() as connection:  # the session may have an old snapshot
         return [(row.id, row.call, row.purpose, row.at) for row in connection.execute(rows)]

@@ -1,4 +1,4 @@
-"""Call log: one row before each call to Meta, completed with its result. The only writer of `lookups`."""
+"""Call log: one row before each call to Meta, completed with its result. The only writer of `api_calls`."""
 
 import logging
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from app import clock
 from app.db import transaction
 from app.errors import NotFound, Unavailable
 from app.instagram.responses import ConversationListPage, Profile, TokenOwner
-from app.models.identity import Lookup, Purpose
+from app.models.call import ApiCall, Purpose
 from app.text import real_name
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def begin(call: Call, *, at: datetime) -> LoggedCall:
     """Log a call that is made at `at` (aware UTC); raises Unavailable, and NotFound without the account."""
     try:
         with transaction.write() as tx:
-            row = tx.insert(Lookup).values(
+            row = tx.insert(ApiCall).values(
                 account_id=call.account_id,
                 call=call.name,
                 purpose=call.purpose,
@@ -50,7 +50,7 @@ def begin(call: Call, *, at: datetime) -> LoggedCall:
                 run_id=call.run_id,
                 at=at,
             )
-            row_id = int(tx.execute(row.returning(Lookup.id)).scalar_one())
+            row_id = int(tx.execute(row.returning(ApiCall.id)).scalar_one())
     except IntegrityError:  # the account was removed meanwhile
         raise NotFound("account") from None
     return LoggedCall(row_id, clock.monotonic())
@@ -62,7 +62,7 @@ def finish(logged: LoggedCall, *, http_status: int | None, code: str | None, ans
     took_ms = round((clock.monotonic() - logged.began) * 1000)
     try:
         with transaction.write() as tx:
-            tx.execute(update(Lookup).where(Lookup.id == logged.row_id).values(took_ms=took_ms, **values))
+            tx.execute(update(ApiCall).where(ApiCall.id == logged.row_id).values(took_ms=took_ms, **values))
     except Unavailable:
         logger.warning("result of a call not logged: database unavailable", extra={"lookup": logged.row_id})
 

@@ -21,7 +21,7 @@ from app.db.types import Secret
 from app.errors import RetryLater
 from app.instagram.errors import SENTENCES, GraphAPIError, Reason, Scope
 from app.instagram.usage_headers import Usage
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
 from app.redis_client import RedisUnavailable
 from app.text import shorten, storable
 

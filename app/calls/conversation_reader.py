@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.calls import gateway, unreadable_conversations
 from app.instagram.errors import GraphAPIError, Reason, Scope, bad_response
 from app.instagram.responses import ConversationListPage, Skipped
-from app.models.identity import Purpose
+from app.models.call import Purpose
 
 SIZES = (50, 10, 3, 1)
 _OF_ONE_CONVERSATION = (Reason.TEMPORARY, Reason.TIMEOUT)  # other failures at size 1 are network failures

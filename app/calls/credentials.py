@@ -13,7 +13,7 @@ from app.db.types import Secret, SecretUnreadable
 from app.errors import NotFound
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.models.inbox import Account, AccountState, Login, all_ids
+from app.models.account import Account, AccountState, Login, all_ids
 
 ME = "me"
 UNREADABLE = "The stored access token cannot be read with the configured keys. Restore the key or reconnect the account"

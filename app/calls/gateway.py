@@ -20,8 +20,8 @@ from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import IssuedToken
 from app.instagram.responses import ConversationListPage, Profile, TokenOwner
-from app.models.identity import Purpose
-from app.models.inbox import Login
+from app.models.account import Login
+from app.models.call import Purpose
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import App, IssuedToken
 from app.instagram.responses import GrantedPage, TokenInfo, TokenOwner
-from app.models.inbox import Login
+from app.models.account import Login
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import CallsRefused
 from app.instagram.errors import AMBIGUOUS, GraphAPIError, Reason, Scope
-from app.models.identity import CallRefusal, Lookup
+from app.models.call import ApiCall, CallRefusal
 
 logger = logging.getLogger(__name__)
 
@@ -162,16 +162,16 @@ def _store_refusal(
 
 def _wave(call: Call, code: str) -> frozenset[str]:
     """Return the contacts of the newest consecutive lookups with this error, without those that had it before."""
-    of_call = (Lookup.account_id == call.account_id, Lookup.call == call.name)
-    recent = select(Lookup.ig_participant_id, Lookup.code, Lookup.at).where(
-        *of_call, Lookup.took_ms.is_not(None), Lookup.at > clock.now() - WAVE_WITHIN
+    of_call = (ApiCall.account_id == call.account_id, ApiCall.call == call.name)
+    recent = select(ApiCall.ig_participant_id, ApiCall.code, ApiCall.at).where(
+        *of_call, ApiCall.took_ms.is_not(None), ApiCall.at > clock.now() - WAVE_WITHIN
     )
-    newest = db.session.execute(recent.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(NEWEST_LOOKUPS)).all()
+    newest = db.session.execute(recent.order_by(ApiCall.at.desc(), ApiCall.id.desc()).limit(NEWEST_LOOKUPS)).all()
     run = list(takewhile(lambda row: row.code == code, newest))
     contacts = frozenset(row.ig_participant_id for row in run)
     if len(contacts) < WAVE:
         return contacts
-    before = select(func.distinct(Lookup.ig_participant_id)).where(
-        *of_call, Lookup.code == code, Lookup.at < run[-1].at, Lookup.at > clock.now() - REMEMBERED
+    before = select(func.distinct(ApiCall.ig_participant_id)).where(
+        *of_call, ApiCall.code == code, ApiCall.at < run[-1].at, ApiCall.at > clock.now() - REMEMBERED
     )
-    return contacts - frozenset(db.session.scalars(before.where(Lookup.ig_participant_id.in_(contacts))))
+    return contacts - frozenset(db.session.scalars(before.where(ApiCall.ig_participant_id.in_(contacts))))

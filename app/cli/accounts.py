@@ -124,12 +124,12 @@ def list_requests(as_json: bool) -> None:
     if as_json:
         output.show(
             [
-                {"code": each.code, "kind": each.kind, "userId": each.user_id, "receivedAt": each.asked_at}
+                {"code": each.code, "kind": each.kind, "userId": each.user_id, "receivedAt": each.requested_at}
                 for each in found
             ]
         )
         return
-    rows = ((each.code, each.kind, each.user_id, each.asked_at) for each in found)
+    rows = ((each.code, each.kind, each.user_id, each.requested_at) for each in found)
     output.table(("CODE", "KIND", "USER ID", "RECEIVED"), rows, empty="No open requests.")
 
 

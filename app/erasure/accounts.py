@@ -9,8 +9,11 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import owner_requests
 from app.identities import cache
+from app.models.account import Account, AccountState
+from app.models.conversation import Message
+from app.models.erasure import Outcome, OwnerRequest
 from app.models.identity import Identity
-from app.models.inbox import Account, AccountState, DeadLetter, Deletion, Message, Outcome
+from app.models.ingest import DeadLetter
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +23,14 @@ CHUNK = 5_000  # messages per transaction, so that other transactions can write 
 def delete_pending() -> None:
     """Delete all accounts in state DELETING, and complete the deletion requests that asked for it."""
     owner_requests.carry_out_matched()
-    running = (Deletion.done_at.is_(None), Deletion.account_id.is_not(None))
-    codes = db.session.scalars(select(Deletion.code).where(*running)).all()
+    running = (OwnerRequest.done_at.is_(None), OwnerRequest.account_id.is_not(None))
+    codes = db.session.scalars(select(OwnerRequest.code).where(*running)).all()
     for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.DELETING)).all():
         _delete_account(account_id)
     for code in codes:
         with transaction.write() as tx:
             done = {"done_at": clock.now(), "outcome": Outcome.DONE, "account_id": None}
-            tx.execute(update(Deletion).where(Deletion.code == code).values(**done))
+            tx.execute(update(OwnerRequest).where(OwnerRequest.code == code).values(**done))
 
 
 def _delete_account(account_id: int) -> None:

@@ -15,10 +15,14 @@ from app.db.types import UTCDateTime
 from app.errors import NotFound
 from app.identities import cache
 from app.ingest import pending_updates
-from app.models.identity import Identity, IdentityChange, Lookup, StoredAvatar
-from app.models.inbox import ALL_IDS, Account, Conversation, DeadLetter, DeletedEvent, Message, all_ids
+from app.models.account import ALL_IDS, Account, all_ids
+from app.models.audit import Action
+from app.models.call import ApiCall
+from app.models.conversation import Conversation, Message
+from app.models.erasure import DeletedEvent
+from app.models.identity import Identity, StoredAvatar, UsernameHistory
+from app.models.ingest import DeadLetter
 from app.models.run import Run, RunItem
-from app.models.user import Action
 from app.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
@@ -69,10 +73,10 @@ def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: 
     _record_deleted(
         tx, account_id, pending_updates.delete_of_contact(tx, account_id, ig_participant_id, own_ids, at=now)
     )
-    for model in (Identity, StoredAvatar, IdentityChange):
+    for model in (Identity, StoredAvatar, UsernameHistory):
         of_contact = (model.account_id == account_id, model.ig_participant_id == ig_participant_id)
         tx.execute(delete(model).where(*of_contact))
-    looked_up = update(Lookup).where(Lookup.account_id == account_id, Lookup.ig_participant_id == ig_participant_id)
+    looked_up = update(ApiCall).where(ApiCall.account_id == account_id, ApiCall.ig_participant_id == ig_participant_id)
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
     runs = select(Run.id).where(Run.account_id == account_id)
     tx.execute(delete(RunItem).where(RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id))

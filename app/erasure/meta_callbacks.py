@@ -16,7 +16,7 @@ from app.db.types import digest
 from app.erasure import owner_requests
 from app.errors import Forbidden, NotFound
 from app.instagram import signatures
-from app.models.inbox import Deletion, Outcome, RequestKind
+from app.models.erasure import Outcome, OwnerRequest, RequestKind
 from app.viewer import META
 
 logger = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ def request_deletion(signed_request: str) -> str:
     return code
 
 
-def get_deletion(code: str) -> Deletion:
+def get_deletion(code: str) -> OwnerRequest:
     """Return the deletion request with this code. Raises NotFound."""
-    found = db.session.get(Deletion, code)
+    found = db.session.get(OwnerRequest, code)
     if found is None or found.kind is RequestKind.DEAUTHORIZATION:
         raise NotFound("deletion request")
     return found
@@ -69,12 +69,12 @@ def get_deletion(code: str) -> Deletion:
 def _store(tx: Tx, request_digest: bytes, **columns: object) -> tuple[str, bool]:
     """Store a request unless it is stored already. Returns its code, and whether it is new."""
     code = secrets.token_urlsafe(CODE_BYTES)
-    row = tx.insert(Deletion).values(code=code, digest=request_digest, asked_at=clock.now(), **columns)
-    if tx.execute(row.on_conflict_do_nothing(index_elements=["digest"]).returning(Deletion.code)).scalar():
+    row = tx.insert(OwnerRequest).values(code=code, digest=request_digest, requested_at=clock.now(), **columns)
+    if tx.execute(row.on_conflict_do_nothing(index_elements=["digest"]).returning(OwnerRequest.code)).scalar():
         if "user_id" in columns:
             logger.warning("account owner's request matches no account", extra={"kind": columns["kind"]})
         return code, True
-    return str(tx.execute(select(Deletion.code).where(Deletion.digest == request_digest)).scalar_one()), False
+    return str(tx.execute(select(OwnerRequest.code).where(OwnerRequest.digest == request_digest)).scalar_one()), False
 
 
 def _verify(signed_request: str) -> str:

@@ -16,9 +16,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, NotFound
-from app.models.inbox import ALL_IDS, Account, AccountState, Deletion, Outcome, RequestKind, all_ids
+from app.models.account import ALL_IDS, Account, AccountState, all_ids
+from app.models.audit import Action
+from app.models.erasure import Outcome, OwnerRequest, RequestKind
 from app.models.run import ACTIVE, Run, RunState
-from app.models.user import Action
 from app.viewer import META, Role, Viewer
 
 logger = logging.getLogger(__name__)
@@ -28,17 +29,17 @@ _ACTIONS = {
     RequestKind.DELETION: Action.ACCOUNT_DELETION_ASKED,
     RequestKind.DEAUTHORIZATION: Action.ACCOUNT_WITHDRAWN,
 }
-_OPEN: tuple[ColumnElement[bool], ...] = (Deletion.done_at.is_(None), Deletion.account_id.is_(None))
+_OPEN: tuple[ColumnElement[bool], ...] = (OwnerRequest.done_at.is_(None), OwnerRequest.account_id.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """A request that matches no account; `user_id` is the app-scoped ID that Meta sent, `asked_at` is aware UTC."""
+    """A request that matches no account; `user_id` is the app-scoped ID that Meta sent, `requested_at` is aware UTC."""
 
     code: str
     kind: RequestKind
     user_id: str | None
-    asked_at: datetime
+    requested_at: datetime
 
 
 def matching_accounts(tx: Tx, user_id: str) -> list[Any]:
@@ -67,15 +68,17 @@ def open_requests(viewer: Viewer) -> list[OpenRequest]:
     """Return the open requests, oldest first. They belong to no account, so only admins of all accounts see them."""
     if not _is_admin_of_all(viewer):
         return []
-    found = select(Deletion.code, Deletion.kind, Deletion.user_id, Deletion.asked_at).where(*_OPEN)
-    return [OpenRequest(*row) for row in db.session.execute(found.order_by(Deletion.asked_at, Deletion.code))]
+    found = select(OwnerRequest.code, OwnerRequest.kind, OwnerRequest.user_id, OwnerRequest.requested_at).where(*_OPEN)
+    return [
+        OpenRequest(*row) for row in db.session.execute(found.order_by(OwnerRequest.requested_at, OwnerRequest.code))
+    ]
 
 
 def count_open(viewer: Viewer) -> int:
     """Return the number of open requests that the viewer may see."""
     if not _is_admin_of_all(viewer):
         return 0
-    return db.session.execute(select(func.count()).select_from(Deletion).where(*_OPEN)).scalar_one()
+    return db.session.execute(select(func.count()).select_from(OwnerRequest).where(*_OPEN)).scalar_one()
 
 
 def assign(viewer: Viewer, code: str, ig_account_id: str) -> None:
@@ -106,14 +109,18 @@ def carry_out_matched() -> None:
 
     An access token that is newer than a deauthorization was authorized after it, and is kept.
     """
-    if not db.session.scalars(select(Deletion.code).where(*_OPEN, Deletion.user_id.is_not(None)).limit(1)).first():
+    if not db.session.scalars(
+        select(OwnerRequest.code).where(*_OPEN, OwnerRequest.user_id.is_not(None)).limit(1)
+    ).first():
         return
     with transaction.write() as tx:
-        known = (*_OPEN, Deletion.user_id.is_not(None), Deletion.kind.in_(tuple(_ACTIONS)))
-        for request in tx.execute(select(Deletion).where(*known)).all():
-            older = [each for each in matching_accounts(tx, request.user_id) if each.connected_at <= request.asked_at]
+        known = (*_OPEN, OwnerRequest.user_id.is_not(None), OwnerRequest.kind.in_(tuple(_ACTIONS)))
+        for request in tx.execute(select(OwnerRequest).where(*known)).all():
+            older = [
+                each for each in matching_accounts(tx, request.user_id) if each.connected_at <= request.requested_at
+            ]
             if request.kind is RequestKind.DEAUTHORIZATION:
-                affected = [each for each in older if (each.token_at or each.connected_at) <= request.asked_at]
+                affected = [each for each in older if (each.token_at or each.connected_at) <= request.requested_at]
             else:
                 affected = older
             if older:
@@ -129,14 +136,14 @@ def _complete(tx: Tx, viewer: Viewer, request: Any, account_ids: list[int]) -> N
 
 
 def _open(tx: Tx, viewer: Viewer, code: str) -> Any:
-    found = tx.execute(select(Deletion).where(Deletion.code == code, *_OPEN).with_for_update()).first()
+    found = tx.execute(select(OwnerRequest).where(OwnerRequest.code == code, *_OPEN).with_for_update()).first()
     if found is None or not _is_admin_of_all(viewer):
         raise NotFound("request of an account owner")
     return found
 
 
 def _row(code: str) -> Any:
-    return update(Deletion).where(Deletion.code == code)
+    return update(OwnerRequest).where(OwnerRequest.code == code)
 
 
 def _is_admin_of_all(viewer: Viewer) -> bool:

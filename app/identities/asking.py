@@ -13,8 +13,8 @@ from app import audit, clock, queue
 from app.db import transaction
 from app.db.transaction import Tx
 from app.identities import listing, observations
+from app.models.audit import Action
 from app.models.identity import Identity
-from app.models.user import Action
 from app.viewer import Role, Viewer
 
 COOLDOWN = timedelta(seconds=30)

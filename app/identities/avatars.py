@@ -15,8 +15,8 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.instagram import image_fetch, media_urls
 from app.instagram.image_fetch import NoImage
+from app.models.account import Account
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import Account
 from app.viewer import Viewer
 
 logger = logging.getLogger(__name__)

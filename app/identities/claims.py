@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Update, or_, update
 
 from app.db.transaction import Tx
-from app.models.identity import Identity, Purpose
+from app.models.call import Purpose
+from app.models.identity import Identity
 
 REQUESTED = (Purpose.ASKED, Purpose.REFRESH)  # by a user; REFRESH for a contact who was looked up before
 CLAIM = timedelta(seconds=30)  # longer than a task works (TURN_SECONDS)

@@ -14,8 +14,8 @@ from app.db.transaction import Tx
 from app.identities import display
 from app.instagram import previews
 from app.instagram.events import EventKind
+from app.models.account import Account
 from app.models.identity import Identity
-from app.models.inbox import Account
 
 CHARACTERS = 80
 _CONFUSABLES = {
@@ -76,9 +76,9 @@ def skeleton(name: str) -> str:
 def update_confusables(tx: Tx, row: Identity) -> None:
     """Store the skeleton of a changed name, and update `alike` of every contact with the old or the new skeleton."""
     shown = display.display_name(row.ig_participant_id, row.username, row.name)
-    before, row.look = row.look, skeleton(shown.text) if shown.known else None
+    before, row.skeleton = row.skeleton, skeleton(shown.text) if shown.known else None
     tx.session.flush()
-    for each in sorted(filter(None, {before, row.look})):
+    for each in sorted(filter(None, {before, row.skeleton})):
         _mark_confusables(tx, row.account_id, each)
 
 
@@ -105,7 +105,7 @@ def is_reserved(skeleton_: str, account: str | None) -> bool:
 def _mark_confusables(tx: Tx, account_id: int, skeleton_: str) -> None:
     if tx.dialect == "postgresql":  # else two transactions that each add one of two contacts miss each other
         tx.execute(select(func.pg_advisory_xact_lock(cast(account_id, Integer), func.hashtext(skeleton_))))
-    same = (Identity.account_id == account_id, Identity.look == skeleton_)
+    same = (Identity.account_id == account_id, Identity.skeleton == skeleton_)
     counted = (func.count().label("contacts"), func.count(_LAST_DIGITS.distinct()).label("endings"))
     found = tx.execute(select(*counted).where(*same)).one()
     account = tx.execute(select(Account.username).where(Account.id == account_id)).scalar_one()
@@ -113,7 +113,9 @@ def _mark_confusables(tx: Tx, account_id: int, skeleton_: str) -> None:
         digits = _digits(tx.execute(select(Identity.ig_participant_id).where(*same)).scalars().all())
     else:
         digits = display.SHORT_DIGITS if found.contacts > 1 or is_reserved(skeleton_, account) else 0
-    if tx.execute(update(Identity).where(*same, Identity.alike != digits).values(alike=digits)).rowcount:
+    if tx.execute(
+        update(Identity).where(*same, Identity.confusable_digits != digits).values(confusable_digits=digits)
+    ).rowcount:
         tx.mark_changed(account_id)  # the change affects other contacts too
 
 

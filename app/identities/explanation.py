@@ -16,8 +16,10 @@ from app.identities.reasons import ReasonText
 from app.identities.username_history import UsernameChange
 from app.instagram.previews import preview
 from app.labels import label
-from app.models.identity import Identity, Lookup, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import ApiCall
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from app.text import escape_invisible
 from app.viewer import Viewer
 
@@ -95,7 +97,7 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
         tries=min(contact.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
         changes=tuple(username_history.username_changes(contact.account_id, contact.ig_participant_id)),
-        places=lookup_sources.lookup_sources(contact, sources=sources, met_at=row.met_at),
+        places=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
         seen_in=_seen_in(contact),
     )
 
@@ -136,11 +138,11 @@ def _from(source: Source | None) -> str:
 
 
 def _lookups(contact: ListedIdentity) -> list[PastLookup]:
-    columns = (Lookup.at, Lookup.purpose, Lookup.http_status, Lookup.code, Lookup.answer, Lookup.took_ms)
+    columns = (ApiCall.at, ApiCall.purpose, ApiCall.http_status, ApiCall.code, ApiCall.answer, ApiCall.took_ms)
     found = select(*columns).where(
-        Lookup.account_id == contact.account_id, Lookup.ig_participant_id == contact.ig_participant_id
+        ApiCall.account_id == contact.account_id, ApiCall.ig_participant_id == contact.ig_participant_id
     )
-    rows = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc()).limit(LOOKUPS))
+    rows = db.session.execute(found.order_by(ApiCall.at.desc(), ApiCall.id.desc()).limit(LOOKUPS))
     return [PastLookup(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
 
 

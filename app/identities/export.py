@@ -10,7 +10,7 @@ from app import audit, clock
 from app.errors import Invalid
 from app.identities import listing
 from app.identities.listing import IdentityFilter, ListedIdentity
-from app.models.user import Action
+from app.models.audit import Action
 from app.text import for_csv
 from app.viewer import Role, Viewer
 

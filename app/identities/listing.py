@@ -18,8 +18,8 @@ from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import fresh_condition, is_fresh
 from app.identities.reasons import NEVER_TRIED, STOPPED, describe
 from app.instagram.errors import Reason
+from app.models.account import Account, AccountState
 from app.models.identity import Identity, Source, StoredAvatar
-from app.models.inbox import Account, AccountState
 from app.viewer import Viewer
 
 ROWS = 50
@@ -153,7 +153,7 @@ def in_progress(row: Any) -> bool:
 
 def listed(row: Any) -> ListedIdentity:
     """Return a row of the list as pages and API show it."""
-    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.confusable_digits)
     reason = None if shown.known and not row.last_error else _reason(row)
     return ListedIdentity(
         id=row.id,
@@ -181,7 +181,7 @@ def listed(row: Any) -> ListedIdentity:
 REASONS = (NEVER_TRIED, STOPPED, *(reason.value for reason in Reason))
 _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),
-    Identity.alike,
+    Identity.confusable_digits,
     *(Identity.username_source, Identity.name_source, Identity.last_success_at, Identity.last_failure_at),
     *(Identity.failure_count, Identity.last_error, Identity.next_try_at, Identity.claimed_until),
     Account.ig_account_id,

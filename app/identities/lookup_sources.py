@@ -11,7 +11,8 @@ from app.db.engine import db
 from app.identities import cache
 from app.identities.listing import ListedIdentity, NameState
 from app.identities.observations import FRESH
-from app.models.identity import Lookup, Source
+from app.models.call import ApiCall
+from app.models.identity import Source
 
 DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # colors of a finding
 
@@ -34,20 +35,20 @@ class LookupSource:
 
 
 def lookup_sources(
-    contact: ListedIdentity, *, sources: Sequence[Source | None], met_at: datetime
+    contact: ListedIdentity, *, sources: Sequence[Source | None], first_seen_at: datetime
 ) -> tuple[LookupSource, ...]:
     """Return what each source holds about a contact; `sources` are those of the stored username and name."""
-    return _pages(contact, sources, met_at), _redis(contact), _row(contact), _profile(contact, sources)
+    return _pages(contact, sources, first_seen_at), _redis(contact), _row(contact), _profile(contact, sources)
 
 
-def _pages(contact: ListedIdentity, sources: Sequence[Source | None], met_at: datetime) -> LookupSource:
+def _pages(contact: ListedIdentity, sources: Sequence[Source | None], first_seen_at: datetime) -> LookupSource:
     label, icon = "Conversation sync", "refresh"
     read_at = db.session.execute(
-        select(func.max(Lookup.at)).where(
-            Lookup.account_id == contact.account_id,
-            Lookup.call == budget.CONVERSATIONS,
-            Lookup.http_status == 200,
-            Lookup.at >= met_at,
+        select(func.max(ApiCall.at)).where(
+            ApiCall.account_id == contact.account_id,
+            ApiCall.call == budget.CONVERSATIONS,
+            ApiCall.http_status == 200,
+            ApiCall.at >= first_seen_at,
         )
     ).scalar()
     if Source.CONVERSATIONS in sources:
@@ -81,12 +82,12 @@ def _row(contact: ListedIdentity) -> LookupSource:
 
 def _profile(contact: ListedIdentity, sources: Sequence[Source | None]) -> LookupSource:
     label, icon = "Profile API", "brand-instagram"
-    found = select(Lookup.code, Lookup.took_ms).where(
-        Lookup.account_id == contact.account_id,
-        Lookup.ig_participant_id == contact.ig_participant_id,
-        Lookup.call == budget.PROFILE,
+    found = select(ApiCall.code, ApiCall.took_ms).where(
+        ApiCall.account_id == contact.account_id,
+        ApiCall.ig_participant_id == contact.ig_participant_id,
+        ApiCall.call == budget.PROFILE,
     )
-    calls = db.session.execute(found.order_by(Lookup.at.desc(), Lookup.id.desc())).all()
+    calls = db.session.execute(found.order_by(ApiCall.at.desc(), ApiCall.id.desc())).all()
     if not calls:
         return LookupSource(label, icon, "Not requested", PLAIN, "Not requested yet.")
     number = f"{len(calls)} {'call' if len(calls) == 1 else 'calls'}"

@@ -16,8 +16,9 @@ from app.identities import confusables
 from app.identities.failure_policy import LookupFailure, next_try
 from app.instagram import media_urls
 from app.instagram.errors import GraphAPIError, Reason
-from app.models.identity import Identity, IdentityChange, Purpose, Source
-from app.models.inbox import Conversation
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source, UsernameHistory
 
 FRESH = timedelta(days=7)
 FIELDS = ("username", "name", "picture_url")
@@ -217,7 +218,7 @@ def _insert(tx: Tx, account_id: int, ig_participant_id: str, *, live: bool, at: 
     insert = tx.insert(Identity).values(
         account_id=account_id,
         ig_participant_id=ig_participant_id,
-        met_at=at,
+        first_seen_at=at,
         next_try_at=at if live else at + BACKGROUND_DELAY,
         next_purpose=Purpose.LIVE if live else Purpose.BACKFILL,
     )
@@ -253,7 +254,7 @@ def _row(tx: Tx, account_id: int, seen: ProfileObservation) -> Identity | None:
     ).one_or_none()
     # A lookup or a conversation sync that ends after a deletion must not bring the contact back.
     if row is None and not tombstones.exists(tx, account_id, seen.ig_participant_id):
-        row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, met_at=seen.at)
+        row = Identity(account_id=account_id, ig_participant_id=seen.ig_participant_id, first_seen_at=seen.at)
         tx.session.add(row)
     return row
 
@@ -271,7 +272,7 @@ def _merge(tx: Tx, row: Identity, seen: ProfileObservation) -> bool:
         setattr(row, f"{prefix}_source", seen.source)
     if before and row.username != before:
         _record_rename(tx, row, before, seen)
-    if changed or row.look is None:
+    if changed or row.skeleton is None:
         confusables.update_confusables(tx, row)
     if changed:
         _mark_conversation_known(tx, row.account_id, row.ig_participant_id)
@@ -287,7 +288,7 @@ def _is_newer(known_at: datetime | None, seen_at: datetime) -> bool:
 def _record_rename(tx: Tx, row: Identity, before: str, seen: ProfileObservation) -> None:
     change = {"old_username": before, "new_username": row.username, "source": seen.source, "at": seen.at}
     contact = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
-    tx.execute(tx.insert(IdentityChange).values(**contact, **change))
+    tx.execute(tx.insert(UsernameHistory).values(**contact, **change))
 
 
 def _mark_conversation_known(tx: Tx, account_id: int, ig_participant_id: str) -> None:

@@ -22,8 +22,9 @@ from app.identities.claims import CLAIM
 from app.identities.failure_policy import NO_PROFILE, PLACEHOLDER, LookupFailure
 from app.identities.observations import BACKGROUND_DELAY, FRESH, ProfileObservation
 from app.instagram.errors import GraphAPIError, Scope
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.text import clean_name, real_name
 
 logger = logging.getLogger(__name__)

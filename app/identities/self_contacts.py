@@ -5,11 +5,11 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from app.db.transaction import Tx
-from app.models.identity import Identity, IdentityChange, StoredAvatar
-from app.models.inbox import Conversation
+from app.models.conversation import Conversation
+from app.models.identity import Identity, StoredAvatar, UsernameHistory
 
 
 def delete_self_contacts(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
     """Delete conversations, identities and pictures that an account has under its own IDs."""
-    for model in (Conversation, Identity, IdentityChange, StoredAvatar):
+    for model in (Conversation, Identity, UsernameHistory, StoredAvatar):
         tx.execute(sa.delete(model).where(model.account_id == account_id, model.ig_participant_id.in_(own_ids)))

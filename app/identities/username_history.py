@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.db.engine import db
-from app.models.identity import IdentityChange
+from app.models.identity import UsernameHistory
 
 SHOWN = timedelta(days=30)  # so long pages show the previous username
 
@@ -24,11 +24,11 @@ class UsernameChange:
 
 def username_changes(account_id: int, ig_participant_id: str) -> list[UsernameChange]:
     """Return every change of a contact's username, newest first."""
-    columns = (IdentityChange.old_username, IdentityChange.new_username, IdentityChange.source, IdentityChange.at)
+    columns = (UsernameHistory.old_username, UsernameHistory.new_username, UsernameHistory.source, UsernameHistory.at)
     found = select(*columns).where(
-        IdentityChange.account_id == account_id, IdentityChange.ig_participant_id == ig_participant_id
+        UsernameHistory.account_id == account_id, UsernameHistory.ig_participant_id == ig_participant_id
     )
-    newest = found.order_by(IdentityChange.at.desc(), IdentityChange.id.desc())
+    newest = found.order_by(UsernameHistory.at.desc(), UsernameHistory.id.desc())
     return [UsernameChange(*row) for row in db.session.execute(newest)]
 
 

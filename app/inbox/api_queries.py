@@ -18,8 +18,9 @@ from app.inbox import listing, message_facts, search
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
+from app.models.account import ALL_IDS, Account, AccountState, all_ids
+from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
 from app.viewer import Viewer
 
 FeedPosition = tuple[datetime, int]  # time (aware UTC) and ID of the last row of a page
@@ -140,7 +141,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Account.ig_account_id,
             Identity.username,
             Identity.name,
-            Identity.alike,
+            Identity.confusable_digits,
             StoredAvatar.version.label("picture_version"),
             Identity.last_success_at,
             Identity.last_error,
@@ -154,7 +155,7 @@ def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:
 
 
 def _conversation_entry(row: Any) -> ConversationEntry:
-    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.confusable_digits)
     return ConversationEntry(
         id=row.id,
         ig_account_id=row.ig_account_id,

@@ -15,7 +15,7 @@ from app.identities.observations import FRESH, is_fresh
 from app.identities.reasons import describe
 from app.instagram.events import EventKind
 from app.labels import label
-from app.models.inbox import Message
+from app.models.conversation import Message
 from app.viewer import Role, Viewer
 
 REPLY_WINDOW = timedelta(hours=24)

@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.inbox import listing
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
 from app.models.run import ACTIVE, Run
 from app.viewer import Role, Viewer
 

@@ -16,8 +16,9 @@ from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, search
 from app.instagram.previews import preview
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import Account, Conversation
 from app.viewer import Viewer
 
 # Filters of the list and of the API, by the name that URLs carry.
@@ -169,7 +170,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
             Conversation.unread_count,
             Identity.username,
             Identity.name,
-            Identity.alike,
+            Identity.confusable_digits,
             StoredAvatar.version.label("picture"),
             Account.ig_account_id,
         )
@@ -205,7 +206,7 @@ def _sort_key(row: Any) -> tuple[datetime, int]:
 
 
 def _row(row: Any, selected: int | None) -> ConversationRow:
-    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.confusable_digits)
     return ConversationRow(
         id=row.id,
         display=shown,

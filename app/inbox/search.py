@@ -14,8 +14,9 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.identities import display
+from app.models.account import Account
+from app.models.conversation import Conversation, Message
 from app.models.identity import Identity
-from app.models.inbox import Account, Conversation, Message
 
 HITS = 1_000  # newest matching messages and contacts per account; a common word has hundreds of thousands
 SCANNED = 20_000  # newest rows that are compared character by character, for terms without a word
@@ -61,7 +62,7 @@ def merge_indexes() -> None:
     """
     if not is_sqlite():
         return
-    for name in ("search_messages", "search_people", "search_handles"):
+    for name in ("search_messages", "search_contacts", "search_usernames"):
         pages = -MERGED_PAGES  # negative in the first step: all segments (https://www.sqlite.org/fts5.html)
         while _merged(name, pages):
             pages = MERGED_PAGES
@@ -115,17 +116,19 @@ def _contacts(term: _Term) -> Select[Any]:
     if is_sqlite():
         words = _fts_words(term, complete=True)
         return _hits_per_account(
-            term, "search_people", words, _conversations_of_contacts().where(*containing), Identity
+            term, "search_contacts", words, _conversations_of_contacts().where(*containing), Identity
         )
     names = (Identity.username, Identity.name, Identity.ig_participant_id)
-    words_of = func.search_person(Identity.account_id, *names)
+    words_of = func.search_contact(Identity.account_id, *names)
     found = found.where(words_of.op("@@")(_tsquery(term, parting="._")), *containing).order_by(Identity.id.desc())
     return _conversations_of(found.limit(HITS).subquery())
 
 
 def _handles(term: _Term) -> Select[Any]:
     if is_sqlite():
-        return _hits_per_account(term, "search_handles", _quoted(term.words[0]), _conversations_of_contacts(), Identity)
+        return _hits_per_account(
+            term, "search_usernames", _quoted(term.words[0]), _conversations_of_contacts(), Identity
+        )
     found = select(Identity.account_id, Identity.ig_participant_id)
     found = found.where(func.lower(Identity.username).contains(term.words[0].lower(), autoescape=True))
     found = found.order_by(Identity.id.desc())

@@ -19,8 +19,9 @@ from app.inbox import cursor, details, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
+from app.models.account import ALL_IDS, Account, all_ids
+from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import ALL_IDS, Account, Conversation, Message, all_ids
 from app.viewer import Viewer
 
 MESSAGES = 50  # per page of older ones
@@ -72,7 +73,7 @@ _KNOWN = (
     *(Conversation.first_message_at, *ALL_IDS, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
-    *(Identity.last_error, Identity.next_try_at, Identity.alike, Identity.id.label("identity_id")),
+    *(Identity.last_error, Identity.next_try_at, Identity.confusable_digits, Identity.id.label("identity_id")),
     StoredAvatar.version.label("picture"),
 )
 
@@ -187,7 +188,7 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
     looked_up_at: datetime | None = max(filter(None, (known.last_success_at, known.last_failure_at)), default=None)
     if looked_up_at is None or looked_up_at < since:
         return None
-    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.alike)
+    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.confusable_digits)
     return LookupResult(shown, describe(known.last_error) if known.last_error else None)
 
 
@@ -217,7 +218,7 @@ def _older(conversation_id: int, first: Any) -> str:
 
 
 def _parties(known: Any, account: str) -> Parties:
-    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.alike)
+    shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.confusable_digits)
     return Parties(
         ig_participant_id=known.ig_participant_id,
         own_ids=all_ids(known),

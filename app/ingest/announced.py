@@ -11,7 +11,7 @@ from app.db.transaction import Tx
 from app.ingest import dead_letters, pending_updates, sync
 from app.instagram.events import MessageAnnounced
 from app.instagram.webhook import WebhookItem
-from app.models.identity import Purpose
+from app.models.call import Purpose
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def _schedule_next(tx: Tx, account_id: int, row: Any, *, tried: bool) -> None:
     now, tries = clock.now(), row.tries + tried
     if tries >= len(pending_updates.PAUSES) or (not tried and now - row.received_at > GIVEN_UP):
         pending_updates.set_next_try(tx, row.id, None, tries=tries)
-        _give_up(tx, account_id, row.effect, at=now)
+        _give_up(tx, account_id, row.payload, at=now)
     else:
         pending_updates.set_next_try(
             tx, row.id, now + (pending_updates.PAUSES[tries] if tried else POSTPONED), tries=tries

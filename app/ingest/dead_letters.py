@@ -19,8 +19,9 @@ from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, UTCDateTime, digest
 from app.errors import NotFound
 from app.instagram.webhook import WebhookItem
-from app.models.inbox import Account, DeadLetter
-from app.models.user import Action
+from app.models.account import Account
+from app.models.audit import Action
+from app.models.ingest import DeadLetter
 from app.text import escape_invisible
 from app.viewer import Role, Viewer
 

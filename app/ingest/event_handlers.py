@@ -18,7 +18,8 @@ from app.ingest import message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
 from app.ingest.statements import MessageContext
 from app.instagram.events import Event, EventKind, IgnoredEvent, MessageSeen, MessageSent, SelfMessage
-from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, all_ids
+from app.models.account import ALL_IDS, Account, AccountState, all_ids
+from app.models.conversation import Conversation, Message
 from app.text import shorten
 
 LAST_WEBHOOK_PRECISION = timedelta(minutes=1)
@@ -87,7 +88,7 @@ def handle(
         _add_own_id(tx, account, event)
     elif isinstance(event, IgnoredEvent):
         counted = update(Account).where(Account.id == account.id)
-        tx.execute(counted.values(passed_events=Account.passed_events + 1))
+        tx.execute(counted.values(ignored_events=Account.ignored_events + 1))
     elif not (isinstance(event, MessageSeen) and event.ig_sender_id in account.own_ids):
         message_updates.handle(tx, account.id, event, at=clock.now())
     return False
@@ -168,7 +169,11 @@ def likely_participant(sent: MessageSent) -> str:
 
 
 def _message_context(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
-    parameters = {"mid_digest": digest(sent.mid), "ig_participant_id": participant, "person": digest(participant)}
+    parameters = {
+        "mid_digest": digest(sent.mid),
+        "ig_participant_id": participant,
+        "contact_digest": digest(participant),
+    }
     return tx.execute(statements.MESSAGE_CONTEXT, parameters | {"ig_account_id": sent.ig_account_id})
 
 

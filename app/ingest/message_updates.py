@@ -22,7 +22,8 @@ from app.instagram.events import (
     MessageUpdate,
     ReactionChanged,
 )
-from app.models.inbox import Conversation, DeadLetter, Message
+from app.models.conversation import Conversation, Message
+from app.models.ingest import DeadLetter
 from app.text import shorten
 
 PREVIEW_CHARACTERS = 160

@@ -13,7 +13,8 @@ from app.db.transaction import Tx
 from app.db.types import digest
 from app.instagram import events
 from app.instagram.events import MessageAnnounced, MessageEdited, MessageUnsent, MessageUpdate
-from app.models.inbox import Message, PendingMessageUpdate
+from app.models.conversation import Message
+from app.models.ingest import PendingMessageUpdate
 
 PAUSES = tuple(
     timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600)
@@ -34,17 +35,17 @@ _UNSENT, _ANNOUNCED, _EDITED = MessageUnsent.__name__, MessageAnnounced.__name__
 
 _DUE = (
     PendingMessageUpdate.id,
-    PendingMessageUpdate.effect,
+    PendingMessageUpdate.payload,
     PendingMessageUpdate.tries,
     PendingMessageUpdate.received_at,
 )
-_OF_MESSAGE = select(PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.effect).where(
+_OF_MESSAGE = select(PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.payload).where(
     PendingMessageUpdate.account_id == bindparam("account_id"),
     PendingMessageUpdate.mid_digest == bindparam("mid_digest"),
 )
 
 _OF_ACCOUNT = select(
-    PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.mid_digest, PendingMessageUpdate.effect
+    PendingMessageUpdate.id, PendingMessageUpdate.kind, PendingMessageUpdate.mid_digest, PendingMessageUpdate.payload
 ).where(PendingMessageUpdate.account_id == bindparam("account_id"))
 
 
@@ -83,8 +84,8 @@ def _add_text(tx: Tx, account_id: int, effect: MessageAnnounced) -> None:
         return
     announced = _OF_MESSAGE.where(PendingMessageUpdate.kind == _ANNOUNCED)
     for row in tx.execute(announced, {"account_id": account_id, "mid_digest": digest(effect.mid)}).all():
-        if row.effect.get("text") is None:
-            richer = row.effect | {"text": effect.text}
+        if row.payload.get("text") is None:
+            richer = row.payload | {"text": effect.text}
             tx.execute(update(PendingMessageUpdate).where(PendingMessageUpdate.id == row.id).values(effect=richer))
 
 
@@ -101,13 +102,13 @@ def delete_of_contact(
     An edit without a sender, or from the account, may concern this contact: it stays as an announcement without text.
     """
     rows = tx.execute(_OF_ACCOUNT, {"account_id": account_id}).all()
-    theirs = [row for row in rows if row.effect.get("ig_sender_id") == ig_participant_id]
-    with_text = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.effect.get("text") is not None]
-    doubtful = [row for row in with_text if row.effect.get("ig_sender_id") in (None, *own_ids)]
+    theirs = [row for row in rows if row.payload.get("ig_sender_id") == ig_participant_id]
+    with_text = [row for row in rows if row.kind in (_EDITED, _ANNOUNCED) and row.payload.get("text") is not None]
+    doubtful = [row for row in with_text if row.payload.get("ig_sender_id") in (None, *own_ids)]
     tx.execute(
         delete(PendingMessageUpdate).where(PendingMessageUpdate.id.in_([row.id for row in (*theirs, *doubtful)]))
     )
-    for effect in (_from_json(row.kind, row.effect) for row in doubtful):
+    for effect in (_from_json(row.kind, row.payload) for row in doubtful):
         if isinstance(effect, MessageEdited | MessageAnnounced):
             keep(tx, account_id, announcement(effect), at=at)
     return {row.mid_digest for row in theirs}
@@ -122,7 +123,7 @@ def take(tx: Tx, account_id: int, mid_digest: bytes) -> list[MessageUpdate]:
     rows = [row for row in found if row.kind in _CLASSES]
     if rows:
         tx.execute(delete(PendingMessageUpdate).where(PendingMessageUpdate.id.in_([row.id for row in rows])))
-    return sorted((_from_json(row.kind, row.effect) for row in rows), key=lambda effect: effect.sent_at)
+    return sorted((_from_json(row.kind, row.payload) for row in rows), key=lambda effect: effect.sent_at)
 
 
 def arrived() -> list[tuple[int, bytes]]:

@@ -10,8 +10,8 @@ from app.db import transaction
 from app.ingest import dead_letters, pending_updates, receive
 from app.instagram import webhook
 from app.instagram.webhook import UnreadableBodyError
-from app.models.inbox import DeadLetter
-from app.models.user import Action
+from app.models.audit import Action
+from app.models.ingest import DeadLetter
 from app.viewer import Viewer
 
 BATCH = 250

@@ -12,8 +12,11 @@ from app.db import transaction
 from app.db.engine import Model
 from app.db.transaction import Tx
 from app.identities import observations
-from app.models.identity import Identity, Tombstone
-from app.models.inbox import ALL_IDS, Account, AccountState, Conversation, Message, PendingMessageUpdate
+from app.models.account import ALL_IDS, Account, AccountState
+from app.models.conversation import Conversation, Message
+from app.models.erasure import Tombstone
+from app.models.identity import Identity
+from app.models.ingest import PendingMessageUpdate
 
 _SUMMARY_COLUMNS = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
@@ -35,7 +38,7 @@ _HAS_PENDING_UPDATES = exists().where(
     PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID
 )
 _COVERED_UNTIL = select(tombstones.COVERED_UNTIL).where(
-    Tombstone.account_id == Account.id, Tombstone.person == bindparam("person")
+    Tombstone.account_id == Account.id, Tombstone.contact_digest == bindparam("contact_digest")
 )
 
 # Read before a message is stored: its account, the message, whether updates are pending, its contact's identity.

@@ -25,8 +25,10 @@ from app.instagram.errors import GraphAPIError
 from app.instagram.events import MessageSent
 from app.instagram.messaging import kind_of
 from app.instagram.responses import ConversationListPage, ReadConversation, ReadMessage, Skipped
-from app.models.identity import Purpose, Source
-from app.models.inbox import Account, AccountState, Message
+from app.models.account import Account, AccountState
+from app.models.call import Purpose
+from app.models.conversation import Message
+from app.models.identity import Source
 from app.text import clean_message, real_name
 
 logger = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ def _report(account_id: int, synced: Synced) -> None:
         logger.warning("elements skipped by the conversation sync", extra=extra)
     if not synced.complete:
         logger.warning("conversation sync incomplete", extra={"account": account_id, "reason": synced.reason})
-    result = update(Account).where(Account.id == account_id).values(synced_at=clock.now(), synced=_as_json(synced))
+    result = update(Account).where(Account.id == account_id).values(last_synced_at=clock.now(), synced=_as_json(synced))
     with transaction.write() as tx:
         tx.execute(result)
 

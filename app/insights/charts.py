@@ -11,8 +11,10 @@ from app import clock
 from app.calls import budget
 from app.db.engine import db
 from app.identities import observations
-from app.models.identity import HourFigures, Identity, Lookup, Purpose
-from app.models.inbox import Conversation
+from app.models.call import ApiCall, Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity
+from app.models.stats import HourlyStats
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURS = 24
@@ -60,11 +62,11 @@ def buckets(account_ids: Sequence[int], *, length: timedelta, zone: tzinfo) -> t
     hourly = length <= DAY
     now = clock.now().astimezone(zone)
     starts = [_start(now - (HOUR if hourly else DAY) * ago, hourly) for ago in range(HOURS if hourly else length.days)]
-    found = select(HourFigures).where(
-        HourFigures.account_id.in_(account_ids), HourFigures.at >= starts[-1].astimezone(UTC)
+    found = select(HourlyStats).where(
+        HourlyStats.account_id.in_(account_ids), HourlyStats.at >= starts[-1].astimezone(UTC)
     )
-    rows: dict[datetime, list[HourFigures]] = defaultdict(list)
-    for row in db.session.scalars(found.order_by(HourFigures.at)):
+    rows: dict[datetime, list[HourlyStats]] = defaultdict(list)
+    for row in db.session.scalars(found.order_by(HourlyStats.at)):
         rows[_start(row.at.astimezone(zone), hourly)].append(row)
     return tuple(_bucket(start, rows[start]) for start in reversed(starts))
 
@@ -80,10 +82,10 @@ def hours(account_ids: Sequence[int]) -> tuple[tuple[Hour, ...], int | None]:
     last = clock.now().replace(minute=0, second=0, microsecond=0)
     since = last - (HOURS - 1) * HOUR
     calls: dict[datetime, list[str | None]] = defaultdict(list)
-    recent = select(Lookup.at, Lookup.code).where(
-        Lookup.account_id.in_(account_ids), Lookup.at >= since, Lookup.call.in_(budget.COUNTED)
+    recent = select(ApiCall.at, ApiCall.code).where(
+        ApiCall.account_id.in_(account_ids), ApiCall.at >= since, ApiCall.call.in_(budget.COUNTED)
     )
-    for at, code in db.session.execute(recent.order_by(Lookup.at.desc()).limit(MAX_CALLS)):
+    for at, code in db.session.execute(recent.order_by(ApiCall.at.desc()).limit(MAX_CALLS)):
         calls[_start(at, hourly=True)].append(code)
     took = _identify_ms(account_ids, since)
     every = [last - ago * HOUR for ago in range(HOURS - 1, -1, -1)]
@@ -108,27 +110,27 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
 
 def _identify_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
     """Return the times from a new contact's webhook to the end of the lookup that found a name, by hour of arrival."""
-    same = and_(Identity.account_id == Lookup.account_id, Identity.ig_participant_id == Lookup.ig_participant_id)
+    same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
     conversation = and_(
         Conversation.account_id == Identity.account_id, Conversation.ig_participant_id == Identity.ig_participant_id
     )
     found = (
-        select(Identity.id, Identity.met_at, Conversation.first_message_at, Lookup.at, Lookup.took_ms)
+        select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
         .join(Identity, same)
         .join(Conversation, conversation)
         .where(
-            *(Lookup.account_id.in_(account_ids), Lookup.at >= since, Lookup.purpose == Purpose.LIVE),
-            *(Lookup.code.is_(None), Lookup.took_ms.is_not(None)),
-            *(Identity.met_at >= since, Lookup.at >= Identity.met_at),
+            *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since, ApiCall.purpose == Purpose.LIVE),
+            *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),
+            *(Identity.first_seen_at >= since, ApiCall.at >= Identity.first_seen_at),
         )
-        .order_by(Lookup.at)
+        .order_by(ApiCall.at)
         .limit(MAX_CALLS)
     )
     first = {row.id: row for row in reversed(db.session.execute(found).all())}
     took: dict[datetime, list[int]] = defaultdict(list)
-    for row in (each for each in first.values() if each.first_message_at > each.met_at - observations.LIVE):
-        waited = row.at + timedelta(milliseconds=row.took_ms) - row.met_at
-        took[_start(row.met_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
+    for row in (each for each in first.values() if each.first_message_at > each.first_seen_at - observations.LIVE):
+        waited = row.at + timedelta(milliseconds=row.took_ms) - row.first_seen_at
+        took[_start(row.first_seen_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
     return took
 
 
@@ -137,7 +139,7 @@ def _start(at: datetime, hourly: bool) -> datetime:
     return at if hourly else at.replace(hour=0)
 
 
-def _bucket(start: datetime, rows: Sequence[HourFigures]) -> Bucket:
+def _bucket(start: datetime, rows: Sequence[HourlyStats]) -> Bucket:
     last = {row.account_id: row for row in rows}.values()
     return Bucket(
         start,

@@ -1,6 +1,6 @@
 """Hourly snapshots per account for Insights: contacts by how they are shown, messages, lookups.
 
-Written by the scheduler, so that webhook deliveries do not wait for it. The only writer of `hour_figures`.
+Written by the scheduler, so that webhook deliveries do not wait for it. The only writer of `hourly_stats`.
 """
 
 from datetime import datetime, timedelta
@@ -13,8 +13,11 @@ from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.models.identity import HourFigures, Identity, Lookup, Purpose
-from app.models.inbox import Account, Conversation, Message
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.conversation import Conversation, Message
+from app.models.identity import Identity
+from app.models.stats import HourlyStats
 
 HOUR = timedelta(hours=1)
 KEPT = timedelta(days=31)
@@ -36,7 +39,7 @@ def record() -> None:
 
 def purge(tx: Tx, now: datetime) -> None:
     """Delete snapshots that are older than 31 days."""
-    tx.execute(delete(HourFigures).where(HourFigures.at < now - KEPT))
+    tx.execute(delete(HourlyStats).where(HourlyStats.at < now - KEPT))
 
 
 def _exists(tx: Tx, account_id: int) -> bool:
@@ -68,8 +71,8 @@ def _traffic(account_id: int, at: datetime) -> dict[str, int]:
         )
     )
     looked_up = select(func.count()).where(
-        *(Lookup.account_id == account_id, Lookup.at >= at, Lookup.at < at + HOUR),
-        *(Lookup.call == budget.PROFILE, Lookup.purpose == Purpose.LIVE),
+        *(ApiCall.account_id == account_id, ApiCall.at >= at, ApiCall.at < at + HOUR),
+        *(ApiCall.call == budget.PROFILE, ApiCall.purpose == Purpose.LIVE),
     )
     return {
         "messages": db.session.execute(received).scalar_one(),
@@ -80,8 +83,8 @@ def _traffic(account_id: int, at: datetime) -> dict[str, int]:
 def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, contacts: dict[str, int] | None) -> None:
     hour: dict[str, Any] = {"account_id": account_id, "at": at}
     if contacts is None:
-        known = (HourFigures.account_id == account_id, HourFigures.at == at)
-        tx.execute(update(HourFigures).where(*known).values(traffic))
+        known = (HourlyStats.account_id == account_id, HourlyStats.at == at)
+        tx.execute(update(HourlyStats).where(*known).values(traffic))
         return
-    row = tx.insert(HourFigures).values(hour | contacts | traffic)
+    row = tx.insert(HourlyStats).values(hour | contacts | traffic)
     tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=contacts | traffic))

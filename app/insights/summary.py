@@ -14,7 +14,8 @@ from app.insights import charts
 from app.insights.charts import Bucket, Hour
 from app.instagram import errors
 from app.labels import label
-from app.models.identity import Identity, Lookup
+from app.models.call import ApiCall
+from app.models.identity import Identity
 
 PERIODS = {
     "day": ("24 hours", timedelta(days=1)),
@@ -108,11 +109,11 @@ def _username_change(buckets: Sequence[Bucket], percent: float | None) -> Userna
 
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:
-    of_period = (Lookup.account_id.in_(account_ids), Lookup.at > since, Lookup.call == budget.PROFILE)
-    failed = select(Lookup.code, func.count()).where(*of_period, Lookup.code.is_not(None)).group_by(Lookup.code)
+    of_period = (ApiCall.account_id.in_(account_ids), ApiCall.at > since, ApiCall.call == budget.PROFILE)
+    failed = select(ApiCall.code, func.count()).where(*of_period, ApiCall.code.is_not(None)).group_by(ApiCall.code)
     found: Counter[str] = Counter()
     for code, number in db.session.execute(failed):
         found[label(errors.reason_from_code(code or ""))] += number
-    name_only = select(func.count()).where(*of_period, Lookup.code.is_(None), Lookup.answer.startswith("name"))
+    name_only = select(func.count()).where(*of_period, ApiCall.code.is_(None), ApiCall.answer.startswith("name"))
     found[NAME_ONLY] += db.session.execute(name_only).scalar_one()
     return tuple((reason, number) for reason, number in found.most_common() if number)

@@ -18,8 +18,8 @@ from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import UNDATED, ProfileObservation
 from app.legacy_import import files
+from app.models.account import ALL_IDS, Account, AccountState, all_ids
 from app.models.identity import Source
-from app.models.inbox import ALL_IDS, Account, AccountState, all_ids
 from app.text import URL_CHARACTERS, real_name, storable
 
 EARLIEST = datetime(2010, 10, 6, tzinfo=UTC)  # Instagram's first day

@@ -1,1 +1,1 @@
-"""Tables, and nothing but tables."""
+"""Tables, one module per owner. No queries and no rules."""

@@ -1,4 +1,4 @@
-"""Tables of runs: one backfill or refresh, and its ledger of participants."""
+"""Tables of jobs, which the code calls runs, and of the contacts in them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,18 +7,18 @@ from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
-from app.db.types import Id, IgId, UTCDateTime, Word
+from app.db.types import EnumText, Id, IgId, UTCDateTime
 
 
 class RunKind(StrEnum):
-    """Backfill: people without a name. Refresh: everyone."""
+    """Backfill: unknown contacts. Refresh: all contacts."""
 
     BACKFILL = "backfill"
     REFRESH = "refresh"
 
 
 class RunState(StrEnum):
-    """Where a run is; WAITING runs go on by themselves at `resume_at`."""
+    """The state of a run; WAITING runs resume automatically at `resume_at`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,9 +34,9 @@ _ACTIVE_SQL = text("state IN ('queued', 'running', 'waiting', 'canceling')")
 
 
 class ItemState(StrEnum):
-    """What became of one participant of a run."""
+    """The state of one contact of a run."""
 
-    TODO = "todo"
+    PENDING = "todo"
     RESOLVED = "resolved"
     FRESH = "fresh"
     FAILED = "failed"
@@ -46,8 +46,8 @@ class ItemState(StrEnum):
 class Run(Model):
     """One backfill or refresh of one account; the partial unique index makes a second active one impossible.
 
-    `sweep_…` is the plan of reading conversation pages, `swept_…` what was read of it; `worked_seconds` count the
-    people who were asked for alone.
+    `scan_…` is the plan of the page scan, `scanned_…` what was done of it. `worked_seconds` is the time of lookups of
+    single contacts.
     """
 
     __tablename__ = "runs"
@@ -66,8 +66,8 @@ class Run(Model):
 
     id: Mapped[str] = mapped_column(String(12), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    kind: Mapped[RunKind] = mapped_column(Word(RunKind))
-    state: Mapped[RunState] = mapped_column(Word(RunState))
+    kind: Mapped[RunKind] = mapped_column(EnumText(RunKind))
+    state: Mapped[RunState] = mapped_column(EnumText(RunState))
     reason: Mapped[str | None] = mapped_column(Text)
     batch_size: Mapped[int]
     started_by: Mapped[str] = mapped_column(String(120))
@@ -87,15 +87,15 @@ class Run(Model):
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cache_hits: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     days: Mapped[int | None]
-    sweep_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    sweep_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    swept_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    swept_people: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    scan_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    scan_contacts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    scanned_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    scanned_contacts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     worked_seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
 
 
 class RunItem(Model):
-    """One participant of a run; `position` keeps the order of the plan, newest conversation first."""
+    """One contact of a run; `position` keeps the order, newest conversation first."""
 
     __tablename__ = "run_items"
     __table_args__ = (
@@ -118,28 +118,10 @@ class RunItem(Model):
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     ig_participant_id: Mapped[str] = mapped_column(IgId, primary_key=True)
     position: Mapped[int] = mapped_column(Id)
-    state: Mapped[ItemState] = mapped_column(Word(ItemState), default=ItemState.TODO)
+    state: Mapped[ItemState] = mapped_column(EnumText(ItemState), default=ItemState.PENDING)
     tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_try_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     reason: Mapped[str | None] = mapped_column(String(32))
     code: Mapped[str | None] = mapped_column(String(32))
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-
-
-class Heartbeat(Model):
-    """When a part last reported that it runs: "scheduler", or the queue that a worker listens to."""
-
-    __tablename__ = "heartbeats"
-
-    part: Mapped[str] = mapped_column(String(64), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-
-class SchedulerDuty(Model):
-    """When the scheduler last ran a duty that is due every hour or day, for example "subscriptions.check_all"."""
-
-    __tablename__ = "scheduler_duties"
-
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    last_run_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.run import SchedulerDuty
+from app.models.process import SchedulerDuty
 
 
 def claim(name: str, every: timedelta, *, at_first: bool = True) -> bool:

@@ -31,7 +31,7 @@ class Estimate:
 def estimate_selection(selected: Selection) -> Estimate:
     """Return the estimate of a job of these contacts, as if it started now."""
     wanted = selection.select_items(selected).subquery()
-    counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.TODO.value)
+    counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.PENDING.value)
     total = db.session.execute(counted).scalar_one()
     scan = selection.plan_page_scan(selected)
     alone = total - math.floor(scan.people * RESOLVED_BY_PAGES)
@@ -47,10 +47,10 @@ def seconds_left(run: Run) -> int | None:
     """
     looked_up = run.resolved + run.failed
     open_ = run.total - run.skipped - run.fresh - looked_up
-    pages = max(0, run.sweep_pages - run.swept_pages)
-    ahead = run.sweep_people * pages / run.sweep_pages if run.sweep_pages else 0
+    pages = max(0, run.scan_pages - run.scanned_pages)
+    ahead = run.scan_contacts * pages / run.scan_pages if run.scan_pages else 0
     alone = max(0.0, open_ - ahead * _resolved_by_pages(run))
-    alone_so_far, made = looked_up - run.swept_people, run.calls - run.swept_pages
+    alone_so_far, made = looked_up - run.scanned_contacts, run.calls - run.scanned_pages
     calls_each, seconds_each = (
         (made / alone_so_far, run.worked_seconds / alone_so_far) if alone_so_far and made > 0 else (1.0, 0.0)
     )
@@ -68,9 +68,9 @@ def resume_at(run: Run) -> datetime | None:
 
 
 def _resolved_by_pages(run: Run) -> float:
-    if not run.swept_pages or not run.sweep_people:
+    if not run.scanned_pages or not run.scan_contacts:
         return RESOLVED_BY_PAGES
-    return min(1.0, run.swept_people / (run.sweep_people * run.swept_pages / run.sweep_pages))
+    return min(1.0, run.scanned_contacts / (run.scan_contacts * run.scanned_pages / run.scan_pages))
 
 
 def _seconds(account_id: int, calls: int, working: float, *, resume_at: datetime | None = None) -> int | None:

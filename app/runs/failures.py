@@ -13,8 +13,8 @@ from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
 from app.identities.reasons import WORKER_DIED, describe
 from app.instagram.errors import Reason
+from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.inbox import Conversation
 from app.models.run import ACTIVE, ItemState, Run, RunItem
 from app.runs import lifecycle
 from app.viewer import Role, Viewer
@@ -84,7 +84,7 @@ def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Fa
             Identity.claimed_until,
             Identity.username,
             Identity.name,
-            Identity.alike,
+            Identity.confusable_digits,
             Identity.failure_count,
             Conversation.id.label("conversation_id"),
             Identity.id.label("identity_id"),
@@ -113,7 +113,7 @@ def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
     if not numbers:
         raise Conflict(" ".join(("No contact in this job can be retried.", *_left_out(left_out))))
     if run.state not in ACTIVE:
-        pending = (RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+        pending = (RunItem.run_id == run_id, RunItem.state == ItemState.PENDING)
         waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*pending)).scalar_one()
         return RetryResult(lifecycle.retry(viewer, run_id), left_out, waiting)
     found = [each.identity_id for each in failed_contacts(viewer, run_id) if each.can_recover and each.identity_id]
@@ -121,7 +121,7 @@ def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
 
 
 def _failed_contact(row: Row[*tuple[Any, ...]]) -> FailedContact:
-    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.alike)
+    shown = display.display_name(row.ig_participant_id, row.username, row.name, alike=row.confusable_digits)
     reason, code = _newest(row)
     due_since = row.next_try_at is None or row.settled_at is None or row.next_try_at >= row.settled_at
     in_progress = due_since and listing.in_progress(row)

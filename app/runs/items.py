@@ -45,7 +45,7 @@ def due(lease: Lease) -> list[str]:
         select(RunItem.ig_participant_id)
         .where(
             RunItem.run_id == lease.run_id,
-            RunItem.state == ItemState.TODO,
+            RunItem.state == ItemState.PENDING,
             or_(RunItem.next_try_at.is_(None), RunItem.next_try_at <= now, RunItem.next_try_at > now + 2 * LEASE),
         )
         .order_by(RunItem.position)
@@ -60,13 +60,13 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -
     Raises LeaseLostError; then nothing is stored.
     """
     now = clock.now()
-    final = outcome.state is not ItemState.TODO
+    final = outcome.state is not ItemState.PENDING
     item = (
         update(RunItem)
         .where(
             RunItem.run_id == lease.run_id,
             RunItem.ig_participant_id == ig_participant_id,
-            RunItem.state == ItemState.TODO,
+            RunItem.state == ItemState.PENDING,
         )
         .values(
             state=outcome.state,
@@ -104,7 +104,7 @@ def tries_so_far(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, i
 
 def postpone(tx: Tx, lease: Lease, ig_participant_ids: Sequence[str], until: datetime) -> None:
     """Postpone items because another process is looking these contacts up now."""
-    items = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
+    items = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.PENDING)
     tx.execute(items.where(RunItem.ig_participant_id.in_(ig_participant_ids)).values(next_try_at=until))
 
 
@@ -112,7 +112,7 @@ def count_crashed_attempt(tx: Tx, lease: Lease) -> None:
     """Count an attempt of the first open item, during which a worker crashed. The last attempt fails the item."""
     first = (
         select(RunItem.ig_participant_id, RunItem.tries)
-        .where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
+        .where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.PENDING)
         .order_by(RunItem.next_try_at.is_not(None), RunItem.position)
         .limit(1)
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement
 
 from app import queue
-from app.models.identity import Purpose
-from app.models.inbox import Conversation
+from app.models.call import Purpose
+from app.models.conversation import Conversation
 from app.models.run import RunKind
 
 

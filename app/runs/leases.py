@@ -52,7 +52,7 @@ def take(run_id: str, *, who: str) -> Lease | None:
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
         facts = (taken.account_id, taken.kind, taken.started_by, taken.batch_size, taken.created_at, taken.fence)
         lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
-        if before.lease_until is not None and before.swept_pages >= before.sweep_pages:
+        if before.lease_until is not None and before.scanned_pages >= before.scan_pages:
             count_crashed_attempt(tx, lease)
         tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     return lease
@@ -85,7 +85,7 @@ def release(lease: Lease) -> bool:
                 func.count().label("todo"),
                 func.count(RunItem.next_try_at).label("later"),
                 func.min(RunItem.next_try_at).label("earliest"),
-            ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.TODO)
+            ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.PENDING)
         ).one()
         return _release_or_finish(tx, lease, opened)
 
@@ -103,7 +103,7 @@ def _reopen_not_at_fault(tx: Tx, lease: Lease) -> None:
     )
     failed = update(RunItem).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.FAILED)
     reopened = failed.where(RunItem.ig_participant_id.in_(not_at_fault)).values(
-        state=ItemState.TODO, reason=None, code=None, tries=0, next_try_at=None, settled_at=None
+        state=ItemState.PENDING, reason=None, code=None, tries=0, next_try_at=None, settled_at=None
     )
     contacts = tx.execute(reopened).rowcount
     if contacts:

@@ -15,9 +15,9 @@ from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.identities import observations
 from app.identities.failure_policy import NOT_RETRYABLE
 from app.labels import label
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
+from app.models.audit import Action
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
-from app.models.user import Action
 from app.runs import estimate, kinds, selection
 from app.runs.estimate import Estimate
 from app.runs.selection import PageScan, Selection
@@ -114,7 +114,9 @@ def retry(viewer: Viewer, run_id: str) -> int:
             if not again:
                 raise Conflict("No contact in this job can be retried.")
             tx.execute(
-                update(RunItem).where(*failed).values(state=ItemState.TODO, tries=0, next_try_at=None, settled_at=None)
+                update(RunItem)
+                .where(*failed)
+                .values(state=ItemState.PENDING, tries=0, next_try_at=None, settled_at=None)
             )
             _reopen(tx, run_id, len(again))
             observations.retry(tx, run.account_id, again)
@@ -196,8 +198,8 @@ def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, bat
         started_by=started_by,
         created_at=now,
         total=0,
-        sweep_pages=scan.pages,
-        sweep_people=scan.people,
+        scan_pages=scan.pages,
+        scan_contacts=scan.people,
     )
     tx.session.add(run)
     tx.session.flush()

@@ -18,7 +18,8 @@ from app.identities.observations import ProfileObservation
 from app.identities.resolve import PAUSE
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import ConversationListPage
-from app.models.identity import Identity, Purpose, Source
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.models.run import ItemState, Run, RunItem
 from app.runs import fencing, items, page_cursor, selection
 from app.runs.fencing import Lease
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 LOCK_FREE_SECONDS = 0.002  # lets a webhook that waits for SQLite's lock in between two transactions
 CONTACTS_PER_TRANSACTION = 3  # webhooks wait for it, and must be answered within 50 ms
 _RESOLVED = ItemOutcome(ItemState.RESOLVED)
-_PLAN = select(Run.sweep_pages, Run.swept_pages, Run.sweep_people)
+_PLAN = select(Run.scan_pages, Run.scanned_pages, Run.scan_contacts)
 
 
 def next_page(lease: Lease, *, purpose: Purpose) -> int:
@@ -41,8 +42,8 @@ def next_page(lease: Lease, *, purpose: Purpose) -> int:
     RetryLater when no call may be made now, and LeaseLostError.
     """
     run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
-    left, begun = run.sweep_pages - run.swept_pages, page_cursor.load_cursor(lease.run_id)
-    if left > 0 and run.swept_pages and begun is None:
+    left, begun = run.scan_pages - run.scanned_pages, page_cursor.load_cursor(lease.run_id)
+    if left > 0 and run.scanned_pages and begun is None:
         left = _replan(lease, run)
     if left <= 0:
         return 0
@@ -85,9 +86,9 @@ def _next_position(
 
 def _replan(lease: Lease, run: Row[int, int, int]) -> int:
     again = selection.replan_page_scan(lease.run_id, lease.account_id)
-    read = run.sweep_people * run.swept_pages // run.sweep_pages
+    read = run.scan_contacts * run.scanned_pages // run.scan_pages
     with transaction.write() as tx:
-        fencing.update_run(tx, lease, sweep_pages=run.swept_pages + again.pages, sweep_people=read + again.people)
+        fencing.update_run(tx, lease, scan_pages=run.scanned_pages + again.pages, scan_contacts=read + again.people)
     logger.info("page scan restarted: position lost", extra={"pages": again.pages})
     return again.pages
 
@@ -108,7 +109,7 @@ def _store_page(lease: Lease, seen: list[ProfileObservation]) -> None:
     )
     wanted = select(RunItem.ig_participant_id).where(
         RunItem.run_id == lease.run_id,
-        RunItem.state == ItemState.TODO,
+        RunItem.state == ItemState.PENDING,
         RunItem.ig_participant_id.in_(listed),
         RunItem.ig_participant_id.not_in(selection.with_expired_picture(lease.account_id)),
     )
@@ -126,7 +127,7 @@ def _store_batch(lease: Lease, seen: list[ProfileObservation], open_: set[str]) 
             observations.record(tx, lease.account_id, each)
         for ig_participant_id in resolved:
             items.settle(tx, lease, ig_participant_id, _RESOLVED)
-        fencing.update_run(tx, lease, swept_people=Run.swept_people + len(resolved))
+        fencing.update_run(tx, lease, scanned_contacts=Run.scanned_contacts + len(resolved))
 
 
 def _record_progress(lease: Lease, *, pages: int, calls: int, following: PageCursor | None) -> None:
@@ -134,7 +135,7 @@ def _record_progress(lease: Lease, *, pages: int, calls: int, following: PageCur
         fencing.update_run(
             tx,
             lease,
-            swept_pages=Run.swept_pages + pages,
+            scanned_pages=Run.scanned_pages + pages,
             calls=Run.calls + calls,
             lease_until=clock.now() + fencing.LEASE,
         )

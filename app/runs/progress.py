@@ -9,7 +9,7 @@ from app import clock, queue
 from app.db.engine import db
 from app.errors import NotFound
 from app.labels import label
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunState
 from app.models.run import RunKind as RunKind
 from app.runs import estimate
@@ -204,7 +204,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
     speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
     at_work = run.state in ACTIVE
     reconnect = run.state is RunState.WAITING and row.state is AccountState.RECONNECT
-    reads_pages = run.state is RunState.RUNNING and run.swept_pages < run.sweep_pages
+    reads_pages = run.state is RunState.RUNNING and run.scanned_pages < run.scan_pages
     return Progress(
         run_id=run.id,
         kind=run.kind,
@@ -232,8 +232,8 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         seconds_left=estimate.seconds_left(run) if at_work and not reconnect else None,
         days=run.days,
         reconnect=reconnect,
-        page=run.swept_pages + 1 if reads_pages else 0,
-        pages=run.sweep_pages if reads_pages else 0,
+        page=run.scanned_pages + 1 if reads_pages else 0,
+        pages=run.scan_pages if reads_pages else 0,
     )
 
 
@@ -249,5 +249,5 @@ def _state(run: Run) -> str:
 
 def _now(run_id: str) -> str | None:
     """Return the ID of the contact being looked up: the first open item."""
-    first = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+    first = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.PENDING)
     return db.session.execute(first.order_by(RunItem.position).limit(1)).scalar()

@@ -13,7 +13,7 @@ from app.identities import claims, failure_policy, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import FRESH
 from app.identities.resolve import Batch, LookupOutcome
-from app.models.identity import Purpose
+from app.models.call import Purpose
 from app.models.run import ItemState
 from app.runs import items, kinds, leases, lifecycle, page_scan, progress
 from app.runs.fencing import Lease, LeaseLostError
@@ -111,7 +111,7 @@ def _item_outcome(outcome: LookupOutcome, tries: int, worked_seconds: float) -> 
     failure = outcome.failure
     if failure is not None:
         delay = failure_policy.job_retry_delay(failure, tries)
-        state = ItemState.TODO if delay else ItemState.FAILED
+        state = ItemState.PENDING if delay else ItemState.FAILED
         next_try_at = clock.now() + delay if delay else None
     elif outcome.fresh:
         state = ItemState.FRESH

@@ -13,8 +13,9 @@ from app.identities import observations
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH
 from app.instagram.errors import Reason
+from app.models.account import ALL_IDS, Account, all_ids
+from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.inbox import ALL_IDS, Account, Conversation, all_ids
 from app.models.run import ItemState, RunItem, RunKind
 from app.runs import kinds
 
@@ -54,7 +55,7 @@ def select_items(selected: Selection) -> Select[Any]:
     found = select(
         Conversation.ig_participant_id,
         func.row_number().over(order_by=_newest()).label("position"),
-        case((skipped, ItemState.SKIPPED.value), else_=ItemState.TODO.value).label("state"),
+        case((skipped, ItemState.SKIPPED.value), else_=ItemState.PENDING.value).label("state"),
         case((skipped, Identity.last_error), else_=null()).label("reason"),
     ).outerjoin(Identity, _same_contact())
     found = found.where(Conversation.account_id == selected.account_id, *_conditions(selected, clock.now()))
@@ -65,12 +66,14 @@ def select_items(selected: Selection) -> Select[Any]:
 def plan_page_scan(selected: Selection) -> PageScan:
     """Return how many pages to read first, so that together they save the most calls."""
     wanted = select_items(selected).subquery()
-    return _plan(selected.account_id, select(wanted.c.ig_participant_id).where(wanted.c.state == ItemState.TODO.value))
+    return _plan(
+        selected.account_id, select(wanted.c.ig_participant_id).where(wanted.c.state == ItemState.PENDING.value)
+    )
 
 
 def replan_page_scan(run_id: str, account_id: int) -> PageScan:
     """Return the plan for the open items of a job; it starts at the first page again."""
-    still = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.TODO)
+    still = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id, RunItem.state == ItemState.PENDING)
     return _plan(account_id, still)
 
 

@@ -14,7 +14,8 @@ from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Invalid, NotFound, Unavailable
-from app.models.user import Action, ApiToken
+from app.models.audit import Action
+from app.models.user import ApiToken
 from app.text import clean_name
 from app.users import refusals
 from app.viewer import STRANGER, Role, Viewer

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, delete, exists
 from app import audit, clock
 from app.db import transaction
 from app.db.transaction import Tx
-from app.models.user import Action, EndedSession
+from app.models.audit import Action
+from app.models.user import EndedSession
 from app.viewer import Viewer
 
 MAX_AGE = timedelta(days=7)  # of a session, even while it is used

@@ -7,7 +7,8 @@ from sqlalchemy import select, update
 from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.user import Action, User
+from app.models.audit import Action
+from app.models.user import User
 from app.users import passwords, refusals, sessions, users
 from app.users.users import StaffUser
 from app.viewer import STRANGER

@@ -19,7 +19,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, Invalid, NotFound
-from app.models.user import Action, User
+from app.models.audit import Action
+from app.models.user import User
 from app.users import passwords
 from app.viewer import OPERATOR, Role, Viewer
 

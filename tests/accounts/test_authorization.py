@@ -15,8 +15,8 @@ from app.accounts.listing import ListedAccount
 from app.db.engine import db
 from app.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.instagram.oauth import FACEBOOK_PERMISSIONS, INSTAGRAM_PERMISSIONS
-from app.models.inbox import Account, AccountState
-from app.models.user import AuditEntry
+from app.models.account import Account, AccountState
+from app.models.audit import AuditEntry
 from app.sandbox.accounts import APP_ID, BY_LOGIN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.accounts.consents import chosen

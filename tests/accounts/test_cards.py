@@ -4,7 +4,7 @@ from flask import Flask
 
 from app import settings
 from app.accounts import cards
-from app.models.identity import Purpose
+from app.models.call import Purpose
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
 from tests.factories import an_account

@@ -15,8 +15,10 @@ from app.calls import oauth_flow as calls_consent
 from app.db.engine import db
 from app.erasure import accounts
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from app.models.identity import Identity, Purpose
-from app.models.inbox import Account, AccountState, Conversation, Login
+from app.models.account import Account, AccountState, Login
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity
 from app.sandbox.accounts import APP_ID, BY_LOGIN, SYSTEM_USER_TOKEN
 from app.users import api_tokens
 from app.viewer import OPERATOR, Role, Viewer

@@ -15,7 +15,7 @@ from app.accounts.health import Health
 from app.calls import credentials, gateway
 from app.db import transaction
 from app.db.engine import db
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import noted
 from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote

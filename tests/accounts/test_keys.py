@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app import settings
 from app.accounts import keys
 from app.db.engine import db
-from app.models.inbox import Account
+from app.models.account import Account
 from app.viewer import OPERATOR
 from tests.factories import ATELIER_NORD, an_account
 

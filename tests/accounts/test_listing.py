@@ -10,7 +10,7 @@ from app.accounts import listing
 from app.calls import budget
 from app.db import transaction
 from app.errors import NotFound
-from app.models.identity import CallRefusal
+from app.models.call import CallRefusal
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 

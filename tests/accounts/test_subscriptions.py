@@ -15,7 +15,7 @@ from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.doctor import Finding, Level
-from app.models.inbox import Account, Login
+from app.models.account import Account, Login
 from app.viewer import OPERATOR, Role
 from tests.cli.commands import nametag
 from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, MAISON_LUNE, a_sandbox_account, an_account

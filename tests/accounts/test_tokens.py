@@ -14,7 +14,7 @@ from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
 from tests.factories import ATELIER_NORD, MAISON_LUNE, a_sandbox_account

@@ -13,8 +13,8 @@ from app import clock
 from app.db import transaction
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.models.account import Account
 from app.models.identity import Source
-from app.models.inbox import Account
 from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import (
     ATELIER_NORD,

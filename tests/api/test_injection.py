@@ -5,7 +5,7 @@ from flask import Flask
 
 from app.api import auth
 from app.db.engine import db
-from app.models.inbox import Conversation
+from app.models.conversation import Conversation
 from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 

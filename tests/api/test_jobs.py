@@ -5,7 +5,7 @@ import threading
 import pytest
 from flask import Flask
 
-from app.models.inbox import Account
+from app.models.account import Account
 from app.runs import runner
 from tests.api.clients import ApiClient, an_api_client, problem
 from tests.factories import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote

@@ -16,8 +16,8 @@ from app.api import auth
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
+from app.models.erasure import OwnerRequest
 from app.models.identity import StoredAvatar
-from app.models.inbox import Deletion
 from app.models.run import Run, RunKind, RunState
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
@@ -50,8 +50,8 @@ def nametag(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flas
         with transaction.write() as tx:
             known = {"account_id": account.id, "ig_participant_id": LEA, "version": "1", "tried_at": clock.now()}
             tx.execute(tx.insert(StoredAvatar).values(content=b"RIFF", **known))
-            gone = {"digest": b"0" * 16, "asked_at": clock.now(), "done_at": clock.now()}
-            tx.execute(tx.insert(Deletion).values(code="a-code", **gone))
+            gone = {"digest": b"0" * 16, "requested_at": clock.now(), "done_at": clock.now()}
+            tx.execute(tx.insert(OwnerRequest).values(code="a-code", **gone))
             run = {"id": RUN, "account_id": account.id, "kind": RunKind.BACKFILL, "state": RunState.QUEUED}
             more = {"batch_size": 10, "started_by": "Command line", "created_at": clock.now(), "total": 0}
             tx.session.add(Run(**run, **more))

@@ -19,8 +19,8 @@ from app.db.engine import db
 from app.factory import create_app
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.models.account import Account
 from app.models.identity import Source
-from app.models.inbox import Account
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account

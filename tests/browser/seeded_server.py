@@ -13,9 +13,12 @@ from app.db import transaction
 from app.db.engine import Model
 from app.db.types import Secret
 from app.factory import create_app
-from app.models.identity import HourFigures, Identity, IdentityChange, Lookup, Purpose, Source
-from app.models.inbox import Account, Conversation, Login, Message
+from app.models.account import Account, Login
+from app.models.call import ApiCall, Purpose
+from app.models.conversation import Conversation, Message
+from app.models.identity import Identity, Source, UsernameHistory
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
+from app.models.stats import HourlyStats
 from app.models.user import User
 from app.users import users
 from app.viewer import OPERATOR, Role
@@ -78,7 +81,7 @@ class SeededServer:
             _run(tx, RUN, 1, RunKind.BACKFILL, state, **{"minutes": 8} | counts | work | changes)
             places = enumerate(FAILED)
             failed = [_item(place, who, ItemState.FAILED, reason, code) for place, (who, reason, code, _) in places]
-            waiting = [_item(900, "17841400123126709", ItemState.TODO)] if state is not RunState.DONE else []
+            waiting = [_item(900, "17841400123126709", ItemState.PENDING)] if state is not RunState.DONE else []
             tx.execute(insert(RunItem), failed + waiting)
 
 
@@ -123,7 +126,7 @@ def _contact(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
     last = {"last_success_at": learnt} if username or name else {}
     met = at - timedelta(days=9)
     tx.session.add(
-        Identity(account_id=1, ig_participant_id=who, username=username, name=name, met_at=met, **known, **last)
+        Identity(account_id=1, ig_participant_id=who, username=username, name=name, first_seen_at=met, **known, **last)
     )
     talk = Conversation(
         account_id=1,
@@ -159,7 +162,7 @@ def _contact(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
 def _failed(tx: Any, who: str, reason: str, code: str, tries: int, now: datetime) -> None:
     person = tx.session.query(Identity).filter_by(account_id=1, ig_participant_id=who).one_or_none()
     if person is None:
-        person = Identity(account_id=1, ig_participant_id=who, met_at=now - timedelta(days=3))
+        person = Identity(account_id=1, ig_participant_id=who, first_seen_at=now - timedelta(days=3))
         tx.session.add(person)
     person.failure_count, person.last_error, person.last_error_code = tries, reason, code
     person.last_failure_at = now - timedelta(hours=3)
@@ -168,7 +171,7 @@ def _failed(tx: Any, who: str, reason: str, code: str, tries: int, now: datetime
     person.raw_answer = {"error": {"message": "(#230) User consent is required", "code": 230}}
     renamed = {"old_username": "before.that", "new_username": "after.that", "source": Source.PROFILE, "at": now}
     if who != UNKNOWN_CONTACT:
-        tx.session.add(IdentityChange(account_id=1, ig_participant_id=who, **renamed))
+        tx.session.add(UsernameHistory(account_id=1, ig_participant_id=who, **renamed))
     for hours in range(tries):
         columns = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
         _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **columns)
@@ -180,7 +183,7 @@ def _lookups(tx: Any, now: datetime) -> None:
         _lookup(tx, now - timedelta(seconds=20 * number + 30), purpose=purposes[number % 4], took_ms=180 + number)
     for number, row in enumerate(CONVERSATIONS[14:]):
         met = now - timedelta(minutes=50 * number + 10)
-        tx.execute(update(Identity).where(Identity.ig_participant_id == row[0]).values(met_at=met))
+        tx.execute(update(Identity).where(Identity.ig_participant_id == row[0]).values(first_seen_at=met))
         columns = {"who": row[0], "purpose": Purpose.LIVE, "took_ms": 160 + 37 * (number % 5)}
         _lookup(tx, met + timedelta(milliseconds=40), **columns)
     for hour in range(1, 24):
@@ -191,7 +194,7 @@ def _lookups(tx: Any, now: datetime) -> None:
 def _lookup(tx: Any, at: datetime, **columns: Any) -> None:
     base = {"call": "profile", "purpose": Purpose.BACKFILL, "http_status": 200, "code": None}
     base |= {"answer": "username, name", "ig_participant_id": columns.pop("who", None)}
-    tx.session.add(Lookup(account_id=1, at=at, **base | columns))
+    tx.session.add(ApiCall(account_id=1, at=at, **base | columns))
 
 
 def _figures(tx: Any, now: datetime) -> None:
@@ -200,7 +203,7 @@ def _figures(tx: Any, now: datetime) -> None:
         short = 26 + ago * 400 // 720
         shown = {"username": 1104 - short, "name": 78, "short_id": short}
         came = {"messages": 40 + ago % 17, "lookups": 2 + ago * 10 // 720}
-        tx.session.add(HourFigures(account_id=1, at=this - timedelta(hours=ago), **shown, **came))
+        tx.session.add(HourlyStats(account_id=1, at=this - timedelta(hours=ago), **shown, **came))
 
 
 def _history(tx: Any) -> None:

@@ -11,8 +11,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.models.conversation import Conversation
 from app.models.identity import Source
-from app.models.inbox import Conversation
 from tests.browser.inbox_server import SETTLED, InboxServer, poll
 from tests.factories import (
     ATELIER_NORD,

@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 from app import clock, queue
 from app.db import transaction
 from app.db.engine import db
+from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.inbox import Conversation
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.inbox import Conversation, Message
+from app.models.conversation import Conversation, Message
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.browser.inbox_server import PASSWORD, SETTLED, InboxServer, poll

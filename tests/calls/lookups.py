@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.identity import Lookup, Purpose
+from app.models.call import ApiCall, Purpose
 from tests.factories import MAISON_LUNE
 from tests.support.processes import Sandbox
 
@@ -17,13 +17,13 @@ def made(account_id: int, count: int, *, ago_seconds: float = 60, call: str = "p
     at = clock.now() - timedelta(seconds=ago_seconds)
     with transaction.write() as tx:
         for _ in range(count):
-            tx.execute(tx.insert(Lookup).values(account_id=account_id, call=call, purpose=purpose, at=at))
+            tx.execute(tx.insert(ApiCall).values(account_id=account_id, call=call, purpose=purpose, at=at))
 
 
-def noted() -> list[Lookup]:
+def noted() -> list[ApiCall]:
     """Return every row of a call, oldest first."""
     db.session.rollback()
-    return list(db.session.scalars(select(Lookup).order_by(Lookup.id)))
+    return list(db.session.scalars(select(ApiCall).order_by(ApiCall.id)))
 
 
 def contacts(meta: Sandbox, number: int, account: str = MAISON_LUNE) -> list[str]:

@@ -19,7 +19,7 @@ from app.db.engine import db
 from app.errors import RetryLater
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage_headers import NO_USAGE, Usage
-from app.models.identity import Lookup, Purpose
+from app.models.call import ApiCall, Purpose
 from tests.calls.lookups import made
 from tests.factories import ATELIER_NORD, an_account
 
@@ -55,7 +55,9 @@ def refused(account: int, purpose: Purpose = Purpose.LIVE, call: str = PROFILE) 
 
 def note(grant: Grant) -> None:
     with transaction.write() as tx:
-        row = tx.insert(Lookup).values(account_id=grant.account_id, call=grant.call, purpose=grant.purpose, at=grant.at)
+        row = tx.insert(ApiCall).values(
+            account_id=grant.account_id, call=grant.call, purpose=grant.purpose, at=grant.at
+        )
         tx.execute(row)
 
 

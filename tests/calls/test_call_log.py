@@ -13,7 +13,7 @@ from app.db import transaction
 from app.errors import NotFound, Unavailable
 from app.instagram.responses import ConversationListPage, Profile, TokenOwner
 from app.instagram.usage_headers import NO_USAGE
-from app.models.identity import Purpose
+from app.models.call import Purpose
 from tests.calls.lookups import noted
 from tests.factories import LEA, an_account
 

@@ -15,7 +15,7 @@ from app.db.types import Secret
 from app.errors import RetryLater
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.usage_headers import NO_USAGE, Usage
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
 from tests.factories import ATELIER_NORD, an_account
 
 APP_LIMIT = GraphAPIError(Scope.APP, Reason.RATE_LIMITED, "4")

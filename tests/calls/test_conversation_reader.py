@@ -7,8 +7,8 @@ from app import clock, settings
 from app.calls import circuit_breaker
 from app.calls.conversation_reader import ConversationReader
 from app.instagram.errors import GraphAPIError
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account
 from tests.instagram.graph import Graph, always, answer

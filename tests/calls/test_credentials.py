@@ -11,8 +11,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.models.identity import Purpose
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
+from app.models.call import Purpose
 from tests.calls.lookups import noted
 from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, LEA, an_account
 

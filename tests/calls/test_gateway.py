@@ -20,8 +20,8 @@ from app.errors import NotFound, RetryLater
 from app.instagram import client
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import Profile
-from app.models.identity import Purpose
-from app.models.inbox import Account, AccountState, Login
+from app.models.account import Account, AccountState, Login
+from app.models.call import Purpose
 from tests.calls.lookups import noted
 from tests.factories import ATELIER_NORD, ATELIER_NORD_PAGE, GHOST, LEA, MAISON_LUNE, SHY, an_account
 from tests.instagram.graph import Graph, Request, always, answer, reset, sampled, silent

@@ -11,7 +11,7 @@ from app.calls import oauth_flow
 from app.db import transaction
 from app.errors import NotFound
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.models.inbox import Login
+from app.models.account import Login
 from app.sandbox.accounts import APP_ID
 from tests.accounts.consents import chosen
 from tests.calls.lookups import noted

@@ -17,8 +17,9 @@ from app.errors import RetryLater
 from app.factory import create_app
 from app.identities import cache, observations
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import AccountState
+from app.models.account import AccountState
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.users import login_throttle, rate_limit
 from app.viewer import OPERATOR, Role
 from tests.calls.lookups import made

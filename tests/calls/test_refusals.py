@@ -15,8 +15,9 @@ from app.db.engine import db
 from app.doctor import Level
 from app.identities import resolve
 from app.instagram.errors import Reason
-from app.models.identity import CallRefusal, Identity, Purpose
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
+from app.models.call import CallRefusal, Purpose
+from app.models.identity import Identity
 from app.viewer import OPERATOR
 from tests.api.clients import an_api_client
 from tests.calls.lookups import contacts, noted

@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from app.db.engine import db
 from app.erasure import meta_callbacks
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from tests.cli.commands import nametag, refused
 from tests.factories import (
     ATELIER_NORD,

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app.db.engine import db
-from app.models.inbox import Account
+from app.models.account import Account
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR

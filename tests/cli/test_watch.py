@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import clock, settings
 from app.cli import watch
-from app.models.inbox import Account
+from app.models.account import Account
 from app.models.run import RunKind, RunState
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR

@@ -15,9 +15,10 @@ from app.db.engine import db
 from app.factory import create_app
 from app.identities import resolve
 from app.instagram.errors import Reason
-from app.models.identity import Identity, Purpose
-from app.models.inbox import Conversation
-from app.models.user import Action, AuditEntry
+from app.models.audit import Action, AuditEntry
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity
 from tests.support.databases import app_context_of, upgrade
 
 AT = "2026-09-01 10:00:00.000000"
@@ -128,12 +129,12 @@ def test_placeholders_are_cleared_and_looked_up_again_while_names_stay(blank: Fl
             add(connection, "accounts", **ACCOUNT)
             for contact, username in (("1", "Unknown_77"), ("2", "lea.moreau"), ("3", "unknowns")):
                 named = {"username": username, "username_at": AT, "username_source": "profile", "look": username}
-                known = {"id": int(contact), "ig_participant_id": contact, "met_at": AT, "last_success_at": AT}
+                known = {"id": int(contact), "ig_participant_id": contact, "first_seen_at": AT, "last_success_at": AT}
                 add(connection, "identities", account_id=1, **known, **named)
                 conversation = {"id": int(contact), "ig_participant_id": contact, "known": True} | OF_CONVERSATION
                 add(connection, "conversations", **conversation)
         migrate.upgrade()
-        found = select(Identity.username, Identity.look, Identity.last_error, Identity.next_purpose)
+        found = select(Identity.username, Identity.skeleton, Identity.last_error, Identity.next_purpose)
         names = [tuple(row) for row in db.session.execute(found.order_by(Identity.id))]
         assert names == [
             (None, None, Reason.PLACEHOLDER, Purpose.BACKFILL),

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.db.paging import fetch_page
-from app.models.inbox import Conversation
+from app.models.conversation import Conversation
 from tests.factories import CAMILLE, LEA, UNKNOWN_PERSON, an_account, people_wrote
 
 APP = Path(__file__).parents[2] / "app"

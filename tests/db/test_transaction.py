@@ -16,7 +16,7 @@ from app.db.engine import db
 from app.db.transaction import WriteOutsideTransaction
 from app.errors import Unavailable
 from app.factory import create_app
-from app.models.inbox import Account
+from app.models.account import Account
 from tests.factories import ATELIER_NORD, an_account
 
 PROCESSES, ROUNDS = 4, 25

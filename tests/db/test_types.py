@@ -12,7 +12,7 @@ from app import settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import Secret, SecretUnreadable
-from app.models.inbox import Account, Login
+from app.models.account import Account, Login
 from tests.factories import an_account
 
 

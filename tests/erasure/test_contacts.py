@@ -15,8 +15,9 @@ from app.errors import Forbidden, NotFound
 from app.identities import observations, resolve
 from app.identities.observations import ProfileObservation
 from app.ingest import dead_letters, receive, replay
+from app.models.account import Account, AccountState
+from app.models.conversation import Conversation, Message
 from app.models.identity import Source
-from app.models.inbox import Account, AccountState, Conversation, Message
 from app.models.run import RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR, Role, Viewer
@@ -55,7 +56,7 @@ def cached(redis: Redis) -> list[bytes | str]:
 
 def test_all_data_of_the_contact_is_deleted(account: Account, redis: Redis) -> None:
     written = places_of(LEA, "lea.moreau")
-    assert {"conversations", "identities", "messages", "dead_letters", "waiting_effects"} <= written
+    assert {"conversations", "identities", "messages", "dead_letters", "pending_message_updates"} <= written
     assert cached(redis)
     contacts.delete_contact(OPERATOR, 1)
     assert places_of(LEA, "lea.moreau", "A secret") == set()

@@ -17,7 +17,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
-from app.models.inbox import Account, AccountState, Conversation, Deletion
+from app.models.account import Account, AccountState
+from app.models.conversation import Conversation
+from app.models.erasure import OwnerRequest
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR
@@ -128,7 +130,7 @@ def test_a_deauthorization_that_is_sent_again_leaves_a_reconnected_account_alone
     ours = an_account() if matches else None
     assert meta_callbacks.deauthorize(a_signed_request()) is matches
     if ours is None:
-        owner_requests.close(OPERATOR, db.session.scalars(select(Deletion.code)).one())
+        owner_requests.close(OPERATOR, db.session.scalars(select(OwnerRequest.code)).one())
     connect.add(OPERATOR, MAISON_LUNE, login="instagram", token="token-of-a-new-authorization", check=False)
     with transaction.write() as tx:
         tx.execute(update(Account).values(ig_app_scoped_id=MAISON_LUNE_APP_SCOPED))
@@ -160,7 +162,7 @@ def test_a_deletion_request_is_carried_out_once_and_has_one_code(app: Flask) -> 
     assert of_account(ours) == {}
     assert snapshot.places_of(LEA) <= set(theirs)
     assert of_account(other) == theirs
-    assert db.session.scalars(select(Deletion.account_id)).one() is None
+    assert db.session.scalars(select(OwnerRequest.account_id)).one() is None
 
 
 def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:

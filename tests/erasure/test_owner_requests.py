@@ -13,9 +13,11 @@ from app.accounts.connect import AccountCheck
 from app.db.engine import db
 from app.erasure import accounts, meta_callbacks, owner_requests
 from app.errors import Forbidden, NotFound
+from app.models.account import Account, AccountState, Login
+from app.models.audit import Action, AuditEntry
+from app.models.conversation import Conversation
+from app.models.erasure import Outcome
 from app.models.identity import Identity
-from app.models.inbox import Account, AccountState, Conversation, Login, Outcome
-from app.models.user import Action, AuditEntry
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (

@@ -18,8 +18,12 @@ from app.identities.observations import ProfileObservation
 from app.identities.resolve import LookupOutcome
 from app.inbox import search
 from app.ingest import dead_letters, pending_updates
-from app.models.identity import Lookup, Purpose, Source, StoredAvatar
-from app.models.inbox import Account, DeadLetter, DeletedEvent, Message, PendingMessageUpdate
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.conversation import Message
+from app.models.erasure import DeletedEvent
+from app.models.identity import Source, StoredAvatar
+from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR
@@ -112,7 +116,7 @@ def test_a_deletion_clears_the_text_of_an_edit_without_a_contact(
     body = a_delivery(edit | ({"sender": {"id": sender}} if sender else {}))
     people_wrote(CAMILLE, at=clock.now())
     deliver(body)
-    assert places_of(WORD) == {"waiting_effects"}
+    assert places_of(WORD) == {"pending_message_updates"}
     contacts.delete_contact(OPERATOR, 1)
     assert places_of(WORD) == set()
     deliver(body)
@@ -125,7 +129,7 @@ def test_an_edit_of_another_contact_keeps_its_text(account: Account) -> None:
     edit = {"mid": "m_never", "text": WORD, "num_edit": 1}
     deliver(a_delivery({"sender": {"id": CAMILLE}, "timestamp": now_ms(), "message_edit": edit}))
     contacts.delete_contact(OPERATOR, 1)
-    assert places_of(WORD) == {"waiting_effects"}
+    assert places_of(WORD) == {"pending_message_updates"}
 
 
 @pytest.mark.parametrize("entry_time", [True, False])
@@ -230,11 +234,11 @@ PLACES = {  # tables with texts, names or IDs of contacts, and how they get ther
     "conversations": "deliveries",
     "messages": "deliveries",
     "identities": "lookups",
-    "identity_changes": "a new username",
+    "username_history": "a new username",
     "avatars": "pictures",
     "lookups": "lookups",
     "run_items": "jobs",
-    "waiting_effects": "an edit before its message",
+    "pending_message_updates": "an edit before its message",
     "dead_letters": "what could not be processed",
 }
 
@@ -253,7 +257,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:
         tx.execute(tx.insert(StoredAvatar).values(**contact, content=WORD.encode(), tried_at=clock.now()))
-        tx.execute(tx.insert(Lookup).values(**contact, call="profile", purpose=Purpose.LIVE, at=clock.now()))
+        tx.execute(tx.insert(ApiCall).values(**contact, call="profile", purpose=Purpose.LIVE, at=clock.now()))
     assert run_id
     words = (WORD, LEA, "lea.before", "lea.after")
     assert places_of(*words) == set(PLACES)

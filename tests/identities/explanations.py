@@ -4,8 +4,8 @@ from app import clock
 from app.db import transaction
 from app.db.engine import db
 from app.identities import explanation
-from app.models.identity import Lookup, Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
 from app.viewer import OPERATOR
 
 
@@ -21,4 +21,4 @@ def log_call(account: Account, who: str, **answer: object) -> None:
     """Store the call log's row of a profile lookup."""
     with transaction.write() as tx:
         call = {"account_id": account.id, "call": "profile", "purpose": Purpose.BACKFILL, "ig_participant_id": who}
-        tx.execute(tx.insert(Lookup).values(at=clock.now(), **call, **answer))
+        tx.execute(tx.insert(ApiCall).values(at=clock.now(), **call, **answer))

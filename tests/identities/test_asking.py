@@ -12,7 +12,8 @@ from app.errors import Forbidden, NotFound
 from app.identities import asking, observations, resolve
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.instagram.errors import Reason, Scope
-from app.models.identity import Identity, Purpose
+from app.models.call import Purpose
+from app.models.identity import Identity
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, LEA, RUI, a_sandbox_account, an_account, people_wrote

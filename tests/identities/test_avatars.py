@@ -22,8 +22,9 @@ from app.erasure import contacts
 from app.errors import NotFound
 from app.identities import avatars, observations
 from app.identities.observations import ProfileObservation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Source, StoredAvatar
-from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock

@@ -12,8 +12,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import claims, resolve
 from app.identities.claims import CLAIM
-from app.models.identity import Identity, Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity
 from tests.factories import CAMILLE, LEA, an_account, people_wrote
 
 

@@ -12,8 +12,8 @@ from app.identities import explanation, observations
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
+from app.models.account import Account
 from app.models.identity import Identity, Source
-from app.models.inbox import Account
 from app.viewer import Role, Viewer
 from tests.factories import LEA, SHY, an_account, people_wrote
 from tests.identities.explanations import explain, log_call

@@ -17,8 +17,8 @@ from app.errors import Forbidden, Invalid
 from app.identities import export, listing, observations
 from app.identities.observations import ProfileObservation
 from app.legacy_import import importer
+from app.models.account import Account
 from app.models.identity import Identity, Source
-from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, an_account, people_wrote
 

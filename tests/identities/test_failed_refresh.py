@@ -14,8 +14,10 @@ from app.identities import observations, opening, resolve
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from app.models.run import Run
 from app.runs import lifecycle, runner
 from tests.api.clients import an_api_client

@@ -14,8 +14,9 @@ from app.db.engine import db
 from app.identities import observations, resolve
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
-from app.models.identity import CallRefusal, Identity, Lookup, Purpose, Source
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
+from app.models.call import ApiCall, CallRefusal, Purpose
+from app.models.identity import Identity, Source
 from tests.calls.lookups import noted
 from tests.factories import LEA, a_sandbox_account, people_wrote
 from tests.support.processes import Sandbox
@@ -79,7 +80,7 @@ def stale_and_due(account: Account, redis: Redis) -> None:
     redis.flushall()
     long_ago = clock.now() - FRESH - timedelta(days=1)
     with transaction.write() as tx:
-        tx.execute(delete(Lookup))
+        tx.execute(delete(ApiCall))
         tx.execute(delete(CallRefusal))
         tx.execute(delete(Identity))
         tx.execute(update(Account).values(state=AccountState.CONNECTED))

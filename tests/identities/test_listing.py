@@ -14,8 +14,8 @@ from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.listing import NameState
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
+from app.models.account import Account
 from app.models.identity import Identity, Source
-from app.models.inbox import Account
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
 

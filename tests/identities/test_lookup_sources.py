@@ -12,8 +12,9 @@ from app.db import transaction
 from app.identities import cache, observations
 from app.identities.lookup_sources import LookupSource
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Lookup, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.identity import Identity, Source
 from tests.factories import LEA, MAISON_LUNE, SHY, an_account, people_wrote
 from tests.identities.explanations import explain, log_call
 
@@ -42,7 +43,7 @@ def test_a_failed_profile_call_and_a_page_without_the_name_differ(account: Accou
     with transaction.write() as tx:
         read = {"call": "conversations", "purpose": Purpose.SYNC, "http_status": 200, "at": clock.now()}
         asked_of = {"account_id": account.id, **read}
-        tx.execute(tx.insert(Lookup).values(**asked_of))
+        tx.execute(tx.insert(ApiCall).values(**asked_of))
     assert findings(account, SHY) == ["Empty", "Empty", "Empty", "Failed"]
     assert places(account, SHY)["Profile API"].told == "1 call; the last one failed."
 

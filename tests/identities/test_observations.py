@@ -12,8 +12,10 @@ from app.identities import observations
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.observations import BACKGROUND_DELAY, FRESH, MIN_RETRY_INTERVAL, ProfileObservation
 from app.instagram.errors import Reason, Scope
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from tests.factories import CAMILLE, LEA, a_delivery, a_message_event, an_account
 from tests.support.webhooks import receive_webhook
 

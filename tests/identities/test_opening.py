@@ -12,8 +12,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations, opening, resolve
 from app.identities.observations import FRESH, ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from tests.calls.lookups import noted
 from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock

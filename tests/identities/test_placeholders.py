@@ -16,8 +16,10 @@ from app.identities.observations import ProfileObservation
 from app.ingest import sync
 from app.instagram.errors import Reason
 from app.legacy_import import importer
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from app.models.run import ItemState, RunItem, RunKind
 from app.runs import lifecycle, runner
 from app.viewer import OPERATOR

@@ -21,8 +21,10 @@ from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
 from app.identities.resolve import Batch, LookupOutcome
 from app.instagram.errors import Reason, Scope
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source
 from tests.calls.lookups import made, noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
 from tests.support.frozen_clock import FrozenClock

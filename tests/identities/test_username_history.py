@@ -11,8 +11,9 @@ from app.db.engine import db
 from app.erasure import contacts
 from app.identities import observations, username_history
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, IdentityChange, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source, UsernameHistory
 from app.viewer import OPERATOR
 from tests.factories import LEA, RUI, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -79,4 +80,4 @@ def test_who_is_forgotten_had_no_other_name_either(app: Flask) -> None:
     seen(account, "lea.moreau")
     seen(account, "lea.paris")
     contacts.delete_contact(OPERATOR, db.session.scalars(select(Conversation.id)).one())
-    assert db.session.execute(select(func.count()).select_from(IdentityChange)).scalar_one() == 0
+    assert db.session.execute(select(func.count()).select_from(UsernameHistory)).scalar_one() == 0

@@ -13,8 +13,8 @@ from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
 from app.inbox.details import REPLY_WINDOW, ConversationDetails
 from app.instagram.errors import Reason, Scope
+from app.models.account import Account
 from app.models.identity import Source
-from app.models.inbox import Account
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote
 from tests.support.frozen_clock import FrozenClock

@@ -7,8 +7,8 @@ from app import settings
 from app.db import transaction
 from app.errors import NotFound
 from app.inbox import layout
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 from app.models.run import Run, RunKind, RunState
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role, Viewer

@@ -19,8 +19,9 @@ from app.identities.observations import ProfileObservation
 from app.inbox import listing
 from app.inbox.api_queries import FeedQuery
 from app.inbox.listing import ListPage
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Source
-from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
     CAMILLE,

@@ -12,8 +12,9 @@ from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.inbox import api_queries, listing, search
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Source
-from app.models.inbox import Account, Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
     ATELIER_NORD,
@@ -155,10 +156,10 @@ def test_what_is_deleted_leaves_the_index(account: Account) -> None:
     with transaction.write() as tx:
         tx.execute(delete(Conversation))
     if is_sqlite():
-        for name, word in (("search_messages", "zebrafinch"), ("search_people", LEA)):
+        for name, word in (("search_messages", "zebrafinch"), ("search_contacts", LEA)):
             rows = text(f"SELECT rowid FROM {name} WHERE {name} MATCH :word")
             left = db.session.execute(rows, {"word": word}).all()
-            assert (name == "search_people") == bool(left)  # the identity outlives its conversation
+            assert (name == "search_contacts") == bool(left)  # the identity outlives its conversation
     assert found(account, "zebrafinch") == set()
 
 

@@ -12,7 +12,8 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.inbox import thread
 from app.inbox.thread import Thread
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
     CAMILLE,

@@ -12,8 +12,10 @@ from app.db.engine import db
 from app.doctor import Level
 from app.ingest import announced, dead_letters, pending_updates, replay
 from app.ingest.replay import Replayed
-from app.models.identity import Purpose
-from app.models.inbox import Account, Message, PendingMessageUpdate
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Message
+from app.models.ingest import PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
 from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account

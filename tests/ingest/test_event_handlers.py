@@ -17,8 +17,10 @@ from app.ingest import event_handlers, message_updates, statements
 from app.ingest.event_handlers import MisaddressedError
 from app.instagram.errors import Reason, Scope
 from app.instagram.events import Attachment, EventKind, MessageSent
-from app.models.identity import Identity, Purpose
-from app.models.inbox import Account, Conversation, Message
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.conversation import Conversation, Message
+from app.models.identity import Identity
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account
 
 NOON = clock.now().replace(microsecond=0) - timedelta(hours=3)

@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.db.engine import db
+from app.models.conversation import Conversation, Message
 from app.models.identity import Identity
-from app.models.inbox import Conversation, DeadLetter, Message
+from app.models.ingest import DeadLetter
 from app.viewer import Role
 from tests.factories import a_delivery, a_message_event, an_account
 from tests.support.mutations import SAMPLES, bytes_mutated, with_valid_item

@@ -16,7 +16,9 @@ from app.db.engine import db
 from app.inbox import thread
 from app.ingest import event_handlers
 from app.instagram.events import EventKind, MessageSent
-from app.models.inbox import Account, Conversation, DeadLetter, Message, PendingMessageUpdate
+from app.models.account import Account
+from app.models.conversation import Conversation, Message
+from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account
 from tests.support.webhook_events import (
@@ -178,7 +180,7 @@ def state() -> str:
         rows.append((last, each.unread_count, str(each.first_message_at), str(each.last_message_at)))
         rows.append((str(each.seen_until), str(each.seen_at)))
     parked = [
-        json.dumps([row.kind, row.effect], sort_keys=True) for row in db.session.scalars(select(PendingMessageUpdate))
+        json.dumps([row.kind, row.payload], sort_keys=True) for row in db.session.scalars(select(PendingMessageUpdate))
     ]
     return json.dumps([rows, sorted(parked)], sort_keys=True)
 

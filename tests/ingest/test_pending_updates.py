@@ -10,7 +10,8 @@ from app.db.engine import db
 from app.db.types import digest
 from app.ingest import message_updates, pending_updates
 from app.instagram.events import MessageAnnounced, MessageEdited
-from app.models.inbox import Account, PendingMessageUpdate
+from app.models.account import Account
+from app.models.ingest import PendingMessageUpdate
 from tests.factories import MAISON_LUNE, an_account
 from tests.support.frozen_clock import FrozenClock
 from tests.support.webhook_events import deliver, edit, message, react, the_message
@@ -53,7 +54,7 @@ def test_a_pending_update_is_distinguished_from_a_lost_message(account: Account,
 def test_an_announcement_stored_by_an_earlier_release_is_applied(account: Account) -> None:
     with transaction.write() as tx:
         pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
-        kept = tx.execute(select(PendingMessageUpdate.effect)).scalar_one()
+        kept = tx.execute(select(PendingMessageUpdate.payload)).scalar_one()
         del kept["text"]  # which that release did not know
         tx.execute(update(PendingMessageUpdate).values(effect=kept))
     deliver(message())

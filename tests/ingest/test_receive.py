@@ -18,7 +18,8 @@ from app.inbox import api_queries
 from app.inbox.thread import open_thread
 from app.ingest import event_handlers, group_commit, receive
 from app.ingest.receive import DeliveryResult
-from app.models.inbox import Conversation, DeadLetter, Message
+from app.models.conversation import Conversation, Message
+from app.models.ingest import DeadLetter
 from app.viewer import OPERATOR
 from tests.factories import (
     ATELIER_NORD,
@@ -174,8 +175,8 @@ def test_an_item_may_touch_only_the_account_of_its_own_entry(app: Flask) -> None
     )
     assert deliver(a_delivery(*foreign[:3])).dead_letters == 3
     deliver(a_delivery(foreign[3]))
-    assert snapshot.tables(but=("dead_letters", "waiting_effects", "accounts")) == {
-        name: rows for name, rows in before.items() if name not in ("waiting_effects", "accounts")
+    assert snapshot.tables(but=("dead_letters", "pending_message_updates", "accounts")) == {
+        name: rows for name, rows in before.items() if name not in ("pending_message_updates", "accounts")
     }
     assert set(db.session.scalars(select(DeadLetter.reason))) == {"misaddressed"}
 

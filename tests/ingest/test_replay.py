@@ -8,7 +8,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.ingest import dead_letters, replay
 from app.ingest.replay import Replayed
-from app.models.inbox import Conversation, Message
+from app.models.conversation import Conversation, Message
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
 from tests.support.webhooks import receive_webhook

@@ -18,8 +18,9 @@ from app.ingest import event_handlers, sync
 from app.ingest.event_handlers import RecipientAccount
 from app.ingest.sync import Synced
 from app.instagram.events import EventKind, MessageSent
+from app.models.account import Account
+from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, Source
-from app.models.inbox import Account, Conversation, Message
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
 from tests.factories import (
@@ -258,14 +259,14 @@ def test_the_result_of_the_last_sync_is_kept_with_the_account(account: Account, 
         wrote(meta, person)
     meta.request("PATCH", f"conversations/{RUI}", participants=[])
     sync.sync_account(account.id)
-    kept = db.session.execute(select(Account.synced_at, Account.synced)).one()
-    assert kept.synced_at > clock.now() - timedelta(minutes=1)
+    kept = db.session.execute(select(Account.last_synced_at, Account.last_sync_result)).one()
+    assert kept.last_synced_at > clock.now() - timedelta(minutes=1)
     skipped = {"skipped": 1, "skipped_ids": [f"t_{MAISON_LUNE}_{RUI}"]}
-    assert kept.synced == {"conversations": 1, "messages": 1, "reason": None} | skipped
+    assert kept.last_sync_result == {"conversations": 1, "messages": 1, "reason": None} | skipped
     meta.post("faults", mode="190")
     sync.sync_account(account.id)
     db.session.rollback()
-    assert "Reconnect" in (db.session.scalars(select(Account.synced)).one() or {})["reason"]
+    assert "Reconnect" in (db.session.scalars(select(Account.last_sync_result)).one() or {})["reason"]
 
 
 def test_a_story_reply_and_a_story_mention_are_stored_as_such_with_their_links(account: Account, meta: Sandbox) -> None:

@@ -11,7 +11,8 @@ from app.db import transaction
 from app.db.engine import db
 from app.inbox import api_queries, listing, thread
 from app.inbox.listing import ConversationFilter
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.viewer import OPERATOR
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event
 from tests.support.webhooks import receive_webhook

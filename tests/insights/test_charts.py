@@ -10,8 +10,10 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.insights import charts
-from app.models.identity import HourFigures, Identity, Lookup, Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.identity import Identity
+from app.models.stats import HourlyStats
 from tests.factories import ATELIER_NORD, LEA, SHY, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
 
@@ -27,13 +29,13 @@ def account(app: Flask, frozen_clock: FrozenClock) -> Account:
 def hour(account: Account, at: datetime, username: int, short_id: int, messages: int = 0, lookups: int = 0) -> None:
     with transaction.write() as tx:
         shown = {"username": username, "name": 0, "short_id": short_id, "messages": messages, "lookups": lookups}
-        tx.execute(tx.insert(HourFigures).values(account_id=account.id, at=at, **shown))
+        tx.execute(tx.insert(HourlyStats).values(account_id=account.id, at=at, **shown))
 
 
 def called(account: Account, who: str, *, at: datetime, took_ms: int, code: str | None = None) -> None:
     with transaction.write() as tx:
         call = {"account_id": account.id, "call": "profile", "purpose": Purpose.LIVE, "ig_participant_id": who}
-        tx.execute(tx.insert(Lookup).values(at=at, took_ms=took_ms, code=code, **call))
+        tx.execute(tx.insert(ApiCall).values(at=at, took_ms=took_ms, code=code, **call))
 
 
 def test_a_day_shows_its_last_hour_and_the_sum_of_its_messages(account: Account) -> None:
@@ -69,7 +71,7 @@ def test_a_new_contact_is_timed_from_the_webhook_to_the_name(account: Account) -
     people_wrote(LEA, SHY)
     met = clock.now() - timedelta(minutes=10)
     with transaction.write() as tx:
-        tx.execute(update(Identity).values(met_at=met))
+        tx.execute(update(Identity).values(first_seen_at=met))
     called(account, LEA, at=met + timedelta(milliseconds=50), took_ms=150)
     called(account, LEA, at=met + timedelta(minutes=5), took_ms=900)
     called(account, SHY, at=met + timedelta(milliseconds=60), took_ms=300, code="230")

@@ -12,8 +12,10 @@ from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.insights import hourly_stats
-from app.models.identity import HourFigures, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Source
+from app.models.stats import HourlyStats
 from tests.calls.lookups import made
 from tests.factories import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -27,7 +29,7 @@ def account(app: Flask, frozen_clock: FrozenClock) -> Account:
 
 def snapshots() -> list[tuple[int, int, int, int, int, int]]:
     db.session.rollback()
-    rows = db.session.scalars(select(HourFigures).order_by(HourFigures.account_id, HourFigures.at))
+    rows = db.session.scalars(select(HourlyStats).order_by(HourlyStats.account_id, HourlyStats.at))
     return [(row.at.hour, row.username, row.name, row.short_id, row.messages, row.lookups) for row in rows]
 
 
@@ -68,7 +70,7 @@ def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(
     frozen_clock.forward(days=32)
     with transaction.write() as tx:
         hourly_stats.purge(tx, clock.now() - timedelta(days=2))
-        assert len(tx.execute(select(HourFigures)).all()) == 2
+        assert len(tx.execute(select(HourlyStats)).all()) == 2
         hourly_stats.purge(tx, clock.now())
     assert snapshots() == []
 
@@ -87,4 +89,4 @@ def test_an_account_that_is_removed_meanwhile_does_not_keep_others_from_their_nu
     monkeypatch.setattr(hourly_stats, "_count_contacts", meanwhile)
     hourly_stats.record()
     db.session.rollback()
-    assert db.session.scalars(select(HourFigures.account_id)).all() == [kept]
+    assert db.session.scalars(select(HourlyStats.account_id)).all() == [kept]

@@ -12,8 +12,9 @@ from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.insights import hourly_stats, summary
 from app.insights.summary import Insights
-from app.models.identity import Lookup, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.identity import Source
 from tests.factories import ATELIER_NORD, CAMILLE, LEA, SHY, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
 
@@ -31,7 +32,7 @@ def insights(*accounts: Account, period: str = "month") -> Insights:
 def called(account: Account, *, ago: timedelta, code: str | None = None, answer: str = "username, name") -> None:
     with transaction.write() as tx:
         values = {"account_id": account.id, "call": "profile", "purpose": Purpose.LIVE, "took_ms": 90}
-        tx.execute(tx.insert(Lookup).values(at=clock.now() - ago, code=code, answer=answer, **values))
+        tx.execute(tx.insert(ApiCall).values(at=clock.now() - ago, code=code, answer=answer, **values))
 
 
 def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:

@@ -17,8 +17,9 @@ from app.identities import observations
 from app.identities.failure_policy import NO_PROFILE
 from app.identities.observations import ProfileObservation
 from app.legacy_import import importer
-from app.models.identity import Identity, IdentityChange, Source
-from app.models.inbox import Account, Conversation
+from app.models.account import Account
+from app.models.conversation import Conversation
+from app.models.identity import Identity, Source, UsernameHistory
 from tests.cli.commands import nametag, refused
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, MAISON_LUNE_IGSID, RUI, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -91,7 +92,7 @@ def test_rows_without_a_usable_contact_id_are_dropped_and_counted(account: Accou
 
 def snapshot() -> list[dict[str, Any]]:
     db.session.rollback()
-    tables = (Identity.__table__, IdentityChange.__table__, Conversation.__table__)
+    tables = (Identity.__table__, UsernameHistory.__table__, Conversation.__table__)
     return [dict(row) for table in tables for row in db.session.execute(select(table)).mappings()]
 
 
@@ -126,7 +127,7 @@ def test_a_row_without_a_date_never_replaces_a_stored_name(
     importer.import_names(a_dump(tmp_path, a_row(name="Léa Moreau")))
     lea = identities()[LEA]
     assert (lea.username, lea.name, lea.last_success_at) == ("lea.paris", "Léa Moreau", seen.at)
-    assert db.session.scalars(select(IdentityChange)).all() == []
+    assert db.session.scalars(select(UsernameHistory)).all() == []
 
 
 def test_an_import_changes_no_failures_and_planned_lookups(account: Account, tmp_path: Path) -> None:

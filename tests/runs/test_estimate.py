@@ -8,8 +8,8 @@ from flask import Flask
 from app import clock
 from app.calls import circuit_breaker
 from app.instagram.errors import GraphAPIError, Reason, Scope
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 from app.models.run import Run, RunKind, RunState
 from app.runs import estimate
 from app.runs.selection import Selection
@@ -24,9 +24,9 @@ def account(app: Flask, redis_server: str) -> Account:
 
 def a_run(account: Account, **values: int | float) -> Run:
     counted = dict.fromkeys(
-        ("resolved", "fresh", "failed", "skipped", "calls", "sweep_pages", "sweep_people", "swept_pages"), 0
+        ("resolved", "fresh", "failed", "skipped", "calls", "scan_pages", "scan_contacts", "scanned_pages"), 0
     )
-    values = counted | {"swept_people": 0, "worked_seconds": 0.0, "total": 0} | values
+    values = counted | {"scanned_contacts": 0, "worked_seconds": 0.0, "total": 0} | values
     return Run(id="r", account_id=account.id, kind=RunKind.BACKFILL, state=RunState.RUNNING, **values)
 
 
@@ -51,7 +51,9 @@ def test_a_used_up_hour_is_part_of_the_time(account: Account) -> None:
 
 def test_a_run_at_work_counts_its_own_speed_and_its_own_luck(account: Account) -> None:
     """Half of the pages are read and named three quarters of their people; forty were asked for alone."""
-    swept = a_run(account, total=400, sweep_pages=4, sweep_people=200, swept_pages=2, swept_people=75, resolved=75)
+    swept = a_run(
+        account, total=400, scan_pages=4, scan_contacts=200, scanned_pages=2, scanned_contacts=75, resolved=75
+    )
     alone = 325 - 100 * 0.75
     assert estimate.seconds_left(swept) == pytest.approx(2 * 0.6 + alone * 0.5 + _pause(2 + alone), abs=2)
     asked = a_run(account, total=100, resolved=30, failed=10, calls=60, worked_seconds=80.0)

@@ -10,8 +10,9 @@ from app.errors import Conflict, NotFound
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.models.run import ItemState, RunKind
 from app.runs import failures, leases, lifecycle, runner
 from app.runs.items import ItemOutcome

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.text import real_name

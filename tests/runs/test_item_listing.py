@@ -20,7 +20,7 @@ def test_items_come_in_the_order_of_the_plan(app: Flask) -> None:
     assert after is not None
     rest, end = item_listing.list_items(OPERATOR, run_id, state=None, limit=2, after=after)
     assert [each.ig_participant_id for each in (*first, *rest)] == [RUI, CAMILLE, LEA]
-    assert ({each.state for each in (*first, *rest)}, end) == ({ItemState.TODO}, None)
+    assert ({each.state for each in (*first, *rest)}, end) == ({ItemState.PENDING}, None)
     assert item_listing.list_items(OPERATOR, run_id, state="failed", limit=2) == ([], None)
     with pytest.raises(Invalid):
         item_listing.list_items(OPERATOR, run_id, state="x", limit=2)

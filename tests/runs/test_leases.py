@@ -56,7 +56,7 @@ def test_a_lease_that_lapsed_is_taken_over_and_the_late_writer_is_fenced_off(
     taken(run_id, "there")
     with pytest.raises(LeaseLostError):
         settle(late, CAMILLE, ItemOutcome(ItemState.RESOLVED))
-    assert state_of(run_id, CAMILLE) == (ItemState.TODO, 0, None)
+    assert state_of(run_id, CAMILLE) == (ItemState.PENDING, 0, None)
     with pytest.raises(LeaseLostError):
         leases.release(late)
 
@@ -89,7 +89,7 @@ def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, frozen_cloc
     lease = taken(run_id)
     later = frozen_clock.at + timedelta(seconds=4)
     for who in PEOPLE:
-        settle(lease, who, ItemOutcome(ItemState.TODO, "timeout", "timeout", calls=1, next_try_at=later))
+        settle(lease, who, ItemOutcome(ItemState.PENDING, "timeout", "timeout", calls=1, next_try_at=later))
     assert items.due(lease) == []
     assert not leases.release(lease)
     assert run_of(run_id).resume_at == later
@@ -171,5 +171,5 @@ def test_a_pause_from_a_clock_that_ran_ahead_is_over(run_id: str, frozen_clock: 
 
 def test_a_retry_from_a_clock_that_ran_ahead_is_due(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
-    settle(lease, LEA, ItemOutcome(ItemState.TODO, calls=1, next_try_at=clock.now() + timedelta(hours=5)))
+    settle(lease, LEA, ItemOutcome(ItemState.PENDING, calls=1, next_try_at=clock.now() + timedelta(hours=5)))
     assert LEA in items.due(lease)

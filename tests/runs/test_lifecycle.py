@@ -16,8 +16,8 @@ from app.identities import observations
 from app.identities.failure_policy import LookupFailure
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason, Scope
+from app.models.account import AccountState
 from app.models.identity import Source
-from app.models.inbox import AccountState
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.runs import items, leases, lifecycle
 from app.runs.items import ItemOutcome
@@ -47,7 +47,7 @@ def test_a_backfill_takes_unknown_contacts_newest_conversation_first(app: Flask,
     people_wrote(LEA, CAMILLE, GHOST)
     named(account.id, CAMILLE)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
-    assert item_states(run_id) == [(GHOST, ItemState.TODO), (LEA, ItemState.TODO)]
+    assert item_states(run_id) == [(GHOST, ItemState.PENDING), (LEA, ItemState.PENDING)]
     run = run_of(run_id)
     assert (run.state, run.total, run.started_by, run.batch_size) == (RunState.QUEUED, 2, "Command line", 10)
     assert redis.lrange("rq:queue:backfill-participant-profiles", 0, -1) == [run_id.encode()]
@@ -172,7 +172,7 @@ def test_a_retry_reopens_what_failed_and_forgets_the_failures(app: Flask, redis:
     assert lifecycle.retry(OPERATOR, run_id) == 1
     run = run_of(run_id)
     assert (run.state, run.resolved, run.failed) == (RunState.QUEUED, 1, 0)
-    assert dict(item_states(run_id)) == {LEA: ItemState.RESOLVED, GHOST: ItemState.TODO}
+    assert dict(item_states(run_id)) == {LEA: ItemState.RESOLVED, GHOST: ItemState.PENDING}
     assert redis.llen(f"rq:queue:{queue.TASKS[queue.BACKFILL_SLICE].queue}") == 2
 
 
@@ -196,7 +196,7 @@ def test_the_hourly_refresh_is_of_what_expires_at_connected_accounts_and_of_half
         lifecycle.refresh_expiring()  # the first one still runs
     [run] = db.session.scalars(select(Run))
     assert (run.account_id, run.kind, run.started_by, run.total) == (account.id, RunKind.REFRESH, SCHEDULE.name, 1)
-    assert item_states(run.id) == [(CAMILLE, ItemState.TODO)]
+    assert item_states(run.id) == [(CAMILLE, ItemState.PENDING)]
 
 
 def test_where_nothing_expires_no_refresh_is_begun(app: Flask, redis: Redis) -> None:

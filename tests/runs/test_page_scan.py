@@ -12,8 +12,9 @@ from app.db.engine import db
 from app.errors import RetryLater
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.models.run import RunKind, RunState
 from app.runs import leases, lifecycle, page_cursor, page_scan, runner
 from app.runs.fencing import LEASE, Lease, LeaseLostError
@@ -87,7 +88,12 @@ def test_a_hundred_contacts_cost_two_calls(account: Account, meta: Sandbox) -> N
     assert [row.call for row in noted()] == ["conversations"] * 2
     assert all(identities()[who].username for who in crowd)
     run = run_of(run_id)
-    assert (run.swept_pages, run.swept_people, run.resolved, page_cursor.load_cursor(run_id)) == (2, 100, 100, None)
+    assert (run.scanned_pages, run.scanned_contacts, run.resolved, page_cursor.load_cursor(run_id)) == (
+        2,
+        100,
+        100,
+        None,
+    )
 
 
 def test_a_page_scan_continues_where_the_budget_stopped_it(
@@ -96,11 +102,11 @@ def test_a_page_scan_continues_where_the_budget_stopped_it(
     a_crowd_wrote(meta, 60)
     lease = taken(started(account))
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
-    assert run_of(lease.run_id).swept_people == 50
+    assert run_of(lease.run_id).scanned_contacts == 50
     leases.pause(lease, until=frozen_clock.at, reason="the API call budget is used up")
     lease = taken(lease.run_id)
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
-    assert run_of(lease.run_id).swept_people == 60
+    assert run_of(lease.run_id).scanned_contacts == 60
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 0
 
 
@@ -115,7 +121,7 @@ def test_a_page_scan_without_its_cursor_starts_again_if_that_saves_calls(
     while calls := page_scan.next_page(lease, purpose=Purpose.BACKFILL):
         pages += calls
     run = run_of(lease.run_id)
-    assert (pages, run.swept_pages, run.sweep_pages) == (4, 4, 4)  # one more than planned, for eighty people
+    assert (pages, run.scanned_pages, run.scan_pages) == (4, 4, 4)  # one more than planned, for eighty people
     assert run.calls == len(noted()) == 4
     assert all(identities()[who].username for who in crowd)
 
@@ -125,11 +131,11 @@ def test_a_page_scan_without_its_cursor_ends_if_single_lookups_are_cheaper(
 ) -> None:
     a_crowd_wrote(meta, 52)
     lease = taken(started(account))
-    assert run_of(lease.run_id).sweep_pages == 2
+    assert run_of(lease.run_id).scan_pages == 2
     page_scan.next_page(lease, purpose=Purpose.BACKFILL)
     redis.flushall()
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 0  # two pages would name two people
-    assert run_of(lease.run_id).sweep_pages == 1
+    assert run_of(lease.run_id).scan_pages == 1
 
 
 def test_a_contact_with_an_expired_picture_is_looked_up_alone(
@@ -145,7 +151,7 @@ def test_a_contact_with_an_expired_picture_is_looked_up_alone(
             )
     frozen_clock.forward(hours=1)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
-    assert run_of(run_id).sweep_people == 2
+    assert run_of(run_id).scan_contacts == 2
     runner.run_slice(run_id)
     calls = Counter((row.call, row.ig_participant_id) for row in noted())
     assert calls == Counter([("conversations", None), ("profile", CAMILLE), ("profile", LEA)])
@@ -193,7 +199,7 @@ def test_a_conversation_that_meta_cannot_return_costs_the_others_of_its_page_not
     assert sources.pop(RUI) == Source.PROFILE
     assert sources == dict.fromkeys([*crowd, *crowd_after], Source.CONVERSATIONS)
     run = run_of(run_id)
-    assert (run.state, run.resolved, run.swept_people) == (RunState.DONE, 7, 6)
+    assert (run.state, run.resolved, run.scanned_contacts) == (RunState.DONE, 7, 6)
     assert [row.call for row in noted()].count("profile") == 1
     assert [row.call for row in noted()].count("conversations") == 9
 
@@ -204,7 +210,7 @@ def test_an_invalid_access_token_pauses_the_job_and_keeps_its_page_scan(account:
     lease = taken(started(account))
     with pytest.raises(RetryLater):
         page_scan.next_page(lease, purpose=Purpose.BACKFILL)
-    assert run_of(lease.run_id).swept_pages == 0
+    assert run_of(lease.run_id).scanned_pages == 0
 
 
 def test_a_worker_without_the_lease_settles_no_item(account: Account, meta: Sandbox, frozen_clock: FrozenClock) -> None:

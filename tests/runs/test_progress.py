@@ -13,8 +13,8 @@ from app import clock, settings
 from app.calls import budget
 from app.db import transaction
 from app.errors import NotFound
-from app.models.identity import Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
 from app.models.run import ItemState, Run, RunKind, RunState
 from app.runs import items, leases, lifecycle, progress
 from app.viewer import OPERATOR, Role, Viewer

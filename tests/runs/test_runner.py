@@ -19,8 +19,9 @@ from app.identities import cache, claims, observations, resolve
 from app.identities.claims import CLAIM
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import LookupOutcome
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.models.run import ItemState, RunItem, RunKind, RunState
 from app.runs import leases, lifecycle, runner
 from app.viewer import OPERATOR
@@ -170,7 +171,7 @@ def test_an_invalid_access_token_pauses_the_job_and_counts_against_no_contact(ru
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.WAITING
     assert run_of(run_id).reason
-    assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
+    assert {item.state for item in items(run_id).values()} == {ItemState.PENDING}
 
 
 def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
@@ -183,7 +184,7 @@ def test_contacts_who_failed_in_an_outage_are_looked_up_again_after_it(
     runner.run_slice(run_id)
     run = run_of(run_id)
     assert (run.state, run.failed, run.calls) == (RunState.WAITING, 0, 4)
-    assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.TODO, None)}
+    assert {(item.state, item.reason) for item in items(run_id).values()} == {(ItemState.PENDING, None)}
     meta.request("DELETE", "faults")
     frozen_clock.at = run.resume_at or frozen_clock.at
     runner.run_slice(run_id)
@@ -209,7 +210,7 @@ def test_an_outage_that_another_lookup_recognizes_blames_no_contact_of_a_job(
     monkeypatch.setattr(resolve, "look_up", meanwhile)
     runner.run_slice(run_id)
     assert (run_of(run_id).state, run_of(run_id).failed) == (RunState.RUNNING, 0)
-    assert {item.state for item in items(run_id).values()} == {ItemState.TODO}
+    assert {item.state for item in items(run_id).values()} == {ItemState.PENDING}
 
 
 def test_a_new_token_takes_the_run_on_within_ten_seconds(run_id: str, meta: Sandbox, frozen_clock: FrozenClock) -> None:
@@ -232,7 +233,7 @@ def test_a_canceled_job_ends_after_the_present_contact(run_id: str, monkeypatch:
     after_one_person(monkeypatch, lambda: lifecycle.cancel(OPERATOR, run_id))
     runner.run_slice(run_id)
     assert run_of(run_id).state is RunState.CANCELED
-    assert {who for who, item in items(run_id).items() if item.state is not ItemState.TODO} == {RUI, UNKNOWN_PERSON}
+    assert {who for who, item in items(run_id).items() if item.state is not ItemState.PENDING} == {RUI, UNKNOWN_PERSON}
     runner.run_slice(run_id)
     assert len(noted()) == 2
 
@@ -255,7 +256,7 @@ def test_contacts_claimed_by_another_worker_come_later(
     with transaction.write() as tx:
         claims.take(tx, account.id, [LEA], now=frozen_clock.now(), until=frozen_clock.now() + CLAIM)
     runner.run_slice(run_id)
-    assert items(run_id)[LEA].state is ItemState.TODO
+    assert items(run_id)[LEA].state is ItemState.PENDING
     assert run_of(run_id).state is RunState.RUNNING
     frozen_clock.forward(seconds=31)
     runner.run_slice(run_id)

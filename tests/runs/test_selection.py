@@ -13,8 +13,9 @@ from app.identities import observations
 from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Source
-from app.models.inbox import Account, Conversation
 from app.models.run import RunKind
 from app.runs import selection
 from app.runs.selection import MOST_RECENT, PageScan, Selection

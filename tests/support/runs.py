@@ -13,7 +13,7 @@ from app.runs.items import ItemOutcome
 def without_page_scan(run_id: str) -> str:
     """Plan no page scan for a job, so that each contact costs one call."""
     with transaction.write() as tx:
-        tx.execute(update(Run).where(Run.id == run_id).values(sweep_pages=0, sweep_people=0))
+        tx.execute(update(Run).where(Run.id == run_id).values(scan_pages=0, scan_contacts=0))
     return run_id
 
 

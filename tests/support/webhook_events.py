@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.db.engine import db
-from app.models.inbox import Message
+from app.models.conversation import Message
 from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event
 from tests.support.webhooks import receive_webhook
 

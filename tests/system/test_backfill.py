@@ -59,7 +59,7 @@ def _assert_settled_once(nametag: Installation, run_id: str, people: int) -> Non
     answered = Counter(
         row.ig_participant_id
         for row in nametag.rows(
-            "SELECT ig_participant_id FROM lookups WHERE run_id = :run AND code IS NULL", run=run_id
+            "SELECT ig_participant_id FROM api_calls WHERE run_id = :run AND code IS NULL", run=run_id
         )
     )
     assert sum(answered.values()) - len(answered) <= 1  # at most the call that the kill interrupted was made again

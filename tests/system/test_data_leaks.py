@@ -19,7 +19,7 @@ from app.db import transaction
 from app.errors import Conflict, Unavailable
 from app.identities import resolve
 from app.ingest import sync
-from app.models.inbox import Account
+from app.models.account import Account
 from app.models.run import RunKind
 from app.runs import lifecycle, runner
 from app.sandbox.faults import MODES

@@ -11,8 +11,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import FRESH, ProfileObservation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Source
-from app.models.inbox import Account, Conversation
 from app.redis_client import ANSWER_SECONDS
 from tests.factories import LEA, a_delivery, a_message_event, an_account, people_wrote
 from tests.support.redis_faults import redis_failing_after

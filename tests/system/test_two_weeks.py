@@ -25,8 +25,9 @@ from app.cli import demo
 from app.db.engine import db
 from app.errors import AlreadyRunning
 from app.factory import create_app
-from app.models.identity import Identity, Lookup, Purpose
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import ApiCall, Purpose
+from app.models.identity import Identity
 from app.models.run import Run, RunKind
 from app.runs import lifecycle
 from app.users import api_tokens, users
@@ -199,9 +200,9 @@ def _open_everything(app: Flask, program: ApiClient) -> list[str]:
 
 
 def _require_that_every_part_ran() -> None:
-    made = dict(db.session.execute(select(Lookup.purpose, func.count()).group_by(Lookup.purpose)).all())
+    made = dict(db.session.execute(select(ApiCall.purpose, func.count()).group_by(ApiCall.purpose)).all())
     assert made.keys() >= {Purpose.LIVE, Purpose.DAILY, Purpose.REFRESH, Purpose.SYNC, Purpose.CHECK}
-    refreshed = select(func.count()).where(Lookup.call == "refresh", Lookup.http_status == 200)
+    refreshed = select(func.count()).where(ApiCall.call == "refresh", ApiCall.http_status == 200)
     assert db.session.execute(refreshed).scalar_one() >= 1
     assert db.session.execute(select(func.count()).where(Run.started_by == "Schedule")).scalar_one() >= 2
     assert [each.token.well for each in health.list_health(OPERATOR)] == [True, True]

@@ -7,8 +7,10 @@ from sqlalchemy import Select, select
 from werkzeug.routing import RequestRedirect
 
 from app.db.engine import db
+from app.models.account import Account
+from app.models.conversation import Conversation
+from app.models.erasure import OwnerRequest
 from app.models.identity import Identity, StoredAvatar
-from app.models.inbox import Account, Conversation, Deletion
 from app.models.run import Run
 from app.models.user import User
 
@@ -57,7 +59,7 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
         found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages", f"/inbox/{conversation}/lookup?since=0"]
     found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     found += [f"/people/{each}" for each in _column(select(User.id), most)]
-    found += [f"/deletion/{each}" for each in _column(select(Deletion.code), most)]
+    found += [f"/deletion/{each}" for each in _column(select(OwnerRequest.code), most)]
     found += [f"/jobs?job={each}" for each in _column(_runs(), most)]
     found += [f"/avatars/{account}/{person}" for account, person in _pictures(most)]
     return found + [each.format(queue) for queue in queues for each in OF_QUEUE]

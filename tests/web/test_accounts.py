@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
-from app.models.inbox import Account
+from app.models.account import Account
 from app.sandbox.accounts import APP_ID, SYSTEM_USER_TOKEN
 from app.viewer import Role
 from tests.accounts.consents import chosen
@@ -72,7 +72,7 @@ def test_the_result_of_the_last_sync_is_shown_with_what_it_skipped_and_why_it_en
     assert "None yet" in ops.get("/accounts").text
     result = {"conversations": 5, "messages": 12, "skipped": 3, "skipped_ids": ["<t_3>", None], "reason": None}
     with transaction.write() as tx:
-        tx.execute(update(Account).values(synced_at=clock.now(), synced=result))
+        tx.execute(update(Account).values(last_synced_at=clock.now(), synced=result))
     page = ops.get("/accounts").text
     assert "5 conversations, 12 new messages · 3 skipped: &lt;t_3&gt;, without ID, …" in page
     assert "Incomplete" not in page

@@ -6,7 +6,7 @@ from sqlalchemy import delete
 from app import audit
 from app.audit import Action
 from app.db import transaction
-from app.models.inbox import Account
+from app.models.account import Account
 from app.models.run import RunKind
 from app.runs import lifecycle
 from app.users import users

@@ -15,8 +15,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.models.account import Account
+from app.models.conversation import Message
 from app.models.identity import Source
-from app.models.inbox import Account, Message
 from app.models.run import Run, RunKind, RunState
 from app.models.user import User
 from app.runs import lifecycle

@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.erasure import accounts
-from app.models.inbox import Account
+from app.models.account import Account
 from app.viewer import Role
 from tests.factories import LEA, MAISON_LUNE, MAISON_LUNE_APP_SCOPED, an_account, people_wrote
 from tests.support.signed_requests import a_signed_request

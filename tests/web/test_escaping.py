@@ -18,8 +18,10 @@ from app import queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.inbox import Account, Conversation, DeadLetter
+from app.models.ingest import DeadLetter
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role

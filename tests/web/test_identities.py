@@ -16,8 +16,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account
+from app.models.account import Account
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.viewer import Role
 from app.web import refresh_requests
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote

@@ -17,8 +17,10 @@ from app.db.engine import db
 from app.identities import observations
 from app.identities.failure_policy import NO_PROFILE
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, AccountState, Conversation, Message
+from app.models.account import Account, AccountState
+from app.models.call import Purpose
+from app.models.conversation import Conversation, Message
+from app.models.identity import Identity, Source
 from app.models.user import User
 from app.viewer import Role
 from tests.factories import (

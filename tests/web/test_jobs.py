@@ -17,8 +17,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.models.identity import Identity, Purpose, Source
-from app.models.inbox import Account, AccountState
+from app.models.account import Account, AccountState
+from app.models.call import Purpose
+from app.models.identity import Identity, Source
 from app.models.run import ItemState, Run, RunKind, RunState
 from app.models.user import User
 from app.runs import items, leases, lifecycle, runner
@@ -178,13 +179,13 @@ def test_a_pause_that_is_over_names_no_past_time(ops: FlaskClient, account: Acco
 def test_a_job_that_reads_conversations_shows_its_page(ops: FlaskClient, account: Account) -> None:
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     with transaction.write() as tx:
-        reading = {"state": RunState.RUNNING, "sweep_pages": 41, "swept_pages": 11}
+        reading = {"state": RunState.RUNNING, "scan_pages": 41, "scanned_pages": 11}
         tx.execute(update(Run).where(Run.id == run_id).values(**reading))
     panel = part(ops, "/jobs/live").text
     assert "Reading conversations, page 12 of 41" in panel
     assert re.search(r"Looking up</dt><dd>—<", panel)
     with transaction.write() as tx:
-        tx.execute(update(Run).where(Run.id == run_id).values(swept_pages=41))
+        tx.execute(update(Run).where(Run.id == run_id).values(scanned_pages=41))
     assert "Reading conversations" not in part(ops, "/jobs/live").text
 
 

@@ -11,10 +11,13 @@ from sqlalchemy import text, update
 from app import audit, clock, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import Model, db
-from app.db.types import Word
+from app.db.types import EnumText
 from app.factory import create_app
-from app.models.identity import Identity, IdentityChange, Lookup, Purpose, Source, StoredAvatar
-from app.models.inbox import Conversation, DeadLetter, Deletion, Message, PendingMessageUpdate
+from app.models.call import ApiCall, Purpose
+from app.models.conversation import Conversation, Message
+from app.models.erasure import OwnerRequest
+from app.models.identity import Identity, Source, StoredAvatar, UsernameHistory
+from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
 from app.viewer import OPERATOR, Role
@@ -31,14 +34,21 @@ from tests.web.browsing import HTMX, signed_in
 NEWER = "newer word"
 QUEUES = sorted({task.queue for task in queue.TASKS.values()})
 TEXTS = (
-    *(Identity.last_error, Message.kind, Conversation.last_message_kind, Conversation.status, Lookup.code, Lookup.call),
+    *(
+        Identity.last_error,
+        Message.kind,
+        Conversation.last_message_kind,
+        Conversation.status,
+        ApiCall.code,
+        ApiCall.call,
+    ),
     *(RunItem.reason, DeadLetter.reason, PendingMessageUpdate.kind),
 )
 WORDS = {
     table.name: [
         each.name
         for each in table.columns
-        if isinstance(each.type, Word) or any(each is text_.property.columns[0] for text_ in TEXTS)
+        if isinstance(each.type, EnumText) or any(each is text_.property.columns[0] for text_ in TEXTS)
     ]
     for table in Model.metadata.sorted_tables
 }
@@ -66,15 +76,15 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
             tx.execute(update(RunItem).where(RunItem.ig_participant_id == SHY).values(**failed))
             tx.execute(update(Run).values(failed=1))
             names = {"old_username": "lea", "new_username": "lea.moreau", "source": Source.PROFILE, "at": clock.now()}
-            tx.execute(tx.insert(IdentityChange).values(**known, **names))
+            tx.execute(tx.insert(UsernameHistory).values(**known, **names))
             named = (
                 "UPDATE identities SET username = 'lea.moreau', username_source = 'profile', name_source = 'profile'"
             )
             tx.execute(text(f"{named}, picture_source = 'profile', last_error = 'consent' WHERE id = 1"))
             picture = {"content": b"RIFF", "version": "1", "tried_at": clock.now()}
             tx.execute(tx.insert(StoredAvatar).values(**known, **picture))
-            gone = {"code": "a-code", "digest": b"0" * 16, "asked_at": clock.now(), "done_at": clock.now()}
-            tx.execute(tx.insert(Deletion).values(**gone))
+            gone = {"code": "a-code", "digest": b"0" * 16, "requested_at": clock.now(), "done_at": clock.now()}
+            tx.execute(tx.insert(OwnerRequest).values(**gone))
             effect = {"mid_digest": b"1" * 16, "kind": "MessageSeen", "effect": {}, "digest": b"2" * 16}
             tx.execute(tx.insert(PendingMessageUpdate).values(account_id=account.id, received_at=clock.now(), **effect))
             audit.note(tx, OPERATOR, audit.Action.JOB_STARTED, f"job {run_id}")

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from app import audit, settings
 from app.audit import AuditFilter
 from app.factory import create_app
-from app.models.user import Action
+from app.models.audit import Action
 from app.users import users
 from app.viewer import OPERATOR, Role
 from app.web import oidc

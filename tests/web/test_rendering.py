@@ -13,7 +13,7 @@ from app import settings
 from app.errors import Unavailable
 from app.factory import create_app
 from app.inbox import listing, thread
-from app.models.inbox import Account
+from app.models.account import Account
 from app.viewer import Role
 from tests.factories import LEA, an_account, people_wrote
 from tests.support import databases, postgresql

@@ -17,8 +17,9 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.models.account import Account
+from app.models.conversation import Conversation
 from app.models.identity import Identity, Source
-from app.models.inbox import Account, Conversation
 from tests import factories
 from tests.api.clients import an_api_client
 from tests.cli.commands import nametag
@@ -109,7 +110,7 @@ def test_who_is_told_apart_no_longer_looks_the_same_loses_the_digits(app: Flask,
     for who in others[1:]:
         named(account, who, name=f"Somebody {who[-1]}")
     db.session.rollback()
-    alike = db.session.scalars(select(Identity.alike).where(Identity.ig_participant_id.in_(others)))
+    alike = db.session.scalars(select(Identity.confusable_digits).where(Identity.ig_participant_id.in_(others)))
     assert list(alike) == [0] * 3
 
 

@@ -13,7 +13,8 @@ from app import settings
 from app.db.engine import db
 from app.errors import Unavailable
 from app.ingest import receive
-from app.models.inbox import DeadLetter, Message
+from app.models.conversation import Message
+from app.models.ingest import DeadLetter
 from tests.factories import LEA, a_delivery, a_message_event, an_account
 from tests.support import snapshot
 from tests.support.webhooks import post_webhook, signature_of, signed_headers

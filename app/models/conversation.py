@@ -1,0 +1,93 @@
+"""Tables of the inbox: conversations and their messages."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.engine import Model
+from app.db.types import Digest, Id, IgId, UTCDateTime
+
+
+class Conversation(Model):
+    """All messages between an account and a contact; the `last_…` columns follow the messages' own times.
+
+    Read and unread follow the order of arrival: `arrival_count` numbers the messages that counted as unread when they
+    were stored, and those up to `read_through` were read. `unread_count` is how many were not, without unsent ones;
+    "Mark as unread" adds one to it.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("account_id", "ig_participant_id"),
+        Index("ix_conversations_newest", "account_id", "last_message_at", "id"),
+        Index(
+            "ix_conversations_unread",
+            "account_id",
+            "last_message_at",
+            "id",
+            sqlite_where=text("unread_count > 0"),
+            postgresql_where=text("unread_count > 0"),
+        ),
+        Index(
+            "ix_conversations_unknown",
+            "account_id",
+            "last_message_at",
+            "id",
+            sqlite_where=text("known = 0"),
+            postgresql_where=text("NOT known"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    ig_participant_id: Mapped[str] = mapped_column(IgId)
+    status: Mapped[str] = mapped_column(String(16), default="open", server_default="open")
+    known: Mapped[bool] = mapped_column(default=False, server_default=false())
+    unread_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    first_message_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_message_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_message_mid: Mapped[str] = mapped_column(Text)
+    last_message_kind: Mapped[str] = mapped_column(String(32))
+    last_message_preview: Mapped[str | None] = mapped_column(String(160))
+    last_message_outgoing: Mapped[bool]
+    last_reaction: Mapped[str | None] = mapped_column(String(80))
+    last_reaction_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    arrival_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    read_through: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Message(Model):
+    """One message of a conversation; IDs alone decide `outgoing`: docs/meta-platform.md#ids.
+
+    `arrival` is its number in the conversation's `arrival_count`, None for what never counted as unread: the account's
+    own messages, and history that was synced when the account was connected.
+    `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
+    for each sender the newest reaction with its time, a taken-back one as null.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("account_id", "mid_digest"),
+        Index("ix_messages_thread", "conversation_id", "sent_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    mid_digest: Mapped[bytes] = mapped_column(Digest)
+    mid: Mapped[str] = mapped_column(Text)
+    ig_sender_id: Mapped[str] = mapped_column(IgId)
+    outgoing: Mapped[bool]
+    arrival: Mapped[int | None]
+    kind: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str | None] = mapped_column(Text)
+    attachments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    context: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    edit_number: Mapped[int | None]
+    edited_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -1,0 +1,26 @@
+"""Tables of Insights."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.engine import Model
+from app.db.types import UTCDateTime
+
+
+class HourlyStats(Model):
+    """Statistics of the hour that begins at `at`: contacts by how they were shown at its end, and traffic.
+
+    `messages` counts messages from contacts, `lookups` the profile calls that were made for them.
+    """
+
+    __tablename__ = "hourly_stats"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    username: Mapped[int]
+    name: Mapped[int]
+    short_id: Mapped[int]
+    messages: Mapped[int]
+    lookups: Mapped[int]
