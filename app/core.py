@@ -10,11 +10,12 @@ from flask_migrate import Migrate
 from app import settings
 from app.db import engine, migrate, transaction
 from app.errors import Incomplete, Unavailable
-from app.models import identity, inbox, run, user
+from app.models import account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("migrations", "static", "templates")  # outside the package, so a wheel does not have them
-TABLES = (identity, inbox, run, user)  # imported, so that migrations and relationships see all tables
+# Imported, so that migrations and foreign keys see all tables.
+TABLES = (account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user)
 
 
 def create_core() -> Flask:

@@ -29,8 +29,8 @@ _MID = re.compile(rb'"mid"\s*:\s*"([^"\\]{1,512})"')
 def add(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, until: datetime | None = None) -> None:
     """Record that a contact was deleted at `at`, which covers Meta's times up to `until`, or `at`. Aware UTC."""
     times = {"at": at, "until": until}
-    insert = tx.insert(Tombstone).values(account_id=account_id, person=digest(ig_participant_id), **times)
-    tx.execute(insert.on_conflict_do_update(index_elements=["account_id", "person"], set_=times))
+    insert = tx.insert(Tombstone).values(account_id=account_id, contact_digest=digest(ig_participant_id), **times)
+    tx.execute(insert.on_conflict_do_update(index_elements=["account_id", "contact_digest"], set_=times))
 
 
 def exists(tx: Tx, account_id: int, ig_participant_id: str) -> bool:

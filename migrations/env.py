@@ -10,7 +10,7 @@ from app.db import migrate
 from app.db.engine import db
 from app.db.types import EnumText, SecretText, UTCDateTime
 
-LOCK = 7_266_811  # any number of ours; keeps two upgrades of one PostgreSQL database apart
+LOCK = 7_266_811  # any number; keeps two upgrades of one PostgreSQL database apart
 PLAIN = {
     UTCDateTime: "sa.DateTime(timezone=True)",
     SecretText: "sa.Text()",
@@ -20,7 +20,7 @@ PLAIN = {
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Write our column types as the plain ones they are stored as, so that old migrations never import the app."""
+    """Return our column types as the plain types they are stored as, so that migrations never import the app."""
     if kind == "type":
         for ours, plain in PLAIN.items():
             if isinstance(item, ours):

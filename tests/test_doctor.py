@@ -146,7 +146,7 @@ def test_dead_letters_and_long_waits_are_warnings() -> None:
 
 
 def test_a_schema_of_another_version_is_wrong_and_nothing_else_is_asked(app: Flask, redis: Redis) -> None:
-    migrate.downgrade("0004")
+    migrate.downgrade("base")
     assert [each.fix for each in wrong()] == ["Run `nametag db upgrade`."]
     migrate.upgrade()
 

@@ -37,7 +37,7 @@ class Health:
     """The health of an account. `silent`: no webhook has arrived for far longer than usual for this account.
 
     `subscription` is the result of the check at `checked_at`. `permissions` are those of `needed` that the owner
-    granted, None if unknown. `synced` is the result of the last conversation sync (ingest/sync.py). Times are aware
+    granted, None if unknown. `last_sync_result` is that of the last conversation sync (ingest/sync.py). Times are aware
     UTC.
     """
 
@@ -49,7 +49,7 @@ class Health:
     permissions: tuple[str, ...] | None
     needed: tuple[str, ...]
     last_synced_at: datetime | None = None
-    synced: dict[str, Any] | None = None
+    last_sync_result: dict[str, Any] | None = None
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -79,7 +79,7 @@ def list_health(viewer: Viewer) -> list[Health]:
             permissions=_as_tuple(known[account.id].permissions),
             needed=oauth_flow.PERMISSIONS.get(account.login, ()),
             last_synced_at=known[account.id].last_synced_at,
-            synced=known[account.id].last_sync_result,
+            last_sync_result=known[account.id].last_sync_result,
             refusals=tuple(refused.get(account.id, ())),
         )
         for account in listing.accounts(viewer)

@@ -12,7 +12,7 @@ from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
 from app.instagram.events import EventKind
-from app.models import inbox
+from app.models import account
 from app.models.identity import Source
 from app.models.run import ItemState
 from app.models.run import RunKind as RunKind
@@ -43,7 +43,7 @@ AccountState = TypeAliasType(
     Annotated[
         str,
         _one_of(
-            (state for state in inbox.AccountState if state is not inbox.AccountState.DELETING),
+            (state for state in account.AccountState if state is not account.AccountState.DELETING),
             "`connected`: the access token works. `reconnect`: an admin must reconnect the account.",
         ),
     ],
@@ -112,7 +112,7 @@ JobState = TypeAliasType(
         ),
     ],
 )
-Login = TypeAliasType("Login", Annotated[str, _one_of(inbox.Login, "Which Meta login connected the account.")])
+Login = TypeAliasType("Login", Annotated[str, _one_of(account.Login, "Which Meta login connected the account.")])
 LookupReason = TypeAliasType(
     "LookupReason",
     Annotated[

@@ -12,13 +12,13 @@ from sqlalchemy.types import TypeDecorator
 
 from app import settings
 
-Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates IDs only for INTEGER primary keys
-IgId = String(64)  # digits, some above 2^53 (docs/meta-platform.md#ids)
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates IDs for INTEGER primary keys only
+IgId = String(64)  # Meta's IDs are strings of digits, some above 2^53: docs/meta-platform.md#ids
 DIGEST_BYTES = 16
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware time, stored and returned in UTC. Naive times are refused."""
+    """An aware time, stored and returned in UTC. Refuses naive times."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -28,7 +28,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time must be aware")
+            raise ValueError("time must be aware")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
@@ -44,7 +44,7 @@ class SecretUnreadable(Exception):
 
 
 class Secret:
-    """A stored credential: encrypted in memory, decrypted only by `reveal()`."""
+    """A stored credential: encrypted in memory too, decrypted only by `reveal()`."""
 
     __slots__ = ("encrypted",)
 
@@ -61,7 +61,7 @@ class Secret:
         try:
             return _keys().decrypt(self.encrypted).decode()
         except InvalidToken:
-            raise SecretUnreadable("the stored token cannot be read with the configured keys") from None
+            raise SecretUnreadable("no configured key decrypts the stored token") from None
 
     def renewed(self) -> "Secret":
         """Return the credential encrypted with the first key; raises SecretUnreadable when no configured key fits."""
@@ -90,41 +90,45 @@ Digest = LargeBinary(DIGEST_BYTES)
 
 
 def digest(text: str) -> bytes:
-    """Return a 16-byte digest of a long ID, for short unique keys."""
+    """Return 16 bytes that represent a long ID in a unique key, which a shorter index makes faster."""
     return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 class EnumText(TypeDecorator[StrEnum]):
-    """A member of an enum, stored as text so that a new member needs no migration."""
+    """Stores a member of an enum as text, without a constraint in the database.
+
+    Not sa.Enum: it raises LookupError for a stored value that the enum lacks. After a rollback, rows hold values that
+    only the newer release knows. They must stay readable, and pages show them as "Other".
+    """
 
     impl = String(32)
     cache_ok = True
 
-    def __init__(self, words: type[StrEnum]) -> None:
+    def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
-        self.words = words
+        self.members = members
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the value as text. Raises ValueError for a value that is not a member."""
-        return None if value is None else str(self.words(value))
+        """Return the value as text; raises ValueError for one that the enum lacks."""
+        return None if value is None else str(self.members(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002 - as above
-        """Return the stored member, a stand-in for a value that a newer release stored."""
-        return None if value is None else member(self.words, value)
+        """Return the stored member, or a stand-in for a value that only a newer release knows."""
+        return None if value is None else member(self.members, value)
 
 
-Words = TypeVar("Words", bound=StrEnum)
+Members = TypeVar("Members", bound=StrEnum)
 
 
-def member(words: type[Words], value: str) -> Words:
-    """Return the member of `words` with this value, or a stand-in for a value that a newer release stored.
+def member(members: type[Members], value: str) -> Members:
+    """Return the member of `members` with this value, or a stand-in for a value that only a newer release knows.
 
-    A stand-in has the type of a member, equals its own value and no member, and is not in `words`.
+    A stand-in has the type of a member, equals its own value and no member, and is not in `members`.
     """
     try:
-        return words(value)
+        return members(value)
     except ValueError:
-        unknown = str.__new__(words, value)
+        unknown = str.__new__(members, value)
         unknown._name_, unknown._value_ = "OTHER", value
         return unknown
 

@@ -20,7 +20,7 @@ from app.models.audit import Action
 from app.models.call import ApiCall
 from app.models.conversation import Conversation, Message
 from app.models.erasure import DeletedEvent
-from app.models.identity import Identity, StoredAvatar, UsernameHistory
+from app.models.identity import Identity
 from app.models.ingest import DeadLetter
 from app.models.run import Run, RunItem
 from app.viewer import Role, Viewer
@@ -73,9 +73,9 @@ def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: 
     _record_deleted(
         tx, account_id, pending_updates.delete_of_contact(tx, account_id, ig_participant_id, own_ids, at=now)
     )
-    for model in (Identity, StoredAvatar, UsernameHistory):
-        of_contact = (model.account_id == account_id, model.ig_participant_id == ig_participant_id)
-        tx.execute(delete(model).where(*of_contact))
+    # With their picture and username history, by foreign key.
+    identity = (Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
+    tx.execute(delete(Identity).where(*identity))
     looked_up = update(ApiCall).where(ApiCall.account_id == account_id, ApiCall.ig_participant_id == ig_participant_id)
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
     runs = select(Run.id).where(Run.account_id == account_id)

@@ -50,17 +50,17 @@ def fetch(account_id: int) -> int:
 
     Stops after BATCH pictures, or when the worker is stopping.
     """
-    columns = (Identity.ig_participant_id, Identity.picture_url)
+    columns = (Identity.id, Identity.picture_url)
     found = select(*columns).outerjoin(StoredAvatar, _SAME).where(Identity.account_id == account_id, *_wanted())
     due = db.session.execute(found.order_by(Identity.picture_at.desc()).limit(BATCH)).all()
     db.session.rollback()
     stored = 0
-    for ig_participant_id, url in due:
+    for identity_id, url in due:
         # Marked as tried first: a picture that crashes the worker must not be retried immediately.
-        if not _store(account_id, ig_participant_id, None):
+        if not _store(account_id, identity_id, None):
             continue
         picture = _fetched(account_id, url or "")
-        stored += picture is not None and _store(account_id, ig_participant_id, picture)
+        stored += picture is not None and _store(account_id, identity_id, picture)
         if queue.stopping():
             break
     return stored
@@ -70,10 +70,11 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
     """Return the picture of a contact. Raises NotFound without one, also for a contact the viewer may not see."""
     found = (
         select(StoredAvatar.content, StoredAvatar.version)
-        .join(Account, Account.id == StoredAvatar.account_id)
+        .join(Identity, _SAME)
+        .join(Account, Account.id == Identity.account_id)
         .where(
             Account.ig_account_id == ig_account_id,
-            StoredAvatar.ig_participant_id == ig_participant_id,
+            Identity.ig_participant_id == ig_participant_id,
             StoredAvatar.content.is_not(None),
         )
     )
@@ -101,9 +102,7 @@ def shrink(content: bytes) -> bytes:
         raise NoImage(str(reason)) from None
 
 
-_SAME = and_(
-    StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
-)
+_SAME = StoredAvatar.identity_id == Identity.id
 
 
 def _wanted() -> tuple[ColumnElement[bool], ...]:
@@ -145,20 +144,18 @@ def _reduced(picture: Image.Image) -> Image.Image:
     return picture.reduce(times) if times > 1 and picture.mode in ("L", "RGB", "RGBA", "CMYK") else picture
 
 
-def _store(account_id: int, ig_participant_id: str, content: bytes | None) -> bool:
+def _store(account_id: int, identity_id: int, content: bytes | None) -> bool:
     version = hashlib.blake2s(content, digest_size=8).hexdigest() if content else None
     values = {"tried_at": clock.now(), "content": content, "version": version}
     with transaction.write() as tx:
-        if tx.execute(select(Identity.id).where(*_is(account_id, ig_participant_id))).first() is None:
-            return False  # the contact was deleted meanwhile
-        row = tx.insert(StoredAvatar).values(account_id=account_id, ig_participant_id=ig_participant_id, **values)
+        found = select(Identity.ig_participant_id).where(Identity.id == identity_id)
+        ig_participant_id = tx.execute(found.with_for_update(read=True, key_share=True)).scalar()
+        if ig_participant_id is None:
+            return False  # the contact was deleted in the meantime
+        row = tx.insert(StoredAvatar).values(identity_id=identity_id, **values)
         # A failed fetch keeps the earlier picture.
         changed = values if content else {"tried_at": values["tried_at"]}
-        tx.execute(row.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changed))
+        tx.execute(row.on_conflict_do_update(index_elements=["identity_id"], set_=changed))
         if content:
             tx.mark_changed(account_id, ig_participant_id)
     return True
-
-
-def _is(account_id: int, ig_participant_id: str) -> tuple[ColumnElement[bool], ...]:
-    return Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id

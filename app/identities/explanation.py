@@ -96,7 +96,7 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
         raw=_readable(row),
         tries=min(contact.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
-        changes=tuple(username_history.username_changes(contact.account_id, contact.ig_participant_id)),
+        changes=tuple(username_history.username_changes(identity_id)),
         places=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
         seen_in=_seen_in(contact),
     )

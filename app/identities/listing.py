@@ -191,10 +191,8 @@ _STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(N
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    same_contact = and_(
-        StoredAvatar.account_id == Identity.account_id, StoredAvatar.ig_participant_id == Identity.ig_participant_id
-    )
-    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id).outerjoin(StoredAvatar, same_contact)
+    found = select(*_COLUMNS).join(Account, Account.id == Identity.account_id)
+    found = found.outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
     found = found.where(Account.state != AccountState.DELETING)
     return viewer.visible(found, Identity.account_id)
 

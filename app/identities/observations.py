@@ -287,8 +287,7 @@ def _is_newer(known_at: datetime | None, seen_at: datetime) -> bool:
 
 def _record_rename(tx: Tx, row: Identity, before: str, seen: ProfileObservation) -> None:
     change = {"old_username": before, "new_username": row.username, "source": seen.source, "at": seen.at}
-    contact = {"account_id": row.account_id, "ig_participant_id": row.ig_participant_id}
-    tx.execute(tx.insert(UsernameHistory).values(**contact, **change))
+    tx.execute(tx.insert(UsernameHistory).values(identity_id=row.id, **change))
 
 
 def _mark_conversation_known(tx: Tx, account_id: int, ig_participant_id: str) -> None:

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 
 from app.db.transaction import Tx
 from app.models.conversation import Conversation
-from app.models.identity import Identity, StoredAvatar, UsernameHistory
+from app.models.identity import Identity
 
 
 def delete_self_contacts(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
-    """Delete conversations, identities and pictures that an account has under its own IDs."""
-    for model in (Conversation, Identity, UsernameHistory, StoredAvatar):
+    """Delete conversations and identities, with pictures and username history, under an account's own IDs."""
+    for model in (Conversation, Identity):
         tx.execute(sa.delete(model).where(model.account_id == account_id, model.ig_participant_id.in_(own_ids)))

@@ -22,17 +22,15 @@ class UsernameChange:
     at: datetime
 
 
-def username_changes(account_id: int, ig_participant_id: str) -> list[UsernameChange]:
-    """Return every change of a contact's username, newest first."""
+def username_changes(identity_id: int) -> list[UsernameChange]:
+    """Return every change of an identity's username, newest first."""
     columns = (UsernameHistory.old_username, UsernameHistory.new_username, UsernameHistory.source, UsernameHistory.at)
-    found = select(*columns).where(
-        UsernameHistory.account_id == account_id, UsernameHistory.ig_participant_id == ig_participant_id
-    )
+    found = select(*columns).where(UsernameHistory.identity_id == identity_id)
     newest = found.order_by(UsernameHistory.at.desc(), UsernameHistory.id.desc())
     return [UsernameChange(*row) for row in db.session.execute(newest)]
 
 
-def previous_username(account_id: int, ig_participant_id: str) -> str | None:
-    """Return the username that a contact had until at most 30 days ago, or None."""
-    newest = next(iter(username_changes(account_id, ig_participant_id)), None)
+def previous_username(identity_id: int) -> str | None:
+    """Return the username that an identity had until at most 30 days ago, or None."""
+    newest = next(iter(username_changes(identity_id)), None)
     return newest.old_username if newest and newest.at > clock.now() - SHOWN else None

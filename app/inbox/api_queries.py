@@ -129,10 +129,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
-    picture = and_(
-        StoredAvatar.account_id == Conversation.account_id,
-        StoredAvatar.ig_participant_id == Conversation.ig_participant_id,
-    )
+    picture = StoredAvatar.identity_id == Identity.id
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
         *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.last_message_outgoing),

@@ -60,7 +60,7 @@ def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str)
     source = known.username_source if by_username else known.name_source
     return ConversationDetails(
         identity_id=known.identity_id,
-        renamed_from=username_history.previous_username(known.account_id, known.ig_participant_id),
+        renamed_from=known.identity_id and username_history.previous_username(known.identity_id),
         shown_as="Username" if shown.username else "Name" if shown.known else "Short ID",
         resolved_at=known.username_at if by_username else known.name_at,
         source=label(source) if source else None,

@@ -153,10 +153,6 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
     same_contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
-    same_avatar = and_(
-        StoredAvatar.account_id == Conversation.account_id,
-        StoredAvatar.ig_participant_id == Conversation.ig_participant_id,
-    )
     found = (
         select(
             Conversation.id,
@@ -176,7 +172,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
         )
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, same_contact)
-        .outerjoin(StoredAvatar, same_avatar)
+        .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .where(Conversation.account_id == account_id)
         .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
     )

@@ -1,6 +1,6 @@
 """Search conversations: contacts by username, name and ID, messages by their words.
 
-Migrations create the indexes: FTS5 tables on SQLite (0018), expression indexes on PostgreSQL (0011).
+Migration 0001 creates the indexes: FTS5 tables on SQLite, expression indexes on PostgreSQL.
 """
 
 import re

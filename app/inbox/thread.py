@@ -64,9 +64,7 @@ class LookupResult:
 _SAME_CONTACT = and_(
     Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
 )
-_SAME_AVATAR = and_(
-    StoredAvatar.account_id == Conversation.account_id, StoredAvatar.ig_participant_id == Conversation.ig_participant_id
-)
+_SAME_AVATAR = StoredAvatar.identity_id == Identity.id
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
     *(Conversation.arrival_count, Conversation.read_through, Conversation.seen_until, Conversation.seen_at),

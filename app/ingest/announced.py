@@ -56,9 +56,9 @@ def _schedule_next(tx: Tx, account_id: int, row: Any, *, tried: bool) -> None:
         )
 
 
-def _give_up(tx: Tx, account_id: int, effect: dict[str, Any], *, at: datetime) -> None:
-    sent_at = datetime.fromisoformat(effect["sent_at"])
-    ig_account_id, mid = effect["ig_account_id"], effect["mid"]
+def _give_up(tx: Tx, account_id: int, payload: dict[str, Any], *, at: datetime) -> None:
+    sent_at = datetime.fromisoformat(payload["sent_at"])
+    ig_account_id, mid = payload["ig_account_id"], payload["mid"]
     announced = {"timestamp": round(sent_at.timestamp() * 1000), "message_edit": {"mid": mid, "num_edit": 0}}
     raw = {"object": "instagram", "entry": [{"id": ig_account_id, "messaging": [announced]}]}
     item = WebhookItem(ig_account_id, MessageAnnounced(ig_account_id, sent_at, mid), "", "", raw)

@@ -71,7 +71,7 @@ def keep(tx: Tx, account_id: int, effect: MessageUpdate, *, at: datetime) -> Non
         account_id=account_id,
         mid_digest=mid_digest,
         kind=type(effect).__name__,
-        effect=kept,
+        payload=kept,
         digest=digest(identity),
         received_at=at,
         next_try_at=at + PAUSES[0] if isinstance(effect, MessageAnnounced) else None,
@@ -86,7 +86,7 @@ def _add_text(tx: Tx, account_id: int, effect: MessageAnnounced) -> None:
     for row in tx.execute(announced, {"account_id": account_id, "mid_digest": digest(effect.mid)}).all():
         if row.payload.get("text") is None:
             richer = row.payload | {"text": effect.text}
-            tx.execute(update(PendingMessageUpdate).where(PendingMessageUpdate.id == row.id).values(effect=richer))
+            tx.execute(update(PendingMessageUpdate).where(PendingMessageUpdate.id == row.id).values(payload=richer))
 
 
 def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:
@@ -155,7 +155,7 @@ def claim(tx: Tx, account_id: int, *, at: datetime) -> list[int]:
 
 
 def still_pending(tx: Tx, claimed: list[int]) -> Sequence[Row[Any]]:
-    """Return the claimed messages that have not arrived: id, effect, tries, received_at."""
+    """Return the claimed messages that have not arrived: id, payload, tries, received_at."""
     return tx.execute(select(*_DUE).where(PendingMessageUpdate.id.in_(claimed))).all()
 
 

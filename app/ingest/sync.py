@@ -101,7 +101,8 @@ def _report(account_id: int, synced: Synced) -> None:
         logger.warning("elements skipped by the conversation sync", extra=extra)
     if not synced.complete:
         logger.warning("conversation sync incomplete", extra={"account": account_id, "reason": synced.reason})
-    result = update(Account).where(Account.id == account_id).values(last_synced_at=clock.now(), synced=_as_json(synced))
+    values = {"last_synced_at": clock.now(), "last_sync_result": _as_json(synced)}
+    result = update(Account).where(Account.id == account_id).values(**values)
     with transaction.write() as tx:
         tx.execute(result)
 

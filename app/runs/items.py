@@ -24,7 +24,7 @@ COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """The result of one item: a final state, or TODO with the time of the next retry (aware UTC)."""
+    """The result of one item: a final state, or PENDING with the time of the next retry (aware UTC)."""
 
     state: ItemState
     reason: str | None = None

@@ -48,8 +48,8 @@ def nametag(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flas
         people_wrote(LEA)
         receive_webhook(b"[]")  # a dead letter
         with transaction.write() as tx:
-            known = {"account_id": account.id, "ig_participant_id": LEA, "version": "1", "tried_at": clock.now()}
-            tx.execute(tx.insert(StoredAvatar).values(content=b"RIFF", **known))
+            picture = {"content": b"RIFF", "version": "1", "tried_at": clock.now()}
+            tx.execute(tx.insert(StoredAvatar).values(identity_id=1, **picture))
             gone = {"digest": b"0" * 16, "requested_at": clock.now(), "done_at": clock.now()}
             tx.execute(tx.insert(OwnerRequest).values(code="a-code", **gone))
             run = {"id": RUN, "account_id": account.id, "kind": RunKind.BACKFILL, "state": RunState.QUEUED}

@@ -171,7 +171,8 @@ def _failed(tx: Any, who: str, reason: str, code: str, tries: int, now: datetime
     person.raw_answer = {"error": {"message": "(#230) User consent is required", "code": 230}}
     renamed = {"old_username": "before.that", "new_username": "after.that", "source": Source.PROFILE, "at": now}
     if who != UNKNOWN_CONTACT:
-        tx.session.add(UsernameHistory(account_id=1, ig_participant_id=who, **renamed))
+        tx.session.flush()
+        tx.session.add(UsernameHistory(identity_id=person.id, **renamed))
     for hours in range(tries):
         columns = {"http_status": 400, "code": code, "answer": "User consent is required to access this profile"}
         _lookup(tx, now - timedelta(hours=3 + 9 * hours), who=who, took_ms=312, **columns)

@@ -171,8 +171,11 @@ def of_account(account_id: int) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
     for table in db.metadata.sorted_tables:
         column = "id" if table.name == "accounts" else "account_id"
-        if column in table.c:
-            stored = db.session.execute(text(f"SELECT * FROM {table.name} WHERE {column} = {account_id}")).all()
+        where = f"{column} = {account_id}"
+        if "identity_id" in table.c:
+            where = f"identity_id IN (SELECT id FROM identities WHERE account_id = {account_id})"
+        if not {column, "identity_id"}.isdisjoint(table.c.keys()):
+            stored = db.session.execute(text(f"SELECT * FROM {table.name} WHERE {where}")).all()
             found |= {table.name: list(map(tuple, stored))} if stored else {}
     return found
 

@@ -236,7 +236,7 @@ PLACES = {  # tables with texts, names or IDs of contacts, and how they get ther
     "identities": "lookups",
     "username_history": "a new username",
     "avatars": "pictures",
-    "lookups": "lookups",
+    "api_calls": "lookups",
     "run_items": "jobs",
     "pending_message_updates": "an edit before its message",
     "dead_letters": "what could not be processed",
@@ -256,7 +256,7 @@ def test_no_table_cache_or_file_holds_a_deleted_contact(account: Account, redis:
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     contact = {"account_id": account.id, "ig_participant_id": LEA}
     with transaction.write() as tx:
-        tx.execute(tx.insert(StoredAvatar).values(**contact, content=WORD.encode(), tried_at=clock.now()))
+        tx.execute(tx.insert(StoredAvatar).values(identity_id=1, content=WORD.encode(), tried_at=clock.now()))
         tx.execute(tx.insert(ApiCall).values(**contact, call="profile", purpose=Purpose.LIVE, at=clock.now()))
     assert run_id
     words = (WORD, LEA, "lea.before", "lea.after")

@@ -24,6 +24,10 @@ def seen(account: Account, username: str | None, name: str | None = None) -> Non
         observations.record(tx, account.id, ProfileObservation(LEA, username, name, None, Source.PROFILE, clock.now()))
 
 
+def identity_id(ig_participant_id: str) -> int:
+    return db.session.scalars(select(Identity.id).where(Identity.ig_participant_id == ig_participant_id)).one()
+
+
 def test_a_rename_is_kept_with_its_time_and_source(app: Flask, frozen_clock: FrozenClock) -> None:
     account = an_account()
     seen(account, "lea.moreau")
@@ -33,11 +37,11 @@ def test_a_rename_is_kept_with_its_time_and_source(app: Flask, frozen_clock: Fro
     seen(account, "lea.paris")
     kept = [
         (each.old_username, each.new_username, each.source)
-        for each in username_history.username_changes(account.id, LEA)
+        for each in username_history.username_changes(identity_id(LEA))
     ]
     assert kept == [("lea.m", "lea.paris", Source.PROFILE), ("lea.moreau", "lea.m", Source.PROFILE)]
-    assert username_history.username_changes(account.id, LEA)[0].at == frozen_clock.at
-    assert username_history.previous_username(account.id, LEA) == "lea.m"
+    assert username_history.username_changes(identity_id(LEA))[0].at == frozen_clock.at
+    assert username_history.previous_username(identity_id(LEA)) == "lea.m"
 
 
 def test_a_username_that_another_contact_takes_over_does_not_merge_them(app: Flask, frozen_clock: FrozenClock) -> None:
@@ -52,8 +56,8 @@ def test_a_username_that_another_contact_takes_over_does_not_merge_them(app: Fla
         )
     named = select(Identity.ig_participant_id, Identity.username)
     assert dict(db.session.execute(named).all()) == {LEA: "lea.paris", RUI: "lea.moreau"}
-    assert username_history.previous_username(account.id, LEA) == "lea.moreau"
-    assert username_history.username_changes(account.id, RUI) == []
+    assert username_history.previous_username(identity_id(LEA)) == "lea.moreau"
+    assert username_history.username_changes(identity_id(RUI)) == []
 
 
 def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
@@ -61,8 +65,8 @@ def test_a_first_name_and_a_missing_one_are_no_rename(app: Flask) -> None:
     seen(account, "lea.moreau")
     seen(account, None, "Léa")
     seen(account, "lea.moreau")
-    assert username_history.username_changes(account.id, LEA) == []
-    assert username_history.previous_username(account.id, LEA) is None
+    assert username_history.username_changes(identity_id(LEA)) == []
+    assert username_history.previous_username(identity_id(LEA)) is None
 
 
 def test_a_previous_username_is_shown_for_thirty_days(app: Flask, frozen_clock: FrozenClock) -> None:
@@ -70,8 +74,8 @@ def test_a_previous_username_is_shown_for_thirty_days(app: Flask, frozen_clock: 
     seen(account, "lea.moreau")
     seen(account, "lea.paris")
     frozen_clock.at += timedelta(days=30)
-    assert username_history.previous_username(account.id, LEA) is None
-    assert len(username_history.username_changes(account.id, LEA)) == 1
+    assert username_history.previous_username(identity_id(LEA)) is None
+    assert len(username_history.username_changes(identity_id(LEA))) == 1
 
 
 def test_who_is_forgotten_had_no_other_name_either(app: Flask) -> None:

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import delete, text
 
 from app import clock
-from app.db import migrate, transaction
+from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
@@ -229,14 +229,3 @@ def test_wildcards_match_nothing_but_themselves(account: Account, q: str, words:
     said(LEA, words)
     said(RUI, "50 a b C lamps off")
     assert found(account, q) == {LEA}
-
-
-@pytest.mark.parametrize("revision", ["0010", "0017"])
-def test_messages_from_before_search_are_found_after_the_migration(account: Account, revision: str) -> None:
-    said(LEA, "linen")
-    named(account, LEA, "lea.moreau")
-    migrate.downgrade(revision)
-    migrate.upgrade()
-    assert (found(account, "linen"), found(account, "moreau")) == ({LEA}, {LEA})
-    said(RUI, "velvet")
-    assert found(account, "velvet") == {RUI}

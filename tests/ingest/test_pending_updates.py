@@ -56,7 +56,7 @@ def test_an_announcement_stored_by_an_earlier_release_is_applied(account: Accoun
         pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, clock.now(), "m"), at=clock.now())
         kept = tx.execute(select(PendingMessageUpdate.payload)).scalar_one()
         del kept["text"]  # which that release did not know
-        tx.execute(update(PendingMessageUpdate).values(effect=kept))
+        tx.execute(update(PendingMessageUpdate).values(payload=kept))
     deliver(message())
     assert the_message().text == "Bonjour"
     assert db.session.scalars(select(PendingMessageUpdate)).all() == []
@@ -69,6 +69,6 @@ def test_of_several_announcements_the_one_with_a_text_is_kept(account: Account, 
         with transaction.write() as tx:
             pending_updates.keep(tx, account.id, MessageAnnounced(MAISON_LUNE, now, "m", text), at=now)
     [kept] = db.session.scalars(select(PendingMessageUpdate))
-    assert (kept.effect["text"], kept.next_try_at) == ("Bonsoir", now + pending_updates.PAUSES[0])
+    assert (kept.payload["text"], kept.next_try_at) == ("Bonsoir", now + pending_updates.PAUSES[0])
     deliver(message())
     assert the_message().text == "Bonsoir"

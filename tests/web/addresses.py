@@ -96,9 +96,8 @@ def _runs() -> Select[str]:
 
 
 def _pictures(most: int) -> list[tuple[str, str]]:
-    found = select(Account.ig_account_id, StoredAvatar.ig_participant_id).join(
-        Account, Account.id == StoredAvatar.account_id
-    )
+    found = select(Account.ig_account_id, Identity.ig_participant_id).join(Account, Account.id == Identity.account_id)
+    found = found.join(StoredAvatar, StoredAvatar.identity_id == Identity.id)
     return [(account, person) for account, person in db.session.execute(found.limit(most))]
 
 

@@ -72,12 +72,12 @@ def test_the_result_of_the_last_sync_is_shown_with_what_it_skipped_and_why_it_en
     assert "None yet" in ops.get("/accounts").text
     result = {"conversations": 5, "messages": 12, "skipped": 3, "skipped_ids": ["<t_3>", None], "reason": None}
     with transaction.write() as tx:
-        tx.execute(update(Account).values(last_synced_at=clock.now(), synced=result))
+        tx.execute(update(Account).values(last_synced_at=clock.now(), last_sync_result=result))
     page = ops.get("/accounts").text
     assert "5 conversations, 12 new messages · 3 skipped: &lt;t_3&gt;, without ID, …" in page
     assert "Incomplete" not in page
     with transaction.write() as tx:
-        tx.execute(update(Account).values(synced=result | {"reason": "Instagram has a temporary problem"}))
+        tx.execute(update(Account).values(last_sync_result=result | {"reason": "Instagram has a temporary problem"}))
     assert "Incomplete: Instagram has a temporary problem" in ops.get("/accounts").text
 
 

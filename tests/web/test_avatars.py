@@ -18,7 +18,7 @@ def a_picture(app: Flask) -> None:
         observations.record(
             tx, account.id, ProfileObservation(LEA, "lea.moreau", None, None, Source.PROFILE, clock.now())
         )
-        values = {"account_id": account.id, "ig_participant_id": LEA, "content": b"RIFF", "version": "abc"}
+        values = {"identity_id": 1, "content": b"RIFF", "version": "abc"}
         tx.execute(tx.insert(StoredAvatar).values(tried_at=clock.now(), **values))
 
 

@@ -71,22 +71,23 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
         made(account.id, 2, purpose=Purpose.LIVE)
         run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
         with transaction.write() as tx:
-            known = {"account_id": account.id, "ig_participant_id": LEA}
             failed = {"state": ItemState.FAILED, "reason": "consent", "code": "230"}
             tx.execute(update(RunItem).where(RunItem.ig_participant_id == SHY).values(**failed))
             tx.execute(update(Run).values(failed=1))
             names = {"old_username": "lea", "new_username": "lea.moreau", "source": Source.PROFILE, "at": clock.now()}
-            tx.execute(tx.insert(UsernameHistory).values(**known, **names))
+            tx.execute(tx.insert(UsernameHistory).values(identity_id=1, **names))
             named = (
                 "UPDATE identities SET username = 'lea.moreau', username_source = 'profile', name_source = 'profile'"
             )
             tx.execute(text(f"{named}, picture_source = 'profile', last_error = 'consent' WHERE id = 1"))
             picture = {"content": b"RIFF", "version": "1", "tried_at": clock.now()}
-            tx.execute(tx.insert(StoredAvatar).values(**known, **picture))
+            tx.execute(tx.insert(StoredAvatar).values(identity_id=1, **picture))
             gone = {"code": "a-code", "digest": b"0" * 16, "requested_at": clock.now(), "done_at": clock.now()}
             tx.execute(tx.insert(OwnerRequest).values(**gone))
-            effect = {"mid_digest": b"1" * 16, "kind": "MessageSeen", "effect": {}, "digest": b"2" * 16}
-            tx.execute(tx.insert(PendingMessageUpdate).values(account_id=account.id, received_at=clock.now(), **effect))
+            pending = {"mid_digest": b"1" * 16, "kind": "MessageSeen", "payload": {}, "digest": b"2" * 16}
+            tx.execute(
+                tx.insert(PendingMessageUpdate).values(account_id=account.id, received_at=clock.now(), **pending)
+            )
             audit.note(tx, OPERATOR, audit.Action.JOB_STARTED, f"job {run_id}")
         yield app
 
