@@ -16,7 +16,7 @@ CURSOR_CHARACTERS = 1_000
 def _plain(value: Any) -> Any:
     # Python also reads "+5", " 5", "5_0" and "5.0" as numbers; the API accepts digits only.
     if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
-        raise PydanticCustomError("plain_number", "Input should be a whole number in plain digits")
+        raise PydanticCustomError("plain_number", "Must be a whole number in plain digits")
     return value
 
 

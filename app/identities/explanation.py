@@ -28,10 +28,10 @@ LOOKUPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One candidate for the display name, with its source `told`; `used` marks the one that is shown."""
+    """One candidate for the display name, with its source `source`; `used` marks the one that is shown."""
 
     label: str
-    told: str
+    source: str
     value: str | None
     used: bool
 
@@ -129,7 +129,7 @@ def _steps(contact: ListedIdentity, row: Identity) -> tuple[Step, ...]:
     name = Step("Name", _from(row.name_source), contact.name, named)
     short = Step("Short ID", "Last 6 digits of the Instagram ID", None, not contact.display.known)
     if short.used:
-        short = Step(short.label, short.told, contact.display.text, used=True)
+        short = Step(short.label, short.source, contact.display.text, used=True)
     return username, name, short
 
 

@@ -178,7 +178,7 @@ def correct_times() -> None:
 def accounts_due(now: datetime, *, live: bool) -> list[int]:
     """Return the internal IDs of accounts with due contacts that no worker is looking up.
 
-    `live` selects contacts who are writing now or whom a user requested, else background lookups.
+    `live` selects contacts who are writing now or that a user requested, else background lookups.
     """
     purposes = (Purpose.LIVE, Purpose.ASKED) if live else (Purpose.BACKFILL, Purpose.REFRESH)
     due = (Identity.next_try_at <= now, claims.is_unclaimed(now), Identity.next_purpose.in_(purposes))

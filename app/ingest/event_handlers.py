@@ -77,7 +77,7 @@ def record_webhook_time(tx: Tx, accounts: Iterable[RecipientAccount], *, at: dat
 def handle(
     tx: Tx, account: RecipientAccount, event: Event, *, context: MessageContext | None = None, from_sync: bool = False
 ) -> bool:
-    """Apply one event; return whether its contact should be looked up now.
+    """Apply one event; return whether to look its contact up now.
 
     `context` is what `find_message_context` returned, if nothing changed since. `from_sync` marks an event from the
     Conversations API, which may be history. Raises MisaddressedError, and DuplicateMessageError after a lost race.

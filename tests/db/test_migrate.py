@@ -49,7 +49,7 @@ def test_migrations_run_forward_and_back_and_forward_again(blank: Flask) -> None
 
 
 def test_going_back_to_base_leaves_nothing_of_search(blank: Flask) -> None:
-    with opened(blank):
+    with app_context_of(blank):
         migrate.upgrade()
         assert search_objects() != []
         migrate.downgrade("base")

@@ -57,7 +57,7 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
             tx, account.id, ProfileObservation(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now())
         )
     found = explain(account, LEA)
-    assert [(step.told, step.value, step.used) for step in found.steps[:2]] == [
+    assert [(step.source, step.value, step.used) for step in found.steps[:2]] == [
         ("Conversations API", "@lea.moreau", True),
         ("Conversations API", "Léa", False),
     ]

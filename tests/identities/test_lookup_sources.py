@@ -45,7 +45,7 @@ def test_a_failed_profile_call_and_a_page_without_the_name_differ(account: Accou
         asked_of = {"account_id": account.id, **read}
         tx.execute(tx.insert(ApiCall).values(**asked_of))
     assert findings(account, SHY) == ["Empty", "Empty", "Empty", "Failed"]
-    assert places(account, SHY)["Profile API"].told == "1 call; the last one failed."
+    assert places(account, SHY)["Profile API"].explanation == "1 call; the last one failed."
 
 
 def test_a_name_is_found_where_it_came_from_and_kept_for_a_day(account: Account, redis: Redis) -> None:
