@@ -2,7 +2,7 @@
 
 from app import queue
 from app.identities import avatars as pictures
-from app.identities import opening
+from app.identities import refresh_on_open
 from app.identities import resolve as lookups
 from app.ingest import announced as announced_messages
 from app.ingest import sync as conversation_sync
@@ -18,7 +18,7 @@ def resolve(account_id: int) -> None:
 def opened(identity_id: int) -> None:
     """Refresh the contact whose conversation was opened, if they are stale."""
     queue.started(queue.OPENED, identity_id)
-    opening.refresh(identity_id)
+    refresh_on_open.refresh(identity_id)
 
 
 def avatars(account_id: int) -> None:

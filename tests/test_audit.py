@@ -13,7 +13,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import contacts
 from app.errors import Conflict, Forbidden, Invalid
-from app.identities import asking, export, listing
+from app.identities import export, listing, manual_refresh
 from app.ingest import dead_letters, replay
 from app.models.audit import AuditEntry
 from app.models.identity import Identity
@@ -99,7 +99,7 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
     [identity_id] = db.session.scalars(select(Identity.id))
     run_id = lifecycle.start(PROGRAM, account.id, kind=RunKind.BACKFILL)
     lifecycle.cancel(OPERATOR, run_id)
-    asking.refresh(ADMIN, identity_id)
+    manual_refresh.refresh(ADMIN, identity_id)
     "".join(export.lines(PROGRAM, listing.parse_filter(), format_="csv"))
     contacts.delete_contact(ADMIN, 1)
     keys.rotate(OPERATOR)

@@ -11,7 +11,7 @@ from app.api.formatting import number
 from app.api.responses import Identity, IdentityPage, IdentityRefresh
 from app.api.schemas import ById, ExportQuery, IdentitiesQuery
 from app.clock import rfc3339
-from app.identities import asking, export, listing
+from app.identities import export, listing, manual_refresh
 from app.identities.listing import ListedIdentity
 
 IDENTITIES = Tag(name="Identities", description="What Nametag stores about contacts.")
@@ -62,7 +62,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: IdentityRefresh, 202: IdentityRefresh},
     )
     def refresh_identity(path: ById) -> tuple[dict[str, Any], int]:
-        looked_up_at = asking.refresh(auth.viewer(), number(path.id, "identity"))
+        looked_up_at = manual_refresh.refresh(auth.viewer(), number(path.id, "identity"))
         if looked_up_at is not None:
             return {"status": "fresh", "lookedUpAt": rfc3339(looked_up_at)}, 200
         return {"status": "queued", "lookedUpAt": None}, 202

@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.db.paging import fetch_page
 from app.db.transaction import Tx
 from app.errors import NotFound
-from app.identities import asking, avatars, display
+from app.identities import avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.reasons import describe
 from app.inbox import cursor, details, timeline
@@ -172,9 +172,9 @@ def mark_unread(viewer: Viewer, conversation_id: int) -> None:
 
 
 def request_lookup(viewer: Viewer, conversation_id: int) -> datetime | None:
-    """Request a lookup of the contact; returns and raises as `asking.refresh` does."""
+    """Request a lookup of the contact; returns and raises as `manual_refresh.refresh` does."""
     known = require_conversation(viewer, conversation_id)
-    return asking.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
+    return manual_refresh.request(viewer, known.account_id, known.ig_participant_id, f"conversation {known.id}")
 
 
 def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> LookupResult | None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, select
 
 from app.db.engine import db
 from app.errors import Conflict
-from app.identities import asking, display, listing
+from app.identities import display, listing, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
 from app.identities.reasons import WORKER_DIED, describe
@@ -117,7 +117,7 @@ def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
         waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*pending)).scalar_one()
         return RetryResult(lifecycle.retry(viewer, run_id), left_out, waiting)
     found = [each.identity_id for each in failed_contacts(viewer, run_id) if each.can_recover and each.identity_id]
-    return RetryResult(asking.refresh_all(viewer, found), left_out)
+    return RetryResult(manual_refresh.refresh_all(viewer, found), left_out)
 
 
 def _failed_contact(row: Row[*tuple[Any, ...]]) -> FailedContact:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, request, stream_with_context
 
 from app.errors import Invalid
-from app.identities import asking, explanation, export, listing, reasons
+from app.identities import explanation, export, listing, manual_refresh, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
@@ -70,7 +70,7 @@ def _result(found: ListedIdentity) -> str:
 def refresh(identity_id: int) -> Response:
     """Refresh one identity."""
     refresh_requests.require_rate()
-    looked_up_at = asking.refresh(session.viewer(), identity_id)
+    looked_up_at = manual_refresh.refresh(session.viewer(), identity_id)
     return rendering.render_done(
         f"/identities/{identity_id}", events=REFRESH_QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at))
     )
@@ -87,7 +87,7 @@ def refresh_listed() -> Response:
     if not chosen:
         raise Invalid({"identity": "Select at least one contact."})
     refresh_requests.require_rate()
-    contacts = asking.refresh_all(viewer, chosen)
+    contacts = manual_refresh.refresh_all(viewer, chosen)
     message = f"Refresh queued for {plural(contacts, 'contact')}."
     if contacts < len(chosen):
         message += f" {len(chosen) - contacts} looked up moments ago."

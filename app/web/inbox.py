@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from app import clock
 from app.erasure import contacts
 from app.errors import Invalid
-from app.identities import opening
+from app.identities import refresh_on_open
 from app.inbox import listing, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
@@ -93,7 +93,7 @@ def conversation(conversation_id: int) -> Response:
     unread = opened.unread_count > 0 and not before  # a page of older messages does not show the unread ones
     # Not if Redis is unavailable: the page has waited for it already.
     if version is not None and opened.details.identity_id is not None:
-        opening.enqueue_refresh(opened.details.identity_id)
+        refresh_on_open.enqueue_refresh(opened.details.identity_id)
     if rendering.wants_part():
         return rendering.render(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
     tokens = {"list": _list_token(selection, want, conversation_id), "thread": token}

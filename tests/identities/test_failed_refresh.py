@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app import change_tokens, clock, scheduler, tasks
 from app.db import transaction
 from app.db.engine import db
-from app.identities import observations, opening, resolve
+from app.identities import observations, refresh_on_open, resolve
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason
@@ -93,7 +93,7 @@ def test_a_stale_contact_is_looked_up_again_whatever_the_last_error(
         people_wrote(LEA)
         resolve.look_up_due(account.id)
     elif how == "is opened":
-        opening.refresh(identity().id)
+        refresh_on_open.refresh(identity().id)
     else:
         lifecycle.refresh_expiring()
         [run_id] = db.session.scalars(select(Run.id)).all()
@@ -118,11 +118,11 @@ def test_opening_the_thread_of_a_failing_contact_costs_at_most_one_call_a_day(
 ) -> None:
     a_known_contact(account, GHOST, ago=FRESH + timedelta(days=1))
     stop(GHOST)
-    opening.refresh(identity(GHOST).id)
+    refresh_on_open.refresh(identity(GHOST).id)
     assert noted() == []
     frozen_clock.forward(days=1, minutes=1)
     for _ in range(3):
-        opening.refresh(identity(GHOST).id)
+        refresh_on_open.refresh(identity(GHOST).id)
     assert [row.purpose for row in noted()] == [Purpose.ASKED]
 
 
@@ -132,7 +132,7 @@ def test_a_timeout_never_ends_the_retries_of_a_contact_who_failed_often(account:
     with transaction.write() as tx:
         tx.execute(update(Identity).values(last_failure_at=clock.now() - timedelta(days=2)))
     meta.post("faults", mode="500")
-    opening.refresh(identity().id)
+    refresh_on_open.refresh(identity().id)
     assert identity().last_error == Reason.TEMPORARY
     assert identity().next_try_at is not None
 

@@ -9,7 +9,7 @@ from app import clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.identities import asking, observations, resolve
+from app.identities import manual_refresh, observations, resolve
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.instagram.errors import Reason, Scope
 from app.models.call import Purpose
@@ -38,7 +38,7 @@ def test_who_was_given_up_is_next_in_line(app: Flask, redis: Redis, frozen_clock
             observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     redis.flushall()
     frozen_clock.forward(minutes=1)
-    assert asking.refresh_all(OPERATOR, [each.id for each in identities()]) == 2
+    assert manual_refresh.refresh_all(OPERATOR, [each.id for each in identities()]) == 2
     lea, camille = identities()
     assert (lea.failure_count, lea.last_error, lea.next_purpose) == (0, None, Purpose.REFRESH)
     assert camille.next_purpose is Purpose.ASKED
@@ -51,9 +51,9 @@ def test_agents_refresh_no_contact_and_no_user_refreshes_contacts_without_access
     people_wrote(LEA)
     [lea] = identities()
     with pytest.raises(Forbidden):
-        asking.refresh(AGENT, lea.id)
+        manual_refresh.refresh(AGENT, lea.id)
     with pytest.raises(NotFound):
-        asking.refresh(ELSEWHERE, lea.id)
+        manual_refresh.refresh(ELSEWHERE, lea.id)
     assert identities()[0].next_purpose is not Purpose.ASKED
 
 
@@ -66,12 +66,12 @@ def test_asking_again_and_again_waits_half_a_minute_and_leaves_the_reserve(
         resolve.look_up_due(account.id)
         [lea] = identities()
         for _ in range(5):
-            assert asking.refresh(OPERATOR, lea.id) == identities()[0].last_success_at
+            assert manual_refresh.refresh(OPERATOR, lea.id) == identities()[0].last_success_at
             resolve.look_up_due(account.id)
         assert len(noted()) == 1
         for _ in range(20):
             frozen_clock.forward(seconds=31)
-            asking.refresh(OPERATOR, lea.id)
+            manual_refresh.refresh(OPERATOR, lea.id)
             resolve.look_up_due(account.id)
         assert len(noted()) == 8
         people_wrote(RUI)
@@ -85,4 +85,4 @@ def test_a_lookup_of_the_future_does_not_refuse_the_next_one(app: Flask, frozen_
     with transaction.write() as tx:
         observations.record_failure(tx, account.id, LEA, GONE, at=clock.now(), raw=None)
     frozen_clock.forward(days=-2)
-    assert asking.refresh(OPERATOR, identities()[0].id) is None
+    assert manual_refresh.refresh(OPERATOR, identities()[0].id) is None

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app import clock, queue, tasks
 from app.db import transaction
 from app.db.engine import db
-from app.identities import observations, opening, resolve
+from app.identities import observations, refresh_on_open, resolve
 from app.identities.observations import FRESH, ProfileObservation
 from app.models.account import Account
 from app.models.call import Purpose
@@ -48,8 +48,8 @@ def test_a_stale_contact_is_refreshed_before_all_others(account: Account, redis:
     people_wrote(CAMILLE, RUI)
     stale = named(account, ago=FRESH + timedelta(hours=1))
     before = redis.llen(RESOLVE)
-    opening.enqueue_refresh(stale.id)
-    opening.enqueue_refresh(stale.id)
+    refresh_on_open.enqueue_refresh(stale.id)
+    refresh_on_open.enqueue_refresh(stale.id)
     assert redis.llen(RESOLVE) == before + 1
     assert identity().next_try_at is None
     tasks.opened(stale.id)
@@ -77,18 +77,18 @@ def test_the_page_of_a_conversation_enqueues_the_refresh_and_changes_nothing(
 
 def test_a_contact_with_an_expired_picture_url_is_refreshed_too(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=3), picture_ends_in=timedelta(days=2))
-    opening.enqueue_refresh(row.id)
+    refresh_on_open.enqueue_refresh(row.id)
     assert redis.llen(RESOLVE) == 1
     tasks.opened(row.id)
     assert (identity().picture_expires_at or clock.now()) > clock.now()
-    opening.refresh(row.id)
+    refresh_on_open.refresh(row.id)
     assert len(noted()) == 1
 
 
 def test_who_is_fresh_costs_nothing(account: Account, redis: Redis) -> None:
     row = named(account, ago=timedelta(days=6), picture_ends_in=timedelta(days=10))
-    opening.enqueue_refresh(row.id)
-    opening.refresh(row.id)
+    refresh_on_open.enqueue_refresh(row.id)
+    refresh_on_open.refresh(row.id)
     assert (redis.llen(RESOLVE), noted()) == (0, [])
 
 
@@ -98,8 +98,8 @@ def test_a_failed_lookup_keeps_its_planned_retry(account: Account, redis: Redis)
     planned = {who: identity(who).next_try_at for who in (GHOST, SHY)}
     redis.flushall()
     for who in planned:
-        opening.enqueue_refresh(identity(who).id)
-        opening.refresh(identity(who).id)
+        refresh_on_open.enqueue_refresh(identity(who).id)
+        refresh_on_open.refresh(identity(who).id)
     assert redis.llen(RESOLVE) == 0
     assert {who: identity(who).next_try_at for who in planned} == planned
 
@@ -108,7 +108,7 @@ def test_a_contact_of_an_old_conversation_without_a_lookup_goes_first(
     account: Account, frozen_clock: FrozenClock
 ) -> None:
     people_wrote(LEA, at=frozen_clock.now() - timedelta(days=1))
-    opening.refresh(identity().id)
+    refresh_on_open.refresh(identity().id)
     assert identity().username == "lea.moreau"
 
 
@@ -116,7 +116,7 @@ def test_without_redis_opening_is_as_quick_and_refreshes_no_contact(account: Acc
     row = named(account, ago=FRESH + timedelta(hours=1))
     redis.config_set("maxmemory", "1")
     try:
-        opening.enqueue_refresh(row.id)
+        refresh_on_open.enqueue_refresh(row.id)
     finally:
         redis.config_set("maxmemory", "0")
     assert identity().next_try_at is None
