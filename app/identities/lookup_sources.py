@@ -19,7 +19,7 @@ DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # colors of a finding
 
 @dataclass(frozen=True, slots=True)
 class LookupSource:
-    """One source. `finding` is a word in the color `state`; `explanation` is a sentence with the times `at` and `until`.
+    """One source. `finding` is a word in the color `state`; `explanation` a sentence with the times `at` and `until`.
 
     Times are aware UTC.
     """
