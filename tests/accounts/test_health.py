@@ -123,7 +123,7 @@ def test_a_problem_fixed_at_meta_or_in_the_keys_ends_automatically(meta: Sandbox
     assert the_health().account.state is AccountState.RECONNECT
     with settings.using(token_encryption_keys=("b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItbzA=",)):
         health.check_refused()
-        assert "cannot be read" in the_health().token.says
+        assert "Cannot decrypt" in the_health().token.says
     health.check_refused()
     assert the_health().account.state is AccountState.CONNECTED
     assert [call["kind"] for call in meta.get("calls")] == ["me", "me"]

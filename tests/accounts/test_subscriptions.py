@@ -90,7 +90,7 @@ def test_a_refused_subscription_is_stored_and_shown_everywhere_with_metas_words(
 
     listed = nametag("account", "list").stdout
     assert NO_MESSAGES in listed
-    assert json.loads(nametag("account", "list", "--json").stdout)[0]["subscription_problem"] == NO_MESSAGES
+    assert json.loads(nametag("account", "list", "--json").stdout)[0]["subscriptionProblem"] == NO_MESSAGES
 
     [finding] = findings(ATELIER_NORD)
     assert finding.level is Level.ERROR
@@ -260,7 +260,7 @@ def test_a_login_of_a_newer_release_is_no_refusal_of_metas(meta: Sandbox) -> Non
     account = a_sandbox_account()
     with transaction.write() as tx:
         tx.execute(text("UPDATE accounts SET login = 'a newer login'"))
-    assert "update Nametag" in (subscriptions.check(account.id).unknown or "")
+    assert "Update Nametag" in (subscriptions.check(account.id).unknown or "")
     assert row().subscription_problem is None
     with transaction.write() as tx:
         tx.execute(text("UPDATE accounts SET subscription_problem = 'No.'"))

@@ -143,7 +143,7 @@ def test_a_token_for_jobs_alone_reads_nothing(app: Flask) -> None:
     an_account()
     starter = an_api_client(app, "jobs")
     for address in (ACCOUNTS, "/messaging/conversations", "/api/jobs", "/api/identities/export"):
-        assert "scope read" in problem(starter.get(address), 403)["detail"]
+        assert "'read' scope" in problem(starter.get(address), 403)["detail"]
     assert starter.post(BACKFILL, json={"accountId": MAISON_LUNE}).status_code == 202
     assert "scope jobs" in problem(an_api_client(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
 

@@ -11,9 +11,9 @@ OWN = {"viewer.py": "the rule itself", "users/": "stores account access"}
 OTHER = {  # `account_ids` of something that is no viewer, or that a search index must be given
     "accounts/connect.py": ("holder", "row"),
     "cli/tokens.py": ("each",),
-    "cli/users.py": ("person",),
+    "cli/users.py": ("user",),
     "inbox/api_queries.py": ("viewer",),
-    "inbox/search.py": ("asked",),
+    "inbox/search.py": ("term",),
     "instagram/client.py": ("credential",),
 }
 

@@ -68,7 +68,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     page.get_by_role("link", name="Connect with Instagram").click()
     expect(page.get_by_role("heading", name="Instagram login (sandbox)")).to_be_visible()
     page.get_by_role("link", name="Continue as maison.lune").click()
-    expect(page.get_by_text("Connected: maison.lune.")).to_be_visible()
+    expect(page.get_by_text("Connected maison.lune.")).to_be_visible()
     card = page.get_by_role("region", name="maison.lune")
     expect(card).to_contain_text("Healthy")
     page.get_by_role("link", name="Connect with Facebook").click()

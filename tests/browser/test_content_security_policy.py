@@ -20,7 +20,7 @@ PAGES = (
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
-    "app.css": 10.1,
+    "app.css": 10.2,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 5.5,
     "scripts/thread.js scripts/list.js": 3,
     "scripts/selection.js": 1,
@@ -68,7 +68,7 @@ def test_pages_are_light(names: str) -> None:
 
 def test_all_scripts_together_are_small() -> None:
     scripts = sorted((STATIC / "scripts").glob("*.js"))
-    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 6_800
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 6_900
 
 
 @pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)

@@ -102,7 +102,7 @@ def test_an_access_token_with_a_lost_key_is_reported_and_stops_nothing_else(
         admin = signed_in(app, Role.ADMIN)
         for address in PAGES:
             assert admin.get(address, follow_redirects=True).status_code == 200, address
-        assert "cannot be read" in admin.get("/accounts").text
+        assert "Cannot decrypt" in admin.get("/accounts").text
         for duty in scheduler.DUTIES:
             duty()
 
