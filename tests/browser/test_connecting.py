@@ -81,7 +81,7 @@ def test_accounts_are_connected_by_clicks_at_meta(page: Page, web: Web, complain
     worse.get_by_text("Remove…").click()
     worse.get_by_role("button", name="Remove atelier.nord").click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile("^Remove ")).click()
-    expect(page.get_by_text("The account is removed")).to_be_visible()
+    expect(page.get_by_text("Account removed")).to_be_visible()
     expect(worse).to_have_count(0)
     assert complaints == []
 
