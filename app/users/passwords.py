@@ -15,7 +15,7 @@ DIFFERENT_CHARACTERS = 5
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1  # OWASP's minimum for Argon2id
 AT_A_TIME = 2  # more would slow down all pages on a small machine
 WAIT_SECONDS = 2.0
-_LENGTH = "Use at least 12 characters, and at most 1,024 bytes."
+_LENGTH = "The password must have at least 12 characters and at most 1,024 bytes."
 
 # The most common ones with at least twelve characters; case is ignored.
 _COMMON = (

@@ -72,7 +72,7 @@ def test_listing_shows_no_token(meta: Sandbox) -> None:
     lines = nametag("account", "list").stdout.splitlines()
     assert lines[0].startswith("ID")
     assert lines[1].startswith(f"{MAISON_LUNE}  maison.lune  instagram")
-    assert "Works" in lines[1]
+    assert "Valid." in lines[1]
     shown = nametag("account", "list", "--json").stdout
     assert [each["accountId"] for each in json.loads(shown)] == [MAISON_LUNE]
     assert "IGAA" not in shown

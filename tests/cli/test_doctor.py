@@ -32,4 +32,4 @@ def test_programs_read_the_same_as_json(app: Flask) -> None:
     answer = nametag("doctor", "--json")
     found = {each["check"]: each for each in json.loads(answer.stdout)}
     assert found["database"]["level"] == "ok"
-    assert (found["scheduler"]["level"], answer.exit_code) == ("wrong", 1)
+    assert (found["scheduler"]["level"], answer.exit_code) == ("error", 1)

@@ -148,9 +148,9 @@ def test_a_database_of_another_encoding_is_refused_before_anything_is_made(
     try:
         with settings.using(database_url=databases.address(url)):
             line = refused(nametag(*command), status=2)
-            found = [each for each in json.loads(nametag("doctor", "--json").stdout) if each["part"] == "database"]
+            found = [each for each in json.loads(nametag("doctor", "--json").stdout) if each["check"] == "database"]
         assert line.startswith(f"Error: DATABASE_URL must name a database with the encoding UTF8, not {encoding}.")
-        assert [f"Error: {each['says']}" for each in found] == [line]
+        assert [f"Error: {each['message']}" for each in found] == [line]
         postgresql.run(url, "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public'); END $$")
     finally:
         postgresql.drop(postgresql_url, "encoded")
