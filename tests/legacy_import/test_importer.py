@@ -182,4 +182,4 @@ def test_the_counts_are_printed(account: Account, tmp_path: Path) -> None:
     file = str(a_dump(tmp_path, a_row(), a_row(RUI, account_id=None)))
     printed = nametag("import-legacy", file).stdout.splitlines()
     assert [line.split()[-1] for line in printed[:3]] == ["2", "1", "1"]
-    assert json.loads(nametag("import-legacy", file, "--json").stdout)["null_accounts"] == 1
+    assert json.loads(nametag("import-legacy", file, "--json").stdout)["nullAccounts"] == 1
