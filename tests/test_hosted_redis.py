@@ -134,7 +134,7 @@ def test_a_missing_permission_ends_the_start_and_is_named(
     with using(allow(port, *rules)) as chosen:
         processes.share(chosen)
         refused = processes.nametag(command)
-        assert (refused.returncode, refused.stderr) == (1, f"Error: The Redis user of REDIS_URL {sentence}\n")
+        assert (refused.returncode, refused.stderr) == (1, f"Error: The Redis user in REDIS_URL {sentence}\n")
         with databases.app_context_of(create_app()):
             assert [(found.level, sentence in found.message) for found in redis_findings()] == [(Level.ERROR, True)]
 

@@ -79,13 +79,13 @@ def test_a_failing_task_is_logged_as_one_json_line_and_the_next_one_runs(errand:
     until(lambda: listed(redis, "ran"), "the next one ran")
     assert job(redis, "fails").is_failed
     lines = [json.loads(line) for line in errand.output().splitlines()]
-    assert any("errand 3 failed" in line["message"] for line in lines)
+    assert any("task 3 failed" in line["message"] for line in lines)
 
 
 def test_no_secret_stands_in_what_a_failing_task_leaves_behind(errand: Process, redis: Redis) -> None:
     queue.enqueue("fail", 3, job_id="fails")
     failed = ended(redis, "fails")
-    assert leaks.keys_with(redis, "errand 3 failed")
+    assert leaks.keys_with(redis, "task 3 failed")
     assert leaks.keys_with(redis, "canary-token") == set()
     assert "canary-token" not in errand.output()
     assert (failed.failure_ttl, redis.ttl(failed.key) <= queue.FAILURE_SECONDS) == (queue.FAILURE_SECONDS, True)

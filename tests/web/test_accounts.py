@@ -128,7 +128,7 @@ def test_a_click_leads_to_meta_and_back_to_a_connected_account(admin: FlaskClien
     assert accounts() == []
     assert admin.get(back).headers["Location"] == "/accounts#accounts"
     page = admin.get("/accounts").text
-    assert "Connected: " in page
+    assert "Connected " in page
     assert "Healthy" in page
     assert ("6 of 6" if login == "facebook" else "2 of 2") in page
 
