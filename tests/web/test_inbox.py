@@ -286,7 +286,7 @@ KINDS = {
     "attachment-share": "Shared a post",
     "attachment-story-mention": "Mentioned you in their story",
     "attachment-template-empty": "Shared a card",
-    "attachment-unsupported-type": "share this kind of",
+    "attachment-unsupported-type": "can only be viewed in Instagram",
     "handover": "took over this conversation",
     "inline-reply": "Replied to",
     "optin": "Opted in to notifications",
@@ -297,7 +297,7 @@ KINDS = {
     "referral-product": "Asked about a product",
     "standby": "another app owns the thread",
     "story-reply": "Replied to your story",
-    "unsupported": "share this kind of message",
+    "unsupported": "type of message can only be viewed in Instagram",
 }
 
 
