@@ -312,5 +312,5 @@ def test_a_provider_that_has_moved_is_not_followed(browser: FlaskClient, there: 
 
 
 def test_who_tries_too_often_waits(browser: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oidc, "TRIES", 1)
+    monkeypatch.setattr(oidc, "MAX_ATTEMPTS", 1)
     assert [browser.get("/login/oidc").status_code for _ in range(2)] == [303, 429]
