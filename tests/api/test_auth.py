@@ -145,7 +145,7 @@ def test_a_token_for_jobs_alone_reads_nothing(app: Flask) -> None:
     for address in (ACCOUNTS, "/messaging/conversations", "/api/jobs", "/api/identities/export"):
         assert "'read' scope" in problem(starter.get(address), 403)["detail"]
     assert starter.post(BACKFILL, json={"accountId": MAISON_LUNE}).status_code == 202
-    assert "scope jobs" in problem(an_api_client(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
+    assert "'jobs' scope" in problem(an_api_client(app, "read", name="reader").post(BACKFILL, json={}), 403)["detail"]
 
 
 def test_a_chunked_body_over_64_kib_is_too_large(crm: ApiClient) -> None:
