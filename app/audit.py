@@ -26,6 +26,7 @@ from app.viewer import Role, Viewer
 KEPT = timedelta(days=400)
 PAGE = 50
 PSEUDONYM_DIGITS = 16
+DETAIL_CHARACTERS = 200
 ADDRESS_CHARACTERS = 45  # of an IPv6 address
 
 _COLUMNS = (
@@ -34,6 +35,7 @@ _COLUMNS = (
     AuditEntry.actor,
     AuditEntry.action,
     AuditEntry.subject,
+    AuditEntry.detail,
     AuditEntry.ig_account_id,
     AuditEntry.address,
     AuditEntry.route,
@@ -44,8 +46,9 @@ _COLUMNS = (
 class AuditRow:
     """One audit entry; `at` is aware UTC.
 
-    `actor` is "user 3", "token 2", "command line", "schedule" or the like. `address` is the IP address of a sign-in, a
-    use of an API token or a refused attempt. `route` is method and path of a refused attempt: "GET /jobs/<run_id>".
+    `actor` is "user 3", "token 2", "command line", "schedule" or the like. `detail` is the old and new role and account
+    access of a changed user. `address` is the IP address of a sign-in, a use of an API token or a refused attempt.
+    `route` is method and path of a refused attempt: "GET /jobs/<run_id>".
     """
 
     id: int
@@ -53,6 +56,7 @@ class AuditRow:
     actor: str
     action: Action
     subject: str | None
+    detail: str | None
     ig_account_id: str | None
     address: str | None
     route: str | None
@@ -80,17 +84,20 @@ def note(
     action: Action,
     subject: str | None = None,
     *,
+    detail: str | None = None,
     account_id: int | None = None,
     address: str | None = None,
     route: str | None = None,
 ) -> None:
     """Record that `viewer` does `action`, in the transaction that does it.
 
-    `subject` is a word and an ID, "job 4f2a" or "user 3": never a name, a text or a secret. `account_id` is the row ID
+    `subject` is a word and an ID, "job 4f2a" or "user 3": never a name, a text or a secret; neither is `detail`, which
+    is cut at DETAIL_CHARACTERS. `account_id` is the row ID
     of an account that still exists. `address` is the IP address of the request.
     """
     account = select(Account.ig_account_id).where(Account.id == account_id).scalar_subquery()
     values = {"at": clock.now(), "actor": viewer.actor, "action": action, "subject": subject, "route": route}
+    values["detail"] = detail and text.clip(detail, DETAIL_CHARACTERS)
     values["ig_account_id"] = None if account_id is None else account
     values["address"] = address and text.storable(address)[:ADDRESS_CHARACTERS]  # a header may hold anything
     tx.execute(tx.insert(AuditEntry).values(**values))

@@ -33,7 +33,7 @@ def list_(actor: str | None, action: str | None, limit: int, as_json: bool) -> N
     rows = (
         (
             *(each.at, names.get(each.actor, each.actor), label(each.action)),
-            names.get(each.subject or "", each.subject),
+            " ".join(filter(None, (names.get(each.subject or "", each.subject), each.detail and f"({each.detail})"))),
             *(accounts.get(each.ig_account_id or "", each.ig_account_id), each.address, each.route),
         )
         for each in entries

@@ -58,6 +58,7 @@ class AuditEntry(Model):
     actor: Mapped[str] = mapped_column(String(32))
     action: Mapped[Action] = mapped_column(EnumText(Action))
     subject: Mapped[str | None] = mapped_column(String(80))
+    detail: Mapped[str | None] = mapped_column(String(200))
     ig_account_id: Mapped[str | None] = mapped_column(IgId)
     address: Mapped[str | None] = mapped_column(String(45))
     route: Mapped[str | None] = mapped_column(String(120))

@@ -19,6 +19,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, Invalid, NotFound
+from app.models.account import Account
 from app.models.audit import Action
 from app.models.user import User
 from app.users import passwords
@@ -130,7 +131,9 @@ def change_access(viewer: Viewer, email: str, *, role: Role, account_ids: Collec
     with transaction.write() as tx:
         if role is not Role.ADMIN:
             _require_another_admin(tx, user)
-        _change(tx, viewer, user.id, Action.USER_CHANGED, role=role, account_ids=limited)
+        before, after = _access(tx, user.role, user.account_ids), _access(tx, role, limited)
+        change = f"{before} → {after}" if before != after else None
+        _change(tx, viewer, user.id, Action.USER_CHANGED, detail=change, role=role, account_ids=limited)
 
 
 def disable(viewer: Viewer, email: str) -> None:
@@ -224,9 +227,19 @@ def _insert(tx: Tx, address: str, role: Role, password_hash: str, account_ids: l
     return int(tx.execute(tx.insert(User).values(**known, **fresh).returning(User.id)).scalar_one())
 
 
-def _change(tx: Tx, viewer: Viewer, user_id: int | None, action: Action, **values: object) -> None:
+def _change(
+    tx: Tx, viewer: Viewer, user_id: int | None, action: Action, *, detail: str | None = None, **values: object
+) -> None:
     tx.execute(update(User).where(User.id == user_id).values(session_key=_session_key(), **values))
-    audit.note(tx, viewer, action, f"user {user_id}")
+    audit.note(tx, viewer, action, f"user {user_id}", detail=detail)
+
+
+def _access(tx: Tx, role: Role, account_ids: Collection[int] | None) -> str:
+    """Return a role and the professional IDs of its accounts for the audit log: "agent, 17841400000000101"."""
+    if account_ids is None:
+        return f"{role}, all accounts"
+    found = select(Account.ig_account_id).where(Account.id.in_(account_ids)).order_by(Account.ig_account_id)
+    return f"{role}, {', '.join(tx.execute(found).scalars()) or 'no accounts'}"
 
 
 def _session_key() -> str:

@@ -557,6 +557,7 @@ def _create_tables() -> None:
         sa.Column("actor", sa.String(length=32), nullable=False),
         sa.Column("action", sa.String(length=32), nullable=False),
         sa.Column("subject", sa.String(length=80)),
+        sa.Column("detail", sa.String(length=200)),
         sa.Column("ig_account_id", sa.String(length=64)),
         sa.Column("address", sa.String(length=45)),
         sa.Column("route", sa.String(length=120)),

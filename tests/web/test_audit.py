@@ -86,6 +86,17 @@ def test_refused_attempts_are_shown_with_user_route_and_ip_address(app: Flask) -
     assert account.id
 
 
+def test_a_change_of_access_shows_what_it_was_and_what_it_is(app: Flask) -> None:
+    account = an_account()
+    signed_in(app, Role.AGENT)
+    users.change_access(OPERATOR, "agent@example.com", role=Role.OPS, account_ids=[account.id])
+    users.change_access(OPERATOR, "agent@example.com", role=Role.OPS, account_ids=[account.id])
+    entries, _ = audit.page(OPERATOR, audit.parse_filter(action="user_changed"))
+    change = f"agent, all accounts → ops, {MAISON_LUNE}"
+    assert [each.detail for each in entries] == [None, change]
+    assert change in signed_in(app, Role.ADMIN).get("/audit").text
+
+
 def test_others_do_not_see_it_and_have_no_link_to_it(app: Flask) -> None:
     ops = signed_in(app, Role.OPS)
     assert ops.get("/audit").status_code == 403
