@@ -74,11 +74,6 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-def describe(reason: str) -> str:
-    """Return the sentence for a stored reason, also for one that only a newer release knows."""
-    return SENTENCES.get(reason, "Other reason, recorded by a newer version of Nametag")
-
-
 class GraphAPIError(Exception):
     """A call to Meta failed.
 

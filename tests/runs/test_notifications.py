@@ -24,33 +24,33 @@ def changed(run_id: str, **values: object) -> None:
         tx.execute(update(Run).where(Run.id == run_id).values(**values))
 
 
-def told(words: list[str]) -> tuple[Notification, list[str]]:
+def notified(words: list[str]) -> tuple[Notification, list[str]]:
     runs = progress.active_runs(OPERATOR)
     return notifications.changes_since(OPERATOR, words, runs), [notifications.run_state_key(run) for run in runs]
 
 
 def test_each_quarter_and_each_failure_is_announced_once(run_id: str) -> None:
-    first, words = told([])
+    first, words = notified([])
     assert first == Notification(heard="Backfill profiles started for maison.lune.")
-    assert told(words)[0] == Notification()
+    assert notified(words)[0] == Notification()
     changed(run_id, resolved=1)
-    quarter, words = told(words)
+    quarter, words = notified(words)
     assert quarter == Notification(heard="Backfill profiles: 25% done, 1 of 4.")
     changed(run_id, failed=2)
-    later, words = told(words)
+    later, words = notified(words)
     assert later == Notification(heard="Backfill profiles: 75% done, 3 of 4.", failed=True)
-    assert told(words)[0] == Notification()
+    assert notified(words)[0] == Notification()
 
 
 @pytest.mark.parametrize(("state", "verb"), [(RunState.DONE, "finished"), (RunState.CANCELED, "was canceled")])
 def test_the_end_is_announced_with_its_totals(run_id: str, state: RunState, verb: str) -> None:
-    _, words = told([])
+    _, words = notified([])
     changed(run_id, state=state, resolved=3, failed=1)
-    assert told(words)[0] == Notification(ended=f"Backfill profiles {verb}: 3 resolved, 1 failed.")
+    assert notified(words)[0] == Notification(ended=f"Backfill profiles {verb}: 3 resolved, 1 failed.")
 
 
 def test_jobs_without_access_are_not_announced(run_id: str) -> None:
-    _, words = told([])
+    _, words = notified([])
     changed(run_id, state=RunState.DONE)
     elsewhere = Viewer(user_id=2, name="Oskar", role=Role.OPS, account_ids=frozenset({999}))
     assert notifications.changes_since(elsewhere, [*words, "nonsense"], []) == Notification()
