@@ -77,7 +77,7 @@ def test_dictionaries_keyed_by_enums_are_found() -> None:
 def test_pages_name_what_the_calls_of_the_hour_were_made_for(app: Flask, purpose: Purpose) -> None:
     made(an_account().id, 1, purpose=purpose)
     admin = signed_in(app, Role.ADMIN)
-    for address in ("/inbox", "/jobs", "/accounts", "/insights", "/identities", "/settings", "/people", "/audit"):
+    for address in ("/inbox", "/jobs", "/accounts", "/insights", "/identities", "/settings", "/users", "/audit"):
         page = admin.get(address)
         assert page.status_code == 200, address
         assert label(purpose) in page.text, address

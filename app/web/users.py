@@ -12,7 +12,7 @@ from app.viewer import Role
 from app.web import account_selection, rendering, session
 from app.web.inbox import ID
 
-HOME = "/people"
+HOME = "/users"
 
 blueprint = Blueprint("users", __name__, url_prefix=HOME)
 
@@ -29,10 +29,10 @@ def add() -> Response:
     email, password = request.form.get("email", ""), passwords.generate()
     try:
         role, account_ids = _access()
-        someone = users.add_user(session.viewer(), email, role=role, password=password, account_ids=account_ids)
+        staff_user = users.add_user(session.viewer(), email, role=role, password=password, account_ids=account_ids)
     except Invalid as error:
         return _list(errors=error.fields, email=email[:254])
-    return _list(made=(someone.email, password))
+    return _list(made=(staff_user.email, password))
 
 
 @blueprint.get(f"/<{ID}:user_id>")
@@ -41,26 +41,26 @@ def user(user_id: int) -> Response:
     return _user(users.by_id(session.viewer(), user_id))
 
 
-@blueprint.post(f"/<{ID}:user_id>/rights")
+@blueprint.post(f"/<{ID}:user_id>/access")
 def access(user_id: int) -> Response:
     """Change the role and account access of a user. Ends their sessions."""
     viewer = session.viewer()
-    someone = users.by_id(viewer, user_id)
+    staff_user = users.by_id(viewer, user_id)
     try:
         role, account_ids = _access()
-        users.change_access(viewer, someone.email, role=role, account_ids=account_ids)
+        users.change_access(viewer, staff_user.email, role=role, account_ids=account_ids)
     except Invalid as error:
-        return _user(someone, errors=error.fields)
-    return _done(user_id, f"Updated the role and account access of {someone.email} and signed them out.")
+        return _user(staff_user, errors=error.fields)
+    return _done(user_id, f"Updated the role and account access of {staff_user.email} and signed them out.")
 
 
 @blueprint.post(f"/<{ID}:user_id>/password")
 def password(user_id: int) -> Response:
     """Reset the password of a user. Ends their sessions; the new password is shown once."""
     viewer, fresh = session.viewer(), passwords.generate()
-    someone = users.by_id(viewer, user_id)
-    users.change_password(viewer, someone.email, password=fresh)
-    return _user(someone, made=(someone.email, fresh))
+    staff_user = users.by_id(viewer, user_id)
+    users.change_password(viewer, staff_user.email, password=fresh)
+    return _user(staff_user, made=(staff_user.email, fresh))
 
 
 @blueprint.post(f"/<{ID}:user_id>/disable")
@@ -116,7 +116,7 @@ def _list(*, errors: Mapping[str, str] | None = None, email: str = "", made: tup
 
 
 def _user(
-    someone: StaffUser, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None
+    staff_user: StaffUser, *, errors: Mapping[str, str] | None = None, made: tuple[str, str] | None = None
 ) -> Response:
     viewer = session.viewer()
     return rendering.render(
@@ -124,8 +124,8 @@ def _user(
         None,
         selection=account_selection.select(viewer),
         status=422 if errors else 200,
-        someone=someone,
-        is_self=someone.id == viewer.user_id,
+        user=staff_user,
+        is_self=staff_user.id == viewer.user_id,
         accounts=listing.accounts(viewer),
         roles=Role,
         errors=errors or {},

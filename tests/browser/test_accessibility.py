@@ -24,8 +24,8 @@ PAGES = (
         "/insights?period=day",
         "/settings",
         "/dead-letters",
-        "/people",
-        "/people/1",
+        "/users",
+        "/users/1",
         "/audit",
         "/nowhere",
     ),
@@ -147,7 +147,7 @@ def _tour(chromium: Browser, seeded: SeededServer) -> Iterator[tuple[str, Page]]
     page.context.close()
 
 
-@pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/people"])
+@pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/users"])
 def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, seeded: SeededServer, path: str) -> None:
     page = visit(chromium, seeded)
     page.goto(seeded.url + path)

@@ -68,7 +68,7 @@ def test_the_account_is_kept_on_every_page_and_by_the_way_back(tab: Page, inbox:
     tab.goto(f"{inbox.url}/inbox?account={ATELIER_NORD}")
     tab.locator(row(inbox, GUEST)).click()
     tab.wait_for_url(re.compile(rf"/inbox/\d+\?account={ATELIER_NORD}"))
-    for path in ("/accounts", "/insights", "/settings", "/people", "/audit", "/jobs", "/inbox", "/"):
+    for path in ("/accounts", "/insights", "/settings", "/users", "/audit", "/jobs", "/inbox", "/"):
         tab.goto(inbox.url + path)
         expect(tab.locator(".rail-account summary")).to_contain_text("atelier.nord")
     expect(tab.locator(".row")).to_have_count(1)

@@ -24,7 +24,7 @@ ALWAYS = (
         "/inbox?filter=unknown",
         "/inbox?q=lea",
     ),
-    *("/jobs", "/jobs/live", "/jobs/history", "/jobs/new", "/jobs/unresolved", "/accounts", "/settings", "/people"),
+    *("/jobs", "/jobs/live", "/jobs/history", "/jobs/new", "/jobs/unresolved", "/accounts", "/settings", "/users"),
     *("/identities", "/identities?state=unknown", "/identities/export"),
     *("/insights", "/insights?period=week", "/insights?period=month", "/audit", "/dead-letters", "/healthz"),
     *("/admin/queues/", "/admin/queues/0/view/queues", "/admin/queues/0/view/workers", "/admin/queues/0/view/jobs"),
@@ -58,7 +58,7 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
     for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
         found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages", f"/inbox/{conversation}/lookup?since=0"]
     found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
-    found += [f"/people/{each}" for each in _column(select(User.id), most)]
+    found += [f"/users/{each}" for each in _column(select(User.id), most)]
     found += [f"/deletion/{each}" for each in _column(select(OwnerRequest.code), most)]
     found += [f"/jobs?job={each}" for each in _column(_runs(), most)]
     found += [f"/avatars/{account}/{person}" for account, person in _pictures(most)]

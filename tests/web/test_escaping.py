@@ -127,7 +127,7 @@ def _pages(client: FlaskClient) -> dict[str, TestResponse]:
     db.session.rollback()
     whole = ["/inbox", "/inbox?filter=unknown", "/jobs", "/identities", "/accounts", "/insights", "/settings", "/audit"]
     whole += [
-        "/people",
+        "/users",
         "/dead-letters",
         "/jobs/unresolved",
         "/jobs/history",

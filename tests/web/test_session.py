@@ -282,7 +282,7 @@ def test_a_current_url_that_cannot_be_parsed_leads_to_the_plain_sign_in_page(nad
 
 
 @pytest.mark.parametrize(
-    "address", ["/deletion/%00", "/jobs/%00/cancel", "/audit?actor=a%00", "/people?%00", "/login?next=/%00"]
+    "address", ["/deletion/%00", "/jobs/%00/cancel", "/audit?actor=a%00", "/users?%00", "/login?next=/%00"]
 )
 def test_a_nul_character_in_a_url_is_400(app: Flask, address: str) -> None:
     admin = signed_in(app, Role.ADMIN)
@@ -293,7 +293,7 @@ def test_a_nul_character_in_a_url_is_400(app: Flask, address: str) -> None:
 
 def test_a_nul_character_in_a_form_is_400_and_changes_nothing(app: Flask) -> None:
     admin = signed_in(app, Role.ADMIN)
-    answer = click(admin, "/people", htmx=False, email="new@example.com\x00", role="agent")
+    answer = click(admin, "/users", htmx=False, email="new@example.com\x00", role="agent")
     assert answer.status_code == 400
     assert [user.email for user in users.list_users(OPERATOR)] == ["admin@example.com"]
 

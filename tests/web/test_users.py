@@ -29,12 +29,12 @@ def made_password(page: str) -> str:
 
 
 def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient) -> None:
-    page = click(admin, "/people", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE).text
+    page = click(admin, "/users", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE).text
     assert sign_in.authenticate(NADIA, made_password(page)) is not None
     added = users.by_email(OPERATOR, NADIA)
     assert (added.role, added.account_ids) == (Role.AGENT, frozenset({1}))
-    assert "<code>" not in admin.get("/people").text
-    assert NADIA in admin.get("/people").text
+    assert "<code>" not in admin.get("/users").text
+    assert NADIA in admin.get("/users").text
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_admin_adds_somebody_whose_password_is_shown_once(admin: FlaskClient)
     ],
 )
 def test_what_is_wrong_adds_nobody(admin: FlaskClient, wrong: dict[str, str], words: str | None) -> None:
-    answer = click(admin, "/people", htmx=False, **({"email": NADIA, "role": "agent"} | wrong))
+    answer = click(admin, "/users", htmx=False, **({"email": NADIA, "role": "agent"} | wrong))
     assert answer.status_code == 422
     assert words is None or words in answer.text
     assert len(users.list_users(OPERATOR)) == 1
@@ -56,7 +56,7 @@ def test_what_is_wrong_adds_nobody(admin: FlaskClient, wrong: dict[str, str], wo
 
 def test_a_form_sets_nothing_but_what_it_shows(admin: FlaskClient) -> None:
     more = {"id": "99", "password_hash": "x", "session_key": "x", "disabled_at": "2026-01-01", "account_ids": "2"}
-    click(admin, "/people", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE, **more)
+    click(admin, "/users", htmx=False, email=NADIA, role="agent", account=MAISON_LUNE, **more)
     added = users.by_email(OPERATOR, NADIA)
     assert (added.id, added.account_ids, added.disabled_at) == (2, frozenset({1}), None)
     assert added.session_key != "x"
@@ -64,26 +64,26 @@ def test_a_form_sets_nothing_but_what_it_shows(admin: FlaskClient) -> None:
 
 def test_rights_are_changed_and_every_session_ends(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
-    assert click(admin, "/people/2/rights", htmx=False, role="agent", account=ATELIER_NORD).status_code == 303
+    assert click(admin, "/users/2/access", htmx=False, role="agent", account=ATELIER_NORD).status_code == 303
     changed = users.by_email(OPERATOR, NADIA)
     assert (changed.role, changed.account_ids) == (Role.AGENT, frozenset({2}))
     assert nadia.get("/inbox").headers["Location"] == "/login"
-    click(admin, "/people/2/rights", htmx=False, role="ops", every="1")
+    click(admin, "/users/2/access", htmx=False, role="ops", every="1")
     assert users.by_email(OPERATOR, NADIA).account_ids is None
 
 
 def test_no_box_ticked_limits_to_nothing(admin: FlaskClient, app: Flask) -> None:
     signed_in(app, Role.OPS, email=NADIA)
-    click(admin, "/people/2/rights", htmx=False, role="agent")
+    click(admin, "/users/2/access", htmx=False, role="agent")
     assert users.by_email(OPERATOR, NADIA).account_ids == frozenset()
-    refused = click(admin, "/people/2/rights", htmx=False, role="admin", account=MAISON_LUNE)
+    refused = click(admin, "/users/2/access", htmx=False, role="admin", account=MAISON_LUNE)
     assert refused.status_code == 422
     assert users.by_email(OPERATOR, NADIA).role is Role.AGENT
 
 
 def test_a_new_password_is_shown_once_and_replaces_the_old_one(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
-    page = click(admin, "/people/2/password", htmx=False).text
+    page = click(admin, "/users/2/password", htmx=False).text
     assert sign_in.authenticate(NADIA, PASSWORD) is None
     assert sign_in.authenticate(NADIA, made_password(page)) is not None
     assert nadia.get("/inbox").status_code == 303
@@ -91,38 +91,38 @@ def test_a_new_password_is_shown_once_and_replaces_the_old_one(admin: FlaskClien
 
 def test_somebody_is_switched_off_and_on(admin: FlaskClient, app: Flask) -> None:
     nadia = signed_in(app, Role.OPS, email=NADIA)
-    click(admin, "/people/2/disable", htmx=False)
-    assert f"Disabled {NADIA} and signed them out." in admin.get("/people/2").text
+    click(admin, "/users/2/disable", htmx=False)
+    assert f"Disabled {NADIA} and signed them out." in admin.get("/users/2").text
     assert nadia.get("/inbox").headers["Location"] == "/login"
     assert sign_in.authenticate(NADIA, PASSWORD) is None
-    click(admin, "/people/2/enable", htmx=False)
+    click(admin, "/users/2/enable", htmx=False)
     assert sign_in.authenticate(NADIA, PASSWORD) is not None
 
 
 def test_the_last_admin_stays_an_admin(admin: FlaskClient) -> None:
-    assert click(admin, "/people/1/disable", htmx=False).status_code == 409
-    assert click(admin, "/people/1/rights", htmx=False, role="ops", every="1").status_code == 409
+    assert click(admin, "/users/1/disable", htmx=False).status_code == 409
+    assert click(admin, "/users/1/access", htmx=False, role="ops", every="1").status_code == 409
     assert users.by_email(OPERATOR, "admin@example.com").role is Role.ADMIN
 
 
 def test_an_admin_cannot_disable_themselves(admin: FlaskClient, app: Flask) -> None:
     second = signed_in(app, Role.ADMIN, email=NADIA)
-    assert "/people/2/disable" not in second.get("/people/2").text
-    assert "/people/1/disable" in second.get("/people/1").text
-    assert click(second, "/people/2/disable", htmx=False).status_code == 409
+    assert "/users/2/disable" not in second.get("/users/2").text
+    assert "/users/1/disable" in second.get("/users/1").text
+    assert click(second, "/users/2/disable", htmx=False).status_code == 409
     assert second.get("/inbox").status_code == 200
 
 
 def test_a_change_of_role_shows_its_result(admin: FlaskClient, app: Flask) -> None:
     signed_in(app, Role.OPS, email=NADIA)
-    click(admin, "/people/2/rights", htmx=False, role="agent", every="1")
-    assert f"Updated the role and account access of {NADIA} and signed them out." in admin.get("/people/2").text
+    click(admin, "/users/2/access", htmx=False, role="agent", every="1")
+    assert f"Updated the role and account access of {NADIA} and signed them out." in admin.get("/users/2").text
 
 
 def test_somebody_unknown_is_not_found(admin: FlaskClient) -> None:
-    assert admin.get("/people/99").status_code == 404
-    assert click(admin, "/people/99/disable", htmx=False).status_code == 404
+    assert admin.get("/users/99").status_code == 404
+    assert click(admin, "/users/99/disable", htmx=False).status_code == 404
 
 
 def test_others_have_no_link_to_people(app: Flask) -> None:
-    assert 'href="/people"' not in signed_in(app).get("/inbox").text
+    assert 'href="/users"' not in signed_in(app).get("/inbox").text
