@@ -1,5 +1,5 @@
-// An open thread stays at its end; elsewhere a button counts new messages.
-let atEnd = true, unseen = 0, before = null;
+// An open thread stays at its end until the reader scrolls up; elsewhere a button counts new messages.
+let atEnd = true, place = 0, unseen = 0, before = null;
 const scroller = () => $("messages-scroll");
 const received = () => all(".talk:not([data-side=ours]) .message").map((message) => message.id);
 const showUnseen = (count) => {
@@ -17,8 +17,16 @@ const readAll = () => {
 const toEnd = () => {
   const box = scroller();
   if (box) box.scrollTop = box.scrollHeight;
+  place = box?.scrollTop;
   atEnd = true;
   readAll();
+};
+const leftBelow = () => (({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(scroller());
+// The first pixel upward leaves the end: a scroll that has begun must not be undone.
+const look = () => {
+  const { scrollTop } = scroller();
+  if (scrollTop !== place) atEnd = leftBelow() <= (scrollTop < place ? 0.5 : 48);
+  place = scrollTop;
 };
 const opened = () => {
   const left = currentRow(), link = document.querySelector(`#${openRow()} .row-link`);
@@ -49,18 +57,26 @@ const grown = () => {
 };
 clicked("#thread-new", toEnd);
 listen("visibilitychange", () => { if (atEnd) readAll(); });
-listen("scroll", ({ target }) => {
+listen("scroll scrollend", ({ target, type }) => {
   if (target !== scroller()) return;
-  atEnd = target.scrollHeight - target.scrollTop - target.clientHeight <= 48;
+  look();
+  if (type === "scrollend") atEnd = leftBelow() <= 48;
   if (atEnd) readAll();
 }, true);
+// A smooth scroll that a key or the wheel starts moves in the next frame only.
+listen("keydown wheel", ({ target, key, deltaY }) => {
+  if (scroller()?.contains(target) && (deltaY < 0 || ["ArrowUp", "PageUp", "Home"].includes(key)) && place) atEnd = false;
+});
 listen("htmx:beforeSwap", ({ detail: { target, requestConfig } }) => {
+  if (!target.id.startsWith("msgs-")) return;
+  look();
   const box = scroller();
-  if (target.id.startsWith("msgs-")) before = {
+  before = {
     wasAtEnd: atEnd, ids: received(), fromEnd: box.scrollHeight - box.scrollTop, older: requestConfig.elt.id.startsWith("older"),
   };
 });
-listen("htmx:afterSettle", ({ target }) => {
+// Not later, after settling: the reader may have scrolled by then.
+listen("htmx:afterSwap", ({ target }) => {
   if (target.id === "thread-pane") opened();
   else if (target.id?.startsWith("msgs-") && before) grown();
 });

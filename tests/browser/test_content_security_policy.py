@@ -22,7 +22,7 @@ EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "sh
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
     "app.css": 10.2,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 5.5,
-    "scripts/thread.js scripts/list.js": 3,
+    "scripts/thread.js scripts/list.js": 3.5,
     "scripts/selection.js": 1,
     "icons.svg": 5,
     "vendor/htmx/htmx.min.js vendor/idiomorph/idiomorph-ext.min.js": 21,
@@ -68,7 +68,7 @@ def test_pages_are_light(names: str) -> None:
 
 def test_all_scripts_together_are_small() -> None:
     scripts = sorted((STATIC / "scripts").glob("*.js"))
-    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 6_900
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 8_000
 
 
 @pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import update
 
@@ -14,7 +15,7 @@ from app.db.engine import db
 from app.models.conversation import Conversation, Message
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.browser.inbox_server import PASSWORD, SETTLED, InboxServer, poll
+from tests.browser.inbox_server import OTHERS, PASSWORD, SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, RUI, a_message_event, an_echo_event
 from tests.support.waiting import until
 
@@ -139,6 +140,50 @@ def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, inbox
     pill.click()
     expect(pill).to_be_hidden()
     expect(tab.locator(".message").get_by_text("more", exact=True)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(
+    ("who", "moment", "scroll"),
+    [
+        (OTHERS[11], "htmx:beforeSwap", "box.scrollTop -= 20"),  # a smooth scroll that has begun
+        (
+            OTHERS[12],
+            "htmx:beforeSwap",
+            "box.dispatchEvent(new WheelEvent('wheel', {deltaY: -9, bubbles: true}))",
+        ),
+        (OTHERS[13], "htmx:afterSwap", "box.scrollTop = 60"),
+    ],
+)
+def test_a_poll_never_undoes_a_scroll_that_the_reader_has_begun(
+    tab: Page, inbox: InboxServer, who: str, moment: str, scroll: str
+) -> None:
+    inbox.write(who, *(f"Line {number}" for number in range(30)))
+    inbox.open(tab, who)
+    until(lambda: _unread(inbox, who) == 0, "opening reads")
+    tab.wait_for_function(SETTLED)
+    inbox.write(who, "One more", "and another")
+    began = f"""() => addEventListener({moment!r}, ({{ target }}) => {{
+      if (!target.id.startsWith('msgs-')) return;
+      const box = document.querySelector('#messages-scroll');
+      {scroll};
+      window.begun = box.scrollTop;
+    }}, {{ capture: {str(moment == "htmx:beforeSwap").lower()} }})"""
+    tab.evaluate(began)
+    poll(tab, "thread")
+    assert tab.evaluate(SCROLLED)[0] == tab.evaluate("window.begun")
+
+
+def test_a_scroll_that_ends_near_the_end_follows_new_messages_again(tab: Page, inbox: InboxServer) -> None:
+    inbox.write(OTHERS[14], *(f"Line {number}" for number in range(30)))
+    inbox.open(tab, OTHERS[14])
+    tab.locator("#messages-scroll").hover()
+    with tab.expect_console_message(lambda message: message.text == "scrolled"):
+        tab.evaluate("addEventListener('scrollend', () => console.log('scrolled'), { capture: true, once: true })")
+        tab.mouse.wheel(0, -30)
+    inbox.write(OTHERS[14], "The latest")
+    poll(tab, "thread")
+    expect(tab.locator(".bubble", has_text="The latest")).to_be_in_viewport()
+    expect(tab.locator("#thread-new")).to_be_hidden()
 
 
 def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, inbox: InboxServer) -> None:
