@@ -27,6 +27,7 @@ from app.web import (
     queue_dashboard,
     rendering,
     session,
+    shortcuts,
     trusted_hosts,
     users,
     webhooks,
@@ -51,6 +52,7 @@ def _init_web(app: OpenAPI) -> None:
     assets.init_app(app)
     filters.init_app(app)
     rendering.init_app(app)
+    shortcuts.init_app(app)
     error_pages.init_app(app)
     for error in transaction.DatabaseUnavailable:
         app.register_error_handler(error, lambda _: error_pages.error_response(Unavailable("database")))

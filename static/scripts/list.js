@@ -13,10 +13,23 @@ const move = (step) => {
   const links = rows(), here = links.indexOf(document.activeElement), current = links.indexOf(currentRow());
   if (here >= 0) focusRow(links[Math.min(Math.max(here + step, 0), links.length - 1)]);
   else if (!openThread()) focusRow(links[Math.max(current, 0)]);
-  else if (links[current + step]) {
-    byKeyboard = true;
-    links[current + step].click();
-  }
+  else openNext(step);
+};
+// Opens the row after the open one, also one that is not loaded yet.
+let waiting = null;
+const openNext = (step, atEnd) => {
+  const links = rows(), next = links[links.indexOf(currentRow()) + step];
+  waiting = null;
+  byKeyboard = true;
+  if (next) next.click();
+  else if (step > 0 && $("more")) {
+    waiting = () => openNext(step, atEnd);
+    htmx.trigger($("more"), "more:now");
+  } else atEnd?.();
+};
+const closeThread = () => {
+  const push = `/inbox${listQuery()}`;
+  htmx.ajax("GET", push, { target: "#thread-pane", swap: "innerHTML show:none", push });
 };
 listen("pointerdown", () => { byKeyboard = false; });
 
@@ -34,11 +47,12 @@ const withOlderRows = (answer) => {
 
 // New messages are announced at most every 30 s.
 let counted = null, announcedAt = 0, arrived = {};
-const unreadRows = () => Object.fromEntries(rows().map((link) => [link.parentElement.id, +(link.dataset.unread || 0)]));
+const unreadRows = () => Object.fromEntries(rows().map((link) =>
+  [link.parentElement.id, [+(link.dataset.unread || 0), link.querySelector("time").dateTime]]));
 const announceArrived = () => {
-  for (const [row, count] of Object.entries(unreadRows())) {
-    const more = count - (counted[row] || 0);
-    if (more > 0 && row !== openRow()) arrived[row] = (arrived[row] || 0) + more;
+  for (const [row, [count, at]] of Object.entries(unreadRows())) {
+    const [before, since] = counted[row] || [0], more = count - before;
+    if (more > 0 && at !== since && row !== openRow()) arrived[row] = (arrived[row] || 0) + more;
   }
   counted = null;
   const counts = Object.values(arrived), sum = counts.reduce((one, other) => one + other, 0);
@@ -55,7 +69,9 @@ listen("htmx:beforeSwap", ({ detail }) => {
 listen("htmx:afterSettle", ({ target }) => {
   if (target.id === "conv-list" && counted) announceArrived();
   rove();
+  if (target.closest("#conv-list")) waiting?.();
 });
+listen("htmx:responseError htmx:sendError htmx:timeout", () => { waiting = null; });
 
 // Back changes one pane.
 const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;

@@ -1,6 +1,9 @@
 // Polls pause on request and in a hidden tab; a banner shows that the server can't be reached.
-Idiomorph.defaults.ignoreActiveValue = true;
-Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, _, change) => name !== "open" || change !== "remove";
+Object.assign(Idiomorph.defaults.callbacks, {
+  // A field keeps what is being typed. Not `ignoreActiveValue`: with it, a focused row would never change.
+  beforeNodeMorphed: (node) => node !== document.activeElement || !node.matches("input, textarea, select"),
+  beforeAttributeUpdated: (name, _, change) => name !== "open" || change !== "remove",
+});
 
 let paused = false, failures = 0, updatedAt = Date.now(), triedAt = updatedAt;
 const poll = (element) => htmx.trigger(element, "poll:now");

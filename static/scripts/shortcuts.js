@@ -8,46 +8,72 @@ listen("change", ({ target }) => {
   showSwitches();
 });
 begin(showSwitches);
-let going = 0;
-const press = (key) => document.querySelector(`[data-key="${key}"]`)?.click();
+
 const inbox = $("inbox");
-const keys = {
-  j: () => inbox && move(1), k: () => inbox && move(-1), "/": () => $("q")?.focus(), r: () => press("r"),
-  u: () => {
-    const link = document.activeElement.closest(".row-link");
-    if (link) htmx.ajax("POST", `${link.pathname}/${link.dataset.unread ? "read" : "unread"}`, { swap: "none" });
-    else press("u");
+const press = (key) => document.querySelector(`[data-key="${key}"]`).click();
+const tabStop = () => document.querySelector('.row-link[tabindex="0"]');
+const focusedRow = () => document.activeElement.closest(".row-link");
+const mark = (path, as) => htmx.ajax("POST", `${path}/${as}`, { swap: "none" });
+// What the rows of the list of shortcuts do; true leaves the key to the browser too.
+const actions = {
+  next: () => move(1), previous: () => move(-1), press: (row, key) => press(key),
+  rows: (row, key) => move({ ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 }[key]),
+  open: () => { byKeyboard = true; return true; },
+  done: () => {
+    const thread = openThread();
+    byKeyboard = true;
+    if (!thread) return (focusedRow() || rows()[0])?.click();
+    const { id } = thread.dataset;
+    if (thread.querySelector("[data-next=read]")) mark(`/inbox/${id}`, `read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`);
+    openNext(1, () => report({ text: "All caught up." }));
   },
-  g: () => { going = Date.now(); }, "?": () => $("shortcuts")?.showModal(),
+  mark: () => {
+    const link = focusedRow();
+    if (link) mark(link.pathname, link.dataset.unread ? "read" : "unread"); else document.querySelector("[data-key=u]")?.click();
+  },
+  unread: () => {
+    const path = focusedRow()?.pathname || (openThread() && `/inbox/${openThread().dataset.id}`);
+    if (path) mark(path, "unread");
+  },
+  search: () => $("q").select(),
+  scroll: () => { if (!document.activeElement.closest("a, button, summary, .scroll")) scroller().focus(); return true; },
+  go: (row, key) => document.querySelector(`[data-go="${key}"]`).click(),
+  help: () => $("shortcuts").showModal(),
+  leave: () => {
+    const menu = document.querySelector(".menu[open]"), field = document.activeElement.closest("input, textarea, select"), q = $("q");
+    if (menu) {
+      menu.open = false;
+      menu.firstElementChild.focus();
+    } else if (document.querySelector(":popover-open")) return true;
+    else if (q?.value && (!field || field === q)) {
+      q.value = "";
+      q.form.requestSubmit();
+    } else if (field) {
+      field.blur();
+      if (field === q) tabStop()?.focus();
+    }
+    else if (inbox && openThread()) closeThread();
+    else tabStop()?.focus();
+  },
 };
-const leave = (event, field) => {
-  const menu = document.querySelector(".menu[open]");
-  if (menu) {
-    menu.open = false;
-    menu.firstElementChild.focus();
-  } else if (document.querySelector(":popover-open")) return;
-  else if (field?.id === "q" && field.value) {
-    event.preventDefault();
-    field.value = "";
-    field.form.requestSubmit();
-  } else if (field) field.blur();
-  else document.querySelector('.row-link[tabindex="0"]')?.focus();
-};
+const found = (keys) => all(`#shortcuts [data-keys~="${CSS.escape(keys)}"]`).find(({ dataset }) => document.querySelector(dataset.when));
+const run = (row, key) => actions[row.dataset.does](row, key);
+
+let first = "", firstAt = 0;
 listen("keydown", (event) => {
-  const { target } = event, field = target.closest("input, textarea, select"), key = event.key.toLowerCase();
-  if (event.ctrlKey || event.altKey || event.metaKey || target.closest("dialog")) return;
-  if (event.key === "Escape") return leave(event, field);
-  if (field) {
-    if (field.id === "q" && event.key === "ArrowDown") { event.preventDefault(); focusRow(rows()[0]); }
+  const { target, ctrlKey, metaKey, shiftKey, repeat, timeStamp } = event, field = target.closest("input, textarea, select");
+  const key = event.key === " " ? "Space" : event.key.length > 1 ? event.key : event.key.toLowerCase();
+  const single = key.length === 1 && !ctrlKey && !metaKey, letter = /[a-z]/.test(key) && single;
+  if (event.altKey || (target.closest("dialog") && single)) return;
+  const keys = `${ctrlKey || metaKey ? "ctrl+" : shiftKey && letter ? "shift+" : ""}${key}`;
+  if (field && !ctrlKey && !metaKey && key !== "Escape") {
+    if (field.id === "q" && key === "ArrowDown" && rows()[0]) { event.preventDefault(); focusRow(rows()[0]); }
     return;
   }
-  if (inbox && openThread() && /^( |Page|Home|End|Arrow)/.test(event.key) && !target.closest("a, button, summary, .scroll")) scroller().focus();
-  if (target.closest("#conv-list")) {
-    const step = { ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 }[event.key];
-    if (step) { event.preventDefault(); move(step); return; }
-    if (event.key === "Enter") { byKeyboard = true; return; }
-  }
-  if (!shortcutsOn() || (event.repeat && key !== "j" && key !== "k")) return;
-  const link = Date.now() - going < 1200 && document.querySelector(`[data-go="${key}"]`);
-  if (link) { going = 0; link.click(); } else if (keys[key]) { event.preventDefault(); keys[key](); }
+  if (single && key !== "?" && !shortcutsOn()) return;
+  const row = (first && timeStamp - firstAt < 1200 && found(`${first}+${key}`)) || found(keys);
+  first = letter && !row && $("shortcuts").querySelector(`[data-keys^="${key}+"]`) ? key : "";
+  firstAt = timeStamp;
+  if (!row || target.closest("dialog") || (repeat && !("repeats" in row.dataset))) return;
+  if (!run(row, key)) event.preventDefault();
 });

@@ -33,7 +33,10 @@ const opened = () => {
   left?.removeAttribute("aria-current");
   unseen = 0;
   toEnd();
-  if (!openThread()) { focusRow(left); return; }
+  if (!openThread()) {
+    if (left) focusRow(left); else $("conv-scroll").focus();
+    return;
+  }
   if (link) {
     link.scrollIntoView({ block: "nearest" });
     link.setAttribute("aria-current", "true");

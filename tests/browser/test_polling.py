@@ -6,6 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Route, expect
 
+from app.db import transaction
+from app.db.engine import db
+from app.models.conversation import Conversation
 from tests.browser.inbox_server import SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, RUI
 
@@ -124,6 +127,20 @@ def test_a_new_message_moves_nothing_under_the_reader(tab: Page, inbox: InboxSer
     expect(tab.locator(".row").first).to_contain_text("One more thing")
     expect(tab.locator(".bubble", has_text="One more thing")).to_be_visible()
     assert tab.evaluate(state) == before
+
+
+def test_a_focused_row_shows_a_new_message(tab: Page, inbox: InboxServer) -> None:
+    tab.goto(f"{inbox.url}/inbox")
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    row = tab.evaluate("document.activeElement.closest('.row').id")
+    with transaction.write() as tx:
+        found = db.update(Conversation).where(Conversation.id == int(row[1:]))
+        tx.execute(found.values(last_message_preview="Changed", unread_count=7))
+        tx.mark_changed(inbox.account.id)
+    assert poll(tab, "list") == 200
+    expect(tab.locator(f"#{row} .row-text")).to_have_text(re.compile(r"Changed\s*7 unread"))
+    assert tab.evaluate("document.activeElement.closest('.row').id") == row
 
 
 def test_a_banner_appears_after_two_failures_not_after_one(tab: Page, inbox: InboxServer) -> None:

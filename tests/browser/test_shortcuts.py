@@ -1,0 +1,165 @@
+"""Keyboard shortcuts: one table for the list of shortcuts and the keys, and the way through a list with J and E."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.db import transaction
+from app.db.engine import db
+from app.models.conversation import Conversation
+from app.web.shortcuts import SHORTCUTS
+from tests.browser.inbox_server import OTHERS, SETTLED, InboxServer, poll
+from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON
+from tests.support.waiting import until
+
+ACTIONS = "() => Object.keys(actions)"
+OTHER_THREAD = "before => { const now = document.querySelector('.thread')?.id; return now && now !== before; }"
+FOCUSED_ROW = "() => document.activeElement.closest('.row')?.id"
+
+
+def unread(inbox: InboxServer, who: str) -> int:
+    """Return how many messages of a conversation are unread."""
+    db.session.rollback()
+    found = db.select(Conversation.unread_count).where(Conversation.ig_participant_id == who)
+    return int(db.session.execute(found).scalar_one())
+
+
+def mark_all(inbox: InboxServer, count: int, *contacts: str) -> None:
+    """Set the unread count of these contacts' conversations, or of all."""
+    with transaction.write() as tx:
+        changed = db.update(Conversation).values(unread_count=count)
+        tx.execute(changed.where(Conversation.ig_participant_id.in_(contacts)) if contacts else changed)
+        tx.mark_changed(inbox.account.id)
+
+
+def test_every_listed_shortcut_has_an_action_and_every_action_is_listed(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, LEA)
+    rows = [row for group in SHORTCUTS.values() for row in group]
+    assert {row.does for row in rows} == set(tab.evaluate(ACTIONS))
+    tab.keyboard.press("?")
+    for row in rows:
+        shown = tab.locator("#shortcuts .shortcut", has_text=row.label).first
+        assert (shown.get_attribute("data-keys") or "").split() == list(row.keys)
+        expect(shown).to_be_visible()
+    controls = [row.keys[0] for row in rows if row.does == "press"]
+    for key in controls:
+        title = tab.locator(f'[data-key="{key}"]').get_attribute("title")
+        assert title is not None
+        assert title.endswith(f"({key.upper()})")
+
+
+@pytest.mark.parametrize(
+    ("key", "page"),
+    [("j", "jobs"), ("d", "identities"), ("a", "accounts"), ("m", "insights"), ("s", "settings"), ("i", "inbox")],
+)
+def test_g_and_a_letter_open_a_page(tab: Page, inbox: InboxServer, key: str, page: str) -> None:
+    tab.goto(f"{inbox.url}/people")
+    tab.keyboard.press("g")
+    tab.keyboard.press(key)
+    tab.wait_for_url(f"**/{page}*")
+
+
+def test_e_opens_the_next_until_all_are_read(tab: Page, inbox: InboxServer) -> None:
+    mark_all(inbox, 0)
+    mark_all(inbox, 1, LEA, RUI, CAMILLE)
+    tab.goto(f"{inbox.url}/inbox?filter=unread")
+    order = tab.locator(".row").evaluate_all("rows => rows.map((row) => row.id)")
+    for place in range(3):
+        tab.keyboard.press("e")
+        expect(tab.locator(f"#{order[place]} .row-link")).to_have_attribute("aria-current", "true")
+        tab.wait_for_function(SETTLED)
+    expect(tab.locator("#messages-scroll")).to_be_focused()
+    tab.keyboard.press("e")
+    expect(tab.locator(".toast")).to_have_text("All caught up.")
+    expect(tab.locator(f"#{order[2]} .row-link")).to_have_attribute("aria-current", "true")
+    until(lambda: sum(unread(inbox, who) for who in (LEA, RUI, CAMILLE)) == 0, "all are read")
+
+
+def test_e_reads_a_conversation_that_was_marked_as_unread(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, RUI)
+    until(lambda: unread(inbox, RUI) == 0, "opening reads")
+    tab.keyboard.press("Shift+U")
+    expect(tab.get_by_role("button", name="Mark as read", exact=True)).to_be_visible()
+    assert unread(inbox, RUI) == 1
+    tab.wait_for_function(SETTLED)
+    tab.keyboard.press("e")
+    expect(tab.locator(f"#thread-{inbox.conversation(RUI)}")).to_have_count(0)
+    until(lambda: unread(inbox, RUI) == 0, "E reads")
+
+
+def test_shift_u_marks_the_focused_row_as_unread(tab: Page, inbox: InboxServer) -> None:
+    mark_all(inbox, 0)
+    tab.goto(f"{inbox.url}/inbox")
+    tab.keyboard.press("j")
+    row = tab.evaluate(FOCUSED_ROW)
+    tab.keyboard.press("Shift+U")
+    expect(tab.locator(f"#{row} .row-badge")).to_be_visible()
+    assert tab.evaluate(FOCUSED_ROW) == row
+
+
+def test_escape_clears_the_search_and_then_closes_the_conversation(tab: Page, inbox: InboxServer) -> None:
+    tab.goto(f"{inbox.url}/inbox?q=rui.costa")
+    opened = f"c{inbox.conversation(RUI)}"
+    tab.keyboard.press("j")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#messages-scroll")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#q")).to_have_value("")
+    expect(tab.locator(".row")).not_to_have_count(1)
+    tab.wait_for_url(re.compile(rf"/inbox/{opened[1:]}\?account=\d+$"))
+    tab.wait_for_function(SETTLED)
+    expect(tab.locator(".thread")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.locator(".thread-none")).to_be_visible()
+    tab.wait_for_url(re.compile(r"/inbox\?account=\d+$"))
+    tab.wait_for_function(f"{FOCUSED_ROW[6:]} === '{opened}'")
+    tab.go_back()
+    expect(tab.locator(f"#thread-{opened[1:]}")).to_be_visible()
+
+
+def test_o_opens_the_contact_in_instagram_and_c_copies_the_username(tab: Page, inbox: InboxServer) -> None:
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.context.route(re.compile("ig.me|instagram.com"), lambda route: route.fulfill(body="Instagram"))
+    inbox.open(tab, LEA)
+    with tab.expect_popup() as opened:
+        tab.keyboard.press("o")
+    assert opened.value.url == "https://ig.me/m/lea.moreau"
+    opened.value.close()
+    tab.keyboard.press("c")
+    expect(tab.locator(".toast")).to_have_text("Username copied")
+    assert tab.evaluate("navigator.clipboard.readText()") == "lea.moreau"
+    inbox.open(tab, UNKNOWN_PERSON)
+    tab.keyboard.press("c")  # no username, nothing to copy
+    with tab.expect_popup() as opened:
+        tab.keyboard.press("o")
+    assert opened.value.url == "https://www.instagram.com/direct/inbox/"
+    expect(tab.locator(".toast")).to_have_count(0)
+
+
+def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox: InboxServer) -> None:
+    """More than one page of rows, and messages that arrive meanwhile: the next is always the row below."""
+    mark_all(inbox, 0)
+    mark_all(inbox, 1, *OTHERS[:50])
+    tab.goto(f"{inbox.url}/inbox?filter=unread")
+    expect(tab.locator(".row")).to_have_count(40)
+    tab.keyboard.press("j")
+    read = []
+    for place in range(50):
+        before = tab.locator(".thread").get_attribute("id") if place else ""
+        tab.keyboard.press("e" if place % 2 == 0 else "j")
+        tab.wait_for_function(
+            "before => { const now = document.querySelector('.thread')?.id; return now && now !== before; }", arg=before
+        )
+        tab.wait_for_function(SETTLED)
+        read.append(int((tab.locator(".thread").get_attribute("id") or "").removeprefix("thread-")))
+        if place == 20:
+            inbox.write(OTHERS[5], "One more question", ago=timedelta(seconds=1))
+            poll(tab, "list")
+        expect(tab.locator(".row-link[aria-current]")).to_have_count(1)
+        assert tab.url.split("/")[-1].startswith(f"{read[-1]}?")
+    assert read == [inbox.conversation(who) for who in OTHERS[:50]]
+    tab.keyboard.press("e")
+    expect(tab.locator(".toast")).to_have_text("All caught up.")
+    until(lambda: [who for who in OTHERS[:50] if unread(inbox, who)] == [OTHERS[5]], "only the new message is unread")
