@@ -60,10 +60,19 @@ SHORTCUTS: dict[str, tuple[Shortcut, ...]] = {
         *(_go("Accounts", "a"), _go("Insights", "m"), _go("Settings", "s")),
     ),
     "Everywhere": (
+        Shortcut("Find actions, accounts, contacts and jobs", ("ctrl+k",), "palette"),
         Shortcut("Close a menu, clear the search, close the conversation", ("Escape",), "leave"),
         Shortcut("Show keyboard shortcuts", ("?",), "help"),
     ),
 }
+
+
+_KEYS_ONLY = frozenset({"rows", "open", "scroll", "palette", "leave"})  # make no sense from a palette
+
+
+def commands() -> tuple[Shortcut, ...]:
+    """Return the shortcuts that a palette offers as actions."""
+    return tuple(row for group in SHORTCUTS.values() for row in group if row.does not in _KEYS_ONLY)
 
 
 def init_app(app: Flask) -> None:

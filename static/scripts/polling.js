@@ -25,6 +25,8 @@ const failed = (count) => {
   failures += count;
   showUpdated();
 };
+const unreachable = () => toast({ text: navigator.onLine ? "Can’t reach the server. Nothing was changed. Try again."
+  : "You’re offline. Nothing was changed. Check your connection and try again.", kind: "error" });
 addEventListener("offline", () => failed(2));
 addEventListener("online", pollNow);
 listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
@@ -47,9 +49,9 @@ listen("htmx:responseError htmx:sendError htmx:timeout", ({ detail: { xhr: { sta
   if (elt.dataset.poll) { if (elt.dataset.poll === "thread") poll($("conv-list")); return; }
   if ([401, 422].includes(status)) return;
   htmx.trigger(document.body, "inbox:refresh");
-  if (!xhr.getResponseHeader("HX-Trigger")?.includes("toast"))
-    toast({ text: status ? "Something went wrong. Nothing was changed. Try again."
-      : "You’re offline. Nothing was changed. Check your connection and try again.", kind: "error" });
+  if (!status) unreachable();
+  else if (!xhr.getResponseHeader("HX-Trigger")?.includes("toast"))
+    toast({ text: "Something went wrong. Nothing was changed. Try again.", kind: "error" });
 });
 clicked("#pause, #stale-retry", ({ id }) => {
   if (id === "pause") paused = !paused;

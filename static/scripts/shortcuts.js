@@ -16,7 +16,7 @@ const focusedRow = () => document.activeElement.closest(".row-link");
 const mark = (path, as) => htmx.ajax("POST", `${path}/${as}`, { swap: "none" });
 // What the rows of the list of shortcuts do; true leaves the key to the browser too.
 const actions = {
-  next: () => move(1), previous: () => move(-1), press: (row, key) => press(key),
+  next: () => move(1), previous: () => move(-1), press: ({ dataset }) => press(dataset.keys),
   rows: (row, key) => move({ ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 }[key]),
   open: () => { byKeyboard = true; return true; },
   done: () => {
@@ -38,6 +38,14 @@ const actions = {
   search: () => $("q").select(),
   scroll: () => { if (!document.activeElement.closest("a, button, summary, .scroll")) scroller().focus(); return true; },
   go: (row, key) => document.querySelector(`[data-go="${key}"]`).click(),
+  palette: () => {
+    const { dataset } = $("palette");
+    $("palette").showModal();
+    $("palette-q").value = "";
+    htmx.trigger("#palette-q", "palette:open");
+    if (dataset.script) document.head.append(Object.assign(document.createElement("script"), { src: dataset.script }));
+    delete dataset.script;
+  },
   help: () => $("shortcuts").showModal(),
   leave: () => {
     const menu = document.querySelector(".menu[open]"), field = document.activeElement.closest("input, textarea, select"), q = $("q");
@@ -56,6 +64,7 @@ const actions = {
     else tabStop()?.focus();
   },
 };
+clicked("[data-open-palette]", () => actions.palette());
 const found = (keys) => all(`#shortcuts [data-keys~="${CSS.escape(keys)}"]`).find(({ dataset }) => document.querySelector(dataset.when));
 const run = (row, key) => actions[row.dataset.does](row, key);
 

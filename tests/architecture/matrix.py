@@ -106,6 +106,7 @@ PAGES = {
     f"POST /users/{ID.format('user_id')}/password": Row(ADMIN, "/users/2/password"),
     f"POST /users/{ID.format('user_id')}/disable": Row(ADMIN, "/users/2/disable"),
     f"POST /users/{ID.format('user_id')}/enable": Row(ADMIN, "/users/2/enable"),
+    "GET /palette": Row(USER, "/palette?q=lea"),
     "GET /settings": Row(USER),
     "POST /settings/password": Row(USER),
     "POST /settings/theme": Row(USER),

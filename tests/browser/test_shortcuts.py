@@ -163,3 +163,54 @@ def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox
     tab.keyboard.press("e")
     expect(tab.locator(".toast")).to_have_text("All caught up.")
     until(lambda: [who for who in OTHERS[:50] if unread(inbox, who)] == [OTHERS[5]], "only the new message is unread")
+
+
+def test_the_palette_finds_contacts_actions_accounts_and_jobs(tab: Page, inbox: InboxServer) -> None:
+    with tab.expect_request(re.compile("palette.js")) as loaded:
+        tab.goto(f"{inbox.url}/people")
+        tab.keyboard.press("Control+k")
+    assert "/static/scripts/palette.js?v=" in loaded.value.url
+    field = tab.get_by_role("combobox", name="Find actions, accounts, contacts and jobs")
+    expect(field).to_be_focused()
+    options = tab.locator("#palette").get_by_role("option")
+    expect(tab.locator("#palette").get_by_role("option", name="Go to Jobs")).to_be_visible()
+    expect(tab.locator("#palette").get_by_role("option", name="Next conversation")).to_have_count(0)  # not on this page
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    tab.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id") or "")
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("ArrowUp")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    tab.keyboard.type("costa")
+    tab.clock.run_for(200)
+    expect(options).to_have_count(1)
+    expect(options).to_contain_text("@rui.costa")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(re.compile(rf"/inbox/{inbox.conversation(RUI)}\?"))
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("zzz")
+    tab.clock.run_for(200)
+    expect(tab.locator(".palette-none")).to_contain_text("No match for “zzz”.")
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#palette")).to_be_hidden()
+
+
+def test_an_action_of_the_palette_runs_on_the_page(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, LEA)
+    tab.get_by_role("button", name="Find", exact=True).click()
+    tab.keyboard.type("next conv")
+    tab.clock.run_for(200)
+    expect(tab.locator("#palette").get_by_role("option")).to_have_count(1)
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#palette")).to_be_hidden()
+    expect(tab.locator(f"#thread-{inbox.conversation(LEA)}")).to_have_count(0)
+    expect(tab.locator(".thread")).to_be_visible()
+    for words, key in (("insights", "Enter"), ("maison.lune", "Enter")):
+        tab.keyboard.press("Control+k")
+        expect(tab.locator("#palette-q")).to_be_focused()
+        tab.keyboard.type(words)
+        tab.clock.run_for(200)
+        expect(tab.locator("#palette").get_by_role("option")).to_have_count(1)
+        tab.keyboard.press(key)
+        tab.wait_for_url("**/insights*")

@@ -25,6 +25,7 @@ ALWAYS = (
         "/inbox?q=lea",
     ),
     *("/jobs", "/jobs/live", "/jobs/history", "/jobs/new", "/jobs/unresolved", "/accounts", "/settings", "/users"),
+    *("/palette", "/palette?q=lea", "/palette?q=backfill"),
     *("/identities", "/identities?state=unknown", "/identities/export"),
     *("/insights", "/insights?period=week", "/insights?period=month", "/audit", "/dead-letters", "/healthz"),
     *("/admin/queues/", "/admin/queues/0/view/queues", "/admin/queues/0/view/workers", "/admin/queues/0/view/jobs"),
