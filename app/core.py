@@ -2,32 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from flask import Flask
 from flask_migrate import Migrate
 
-from app import settings
+from app import installation, settings
 from app.db import engine, migrate, transaction
 from app.errors import Incomplete, Unavailable
 from app.models import account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("migrations", "static", "templates")  # outside the package, so a wheel does not have them
 # Imported, so that migrations and foreign keys see all tables.
 TABLES = (account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user)
 
 
 def create_core() -> Flask:
     """Return an app without routes for the current settings. Raises SettingsError and Incomplete."""
-    return init_app(Flask("nametag", root_path=str(ROOT), static_folder=None))
+    return init_app(Flask("nametag", root_path=str(installation.root()), static_folder=None))
 
 
 def init_app(app: Flask) -> Flask:
     """Configure secret key and database of `app` from the current settings. Raises SettingsError and Incomplete."""
-    missing = [folder for folder in FOLDERS if not (ROOT / folder).is_dir()]
-    if missing:
-        raise Incomplete(missing, ROOT)
+    root = installation.root()
+    if missing := [folder for folder in installation.FOLDERS if not (root / folder).is_dir()]:
+        raise Incomplete(missing, root)
     app.config["SECRET_KEY"] = settings.current().secret_key
     app.instance_path = str(settings.current().data_dir)  # the base of a relative SQLite path in DATABASE_URL
     engine.init_app(app)

@@ -90,10 +90,10 @@ class Unavailable(NametagError):
 
 
 class Incomplete(NametagError):
-    """Folders of this installation are missing, as after `pip install .` outside a checkout."""
+    """Folders of this installation are missing, as after copying only a part of it."""
 
     def __init__(self, folders: Sequence[str], root: Path) -> None:
         super().__init__(
             f"Nametag is not installed completely: {', '.join(folders)} missing in {root}. Nothing was started. "
-            "Install Nametag from a checkout of its repository: pip install -e ."
+            "Install Nametag again: pip install --force-reinstall --no-deps, and its wheel."
         )

@@ -4,7 +4,7 @@ from flask import Flask
 from flask_openapi3 import OpenAPI
 from jinja2 import StrictUndefined
 
-from app import core
+from app import core, installation
 from app.api import blueprint as api
 from app.db import transaction
 from app.errors import Unavailable
@@ -38,7 +38,8 @@ from app.web import inbox as inbox_pages
 
 def create_app() -> Flask:
     """Return the web app for the current settings. Raises SettingsError and Incomplete."""
-    app = api.new_app("nametag", root_path=str(core.ROOT), static_folder="static", template_folder="templates")
+    root = str(installation.root())
+    app = api.new_app("nametag", root_path=root, static_folder="static", template_folder="templates")
     app.jinja_env.undefined = StrictUndefined
     core.init_app(app)
     _init_web(app)

@@ -31,7 +31,7 @@ def with_secrets(data_dir: Path) -> Path:
     path = file(data_dir)
     present = read(path)
     if "SECRET_KEY" not in present:
-        write(data_dir, _generated() | present)
+        write(data_dir, generated() | present)
     return path
 
 
@@ -40,7 +40,8 @@ def read(path: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None} if path.is_file() else {}
 
 
-def _generated() -> dict[str, str]:
+def generated() -> dict[str, str]:
+    """Return new random secrets."""
     return {
         "SECRET_KEY": secrets.token_urlsafe(32),
         "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),

@@ -1,5 +1,6 @@
 """Settings of this process, read once. The only module that reads the environment, `.env` and the local defaults."""
 
+import base64
 import difflib
 import hashlib
 import importlib.util
@@ -7,18 +8,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from app import local_defaults
+from app import installation, listen_address, local_defaults
+from app.listen_address import ListenAddress
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 HOME = "NAMETAG_HOME"
 OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
@@ -30,12 +31,23 @@ _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SOCKET_PATH_BYTES = 100  # the path of a Unix socket can have at most 107 bytes
 
-SECRET_KEY_CHARACTERS, DIFFERENT_CHARACTERS = 32, 8
-EXAMPLE_KEYS = re.compile("secret|change|password|passwd|example|insecure|default|nametag|0123456789|abcdefgh|qwerty")
-EASY_TO_GUESS = (
-    "SECRET_KEY is too easy to guess: in production it must have at least 32 random characters. "
-    "Generate one with: openssl rand -hex 32"
+# Each may also be given as NAME_FILE, a file that contains it. Never shown.
+SECRETS = frozenset(
+    {
+        *("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN", "META_INSTAGRAM_APP_SECRET"),
+        *("OIDC_CLIENT_SECRET", "DATABASE_URL", "REDIS_URL"),
+    }
 )
+LONGEST_FILE = 65_536  # bytes; a larger file is not a secret
+# In production each secret has at least so many random characters, unless it is empty.
+LEAST_CHARACTERS = {
+    "SECRET_KEY": 32,
+    "META_APP_SECRETS": 16,
+    "META_INSTAGRAM_APP_SECRET": 16,
+    "META_VERIFY_TOKEN": 16,
+    "OIDC_CLIENT_SECRET": 16,
+}
+EXAMPLES = re.compile("secret|change|password|passwd|example|insecure|default|nametag|0123456789|abcdefgh|qwerty")
 
 
 class SettingsError(Exception):
@@ -43,7 +55,7 @@ class SettingsError(Exception):
 
 
 def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    return tuple(part.strip() for part in re.split("[,\n]", value)) if isinstance(value, str) else value
 
 
 def _no_empty_part(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,15 +99,19 @@ def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_no_empty_part)]
-HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_names)]
+def _listen_address(value: str) -> str:
+    return value and str(listen_address.parse(value))
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_no_empty_part)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_host_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of a deployment. README.md lists them."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: str = ""
     redis_url: str = ""
@@ -123,7 +139,9 @@ class Settings(BaseSettings):
     queue_dashboard: bool = True
     trusted_hosts: HostNames = ()
     proxy_hops: int = Field(0, ge=0, le=8)
+    listen: Annotated[str, AfterValidator(_listen_address)] = ""
     port: int = Field(8000, ge=0, le=65535)
+    web_processes: int = Field(1, ge=1, le=64)
     web_threads: int = Field(8, ge=1, le=64)
     workers: int = Field(2, ge=1, le=32)
 
@@ -156,6 +174,11 @@ class Settings(BaseSettings):
         return self.nametag_env == "production"
 
     @property
+    def listens_on(self) -> ListenAddress:
+        """The address of the web server: LISTEN, else PORT on this machine."""
+        return listen_address.parse(self.listen or f"127.0.0.1:{self.port}")
+
+    @property
     def signing_secrets(self) -> tuple[str, ...]:
         """App secrets with which Meta may sign deliveries and signed requests."""
         return tuple(filter(None, (*self.meta_app_secrets, self.meta_instagram_app_secret)))
@@ -186,6 +209,24 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'nametag.sqlite3'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The text of a setting, and where it was given."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A setting in effect. `hidden`: its value is a secret and None here, or a URL without password and query."""
+
+    name: str
+    value: str | None
+    source: str
+    hidden: bool
+
+
 def redis_socket_path(data_dir: Path) -> Path:
     """Return the path of the private Redis server's socket for an absolute data folder."""
     beside = data_dir / "redis.sock"
@@ -204,37 +245,116 @@ def is_private(redis_address: str) -> bool:
 def home() -> Path:
     """Return the absolute path of the folder with `.env`, to which relative settings refer. Raises SettingsError.
 
-    It is NAMETAG_HOME, else the folder of this checkout; the current folder if Nametag was installed as a package.
+    It is NAMETAG_HOME, else this checkout. For a package that was installed from a wheel it is `nametag` in the
+    user's data folder, `~/.local/share`: the package itself is replaced by an upgrade.
     """
     given = os.environ.get(HOME)
     if given and not Path(given).is_dir():
         raise SettingsError(f"{HOME} must be an existing folder.")
-    return Path(given).resolve() if given else CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+    if given:
+        return Path(given).resolve()
+    return _user_folder() if installation.is_package() else installation.root()
+
+
+def _user_folder() -> Path:
+    chosen = os.environ.get("XDG_DATA_HOME", "")
+    try:
+        return (Path(chosen) if chosen.startswith("/") else Path.home() / ".local" / "share") / "nametag"
+    except RuntimeError:  # a user without a home folder
+        raise SettingsError(f"{HOME} must be set: this user has no home folder.") from None
 
 
 def load() -> Settings:
     """Return the settings from the environment, `.env` and the local defaults, in this order. Raises SettingsError."""
     folder = home()
+    given = _given(folder)
+    try:
+        chosen = Settings.model_validate(
+            {name.lower(): value.text for name, value in given.items()} | {"nametag_home": folder}
+        )
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, given)) from None
+    _refuse_half_oidc(chosen)
+    if chosen.production:
+        _refuse_exposed(chosen)
+        _refuse_weak(chosen)
+    return chosen
+
+
+def effective() -> list[Effective]:
+    """Return all settings of this process in alphabetical order. Raises SettingsError."""
+    chosen, given = current(), _given(home())
+    values = chosen.model_dump() | {
+        "database_url": chosen.database_address,
+        "redis_url": chosen.redis_address,
+        "listen": chosen.listens_on,
+        "nametag_data_dir": chosen.data_dir,
+    }
+    shown = []
+    for name, value in sorted((field.upper(), value) for field, value in values.items()):
+        source = given[name].source if name in given else "default"
+        if name == HOME and os.environ.get(HOME):
+            source = "environment"
+        hidden = name in SECRETS and source != "default"
+        shown.append(Effective(name, _public(name, str(value)) if hidden else _as_text(value), source, hidden))
+    return shown
+
+
+def _public(name: str, value: str) -> str | None:
+    if not name.endswith("_URL"):
+        return None
+    parts = urlsplit(value)
+    login, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return parts._replace(netloc=f"{user}{colon}{'***' if colon else ''}{at}{host}", query="").geturl()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _given(folder: Path) -> dict[str, Given]:
     dotenv = folder / ".env"
     in_file, in_environment = _by_name(local_defaults.read(dotenv)), _by_name(os.environ)
     _refuse_unknown_in_file(in_file, dotenv)
-    values = in_file | in_environment
-    _refuse_unknown_in_environment(in_environment, values)
-    files = [dotenv]
-    if values.get("NAMETAG_ENV") == "production":
-        _refuse_sandbox(values)
-    else:
-        files.insert(0, local_defaults.with_secrets((folder / values.get("NAMETAG_DATA_DIR", "instance")).resolve()))
+    _refuse_unknown_in_environment(in_environment, in_file | in_environment)
+    both = {name: Given(text, str(dotenv)) for name, text in in_file.items()}
+    both |= {name: Given(text, "environment") for name, text in in_environment.items() if name in _names()}
+    given = _with_files(both, folder)
+    if "NAMETAG_ENV" in given and given["NAMETAG_ENV"].text == "production":
+        _refuse_sandbox({name: value.text for name, value in given.items()})
+        return given
+    data_dir = given["NAMETAG_DATA_DIR"].text if "NAMETAG_DATA_DIR" in given else "instance"
+    defaults = local_defaults.with_secrets((folder / data_dir).resolve())
+    known = _by_name(local_defaults.read(defaults)).items()
+    return {name: Given(text, str(defaults)) for name, text in known if name in _names()} | given
+
+
+def _with_files(given: Mapping[str, Given], folder: Path) -> dict[str, Given]:
+    """Return `given` with the content of secret files in place of their names."""
+    values = {name: value for name, value in given.items() if name not in _file_names()}
+    for name in sorted(SECRETS & {each.removesuffix("_FILE") for each in given.keys() & _file_names()}):
+        if name in values:
+            raise SettingsError(f"Set {name} or {name}_FILE, not both.")
+        path = folder / given[f"{name}_FILE"].text
+        values[name] = Given(_secret_in(path, f"{name}_FILE"), str(path))
+    return values
+
+
+def _secret_in(path: Path, name: str) -> str:
     try:
-        chosen = Settings(_env_file=tuple(files), nametag_home=folder)
-    except ValidationError as error:
-        raise SettingsError(_one_line(error)) from None
-    if chosen.production and not is_private(chosen.redis_address):
-        raise SettingsError("REDIS_URL must include a password in production unless Redis runs on this machine.")
-    _refuse_half_oidc(chosen)
-    if chosen.production and _is_weak(chosen.secret_key):
-        raise SettingsError(EASY_TO_GUESS)
-    return chosen
+        with path.open("rb") as file:
+            content = file.read(LONGEST_FILE + 1)
+        text = content.decode().strip()
+    except OSError as error:
+        raise SettingsError(f"{name} names a file that can't be read: {path} ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(content) > LONGEST_FILE:
+        raise SettingsError(f"{name} must name a text file with the secret: {path} is empty, too long or binary.")
+    return text
 
 
 _loaded = lru_cache(maxsize=1)(load)
@@ -286,8 +406,14 @@ def _refuse_unknown_in_environment(in_environment: Mapping[str, str], values: Ma
             raise _unknown(name, "the environment", meant or _similar(name, _names(), cutoff=0.6))
 
 
-def _names() -> set[str]:
-    return {name.upper() for name in Settings.model_fields}
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    return frozenset(name.upper() for name in Settings.model_fields) | _file_names()
+
+
+@lru_cache(maxsize=1)
+def _file_names() -> frozenset[str]:
+    return frozenset(f"{name}_FILE" for name in SECRETS)
 
 
 def _similar(name: str, names: Iterable[str], *, cutoff: float) -> str | None:
@@ -312,10 +438,42 @@ def _refuse_sandbox(values: Mapping[str, str]) -> None:
         raise SettingsError("MEDIA_HOSTS can't include ports in production.")
 
 
-def _is_weak(key: str) -> bool:
-    repeated = (key + key).find(key, 1) < len(key)
-    few_characters = len(set(key)) < DIFFERENT_CHARACTERS
-    return len(key) < SECRET_KEY_CHARACTERS or repeated or few_characters or bool(EXAMPLE_KEYS.search(key.lower()))
+def _refuse_exposed(chosen: Settings) -> None:
+    if not is_private(chosen.redis_address):
+        raise SettingsError("REDIS_URL must include a password in production unless Redis runs on this machine.")
+    if not chosen.listens_on.is_loopback and not (chosen.trusted_hosts and chosen.proxy_hops):
+        raise SettingsError(
+            f"LISTEN={chosen.listens_on} also needs TRUSTED_HOSTS and PROXY_HOPS in production: the host names to "
+            "answer to, and the number of proxies in front."
+        )
+
+
+def _refuse_weak(chosen: Settings) -> None:
+    for name, least in LEAST_CHARACTERS.items():
+        value = getattr(chosen, name.lower())
+        if any(each and _is_weak(each, least) for each in ([value] if isinstance(value, str) else value)):
+            raise SettingsError(
+                f"{name} is too easy to guess: in production it must have at least {least} random characters. "
+                f"{_REMEDIES.get(name, 'Generate one with: openssl rand -hex 32')}"
+            )
+    if any(_is_weak(base64.urlsafe_b64decode(key).decode("latin-1"), 32) for key in chosen.token_encryption_keys):
+        raise SettingsError(
+            "TOKEN_ENCRYPTION_KEYS has a key that is too easy to guess. Generate one with: "
+            'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+        )
+
+
+_REMEDIES = {
+    "META_APP_SECRETS": "Copy it from Meta's app dashboard.",
+    "META_INSTAGRAM_APP_SECRET": "Copy it from Meta's app dashboard.",
+    "OIDC_CLIENT_SECRET": "Generate one at the provider.",
+}
+
+
+def _is_weak(secret: str, least: int) -> bool:
+    repeated = (secret + secret).find(secret, 1) < len(secret)
+    few_characters = len(set(secret)) < least // 4
+    return len(secret) < least or repeated or few_characters or bool(EXAMPLES.search(secret.lower()))
 
 
 def _refuse_half_oidc(chosen: Settings) -> None:
@@ -326,16 +484,17 @@ def _refuse_half_oidc(chosen: Settings) -> None:
         raise SettingsError("OIDC_ISSUER must be an https URL in production.")
     if any(given) and importlib.util.find_spec("authlib") is None:
         raise SettingsError(
-            "OIDC_ISSUER needs the extra 'oidc'. Install it with pip install -e '.[oidc]', or unset OIDC_ISSUER."
+            "OIDC_ISSUER needs the extra 'oidc'. Install it with pip install 'nametag[oidc]', or unset OIDC_ISSUER."
         )
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, given: Mapping[str, Given]) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     name = str(first["loc"][0]).upper() if first["loc"] else "settings"
     if first["type"] == "missing":
         return f"{name} is required when NAMETAG_ENV=production."
-    return f"{name} {_sentence(first['msg'])}."
+    in_file = f" (in {given[name].source})" if name in given and given[name].source.startswith("/") else ""
+    return f"{name}{in_file} {_sentence(first['msg'])}."
 
 
 def _sentence(message: str) -> str:

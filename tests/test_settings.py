@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from app import core, local_defaults, settings
+from app import core, installation, local_defaults, settings
 from app.db.engine import db
 from app.settings import SettingsError
 
@@ -58,6 +58,15 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
     [
         ("PORT", "eighty"),
         ("PORT", "70000"),
+        ("LISTEN", "8000"),
+        ("LISTEN", "example.com:8000"),
+        ("LISTEN", "127.0.0.1"),
+        ("LISTEN", "127.0.0.1:70000"),
+        ("LISTEN", "127.0.0.300:80"),
+        ("LISTEN", "::1:80"),
+        ("LISTEN", "unix:web.sock"),
+        ("LISTEN", f"unix:/{'x' * 107}"),
+        ("WEB_PROCESSES", "0"),
         ("WORKERS", "0"),
         ("GRAPH_API_VERSION", "26"),
         ("GRAPH_TIMEOUT_SECONDS", "-1"),
@@ -181,8 +190,18 @@ def test_without_a_home_folder_a_checkout_uses_its_own(monkeypatch: pytest.Monke
     monkeypatch.delenv("NAMETAG_HOME")
     monkeypatch.chdir(tmp_path)
     assert settings.home() == Path(settings.__file__).parents[1]
-    monkeypatch.setattr(settings, "CHECKOUT", tmp_path / "site-packages")
-    assert settings.home() == tmp_path
+
+
+@pytest.mark.parametrize(("variable", "value"), [("XDG_DATA_HOME", "/srv/data"), ("HOME", "/srv/ops")])
+def test_without_a_home_folder_a_package_uses_the_users_data_folder(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    for name in ("NAMETAG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(installation, "is_package", lambda: True)
+    monkeypatch.setenv(variable, value)
+    expected = {"XDG_DATA_HOME": "/srv/data/nametag", "HOME": "/srv/ops/.local/share/nametag"}
+    assert settings.home() == Path(expected[variable])
 
 
 def test_the_home_folder_must_exist_and_is_not_named_in_its_own_file(
@@ -202,8 +221,8 @@ PRODUCTION = {
     "NAMETAG_ENV": "production",
     "SECRET_KEY": "4f9c1b7d2e8a6035f1c9d47b0e62a83d",
     "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-    "META_APP_SECRETS": "one,two",
-    "META_VERIFY_TOKEN": "verify",
+    "META_APP_SECRETS": "0c3f5a7e9d1b2846f0a9c8e7d6b5a413,51c0de9ab7f34826",
+    "META_VERIFY_TOKEN": "hG7d-Qw2_pLx9Tz4",
 }
 
 
@@ -236,6 +255,135 @@ def test_production_takes_a_random_secret_key(folder: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("META_APP_SECRETS", "0c3f5a7e9d1b2846f0a9c8e7d6b5a413,short"),
+        ("META_APP_SECRETS", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("META_INSTAGRAM_APP_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("META_VERIFY_TOKEN", "verify"),
+        ("META_VERIFY_TOKEN", "changeme-changeme-now"),
+        ("OIDC_CLIENT_SECRET", "insecure_client_secret"),
+        ("TOKEN_ENCRYPTION_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+        ("TOKEN_ENCRYPTION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ],
+)
+def test_production_refuses_each_weak_secret(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    oidc = {"OIDC_ISSUER": "https://sso.example.com", "OIDC_CLIENT_ID": "nametag"} if "OIDC" in name else {}
+    line = refusal(monkeypatch, **PRODUCTION | oidc | {name: value})
+    assert line.startswith(f"{name} ")
+    assert "too easy to guess" in line
+    assert value not in line
+    monkeypatch.setenv("NAMETAG_ENV", "development")
+    settings.load()
+
+
+def test_production_takes_the_secrets_that_nametag_generates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(100):
+        for name, value in (PRODUCTION | local_defaults.generated()).items():
+            monkeypatch.setenv(name, value)
+        settings.load()
+
+
+@pytest.mark.parametrize("place", ["environment", ".env"])
+@pytest.mark.parametrize("name", sorted(settings.SECRETS))
+def test_each_secret_may_be_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str) -> None:
+    values = PRODUCTION | {
+        "META_INSTAGRAM_APP_SECRET": "b51c0de9ab7f3482",
+        "OIDC_CLIENT_SECRET": "b51c0de9ab7f3482-k",
+        "DATABASE_URL": "postgresql+psycopg://nametag:b51c0de9@db/nametag",
+        "REDIS_URL": "redis://:b51c0de9@redis:6379/0",
+    }
+    others = {each: value for each, value in values.items() if each != name}
+    others |= {"OIDC_ISSUER": "https://sso.example.com", "OIDC_CLIENT_ID": "nametag"}
+    (folder / "secret").write_text(f"{values[name]}\n")
+    if place == ".env":
+        (folder / ".env").write_text(f"{name}_FILE=secret\n")  # relative to the home folder
+    else:
+        others[f"{name}_FILE"] = str(folder / "secret")
+    for each, value in others.items():
+        monkeypatch.setenv(each, value)
+    found = getattr(settings.load(), name.lower())
+    assert (found if isinstance(found, str) else ",".join(found)) == values[name]
+
+
+def test_a_file_may_list_one_key_per_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    (folder / "keys").write_text("\n".join(keys) + "\n")
+    monkeypatch.setenv("TOKEN_ENCRYPTION_KEYS_FILE", "keys")
+    assert settings.load().token_encryption_keys == tuple(keys)
+
+
+@pytest.mark.parametrize("in_file", ["SECRET_KEY=4f9c1b7d2e8a6035f1c9d47b0e62a83d\n", "SECRET_KEY_FILE=key\n"])
+def test_a_secret_and_its_file_are_not_both_accepted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, in_file: str
+) -> None:
+    (folder / "key").write_text("8f21c60b3e94d7a5b1c0f2698e4d375a")
+    (folder / ".env").write_text(in_file)
+    other = {"SECRET_KEY_FILE": "key"} if "FILE" not in in_file else {"SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a"}
+    assert refusal(monkeypatch, **other) == "Set SECRET_KEY or SECRET_KEY_FILE, not both."
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "can't be read"),
+        (b"", "is empty, too long or binary"),
+        (b" \n", "is empty, too long or binary"),
+        (b"\xff\xfe\x00", "is empty, too long or binary"),
+        (b"k" * 70_000, "is empty, too long or binary"),
+    ],
+    ids=["missing", "empty", "blank", "binary", "long"],
+)
+def test_an_unusable_secret_file_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (folder / "key").write_bytes(content)
+    line = refusal(monkeypatch, SECRET_KEY_FILE="key")
+    assert line.startswith("SECRET_KEY_FILE ")
+    assert str(folder / "key") in line
+    assert said in line
+
+
+def test_a_file_for_a_setting_that_is_no_secret_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Did you mean META_APP_ID?" in refusal(monkeypatch, META_APP_ID_FILE="id")
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"PORT": "8001"}, "http://127.0.0.1:8001"),
+        ({"PORT": "8001", "LISTEN": "localhost:8002"}, "http://127.0.0.1:8002"),
+        ({"LISTEN": "0.0.0.0:8000"}, "http://127.0.0.1:8000"),
+        ({"LISTEN": "[::]:8000"}, "http://[::1]:8000"),
+        ({"LISTEN": "192.0.2.7:80"}, "http://192.0.2.7:80"),
+        ({"LISTEN": "unix:/run/nametag/web.sock"}, "unix:/run/nametag/web.sock"),
+    ],
+)
+def test_the_web_server_listens_where_listen_or_port_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert settings.load().listens_on.url == url
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8000", "[::]:8000", "192.0.2.7:80", "unix:/run/nametag/web.sock"])
+@pytest.mark.parametrize("given", [{}, {"TRUSTED_HOSTS": "inbox.example.com"}, {"PROXY_HOPS": "1"}], ids=str)
+def test_production_that_others_reach_needs_host_names_and_proxies(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, given: dict[str, str]
+) -> None:
+    line = refusal(monkeypatch, **PRODUCTION, LISTEN=address, **given)
+    assert f"LISTEN={address} also needs TRUSTED_HOSTS and PROXY_HOPS" in line
+    monkeypatch.setenv("TRUSTED_HOSTS", "inbox.example.com")
+    monkeypatch.setenv("PROXY_HOPS", "1")
+    assert str(settings.load().listens_on) == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
         ("GRAPH_FACEBOOK_URL", "http://127.0.0.1:8010/facebook"),
         ("GRAPH_INSTAGRAM_URL", "https://localhost:8010"),
         ("GRAPH_INSTAGRAM_URL", "http://graph.instagram.com"),
@@ -245,7 +393,7 @@ def test_production_takes_a_random_secret_key(folder: Path, monkeypatch: pytest.
 def test_production_refuses_the_sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert refusal(monkeypatch, **PRODUCTION | {name: value}).startswith(name)
     monkeypatch.delenv(name)
-    assert settings.load().meta_app_secrets == ("one", "two")
+    assert len(settings.load().meta_app_secrets) == 2
 
 
 @pytest.mark.parametrize(

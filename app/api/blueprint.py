@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from flask import Response, current_app, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
+from app import installation
 from app.api import accounts, auth, avatars, conversations, errors, identities, jobs, responses
 
 SECURITY: dict[str, Any] = {
@@ -36,7 +36,7 @@ def new_app(name: str, **options: Any) -> OpenAPI:
     """Return a Flask app without routes, for `init_app`."""
     info = Info(
         title="Nametag",
-        version=version("nametag"),
+        version=installation.VERSION,
         description=(
             "Read conversations, messages and contact identities, and run lookup jobs. "
             "Authenticate with an API token: `Authorization: Bearer nametag_…`."

@@ -2,13 +2,12 @@
 
 import json
 import socket
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from app import local_defaults, settings
+from app import installation, local_defaults, settings
 from app.accounts import connect, listing
 from app.supervisor.processes import Program, Supervisor
 from app.users import sign_in
@@ -61,7 +60,7 @@ def _sandbox(port: int, url: str, web_url: str, *, backlog: int) -> Program:
     options = ("--port", str(port), "--webhook-url", f"{web_url}/webhooks/instagram", "--pace", "demo")
     return Program(
         name="sandbox",
-        argv=(sys.executable, "-m", "app.sandbox", *options, "--backlog", str(backlog)),
+        argv=(*installation.PYTHON, "-m", "app.sandbox", *options, "--backlog", str(backlog)),
         environment=settings.environment(SANDBOX_APP_SECRET=settings.current().meta_app_secrets[0]),
         ready=lambda: _answers(url),
         stage=SANDBOX_STAGE,

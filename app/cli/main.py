@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from app import installation
 from app.cli import output
 from app.errors import Invalid, NametagError, NotFound
 from app.settings import SettingsError
@@ -23,6 +24,7 @@ COMMANDS = {
     "token": "app.cli.tokens:token",
     "rotate-keys": "app.cli.keys:rotate_keys",
     "sync": "app.cli.sync:sync",
+    "config": "app.cli.config:config",
     "doctor": "app.cli.doctor:check",
     "identities": "app.cli.identities:identities",
     "import-legacy": "app.cli.legacy:import_legacy",
@@ -70,8 +72,22 @@ class Commands(click.Group):
             raise (Misuse if _is_misuse(error) else click.ClickException)(str(error)) from error
 
 
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        commit = installation.commit()
+        click.echo(f"nametag {installation.VERSION}{f' ({commit})' if commit else ''}")
+        context.exit()
+
+
 @click.group(cls=Commands)
-@click.version_option(package_name="nametag")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and the Git commit.",
+)
 def main() -> None:
     """Nametag, an inbox for Instagram messages that shows who is writing."""
 

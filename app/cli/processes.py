@@ -7,10 +7,9 @@ from collections.abc import Callable
 import click
 from flask import Flask
 
-from app import core, logs, queue, redis_checks, scheduler, settings, worker
+from app import core, installation, logs, queue, redis_checks, scheduler, settings, worker
 from app.cli import database
 
-HOST = "127.0.0.1"  # a reverse proxy with TLS is in front
 DRAIN_SECONDS = 10  # running requests may finish when the web server stops
 QUEUES = tuple(dict.fromkeys(task.queue for task in queue.TASKS.values()))
 
@@ -35,7 +34,7 @@ def run_sandbox(options: tuple[str, ...]) -> None:
     """Run the sandbox, a local stand-in for Meta's API. `nametag sandbox --help` lists its options."""
     if settings.current().production:
         raise click.UsageError("The sandbox can't run when NAMETAG_ENV=production.")
-    os.execv(sys.executable, [sys.executable, "-m", "app.sandbox", *options])  # noqa: S606 - the process becomes the sandbox
+    os.execv(sys.executable, [*installation.PYTHON, "-m", "app.sandbox", *options])  # noqa: S606 - the process becomes the sandbox
 
 
 def prepare(create: Callable[[], Flask]) -> Flask:

@@ -1,19 +1,19 @@
 """`nametag up`: run all processes on one machine under a supervisor; `--demo` adds the sandbox and its accounts."""
 
+import errno
 import fcntl
 import os
 import socket
-import sys
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 
 import click
 
-from app import core, redis_checks, settings
+from app import core, installation, redis_checks, settings
 from app.cli import database, demo, processes
+from app.listen_address import ListenAddress
 from app.settings import Settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Program, StartFailed, StopAsked, Supervisor
@@ -35,24 +35,26 @@ def up(with_demo: bool) -> None:
     chosen = settings.current()
     if with_demo and chosen.production:
         raise click.UsageError("--demo can't be used when NAMETAG_ENV=production.")
+    if with_demo and chosen.listens_on.path:
+        raise click.UsageError("--demo can't be used with a Unix socket in LISTEN: the sandbox sends to a port.")
     supervisor = Supervisor(_log(chosen), _print_error)
     with _locked(chosen.data_dir) as publish_url, supervisor.signal_handlers(), _stopping_at_exit(supervisor):
-        listener, port = _listen(chosen.port)
-        url = f"http://{processes.HOST}:{port}"
-        publish_url(url)
+        web = _listen(chosen.listens_on, alternatives=0 if chosen.production else NEARBY_PORTS)
+        publish_url(web.address.url)
         try:
-            _start(supervisor, chosen, listener, url, with_demo=with_demo)
+            _start(supervisor, chosen, web, with_demo=with_demo)
         except (StartFailed, RedisUnusable) as error:
             raise click.ClickException(str(error)) from error
         supervisor.keep()
     click.echo("Stopped.")
 
 
-def _start(supervisor: Supervisor, chosen: Settings, listener: int, url: str, *, with_demo: bool) -> None:
+def _start(supervisor: Supervisor, chosen: Settings, web: "_Listening", *, with_demo: bool) -> None:
     if chosen.private_redis:
         supervisor.start(redis_server.program(chosen.data_dir, chosen.redis_socket_path))
     redis_checks.require_ours()
-    changes = {"PORT": url.rpartition(":")[2]}
+    changes = {"LISTEN": str(web.address)}
+    url = web.address.url
     with core.app_context() as app:
         database.upgrade(app)
         sign_in = users.first_admin()
@@ -62,22 +64,22 @@ def _start(supervisor: Supervisor, chosen: Settings, listener: int, url: str, *,
         else:
             demo.forget(chosen.data_dir)
     environment = settings.environment(**changes)
-    supervisor.start(_web(environment, listener, url))
+    supervisor.start(_web(environment, web))
     supervisor.await_ready("web", *(["redis"] if chosen.private_redis else []))
     _welcome(url, sign_in, once=not with_demo)
     for program in _work(environment, chosen.workers):
         supervisor.start(program)
 
 
-def _web(environment: Mapping[str, str], listener: int, url: str) -> Program:
+def _web(environment: Mapping[str, str], web: "_Listening") -> Program:
     return Program(
         name="web",
-        argv=_command("web", "--fd", str(listener)),
+        argv=_command("web", *(("--fd", str(web.socket)) if web.socket is not None else ())),
         environment=environment,
-        ready=lambda: _answers(url),
+        ready=web.address.answers,
         stage=WEB_STAGE,
         grace_seconds=processes.DRAIN_SECONDS + 1,
-        kept_files=(listener,),
+        kept_files=(web.socket,) if web.socket is not None else (),
     )
 
 
@@ -95,7 +97,7 @@ def _worker(name: str, queue_name: str, environment: Mapping[str, str]) -> Progr
 
 
 def _command(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "app.cli.main", *arguments)
+    return (*installation.PYTHON, "-m", "app.cli.main", *arguments)
 
 
 def _welcome(url: str, sign_in: tuple[str, str] | None, *, once: bool) -> None:
@@ -141,22 +143,34 @@ def _locked(data_dir: Path) -> Iterator[Callable[[str], None]]:
         yield publish_url
 
 
-def _listen(port: int) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    address: ListenAddress
+    socket: int | None  # that the web server inherits; it creates a Unix socket itself
+
+
+def _listen(wanted: ListenAddress, *, alternatives: int) -> _Listening:
     # The web server inherits the socket: no other process can take the port while it restarts, and a browser that
     # connects too early waits instead of failing.
-    for candidate in [port] if port == 0 else range(port, port + NEARBY_PORTS):
-        listener = socket.socket()
+    if wanted.path:
+        return _Listening(wanted, None)
+    last = wanted.port + (alternatives if wanted.port else 0)
+    for port in range(wanted.port, last + 1):
+        listener = socket.socket(wanted.family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((processes.HOST, candidate))
-        except OSError:
+            listener.bind((wanted.host, port))
+        except OSError as error:
             listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise click.ClickException(f"Can't listen on {wanted}: {error.strerror}.") from error
             continue
-        if candidate != port:
-            _print_error(f"Port {port} is in use. Using {candidate}.")
-        chosen: int = listener.getsockname()[1]
-        return listener.detach(), chosen
-    raise click.ClickException(f"Ports {port} to {port + NEARBY_PORTS - 1} are in use. Set PORT to a free one.")
+        if port != wanted.port:
+            _print_error(f"Port {wanted.port} is in use. Using {port}.")
+        address = replace(wanted, port=listener.getsockname()[1])
+        return _Listening(address, listener.detach())
+    ports = f"Ports {wanted.port} to {last} are" if last > wanted.port else f"Port {wanted.port} is"
+    raise click.ClickException(f"{ports} in use. Set PORT or LISTEN to a free one.")
 
 
 def _log(chosen: Settings) -> Path | None:
@@ -166,13 +180,3 @@ def _log(chosen: Settings) -> Path | None:
     if path.is_file() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     return path
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - the web server on this machine
-            return True
-    except HTTPError:
-        return True
-    except (URLError, OSError):
-        return False

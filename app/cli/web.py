@@ -18,20 +18,24 @@ KEEP_ALIVE_SECONDS = 5
 GC_THRESHOLDS = (20_000, 50, 100)
 REQUEST_LINE_BYTES = 8_190  # gunicorn's maximum: codes of sign-in providers and Meta have 4,000 and more
 
+SOCKET_UMASK = 0o007  # a Unix socket is for its owner and its group, to which the proxy belongs
 MAX_CONNECTIONS = 1_000
 OTHER_DESCRIPTORS, DESCRIPTORS_PER_THREAD = 32, 8  # database, Redis, logs, and what gunicorn keeps
 
 
 @click.command()
-@click.option("--fd", type=int, hidden=True, help="An inherited listening socket to use instead of PORT.")
+@click.option("--fd", type=int, hidden=True, help="An inherited listening socket to use instead of LISTEN.")
 def web(fd: int | None) -> None:
-    """Run the web server (pages, API and webhooks) on PORT."""
+    """Run the web server (pages, API and webhooks) on LISTEN."""
     app = processes.prepare(create_app)
-    _Server(app, f"fd://{fd}" if fd is not None else f"{processes.HOST}:{settings.current().port}").run()
+    address = settings.current().listens_on
+    if address.path and not Path(address.path).parent.is_dir():
+        raise click.ClickException(f"Can't create {address.path}: its folder doesn't exist.")
+    _Server(app, f"fd://{fd}" if fd is not None else str(address)).run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn with one process and threads: a second process would double the memory."""
+    """gunicorn with WEB_PROCESSES processes, which share the app's memory, and WEB_THREADS threads in each."""
 
     def __init__(self, app: Flask, bind: str) -> None:
         self._app = app
@@ -42,11 +46,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Set gunicorn's settings. Its own files and variables are not read."""
         chosen: dict[str, Any] = {
             "bind": self._bind,
-            "workers": 1,
+            "workers": settings.current().web_processes,
             "worker_class": "gthread",
             "worker_connections": connections(settings.current().web_threads),
             "threads": settings.current().web_threads,
             "preload_app": True,
+            "umask": SOCKET_UMASK,
             "graceful_timeout": processes.DRAIN_SECONDS,
             "limit_request_line": REQUEST_LINE_BYTES,
             "keepalive": KEEP_ALIVE_SECONDS,

@@ -11,9 +11,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
+from app import installation
 from app.db.engine import db, is_sqlite
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = installation.root() / "migrations"
 LATEST = "head"
 
 

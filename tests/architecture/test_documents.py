@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import COMMANDS
-from app.settings import Settings
+from app.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,7 +23,7 @@ def test_the_readme_and_the_example_name_no_other_setting() -> None:
     table = set(re.findall(r"`([A-Z][A-Z_]+)`", README))
     example = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
     known = {field.upper() for field in Settings.model_fields}
-    assert table <= known
+    assert table <= known | {f"{name}_FILE" for name in SECRETS}
     assert example == known
 
 
@@ -67,3 +67,9 @@ def test_each_citation_of_meta_platform_names_a_heading() -> None:
         for anchor in re.findall(r"docs/meta-platform\.md#([\w-]+)", path.read_text())
     }
     assert cited <= anchors(ROOT / "docs" / "meta-platform.md")
+
+
+def test_the_installation_guide_names_each_secret_that_may_be_a_file() -> None:
+    guide = (ROOT / "docs" / "install.md").read_text()
+    section = guide.partition("## Secrets in files")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([A-Z_]+)`", section)) == SECRETS

@@ -102,9 +102,9 @@ def test_workers_of_every_queue_and_a_scheduler_are_at_work(processes: Processes
 PRODUCTION = {
     "NAMETAG_ENV": "production",
     "SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a",
-    "TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-    "META_APP_SECRETS": "an-app-secret",
-    "META_VERIFY_TOKEN": "a-verify-token",
+    "TOKEN_ENCRYPTION_KEYS": "Q8x2mVdT0o9rJfYb5cWkHnLzE3sGuP7iAaB1RtKvX4M=",
+    "META_APP_SECRETS": "51c0de9ab7f34826",
+    "META_VERIFY_TOKEN": "hG7d-Qw2_pLx9Tz4",
 }
 
 
