@@ -1,15 +1,17 @@
 """`nametag up`: what it prints, what it refuses, and what it leaves behind."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from app import settings
+from app import listen_address, settings
 from app.supervisor import redis_server
 from app.supervisor.processes import Supervisor
 from tests.support.processes import Process, Processes, alive, answers, children, free_port, part
@@ -76,6 +78,36 @@ def test_a_taken_port_is_passed_over_with_a_line(processes: Processes) -> None:
     assert port < used
     assert f"Port {port} is in use. Using {used}.\n" in started.output()
     assert answers(url)
+
+
+def test_production_never_takes_another_port(processes: Processes, redis_server: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: int = taken.getsockname()[1]
+        refused = processes.nametag("up", PORT=str(port), REDIS_URL=redis_server, **PRODUCTION)
+    assert refused.returncode == 1
+    assert refused.stderr == f"Error: Port {port} is in use. Set PORT or LISTEN to a free one.\n"
+
+
+def test_it_passes_the_number_of_web_processes_and_a_unix_socket_on(processes: Processes) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="nt-"))
+    started, url = up(processes, LISTEN=f"unix:{folder}/web.sock", WEB_PROCESSES="2")
+    assert url == f"unix:{folder}/web.sock"
+    assert listen_address.parse(url).answers()
+    web = part(started, "app.cli.main web")
+    until(lambda: len(children(web)) == 2, "two web processes run")
+    os.kill(web, signal.SIGTERM)  # it removes the socket, and its successor creates it again
+    until(lambda: part(started, "app.cli.main web") not in (0, web), "another web server runs")
+    until(listen_address.parse(url).answers, "it answers")
+    assert started.end(signal.SIGINT) == 0
+    shutil.rmtree(folder)
+
+
+def test_the_demo_needs_a_port(processes: Processes) -> None:
+    refused = processes.nametag("up", "--demo", LISTEN="unix:/tmp/web.sock")
+    assert refused.returncode == 2
+    assert "--demo can't be used with a Unix socket in LISTEN" in refused.stderr
 
 
 def test_everything_it_writes_is_the_owners_alone(processes: Processes, tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """`nametag web`: its port, its log, its end."""
 
 import json
+import os
 import resource
+import shutil
 import signal
 import socket
+import stat
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.processes import Processes, answers, children
+from app import listen_address
+from tests.support.processes import Processes, answers, children, free_port
 from tests.support.waiting import until
 
 
@@ -22,6 +27,34 @@ def test_every_line_of_the_web_server_is_json(migrated: Processes) -> None:
 def test_the_web_server_listens_on_this_machine_alone(migrated: Processes) -> None:
     web = migrated.web()
     assert "http://127.0.0.1:" in web.output()
+
+
+def test_the_web_server_listens_on_ipv6(migrated: Processes) -> None:
+    port = free_port()
+    web = migrated.start("web", LISTEN=f"[::1]:{port}")
+    until(lambda: answers(f"http://[::1]:{port}/healthz"), "it answers")
+    assert web.end() == 0
+
+
+def test_a_unix_socket_is_for_its_owner_and_group_and_replaces_one_that_was_left(
+    migrated: Processes, tmp_path: Path
+) -> None:
+    path = Path(tempfile.mkdtemp(prefix="nt-")) / "web.sock"
+    address = listen_address.parse(f"unix:{path}")
+    for _ in range(2):
+        web = migrated.start("web", LISTEN=str(address))
+        until(address.answers, "it answers")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o770
+        os.killpg(web.id, signal.SIGKILL)
+        web.wait()
+        until(lambda: not address.answers(), "it has ended")
+        assert path.exists()
+    shutil.rmtree(path.parent)
+
+
+def test_a_unix_socket_in_a_missing_folder_is_one_line(migrated: Processes, tmp_path: Path) -> None:
+    refused = migrated.nametag("web", LISTEN=f"unix:{tmp_path / 'x' / 's'}")
+    assert (refused.returncode, refused.stderr.count("folder doesn't exist")) == (1, 1)
 
 
 def test_a_request_under_way_is_answered_after_sigterm(migrated: Processes) -> None:
