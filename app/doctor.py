@@ -64,8 +64,9 @@ def examine(viewer: Viewer) -> list[Finding]:
 
 
 def _database() -> Iterator[Finding]:
-    if not migrate.is_current():
-        yield Finding("database", Level.ERROR, "The schema is out of date", "Run `nametag db upgrade`.")
+    schema = migrate.schema()
+    if schema.problem:
+        yield Finding("database", Level.ERROR, schema.problem.removesuffix("."), schema.fix)
         return
     if is_read_only():
         fix = "After a failover, check that DATABASE_URL points to the primary server. Otherwise check its disk space."

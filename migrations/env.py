@@ -1,10 +1,11 @@
 """Runs migrations inside the app's context, on the app's engine."""
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import JSON, text
+from sqlalchemy import JSON, inspect, text
 
 from app.db import migrate
 from app.db.engine import db
@@ -29,8 +30,12 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
 
 
 def run() -> None:
-    """Migrate in one transaction, under a lock on PostgreSQL; SQLite is locked by the caller."""
-    with db.engine.begin() as connection:
+    """Migrate in one transaction, under a lock on PostgreSQL; SQLite is locked by the caller.
+
+    That is the transaction of the caller's connection if there is one, as for a restore.
+    """
+    given = context.config.attributes.get("connection")
+    with nullcontext(given) if given is not None else db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             # All for this transaction alone: behind a pooler the next one may run on another server connection.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -47,6 +52,8 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        if inspect(connection).has_table("alembic_version"):
+            migrate.record_version(connection)
 
 
 run()

@@ -1,8 +1,13 @@
-"""Run schema migrations, and check whether the schema is current."""
+"""Run schema migrations, and compare the schema of the database with the one that this version needs."""
 
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from alembic import command
@@ -10,18 +15,109 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
+from sqlalchemy import Connection
 
 from app import installation
 from app.db.engine import db, is_sqlite
 
 MIGRATIONS = installation.root() / "migrations"
+RELEASES = MIGRATIONS / "releases.json"  # the newest revision of each release
 LATEST = "head"
+_DIGITS = 1_000  # of each part of a version in SQLite's user_version
 
 
-def upgrade(revision: str = LATEST) -> None:
-    """Migrate forward to `revision`. Safe in several processes (PostgreSQL: lock in migrations/env.py)."""
+class SchemaState(StrEnum):
+    """How the schema of the database compares with the one that this version needs."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The state of the schema: `revision` of the database, None without tables, and the `wanted` one.
+
+    `version` is the version of Nametag that migrated the database last, None if unknown.
+    """
+
+    state: SchemaState
+    revision: str | None
+    wanted: str
+    version: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why no process may start, in one sentence; None if the schema is current."""
+        if self.state is SchemaState.BEHIND:
+            return "The database schema is out of date."
+        if self.state is SchemaState.AHEAD:
+            needed = f"Nametag {self.version} or later" if self.version else "a newer version of Nametag"
+            return (
+                f"The database belongs to {needed}: its revision is {self.revision}, and this is Nametag "
+                f"{installed_version()}, which knows revisions up to {self.wanted}."
+            )
+        return None
+
+    @property
+    def fix(self) -> str | None:
+        """What to do about `problem`; None without one."""
+        if self.state is SchemaState.BEHIND:
+            return "Run `nametag db upgrade`."
+        if self.state is SchemaState.AHEAD:
+            needed = f"Nametag {self.version}" if self.version else "the newer version"
+            return f"Install {needed}, or restore a backup that this version made. Nothing was changed."
+        return None
+
+
+def schema() -> Schema:
+    """Return the state of the schema. Raises OperationalError if the database can't be reached."""
+    with db.engine.connect() as connection:
+        return schema_of(connection)
+
+
+def schema_of(connection: Connection) -> Schema:
+    """Return the state of the schema that a connection sees."""
+    revision, wanted = MigrationContext.configure(connection).get_current_revision(), revisions()[-1]
+    if revision == wanted:
+        state = SchemaState.CURRENT
+    else:
+        state = SchemaState.BEHIND if revision is None or revision in revisions() else SchemaState.AHEAD
+    return Schema(state, revision, wanted, _version(connection) if revision else None)
+
+
+def is_current() -> bool:
+    """Return whether the schema is current. Raises OperationalError if the database can't be reached."""
+    return schema().state is SchemaState.CURRENT
+
+
+@lru_cache(maxsize=1)
+def revisions() -> tuple[str, ...]:
+    """Return the revisions that this version knows, oldest first."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return tuple(script.revision for script in reversed(list(scripts.walk_revisions())))
+
+
+def installed_version() -> str:
+    """Return the version of this installation."""
+    return metadata.version("nametag")
+
+
+def previous_release() -> tuple[str, str] | None:
+    """Return version and revision of the newest release before this version; None before the second release."""
+    released: dict[str, str] = json.loads(RELEASES.read_text())
+    earlier = [version for version in released if _numbers(version) < _numbers(installed_version())]
+    newest = max(earlier, key=_numbers, default=None)
+    return (newest, released[newest]) if newest else None
+
+
+def upgrade(revision: str = LATEST, *, connection: Connection | None = None) -> None:
+    """Migrate forward to `revision`, in the transaction of `connection` if given.
+
+    Safe in several processes (PostgreSQL: lock in migrations/env.py).
+    """
     with _one_at_a_time():
-        command.upgrade(_config(), revision)
+        command.upgrade(_config(connection), revision)
 
 
 def downgrade(revision: str) -> None:
@@ -30,11 +126,16 @@ def downgrade(revision: str) -> None:
         command.downgrade(_config(), revision)
 
 
-def is_current() -> bool:
-    """Return whether the schema is current. Raises OperationalError if the database can't be reached."""
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    return present == ScriptDirectory.from_config(_config()).get_current_head()
+def record_version(connection: Connection) -> None:
+    """Record in the database which version migrated it, so that an older one can name the version it needs.
+
+    In a comment on PostgreSQL, in `user_version` on SQLite: a table would need a migration before it could be read.
+    """
+    if connection.dialect.name == "sqlite":
+        major, minor, patch = _numbers(installed_version())
+        connection.exec_driver_sql(f"PRAGMA user_version = {(major * _DIGITS + minor) * _DIGITS + patch}")
+    else:
+        connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{installed_version()}'")
 
 
 def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _compared: object) -> bool:
@@ -45,8 +146,25 @@ def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _c
     return not (name or "").startswith("search_")
 
 
-def _config() -> Config:
+def _version(connection: Connection) -> str | None:
+    if connection.dialect.name == "sqlite":
+        number = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        parts = (number // _DIGITS**2, number // _DIGITS % _DIGITS, number % _DIGITS)
+        return ".".join(map(str, parts)) if number else None
+    comment = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+    found: str | None = connection.exec_driver_sql(comment).scalar()
+    return found
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    parts = [int("".join(filter(str.isdigit, part)) or 0) for part in version.split(".")[:3]]
+    major, minor, patch = (*parts, 0, 0)[:3]
+    return major, minor, patch
+
+
+def _config(connection: Connection | None = None) -> Config:
     config: Config = current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS))
+    config.attributes["connection"] = connection
     return config
 
 
