@@ -27,6 +27,7 @@ from app.web import (
     preferences,
     queue_dashboard,
     rendering,
+    request_metrics,
     session,
     shortcuts,
     trusted_hosts,
@@ -51,6 +52,7 @@ def _init_web(app: OpenAPI) -> None:
     app.teardown_request(transaction.end_request)
     headers.init_app(app)  # first: adds headers to all responses, also those of the others
     trusted_hosts.init_app(app)
+    request_metrics.init_app(app)
     assets.init_app(app)
     filters.init_app(app)
     rendering.init_app(app)

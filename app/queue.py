@@ -3,15 +3,19 @@
 A task in Redis may be lost at any time: the database has the state, and the scheduler enqueues the task again.
 """
 
+import itertools
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import rq.serializers
 from rq import Queue, get_current_job
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import utcparse
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from app import clock, redis_client
 from app.redis_client import RedisUnavailable
@@ -55,6 +59,8 @@ TASKS = {
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
     ),
 }
+
+QUEUES = tuple(dict.fromkeys(task.queue for task in TASKS.values()))
 
 FAILURE_SECONDS = 7 * 86_400  # RQ's default keeps failed jobs for a year
 HINT_SECONDS = 5  # a task that has not started by then is enqueued again when the same hint is given
@@ -138,6 +144,40 @@ def report(run_id: str, progress: Callable[[], Mapping[str, int | str | None]], 
         client.eval(_META, len(keys), *keys, json.dumps(progress()), TASKS[BACKFILL_SLICE].kept_seconds)
     except RedisUnavailable:
         logger.info("job progress not reported: can't reach Redis", extra={"run": run_id})
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """A queue: waiting tasks, age of the oldest one in seconds (0 without tasks), and workers that listen to it."""
+
+    queue: str
+    tasks: int
+    oldest_seconds: float
+    workers: int
+
+
+def figures() -> list[QueueFigures]:
+    """Return the figures of every queue, in two round trips. Raises RedisUnavailable."""
+    pipeline = redis_client.client().pipeline(transaction=False)
+    for name in QUEUES:
+        pipeline.llen(Queue.redis_queue_namespace_prefix + name)
+        pipeline.lrange(Queue.redis_queue_namespace_prefix + name, 0, 0)
+        pipeline.smembers(f"{WORKERS_BY_QUEUE_KEY % name}")
+    found = pipeline.execute()
+    for oldest, workers in zip(found[1::3], found[2::3], strict=True):
+        pipeline.hget(Job.key_for(oldest[0].decode()) if oldest else "rq:none", "enqueued_at")
+        for key in sorted(workers):
+            pipeline.exists(key)  # the key of a worker that was killed expires
+        pipeline.exists("rq:none")  # separates the queues
+    return list(_figures(found, pipeline.execute()))
+
+
+def _figures(found: list[Any], details: list[Any]) -> Iterator[QueueFigures]:
+    now, rest = clock.now(), iter(details)
+    for name, tasks, workers in zip(QUEUES, found[::3], found[2::3], strict=True):
+        enqueued_at, *alive, _ = itertools.islice(rest, len(workers) + 2)
+        age = (now - utcparse(enqueued_at.decode())).total_seconds() if enqueued_at else 0.0
+        yield QueueFigures(name, tasks, max(age, 0.0), sum(alive))
 
 
 def stop() -> None:

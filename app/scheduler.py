@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, heartbeats, queue, redis_client, tombstones
+from app import audit, clock, counters, heartbeats, queue, redis_client, tombstones
 from app.accounts import health, subscriptions, tokens
 from app.db import engine, transaction
 from app.db.engine import db
@@ -47,6 +47,7 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, request_stop)
     signal.signal(signal.SIGINT, request_stop)
+    counters.start_sending()
     app = cast(Any, current_app)._get_current_object()
     slow = threading.Thread(target=_run_slow, args=(app, stop), name="slow duties", daemon=True)
     slow.start()

@@ -137,6 +137,7 @@ class Settings(BaseModel):
     nametag_data_dir: Path = Path("instance")
     nametag_env: Literal["development", "production"] = "development"
     queue_dashboard: bool = True
+    metrics_token: str = ""
     trusted_hosts: HostNames = ()
     proxy_hops: int = Field(0, ge=0, le=8)
     listen: Annotated[str, AfterValidator(_listen_address)] = ""
@@ -167,6 +168,13 @@ class Settings(BaseModel):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return _unambiguous(url)
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long_token(cls, token: str) -> str:
+        if token and (len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token):
+            raise ValueError("must have at least 16 letters and digits, for example from: openssl rand -hex 32")
+        return token
 
     @property
     def production(self) -> bool:

@@ -18,7 +18,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app import change_tokens, clock, heartbeats, logs, parent_death, queue, redis_checks, redis_client, tasks
+from app import change_tokens, clock, counters, heartbeats, logs, parent_death, queue, redis_checks, redis_client, tasks
 from app.errors import Conflict
 from app.redis_client import RedisUnavailable
 
@@ -117,7 +117,10 @@ class TaskWorker(Worker):
     def perform_job(self, job: Job, origin: Queue) -> bool:
         """Run the task inside the app context."""
         with self.app.app_context(), logs.log_context(job=job.id):
-            return super().perform_job(job, origin)
+            try:
+                return super().perform_job(job, origin)
+            finally:
+                counters.send()
 
     def handle_job_failure(
         self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = ""

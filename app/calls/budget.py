@@ -8,7 +8,7 @@ holds. Without Redis no call is made; only this module decides that.
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -175,6 +175,22 @@ def forecast(account_id: int) -> Forecast | None:
         resets_at=None if oldest is None else now + timedelta(milliseconds=oldest - since_ms),
         by_purpose=Counter(_purpose(grant) for grant, _ in grants),
     )
+
+
+def left(account_ids: Sequence[int]) -> dict[int, int]:
+    """Return the calls left in the last 60 minutes of these accounts, in two round trips. Raises RedisUnavailable.
+
+    Leaves out accounts whose window is not in Redis, until a call or `forecast` rebuilds it.
+    """
+    seconds, microseconds = _client().time()
+    since_ms = (seconds - WINDOW_SECONDS) * 1000 + microseconds // 1000
+    pipeline = _client().pipeline(transaction=False)
+    for account_id in account_ids:
+        pipeline.exists(_generation(account_id))
+        pipeline.zcount(_grants(account_id), f"({since_ms}", "+inf")
+    found, (limit, _) = pipeline.execute(), _limits()
+    windows = zip(account_ids, found[::2], found[1::2], strict=True)
+    return {account_id: max(limit - used, 0) for account_id, complete, used in windows if complete}
 
 
 def _request(account_id: int, call: str, purpose: Purpose, *, nonce: str) -> _Response:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from app import clock
+from app import clock, counters
 from app.db import transaction
 from app.errors import NotFound, Unavailable
 from app.instagram.responses import ConversationListPage, Profile, TokenOwner
@@ -34,6 +34,7 @@ class Call:
 class LoggedCall:
     """A call with a row in the log; `began` is on the monotonic clock."""
 
+    call: Call
     row_id: int
     began: float
 
@@ -53,11 +54,13 @@ def begin(call: Call, *, at: datetime) -> LoggedCall:
             row_id = int(tx.execute(row.returning(ApiCall.id)).scalar_one())
     except IntegrityError:  # the account was removed meanwhile
         raise NotFound("account") from None
-    return LoggedCall(row_id, clock.monotonic())
+    return LoggedCall(call, row_id, clock.monotonic())
 
 
 def finish(logged: LoggedCall, *, http_status: int | None, code: str | None, answer: str) -> None:
     """Log the result of a call; never raises, because a row without a result counts as a call, too."""
+    call = logged.call
+    counters.API_CALLS.add(str(call.account_id), call.purpose, call.name, "failed" if code else "ok")
     values = {"http_status": http_status, "code": code, "answer": answer[:ANSWER_CHARACTERS]}
     took_ms = round((clock.monotonic() - logged.began) * 1000)
     try:

@@ -11,7 +11,7 @@ from app import core, installation, logs, queue, redis_checks, scheduler, settin
 from app.cli import database
 
 DRAIN_SECONDS = 10  # running requests may finish when the web server stops
-QUEUES = tuple(dict.fromkeys(task.queue for task in queue.TASKS.values()))
+QUEUES = queue.QUEUES
 
 
 @click.command("worker")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app import clock, redis_client
+from app import clock, counters, redis_client
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.redis_client import RedisUnavailable
@@ -28,7 +28,10 @@ def read(ig_account_id: str, ig_participant_ids: Sequence[str]) -> dict[str, Pro
         logger.warning("identity cache unavailable: can't reach Redis")
         return {}
     found = {each: _checked(value, ig_account_id, each) for each, value in zip(ig_participant_ids, values, strict=True)}
-    return {each: observation for each, observation in found.items() if observation is not None}
+    hits = {each: observation for each, observation in found.items() if observation is not None}
+    counters.CACHE.add("hit", number=len(hits))
+    counters.CACHE.add("miss", number=len(found) - len(hits))
+    return hits
 
 
 def seconds_left(ig_account_id: str, ig_participant_id: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 
-from app import clock, tombstones
+from app import clock, counters, tombstones
 from app.db.transaction import Tx
 from app.identities import confusables
 from app.identities.failure_policy import LookupFailure, next_try
@@ -89,7 +89,10 @@ def record(tx: Tx, account_id: int, seen: ProfileObservation) -> bool:
     row = _row(tx, account_id, seen)
     if row is None:
         return False
+    was_unknown = row.id is not None and not row.has_name
     changed = _merge(tx, row, seen)
+    if was_unknown and row.has_name:
+        counters.NAMING_SECONDS.observe((clock.now() - row.first_seen_at).total_seconds())
     if not _is_newer(row.last_success_at, seen.at):
         row.last_success_at = seen.at
     if seen.source is Source.PROFILE:

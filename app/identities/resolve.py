@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app import clock, queue
+from app import clock, counters, queue
 from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
@@ -51,6 +51,11 @@ class LookupOutcome:
     def fresh(self) -> bool:
         """Whether no lookup was needed because the row was fresh."""
         return self.observation is None and self.failure is None
+
+    @property
+    def label(self) -> str:
+        """The outcome in metrics: "resolved", "fresh" or the reason of the failure."""
+        return str(self.failure.reason) if self.failure else "fresh" if self.fresh else "resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ def resolve_batch(
             store_outcome(tx, batch.account_id, outcome, claim=batch.claim)
             if on_stored:
                 on_stored(tx, outcome, seconds)
+        counters.LOOKUP_SECONDS.observe(seconds, outcome.label)
         began = clock.monotonic()
         cache_outcome(batch.account_id, outcome)
         del batch.left[outcome.ig_participant_id]

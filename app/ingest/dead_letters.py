@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import LargeBinary, Row, Select, delete, func, select
 
-from app import audit, logs, tombstones
+from app import audit, counters, logs, tombstones
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -169,6 +169,7 @@ def _keep(
     if tombstones.holds_deleted_data(tx, account_id, raw, raw_digest):
         logger.warning("event dropped: its contact was deleted", extra={"account": account_id, "reason": reason})
         return False
+    counters.DEAD_LETTERS.add(reason)  # also if the transaction is repeated, which is rare
     insert = tx.insert(DeadLetter).values(
         account_id=account_id,
         ig_account_id=ig_account_id,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 
-from app import clock, queue, settings
+from app import clock, counters, queue, settings
 from app.db import transaction
 from app.db.engine import is_sqlite
 from app.db.transaction import Tx
@@ -17,7 +17,17 @@ from app.ingest.event_handlers import DuplicateMessageError, MisaddressedError, 
 from app.ingest.group_commit import SINGLE_WRITER, LockKey, PendingDelivery
 from app.ingest.statements import MessageContext
 from app.instagram import signatures, webhook
-from app.instagram.events import IgnoredEvent, MessageSent, SelfMessage
+from app.instagram.events import (
+    Event,
+    IgnoredEvent,
+    MessageAnnounced,
+    MessageEdited,
+    MessageSeen,
+    MessageSent,
+    MessageUnsent,
+    ReactionChanged,
+    SelfMessage,
+)
 from app.instagram.webhook import UnreadableBodyError, WebhookItem
 
 logger = logging.getLogger(__name__)
@@ -25,6 +35,15 @@ logger = logging.getLogger(__name__)
 REFUSALS_LOGGED_EVERY_SECONDS = 1.0
 
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_KINDS: dict[type, str] = {
+    MessageUnsent: "unsend",
+    MessageEdited: "edit",
+    MessageAnnounced: "announcement",
+    ReactionChanged: "reaction",
+    MessageSeen: "seen",
+    SelfMessage: "self_message",
+    IgnoredEvent: "ignored",
+}
 _refusal_numbers = count(1)
 _refusal_logged_at = float("-inf")
 
@@ -62,7 +81,17 @@ def receive_delivery(body: bytes, signature: str | None, *, encoded: bool = Fals
     except UnreadableBodyError as error:
         return _unreadable(body, 400, str(error), received_at)
     unprocessed = store_items(items, received_at=received_at)
+    for item in items:
+        counters.EVENTS.add(_kind(item.event))
+        if isinstance(item.event, MessageSent):
+            counters.LAG_SECONDS.observe((received_at - item.event.sent_at).total_seconds())
     return DeliveryResult(200, stored=len(items) - unprocessed, dead_letters=unprocessed)
+
+
+def _kind(event: Event | None) -> str:
+    if event is None:
+        return "not_understood"
+    return str(event.kind) if isinstance(event, MessageSent) else _KINDS[type(event)]
 
 
 def count_refused() -> int:

@@ -28,7 +28,15 @@ HOME = "/inbox"
 NUL = "\x00"
 PUBLIC_ENDPOINTS = frozenset(
     {
-        *("static", "health.alive", "session.form", "session.enter", "deletions.status"),
+        *(
+            "static",
+            "health.alive",
+            "health.ready",
+            "health.scrape",
+            "session.form",
+            "session.enter",
+            "deletions.status",
+        ),
         *("oidc.begin", "oidc.finish"),
         *("webhooks.handshake", "webhooks.delivery", "webhooks.deauthorize", "webhooks.data_deletion"),
     }

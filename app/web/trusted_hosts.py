@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOPBACK = [f"[{host}]" if ":" in host else host for host in settings.LOOPBACK]  # as a Host header has them
-HEALTH = "/healthz"
+HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
 _FINAL_DOT = re.compile(r"\.(?=(:\d*)?$)")
 
 
@@ -63,8 +63,8 @@ def _canonical(host: str) -> str:
 
 def _with_canonical_host(app: "WSGIApplication") -> "WSGIApplication":
     def called(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ["PATH_INFO"] == HEALTH:
-            environ["HTTP_HOST"] = _LOOPBACK[0]  # load balancers use the IP address as host; the response has no data
+        if environ["PATH_INFO"] in (HEALTH, READY, METRICS):
+            environ["HTTP_HOST"] = _LOOPBACK[0]  # their clients use the IP address as host; no response depends on it
         elif "HTTP_HOST" in environ:
             environ["HTTP_HOST"] = _canonical(environ["HTTP_HOST"])
         return app(environ, start_response)

@@ -4,6 +4,7 @@ import re
 
 from flask import Blueprint, Response, make_response, request
 
+from app import clock, counters
 from app.erasure import meta_callbacks
 from app.errors import Unavailable
 from app.ingest import receive
@@ -19,6 +20,14 @@ _ANSWERS = {
     400: "The body must be a JSON object.",
     401: "Invalid signature.",
     415: "Compressed bodies are not supported.",
+}
+_OUTCOMES = {
+    200: "stored",
+    400: "unreadable",
+    401: "unsigned",
+    413: "too_large",
+    415: "encoded",
+    503: "unavailable",
 }
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
@@ -38,6 +47,13 @@ def handshake() -> Response:
 @blueprint.post("/instagram", strict_slashes=False)
 def delivery() -> Response:
     """Store a delivery. Return 200 only after all of it is committed, 503 to make Meta deliver it again."""
+    began = clock.monotonic()
+    response = _delivery_response()
+    counters.DELIVERY_SECONDS.observe(clock.monotonic() - began, _OUTCOMES[response.status_code])
+    return response
+
+
+def _delivery_response() -> Response:
     body = _body()
     if body is None:
         return _text("The body is larger than 4 MiB.", 413)

@@ -73,6 +73,8 @@ PAGES = {
     ),
     "GET /deletion/<code>": Row(PUBLIC, "/deletion/a-code"),
     "GET /healthz": Row(PUBLIC),
+    "GET /metrics": Row("404 404 404 404 404 404"),  # no METRICS_TOKEN is set
+    "GET /readyz": Row(PUBLIC),
     "GET /identities": Row(USER),
     f"GET /identities/{ID.format('identity_id')}": _row(VISIBLE, "/identities/*", CONVERSATION),
     f"POST /identities/{ID.format('identity_id')}/refresh": _row(OPS_VISIBLE, "/identities/*/refresh", CONVERSATION),
