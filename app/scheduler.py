@@ -17,6 +17,7 @@ from flask import Flask, current_app
 
 from app import audit, clock, counters, heartbeats, queue, redis_client, tombstones
 from app.accounts import health, subscriptions, tokens
+from app.backup import deletions
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
@@ -145,6 +146,11 @@ def scrub() -> None:
     engine.empty_log()
 
 
+def keep_deletions() -> None:
+    """Write the list of deletions that a restore must repeat, if it has grown."""
+    deletions.keep()
+
+
 DUTIES: dict[Callable[[], None], float] = {
     live: heartbeats.EVERY_SECONDS,
     kick_writers: 1,
@@ -155,6 +161,7 @@ DUTIES: dict[Callable[[], None], float] = {
     fetch_pictures: 10,
     accounts.delete_pending: 5,
     scrub: 20,
+    keep_deletions: 20,
     engine.trim_log: 20,
     hourly_stats.record: FIGURES_SECONDS,
     purge: HOUR_SECONDS,

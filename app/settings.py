@@ -103,6 +103,13 @@ def _listen_address(value: str) -> str:
     return value and str(listen_address.parse(value))
 
 
+def known_database(url: str) -> str:
+    """Return the URL of a database as SQLAlchemy takes it. Raises ValueError for an unknown kind."""
+    if url and not url.startswith(("sqlite:", "postgresql+psycopg:", "postgresql:")):
+        raise ValueError("must be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
+    return _unambiguous(url).replace("postgresql:", "postgresql+psycopg:", 1)
+
+
 Listed = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_no_empty_part)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_host_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -158,9 +165,7 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if url and not url.startswith(("sqlite:", "postgresql+psycopg:", "postgresql:")):
-            raise ValueError("must be an SQLAlchemy URL of SQLite or PostgreSQL, such as postgresql+psycopg://…")
-        return _unambiguous(url).replace("postgresql:", "postgresql+psycopg:", 1)
+        return known_database(url)
 
     @field_validator("redis_url")
     @classmethod

@@ -28,8 +28,13 @@ _MID = re.compile(rb'"mid"\s*:\s*"([^"\\]{1,512})"')
 
 def add(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, until: datetime | None = None) -> None:
     """Record that a contact was deleted at `at`, which covers Meta's times up to `until`, or `at`. Aware UTC."""
+    add_digest(tx, account_id, digest(ig_participant_id), at=at, until=until)
+
+
+def add_digest(tx: Tx, account_id: int, contact_digest: bytes, *, at: datetime, until: datetime | None = None) -> None:
+    """Record as `add` does that the contact whose ID has this digest was deleted."""
     times = {"at": at, "until": until}
-    insert = tx.insert(Tombstone).values(account_id=account_id, contact_digest=digest(ig_participant_id), **times)
+    insert = tx.insert(Tombstone).values(account_id=account_id, contact_digest=contact_digest, **times)
     tx.execute(insert.on_conflict_do_update(index_elements=["account_id", "contact_digest"], set_=times))
 
 

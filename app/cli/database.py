@@ -7,7 +7,8 @@ import click
 from alembic.util import CommandError
 from flask import Flask
 
-from app import core
+from app import core, settings
+from app.backup import transfer
 from app.cli import output
 from app.db import migrate
 from app.db.migrate import Schema, SchemaState
@@ -66,6 +67,23 @@ def downgrade_command(revision: str | None, yes: bool) -> None:
     click.echo(f"The database schema is at revision {target}. Install the release that it belongs to.")
 
 
+@db.command("copy")
+@click.option("--to", "url", required=True, help="DATABASE_URL of an empty database; - reads it from standard input.")
+@output.as_json
+def copy_command(url: str, as_json: bool) -> None:
+    """Copy everything to an empty database, SQLite or PostgreSQL, and compare both."""
+    with core.app_context():
+        with settings.using(database_url=_target_url(url)):
+            target = core.create_core()
+        copied = transfer.copy(target)
+    if as_json:
+        output.show(copied)
+    else:
+        rows = sum(copied.values())
+        click.echo(f"Copied {rows} rows of {len(copied)} tables; counts and digests are equal.")
+        click.echo("Set DATABASE_URL to the new database, and start all processes.")
+
+
 def upgrade(app: Flask) -> None:
     """Apply pending migrations to the database of `app`. Raises ClickException with one line."""
     _refuse_newer(_schema(app))
@@ -78,6 +96,14 @@ def require_current(app: Flask) -> None:
     found = _schema(app)
     if found.problem:
         raise click.ClickException(f"{found.problem} {found.fix}")
+
+
+def _target_url(given: str) -> str:
+    url = output.secret_from_stdin("DATABASE_URL of the target") if given == "-" else given
+    try:
+        return settings.known_database(url)
+    except ValueError as error:
+        raise click.UsageError(f"--to {error}.") from error
 
 
 def _schema(app: Flask) -> Schema:

@@ -19,6 +19,8 @@ COMMANDS = {
     "scheduler": "app.cli.processes:run_scheduler",
     "sandbox": "app.cli.processes:run_sandbox",
     "db": "app.cli.database:db",
+    "backup": "app.cli.backup:backup",
+    "restore": "app.cli.backup:restore",
     "account": "app.cli.accounts:account",
     "user": "app.cli.users:user",
     "token": "app.cli.tokens:token",

@@ -1,19 +1,23 @@
 """Delete the data of accounts that a user removed or whose owner requested it."""
 
 import logging
+from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.db.transaction import Tx
 from app.erasure import owner_requests
 from app.identities import cache
 from app.models.account import Account, AccountState
+from app.models.audit import Action, AuditEntry
 from app.models.conversation import Message
 from app.models.erasure import Outcome, OwnerRequest
 from app.models.identity import Identity
 from app.models.ingest import DeadLetter
+from app.viewer import OPERATOR
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,18 @@ def delete_pending() -> None:
             tx.execute(update(OwnerRequest).where(OwnerRequest.code == code).values(**done))
 
 
+def delete_restored(tx: Tx, account_id: int, ig_account_id: str, *, action: Action, at: datetime) -> None:
+    """Delete an account that a restore brought back, and record that it had been deleted by `action` at `at`."""
+    entry = {"at": at, "actor": OPERATOR.actor, "action": action, "ig_account_id": ig_account_id}
+    tx.execute(tx.insert(AuditEntry).values(**entry))
+    _delete_rest(tx, account_id, ig_account_id)
+
+
+def _delete_rest(tx: Tx, account_id: int, ig_account_id: str) -> None:
+    tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == ig_account_id))
+    tx.execute(delete(Account).where(Account.id == account_id))
+
+
 def _delete_account(account_id: int) -> None:
     row = db.session.execute(
         select(Account.ig_account_id).where(Account.id == account_id, Account.state == AccountState.DELETING)
@@ -48,8 +64,7 @@ def _delete_account(account_id: int) -> None:
         with transaction.write() as tx:
             deleted = tx.execute(delete(Message).where(Message.id.in_(chunk))).rowcount
     with transaction.write() as tx:
-        tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == row.ig_account_id))
-        tx.execute(delete(Account).where(Account.id == account_id))
+        _delete_rest(tx, account_id, row.ig_account_id)
         tx.mark_changed(account_id)
     for ig_participant_id in contacts:  # again: a lookup that was running may have cached its result meanwhile
         cache.delete(row.ig_account_id, ig_participant_id)

@@ -44,14 +44,20 @@ def delete_contact(viewer: Viewer, conversation_id: int) -> None:
     with transaction.write() as tx:
         contact = (row.account_id, row.ig_participant_id)
         until = _covered_until(tx, *contact)
-        _delete_traces(tx, *contact, own_ids=all_ids(row))
+        delete_data(tx, *contact, own_ids=all_ids(row))
         tombstones.add(tx, *contact, at=clock.now(), until=until)
-        tx.execute(delete(Conversation).where(Conversation.id == conversation_id))
         pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
         audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
         tx.mark_changed(row.account_id)
     cache.delete(row.ig_account_id, row.ig_participant_id)
     logger.info("contact deleted", extra={"account": row.account_id, "by": viewer.user_id})
+
+
+def delete_data(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: Collection[str]) -> None:
+    """Delete all data of a contact. The caller adds the tombstone; `own_ids` are the account's."""
+    _delete_traces(tx, account_id, ig_participant_id, own_ids=own_ids)
+    theirs = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
+    tx.execute(delete(Conversation).where(*theirs))
 
 
 def _covered_until(tx: Tx, account_id: int, ig_participant_id: str) -> datetime | None:

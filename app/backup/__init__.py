@@ -1,0 +1,1 @@
+"""Back up and restore an installation, and copy it to another database."""

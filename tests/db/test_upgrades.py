@@ -1,0 +1,141 @@
+"""Every revision migrates a database with many messages forward and back, and only expands the schema before it."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, inspect, text
+
+from app import core, settings
+from app.backup import tables
+from app.db import migrate
+from app.db.engine import db
+from tests.support.databases import app_context_of
+
+FIRST = "0001"
+MESSAGES, CONVERSATIONS = 50_000, 500
+# Columns that a revision removes or demands on purpose, by revision: nothing in the release before it uses them.
+CONTRACTED: dict[str, set[str]] = {}
+
+_NUMBERS = {
+    "sqlite": "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})",
+    "postgresql": "WITH numbers AS (SELECT generate_series(1, {last}) AS n)",
+}
+_DIGEST = {"sqlite": "CAST(printf('%016d', n) AS BLOB)", "postgresql": "convert_to(lpad(n::text, 16, '0'), 'UTF8')"}
+
+
+@pytest.fixture
+def blank(blank_database: str) -> Iterator[Flask]:
+    """The app on a database without tables."""
+    with settings.using(database_url=blank_database), app_context_of(core.create_core()) as app:
+        yield app
+
+
+def seed(connection: Connection) -> None:
+    """Store an account with many messages in the schema of the first revision, by few statements."""
+    tables.lift_limits(connection)
+    dialect, at = connection.dialect.name, "'2026-11-01 10:00:00+00:00'"
+    at = at.replace("+00:00", ".000000") if dialect == "sqlite" else at
+    yes, no = ("1", "0") if dialect == "sqlite" else ("true", "false")
+    name = "'contact ' || n" if dialect == "sqlite" else "'contact ' || n::text"
+    contact = "1520000000000000 + {n}" if dialect == "sqlite" else "(1520000000000000 + {n})::text"
+    of_conversations = _NUMBERS[dialect].format(last=CONVERSATIONS)
+    connection.execute(
+        text(
+            "INSERT INTO accounts (id, ig_account_id, login, own_ids, state, connected_at)"
+            f" VALUES (1, '17841400000000101', 'instagram', '[]', 'connected', {at})"
+        )
+    )
+    connection.execute(
+        text(
+            f"{of_conversations} INSERT INTO identities (id, account_id, ig_participant_id, name, first_seen_at)"
+            f" SELECT n, 1, {contact.format(n='n')}, {name}, {at} FROM numbers"
+        )
+        if dialect == "postgresql"
+        else text(
+            "INSERT INTO identities (id, account_id, ig_participant_id, name, first_seen_at)"
+            f" {of_conversations} SELECT n, 1, {contact.format(n='n')}, {name}, {at} FROM numbers"
+        )
+    )
+    conversations = (
+        "INSERT INTO conversations (id, account_id, ig_participant_id, known, unread_count, first_message_at,"
+        " last_message_at, last_message_mid, last_message_kind, last_message_outgoing)"
+    )
+    chosen = f"SELECT n, 1, {contact.format(n='n')}, {yes}, 1, {at}, {at}, 'm' || n, 'text', {no} FROM numbers"
+    _insert(connection, conversations, of_conversations, chosen)
+    messages = (
+        "INSERT INTO messages (id, account_id, conversation_id, mid_digest, mid, ig_sender_id, outgoing, arrival, kind,"
+        " text, sent_at)"
+    )
+    number = f"n % {CONVERSATIONS} + 1"
+    chosen = (
+        f"SELECT n, 1, {number}, {_DIGEST[dialect]}, 'm' || n, {contact.format(n=f'({number})')}, {no}, 1, 'text',"
+        f" 'word' || n || ' bonjour', {at} FROM numbers"
+    )
+    _insert(connection, messages, _NUMBERS[dialect].format(last=MESSAGES), chosen)
+
+
+def _insert(connection: Connection, into: str, numbers: str, chosen: str) -> None:
+    parts = (numbers, into, chosen) if connection.dialect.name == "postgresql" else (into, numbers, chosen)
+    connection.execute(text(" ".join(parts)))
+
+
+def facts() -> tuple[int, int, str, int]:
+    """Return what every revision must keep: messages, conversations, one text, and what search finds."""
+    search = "SELECT count(*) FROM search_messages WHERE search_messages MATCH 'word4711'"
+    if db.engine.dialect.name == "postgresql":
+        search = (
+            "SELECT count(*) FROM messages WHERE search_message(account_id, text) @@ to_tsquery('simple', 'word4711')"
+        )
+    with db.engine.connect() as connection:
+        return (
+            connection.execute(text("SELECT count(*) FROM messages")).scalar_one(),
+            connection.execute(text("SELECT count(*) FROM conversations")).scalar_one(),
+            connection.execute(text("SELECT text FROM messages WHERE id = 4711")).scalar_one(),
+            connection.execute(text(search)).scalar_one(),
+        )
+
+
+@pytest.mark.timeout(240)
+def test_each_revision_keeps_fifty_thousand_messages_forward_and_back(blank: Flask) -> None:
+    migrate.upgrade(FIRST)
+    with db.engine.begin() as connection:
+        seed(connection)
+    kept = (MESSAGES, CONVERSATIONS, "word4711 bonjour", 1)
+    assert facts() == kept
+    for revision in migrate.revisions()[1:]:
+        migrate.upgrade(revision)
+        assert facts() == kept, revision
+    assert migrate.is_current()
+    for revision in reversed(migrate.revisions()[:-1]):
+        migrate.downgrade(revision)
+        assert facts() == kept, revision
+    migrate.upgrade()
+    assert facts() == kept
+
+
+def columns() -> dict[str, bool]:
+    """Return every column of the database, and whether an INSERT may leave it out."""
+    inspector = inspect(db.engine)
+    with db.engine.connect() as connection:
+        present = tables.names(connection)
+    return {
+        f"{name}.{each['name']}": bool(each["nullable"] or each["default"] is not None)
+        for name in present
+        for each in inspector.get_columns(name)
+    }
+
+
+def test_each_revision_only_expands_the_schema_before_it(blank: Flask) -> None:
+    migrate.upgrade(FIRST)
+    before = columns()
+    for revision in migrate.revisions()[1:]:
+        migrate.upgrade(revision)
+        after = columns()
+        gone = before.keys() - after.keys()
+        old_tables = {name.partition(".")[0] for name in before}
+        demanded = {
+            name for name in after.keys() - before.keys() if name.partition(".")[0] in old_tables and not after[name]
+        }
+        assert (gone | demanded) - CONTRACTED.get(revision, set()) == set(), revision
+        before = after
