@@ -47,7 +47,7 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class RepeatedDeletions:
     """How many contacts and accounts a restore has deleted again."""
 
     contacts: int = 0
@@ -94,7 +94,7 @@ def listed(file: Path | None) -> list[Deletion]:
     return [deletion for each in files for deletion in _read(each)]
 
 
-def replay(tx: Tx, known: Iterable[Deletion], *, backed_up_at: datetime) -> Replayed:
+def replay(tx: Tx, known: Iterable[Deletion], *, backed_up_at: datetime) -> RepeatedDeletions:
     """Delete again what was deleted after the backup, in the transaction that restores it."""
     newer = {each for each in known if each.at > backed_up_at - MARGIN}
     done = {(each.account, each.contact or each.action): each.at for each in stored(tx.connection)}
@@ -117,7 +117,7 @@ def replay(tx: Tx, known: Iterable[Deletion], *, backed_up_at: datetime) -> Repl
             contacts.delete_data(tx, row.id, contact, own_ids=all_ids(row))
             contacts_again += 1
         tombstones.add_digest(tx, row.id, bytes.fromhex(each.contact), at=each.at, until=each.until)
-    return Replayed(contacts_again, accounts_again)
+    return RepeatedDeletions(contacts_again, accounts_again)
 
 
 _kept: dict[Path, datetime] = {}  # the newest deletion in the file, which this process wrote

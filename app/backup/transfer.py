@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, select
 from app import change_tokens
 from app.backup import archive, deletions, tables
 from app.backup.archive import Archive, Head
-from app.backup.deletions import Deletion, Replayed
+from app.backup.deletions import Deletion, RepeatedDeletions
 from app.backup.tables import Tally
 from app.db import engine, migrate, transaction
 from app.db.migrate import Schema, SchemaState
@@ -32,7 +32,7 @@ class Restored:
     """
 
     backup: Head
-    replayed: Replayed = field(default_factory=Replayed)
+    replayed: RepeatedDeletions = field(default_factory=RepeatedDeletions)
     unreadable: list[str] = field(default_factory=list)
     missing_keys: list[str] = field(default_factory=list)
 
@@ -53,6 +53,7 @@ def restore(path: Path, *, replace: bool = False, deletions_file: Path | None = 
     known = deletions.listed(deletions_file)
     with archive.opened(path) as backup:
         _require_known(backup.head)
+        migrate.make_folder()
         with transaction.write() as tx:
             tables.lift_limits(tx.connection)
             known += _make_room(tx.connection, replace=replace)
@@ -74,17 +75,20 @@ def copy(target: Flask) -> dict[str, int]:
     with tables.snapshot() as source:
         if migrate.schema_of(source).state is not SchemaState.CURRENT:
             raise Conflict("The schema of this database is not current. Nothing was copied. Run `nametag db upgrade`.")
-        with target.app_context(), transaction.write() as tx:
-            tables.lift_limits(tx.connection)
-            _make_room(tx.connection, replace=False)
-            migrate.upgrade(connection=tx.connection)
-            present = {each.name: each for each in tables.describe(tx.connection)}
-            copied = {
-                each.name: _copy_table(source, each, tx.connection, present[each.name])
-                for each in tables.describe(source)
-            }
-            tables.continue_sequences(tx.connection, present.values())
-        return copied
+        with target.app_context():
+            migrate.make_folder()
+            with transaction.write() as tx:
+                return _copy_all(source, tx.connection)
+
+
+def _copy_all(source: Connection, target: Connection) -> dict[str, int]:
+    tables.lift_limits(target)
+    _make_room(target, replace=False)
+    migrate.upgrade(connection=target)
+    present = {each.name: each for each in tables.describe(target)}
+    copied = {each.name: _copy_table(source, each, target, present[each.name]) for each in tables.describe(source)}
+    tables.continue_sequences(target, present.values())
+    return copied
 
 
 def _known_revision(found: Schema) -> str:

@@ -126,6 +126,13 @@ def downgrade(revision: str) -> None:
         command.downgrade(_config(), revision)
 
 
+def make_folder() -> None:
+    """Create the folder of an SQLite database, which a new machine lacks."""
+    path = db.engine.url.database
+    if is_sqlite() and path and path != ":memory:":
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def record_version(connection: Connection) -> None:
     """Record in the database which version migrated it, so that an older one can name the version it needs.
 
@@ -174,7 +181,7 @@ def _one_at_a_time() -> Iterator[None]:
     if not is_sqlite() or not path or path == ":memory:":
         yield
         return
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder()
     with Path(f"{path}.migrate").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,11 +1,13 @@
 """Documents list every setting and command, and name only settings, commands, files and headings that exist."""
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
-from app.cli.main import COMMANDS
+from app.cli.main import COMMANDS, main
 from app.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +32,30 @@ def test_the_readme_and_the_example_name_no_other_setting() -> None:
 def test_each_command_is_in_the_readme() -> None:
     missing = [name for name in COMMANDS if not re.search(rf"`(nametag )?{name}[` ]", README)]
     assert missing == []
+
+
+def commands_in(document: Path) -> list[list[str]]:
+    """Return the words of each `nametag …` line in the document's blocks of shell commands."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    lines = [line.split("#")[0].rpartition("| ")[2].strip() for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("nametag ")]
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+def test_each_command_of_a_document_exists_with_its_options(document: Path) -> None:
+    for words in commands_in(document):
+        command: click.Command = main
+        rest = words
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), rest[0])
+            assert found, f"{document.name}: nametag {' '.join(words)}"
+            command, rest = found, rest[1:]
+        known = {option for each in command.params for option in each.opts}
+        assert {word for word in rest if word.startswith("--")} <= known, f"{document.name}: nametag {' '.join(words)}"
+
+
+def test_the_documents_for_operators_have_commands() -> None:
+    assert all(commands_in(ROOT / "docs" / name) for name in ("backup.md", "upgrade.md"))
 
 
 def anchors(document: Path) -> set[str]:

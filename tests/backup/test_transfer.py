@@ -51,7 +51,7 @@ TOKEN = "IGAA-a-token-that-must-survive"
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """A second app whose database has no tables."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+        url = f"sqlite:///{tmp_path / 'new machine' / 'other.sqlite3'}"
     else:
         server = request.getfixturevalue("postgresql_url")
         postgresql.drop(server, "other")
@@ -257,7 +257,7 @@ def test_a_contact_deleted_after_the_backup_stays_deleted(filled: Flask, tmp_pat
     message = a_message_event(LEA, "Où est cet atelier ?", at_ms=int(clock.now().timestamp() * 1000) - 60_000)
     delete(LEA)
     done = transfer.restore(file_in(tmp_path), replace=True)
-    assert done.replayed == deletions.Replayed(contacts=1)
+    assert done.replayed == deletions.RepeatedDeletions(contacts=1)
     assert snapshot.places_of(LEA, "lea.moreau", "Léa Moreau", "atelier ?") == set()
     receive_webhook(a_delivery(message))
     assert snapshot.places_of(LEA) == set()
@@ -291,7 +291,7 @@ def test_an_account_removed_after_the_backup_stays_removed(filled: Flask, tmp_pa
     account_erasure.delete_pending()
     for _ in range(2):  # the second restore knows it from the first
         done = transfer.restore(file_in(tmp_path), replace=True)
-        assert done.replayed == deletions.Replayed(accounts=1)
+        assert done.replayed == deletions.RepeatedDeletions(accounts=1)
         assert [each.ig_account_id for each in listing.accounts(OPERATOR)] == [ATELIER_NORD]
         assert db.session.scalar(select(func.count()).select_from(Message)) == 0
         db.session.rollback()
@@ -303,7 +303,7 @@ def test_what_a_contact_wrote_after_an_older_deletion_stays(filled: Flask, tmp_p
     receive_webhook(a_delivery(a_message_event(LEA, "Me revoilà", at_ms=in_five_seconds)))
     transfer.back_up(file_in(tmp_path))
     done = transfer.restore(file_in(tmp_path), replace=True)
-    assert done.replayed == deletions.Replayed()
+    assert done.replayed == deletions.RepeatedDeletions()
     assert "messages" in snapshot.places_of("Me revoilà")
 
 

@@ -1,13 +1,15 @@
 """Every revision migrates a database with many messages forward and back, and only expands the schema before it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
+from redis import Redis
 from sqlalchemy import Connection, inspect, text
 
 from app import core, settings
-from app.backup import tables
+from app.backup import tables, transfer
 from app.db import migrate
 from app.db.engine import db
 from tests.support.databases import app_context_of
@@ -25,13 +27,16 @@ _DIGEST = {"sqlite": "CAST(printf('%016d', n) AS BLOB)", "postgresql": "convert_
 
 
 @pytest.fixture
-def blank(blank_database: str) -> Iterator[Flask]:
+def blank(blank_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     """The app on a database without tables."""
-    with settings.using(database_url=blank_database), app_context_of(core.create_core()) as app:
+    with (
+        settings.using(database_url=blank_database, nametag_data_dir=tmp_path),
+        app_context_of(core.create_core()) as app,
+    ):
         yield app
 
 
-def seed(connection: Connection) -> None:
+def seed(connection: Connection, *, messages: int = MESSAGES) -> None:
     """Store an account with many messages in the schema of the first revision, by few statements."""
     tables.lift_limits(connection)
     dialect, at = connection.dialect.name, "'2026-11-01 10:00:00+00:00'"
@@ -46,16 +51,9 @@ def seed(connection: Connection) -> None:
             f" VALUES (1, '17841400000000101', 'instagram', '[]', 'connected', {at})"
         )
     )
-    connection.execute(
-        text(
-            f"{of_conversations} INSERT INTO identities (id, account_id, ig_participant_id, name, first_seen_at)"
-            f" SELECT n, 1, {contact.format(n='n')}, {name}, {at} FROM numbers"
-        )
-        if dialect == "postgresql"
-        else text(
-            "INSERT INTO identities (id, account_id, ig_participant_id, name, first_seen_at)"
-            f" {of_conversations} SELECT n, 1, {contact.format(n='n')}, {name}, {at} FROM numbers"
-        )
+    identities = "INSERT INTO identities (id, account_id, ig_participant_id, name, first_seen_at)"
+    _insert(
+        connection, identities, of_conversations, f"SELECT n, 1, {contact.format(n='n')}, {name}, {at} FROM numbers"
     )
     conversations = (
         "INSERT INTO conversations (id, account_id, ig_participant_id, known, unread_count, first_message_at,"
@@ -63,7 +61,7 @@ def seed(connection: Connection) -> None:
     )
     chosen = f"SELECT n, 1, {contact.format(n='n')}, {yes}, 1, {at}, {at}, 'm' || n, 'text', {no} FROM numbers"
     _insert(connection, conversations, of_conversations, chosen)
-    messages = (
+    into = (
         "INSERT INTO messages (id, account_id, conversation_id, mid_digest, mid, ig_sender_id, outgoing, arrival, kind,"
         " text, sent_at)"
     )
@@ -72,7 +70,7 @@ def seed(connection: Connection) -> None:
         f"SELECT n, 1, {number}, {_DIGEST[dialect]}, 'm' || n, {contact.format(n=f'({number})')}, {no}, 1, 'text',"
         f" 'word' || n || ' bonjour', {at} FROM numbers"
     )
-    _insert(connection, messages, _NUMBERS[dialect].format(last=MESSAGES), chosen)
+    _insert(connection, into, _NUMBERS[dialect].format(last=messages), chosen)
 
 
 def _insert(connection: Connection, into: str, numbers: str, chosen: str) -> None:
@@ -112,6 +110,19 @@ def test_each_revision_keeps_fifty_thousand_messages_forward_and_back(blank: Fla
         assert facts() == kept, revision
     migrate.upgrade()
     assert facts() == kept
+
+
+def test_a_backup_of_each_revision_restores_into_the_newest(blank: Flask, tmp_path: Path) -> None:
+    migrate.upgrade(FIRST)
+    with db.engine.begin() as connection:
+        seed(connection, messages=5_000)
+    for revision in migrate.revisions():
+        migrate.upgrade(revision)
+        transfer.back_up(tmp_path / revision)
+    for revision in migrate.revisions():
+        transfer.restore(tmp_path / revision, replace=True)
+        assert migrate.is_current()
+        assert facts() == (5_000, CONVERSATIONS, "word4711 bonjour", 1)
 
 
 def columns() -> dict[str, bool]:

@@ -248,6 +248,22 @@ def test_what_several_processes_count_is_added_up(client: FlaskClient, processes
     assert b"nametag_http_request_seconds_count" in get(second.url + "/metrics", **BEARER)
 
 
+def test_what_a_task_counts_is_sent_before_its_process_ends(
+    client: FlaskClient, meta: Sandbox, processes: Processes
+) -> None:
+    account = a_sandbox_account()
+    people_wrote(LEA)
+    processes.share(settings.current())
+    processes.worker("resolve-participants")
+    queue.enqueue(queue.RESOLVE, account.id)
+
+    def counted() -> bool:
+        return ("resolved", "sum") in counters.read().get("nametag_lookup_seconds", {})
+
+    until(counted, "the worker's lookup is counted")
+    assert value(scraped(client)["nametag_workers"], queue="resolve-participants") == 1
+
+
 def get(url: str, **headers: str) -> bytes:
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
         return bytes(answer.read())
