@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, counters, heartbeats, queue, redis_client, tombstones
+from app import audit, clock, counters, heartbeats, queue, read_state, redis_client, tombstones
 from app.accounts import health, subscriptions, tokens
 from app.backup import deletions
 from app.db import engine, transaction
@@ -118,7 +118,7 @@ def reconcile() -> None:
 
 
 def purge() -> None:
-    """Delete expired records: pending updates, dead letters, tombstones, audit entries, ended sessions, snapshots."""
+    """Delete expired records: pending updates, dead letters, tombstones, audit entries, ended sessions, read state …"""
     now = clock.now()
     with transaction.write() as tx:
         gone = {
@@ -127,6 +127,7 @@ def purge() -> None:
             "audit_entries": audit.purge(tx, now),
             "deleted_events": tombstones.purge(tx, now),
             "ended_sessions": sessions.purge(tx, now),
+            "unread_by_user": read_state.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
     if any(gone.values()):

@@ -9,6 +9,8 @@ from app import clock
 from app.db import transaction
 from app.db.types import Secret
 from app.models.account import Account, AccountState, Login
+from app.models.user import User
+from app.viewer import Role, Viewer
 from tests.support.webhooks import receive_webhook
 
 MAISON_LUNE = "17841400000000101"
@@ -51,6 +53,23 @@ def a_sandbox_account(ig_account_id: str = MAISON_LUNE, **fields: Any) -> Accoun
     """Store an account that the sandbox knows by its token."""
     tokens = {MAISON_LUNE: "IGAAsandboxMaisonLune0123456789", ATELIER_NORD: "EAAsandboxAtelierNord0123456789"}
     return an_account(ig_account_id, token=tokens[ig_account_id], **fields)
+
+
+def a_user(name: str = "nadia", *, account_ids: list[int] | None = None, **fields: Any) -> Viewer:
+    """Store a user who signed in a moment ago; return them as a viewer. They can't sign in again: see `signed_in`."""
+    email = f"{name}@example.com"
+    columns = {"role": Role.AGENT, "created_at": clock.now(), "last_sign_in_at": clock.now()} | fields
+    user = User(
+        email=email,
+        name=name,
+        account_ids=account_ids,
+        password_hash="",
+        session_key=f"{name} {next(_numbers)}",
+        **columns,
+    )
+    with transaction.write() as tx:
+        tx.session.add(user)
+    return Viewer(user.id, email, user.role, None if account_ids is None else frozenset(account_ids))
 
 
 def people_wrote(*people: str, at: datetime | None = None) -> None:

@@ -125,7 +125,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
         for place, account in enumerate(at.accounts)
     )
-    counts = listing.counts(at.account_id) if at.account_id else listing.Counts(0, 0)
+    counts = listing.counts(viewer, at.account_id) if at.account_id else listing.Counts(0, 0)
     return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, literal_column, not_, select, tuple_, union
+from sqlalchemy.orm import InstrumentedAttribute
 
-from app import text
+from app import read_state, text
 from app.db.engine import db
 from app.db.paging import fetch_page
 from app.errors import Invalid
@@ -17,11 +18,12 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import cursor, search
 from app.instagram.previews import preview
 from app.models.account import Account
-from app.models.conversation import Conversation
+from app.models.conversation import Conversation, UnreadByUser
 from app.models.identity import Identity, StoredAvatar
-from app.viewer import Viewer
+from app.viewer import S, Viewer
 
-# Filters of the list and of the API, by the name that URLs carry.
+# Filters of the list and of the API, by the name that URLs carry. In the API, unread means that nobody has read it; in
+# the list also what only others have read.
 # Both databases use their partial indexes only for the same expression without a parameter.
 FILTERED: dict[str, ColumnElement[bool]] = {
     "unread": Conversation.unread_count > literal_column("0"),
@@ -31,13 +33,17 @@ FILTERS = ("all", *FILTERED)
 ROWS = 40
 MOST_ROWS = 300  # that a poll renders again
 COUNTED = 100  # more is shown as 99+
+Rows = Select[*tuple[Any, ...]]
+_SORT_KEY = tuple_(Conversation.last_message_at, Conversation.id)
+_NEWEST_FIRST = (Conversation.last_message_at.desc(), Conversation.id.desc())
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationRow:
     """One conversation in the list; `kind` is that of the last message, `preview` its text or its kind in words.
 
-    `reaction` is the contact's to a message of the account, None if a message came after it.
+    `reaction` is the contact's to a message of the account, None if a message came after it. The viewer has read the
+    first `read_through` of `arrivals` messages; nobody has read the conversation's newest ones if `unread_by_all`.
     """
 
     id: int
@@ -49,6 +55,9 @@ class ConversationRow:
     outgoing: bool
     reaction: str | None
     unread_count: int
+    unread_by_all: bool
+    arrivals: int
+    read_through: int
     selected: bool
 
 
@@ -72,7 +81,7 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The numbers of unread conversations and of unknown contacts; 100 means "more than 99"."""
+    """The numbers of the viewer's unread conversations and of unknown contacts; 100 means "more than 99"."""
 
     unread: int
     unknown: int
@@ -114,7 +123,7 @@ def page(
     """
     most = ROWS if want.after else want.limit
     shown, older = fetch_page(_rows(viewer, account_id, want), most)
-    counted = counts(account_id)
+    counted = counts(viewer, account_id)
     if selected is not None and want.filter in FILTERED and all(row.id != selected for row in shown):
         shown = _with_selected(shown, older, viewer, account_id, want, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
@@ -139,17 +148,18 @@ def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -
     return f"?{given}" if given else ""
 
 
-def counts(account_id: int) -> Counts:
-    """Return the numbers of unread conversations and unknown contacts, each counted up to 100."""
+def counts(viewer: Viewer, account_id: int) -> Counts:
+    """Return the numbers of the viewer's unread conversations and of unknown contacts, each counted up to 100."""
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
-    unread, unknown = (
-        select(func.count()).select_from(of_account.where(FILTERED[name]).subquery()) for name in ("unread", "unknown")
-    )
-    row = db.session.execute(select(unread.scalar_subquery(), unknown.scalar_subquery())).one()
-    return Counts(*row)
+    by_all, unknown = (of_account.where(FILTERED[name]) for name in ("unread", "unknown"))
+    by_viewer = select(Conversation.id).join(UnreadByUser, read_state.is_own(viewer)).limit(COUNTED)
+    by_viewer = by_viewer.where(UnreadByUser.account_id == account_id, not_(FILTERED["unread"]))
+    counted = (select(func.count()).select_from(found.subquery()) for found in (by_all, by_viewer, unknown))
+    row = db.session.execute(select(*(each.scalar_subquery() for each in counted))).one()
+    return Counts(min(row[0] + row[1], COUNTED), row[2])
 
 
-def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*tuple[Any, ...]]:
+def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
     same_contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
@@ -163,7 +173,10 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
             Conversation.last_message_outgoing,
             Conversation.last_reaction,
             Conversation.last_reaction_at,
-            Conversation.unread_count,
+            Conversation.arrival_count,
+            read_state.UNREAD_COUNT,
+            read_state.UNREAD_BY_ALL,
+            read_state.READ_THROUGH,
             Identity.username,
             Identity.name,
             Identity.confusable_digits,
@@ -173,17 +186,39 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Select[*
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, same_contact)
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
-        .where(Conversation.account_id == account_id)
-        .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+        .outerjoin(UnreadByUser, read_state.is_own(viewer))
+        .order_by(*_NEWEST_FIRST)
     )
-    found = viewer.visible(found, Conversation.account_id)
-    if want.filter in FILTERED:
+    if want.filter == "unread" and not want.q:
+        return found.where(Conversation.id.in_(_newest_unread(viewer, account_id, want)))
+    found = _of_account(found, Conversation.account_id, viewer, account_id, want)
+    if want.filter == "unread":
+        found = found.where(read_state.UNREAD_COUNT > 0)
+    elif want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
     if want.q:
         found = found.where(search.matching_conversations(want.q, (account_id,)))
-    if want.after:
-        found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < want.after)
     return found
+
+
+def _of_account(
+    found: S, column: InstrumentedAttribute[int], viewer: Viewer, account_id: int, want: ConversationFilter
+) -> S:
+    found = viewer.visible(found.where(column == account_id), column)
+    return found.where(want.after > _SORT_KEY) if want.after else found
+
+
+def _newest_unread(viewer: Viewer, account_id: int, want: ConversationFilter) -> CompoundSelect[Any]:
+    """Return the IDs of the viewer's newest unread conversations: of those nobody has read, and those others have read.
+
+    Two queries with an index each. The condition "unread for all or for me" would read the account's conversations, and
+    so would SQLite if the second query named `conversations.account_id`.
+    """
+    by_all = select(Conversation.id).where(FILTERED["unread"])
+    by_viewer = select(Conversation.id).join(UnreadByUser, read_state.is_own(viewer))
+    both = ((by_all, Conversation.account_id), (by_viewer, UnreadByUser.account_id))
+    newest = (_of_account(found, at, viewer, account_id, want).order_by(*_NEWEST_FIRST) for found, at in both)
+    return union(*(select(each.limit(max(want.limit, ROWS) + 1).subquery().c.id) for each in newest))
 
 
 def _with_selected(
@@ -213,6 +248,9 @@ def _row(row: Any, selected: int | None) -> ConversationRow:
         outgoing=row.last_message_outgoing,
         reaction=row.last_reaction if row.last_reaction and row.last_reaction_at >= row.last_message_at else None,
         unread_count=row.unread_count,
+        unread_by_all=row.unread_by_all > 0,
+        arrivals=row.arrival_count,
+        read_through=row.read_through,
         selected=row.id == selected,
     )
 

@@ -1,16 +1,17 @@
 """One open conversation: its messages and details; mark it read or unread."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, tuple_, update
+from sqlalchemy import Select, and_, select, tuple_
 
+from app import read_state
 from app.db import transaction
 from app.db.engine import db
 from app.db.paging import fetch_page
-from app.db.transaction import Tx
 from app.errors import NotFound
 from app.identities import avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
@@ -20,12 +21,13 @@ from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
 from app.models.account import ALL_IDS, Account, all_ids
-from app.models.conversation import Conversation, Message
+from app.models.conversation import Conversation, Message, UnreadByUser
 from app.models.identity import Identity, StoredAvatar
 from app.viewer import Viewer
 
 MESSAGES = 50  # per page of older ones
 MOST_MESSAGES = 300  # that a poll renders again; older ones are on separate pages
+AT_ONCE = 20  # conversations per transaction, so that deliveries can be stored in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ _SAME_CONTACT = and_(
 )
 _SAME_AVATAR = StoredAvatar.identity_id == Identity.id
 _KNOWN = (
-    *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.unread_count),
-    *(Conversation.arrival_count, Conversation.read_through, Conversation.seen_until, Conversation.seen_at),
+    *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.arrival_count),
+    *(read_state.UNREAD_COUNT, read_state.READ_THROUGH, Conversation.seen_until, Conversation.seen_at),
     *(Conversation.first_message_at, *ALL_IDS, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
@@ -123,6 +125,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, _SAME_CONTACT)
         .outerjoin(StoredAvatar, _SAME_AVATAR)
+        .outerjoin(UnreadByUser, read_state.is_own(viewer))
         .where(Conversation.id == conversation_id)
     )
     found = viewer.visible(found, Conversation.account_id)
@@ -148,27 +151,38 @@ def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = No
 
     Messages that arrived later stay unread. Raises NotFound.
     """
-    account_id, contact = parties_of(viewer, conversation_id)
+    parties_of(viewer, conversation_id)  # before the transaction, which would make other writers wait
     with transaction.write() as tx:
-        of_conversation = Conversation.id == conversation_id
-        found = select(Conversation.arrival_count, Conversation.read_through).where(of_conversation)
-        known = tx.execute(found.with_for_update()).first()
-        if known is None:
+        if not read_state.mark_read(tx, viewer, {conversation_id: arrivals}):
             raise NotFound("conversation")
-        arrived = known.arrival_count
-        through = arrived if arrivals is None else min(max(arrivals, known.read_through), arrived)
-        unread = _count_after(tx, conversation_id, through) if through < arrived else 0
-        tx.execute(update(Conversation).where(of_conversation).values(read_through=through, unread_count=unread))
-        tx.mark_changed(account_id, contact)
+
+
+def mark_all_read(viewer: Viewer, shown: Mapping[int, int]) -> None:
+    """Mark conversations as read, each up to its given number of messages; skips those the viewer may not see."""
+    for some in _portions(shown):
+        with transaction.write() as tx:
+            read_state.mark_read(tx, viewer, some)
+
+
+def mark_all_unread(viewer: Viewer, read_through: Mapping[int, int]) -> None:
+    """Mark conversations as unread for the viewer: their messages after the given number. Undoes `mark_all_read`."""
+    for some in _portions(read_through):
+        with transaction.write() as tx:
+            read_state.mark_unread(tx, viewer, some)
 
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
-    """Mark a conversation as unread; raises NotFound."""
-    account_id, contact = parties_of(viewer, conversation_id)
+    """Mark a conversation as unread for the viewer, who must be a user; raises NotFound."""
+    parties_of(viewer, conversation_id)
     with transaction.write() as tx:
-        read = update(Conversation).where(Conversation.id == conversation_id, Conversation.unread_count == 0)
-        tx.execute(read.values(unread_count=1))
-        tx.mark_changed(account_id, contact)
+        if not read_state.mark_unread(tx, viewer, {conversation_id: None}):
+            raise NotFound("conversation")
+
+
+def _portions(numbers: Mapping[int, int]) -> Iterator[dict[int, int | None]]:
+    items = iter(sorted(numbers.items()))
+    while some := dict(islice(items, AT_ONCE)):
+        yield {**some}
 
 
 def request_lookup(viewer: Viewer, conversation_id: int) -> datetime | None:
@@ -188,12 +202,6 @@ def lookup_result(viewer: Viewer, conversation_id: int, since: datetime) -> Look
         return None
     shown = display.display_name(known.ig_participant_id, known.username, known.name, alike=known.confusable_digits)
     return LookupResult(shown, describe(known.last_error) if known.last_error else None)
-
-
-def _count_after(tx: Tx, conversation_id: int, through: int) -> int:
-    later = select(func.count()).select_from(Message).where(Message.conversation_id == conversation_id)
-    later = later.where(Message.arrival > through, Message.kind != EventKind.UNSENT)
-    return int(tx.execute(later).scalar_one())
 
 
 def _messages(conversation_id: int, before: str | None) -> Select[*tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from app import clock, tombstones
+from app import clock, read_state, tombstones
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
@@ -108,8 +108,7 @@ def _unsend(tx: Tx, message: Any) -> None:
     if message.outgoing:
         tx.execute(conversation.where(Conversation.last_reaction.is_not(None)).values(last_reaction=None))
     elif message.arrival is not None:
-        unread = conversation.where(Conversation.read_through < message.arrival)
-        tx.execute(unread.values(unread_count=Conversation.unread_count - 1))
+        read_state.unsend(tx, message.conversation_id, message.arrival)
 
 
 def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:

@@ -14,8 +14,8 @@ class Conversation(Model):
     """All messages between an account and a contact; the `last_…` columns follow the messages' own times.
 
     Read and unread follow the order of arrival: `arrival_count` numbers the messages that counted as unread when they
-    were stored, and those up to `read_through` were read. `unread_count` is how many were not, without unsent ones;
-    "Mark as unread" adds one to it.
+    were stored, and any user or API token has read those up to `read_through`. `unread_count` is how many nobody has
+    read, without unsent ones. What single users have not read is in `unread_by_user`.
     """
 
     __tablename__ = "conversations"
@@ -58,6 +58,24 @@ class Conversation(Model):
     read_through: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class UnreadByUser(Model):
+    """A conversation with messages that others have read and this user has not.
+
+    The user has read the messages up to `read_through`. `unread_count` is how many of the later ones others have read,
+    without unsent ones; "Mark as unread" counts as one more. Without a row, the user has read what the team has read.
+    """
+
+    __tablename__ = "unread_by_user"
+    __table_args__ = (Index("ix_unread_by_user_account", "account_id", "user_id"),)
+
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    read_through: Mapped[int]
+    unread_count: Mapped[int]
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class Message(Model):

@@ -15,6 +15,7 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "inbox/api_queries.py": ("viewer",),
     "inbox/search.py": ("term",),
     "instagram/client.py": ("credential",),
+    "read_state.py": ("User", "row"),
 }
 
 

@@ -135,7 +135,7 @@ def test_filters_and_counts_agree(account: Account) -> None:
 
 def test_counts_stop_at_a_hundred(account: Account) -> None:
     people_wrote(*(str(10**15 + place) for place in range(120)))
-    assert listing.counts(account.id) == listing.Counts(100, 100)
+    assert listing.counts(OPERATOR, account.id) == listing.Counts(100, 100)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.db.engine import db
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.inbox import thread
 from app.inbox.thread import Thread
 from app.models.account import Account
@@ -21,6 +21,7 @@ from tests.factories import (
     MAISON_LUNE,
     a_delivery,
     a_message_event,
+    a_user,
     an_account,
     an_echo_event,
     people_wrote,
@@ -155,17 +156,20 @@ def test_reading_a_thread_leaves_unread_what_arrived_since_it_was_shown(account:
 
 
 def test_marking_as_unread_adds_one_and_reading_removes_it(account: Account) -> None:
+    nadia = a_user()
     deliver(a_message_event(LEA, "question"), an_echo_event(LEA, "answer"))
-    thread.mark_read(OPERATOR, 1)
-    thread.mark_unread(OPERATOR, 1)
-    opened = thread.open_thread(OPERATOR, 1)
+    thread.mark_read(nadia, 1)
+    thread.mark_unread(nadia, 1)
+    opened = thread.open_thread(nadia, 1)
     assert (opened.unread_count, new_messages(opened)) == (1, ["question"])
-    thread.mark_unread(OPERATOR, 1)
-    assert conversation().unread_count == 1
-    thread.mark_read(OPERATOR, 1)
+    thread.mark_unread(nadia, 1)
+    assert thread.open_thread(nadia, 1).unread_count == 1
+    thread.mark_read(nadia, 1)
     wrote(3)
-    thread.mark_unread(OPERATOR, 1)
-    assert conversation().unread_count == 3
+    thread.mark_unread(nadia, 1)
+    assert thread.open_thread(nadia, 1).unread_count == 3
+    with pytest.raises(Forbidden):
+        thread.mark_unread(OPERATOR, 1)
 
 
 def test_a_thread_shows_its_contact_and_details(account: Account) -> None:

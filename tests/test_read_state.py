@@ -1,0 +1,230 @@
+"""Reading per user: what one user reads stays unread for the others, within bounds."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, func, select, update
+
+from app import clock, read_state, scheduler
+from app.db import transaction
+from app.db.engine import db
+from app.erasure import contacts
+from app.inbox import listing, thread
+from app.inbox.listing import ConversationFilter, ListPage
+from app.models.account import Account
+from app.models.conversation import Conversation, UnreadByUser
+from app.models.user import User
+from app.viewer import OPERATOR, Role, Viewer
+from tests.factories import (
+    ATELIER_NORD,
+    CAMILLE,
+    LEA,
+    MAISON_LUNE,
+    RUI,
+    a_delivery,
+    a_message_event,
+    a_user,
+    an_account,
+    people_wrote,
+)
+from tests.support.frozen_clock import FrozenClock
+from tests.support.webhooks import receive_webhook
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    return an_account()
+
+
+def shown(account: Account, viewer: Viewer, **wanted: object) -> ListPage:
+    db.session.rollback()
+    want = ConversationFilter(**wanted)  # type: ignore[arg-type]  # the fields of the filter
+    return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
+
+
+def unread_ids(account: Account, viewer: Viewer, **wanted: object) -> list[int]:
+    return [row.id for row in shown(account, viewer, filter="unread", **wanted).rows]
+
+
+def rows() -> int:
+    db.session.rollback()
+    return db.session.execute(select(func.count()).select_from(UnreadByUser)).scalar_one()
+
+
+def test_what_one_user_reads_stays_unread_for_the_others_and_is_read_for_the_team(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA, CAMILLE)
+    thread.mark_read(nadia, 1)
+    assert (shown(account, nadia).unread_count, shown(account, oskar).unread_count) == (1, 2)
+    assert shown(account, OPERATOR).unread_count == 1
+    camille, lea = shown(account, oskar).rows
+    assert (lea.unread_count, lea.unread_by_all, camille.unread_by_all) == (1, False, True)
+    assert (unread_ids(account, nadia), unread_ids(account, oskar)) == ([2], [2, 1])
+    thread.mark_read(oskar, 1)
+    assert (unread_ids(account, oskar), rows()) == ([2], 0)
+
+
+def test_reading_of_an_api_token_is_for_the_team_only(account: Account) -> None:
+    nadia = a_user()
+    people_wrote(LEA)
+    thread.mark_read(OPERATOR, 1)
+    assert (shown(account, OPERATOR).unread_count, shown(account, nadia).unread_count) == (0, 1)
+
+
+def test_only_active_users_with_access_keep_what_others_read(account: Account) -> None:
+    other = an_account(ATELIER_NORD)
+    nadia = a_user("nadia")
+    allowed = a_user("allowed", account_ids=[account.id])
+    long_ago = clock.now() - read_state.KEPT - timedelta(minutes=1)
+    a_user("elsewhere", account_ids=[other.id])
+    a_user("disabled", disabled_at=clock.now())
+    a_user("absent", last_sign_in_at=long_ago)
+    a_user("invited", last_sign_in_at=None)
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    db.session.rollback()
+    assert db.session.scalars(select(UnreadByUser.user_id)).all() == [allowed.user_id]
+
+
+def test_for_a_new_user_everything_from_before_is_read(account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    thread.mark_read(a_user("nadia"), 1)
+    oskar = a_user("oskar")
+    assert unread_ids(account, oskar) == [2]  # nobody has read it
+
+
+def test_the_divider_is_before_what_this_user_has_not_read(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA)
+    thread.mark_read(oskar, 1)
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    opened = thread.open_thread(oskar, 1)
+    new = [message.id for day in opened.days for run in day.runs for message in run.messages if message.first_new]
+    assert (opened.unread_count, new, thread.open_thread(nadia, 1).new_from) == (1, [2], 0)
+
+
+def test_marking_as_unread_affects_the_viewer_alone(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA)
+    for each in (nadia, oskar):
+        thread.mark_read(each, 1)
+    thread.mark_unread(nadia, 1)
+    assert (unread_ids(account, nadia), unread_ids(account, oskar), unread_ids(account, OPERATOR)) == ([1], [], [])
+
+
+def test_users_without_access_to_an_account_lose_sight_of_its_unread_conversations(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    limited = Viewer(oskar.user_id, oskar.name, oskar.role, frozenset({account.id + 1}))
+    assert unread_ids(account, limited) == []
+
+
+def test_pages_of_the_unread_filter_join_both_kinds_in_order(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(*(str(10**15 + place) for place in range(90)))
+    thread.mark_all_read(nadia, dict.fromkeys(range(1, 91, 2), 1))
+    first = shown(account, oskar, filter="unread")
+    assert ([row.id for row in first.rows], first.unread_count) == (list(range(90, 50, -1)), 90)
+    last = first.rows[-1]
+    second = unread_ids(account, oskar, after=(last.last_message_at, last.id))
+    assert second == list(range(50, 10, -1))
+    assert unread_ids(account, nadia) == list(range(90, 10, -2))
+    assert len(unread_ids(account, oskar, q="1000000000")) == 40
+
+
+def test_the_queries_of_the_unread_list_read_index_ranges_only(account: Account) -> None:
+    nadia = a_user()
+    people_wrote(LEA)
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by the size of the tables")
+    statement = listing._rows(nadia, account.id, ConversationFilter(filter="unread")).limit(41)
+    compiled = statement.compile(db.engine)
+    parameters = tuple(compiled.construct_params()[name] for name in compiled.positiontup or ())
+    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", parameters).all()
+    steps = [row.detail for row in plan]
+    assert any("ix_conversations_unread" in step for step in steps)
+    assert any("ix_unread_by_user_account" in step for step in steps)
+    assert not any("ix_conversations_newest" in step or step.startswith("SCAN conversations") for step in steps)
+
+
+def test_an_answer_ends_what_it_answers_for_every_user(account: Account) -> None:
+    nadia, oskar, ines = a_user("nadia"), a_user("oskar"), a_user("ines")
+    for _ in range(3):
+        people_wrote(LEA)
+    thread.mark_read(oskar, 1, arrivals=2)
+    thread.mark_read(nadia, 1)
+    thread.mark_read(ines, 1)
+    thread.mark_unread(ines, 1)
+    with transaction.write() as tx:
+        tx.execute(select(Conversation.id).with_for_update())
+        read_state.mark_answered(tx, 1, 1)
+    assert (thread.open_thread(oskar, 1).unread_count, thread.open_thread(ines, 1).unread_count) == (1, 1)
+    with transaction.write() as tx:
+        read_state.mark_answered(tx, 1, 3)
+    assert rows() == 0
+
+
+def test_a_partly_answered_conversation_keeps_the_later_messages_unread(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    for _ in range(3):
+        people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    with transaction.write() as tx:
+        read_state.mark_answered(tx, 1, 2)
+    assert thread.open_thread(oskar, 1).unread_count == 1
+
+
+def test_undo_restores_count_and_divider_of_the_viewer(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA, CAMILLE)
+    people_wrote(LEA)
+    before = shown(account, nadia).rows
+    thread.mark_all_read(nadia, {row.id: row.arrivals for row in before})
+    assert unread_ids(account, nadia) == []
+    thread.mark_all_unread(nadia, {row.id: row.read_through for row in before})
+    after = shown(account, nadia).rows
+    assert [(row.id, row.unread_count) for row in after] == [(row.id, row.unread_count) for row in before]
+    assert thread.open_thread(nadia, 1).new_from == 1
+    assert shown(account, oskar).unread_count == 2
+
+
+def test_old_rows_and_those_of_disabled_users_are_purged(account: Account, frozen_clock: FrozenClock) -> None:
+    nadia, oskar, _ = a_user("nadia"), a_user("oskar"), a_user("ines")
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    with transaction.write() as tx:
+        tx.execute(update(User).where(User.id == oskar.user_id).values(disabled_at=clock.now()))
+    scheduler.purge()
+    assert rows() == 1
+    frozen_clock.forward(days=29)
+    scheduler.purge()
+    assert rows() == 1
+    frozen_clock.forward(days=2)
+    scheduler.purge()
+    assert rows() == 0
+
+
+@pytest.mark.parametrize("what", ["contact", "account", "user"])
+def test_rows_are_deleted_with_what_they_belong_to(account: Account, what: str) -> None:
+    nadia, _ = a_user("nadia", role=Role.ADMIN), a_user("oskar")
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    assert rows() == 1
+    if what == "contact":
+        contacts.delete_contact(nadia, 1)
+    else:
+        with transaction.write() as tx:
+            tx.execute(delete(Account) if what == "account" else delete(User))
+    assert rows() == 0
+
+
+def test_a_delivery_writes_nothing_for_single_users(account: Account) -> None:
+    for number in range(3):
+        a_user(f"user{number}")
+    people_wrote(LEA, CAMILLE)
+    body = a_delivery(a_message_event(RUI))
+    receive_webhook(body)
+    assert rows() == 0
