@@ -17,6 +17,7 @@ from app.viewer import Viewer
 READS, STARTS, FAILURES = 600, 10, 60  # per minute
 BODY_BYTES = 64 * 1024
 READING = ("GET", "HEAD")
+MARKING = frozenset({"api.mark_conversation_read"})  # changes that start nothing: limited like reads
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 
@@ -28,8 +29,10 @@ def authenticate() -> Response | None:
     if token is None:
         return _unauthorized()
     g.token = token
-    scope, most = (TokenScope.READ, READS) if request.method in READING else (TokenScope.JOBS, STARTS)
-    g.rate = rate_limit.count_call(f"{scope}:{token.id}", most)
+    scope = TokenScope.READ if request.method in READING else TokenScope.JOBS
+    marks = request.endpoint in MARKING
+    most = READS if marks or scope is TokenScope.READ else STARTS
+    g.rate = rate_limit.count_call(f"{'marks' if marks else scope}:{token.id}", most)
     if g.rate.exceeded:
         return _too_many(g.rate)
     if scope not in token.scopes:

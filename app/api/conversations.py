@@ -10,7 +10,7 @@ from app.api.formatting import number
 from app.api.responses import Conversation, ConversationPage, MessagePage
 from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
-from app.inbox import api_queries
+from app.inbox import api_queries, thread
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 
@@ -43,6 +43,18 @@ def register(api: APIBlueprint) -> None:
     )
     def get_conversation(path: ById) -> dict[str, Any]:
         return _entry(api_queries.conversation(auth.viewer(), number(path.id, "conversation")))
+
+    @api.post(
+        "/messaging/conversations/<id>/read",
+        tags=[CONVERSATIONS],
+        summary="Mark a conversation as read",
+        description="Marks the messages up to now as read for the team. Users who have not read them keep them unread.",
+        responses={200: Conversation},
+    )
+    def mark_conversation_read(path: ById) -> dict[str, Any]:
+        viewer, conversation_id = auth.viewer(), number(path.id, "conversation")
+        thread.mark_read(viewer, conversation_id)
+        return _entry(api_queries.conversation(viewer, conversation_id))
 
     @api.get(
         "/messaging/conversations/<id>/messages",

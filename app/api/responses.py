@@ -67,7 +67,7 @@ class Conversation(ResponseModel):
     lastMessagePreview: str = described(
         "The beginning of the newest message's text, or what it is when it has no text, such as Photo.", "Bonjour !"
     )
-    unreadCount: int = described("Messages of the contact that the team has not read.", 1, ge=0)
+    unreadCount: int = described("Messages of the contact that no user or API token has read.", 1, ge=0)
     status: str = described("Status of the conversation.", "open")
 
 

@@ -2,15 +2,16 @@
 
 import re
 from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import parse_qs
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 
 from app import clock
 from app.erasure import contacts
 from app.errors import Invalid
 from app.identities import refresh_on_open
-from app.inbox import listing, thread
+from app.inbox import listing, notices, presence, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
 from app.text import ROW_NUMBER
@@ -20,6 +21,9 @@ blueprint = Blueprint("inbox", __name__)
 
 ID = "int(max=9223372036854775807)"  # the largest ID in a database
 _OPEN = re.compile(rf"/inbox/({ROW_NUMBER.pattern})", re.ASCII)
+_SHOWN = re.compile(rf"(?:{ROW_NUMBER.pattern})\.[0-9]{{1,10}}\.[0-9]{{1,10}}", re.ASCII)
+MOST_SHOWN = 1_000  # rows that one request marks
+VISIBLE = "Nametag-Visible"  # header of polls: whether their tab is visible
 REFRESH = {"inbox:refresh": True}
 MAX_MS = 32_503_680_000_000  # the year 3000; later times are malformed
 
@@ -35,6 +39,7 @@ def index() -> Response:
     """Show the list without an open conversation."""
     selection, want = _selection(), _wanted()
     if rendering.wants_part():  # a phone's way back to the list, which is still on the page
+        _leave_previous(None)
         return rendering.render(None, "inbox/_opened.html", thread=None)
     token = _list_token(selection, want, None)
     return rendering.render(
@@ -86,16 +91,21 @@ def conversation(conversation_id: int) -> Response:
     selection, want = account_selection.select(viewer, account_id=account_id), _wanted()
     query = listing.query_string(want, selection.ig_account_id)
     version = conditional.version(account_id, contact)
+    _leave_previous(conversation_id)
+    present = presence.report(viewer, conversation_id, visible=True)
     opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before)
     token = conditional.token(
-        viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit
+        viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit, present
     )
+    present_users = presence.get_present(present)
     unread = opened.unread_count > 0 and not before  # a page of older messages does not show the unread ones
     # Not if Redis is unavailable: the page has waited for it already.
     if version is not None and opened.details.identity_id is not None:
         refresh_on_open.enqueue_refresh(opened.details.identity_id)
     if rendering.wants_part():
-        return rendering.render(None, "inbox/_opened.html", token=token, thread=opened, unread=unread, query=query)
+        return rendering.render(
+            None, "inbox/_opened.html", token=token, thread=opened, present=present_users, unread=unread, query=query
+        )
     tokens = {"list": _list_token(selection, want, conversation_id), "thread": token}
     shown = _list(selection, want, conversation_id)
     return rendering.render(
@@ -105,6 +115,7 @@ def conversation(conversation_id: int) -> Response:
         page=shown,
         tokens=tokens,
         thread=opened,
+        present=present_users,
         unread=unread,
         query=query,
     )
@@ -117,15 +128,30 @@ def messages(conversation_id: int) -> Response:
     new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
     account_id, contact = thread.parties_of(viewer, conversation_id)
     version = conditional.version(account_id, contact)
-    token = conditional.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit)
+    present = presence.report(viewer, conversation_id, visible=request.headers.get(VISIBLE) == "true")
+    token = conditional.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit, present)
     unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
     opened = thread.open_thread(
         viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit
     )
-    here = f"/inbox/{conversation_id}"
-    return rendering.render(None, "inbox/_polled.html", token=token, home=here, thread=opened, query=_open_list())
+    return rendering.render(
+        None,
+        "inbox/_polled.html",
+        token=token,
+        home=f"/inbox/{conversation_id}",
+        thread=opened,
+        present=presence.get_present(present),
+        query=_open_list(),
+    )
+
+
+@blueprint.post(f"/inbox/<{ID}:conversation_id>/leave")
+def leave(conversation_id: int) -> Response:
+    """Record that the user has left the conversation. A closing page sends this."""
+    presence.leave(session.viewer(), conversation_id)
+    return rendering.render_done("/inbox")
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/read")
@@ -137,9 +163,37 @@ def read(conversation_id: int) -> Response:
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/unread")
 def unread(conversation_id: int) -> Response:
-    """Mark a conversation as unread."""
+    """Mark a conversation as unread for this user."""
     thread.mark_unread(session.viewer(), conversation_id)
     return rendering.render_done("/inbox", events=REFRESH | rendering.toast("Marked as unread."))
+
+
+@blueprint.post("/inbox/read")
+def read_shown() -> Response:
+    """Mark the shown conversations as read, each up to its newest message in the list."""
+    thread.mark_all_read(session.viewer(), {id_: arrivals for id_, arrivals, _ in _shown()})
+    return rendering.render_done("/inbox", events=REFRESH)
+
+
+@blueprint.post("/inbox/unread")
+def unread_shown() -> Response:
+    """Mark conversations as unread again for this user, from where each was read before `read_shown`."""
+    thread.mark_all_unread(session.viewer(), {id_: read_through for id_, _, read_through in _shown()})
+    return rendering.render_done("/inbox", events=REFRESH)
+
+
+@blueprint.get("/inbox/notices")
+def notices_() -> Response:
+    """Return conversations with messages stored since the last request, for desktop notifications.
+
+    `since`: `latest` of the last response; without it there are none. Message texts only with `text=1`.
+    """
+    latest, after, texts = notices.newest_message(), _whole("since"), request.args.get("text") == "1"
+    found = notices.since(session.viewer(), after, latest) if after is not None else ()
+    waiting = [
+        {"id": str(each.conversation_id), "name": each.name} | ({"text": each.text} if texts else {}) for each in found
+    ]
+    return jsonify({"latest": str(latest), "waiting": waiting})
 
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/refresh")
@@ -207,6 +261,21 @@ def _list_token(selection: AccountSelection, want: ConversationFilter, selected:
 def _selected() -> int | None:
     found = _OPEN.fullmatch(trusted_hosts.split_url(request.headers.get("HX-Current-URL")).path)
     return int(found[1]) if found else None
+
+
+def _leave_previous(opened: int | None) -> None:
+    left = _selected()
+    if left is not None and left != opened:
+        presence.leave(session.viewer(), left)
+
+
+def _shown() -> list[tuple[int, int, int]]:
+    """Return ID, number of messages and read position of the rows that a form names."""
+    values = request.form.getlist("shown")
+    found = [tuple(map(int, value.split("."))) for value in values if _SHOWN.fullmatch(value)]
+    if len(found) != len(values) or len(values) > MOST_SHOWN:
+        raise Invalid({"shown": f"`shown` must be ID.messages.read, at most {MOST_SHOWN} times."})
+    return cast("list[tuple[int, int, int]]", found)
 
 
 def _open_query(name: str) -> str | None:

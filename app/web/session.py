@@ -13,6 +13,7 @@ from flask_wtf import CSRFProtect
 
 from app import clock, settings, text
 from app.errors import Forbidden, Invalid
+from app.inbox import presence
 from app.users import login_throttle, refusals, sessions, sign_in, users
 from app.users.users import StaffUser
 from app.viewer import STRANGER, Viewer
@@ -43,7 +44,7 @@ PUBLIC_ENDPOINTS = frozenset(
 )
 # Polled by pages without a user: polls do not keep a session alive.
 POLLED_ENDPOINTS = frozenset(
-    {"inbox.list_", "inbox.more", "inbox.messages", "jobs.live", "jobs.unresolved_", "jobs.history"}
+    {"inbox.list_", "inbox.more", "inbox.messages", "inbox.notices_", "jobs.live", "jobs.unresolved_", "jobs.history"}
 )
 ENDED = "Your session ended. Sign in to continue where you were."
 WRONG = "Incorrect email or password."
@@ -172,6 +173,7 @@ def enter() -> Response:
 def sign_out() -> Response:
     """End this session: a copy of its cookie no longer works. The user's other sessions stay."""
     sessions.end(viewer(), cookie["id"])
+    presence.leave_all(viewer())
     return _signed_out()
 
 
@@ -179,6 +181,7 @@ def sign_out() -> Response:
 def sign_out_everywhere() -> Response:
     """End every session of this user, on all devices."""
     users.sign_out(viewer())
+    presence.leave_all(viewer())
     return _signed_out()
 
 

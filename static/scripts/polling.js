@@ -30,6 +30,7 @@ const unreachable = () => toast({ text: navigator.onLine ? "Can’t reach the se
 addEventListener("offline", () => failed(2));
 addEventListener("online", pollNow);
 listen("visibilitychange", () => { if (!document.hidden && !paused) pollNow(); });
+listen("htmx:configRequest", ({ detail: { headers } }) => { headers["Nametag-Visible"] = !document.hidden; });
 listen("htmx:beforeRequest", (event) => {
   const { elt, requestConfig } = event.detail, part = elt.dataset.poll;
   if (part && !requestConfig.triggeringEvent && (document.hidden || (paused && part !== "jobs"))) event.preventDefault();
@@ -61,3 +62,7 @@ clicked("#pause, #stale-retry", ({ id }) => {
 listen("htmx:afterSettle", showUpdated);
 begin(showUpdated);
 setInterval(showUpdated, 1000);
+// Desktop notifications are a script of their own, which only those load who use them, and the Settings page.
+const noticesScript = $("toasts")?.dataset.notices;
+if (noticesScript && (localStorage.getItem("nametag:notices") || $("notices")))
+  document.head.append(Object.assign(document.createElement("script"), { src: noticesScript }));

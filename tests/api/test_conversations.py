@@ -13,6 +13,7 @@ from app import clock
 from app.db import transaction
 from app.identities import observations
 from app.identities.observations import ProfileObservation
+from app.inbox import listing
 from app.models.account import Account
 from app.models.identity import Source
 from tests.api.clients import ApiClient, an_api_client, problem
@@ -24,6 +25,7 @@ from tests.factories import (
     RUI,
     a_delivery,
     a_message_event,
+    a_user,
     an_account,
     an_echo_event,
     people_wrote,
@@ -282,3 +284,21 @@ def test_what_a_token_may_not_see_reads_like_what_is_not_there(app: Flask, accou
     for address in (f"{LIST}/{lea['id']}", f"{LIST}/{lea['id']}/messages", f"{LIST}/999999", f"{LIST}/x"):
         assert problem(limited.get(address), 404)["detail"] == "No such conversation."
     assert problem(limited.get(f"{LIST}?accountId={MAISON_LUNE}"), 404)["detail"] == "No such account."
+
+
+def test_a_conversation_is_marked_as_read_for_the_team(app: Flask, crm: ApiClient, account: Account) -> None:
+    nadia = a_user()
+    people_wrote(LEA)
+    [lea] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == LEA]
+    answer = crm.post(f"{LIST}/{lea['id']}/read")
+    assert (answer.status_code, lea["unreadCount"], answer.get_json()) == (200, 2, lea | {"unreadCount": 0})
+    assert len(crm.get(f"{LIST}?unread=true").get_json()["data"]) == 2
+    assert listing.counts(nadia, account.id).unread == 3
+    assert crm.post(f"{LIST}/{lea['id']}/read").get_json()["unreadCount"] == 0
+    assert crm.post(f"{LIST}/999999/read").status_code == 404
+
+
+def test_marking_as_read_is_limited_like_reading_not_like_starting_jobs(crm: ApiClient) -> None:
+    for _ in range(12):
+        answer = crm.post(f"{LIST}/1/read")
+        assert (answer.status_code, answer.headers["RateLimit-Limit"]) == (200, "600")

@@ -87,8 +87,12 @@ PAGES = {
     f"POST /inbox/{ID.format('conversation_id')}/read": _row(VISIBLE, "/inbox/*/read", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/unread": _row(VISIBLE, "/inbox/*/unread", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/refresh": _row(VISIBLE, "/inbox/*/refresh", CONVERSATION),
+    f"POST /inbox/{ID.format('conversation_id')}/leave": Row(USER, "/inbox/1/leave"),
     "GET /inbox/list": Row(USER),
     "GET /inbox/list/more": Row(USER),
+    "GET /inbox/notices": Row(USER),
+    "POST /inbox/read": Row(USER),
+    "POST /inbox/unread": Row(USER),
     "GET /insights": Row(USER),
     "GET /jobs": Row(USER),
     "POST /jobs/<any(backfill, refresh):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
@@ -180,4 +184,5 @@ API = {
     "GET /messaging/conversations/<id>/messages": _row(
         READ_VISIBLE, "/messaging/conversations/*/messages", CONVERSATION
     ),
+    "POST /messaging/conversations/<id>/read": _row(START_VISIBLE, "/messaging/conversations/*/read", CONVERSATION),
 }

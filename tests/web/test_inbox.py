@@ -132,14 +132,6 @@ def test_older_messages_alone_are_not_taken_for_all_of_them(agent: FlaskClient) 
     assert 'hx-trigger="load"' not in part(agent, "/inbox/1?before=1,1").text
 
 
-def test_marking_as_unread_refreshes_the_list(agent: FlaskClient) -> None:
-    people_wrote(LEA)
-    click(agent, "/inbox/1/read")
-    answer = click(agent, "/inbox/1/unread")
-    assert json.loads(answer.headers["HX-Trigger"])["inbox:refresh"]
-    assert unread() == 1
-
-
 @pytest.mark.parametrize(
     ("names", "reported"), [({"username": "nora.lind"}, "Now @nora.lind"), (None, "Still unknown: ")]
 )
