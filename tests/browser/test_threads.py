@@ -12,7 +12,7 @@ from sqlalchemy import update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.models.conversation import Conversation, Message
+from app.models.conversation import Conversation, Message, UnreadByUser
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.browser.inbox_server import OTHERS, PASSWORD, SETTLED, InboxServer, poll
@@ -263,8 +263,10 @@ def test_a_reaction_is_said_in_the_list_until_somebody_writes(tab: Page, inbox: 
 
 def _unread(inbox: InboxServer, who: str) -> int:
     db.session.rollback()
-    found = db.select(Conversation.unread_count).where(Conversation.ig_participant_id == who)
-    return int(db.session.execute(found).scalar_one())
+    counts = Conversation.unread_count, UnreadByUser.unread_count
+    found = db.select(*counts).outerjoin(UnreadByUser, UnreadByUser.conversation_id == Conversation.id)
+    row = db.session.execute(found.where(Conversation.ig_participant_id == who)).one()
+    return sum(filter(None, row))
 
 
 def _number(address: str) -> str:
