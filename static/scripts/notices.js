@@ -1,5 +1,7 @@
 // Desktop notifications of contacts who wrote while every Nametag tab was hidden; the tabs of a browser share them.
-const NOTICES = "nametag:notices", SINCE = `${NOTICES}:since`, CHECKED = `${NOTICES}:checked`, MINUTE = 6e4;
+const NOTICES = "nametag:notices", MINUTE = 6e4, EVERY = MINUTE + 1000;
+const [SINCE, CHECKED, VISIBLE] = ["since", "checked", "visible"].map((each) => `${NOTICES}:${each}`);
+const sinceLast = (key) => Date.now() - localStorage.getItem(key);
 const chosen = () => localStorage.getItem(NOTICES); // "on", "text" with the text of messages, or null
 const supported = () => window.Notification && navigator.locks;
 const allowed = () => supported() && Notification.permission === "granted";
@@ -25,13 +27,19 @@ const fetchNotices = async (since) => {
 const inTurn = (act) => { if (document.hidden && chosen() && allowed()) navigator.locks.request(NOTICES, act); };
 const begins = () => inTurn(() => fetchNotices(null)); // what came while a tab was visible is not reported
 const check = () => inTurn(async () => {
-  if (!document.hidden || Date.now() - localStorage.getItem(CHECKED) < MINUTE) return;
+  if (!document.hidden || sinceLast(CHECKED) < MINUTE) return;
   localStorage.setItem(CHECKED, Date.now());
-  show(await fetchNotices(localStorage.getItem(SINCE)));
+  show(await fetchNotices(sinceLast(VISIBLE) < EVERY ? null : localStorage.getItem(SINCE)));
 });
-listen("visibilitychange", begins);
-begins();
-setInterval(check, MINUTE + 1000);
+const isVisible = () => { if (!document.hidden) localStorage.setItem(VISIBLE, Date.now()); };
+const turned = () => {
+  localStorage.removeItem(VISIBLE);
+  isVisible();
+  begins();
+};
+listen("visibilitychange", turned);
+turned();
+setInterval(() => { isVisible(); check(); }, EVERY);
 
 // The Settings page.
 const boxes = all("#notices [data-notices]");

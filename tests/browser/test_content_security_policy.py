@@ -19,12 +19,11 @@ PAGES = (
     *("/dead-letters", "/nowhere"),
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
-ON_REQUEST = ("notices.js",)  # loaded by those who switched notifications on
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
     "app.css": 10.6,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 6.5,
     "scripts/thread.js scripts/list.js scripts/reading.js": 3.9,
-    "scripts/notices.js": 1.5,
+    "scripts/notices.js": 1.6,
     "scripts/selection.js": 1,
     "scripts/palette.js": 1.2,  # loads with the first opening
     "icons.svg": 5,

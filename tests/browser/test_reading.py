@@ -149,6 +149,26 @@ def test_the_text_of_a_message_is_shown_on_request_and_many_contacts_share_a_not
     assert tab.evaluate("window.noticed") == expected
 
 
+def test_nothing_is_reported_while_another_tab_is_visible(context: BrowserContext, inbox: InboxServer) -> None:
+    context.add_init_script(f"({STUB})('granted')")
+    hidden, visible = context.new_page(), context.new_page()
+    for tab in (hidden, visible):
+        tab.clock.install()
+        tab.goto(f"{inbox.url}/settings")
+    hidden.get_by_label("Notify me about new messages").check()
+    hidden.evaluate(HIDE, True)
+    visible.reload()
+    expect(visible.get_by_label("Notify me about new messages")).to_be_checked()
+    inbox.write(RUI, "You see this in the other tab")
+    with hidden.expect_response(re.compile("/inbox/notices")):
+        hidden.clock.run_for(61_500)
+    inbox.write(RUI, "And this")
+    visible.clock.run_for(61_500)
+    with hidden.expect_response(re.compile("/inbox/notices")):
+        hidden.clock.run_for(61_500)
+    assert hidden.evaluate("window.noticed") == []
+
+
 def test_a_browser_that_blocks_notifications_is_explained(context: BrowserContext, inbox: InboxServer) -> None:
     context.add_init_script(f"({STUB})('denied')")
     tab = context.new_page()
