@@ -50,7 +50,8 @@ def create_app() -> Flask:
 def _init_web(app: OpenAPI) -> None:
     app.before_request(transaction.begin_request)
     app.teardown_request(transaction.end_request)
-    headers.init_app(app)  # first: adds headers to all responses, also those of the others
+    webhooks.init_app(app)
+    headers.init_app(app)  # around the above: adds headers to all responses
     trusted_hosts.init_app(app)
     request_metrics.init_app(app)
     assets.init_app(app)

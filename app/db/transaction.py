@@ -116,6 +116,16 @@ def end_request(_error: BaseException | None = None) -> None:
 
 
 @contextmanager
+def limited_request() -> Iterator[None]:
+    """Limit the total wait of this thread for the database in a block, as `begin_request` and `end_request` do."""
+    begin_request()
+    try:
+        yield
+    finally:
+        end_request()
+
+
+@contextmanager
 def waiting() -> Iterator[float]:
     """Yield the seconds that this request may still wait for the database; the time in the block is subtracted."""
     waited, began = _waited.get(), clock.monotonic()
