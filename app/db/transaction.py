@@ -4,12 +4,11 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, event
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Transaction, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -138,10 +137,9 @@ def waiting() -> Iterator[float]:
 
 @contextmanager
 def _begun(engine: Engine) -> Iterator[Connection]:
-    with ExitStack() as open_:
-        with waiting() as left, _may_wait(left):
-            connection = open_.enter_context(engine.connect())
-            open_.enter_context(connection.begin())
+    with waiting() as left:
+        connection, begun = _begin(engine, left)
+    with connection, begun:
         token = writing.set(connection)
         try:
             yield connection
@@ -150,11 +148,16 @@ def _begun(engine: Engine) -> Iterator[Connection]:
             _leave_session(Session.rollback)
 
 
-@contextmanager
-def _may_wait(seconds: float) -> Iterator[None]:
-    token = write_wait_seconds.set(seconds)
+def _begin(engine: Engine, wait_seconds: float) -> tuple[Connection, Transaction]:
+    token = write_wait_seconds.set(wait_seconds)
+    connection = None
     try:
-        yield
+        connection = engine.connect()
+        return connection, connection.begin()
+    except BaseException:
+        if connection is not None:
+            connection.close()
+        raise
     finally:
         write_wait_seconds.reset(token)
 
@@ -166,6 +169,7 @@ def _leave_session(leave: Callable[[Session], None]) -> None:
 
 
 _threads = threading.Lock()
+_lock_file: tuple[str, int] | None = None  # path and descriptor; used only by the thread that holds _threads
 
 
 @contextmanager
@@ -177,15 +181,15 @@ def _turn(engine: Engine) -> Iterator[None]:
         yield
         return
     with waiting() as left:
-        descriptor = _turn_of(Path(f"{path}.lock"), clock.monotonic() + left)
+        descriptor = _turn_of(f"{path}.lock", clock.monotonic() + left)
     try:
         yield
     finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         _threads.release()
 
 
-def _turn_of(path: Path, deadline: float) -> int:
+def _turn_of(path: str, deadline: float) -> int:
     if not _threads.acquire(timeout=max(deadline - clock.monotonic(), 0)):
         raise Unavailable("database")
     try:
@@ -195,21 +199,39 @@ def _turn_of(path: Path, deadline: float) -> int:
         raise
 
 
-def _locked(path: Path, deadline: float) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unavailable("database") from error
+def _locked(path: str, deadline: float) -> int:
+    descriptor = _opened(path)
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if clock.monotonic() >= deadline:
-                os.close(descriptor)
                 raise Unavailable("database") from None
             clock.sleep(_POLL_SECONDS)
         else:
             return descriptor
+
+
+def _opened(path: str) -> int:
+    """Return the descriptor of the lock file, which stays open: opening it each time took longer than locking it."""
+    global _lock_file
+    if _lock_file is None or _lock_file[0] != path:
+        _close_lock_file()
+        try:
+            _lock_file = path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable("database") from error
+    return _lock_file[1]
+
+
+def _close_lock_file() -> None:
+    global _lock_file
+    if _lock_file is not None:
+        os.close(_lock_file[1])
+        _lock_file = None
+
+
+os.register_at_fork(after_in_child=_close_lock_file)  # processes that share a descriptor share its lock
 
 
 @event.listens_for(Session, "before_flush")
