@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Row, and_, bindparam, select, update
+from sqlalchemy import Row, and_, bindparam, select, update
 
 from app import clock, tombstones
 from app.db.transaction import Tx
@@ -59,7 +59,7 @@ def find_recipient(tx: Tx, ig_account_id: str) -> RecipientAccount | None:
 
 def find_message_context(tx: Tx, sent: MessageSent) -> tuple[RecipientAccount | None, MessageContext | None]:
     """Return a message's connected account and what `handle` needs to know about the message, with one statement."""
-    context = cast("MessageContext | None", _message_context(tx, sent, likely_participant(sent)).first())
+    context = _message_context(tx, sent, likely_participant(sent))
     return (context and _recipient(context)), context
 
 
@@ -118,7 +118,7 @@ def _message_sent(
     if participant is None:
         return False  # the account wrote to itself
     if context is None or participant != likely_participant(sent):
-        context = cast("MessageContext", _message_context(tx, sent, participant).one())
+        context = cast("MessageContext", _message_context(tx, sent, participant))
     mid_digest = digest(sent.mid)
     if context.id is not None:
         _enrich(tx, account.id, participant, context, sent, from_sync=from_sync)
@@ -168,13 +168,14 @@ def likely_participant(sent: MessageSent) -> str:
     return sent.ig_recipient_id if sent.ig_sender_id == sent.ig_account_id else sent.ig_sender_id
 
 
-def _message_context(tx: Tx, sent: MessageSent, participant: str) -> CursorResult[Any]:
-    parameters = {
-        "mid_digest": digest(sent.mid),
-        "ig_participant_id": participant,
-        "contact_digest": digest(participant),
-    }
-    return tx.execute(statements.MESSAGE_CONTEXT, parameters | {"ig_account_id": sent.ig_account_id})
+def _message_context(tx: Tx, sent: MessageSent, participant: str) -> MessageContext | None:
+    return statements.message_context(
+        tx,
+        sent.ig_account_id,
+        mid_digest=digest(sent.mid),
+        ig_participant_id=participant,
+        contact_digest=digest(participant),
+    )
 
 
 def _enrich(

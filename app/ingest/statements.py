@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, case, exists, select
@@ -10,6 +9,7 @@ from sqlalchemy import BindParameter, Row, and_, bindparam, case, exists, select
 from app import tombstones
 from app.db import transaction
 from app.db.engine import Model
+from app.db.prepared import Prepared
 from app.db.transaction import Tx
 from app.identities import observations
 from app.models.account import ALL_IDS, Account, AccountState
@@ -41,8 +41,7 @@ _COVERED_UNTIL = select(tombstones.COVERED_UNTIL).where(
     Tombstone.account_id == Account.id, Tombstone.contact_digest == bindparam("contact_digest")
 )
 
-# Read before a message is stored: its account, the message, whether updates are pending, its contact's identity.
-MESSAGE_CONTEXT = (
+_CONTEXT = (
     select(
         *(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at),
         *(Message.id, Message.kind, Message.conversation_id, _HAS_PENDING_UPDATES.label("has_pending_updates")),
@@ -57,7 +56,7 @@ MESSAGE_CONTEXT = (
 
 
 class MessageContext(Row[Any]):
-    """A row of MESSAGE_CONTEXT, as a type only: SQLAlchemy makes plain rows.
+    """What must be known before a message is stored, as a type only: the rows are plain.
 
     `id`, `kind` and `conversation_id` are None unless the message is stored, `identity_id` is None for a new contact.
     """
@@ -73,6 +72,16 @@ class MessageContext(Row[Any]):
     identity_id: int | None
 
 
+def message_context(
+    tx: Tx, ig_account_id: str, *, mid_digest: bytes, ig_participant_id: str, contact_digest: bytes
+) -> MessageContext | None:
+    """Read what must be known before a message is stored; None without a connected account with this ID."""
+    values = {"ig_account_id": ig_account_id, "mid_digest": mid_digest}
+    contact = {"ig_participant_id": ig_participant_id, "contact_digest": contact_digest}
+    found: MessageContext | None = _MESSAGE_CONTEXT.first(tx.connection, values | contact)
+    return found
+
+
 def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
     """Store a message and update its conversation's summary; return False if the message is already stored.
 
@@ -80,16 +89,16 @@ def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any])
     follows arrival alone: each message that counts as unread gets the next number of its conversation.
     """
     if tx.dialect == "postgresql":  # one statement: the round trip costs more than the work
-        return tx.execute(_insert_both(), _prefixed("c", conversation) | _prefixed("m", message)).first() is not None
-    stored_conversation = tx.execute(_insert_conversation(tx.dialect), conversation).one()
+        both = _prefixed("c", conversation) | _prefixed("m", message)
+        return _INSERT_BOTH.first(tx.connection, both) is not None
+    stored_conversation = _INSERT_CONVERSATION.first(tx.connection, conversation)
     place = {
         "conversation_id": stored_conversation.id,
         "arrival": stored_conversation.arrival_count if conversation["unread_count"] else None,
     }
-    return tx.execute(_insert_message(tx.dialect), message | place).rowcount == 1
+    return _INSERT_MESSAGE.first(tx.connection, message | place) is not None
 
 
-@cache
 def _insert_conversation(dialect: str) -> Any:
     insert = transaction.insert_into(Conversation, dialect)
     old, new = Conversation, insert.excluded
@@ -105,23 +114,18 @@ def _insert_conversation(dialect: str) -> Any:
     return upsert.returning(Conversation.id, Conversation.arrival_count)
 
 
-@cache
 def _insert_message(dialect: str) -> Any:
     insert = transaction.insert_into(Message, dialect)
-    insert = insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
-    if dialect == "postgresql":  # its driver reports no row count for an INSERT
-        return insert.returning(Message.id)
-    return insert.execution_options(preserve_rowcount=True)
+    return insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"]).returning(Message.id)
 
 
-@cache
-def _insert_both() -> Any:
+def _insert_both(dialect: str) -> Any:
     stored_conversation = _parameters("c", Conversation, _CONVERSATION_COLUMNS)
-    conversation = _insert_conversation("postgresql").values(stored_conversation).cte("conversation")
+    conversation = _insert_conversation(dialect).values(stored_conversation).cte("conversation")
     values = _parameters("m", Message, _MESSAGE_COLUMNS)
     arrival = case((stored_conversation["unread_count"] > 0, conversation.c.arrival_count))
     stored = select(conversation.c.id, arrival, *values.values())
-    return _insert_message("postgresql").from_select(["conversation_id", "arrival", *values], stored)
+    return _insert_message(dialect).from_select(["conversation_id", "arrival", *values], stored)
 
 
 def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
@@ -130,3 +134,9 @@ def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[s
 
 def _prefixed(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in row.items()}
+
+
+_MESSAGE_CONTEXT = Prepared(lambda _: _CONTEXT)
+_INSERT_CONVERSATION = Prepared(_insert_conversation, _CONVERSATION_COLUMNS)
+_INSERT_MESSAGE = Prepared(_insert_message, ("conversation_id", "arrival", *_MESSAGE_COLUMNS))
+_INSERT_BOTH = Prepared(_insert_both)
