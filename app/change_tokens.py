@@ -19,7 +19,7 @@ from app.redis_client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.01  # changes within it are reported together
+BATCH_SECONDS = 0.05  # changes within it are reported together; pages poll every few seconds
 ALIVE_SECONDS = 3  # a web server without a heartbeat for longer has ended
 BEAT_SECONDS = 1.0
 TOKEN_BYTES = 9  # random, not counted: a token never repeats, not even after Redis lost its data
@@ -51,7 +51,7 @@ def _report(keys: Iterable[str]) -> None:
     _add(keys)
     if _due is None:
         _send()
-    else:
+    elif not _due.is_set():
         _due.set()
 
 

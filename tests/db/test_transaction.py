@@ -4,13 +4,14 @@ import multiprocessing
 import secrets
 import sqlite3
 import threading
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import NullPool, create_engine, select, text, update
 
-from app import change_tokens, settings
+from app import change_tokens, clock, settings
 from app.db import engine, transaction
 from app.db.engine import db
 from app.db.transaction import WriteOutsideTransaction
@@ -110,6 +111,23 @@ def test_writers_of_many_processes_lose_nothing(app: Flask, database: str) -> No
     assert name_of(account.id) == str(PROCESSES * ROUNDS)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # PostgreSQL's writers lock no file
+def test_a_forked_process_takes_its_turn_like_any_other(app: Flask, database: str) -> None:
+    an_account()  # opens the lock file, so that the child inherits its descriptor
+    began, end = multiprocessing.Event(), multiprocessing.Event()
+    child = multiprocessing.get_context("fork").Process(target=_hold, args=(app, began, end))
+    child.start()
+    try:
+        assert began.wait(10)
+        with pytest.raises(Unavailable):
+            transaction._turn_of(f"{database.removeprefix('sqlite:///')}.lock", clock.monotonic())
+    finally:
+        end.set()
+        child.join(10)
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(username="afterwards"))
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # PostgreSQL's writers lock no whole database
 def test_a_database_held_by_somebody_else_is_unavailable_in_time(app: Flask, database: str) -> None:
     an_account()
@@ -166,6 +184,12 @@ def _add_one() -> None:
 
 def _for_update() -> str:
     return "" if db.engine.dialect.name == "sqlite" else " FOR UPDATE"
+
+
+def _hold(app: Flask, began: Event, end: Event) -> None:
+    with app.app_context(), transaction.write():
+        began.set()
+        end.wait(10)
 
 
 def _count_up_elsewhere(database: str) -> None:

@@ -14,6 +14,10 @@ from tests.support import databases
 from tests.web.browsing import PASSWORD, click, sign_in, signed_in
 
 NADIA = "nadia@example.com"
+REQUESTS = (
+    *(("GET", "/login"), ("POST", "/login"), ("GET", "/static/app.css"), ("GET", "/x")),
+    ("POST", "/webhooks/instagram"),
+)
 
 
 def a_visitor(url: str, redis: str, **chosen: object) -> FlaskClient:
@@ -27,7 +31,7 @@ def test_production_answers_to_its_names_alone(sqlite_database: str, redis_serve
     for host in ("inbox.example.com", "inbox.example.com:443", "127.0.0.1:8000", "localhost"):
         assert visitor.get("/login", headers={"Host": host}).status_code == 200, host
     for host in ("evil.example", "inbox.example.com.evil.example", "evil.example:8000", "a b", "inbox.example.com@e"):
-        for method, address in (("GET", "/login"), ("POST", "/login"), ("GET", "/static/app.css"), ("GET", "/x")):
+        for method, address in REQUESTS:
             answer = visitor.open(address, method=method, headers={"Host": host})
             assert answer.status_code == 400, (host, address)
             assert host not in answer.text

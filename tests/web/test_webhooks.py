@@ -74,6 +74,40 @@ def test_a_signed_delivery_is_stored_before_the_200_without_a_session(client: Fl
 
 
 BODY = a_delivery(a_message_event(LEA))
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+def test_an_ordinary_delivery_gets_the_response_that_flask_gives_to_an_unusual_one(
+    client: FlaskClient, status: int
+) -> None:
+    an_account()
+    body = b"not json" if status == 400 else BODY
+    headers = {} if status == 401 else signed_headers(body)
+    ordinary = client.post(ADDRESS, data=body, headers=headers)
+    unusual = client.post(f"{ADDRESS}/", data=body, headers=headers)
+    assert ordinary.status == unusual.status
+    assert ordinary.status_code == status
+    assert ordinary.data == unusual.data
+    assert all(answer.headers.pop("X-Request-Id") for answer in (ordinary, unusual))
+    assert sorted(ordinary.headers) == sorted(unusual.headers)
+
+
+def test_a_body_that_is_cut_short_is_refused(client: FlaskClient) -> None:
+    an_account()
+    for address in (ADDRESS, f"{ADDRESS}/"):
+        cut = io.BytesIO(BODY[:-1])
+        length = {"CONTENT_LENGTH": str(len(BODY))}
+        answer = client.post(address, input_stream=cut, headers=signed_headers(BODY), environ_overrides=length)
+        assert answer.status_code == 400
+    assert stored() == 0
+
+
+def test_a_delivery_with_a_nul_in_its_url_is_refused(client: FlaskClient) -> None:
+    an_account()
+    assert client.post(f"{ADDRESS}?x=%00", data=BODY, headers=signed_headers(BODY)).status_code == 400
+    assert stored() == 0
+
+
 OTHERWISE_WRITTEN = json.dumps(json.loads(BODY), indent=1).encode()  # says the same
 RIGHT = signature_of(BODY)
 FORGED = {
