@@ -50,7 +50,7 @@ def create_app() -> Flask:
 def _init_web(app: OpenAPI) -> None:
     app.before_request(transaction.begin_request)
     app.teardown_request(transaction.end_request)
-    webhooks.init_app(app)
+    webhooks.init_app(app, transaction.limited_request)
     headers.init_app(app)  # around the above: adds headers to all responses
     trusted_hosts.init_app(app)
     request_metrics.init_app(app)

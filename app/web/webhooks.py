@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, make_response, request
@@ -11,7 +12,6 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wsgi import get_host
 
 from app import clock, counters
-from app.db import transaction
 from app.erasure import meta_callbacks
 from app.errors import Unavailable
 from app.ingest import receive
@@ -46,8 +46,11 @@ _OUTCOMES = {
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 
-def init_app(app: Flask) -> None:
-    """Answer ordinary deliveries before Flask, whose work for a request takes as long as storing a message."""
+def init_app(app: Flask, limit_wait: Callable[[], AbstractContextManager[None]]) -> None:
+    """Answer ordinary deliveries before Flask, whose work for a request takes as long as storing a message.
+
+    `limit_wait` limits how long one of them waits for the database, like other requests.
+    """
     inner = app.wsgi_app
 
     def outer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -56,7 +59,7 @@ def init_app(app: Flask) -> None:
             return inner(environ, start_response)
         began = clock.monotonic()
         try:
-            with app.app_context(), transaction.limited_request():
+            with app.app_context(), limit_wait():
                 status = receive.receive_delivery(body, environ.get("HTTP_X_HUB_SIGNATURE_256")).status
         except Exception as error:  # raised again by `delivery`, for the error handlers of the app
             environ[_FAILED] = error
