@@ -19,16 +19,18 @@ LEAST_RATIO = 0.45
 def speed(nametag: Installation, baseline: str, *, on: str) -> Iterator[Figure]:
     """Compare durable webhooks per second with bare INSERTs, at 1 and 16 clients in turn, 10% of them repeated."""
     for clients in (1, 16):
-        ours, bare = [], []
+        ours, bare, cpu_seconds = [], [], 0.0
         for _ in range(ROUNDS):
             bare.append(load.at_full_speed(baseline, measures.inserts(), seconds=SECONDS, clients=clients))
-            ours.append(
-                load.at_full_speed(nametag.web.url, measures.deliveries(nametag), seconds=SECONDS, clients=clients)
-            )
+            requests, before = measures.deliveries(nametag), measures.cpu_seconds(nametag)
+            ours.append(load.at_full_speed(nametag.web.url, requests, seconds=SECONDS, clients=clients))
+            cpu_seconds += measures.cpu_seconds(nametag) - before
         assert {answer.status for round_ in ours for answer in round_} == {200}
         ratios = sorted(len(mine) / len(theirs) for mine, theirs in zip(ours, bare, strict=True))
         what = f"{on}: webhooks / bare INSERTs, {clients} client{'s' if clients > 1 else ''}"
         yield Figure(what, ratios[ROUNDS // 2], LEAST_RATIO, "x", least=True)
+        used = cpu_seconds / sum(map(len, ours)) * 1000
+        yield Figure(f"{on}: CPU time of a webhook in the web server", used, None, "ms")
         if clients > 1:
             times = load.times_of([answer for round_ in ours for answer in round_])
             yield Figure(f"{on}: webhook at 16 clients, p99", times.p99, 50, "ms")

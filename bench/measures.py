@@ -1,6 +1,7 @@
 """Figures of real processes: each function yields figures with a baseline from the same run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -141,9 +142,18 @@ def sync(nametag: Installation) -> Iterator[Figure]:
 
 def memory(nametag: Installation) -> Iterator[Figure]:
     """Measure resident memory after the load: the largest web process and the largest worker."""
-    web = {nametag.web.id} | children(nametag.web.id)
-    yield Figure("web process, resident", max(map(_resident, web)), 150, "MiB")
+    yield Figure("web process, resident", max(map(_resident, _web(nametag))), 150, "MiB")
     yield Figure("worker, resident", workers_resident(nametag), 120, "MiB")
+
+
+def cpu_seconds(nametag: Installation) -> float:
+    """Return the CPU time that the web server has used."""
+    fields = [Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split() for process in _web(nametag)]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def _web(nametag: Installation) -> set[int]:
+    return {nametag.web.id} | children(nametag.web.id)
 
 
 def nameable(nametag: Installation) -> list[str]:
