@@ -130,7 +130,7 @@ def _ordinary_body(environ: "WSGIEnvironment", trusted: Collection[str] | None) 
     if (
         environ["PATH_INFO"] != PATH
         or environ["REQUEST_METHOD"] != "POST"
-        or environ["QUERY_STRING"]
+        or environ.get("QUERY_STRING")
         or "HTTP_CONTENT_ENCODING" in environ
         or "HTTP_TRANSFER_ENCODING" in environ
         or not (length.isdecimal() and int(length) <= CHUNK_BYTES)
