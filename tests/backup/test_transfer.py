@@ -231,6 +231,7 @@ def test_a_backup_of_a_newer_version_is_refused_with_that_version(filled: Flask,
 def test_a_database_of_other_software_is_never_dropped(filled: Flask, other: Flask, tmp_path: Path) -> None:
     transfer.back_up(file_in(tmp_path))
     with in_app(other):
+        migrate.make_folder()
         with db.engine.begin() as connection:
             connection.execute(text("CREATE TABLE wiki (page text)"))
         with pytest.raises(Conflict, match="other software"):
