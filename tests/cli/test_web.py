@@ -52,6 +52,17 @@ def test_a_unix_socket_is_for_its_owner_and_group_and_replaces_one_that_was_left
     shutil.rmtree(path.parent)
 
 
+def test_the_web_server_notifies_systemd_when_it_is_ready(migrated: Processes) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="nt-"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(folder / "notify"))
+        notified.settimeout(30)
+        web = migrated.start("web", PORT=str(free_port()), NOTIFY_SOCKET=str(folder / "notify"))
+        assert notified.recv(1000).startswith(b"READY=1")
+    web.end()
+    shutil.rmtree(folder)
+
+
 def test_a_unix_socket_in_a_missing_folder_is_one_line(migrated: Processes, tmp_path: Path) -> None:
     refused = migrated.nametag("web", LISTEN=f"unix:{tmp_path / 'x' / 's'}")
     assert (refused.returncode, refused.stderr.count("folder doesn't exist")) == (1, 1)
