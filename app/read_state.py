@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, case, delete, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, and_, case, delete, func, literal, or_, select, update
 
 from app import clock
 from app.db.transaction import Tx
+from app.db.types import UTCDateTime
 from app.errors import Forbidden
 from app.instagram.events import EventKind
 from app.models.conversation import Conversation, Message, UnreadByUser
@@ -144,7 +145,7 @@ def _row(conversation_id: int, user_id: int | None) -> tuple[ColumnElement[bool]
 def _set_own(tx: Tx, viewer: Viewer, known: Any, read_through: int, unread_count: int) -> None:
     tx.execute(delete(UnreadByUser).where(*_row(known.id, viewer.user_id)))
     if unread_count:
-        tx.execute(tx.insert(UnreadByUser), _new_row(known, viewer.user_id, read_through, unread_count))
+        _insert(tx, known, [viewer.user_id], read_through, unread_count)
 
 
 def _read_for_team(tx: Tx, viewer: Viewer, known: Any, through: int) -> None:
@@ -158,24 +159,16 @@ def _read_for_team(tx: Tx, viewer: Viewer, known: Any, through: int) -> None:
     others = (UnreadByUser.conversation_id == known.id, UnreadByUser.user_id != (viewer.user_id or 0))
     added = {"unread_count": UnreadByUser.unread_count + newly_read, "changed_at": clock.now()}
     tx.execute(update(UnreadByUser).where(*others).values(**added))
-    rows = [
-        _new_row(known, user_id, known.read_through, newly_read)
-        for user_id in _audience(tx, known.account_id)
-        if user_id != viewer.user_id
-    ]
-    if rows:
-        tx.execute(tx.insert(UnreadByUser).on_conflict_do_nothing(), rows)
+    audience = [user_id for user_id in _audience(tx, known.account_id) if user_id != viewer.user_id]
+    _insert(tx, known, audience, known.read_through, newly_read)
 
 
-def _new_row(known: Any, user_id: int | None, read_through: int, unread_count: int) -> dict[str, Any]:
-    return {
-        "conversation_id": known.id,
-        "user_id": user_id,
-        "account_id": known.account_id,
-        "read_through": read_through,
-        "unread_count": unread_count,
-        "changed_at": clock.now(),
-    }
+def _insert(tx: Tx, known: Any, user_ids: Sequence[int | None], read_through: int, unread_count: int) -> None:
+    numbers = (known.id, known.account_id, read_through, unread_count)
+    row = select(User.id, *(literal(number, BigInteger) for number in numbers), literal(clock.now(), UTCDateTime))
+    columns = ["user_id", "conversation_id", "account_id", "read_through", "unread_count", "changed_at"]
+    insert = tx.insert(UnreadByUser).from_select(columns, row.where(User.id.in_(user_ids)))
+    tx.execute(insert.on_conflict_do_nothing())
 
 
 def _audience(tx: Tx, account_id: int) -> list[int]:
