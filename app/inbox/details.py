@@ -49,6 +49,7 @@ class ConversationDetails:
     messages: int
     window_ends_at: datetime | None
     window_open: bool
+    operates: bool
     may_forget: bool
 
 
@@ -78,6 +79,7 @@ def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str)
         messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),
         window_ends_at=window_ends_at,
         window_open=window_ends_at is not None and window_ends_at > clock.now(),
+        operates=viewer.may(Role.OPS),
         may_forget=viewer.may(Role.ADMIN),
     )
 

@@ -46,6 +46,8 @@ PUBLIC_ENDPOINTS = frozenset(
 POLLED_ENDPOINTS = frozenset(
     {"inbox.list_", "inbox.more", "inbox.messages", "inbox.notices_", "jobs.live", "jobs.unresolved_", "jobs.history"}
 )
+# Their parts replace a page's conversation and URL: after signing in, that page is shown, not the one before.
+_PAGES = frozenset({"inbox.index", "inbox.conversation"})
 ENDED = "Your session ended. Sign in to continue where you were."
 WRONG = "Incorrect email or password."
 
@@ -278,7 +280,8 @@ def _require_sign_in() -> Response | None:
         cookie["ended"] = True  # until the next sign-in: each open tab shows it
     if htmx:
         response = error_pages.render_error(401, ENDED)
-        response.headers["HX-Redirect"] = _login(_path(trusted_hosts.split_url(request.headers.get("HX-Current-URL"))))
+        current = _path(trusted_hosts.split_url(request.headers.get("HX-Current-URL")))
+        response.headers["HX-Redirect"] = _login(request.full_path if request.endpoint in _PAGES else current)
         return response
     asked = request.full_path if request.method in ("GET", "HEAD") else _path(trusted_hosts.split_url(request.referrer))
     return rendering.see_other(_login(asked.rstrip("?")))

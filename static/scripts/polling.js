@@ -36,9 +36,15 @@ listen("htmx:beforeRequest", (event) => {
   if (part && !requestConfig.triggeringEvent && (document.hidden || (paused && part !== "jobs"))) event.preventDefault();
   else if (part === "list") triedAt = Date.now();
 });
-listen("htmx:afterRequest", ({ detail: { elt, successful } }) => {
+listen("htmx:afterRequest", ({ detail: { elt, successful, requestConfig, xhr: { status } } }) => {
   if (!successful) return;
-  if (elt.dataset.poll === "list") {
+  const { poll: part } = elt.dataset;
+  // What a timer found in one part is shown in the other one at once. Answers to that are final.
+  if (status === 200 && part && !requestConfig.triggeringEvent) {
+    if (part === "list") all("[data-poll=thread]").forEach(poll);
+    if (part === "thread") poll($("conv-list"));
+  }
+  if (part === "list") {
     if (failures > 1) { setText("alerter", ""); announce("Connection restored"); }
     failures = 0;
     updatedAt = Date.now();

@@ -14,6 +14,11 @@ const readAll = () => {
   htmx.ajax("POST", `/inbox/${id}/read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`, { swap: "none" });
   showUnseen(0);
 };
+// While the line above the first new message is out of sight.
+const showFirst = () => {
+  const link = $("thread-first"), line = $("new");
+  if (link && (!line || line.getBoundingClientRect().top + 1 >= scroller().getBoundingClientRect().top)) link.remove();
+};
 const toEnd = () => {
   const box = scroller();
   if (box) box.scrollTop = box.scrollHeight;
@@ -33,6 +38,7 @@ const opened = () => {
   left?.removeAttribute("aria-current");
   unseen = 0;
   toEnd();
+  showFirst();
   if (!openThread()) {
     if (left) focusRow(left); else $("conv-scroll").focus();
     return;
@@ -63,6 +69,7 @@ listen("visibilitychange", () => { if (atEnd) readAll(); });
 listen("scroll scrollend", ({ target, type }) => {
   if (target !== scroller()) return;
   look();
+  showFirst();
   if (type === "scrollend") atEnd = leftBelow() <= 48;
   if (atEnd) readAll();
 }, true);
@@ -84,4 +91,10 @@ listen("htmx:afterSwap", ({ target }) => {
   else if (target.id?.startsWith("msgs-") && before) grown();
 });
 listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
-begin(toEnd);
+listen("click", (event) => {
+  if (!event.target.closest("#thread-first")) return;
+  event.preventDefault();
+  scroller().focus();
+  $("new").scrollIntoView();
+});
+begin(() => { toEnd(); showFirst(); });

@@ -78,6 +78,17 @@ def test_the_list_asks_twice_a_minute_and_a_thread_four_times(tab: Page, inbox: 
     assert len(minute(tab, asked)) in (3, 4, 5)
 
 
+def test_a_poll_that_finds_a_change_updates_row_and_conversation_together(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, RUI)
+    tab.wait_for_function(SETTLED)
+    poll(tab, "list")
+    poll(tab, "thread")
+    inbox.write(RUI, "Both know")
+    tab.clock.run_for(16_000)  # the thread's timer
+    expect(tab.locator(".bubble", has_text="Both know")).to_be_visible()
+    expect(tab.locator(f"#c{inbox.conversation(RUI)} .row-text")).to_contain_text("Both know")
+
+
 def test_a_hidden_tab_is_silent_and_catches_up_when_it_is_seen_again(
     tab: Page, inbox: InboxServer, asked: list[str]
 ) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.browser.inbox_server import PASSWORD, InboxServer
+from tests.factories import LEA, RUI
 
 
 def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(
@@ -42,3 +43,17 @@ def test_a_poll_after_the_session_ended_shows_why_and_leads_back(page: Page, inb
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/inbox?filter=unread")
+
+
+def test_a_click_after_the_session_ended_leads_to_the_clicked_row(page: Page, inbox: InboxServer) -> None:
+    users.add_user(OPERATOR, "clicked@example.com", role=Role.AGENT, password=PASSWORD)
+    inbox.sign_in(page, "clicked@example.com")
+    inbox.open(page, LEA)
+    users.change_password(OPERATOR, "clicked@example.com", password=PASSWORD)
+    page.locator(f"#c{inbox.conversation(RUI)} .row-link").click()
+    expect(page.get_by_role("status")).to_have_text("Your session ended. Sign in to continue where you were.")
+    page.get_by_label("Email").fill("clicked@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/inbox/{inbox.conversation(RUI)}?account=*")
+    expect(page.locator("#thread-name")).to_have_text("@rui.costa")

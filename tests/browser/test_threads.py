@@ -232,6 +232,51 @@ def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, inbox: InboxS
     expect(tab.locator("#new")).to_have_count(0)
 
 
+def test_the_first_new_message_is_one_click_away(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, OTHERS[20])
+    until(lambda: _unread(inbox, OTHERS[20]) == 0, "opening reads")
+    inbox.write(OTHERS[20], *(f"New {number}" for number in range(33)))
+    inbox.open(tab, OTHERS[20])
+    tab.get_by_role("link", name="First new message").click()
+    expect(tab.locator("#new")).to_be_in_viewport()
+    expect(tab.locator("#messages-scroll")).to_be_focused()
+    expect(tab.locator("#thread-first")).to_have_count(0)
+    inbox.write(OTHERS[21], "One")
+    inbox.open(tab, OTHERS[21])
+    expect(tab.locator("#new")).to_be_in_viewport()
+    expect(tab.locator("#thread-first")).to_have_count(0)
+
+
+def test_the_time_of_each_message_shows_on_hover_and_focus(tab: Page, inbox: InboxServer) -> None:
+    shown = "message => getComputedStyle(message, '::after').content"
+    inbox.open(tab, LEA)
+    message = tab.locator(".message").last
+    tab.locator("#q").focus()
+    assert message.evaluate(shown) == "none"
+    message.hover()
+    assert re.fullmatch(r'"\d\d:\d\d"', message.evaluate(shown))
+    tab.mouse.move(0, 0)
+    tab.keyboard.press("Tab")
+    tab.locator("#messages-scroll").focus()
+    assert re.fullmatch(r'"\d\d:\d\d"', message.evaluate(shown))
+
+
+@pytest.mark.parametrize(("width", "who"), [(1440, OTHERS[22]), (700, OTHERS[23])])
+def test_printing_prints_every_loaded_message(tab: Page, inbox: InboxServer, width: int, who: str) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    inbox.write(who, *(f"Printed {number}" for number in range(45)))
+    inbox.open(tab, who)
+    tab.emulate_media(media="print")
+    page = tab.evaluate("document.documentElement.scrollHeight")
+    for words in ("Printed 0", "Printed 44"):
+        box = tab.locator(".bubble").get_by_text(words, exact=True).bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < page
+    assert tab.evaluate("getComputedStyle(document.body).overflow") == "visible"
+    assert page > 1500
+    assert not tab.locator(".rail, .inbox-list, .thread-foot, .details").filter(visible=True).count()
+
+
 def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, inbox: InboxServer) -> None:
     """A picture that fails to load becomes text; a link opens in a new tab without a referrer."""
     gone = [{"type": "image", "payload": {"url": "https://scontent.cdninstagram.com/gone.jpg"}}]
