@@ -13,9 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
-from app import clock, counters, heartbeats, queue
+from app import clock, counters, heartbeats, installation, queue
 from app.calls import budget
-from app.db import migrate
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
 from app.models.account import Account, AccountState
@@ -61,9 +60,7 @@ class _Installation(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; those of a part that is unavailable are missing, and `nametag_up` says so."""
-        yield _gauge(
-            "nametag_build_info", "Version of this process", ("version",), [((migrate.installed_version(),), 1)]
-        )
+        yield _gauge("nametag_build_info", "Version of this process", ("version",), [((installation.VERSION,), 1)])
         accounts: dict[str, str] = {}
         database = list[Metric]()
         try:

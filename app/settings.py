@@ -35,7 +35,7 @@ SOCKET_PATH_BYTES = 100  # the path of a Unix socket can have at most 107 bytes
 SECRETS = frozenset(
     {
         *("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN", "META_INSTAGRAM_APP_SECRET"),
-        *("OIDC_CLIENT_SECRET", "DATABASE_URL", "REDIS_URL"),
+        *("OIDC_CLIENT_SECRET", "METRICS_TOKEN", "DATABASE_URL", "REDIS_URL"),
     }
 )
 LONGEST_FILE = 65_536  # bytes; a larger file is not a secret
@@ -46,6 +46,7 @@ LEAST_CHARACTERS = {
     "META_INSTAGRAM_APP_SECRET": 16,
     "META_VERIFY_TOKEN": 16,
     "OIDC_CLIENT_SECRET": 16,
+    "METRICS_TOKEN": 16,
 }
 EXAMPLES = re.compile("secret|change|password|passwd|example|insecure|default|nametag|0123456789|abcdefgh|qwerty")
 

@@ -18,9 +18,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app import clock, settings
+from app import clock, installation, settings
 from app.backup import tables
-from app.db import migrate
 from app.errors import Conflict, Invalid
 
 HEAD = "backup.json"
@@ -73,7 +72,7 @@ def write(path: Path, connection: Connection, revision: str) -> Head:
         ):
             for each in tables.describe(connection):
                 parts[each.name] = _write_table(packed, connection, each)
-            head = Head(FORMAT, migrate.installed_version(), revision, at, fingerprints(), parts)
+            head = Head(FORMAT, installation.VERSION, revision, at, fingerprints(), parts)
             packed.writestr(HEAD, json.dumps(asdict(head) | {"at": at.isoformat()}, indent=1))
         with partial.open("rb") as file:
             os.fsync(file.fileno())

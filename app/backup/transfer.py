@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import Connection, inspect, select
 
-from app import change_tokens
+from app import change_tokens, installation
 from app.backup import archive, deletions, tables
 from app.backup.archive import Archive, Head
 from app.backup.deletions import Deletion, RepeatedDeletions
@@ -103,7 +103,7 @@ def _require_known(head: Head) -> None:
     if head.revision not in migrate.revisions():
         raise Conflict(
             f"Nametag {head.version} made this backup, with the revision {head.revision}. This is Nametag "
-            f"{migrate.installed_version()}, which knows revisions up to {migrate.revisions()[-1]}. Nothing was "
+            f"{installation.VERSION}, which knows revisions up to {migrate.revisions()[-1]}. Nothing was "
             f"changed. Install Nametag {head.version}."
         )
 

@@ -7,7 +7,7 @@ import click
 from alembic.util import CommandError
 from flask import Flask
 
-from app import core, settings
+from app import core, installation, settings
 from app.backup import transfer
 from app.cli import output
 from app.db import migrate
@@ -118,7 +118,7 @@ def _show_status(found: Schema) -> None:
             ("Revision here", found.revision or "none"),
             ("Revision wanted", found.wanted),
             ("Migrated by", found.version),
-            ("This version", migrate.installed_version()),
+            ("This version", installation.VERSION),
         )
     )
     if found.problem:

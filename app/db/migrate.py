@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 
 from alembic import command
@@ -55,7 +54,7 @@ class Schema:
             needed = f"Nametag {self.version} or later" if self.version else "a newer version of Nametag"
             return (
                 f"The database belongs to {needed}: its revision is {self.revision}, and this is Nametag "
-                f"{installed_version()}, which knows revisions up to {self.wanted}."
+                f"{installation.VERSION}, which knows revisions up to {self.wanted}."
             )
         return None
 
@@ -98,15 +97,10 @@ def revisions() -> tuple[str, ...]:
     return tuple(script.revision for script in reversed(list(scripts.walk_revisions())))
 
 
-def installed_version() -> str:
-    """Return the version of this installation."""
-    return metadata.version("nametag")
-
-
 def previous_release() -> tuple[str, str] | None:
     """Return version and revision of the newest release before this version; None before the second release."""
     released: dict[str, str] = json.loads(RELEASES.read_text())
-    earlier = [version for version in released if _numbers(version) < _numbers(installed_version())]
+    earlier = [version for version in released if _numbers(version) < _numbers(installation.VERSION)]
     newest = max(earlier, key=_numbers, default=None)
     return (newest, released[newest]) if newest else None
 
@@ -139,10 +133,10 @@ def record_version(connection: Connection) -> None:
     In a comment on PostgreSQL, in `user_version` on SQLite: a table would need a migration before it could be read.
     """
     if connection.dialect.name == "sqlite":
-        major, minor, patch = _numbers(installed_version())
+        major, minor, patch = _numbers(installation.VERSION)
         connection.exec_driver_sql(f"PRAGMA user_version = {(major * _DIGITS + minor) * _DIGITS + patch}")
     else:
-        connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{installed_version()}'")
+        connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{installation.VERSION}'")
 
 
 def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _compared: object) -> bool:
