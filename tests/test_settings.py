@@ -290,6 +290,7 @@ def test_each_secret_may_be_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPa
     values = PRODUCTION | {
         "META_INSTAGRAM_APP_SECRET": "b51c0de9ab7f3482",
         "OIDC_CLIENT_SECRET": "b51c0de9ab7f3482-k",
+        "METRICS_TOKEN": "b51c0de9ab7f3482-m",
         "DATABASE_URL": "postgresql+psycopg://nametag:b51c0de9@db/nametag",
         "REDIS_URL": "redis://:b51c0de9@redis:6379/0",
     }

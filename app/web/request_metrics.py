@@ -10,6 +10,7 @@ from app import clock, counters
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+ROUTE = "nametag.route"  # in the environment of a request that middleware answers before Flask
 UNMATCHED = "unmatched"  # any path that is no route: visitors choose it, so it must not become a label
 
 
@@ -22,8 +23,8 @@ def init_app(app: Flask) -> None:
         began = clock.monotonic()
 
         def start(line: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
-            rule = environ["werkzeug.request"].url_rule  # Flask removes the request when the response is complete
-            named = (environ["REQUEST_METHOD"], rule.rule) if rule else (UNMATCHED, UNMATCHED)
+            route = environ.get(ROUTE) or _matched(environ)
+            named = (environ["REQUEST_METHOD"], route) if route else (UNMATCHED, UNMATCHED)
             counters.REQUEST_SECONDS.observe(clock.monotonic() - began, *named)
             counters.RESPONSES.add(*named, line[:3])
             return start_response(line, headers, *failed)
@@ -31,3 +32,8 @@ def init_app(app: Flask) -> None:
         return inner(environ, start)
 
     app.wsgi_app = outer  # type: ignore[method-assign]  # Flask's documented way to wrap
+
+
+def _matched(environ: "WSGIEnvironment") -> str | None:
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)  # Flask removes it when the response is complete
+    return rule.rule if rule else None

@@ -15,7 +15,7 @@ from app import clock, counters
 from app.erasure import meta_callbacks
 from app.errors import Unavailable
 from app.ingest import receive
-from app.web import trusted_hosts
+from app.web import request_metrics, trusted_hosts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -65,6 +65,7 @@ def init_app(app: Flask, limit_wait: Callable[[], AbstractContextManager[None]])
             environ[_FAILED] = error
             return inner(environ, start_response)
         counters.DELIVERY_SECONDS.observe(clock.monotonic() - began, _OUTCOMES[status])
+        environ[request_metrics.ROUTE] = PATH
         answer = _ANSWERS[status].encode()
         headers = [("Content-Type", TEXT), ("Content-Length", str(len(answer)))]
         start_response(f"{status} {HTTP_STATUS_CODES[status].upper()}", headers)

@@ -9,7 +9,7 @@ from click import ClickException
 from click.testing import CliRunner
 from sqlalchemy import inspect
 
-from app import settings
+from app import installation, settings
 from app.cli import database as schema
 from app.db import migrate, transaction
 from app.db.engine import db
@@ -59,7 +59,7 @@ def test_a_database_of_a_newer_version_is_one_line(blank_database: str) -> None:
     assert answer.output == f"Error: {NEWER}\n"
 
 
-VERSION = migrate.installed_version()
+VERSION = installation.VERSION
 NEWER = (
     f"The database belongs to Nametag {VERSION} or later: its revision is 9999, and this is Nametag "
     f"{VERSION}, which knows revisions up to {migrate.revisions()[-1]}. Install Nametag "
@@ -96,7 +96,7 @@ def test_the_status_of_the_schema_is_the_exit_status(blank_database: str) -> Non
             tx.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         ahead = nametag("db", "status", "--json")
         assert (ahead.exit_code, json.loads(ahead.output)["state"]) == (4, "ahead")
-        assert json.loads(ahead.output)["version"] == migrate.installed_version()
+        assert json.loads(ahead.output)["version"] == installation.VERSION
 
 
 def test_a_downgrade_needs_a_revision_while_there_is_one_release(
@@ -120,7 +120,7 @@ def test_a_downgrade_goes_back_to_the_newest_earlier_release(
     releases = tmp_path / "releases.json"
     releases.write_text('{"0.9.0": "0001", "0.10.0": "0002", "1.1.0": "0003"}')
     monkeypatch.setattr(migrate, "RELEASES", releases)
-    monkeypatch.setattr(migrate, "installed_version", lambda: "1.0.0rc1")
+    monkeypatch.setattr(installation, "VERSION", "1.0.0rc1")
     assert migrate.previous_release() == ("0.10.0", "0002")
 
 
