@@ -147,6 +147,31 @@ def _tour(chromium: Browser, seeded: SeededServer) -> Iterator[tuple[str, Page]]
     page.context.close()
 
 
+def test_the_palette_and_open_menus_are_accessible_at_every_width(chromium: Browser, seeded: SeededServer) -> None:
+    page = visit(chromium, seeded, viewport={"width": 1440, "height": 900})
+    page.context.add_init_script(path=AXE)
+    page.goto(f"{seeded.url}/inbox/1")
+    found = []
+    for width, theme, opened in (
+        *((1440, "light", ".rail-account"), (1440, "dark", ".rail-me"), (1440, "dark", "palette")),
+        *((1100, "light", "palette"), (800, "light", ".rail-me"), (390, "dark", "palette"), (320, "light", ".rail-me")),
+    ):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+        if opened == "palette":
+            page.keyboard.press("Control+k")
+            page.locator("#palette [aria-selected=true]").wait_for()
+        else:
+            page.locator(f"{opened} > summary").click()
+        for rules in (STRUCTURE, COLOUR):
+            found += [f"{opened} {width} {theme}: {each}" for each in page.evaluate(AXE_RUN, rules)]
+        found += [f"{opened} {width}: {each}" for each in page.evaluate(SMALL, 36 if width < 760 else 24)]
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.keyboard.press("Escape")
+    page.context.close()
+    assert found == []
+
+
 @pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/users"])
 def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, seeded: SeededServer, path: str) -> None:
     page = visit(chromium, seeded)
