@@ -1,5 +1,6 @@
 """Endpoints for identities: list, show, refresh, export."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, stream_with_context
@@ -37,9 +38,8 @@ def register(api: APIBlueprint) -> None:
             reason=query.reason,
             q=query.q,
             limit=query.limit,
-            after=cursors.row(query.cursor, *of),
         )
-        found = listing.page(viewer, want)
+        found = listing.page(viewer, replace(want, after=cursors.position(query.cursor, *of)))
         return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
     @api.get(

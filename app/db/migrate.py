@@ -140,11 +140,11 @@ def record_version(connection: Connection) -> None:
 
 
 def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _compared: object) -> bool:
-    """Return whether the models describe an object of the database; the search indexes are only in migrations.
+    """Return whether the models describe an object of the database; indexes on expressions are only in migrations.
 
     For Alembic, which would otherwise drop the objects that models do not describe.
     """
-    return not (name or "").startswith("search_")
+    return not (name or "").startswith(("search_", "list_"))
 
 
 def _version(connection: Connection) -> str | None:

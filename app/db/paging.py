@@ -1,11 +1,17 @@
 """Pages of a sorted list that begin after a row, not at a number (keyset paging)."""
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select
 
+from app import clock
 from app.db.engine import db
+from app.errors import Invalid
+
+_CURSOR = re.compile(r"([0-9]{1,16}),([0-9]{1,18})", re.ASCII)
 
 
 def fetch_page(
@@ -17,3 +23,16 @@ def fetch_page(
     """
     rows = db.session.execute(found.limit(limit + 1)).all()
     return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+
+
+def make_cursor(at: datetime, row_id: int) -> str:
+    """Return the cursor of a row from its sort key: the aware time `at`, then the ID."""
+    return f"{clock.microseconds(at)},{row_id}"
+
+
+def parse_cursor(cursor: str) -> tuple[datetime, int]:
+    """Return the time (aware UTC) and the ID of a cursor; raises Invalid for any other text."""
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise Invalid({"cursor": "The cursor is not valid. Start again from the first page."})
+    return clock.from_microseconds(int(found[1])), int(found[2])

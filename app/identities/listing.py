@@ -1,28 +1,44 @@
 """The list of identities, in keyset pages: names, states, and why a name is missing. Filters and search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from app import clock, text
 from app.db.engine import db
-from app.db.paging import fetch_page
+from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import Invalid, NotFound
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
-from app.identities.observations import fresh_condition, is_fresh
+from app.identities.observations import FRESH, is_fresh
 from app.identities.reasons import NEVER_TRIED, STOPPED, describe
 from app.instagram.errors import Reason
 from app.models.account import Account, AccountState
 from app.models.identity import Identity, Source, StoredAvatar
 from app.viewer import Viewer
 
+Position = tuple[datetime, int]  # of a row: when the name was last confirmed, and the ID
+
 ROWS = 50
+COUNTED = 10_000  # more is shown as 10,000+
 MOST_ROWS = 200
 CHUNK_ROWS = 500  # that an export holds in memory
 SOON = timedelta(seconds=30)  # a lookup that has been due for longer waits for the budget or a worker
@@ -61,14 +77,14 @@ class ListedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class IdentityFilter:
-    """Which identities to list; `after` is the ID of the last row of the previous page."""
+    """Which identities to list; `after` is the position of the last row of the previous page."""
 
     account_id: int | None = None
     state: NameState | None = None
     reason: str | None = None
     q: str = ""
     limit: int = ROWS
-    after: int | None = None
+    after: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,12 @@ class IdentityListPage:
     """One page of the list; `after` continues with the next page, None on the last one."""
 
     rows: tuple[ListedIdentity, ...]
-    after: int | None
+    after: Position | None
+
+    @property
+    def cursor(self) -> str | None:
+        """The `after` of the next page's URL."""
+        return make_cursor(*self.after) if self.after else None
 
 
 def parse_filter(
@@ -86,7 +107,7 @@ def parse_filter(
     reason: str | None = None,
     q: str = "",
     limit: int = ROWS,
-    after: int | None = None,
+    after: str | None = None,
 ) -> IdentityFilter:
     """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if state and state not in set(NameState):
@@ -97,17 +118,26 @@ def parse_filter(
         raise Invalid({"q": f"A search term can have at most {text.SEARCH_CHARACTERS} characters."})
     if not 1 <= limit <= MOST_ROWS:
         raise Invalid({"limit": f"The limit must be a whole number from 1 to {MOST_ROWS}."})
-    search = text.storable(q.strip())
-    return IdentityFilter(account_id, NameState(state) if state else None, reason or None, search, limit, after)
+    return IdentityFilter(
+        account_id=account_id,
+        state=NameState(state) if state else None,
+        reason=reason or None,
+        q=text.storable(q.strip()),
+        limit=limit,
+        after=parse_cursor(after) if after else None,
+    )
 
 
 def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
-    """Return one page of the identities the viewer may see, newest contact first."""
-    found = _found(viewer, want)
-    if want.after is not None:
-        found = found.where(Identity.id < want.after)
-    rows, last = fetch_page(found.order_by(Identity.id.desc()), want.limit)
-    return IdentityListPage(tuple(map(listed, rows)), last.id if last else None)
+    """Return one page of the identities the viewer may see, newest contact first.
+
+    Of known names those confirmed last come first, of stale names those confirmed longest ago.
+    """
+    found, last = fetch_page(select_first(viewer, want, MOST_ROWS + 1), want.limit)
+    of_page = _visible(viewer).where(Identity.id.in_([each.id for each in found]))
+    rows = {row.id: row for row in db.session.execute(of_page)}
+    shown = tuple(listed(rows[each.id]) for each in found if each.id in rows)  # a contact may be deleted in between
+    return IdentityListPage(shown, (last.fresh_from, last.id) if last else None)
 
 
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:
@@ -128,10 +158,10 @@ def get_identity(viewer: Viewer, identity_id: int) -> ListedIdentity:
 
 
 def counts(viewer: Viewer, account_id: int | None = None) -> dict[NameState, int]:
-    """Return the number of contacts in each state."""
+    """Return the number of contacts in each state, each counted up to 10,001."""
     counted = {}
     for state in NameState:
-        found = _found(viewer, IdentityFilter(account_id=account_id, state=state))
+        found = select_first(viewer, IdentityFilter(account_id=account_id, state=state), COUNTED + 1)
         counted[state] = db.session.execute(select(func.count()).select_from(found.subquery())).scalar_one()
     return counted
 
@@ -187,7 +217,8 @@ _COLUMNS = (
     Account.ig_account_id,
     StoredAvatar.version.label("picture"),
 )
-_STOPPED = and_(Identity.failure_count >= STOP_AFTER, Identity.next_try_at.is_(None))
+# Literals: a database uses an index with this condition only for a query that repeats it.
+_STOPPED = and_(Identity.failure_count >= literal_column(str(STOP_AFTER)), Identity.next_try_at.is_(None))
 
 
 def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
@@ -197,28 +228,75 @@ def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     return viewer.visible(found, Identity.account_id)
 
 
-def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
-    found = _visible(viewer)
+def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tuple[Any, ...]]:
+    """Select the first `most` identities: ID and `fresh_from`.
+
+    Part by part, because an index holds the identities of one account and one condition in order.
+    """
+    accounts = viewer.visible(select(Account.id).where(Account.state != AccountState.DELETING), Account.id)
     if want.account_id is not None:
-        found = found.where(Identity.account_id == want.account_id)
-    if want.state is not None:
-        found = found.where(_is(want.state))
-    if want.reason is not None:
-        found = found.where(_because(want.reason))
-    return found.where(_matches(want.q)) if want.q else found
+        accounts = accounts.where(Account.id == want.account_id)
+    columns = select(Identity.id, Identity.fresh_from.label("fresh_from"))
+    if want.q:
+        columns = columns.where(_matches(want.q))
+    if want.after is not None:
+        columns = columns.where(_follows(want, want.after))
+    columns = columns.order_by(*_order(want, Identity.fresh_from, Identity.id)).limit(most)
+    parts = [
+        select(columns.where(Identity.account_id == account, part).subquery())
+        for account in db.session.scalars(accounts)
+        for part in _parts(want)
+    ]
+    every = union_all(*parts or [columns.where(false())]).subquery()
+    order = _order(want, every.c.fresh_from, every.c.id)
+    return select(every.c.id, every.c.fresh_from).order_by(*order).limit(most)
+
+
+def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
+    found = _visible(viewer).where(or_(*_parts(want)))
+    if want.q:
+        found = found.where(_matches(want.q))
+    return found if want.account_id is None else found.where(Identity.account_id == want.account_id)
+
+
+def _parts(want: IdentityFilter) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of a filter, no two of which select the same identity. Each has an index."""
+    if want.reason is None:
+        return [true() if want.state is None else _is(want.state)]
+    if want.state is NameState.KNOWN:
+        return [false()]  # a name whose last lookup failed is stale
+    because = _because(want.reason)
+    # Equations, not conditions: that is what makes SQLite use the index.
+    stale, unknown = and_(because, Identity.has_name == true()), and_(because, Identity.has_name == false())
+    return (
+        [unknown] if want.state is NameState.UNKNOWN else [stale] if want.state is NameState.STALE else [stale, unknown]
+    )
 
 
 def _is(state: NameState) -> ColumnElement[bool]:
     if state is NameState.UNKNOWN:
         return ~Identity.has_name
-    fresh = fresh_condition()
-    return and_(Identity.has_name, fresh if state is NameState.KNOWN else ~fresh)
+    fresh = Identity.fresh_from > clock.now() - FRESH
+    return and_(Identity.has_name, fresh if state is NameState.KNOWN else not_(fresh))
 
 
 def _because(reason: str) -> ColumnElement[bool]:
     if reason == NEVER_TRIED:
         return and_(Identity.last_success_at.is_(None), Identity.last_failure_at.is_(None))
     return _STOPPED if reason == STOPPED else Identity.last_error == reason
+
+
+def _order(want: IdentityFilter, fresh_from: Any, row_id: Any) -> Sequence[ColumnElement[Any]]:
+    if want.reason is not None or want.state not in (NameState.KNOWN, NameState.STALE):
+        return (row_id.desc(),)
+    return (fresh_from, row_id) if want.state is NameState.STALE else (fresh_from.desc(), row_id.desc())
+
+
+def _follows(want: IdentityFilter, after: Position) -> ColumnElement[bool]:
+    here = tuple_(Identity.fresh_from, Identity.id)
+    if want.reason is not None or want.state not in (NameState.KNOWN, NameState.STALE):
+        return Identity.id < after[1]
+    return here > after if want.state is NameState.STALE else here < after
 
 
 def _matches(q: str) -> ColumnElement[bool]:

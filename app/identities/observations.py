@@ -173,12 +173,6 @@ def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
     return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
-def fresh_condition() -> ColumnElement[bool]:
-    """Select the identities that `is_fresh` is true of; never NULL."""
-    since = Identity.last_success_at > clock.now() - FRESH
-    return and_(Identity.last_success_at.is_not(None), since, Identity.last_error.is_(None))
-
-
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
     """Clear the failures of contacts before a requested lookup."""
     named = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))

@@ -11,11 +11,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app import read_state, text
 from app.db.engine import db
-from app.db.paging import fetch_page
+from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import cursor, search
+from app.inbox import search
 from app.instagram.previews import preview
 from app.models.account import Account
 from app.models.conversation import Conversation, UnreadByUser
@@ -109,7 +109,7 @@ def parse_filter(
     if limit < 1:
         raise Invalid({"limit": "The limit must be a whole number from 1."})
     return ConversationFilter(
-        filter_, text.storable(q.strip()), min(limit, MOST_ROWS), cursor.parse_cursor(after) if after else None
+        filter_, text.storable(q.strip()), min(limit, MOST_ROWS), parse_cursor(after) if after else None
     )
 
 
@@ -260,6 +260,4 @@ def _picture(row: Any) -> str | None:
 
 
 def _older(want: ConversationFilter, last: Any, ig_account_id: str, loaded: int) -> str:
-    return "/inbox" + query_string(
-        want, ig_account_id, limit=loaded, after=cursor.make_cursor(last.last_message_at, last.id)
-    )
+    return "/inbox" + query_string(want, ig_account_id, limit=loaded, after=make_cursor(last.last_message_at, last.id))

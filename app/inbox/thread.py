@@ -11,12 +11,12 @@ from sqlalchemy import Select, and_, select, tuple_
 from app import read_state
 from app.db import transaction
 from app.db.engine import db
-from app.db.paging import fetch_page
+from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import NotFound
 from app.identities import avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.reasons import describe
-from app.inbox import cursor, details, timeline
+from app.inbox import details, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
@@ -215,12 +215,12 @@ def _messages(conversation_id: int, before: str | None) -> Select[*tuple[Any, ..
         .order_by(Message.sent_at.desc(), Message.id.desc())
     )
     if before:
-        found = found.where(tuple_(Message.sent_at, Message.id) < cursor.parse_cursor(before))
+        found = found.where(tuple_(Message.sent_at, Message.id) < parse_cursor(before))
     return found
 
 
 def _older(conversation_id: int, first: Any) -> str:
-    return f"/inbox/{conversation_id}?before={cursor.make_cursor(first.sent_at, first.id)}"
+    return f"/inbox/{conversation_id}?before={make_cursor(first.sent_at, first.id)}"
 
 
 def _parties(known: Any, account: str) -> Parties:

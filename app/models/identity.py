@@ -1,6 +1,6 @@
 """Tables of identities: what is stored about the contacts of an account."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,15 +14,37 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    case,
+    func,
     or_,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
 from app.db.types import EnumText, Id, IgId, UTCDateTime
 from app.models.call import Purpose
+
+NEVER = datetime.fromtimestamp(0, UTC)
+
+
+class _Never(ColumnElement[Any]):
+    """NEVER in SQL. Not a parameter: databases use an index only for the very expression it is on."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(_Never, "sqlite")
+def _never_on_sqlite(*_: Any, **__: Any) -> str:
+    return "'1970-01-01 00:00:00.000000'"
+
+
+@compiles(_Never, "postgresql")
+def _never_on_postgresql(*_: Any, **__: Any) -> str:
+    return "'1970-01-01 00:00:00+00'::timestamptz"
 
 
 class Source(StrEnum):
@@ -51,6 +73,7 @@ class Identity(Model):
             sqlite_where=text("next_try_at IS NOT NULL"),
             postgresql_where=text("next_try_at IS NOT NULL"),
         ),
+        Index("ix_identities_newest", "account_id", "id"),
         Index(
             "ix_identities_skeleton",
             "account_id",
@@ -95,6 +118,16 @@ class Identity(Model):
     @classmethod
     def _has_name(cls) -> ColumnElement[bool]:
         return or_(cls.username.is_not(None), cls.name.is_not(None))
+
+    @hybrid_property
+    def fresh_from(self) -> datetime:
+        """When the name was last confirmed (aware UTC); NEVER also if a lookup has failed since."""
+        return (self.last_success_at if self.last_error is None else None) or NEVER
+
+    @fresh_from.inplace.expression
+    @classmethod
+    def _fresh_from(cls) -> ColumnElement[Any]:
+        return func.coalesce(case((cls.last_error.is_(None), cls.last_success_at)), _Never())
 
 
 class UsernameHistory(Model):

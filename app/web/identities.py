@@ -107,11 +107,10 @@ def export_() -> Response:
 
 
 def _wanted(selection: AccountSelection) -> IdentityFilter:
-    after = request.args.get("after", "")
     return listing.parse_filter(
         account_id=selection.account_id,
         state=request.args.get("state"),
         reason=request.args.get("reason"),
         q=request.args.get("q", ""),
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None,
+        after=request.args.get("after"),
     )

@@ -56,6 +56,7 @@ def test_going_back_to_base_leaves_nothing_of_search(blank: Flask) -> None:
         assert search_objects() == []
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index:sqlalchemy.exc.SAWarning")
 def test_the_migrated_schema_is_the_one_of_the_models(blank: Flask) -> None:
     with app_context_of(blank):
         migrate.upgrade()

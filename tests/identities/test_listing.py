@@ -1,5 +1,6 @@
 """The list of identities: states, reasons, search, pages, and access."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,16 +9,19 @@ from sqlalchemy import select
 
 from app import clock
 from app.db import transaction
+from app.db.engine import is_sqlite
 from app.errors import Invalid, NotFound
 from app.identities import listing, observations
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
-from app.identities.listing import NameState
+from app.identities.listing import IdentityFilter, NameState
 from app.identities.observations import FRESH, ProfileObservation
+from app.identities.reasons import NEVER_TRIED, STOPPED
 from app.instagram.errors import Reason, Scope
 from app.models.account import Account
 from app.models.identity import Identity, Source
 from app.viewer import OPERATOR, Role, Viewer
-from tests.factories import CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
+from tests.support.plans import plan_of, reads_a_whole_table
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
@@ -104,8 +108,62 @@ def test_pages_follow_each_other_without_gaps(account: Account) -> None:
     for _ in range(3):
         page = listing.page(OPERATOR, listing.parse_filter(limit=2, after=after))
         met += [each.ig_participant_id for each in page.rows]
-        after = page.after
+        after = page.cursor
     assert (met, after) == ([GHOST, SHY, CAMILLE, RUI, LEA], None)
+
+
+STATES = (None, *NameState)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("reason", [None, Reason.NOT_VISIBLE, NEVER_TRIED, STOPPED])
+def test_the_pages_of_each_filter_hold_each_contact_of_every_account_once(
+    account: Account, state: NameState | None, reason: str | None
+) -> None:
+    second, now = an_account(ATELIER_NORD), clock.now()
+    with transaction.write() as tx:
+        for number in range(24):
+            tx.session.add(
+                Identity(
+                    account_id=second.id,
+                    ig_participant_id=f"15300000000000{number:02d}",
+                    username=None if number % 2 else f"guest{number}",
+                    first_seen_at=now,
+                    last_error=Reason.NOT_VISIBLE if number % 3 == 0 else None,
+                    last_failure_at=now if number % 3 == 0 else None,
+                    last_success_at=None if number % 4 == 0 else now - timedelta(days=number % 5 * 3),
+                    failure_count=STOP_AFTER if number % 6 == 0 else 0,
+                )
+            )
+    want = IdentityFilter(state=state, reason=reason, limit=3)
+    expected = {each.id for each in listing.iter_identities(OPERATOR, want)}
+    met, after = [], None
+    while True:
+        page = listing.page(OPERATOR, replace(want, after=after))
+        met += [each.id for each in page.rows]
+        after = page.after
+        if after is None:
+            break
+    assert len(met) == len(set(met))
+    assert set(met) == expected
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("reason", "index"),
+    [(None, None), (Reason.NOT_VISIBLE, "failed"), (NEVER_TRIED, "untried"), (STOPPED, "stopped")],
+)
+def test_each_filter_reads_its_page_from_an_index(
+    account: Account, state: NameState | None, reason: str | None, index: str | None
+) -> None:
+    if reason is not None and state is NameState.KNOWN:
+        pytest.skip("a known name has no reason: nothing is read")
+    want = IdentityFilter(account_id=account.id, state=state, reason=reason)
+    plan = plan_of(listing.select_first(OPERATOR, want, 51))
+    assert not reads_a_whole_table(plan)
+    if is_sqlite():  # PostgreSQL chooses by the size of the tables
+        of_state = {None: "ix_identities_newest", NameState.UNKNOWN: "list_identities_unknown"}
+        assert (f"list_identities_{index}" if index else of_state.get(state, "list_identities_fresh")) in plan
 
 
 def test_every_one_comes_once_however_many(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
