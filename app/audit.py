@@ -64,18 +64,21 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Filter of entries: one actor, one action, older than the entry with the ID `before`."""
+    """Filter of entries: one actor, action or subject, older than the entry with the ID `before`."""
 
     actor: str | None = None
     action: Action | None = None
+    subject: str | None = None
     before: int | None = None
 
 
-def parse_filter(*, actor: str | None = None, action: str | None = None, before: int | None = None) -> AuditFilter:
+def parse_filter(
+    *, actor: str | None = None, action: str | None = None, subject: str | None = None, before: int | None = None
+) -> AuditFilter:
     """Return the filter of a request. Raises Invalid for an unknown action."""
     if action and action not in set(Action):
         raise Invalid({"action": "Choose an action from the list."})
-    return AuditFilter(actor or None, Action(action) if action else None, before)
+    return AuditFilter(actor or None, Action(action) if action else None, subject or None, before)
 
 
 def note(
@@ -137,6 +140,8 @@ def page(viewer: Viewer, want: AuditFilter, *, limit: int = PAGE) -> tuple[Seque
         found = found.where(AuditEntry.actor == want.actor)
     if want.action:
         found = found.where(AuditEntry.action == want.action)
+    if want.subject:
+        found = found.where(AuditEntry.subject == want.subject)
     if want.before is not None:
         found = found.where(AuditEntry.id < want.before)
     rows, last = fetch_page(found, limit)

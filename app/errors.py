@@ -56,10 +56,12 @@ class Conflict(NametagError):
 
 
 class AlreadyRunning(Conflict):
-    """A job of this account and kind is active: `run_id`. `job` describes it for users."""
+    """A job of this account and kind is active: `run_id`. `job` describes it for users; it may be `paused`."""
 
-    def __init__(self, run_id: str, job: str) -> None:
-        super().__init__(f"{job}, has not ended (job {run_id}). Nothing was started. Wait until it ends, or cancel it.")
+    def __init__(self, run_id: str, job: str, *, paused: bool = False) -> None:
+        state = "is paused" if paused else "has not ended"
+        advice = "Resume or cancel it." if paused else "Wait until it ends, or cancel it."
+        super().__init__(f"{job}, {state} (job {run_id}). Nothing was started. {advice}")
         self.run_id = run_id
 
 

@@ -120,6 +120,14 @@ def enqueue_once(name: str, *ids: str | int) -> bool:
     return enqueue(name, *ids, hint=hint) if fresh else True
 
 
+def is_kept(job_id: str) -> bool:
+    """Return whether the RQ job called `job_id` is still in Redis; False if Redis is unavailable."""
+    try:
+        return bool(redis_client.client().exists(Job.key_for(job_id)))
+    except RedisUnavailable:
+        return False
+
+
 def started(name: str, *ids: str | int) -> None:
     """Record that a task has started, so that it can be enqueued again from now on. Never raises."""
     try:

@@ -27,7 +27,7 @@ from app.identities import avatars, resolve
 from app.inbox import search
 from app.ingest import dead_letters, message_updates, pending_updates, sync
 from app.insights import hourly_stats
-from app.runs import duties, kinds, leases, lifecycle
+from app.runs import duties, kinds, leases, lifecycle, plan, retention
 from app.users import sessions
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def reconcile() -> None:
 
 
 def purge() -> None:
-    """Delete expired records: pending updates, dead letters, tombstones, audit entries, ended sessions, read state …"""
+    """Delete expired records: pending updates, dead letters, tombstones, audit entries, sessions, items of jobs …"""
     now = clock.now()
     with transaction.write() as tx:
         gone = {
@@ -130,6 +130,7 @@ def purge() -> None:
             "unread_by_user": read_state.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
+    gone["items_of_jobs"] = retention.purge()
     if any(gone.values()):
         logger.info("purged expired records", extra=gone)
 
@@ -165,6 +166,7 @@ DUTIES: dict[Callable[[], None], float] = {
     keep_deletions: 20,
     engine.trim_log: 20,
     hourly_stats.record: FIGURES_SECONDS,
+    plan.count_large: 60,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
     lifecycle.refresh_expiring: HOUR_SECONDS,
@@ -175,6 +177,7 @@ DUTIES: dict[Callable[[], None], float] = {
 }
 SLOW = (  # they call Meta, or change many rows
     *(message_updates.apply_arrived, accounts.delete_pending, scrub, engine.trim_log, hourly_stats.record, purge),
+    plan.count_large,
     *(
         lifecycle.refresh_expiring,
         subscriptions.check_all,

@@ -14,10 +14,11 @@ from app.instagram import attachments
 from app.instagram.events import EventKind
 from app.models import account
 from app.models.identity import Source
-from app.models.run import ItemState
+from app.models.run import ItemState, RunScope
 from app.models.run import RunKind as RunKind
 from app.runs import failures, progress
 from app.runs.kinds import RULES
+from app.runs.plan import Certainty
 
 
 def described(description: str, example: Any = None, **rules: Any) -> Any:
@@ -80,7 +81,8 @@ JobItemReason = TypeAliasType(
         _one_of(
             failures.REASONS,
             "Why a contact was not resolved. `consent`: the contact must write first. `not_visible`: the contact "
-            "blocked the account or no longer exists. `worker_died`: the worker stopped during the lookup three times.",
+            "blocked the account or no longer exists. `worker_died`: the worker stopped during the lookup three times. "
+            "`deleted`: the contact was deleted.",
         ),
     ],
 )
@@ -100,13 +102,25 @@ JobKind = TypeAliasType(
     "JobKind",
     Annotated[str, _one_of(RunKind, " ".join(f"`{kind}`: {rules.summary}." for kind, rules in RULES.items()))],
 )
+JobScope = TypeAliasType(
+    "JobScope",
+    Annotated[
+        str,
+        _one_of(
+            RunScope,
+            "`all`: all contacts of the kind. `recent`: with recent messages. `expiring`: names and pictures about to "
+            "expire. `filter`, `chosen`: selected on the Identities page.",
+        ),
+    ],
+)
 JobState = TypeAliasType(
     "JobState",
     Annotated[
         str,
         _one_of(
             progress.STATES,
-            "`waiting`: paused, resumes automatically at `resumeAt`. `some_failed`: done, with contacts not resolved. "
+            "`waiting`: resumes automatically at `resumeAt`. `paused`: by a user, until resumed. "
+            "`some_failed`: done, with contacts not resolved. "
             "`worker_missing`: queued, and no worker has taken it for 30 seconds. Final states: `done`, `some_failed`, "
             "`failed`, `canceled`.",
         ),
@@ -150,3 +164,15 @@ ReferralKind = TypeAliasType(
     "ReferralKind", Annotated[str, _one_of(message_facts.ReferralKind, "What led the contact to the account.")]
 )
 ReplyKind = TypeAliasType("ReplyKind", Annotated[str, _one_of(message_facts.ReplyKind, "What the message answers.")])
+PlanCertainty = TypeAliasType(
+    "PlanCertainty",
+    Annotated[
+        str,
+        _one_of(
+            Certainty,
+            "`exact`: every contact was looked up before. `estimated`: the others are named as often as earlier "
+            "contacts of the account. `unknown`: too few contacts of the account were looked up yet. `not_counted`: "
+            "they are many and counted in the background.",
+        ),
+    ],
+)

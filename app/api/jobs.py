@@ -1,4 +1,4 @@
-"""Endpoints for jobs: start, follow, cancel, retry."""
+"""Endpoints for jobs: plan, start, follow, pause, cancel, retry."""
 
 import re
 import threading
@@ -11,15 +11,24 @@ from app import clock, settings
 from app.accounts import listing
 from app.accounts.listing import ListedAccount
 from app.api import auth, cursors
-from app.api.responses import Job, JobItemPage, JobList, JobResult, JobStarted, RetriedJob
-from app.api.schemas import BackfillRequest, ById, ItemsQuery, LocationQuery, RecentRequest, Waiting
+from app.api.responses import Job, JobItemPage, JobList, JobPlan, JobResult, JobStarted, RetriedJob
+from app.api.schemas import (
+    BackfillRequest,
+    ById,
+    ItemsQuery,
+    LocationQuery,
+    PlanQuery,
+    RecentRequest,
+    RetryRequest,
+    Waiting,
+)
 from app.models.run import RunKind
-from app.runs import failures, item_listing, lifecycle, progress
-from app.runs.item_listing import ListedItem
+from app.runs import failures, item_listing, lifecycle, plan, progress, retries
 from app.runs.progress import Progress
+from app.runs.selection import Selection
 from app.viewer import Role, Viewer
 
-JOBS = Tag(name="Jobs", description="Jobs that look contacts up: start, follow, cancel and retry them.")
+JOBS = Tag(name="Jobs", description="Jobs that look contacts up: plan, start, follow, pause, cancel and retry them.")
 LONGEST_WAIT = 25  # seconds that a request may wait for a job
 POLL_SECONDS = 0.25
 ERRORS = 50
@@ -36,7 +45,7 @@ def register(api: APIBlueprint) -> None:
         "/api/jobs",
         tags=[JOBS],
         summary="List jobs",
-        description="Active jobs, and jobs of the last 7 days.",
+        description="Active jobs, and the newest 100 that ended, of the last 90 days.",
         responses={200: JobList},
     )
     def list_jobs() -> dict[str, Any]:
@@ -50,10 +59,12 @@ def register(api: APIBlueprint) -> None:
 
     @api.get("/api/jobs/<id>/items", tags=[JOBS], summary="List the contacts in a job", responses={200: JobItemPage})
     def list_job_items(path: ById, query: ItemsQuery) -> dict[str, Any]:
-        of = ("items", path.id, query.state)
+        of = ("items", path.id, query.state, query.reason)
         after = cursors.row(query.cursor, *of) or 0
-        found, last = item_listing.list_items(auth.viewer(), path.id, state=query.state, limit=query.limit, after=after)
-        return {"data": [_item(each) for each in found], "nextCursor": cursors.seal(last, *of)}
+        want = item_listing.parse_filter(state=query.state, reason=query.reason, limit=query.limit, after=after)
+        page = item_listing.list_items(auth.viewer(), path.id, want)
+        data = [item_listing.as_dict(each) for each in page.rows]
+        return {"data": data, "nextCursor": cursors.seal(page.after, *of)}
 
     @api.post(
         "/api/jobs/<id>/cancel",
@@ -68,21 +79,52 @@ def register(api: APIBlueprint) -> None:
         return progress.as_dict(progress.get_progress(viewer, path.id)), 202
 
     @api.post(
+        "/api/jobs/<id>/pause",
+        tags=[JOBS],
+        summary="Pause a job",
+        description="Stops after the contact being looked up, until the job is resumed. It stays the active job.",
+        responses={202: Job},
+    )
+    def pause_job(path: ById) -> tuple[dict[str, Any], int]:
+        viewer = auth.viewer()
+        lifecycle.pause(viewer, path.id)
+        return progress.as_dict(progress.get_progress(viewer, path.id)), 202
+
+    @api.post("/api/jobs/<id>/resume", tags=[JOBS], summary="Resume a paused job", responses={202: Job})
+    def resume_job(path: ById) -> tuple[dict[str, Any], int]:
+        viewer = auth.viewer()
+        lifecycle.resume(viewer, path.id)
+        return progress.as_dict(progress.get_progress(viewer, path.id)), 202
+
+    @api.post(
         "/api/jobs/<id>/retry",
         tags=[JOBS],
         summary="Retry a job",
-        description="Looks up the failed contacts again, except those that a retry cannot help.",
+        description="Looks up the failed contacts again, except those that a retry cannot help. The body may name the "
+        "reasons to retry.",
         responses={202: RetriedJob},
     )
-    def retry_job(path: ById) -> tuple[dict[str, Any], int]:
+    def retry_job(path: ById, body: RetryRequest) -> tuple[dict[str, Any], int]:
         viewer = auth.viewer()
-        result = failures.retry_failed(viewer, path.id)
-        left_out = [{"reason": reason.value, "contacts": number} for reason, number in result.left_out.items()]
+        result = retries.retry(viewer, path.id, body.reasons)
+        left_out = [{"reason": reason, "contacts": number} for reason, number in result.left_out.items()]
         job = progress.as_dict(progress.get_progress(viewer, path.id))
         return job | {"retried": result.contacts, "leftOut": left_out}, 202
 
 
 def _register_starts(api: APIBlueprint) -> None:
+    @api.get(
+        "/api/workers/backfill-profiles/plan",
+        tags=[JOBS],
+        summary="Plan a backfill",
+        description="How many unknown contacts a backfill can name, who stays unknown and why, and what it costs.",
+        responses={200: JobPlan},
+    )
+    def plan_backfill(query: PlanQuery) -> dict[str, Any]:
+        viewer = auth.viewer()
+        account = listing.by_ig_id(viewer, query.accountId)
+        return plan.as_dict(plan.get_plan(viewer, Selection(account.id, RunKind.BACKFILL)))
+
     @api.post(
         "/api/workers/backfill-profiles",
         tags=[JOBS],
@@ -171,17 +213,4 @@ def _result(viewer: Viewer, run: Progress) -> dict[str, Any]:
         "failed": run.failed,
         "total": run.total,
         "errors": errors,
-    }
-
-
-def _item(one: ListedItem) -> dict[str, Any]:
-    return {
-        "participantPlatformId": one.ig_participant_id,
-        "state": one.state.value,
-        "reason": one.reason,
-        "code": one.code,
-        "tries": one.tries,
-        "calls": one.calls,
-        "settledAt": clock.rfc3339(one.settled_at),
-        "nextTryAt": clock.rfc3339(one.next_try_at),
     }

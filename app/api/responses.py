@@ -14,11 +14,13 @@ from app.api.fields import (
     JobItemReason,
     JobItemState,
     JobKind,
+    JobScope,
     JobState,
     Login,
     LookupReason,
     LookupSource,
     MessageKind,
+    PlanCertainty,
     ReferralKind,
     ReplyKind,
     Time,
@@ -180,7 +182,10 @@ class Job(ResponseModel):
     accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
     state: JobState = described("State of the job.", "running")
     reason: str | None = described("Why the job is waiting, in one sentence; null otherwise.")
+    scope: JobScope = described("Which contacts of its kind the job looks up.", "all")
     startedBy: str = described("The user, API token or schedule that started the job.", "crm")
+    pausedBy: str | None = described("The user or API token that paused the job; null unless it is paused.")
+    pausedAt: Time | None = described("When the job was paused; null unless it is paused.")
     createdAt: Time = described("When the job was started.")
     finishedAt: Time | None = described("When the job ended, null before.")
     resumeAt: Time | None = described("When a waiting job resumes automatically.")
@@ -198,7 +203,7 @@ class Job(ResponseModel):
 
 
 class LeftOut(ResponseModel):
-    """Contacts that a retry leaves out because it cannot help until they write."""
+    """Contacts that a retry leaves out because it cannot help them."""
 
     reason: JobItemReason = described("Why their lookups failed.", "consent")
     contacts: int = described("Contacts left out for this reason.", 1, ge=1)
@@ -211,8 +216,35 @@ class RetriedJob(Job):
     leftOut: list[LeftOut] = described("Contacts left out, by reason.")
 
 
+class StaysUnknown(ResponseModel):
+    """Unknown contacts that a job is not expected to name."""
+
+    reason: LookupReason = described(
+        "Why their last lookup failed. `never_tried`: not looked up yet, and expected to fail.", "consent"
+    )
+    count: int = described("Contacts with this reason.", 31, ge=1)
+
+
+class JobPlan(ResponseModel):
+    """What a job would do if it started now."""
+
+    certainty: PlanCertainty = described("How sure the numbers are.", "exact")
+    people: int = described("Unknown contacts.", 214, ge=0)
+    nameable: int | None = described("Unknown contacts that can be named; null while that is not knowable.", 171)
+    staysUnknown: list[StaysUnknown] = described("Unknown contacts that will stay unknown, by reason, most first.")
+    lookedUp: int = described("Contacts that the job looks up; it skips the others.", 183, ge=0)
+    calls: int = described("Estimated API calls.", 26, ge=0)
+    budgetShare: float = described("`calls` as a share of one hour's API call budget.", 0.13, ge=0)
+    startsAt: Time | None = described("When calls can be made, if the budget is used up now; null otherwise.")
+    doneBy: Time | None = described("Estimated end, pauses for the budget included; null without an estimate.")
+    countedAt: Time | None = described(
+        "When the contacts were counted, for accounts with very many; null when they were counted for this response."
+    )
+    activeJobId: str | None = described("The active backfill of the account, which prevents a second one; else null.")
+
+
 class JobList(ResponseModel):
-    """Active jobs first, then jobs of the last 7 days."""
+    """Active jobs first, then the newest that ended."""
 
     data: list[Job] = described("The jobs.")
 
@@ -237,12 +269,15 @@ class JobResult(ResponseModel):
 class JobItem(ResponseModel):
     """A contact in a job."""
 
-    participantPlatformId: str = described(CONTACT_ID, A_CONTACT)
+    participantPlatformId: str | None = described(f"{CONTACT_ID} Null for a contact that was deleted.", A_CONTACT)
+    displayName: str = described(DISPLAY_NAME, "@lea.moreau")
+    previousName: str | None = described("The display name before the job changed it, else null.", "@user_000011")
     state: JobItemState = described("State of the contact in this job.", "resolved")
     reason: JobItemReason | None = described("Why the contact is not resolved, null when resolved or not tried yet.")
     code: str | None = described("Meta's error code, or a word for an error without a code.", "9010")
     tries: int = described("Lookups made.", 1, ge=0)
     calls: int = described("API calls used.", 1, ge=0)
+    seconds: float = described("Seconds that the job spent on the contact.", 0.4, ge=0)
     settledAt: Time | None = described("When the job was done with the contact, null before.")
     nextTryAt: Time | None = described(NEXT_LOOKUP_AT)
 

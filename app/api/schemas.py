@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from app import text
-from app.api.fields import IdentityState, JobItemState, LookupReason, described, untitled
+from app.api.fields import IdentityState, JobItemReason, JobItemState, LookupReason, described, untitled
 
 PAGE, MOST = 50, 100
 CURSOR_CHARACTERS = 1_000
@@ -80,6 +80,7 @@ class ItemsQuery(Paged):
     """Filters of a job's contacts."""
 
     state: JobItemState | None = described("Only contacts in this state.", default=None)
+    reason: JobItemReason | None = described("Only contacts with this reason.", default=None)
 
 
 class IdentitiesQuery(Paged):
@@ -105,6 +106,25 @@ class BackfillRequest(Sent):
 
     accountId: IgId = described("The professional account ID.", AN_ACCOUNT)
     batchSize: int = described("Contacts looked up per step.", 10, default=10, ge=1, le=100)
+
+
+class PlanQuery(Sent):
+    """The account to plan for."""
+
+    accountId: IgId = described("The professional account ID.", AN_ACCOUNT)
+
+
+class RetryRequest(Sent):
+    """What to retry of a job."""
+
+    reasons: list[JobItemReason] | None = described(
+        "Only contacts that failed for one of these reasons; all without it.", ["timeout"], default=None, min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_absent(cls, value: Any) -> Any:
+        return {} if value is None else value
 
 
 class LocationQuery(Sent):

@@ -1,14 +1,16 @@
 """Jobs: `nametag backfill-profiles`, `refresh-identities` and `jobs …`."""
 
 import sys
+from datetime import datetime
 
 import click
 
 from app.accounts import listing
 from app.cli import output, watch
 from app.labels import label
-from app.runs import failures, lifecycle, progress
-from app.runs.estimate import Estimate
+from app.runs import item_listing, lifecycle, plan, progress, retries
+from app.runs.item_listing import ListedItem
+from app.runs.selection import Selection
 from app.viewer import OPERATOR
 
 account_id = click.option("--account-id", "ig_account_id", required=True, help="The professional account ID.")
@@ -27,7 +29,7 @@ wait_option = click.option("--wait", is_flag=True, help="Wait for the job to fin
 @wait_option
 @output.in_app
 def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
-    """Start a backfill: look up all unknown contacts. Prints an estimate and the job ID."""
+    """Start a backfill: look up all unknown contacts. Prints the plan and the job ID."""
     _start("backfill", ig_account_id, batch_size, wait=wait)
 
 
@@ -36,20 +38,20 @@ def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
 @wait_option
 @output.in_app
 def refresh_identities(ig_account_id: str, wait: bool) -> None:
-    """Start a refresh: look up all contacts again. Prints an estimate and the job ID."""
+    """Start a refresh: look up all contacts again. Prints the plan and the job ID."""
     _start("refresh", ig_account_id, lifecycle.BATCH_SIZE, wait=wait)
 
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel and retry jobs."""
+    """List, show, pause, cancel and retry jobs."""
 
 
 @jobs.command("list")
 @output.as_json
 @output.in_app
 def list_(as_json: bool) -> None:
-    """List active jobs and jobs of the last 7 days."""
+    """List active jobs, and the newest 100 of the last 90 days."""
     found = [*progress.active_runs(OPERATOR), *progress.history(OPERATOR, limit=100)]
     if as_json:
         output.show([progress.as_dict(run) for run in found])
@@ -62,7 +64,7 @@ def list_(as_json: bool) -> None:
         )
         for run in found
     )
-    output.table(heads, rows, empty="No jobs in the last 7 days.")
+    output.table(heads, rows, empty="No jobs in the last 90 days.")
 
 
 @jobs.command("show")
@@ -90,30 +92,73 @@ def cancel(job_id: str) -> None:
     output.say(f"Canceling job {job_id}. It stops after the current contact.")
 
 
-@jobs.command("retry")
+@jobs.command("items")
+@click.argument("job_id", metavar="ID")
+@click.option("--state", help="Only contacts in this state: todo, resolved, fresh, failed or skipped.")
+@click.option("--reason", help="Only contacts with this reason, for example consent.")
+@click.option("--csv", "as_csv", is_flag=True, help="Output CSV for spreadsheets.")
+@output.as_json
+@output.in_app
+def items(job_id: str, state: str | None, reason: str | None, as_csv: bool, as_json: bool) -> None:
+    """List the contacts of job ID and their results."""
+    want = item_listing.parse_filter(state=state, reason=reason)
+    if as_csv:
+        for lines in item_listing.csv_lines(OPERATOR, job_id, want):
+            click.echo(lines, nl=False)
+        return
+    found = list(item_listing.iter_items(OPERATOR, job_id, want))
+    if as_json:
+        output.show([item_listing.as_dict(item) for item in found])
+    else:
+        heads = ("CONTACT", "NAME", "BEFORE", "STATE", "REASON", "CODE", "TRIES", "CALLS", "SECONDS")
+        output.table(heads, map(_row, found), empty="No contacts.")
+
+
+@jobs.command("pause")
 @click.argument("job_id", metavar="ID")
 @output.in_app
-def retry(job_id: str) -> None:
+def pause(job_id: str) -> None:
+    """Pause job ID after the current contact, until it is resumed."""
+    lifecycle.pause(OPERATOR, job_id)
+    output.say(f"Paused job {job_id}. To continue it: nametag jobs resume {job_id}")
+
+
+@jobs.command("resume")
+@click.argument("job_id", metavar="ID")
+@output.in_app
+def resume(job_id: str) -> None:
+    """Resume the paused job ID."""
+    lifecycle.resume(OPERATOR, job_id)
+    output.say(f"Resumed job {job_id}.")
+
+
+@jobs.command("retry")
+@click.argument("job_id", metavar="ID")
+@click.option("--reason", "reasons", multiple=True, help="Only contacts that failed for this reason; repeatable.")
+@output.in_app
+def retry(job_id: str, reasons: tuple[str, ...]) -> None:
     """Retry the failed contacts of job ID, except those that a retry cannot help."""
-    output.say(f"Job {job_id}: {failures.retry_failed(OPERATOR, job_id).text}")
+    output.say(f"Job {job_id}: {retries.retry(OPERATOR, job_id, reasons or None).text}")
 
 
 def _start(kind_name: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
     lifecycle.require_batch_size(batch_size)
     kind = progress.RunKind(kind_name)
-    estimate = lifecycle.estimate_run(OPERATOR, account.id, kind=kind)
-    click.echo(f"{label(kind)}: {_summary(estimate)}.", err=True)
+    planned = plan.get_plan(OPERATOR, Selection(account.id, kind))
+    click.echo(f"{label(kind)}: {plan.as_text(planned, _utc)}", err=True)
     run_id = lifecycle.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:
         sys.exit(watch.until_ended(run_id))
 
 
-def _summary(estimate: Estimate) -> str:
-    if estimate.seconds is None:
-        duration = "duration unknown (can't reach Redis)"
-    else:
-        duration = f"done in {watch.length(estimate.seconds)}"
-    contacts = f"{estimate.people} contact{'' if estimate.people == 1 else 's'}"
-    return f"{contacts}, about {estimate.calls} API call{'' if estimate.calls == 1 else 's'}, {duration}"
+def _utc(at: datetime) -> str:
+    return f"{at:%H:%M} UTC"
+
+
+def _row(item: ListedItem) -> tuple[object, ...]:
+    return (
+        *(item.ig_participant_id, item.display.text, item.previous_name, item.state, item.reason, item.code),
+        *(item.tries, item.calls, f"{item.seconds:.1f}"),
+    )

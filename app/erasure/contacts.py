@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, func, literal, or_, select, update
 
 from app import audit, clock, tombstones
 from app.db import transaction
@@ -14,6 +14,7 @@ from app.db.transaction import Tx
 from app.db.types import UTCDateTime
 from app.errors import NotFound
 from app.identities import cache
+from app.identities.reasons import DELETED
 from app.ingest import pending_updates
 from app.models.account import ALL_IDS, Account, all_ids
 from app.models.audit import Action
@@ -22,7 +23,7 @@ from app.models.conversation import Conversation, Message
 from app.models.erasure import DeletedEvent
 from app.models.identity import Identity
 from app.models.ingest import DeadLetter
-from app.models.run import Run, RunItem
+from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
 from app.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
@@ -84,9 +85,20 @@ def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: 
     tx.execute(delete(Identity).where(*identity))
     looked_up = update(ApiCall).where(ApiCall.account_id == account_id, ApiCall.ig_participant_id == ig_participant_id)
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
-    runs = select(Run.id).where(Run.account_id == account_id)
-    tx.execute(delete(RunItem).where(RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id))
+    _anonymize_items(tx, account_id, ig_participant_id)
     _delete_dead_letters(tx, account_id, ig_participant_id)
+
+
+def _anonymize_items(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+    """Remove the contact's ID from jobs. The items stay, so that a job's counts still add up to its total."""
+    runs = select(Run.id).where(Run.account_id == account_id)
+    items = (RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id)
+    of_contact = select(RunItem.run_id).where(*items, RunItem.state == ItemState.PENDING)
+    tx.execute(update(Run).where(Run.id.in_(of_contact)).values(skipped=Run.skipped + 1))
+    open_ = update(RunItem).where(*items, RunItem.state == ItemState.PENDING)
+    tx.execute(open_.values(state=ItemState.SKIPPED, reason=DELETED, code=None, settled_at=clock.now()))
+    nobody = literal(DELETED_CONTACT).concat(cast(RunItem.position, String))
+    tx.execute(update(RunItem).where(*items).values(ig_participant_id=nobody))
 
 
 def _delete_dead_letters(tx: Tx, account_id: int, ig_participant_id: str) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from app import audit, clock
@@ -36,25 +36,22 @@ def lines(viewer: Viewer, want: IdentityFilter, *, format_: str) -> Iterator[str
     return _chunks(_csv(rows) if format_ == "csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def csv_line(values: Iterable[str | float | None]) -> str:
+    """Return one line of a CSV file whose texts no spreadsheet reads as formulas."""
+    written = io.StringIO()
+    csv.writer(written).writerow(for_csv(value) if isinstance(value, str) else value for value in values)
+    return written.getvalue()
+
+
 def _chunks(written: Iterator[str]) -> Iterator[str]:
     while some := list(islice(written, LINES)):
         yield "".join(some)
 
 
 def _csv(rows: Iterator[dict[str, str | int | None]]) -> Iterator[str]:
-    yield BYTE_ORDER_MARK + _line(FIELDS)
+    yield BYTE_ORDER_MARK + csv_line(FIELDS)
     for row in rows:
-        yield _line(tuple(map(_cell, row.values())))
-
-
-def _cell(value: str | int | None) -> str:
-    return for_csv(value) if isinstance(value, str) else str("" if value is None else value)
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue()
+        yield csv_line(row.values())
 
 
 def _facts(one: ListedIdentity) -> dict[str, str | int | None]:

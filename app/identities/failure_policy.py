@@ -18,6 +18,8 @@ JITTER = 0.2
 JOB_ATTEMPTS = 3  # per contact and job
 JOB_RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=4))
 NOT_RETRYABLE = frozenset({Reason.CONSENT, Reason.REFUSED})  # the result is the same until the contact writes
+# A further lookup of these contacts is expected to fail too: the plan of a job counts them as staying unknown.
+LASTING_REASONS = NOT_RETRYABLE | {Reason.NOT_VISIBLE, Reason.NO_NAME, Reason.PLACEHOLDER}
 CONTACT_REASONS = frozenset({Scope.CONTACT, Scope.CONTRACT, Scope.FIELD})
 
 

@@ -140,6 +140,14 @@ def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
     return IdentityListPage(shown, (last.fresh_from, last.id) if last else None)
 
 
+def conditions(want: IdentityFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on `identities` of a filter's state, reason and search."""
+    found = [or_(*_parts(want))]
+    if want.q:
+        found.append(_matches(want.q))
+    return found
+
+
 def iter_identities(viewer: Viewer, want: IdentityFilter) -> Iterator[ListedIdentity]:
     """Yield every identity that matches, oldest contact first, however many there are."""
     found, last = _found(viewer, want).order_by(Identity.id).limit(CHUNK_ROWS), 0
@@ -253,9 +261,7 @@ def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tup
 
 
 def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
-    found = _visible(viewer).where(or_(*_parts(want)))
-    if want.q:
-        found = found.where(_matches(want.q))
+    found = _visible(viewer).where(*conditions(want))
     return found if want.account_id is None else found.where(Identity.account_id == want.account_id)
 
 

@@ -4,7 +4,6 @@ A contact who was looked up within the last 30 seconds is not looked up again. O
 use the reserve, so repeated requests leave those calls to contacts who are writing now.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -28,24 +27,6 @@ def refresh(viewer: Viewer, identity_id: int) -> datetime | None:
     viewer.require(Role.OPS)
     contact = listing.get_identity(viewer, identity_id)
     return request(viewer, contact.account_id, contact.ig_participant_id, f"identity {contact.id}")
-
-
-def refresh_all(viewer: Viewer, identity_ids: Sequence[int]) -> int:
-    """Request lookups of these contacts, for ops. Return their number without those whose last lookup is too recent.
-
-    Raises NotFound if the viewer may not see one of them.
-    """
-    viewer.require(Role.OPS)
-    contacts = [listing.get_identity(viewer, each) for each in identity_ids]
-    with transaction.write() as tx:
-        requested = [
-            contact.account_id
-            for contact in contacts
-            if _request(tx, viewer, contact.account_id, contact.ig_participant_id, f"identity {contact.id}") is None
-        ]
-    for account_id in sorted(set(requested)):
-        queue.enqueue_once(queue.RESOLVE, account_id)
-    return len(requested)
 
 
 def request(viewer: Viewer, account_id: int, ig_participant_id: str, target: str) -> datetime | None:

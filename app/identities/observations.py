@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, update
 
 from app import clock, counters, tombstones
 from app.db.transaction import Tx
@@ -173,8 +173,8 @@ def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
     return last_error is None and last_success_at is not None and last_success_at > clock.now() - FRESH
 
 
-def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str]) -> None:
-    """Clear the failures of contacts before a requested lookup."""
+def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str] | Select[Any]) -> None:
+    """Clear the failures of contacts before a requested lookup. `ig_participant_ids` may select them."""
     named = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
     tx.execute(update(Identity).where(*named).values(failure_count=0, last_error=None, last_error_code=None))
 

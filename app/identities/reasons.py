@@ -7,7 +7,8 @@ from app.instagram.errors import Reason
 
 NEVER_TRIED = "never_tried"
 STOPPED = "stopped"
-WORKER_DIED = "worker_died"  # of a contact in a job, never of an identity
+WORKER_DIED = "worker_died"  # of a contact in a job, never of an identity; so is DELETED
+DELETED = "deleted"
 _RETRIED = "No action needed. Nametag retries automatically."
 
 
@@ -97,7 +98,10 @@ MEANINGS: dict[str, ReasonText] = {
 OTHER = ReasonText(
     "Other reason, recorded by a newer version of Nametag", "", "Update Nametag to see the reason.", "user-question"
 )
-_IN_JOBS = {WORKER_DIED: "The worker crashed three times while looking up this contact"}
+_IN_JOBS = {
+    WORKER_DIED: "The worker crashed three times while looking up this contact",
+    DELETED: "The contact was deleted",
+}
 
 
 def describe(reason: str) -> str:

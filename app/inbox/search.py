@@ -55,6 +55,19 @@ def matching_conversations(q: str, account_ids: Collection[int] | None) -> Colum
     return Conversation.id.in_(union(*found))
 
 
+def matching_contacts(q: str, account_id: int) -> list[str]:
+    """Return the IDs of at most HITS contacts of an account whose names or ID match a search term, newest first."""
+    if not is_sqlite():
+        db.session.execute(_PLAN_WITH_WORDS)
+    term = _parse(display.search_words(q), (account_id,))
+    found: list[Select[Any]] = [_contacts(term)]
+    if len(term.words) == 1 and len(term.words[0]) >= GRAM_CHARACTERS:
+        found.append(_handles(term))
+    matching = select(Conversation.ig_participant_id).where(Conversation.id.in_(union(*found)))
+    matching = matching.where(Conversation.account_id == account_id).order_by(Conversation.last_message_at.desc())
+    return list(db.session.scalars(matching.limit(HITS)))
+
+
 def merge_indexes() -> None:
     """Merge SQLite's indexes in short transactions, so that unsent and deleted text is removed from the file too.
 

@@ -32,6 +32,8 @@ class Action(StrEnum):
     JOB_STARTED = "job_started"
     JOB_CANCELED = "job_canceled"
     JOB_RETRIED = "job_retried"
+    JOB_PAUSED = "job_paused"
+    JOB_RESUMED = "job_resumed"
     IDENTITY_REFRESHED = "identity_refreshed"
     IDENTITIES_EXPORTED = "identities_exported"
     PERSON_DELETED = "contact_deleted"
@@ -51,7 +53,11 @@ class AuditEntry(Model):
     """One action. It refers to no row, because it outlives what it describes."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_actor_id", "actor", "id"), Index("ix_audit_log_action_id", "action", "id"))
+    __table_args__ = (
+        Index("ix_audit_log_actor_id", "actor", "id"),
+        Index("ix_audit_log_action_id", "action", "id"),
+        Index("ix_audit_log_subject_id", "subject", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

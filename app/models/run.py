@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -18,19 +19,37 @@ class RunKind(StrEnum):
 
 
 class RunState(StrEnum):
-    """The state of a run; WAITING runs resume automatically at `resume_at`."""
+    """The state of a run. WAITING runs resume automatically at `resume_at`, PAUSED ones when a user resumes them."""
 
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
+    PAUSED = "paused"
     CANCELING = "canceling"
     CANCELED = "canceled"
     DONE = "done"
     FAILED = "failed"
 
 
-ACTIVE = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.CANCELING)
-_ACTIVE_SQL = text("state IN ('queued', 'running', 'waiting', 'canceling')")
+# These hold the lock of account and kind: no second job starts. Workers take all of them except paused ones.
+ACTIVE = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.PAUSED, RunState.CANCELING)
+_ACTIVE_SQL = text("state IN ('queued', 'running', 'waiting', 'paused', 'canceling')")
+
+
+class RunScope(StrEnum):
+    """Which contacts of its kind a run looks up: all, those with recent messages, or expiring ones (scheduler only).
+
+    FILTER and CHOSEN runs come from the Identities page: contacts that matched its filter, or that a user selected.
+    """
+
+    ALL = "all"
+    RECENT = "recent"
+    EXPIRING = "expiring"
+    FILTER = "filter"
+    CHOSEN = "chosen"
+
+
+DELETED_CONTACT = "deleted-"
 
 
 class ItemState(StrEnum):
@@ -47,7 +66,7 @@ class Run(Model):
     """One backfill or refresh of one account; the partial unique index makes a second active one impossible.
 
     `scan_…` is the plan of the page scan, `scanned_…` what was done of it. `worked_seconds` is the time of lookups of
-    single contacts.
+    single contacts. `kept_counts` are the items by state and reason, once the items themselves were deleted.
     """
 
     __tablename__ = "runs"
@@ -87,6 +106,10 @@ class Run(Model):
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cache_hits: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     days: Mapped[int | None]
+    scope: Mapped[RunScope] = mapped_column(EnumText(RunScope), default=RunScope.ALL, server_default=RunScope.ALL)
+    paused_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    paused_by: Mapped[str | None] = mapped_column(String(120))
+    kept_counts: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     scan_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     scan_contacts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     scanned_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
@@ -95,23 +118,23 @@ class Run(Model):
 
 
 class RunItem(Model):
-    """One contact of a run; `position` keeps the order, newest conversation first."""
+    """One contact of a run; `position` keeps the order, newest conversation first.
+
+    `seconds` is the time that the job spent on it. The ID of a contact that was deleted begins with DELETED_CONTACT.
+    """
 
     __tablename__ = "run_items"
     __table_args__ = (
+        Index("ix_run_items_position", "run_id", "position"),
+        Index("ix_run_items_state", "run_id", "state", "position"),
         Index(
-            "ix_run_items_open",
+            "ix_run_items_reason",
             "run_id",
+            "reason",
             "position",
-            sqlite_where=text("state = 'todo'"),
-            postgresql_where=text("state = 'todo'"),
-        ),
-        Index(
-            "ix_run_items_failed",
-            "run_id",
-            "position",
-            sqlite_where=text("state = 'failed'"),
-            postgresql_where=text("state = 'failed'"),
+            "state",
+            sqlite_where=text("reason IS NOT NULL"),
+            postgresql_where=text("reason IS NOT NULL"),
         ),
     )
 
@@ -124,4 +147,16 @@ class RunItem(Model):
     reason: Mapped[str | None] = mapped_column(String(32))
     code: Mapped[str | None] = mapped_column(String(32))
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class RunPlan(Model):
+    """The contacts that a job of this kind would look up, counted at `counted_at`, for accounts with very many."""
+
+    __tablename__ = "run_plans"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[RunKind] = mapped_column(EnumText(RunKind), primary_key=True)
+    counted_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    contacts: Mapped[dict[str, Any]] = mapped_column(JSON)

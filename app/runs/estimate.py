@@ -4,15 +4,11 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
-
 from app import clock
 from app.calls import budget
 from app.calls.budget import Forecast
-from app.db.engine import db
-from app.models.run import ItemState, Run, RunState
-from app.runs import selection
-from app.runs.selection import Selection
+from app.models.run import Run, RunState
+from app.runs.selection import PageScan
 
 SECONDS_PER_PAGE = 0.6  # two pages per second are allowed, and storing one takes time
 SECONDS_PER_CONTACT = 0.5  # assumed until the job's own speed is known
@@ -28,16 +24,12 @@ class Estimate:
     seconds: int | None
 
 
-def estimate_selection(selected: Selection) -> Estimate:
-    """Return the estimate of a job of these contacts, as if it started now."""
-    wanted = selection.select_items(selected).subquery()
-    counted = select(func.count()).select_from(wanted).where(wanted.c.state == ItemState.PENDING.value)
-    total = db.session.execute(counted).scalar_one()
-    scan = selection.plan_page_scan(selected)
-    alone = total - math.floor(scan.people * RESOLVED_BY_PAGES)
+def estimate_contacts(account_id: int, contacts: int, scan: PageScan) -> Estimate:
+    """Return the estimate of a job that looks up so many contacts, as if it started now."""
+    alone = contacts - math.floor(scan.people * RESOLVED_BY_PAGES)
     calls = scan.pages + alone
     working = scan.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_CONTACT
-    return Estimate(total, calls, _seconds(selected.account_id, calls, working))
+    return Estimate(contacts, calls, _seconds(account_id, calls, working))
 
 
 def seconds_left(run: Run) -> int | None:

@@ -1,26 +1,24 @@
-"""The contacts that a job could not resolve: why, and whether a retry can help."""
+"""The contacts that a job could not resolve: why, also by later lookups, and whether a retry can help."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, select
+from sqlalchemy import ColumnElement, Row, and_, select
 
 from app.db.engine import db
-from app.errors import Conflict
-from app.identities import display, listing, manual_refresh
+from app.identities import display, listing
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
-from app.identities.reasons import WORKER_DIED, describe
+from app.identities.reasons import DELETED, WORKER_DIED, describe
 from app.instagram.errors import Reason
 from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.run import ACTIVE, ItemState, Run, RunItem
+from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
 from app.runs import lifecycle
-from app.viewer import Role, Viewer
+from app.viewer import Viewer
 
 RESOLVED_SINCE = "Resolved since"
-REASONS: tuple[str, ...] = (*Reason, WORKER_DIED)  # of a contact that a job could not resolve
+REASONS: tuple[str, ...] = (*Reason, WORKER_DIED, DELETED)  # of a contact that a job could not resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +47,6 @@ class FailedContact:
         return f"Meta error {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
 
 
-@dataclass(frozen=True, slots=True)
-class RetryResult:
-    """What a retry does: `contacts` it looks up again, and those it left out, by reason.
-
-    `waiting` is how many contacts a canceled job had not looked up yet; the retry includes them.
-    """
-
-    contacts: int
-    left_out: Mapping[Reason, int]
-    waiting: int = 0
-
-    @property
-    def text(self) -> str:
-        """The result in sentences, for users."""
-        finishing = f" and finishing {self.waiting} waiting" if self.waiting else ""
-        return " ".join((f"Retrying {_contacts(self.contacts)}{finishing}.", *_left_out(self.left_out)))
-
-
 def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[FailedContact]:
     """Return the contacts that a job could not resolve, in the order of its items; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
@@ -92,32 +72,11 @@ def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Fa
         .outerjoin(Identity, _same_contact(Identity, run))
         .outerjoin(Conversation, _same_contact(Conversation, run))
         .where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
+        .where(~RunItem.ig_participant_id.startswith(DELETED_CONTACT, autoescape=True))
         .order_by(RunItem.position)
         .limit(limit)
     )
     return [_failed_contact(row) for row in db.session.execute(found)]
-
-
-def retry_failed(viewer: Viewer, run_id: str) -> RetryResult:
-    """Retry the failed contacts of a job, except those that a retry cannot help; for ops.
-
-    A finished job is reopened; those of an active job are refreshed one by one. Raises NotFound,
-    AlreadyRunning, and Conflict when there is no contact to retry.
-    """
-    viewer.require(Role.OPS)
-    run = lifecycle.require_run(viewer, run_id)
-    counted = select(RunItem.reason, func.count().label("contacts")).group_by(RunItem.reason)
-    failed = db.session.execute(counted.where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED))
-    numbers = {row.reason: row.contacts for row in failed}
-    left_out = {reason: numbers.pop(reason) for reason in Reason if reason in NOT_RETRYABLE & set(numbers)}
-    if not numbers:
-        raise Conflict(" ".join(("No contact in this job can be retried.", *_left_out(left_out))))
-    if run.state not in ACTIVE:
-        pending = (RunItem.run_id == run_id, RunItem.state == ItemState.PENDING)
-        waiting = db.session.execute(select(func.count()).select_from(RunItem).where(*pending)).scalar_one()
-        return RetryResult(lifecycle.retry(viewer, run_id), left_out, waiting)
-    found = [each.identity_id for each in failed_contacts(viewer, run_id) if each.can_recover and each.identity_id]
-    return RetryResult(manual_refresh.refresh_all(viewer, found), left_out)
 
 
 def _failed_contact(row: Row[*tuple[Any, ...]]) -> FailedContact:
@@ -151,11 +110,3 @@ def _newest(row: Row[*tuple[Any, ...]]) -> tuple[str | None, str | None]:
 
 def _same_contact(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:
     return and_(table.account_id == run.account_id, table.ig_participant_id == RunItem.ig_participant_id)
-
-
-def _left_out(reasons: Mapping[Reason, int]) -> Iterator[str]:
-    return (f"Left out {_contacts(number)}: {describe(reason)}." for reason, number in reasons.items())
-
-
-def _contacts(number: int) -> str:
-    return f"{number} {'contact' if number == 1 else 'contacts'}"

@@ -26,7 +26,6 @@ class Lease:
     batch_size: int
     created_at: datetime
     fence: int
-    canceling: bool
 
 
 def update_run(tx: Tx, lease: Lease, **values: object) -> RunState:

@@ -38,7 +38,8 @@ class ItemOutcome:
 def due(lease: Lease) -> list[str]:
     """Return the next contacts of the job to look up, at most one batch, in the order of the items.
 
-    No item waits longer than a lease: a later time was written by a wrong clock.
+    None are due while the job is paused or being canceled. No item waits longer than a lease: a later time was written
+    by a wrong clock.
     """
     now = clock.now()
     found = (
@@ -46,6 +47,7 @@ def due(lease: Lease) -> list[str]:
         .where(
             RunItem.run_id == lease.run_id,
             RunItem.state == ItemState.PENDING,
+            select(Run.id).where(Run.id == lease.run_id, Run.state == RunState.RUNNING).exists(),
             or_(RunItem.next_try_at.is_(None), RunItem.next_try_at <= now, RunItem.next_try_at > now + 2 * LEASE),
         )
         .order_by(RunItem.position)
@@ -55,9 +57,9 @@ def due(lease: Lease) -> list[str]:
 
 
 def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -> bool:
-    """Store the result of one item and renew the lease. Return False after the job was canceled.
+    """Store the result of one item and renew the lease. Return False after the job was paused or canceled.
 
-    Raises LeaseLostError; then nothing is stored.
+    Raises LeaseLostError; then nothing is stored. A contact who was deleted meanwhile has no result.
     """
     now = clock.now()
     final = outcome.state is not ItemState.PENDING
@@ -74,13 +76,15 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -
             code=outcome.code,
             tries=RunItem.tries + (1 if outcome.calls else 0),
             calls=RunItem.calls + outcome.calls,
+            seconds=RunItem.seconds + outcome.worked_seconds,
             next_try_at=outcome.next_try_at,
             settled_at=now if final else None,
         )
     )
-    if not tx.execute(item).rowcount:
+    stored = bool(tx.execute(item).rowcount)
+    if not stored and _exists(tx, lease, ig_participant_id):
         raise LeaseLostError
-    counters = {COUNTED[outcome.state].key: COUNTED[outcome.state] + 1} if final else {}
+    counters = {COUNTED[outcome.state].key: COUNTED[outcome.state] + 1} if final and stored else {}
     tx.mark_changed(lease.account_id, ig_participant_id)
     state = update_run(
         tx,
@@ -91,7 +95,12 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -
         lease_until=now + LEASE,
         **counters,
     )
-    return state is not RunState.CANCELING
+    return state is RunState.RUNNING
+
+
+def _exists(tx: Tx, lease: Lease, ig_participant_id: str) -> bool:
+    item = (RunItem.run_id == lease.run_id, RunItem.ig_participant_id == ig_participant_id)
+    return tx.execute(select(RunItem.run_id).where(*item)).first() is not None
 
 
 def tries_so_far(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Take, pause and release the lease of a job. Every write is guarded by the lease's fencing token."""
+"""Take and release the lease of a job, also to wait. Every write is guarded by the lease's fencing token."""
 
 import logging
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 LONGEST_PAUSE = timedelta(days=1, minutes=10)  # Meta's times are at most a day ahead
 
 
-_LEASED = (Run.account_id, Run.kind, Run.started_by, Run.batch_size, Run.created_at, Run.fence, Run.state)
+_LEASED = (Run.account_id, Run.kind, Run.started_by, Run.batch_size, Run.created_at, Run.fence)
 
 
 def take(run_id: str, *, who: str) -> Lease | None:
@@ -51,31 +51,33 @@ def take(run_id: str, *, who: str) -> Lease | None:
         running = update(Run).where(Run.id == run_id, Run.state.in_((RunState.QUEUED, RunState.WAITING)))
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
         facts = (taken.account_id, taken.kind, taken.started_by, taken.batch_size, taken.created_at, taken.fence)
-        lease = Lease(run_id, *facts, taken.state is RunState.CANCELING)
+        lease = Lease(run_id, *facts)
         if before.lease_until is not None and before.scanned_pages >= before.scan_pages:
             count_crashed_attempt(tx, lease)
         tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     return lease
 
 
-def pause(lease: Lease, *, until: datetime, reason: str) -> None:
-    """Release the lease and pause the job until `until` (aware UTC), when the scheduler enqueues it again."""
+def wait(lease: Lease, *, until: datetime, reason: str) -> None:
+    """Release the lease and let the job wait until `until` (aware UTC), when the scheduler enqueues it again."""
     try:
         with transaction.write() as tx:
             _reopen_not_at_fault(tx, lease)
-            waiting = {"resume_at": until, "waiting_since": clock.now(), "reason": reason}
-            if _release(tx, lease, **waiting) is RunState.CANCELING:
+            state = _release(tx, lease)
+            if state is RunState.CANCELING:
                 _finish(tx, lease, RunState.CANCELED)
-            else:
-                update_run(tx, lease, state=RunState.WAITING)
+            elif state is not RunState.PAUSED:
+                waiting = {"resume_at": until, "waiting_since": clock.now(), "reason": reason}
+                update_run(tx, lease, state=RunState.WAITING, **waiting)
     except LeaseLostError:
-        logger.info("job not paused: lease lost")
+        logger.info("job does not wait: lease lost")
 
 
 def release(lease: Lease) -> bool:
     """Release the lease after a slice of work; finish the job if no item is open. Return whether to enqueue it now."""
     with transaction.write() as tx:
-        state = tx.execute(select(Run.state).where(Run.id == lease.run_id)).scalar_one()
+        # Locks the row, so that a retry cannot reopen items between the count and the end of the job.
+        state = tx.execute(select(Run.state).where(Run.id == lease.run_id).with_for_update()).scalar_one()
         if state is RunState.CANCELING:
             _finish(tx, lease, RunState.CANCELED)
             return False
@@ -87,7 +89,7 @@ def release(lease: Lease) -> bool:
                 func.min(RunItem.next_try_at).label("earliest"),
             ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.PENDING)
         ).one()
-        return _release_or_finish(tx, lease, opened)
+        return _release_or_finish(tx, lease, opened) and state is not RunState.PAUSED
 
 
 def ready(now: datetime) -> list[tuple[str, RunKind]]:
@@ -133,4 +135,9 @@ def _takeable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     free = or_(Run.lease_until.is_(None), Run.lease_until < now, Run.lease_until > now + 2 * LEASE)
     # So was a pause that began in the future, and one that is longer than any.
     wrong = or_(Run.waiting_since > now + LEASE, Run.resume_at > now + LONGEST_PAUSE)
-    return Run.state.in_(ACTIVE), free, or_(Run.resume_at.is_(None), Run.resume_at <= now, wrong)
+    return (
+        Run.state.in_(ACTIVE),
+        Run.state != RunState.PAUSED,
+        free,
+        or_(Run.resume_at.is_(None), Run.resume_at <= now, wrong),
+    )

@@ -1,10 +1,11 @@
-"""Start, cancel and retry jobs. An account has at most one active job of each kind."""
+"""Start, pause, resume and cancel jobs. An account has at most one active job of each kind, also while it is paused."""
 
 import logging
 import secrets
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, change_tokens, clock, queue, settings
@@ -12,23 +13,19 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
-from app.identities import observations
-from app.identities.failure_policy import NOT_RETRYABLE
 from app.labels import label
 from app.models.account import Account, AccountState
 from app.models.audit import Action
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
-from app.runs import estimate, kinds, selection
-from app.runs.estimate import Estimate
+from app.runs import kinds, selection
 from app.runs.selection import PageScan, Selection
 from app.viewer import SCHEDULE, Role, Viewer
 
 logger = logging.getLogger(__name__)
 
-DAYS = range(1, 91)
 BATCH_SIZE = 10
 BATCH_SIZES = range(1, 101)
-_ACTIVE_RUN = select(Run.id, Run.kind, Run.created_at).where(
+_ACTIVE_RUN = select(Run.id, Run.kind, Run.created_at, Run.state).where(
     Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), Run.state.in_(ACTIVE)
 )
 
@@ -42,14 +39,15 @@ def start(
     all contacts. Newest conversations come first. Raises AlreadyRunning with the active job's ID, Invalid for a batch
     size outside 1-100 or days outside 1-90, NotFound for an account the viewer may not see.
     """
+    return start_selection(viewer, Selection(account_id, kind, days), batch_size=batch_size)
+
+
+def start_selection(viewer: Viewer, selected: Selection, *, batch_size: int = BATCH_SIZE) -> str:
+    """Start a job of these contacts and return its ID; raises as `start` does, and Invalid without a contact."""
     viewer.require(Role.OPS)
     require_batch_size(batch_size)
-    return _start(viewer, _selection(viewer, account_id, kind, days), batch_size=batch_size)
-
-
-def estimate_run(viewer: Viewer, account_id: int, *, kind: RunKind, days: int | None = None) -> Estimate:
-    """Return the estimate of such a job; raises Invalid and NotFound as `start` does."""
-    return estimate.estimate_selection(_selection(viewer, account_id, kind, days))
+    selection.require_valid(viewer, selected)
+    return _start(viewer, selected, batch_size=batch_size)
 
 
 def refresh_expiring() -> None:
@@ -80,7 +78,7 @@ def cancel(viewer: Viewer, run_id: str) -> None:
     run = require_run(viewer, run_id)
     now = clock.now()
     with transaction.write() as tx:
-        at_work = (Run.lease_until.is_not(None)) & (Run.lease_until > now)
+        at_work = _at_work(now)
         ended = tx.execute(
             update(Run)
             .where(Run.id == run_id, Run.state.in_(ACTIVE), ~at_work)
@@ -95,37 +93,49 @@ def cancel(viewer: Viewer, run_id: str) -> None:
         tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
 
 
-def retry(viewer: Viewer, run_id: str) -> int:
-    """Reopen a finished job for its failed items, except those that a retry cannot help. Return their number.
+def pause(viewer: Viewer, run_id: str) -> None:
+    """Pause a job after the present item, until a user resumes it; for ops.
 
-    Raises NotFound, Conflict and AlreadyRunning.
+    It stays the account's active job of its kind. Raises NotFound, and Conflict when it has ended, is being canceled
+    or is paused already.
     """
     viewer.require(Role.OPS)
     run = require_run(viewer, run_id)
-    if run.state in ACTIVE:
-        raise _already_running(run)
-    if run.kind not in kinds.RULES:
-        raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
-    failed = (RunItem.run_id == run_id, RunItem.state == ItemState.FAILED, RunItem.reason.not_in(NOT_RETRYABLE))
-    try:
-        with transaction.write() as tx:
-            _refuse_second(tx, run.account_id, run.kind)
-            again = list(tx.execute(select(RunItem.ig_participant_id).where(*failed)).scalars())
-            if not again:
-                raise Conflict("No contact in this job can be retried.")
-            tx.execute(
-                update(RunItem)
-                .where(*failed)
-                .values(state=ItemState.PENDING, tries=0, next_try_at=None, settled_at=None)
-            )
-            _reopen(tx, run_id, len(again))
-            observations.retry(tx, run.account_id, again)
-            audit.note(tx, viewer, Action.JOB_RETRIED, f"job {run_id}", account_id=run.account_id)
-            tx.mark_changed(run.account_id)
-    except IntegrityError:
-        raise _lost_race(run.account_id, run.kind) from None
+    if run.state is RunState.PAUSED:
+        raise Conflict(f"{run.paused_by} has paused this job already. Nothing was changed.")
+    paused = {"state": RunState.PAUSED, "paused_at": clock.now(), "paused_by": viewer.name, "reason": None}
+    with transaction.write() as tx:
+        pausable = Run.state.in_((RunState.QUEUED, RunState.RUNNING, RunState.WAITING))
+        if not tx.execute(update(Run).where(Run.id == run_id, pausable).values(**paused)).rowcount:
+            raise _ended(tx, run_id)
+        audit.note(tx, viewer, Action.JOB_PAUSED, f"job {run_id}", account_id=run.account_id)
+        tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
+
+
+def resume(viewer: Viewer, run_id: str) -> None:
+    """Resume a paused job; for ops. Raises NotFound, and Conflict when it is not paused."""
+    viewer.require(Role.OPS)
+    run = require_run(viewer, run_id)
+    now = clock.now()
+    resumed = {"paused_at": None, "paused_by": None, "resume_at": now, "waiting_since": None}
+    # A worker that has not noticed the pause yet keeps its lease and continues.
+    state = case((_at_work(now), RunState.RUNNING.value), else_=RunState.QUEUED.value)
+    with transaction.write() as tx:
+        paused = update(Run).where(Run.id == run_id, Run.state == RunState.PAUSED)
+        if not tx.execute(paused.values(state=state, **resumed)).rowcount:
+            raise _ended(tx, run_id, otherwise="This job is not paused. Nothing was changed.")
+        audit.note(tx, viewer, Action.JOB_RESUMED, f"job {run_id}", account_id=run.account_id)
+        tx.mark_changed(run.account_id, change_tokens.NO_CONTACT)
     enqueue(run_id, run.kind)
-    return len(again)
+
+
+def _ended(tx: Tx, run_id: str, otherwise: str = "") -> Conflict:
+    state = tx.execute(select(Run.state).where(Run.id == run_id)).scalar()
+    if state is RunState.CANCELING:
+        return Conflict("This job is being canceled. Nothing was changed.")
+    if otherwise and state in ACTIVE:
+        return Conflict(otherwise)
+    return Conflict("This job has already ended. Nothing was changed.")
 
 
 def require_batch_size(batch_size: int) -> None:
@@ -142,48 +152,49 @@ def require_run(viewer: Viewer, run_id: str) -> Run:
     return run
 
 
-def _selection(viewer: Viewer, account_id: int, kind: RunKind, days: int | None) -> Selection:
-    if days is not None and (not kinds.RULES[kind].takes_days or days not in DAYS):
-        raise Invalid({"days": "The days must be a whole number from 1 to 90, and apply to backfills only."})
-    _require_account(viewer, account_id)
-    return Selection(account_id, kind, days)
-
-
 def _start(viewer: Viewer, selected: Selection, *, batch_size: int) -> str:
     run_id = secrets.token_hex(6)
     scan = selection.plan_page_scan(selected)
     try:
         with transaction.write() as tx:
-            _refuse_second(tx, selected.account_id, selected.kind)
+            refuse_second(tx, selected.account_id, selected.kind)
             total = _plan_items(tx, run_id, selected, scan, batch_size=batch_size, started_by=viewer.name)
             audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=selected.account_id)
             tx.mark_changed(selected.account_id, change_tokens.NO_CONTACT)
     except IntegrityError:
-        raise _lost_race(selected.account_id, selected.kind) from None
+        raise lost_race(selected.account_id, selected.kind) from None
     if total:
         enqueue(run_id, selected.kind, job_id=run_id)
     return run_id
 
 
-def _require_account(viewer: Viewer, account_id: int) -> None:
-    if not viewer.sees(account_id) or db.session.get(Account, account_id) is None:
-        raise NotFound("account")
+def active_run(account_id: int, kind: RunKind) -> str | None:
+    """Return the ID of the account's active job of this kind, or None."""
+    found = db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
+    return found.id if found else None
 
 
-def _refuse_second(tx: Tx, account_id: int, kind: RunKind) -> None:
+def refuse_second(tx: Tx, account_id: int, kind: RunKind) -> None:
+    """Raise AlreadyRunning if the account has an active job of this kind."""
     running = tx.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
     if running is not None:
-        raise _already_running(running)
+        raise already_running(running)
 
 
-def _lost_race(account_id: int, kind: RunKind) -> AlreadyRunning:
+def lost_race(account_id: int, kind: RunKind) -> AlreadyRunning:
     """Return the error of a start that another process preceded; its job may have ended since."""
     running = db.session.execute(_ACTIVE_RUN, {"account": account_id, "run_kind": kind}).first()
-    return _already_running(running) if running else AlreadyRunning("", label(kind))
+    return already_running(running) if running else AlreadyRunning("", label(kind))
 
 
-def _already_running(run: Any) -> AlreadyRunning:
-    return AlreadyRunning(run.id, f"{label(run.kind)}, started at {run.created_at:%Y-%m-%d %H:%M} UTC")
+def already_running(run: Any) -> AlreadyRunning:
+    """Return the error that names an active job."""
+    described = f"{label(run.kind)}, started at {run.created_at:%Y-%m-%d %H:%M} UTC"
+    return AlreadyRunning(run.id, described, paused=run.state is RunState.PAUSED)
+
+
+def _at_work(now: datetime) -> ColumnElement[bool]:
+    return and_(Run.lease_until.is_not(None), Run.lease_until > now)
 
 
 def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, batch_size: int, started_by: str) -> int:
@@ -193,6 +204,7 @@ def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, bat
         account_id=selected.account_id,
         kind=selected.kind,
         days=selected.days,
+        scope=selected.scope,
         state=RunState.QUEUED,
         batch_size=batch_size,
         started_by=started_by,
@@ -213,16 +225,3 @@ def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, bat
     if run.skipped == run.total:
         run.state, run.started_at, run.finished_at = RunState.DONE, now, now
     return run.total - run.skipped
-
-
-def _reopen(tx: Tx, run_id: str, contacts: int) -> None:
-    run = update(Run).where(Run.id == run_id)
-    tx.execute(
-        run.values(
-            state=RunState.QUEUED,
-            failed=Run.failed - contacts,
-            resume_at=clock.now(),
-            reason=None,
-            fence=Run.fence + 1,
-        )
-    )

@@ -20,7 +20,7 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import ConversationListPage
 from app.models.call import Purpose
 from app.models.identity import Identity, Source
-from app.models.run import ItemState, Run, RunItem
+from app.models.run import ItemState, Run, RunItem, RunState
 from app.runs import fencing, items, page_cursor, selection
 from app.runs.fencing import Lease
 from app.runs.items import ItemOutcome
@@ -32,17 +32,18 @@ logger = logging.getLogger(__name__)
 LOCK_FREE_SECONDS = 0.002  # lets a webhook that waits for SQLite's lock in between two transactions
 CONTACTS_PER_TRANSACTION = 3  # webhooks wait for it, and must be answered within 50 ms
 _RESOLVED = ItemOutcome(ItemState.RESOLVED)
-_PLAN = select(Run.scan_pages, Run.scanned_pages, Run.scan_contacts)
+_PLAN = select(Run.scan_pages, Run.scanned_pages, Run.scan_contacts, Run.state)
 
 
 def next_page(lease: Lease, *, purpose: Purpose) -> int:
     """Read the next conversation page of a job, and settle the items it resolves. Return the calls made, 0 at the end.
 
-    Without a stored position the scan starts again at the first page, as deep as that still saves calls. Raises
-    RetryLater when no call may be made now, and LeaseLostError.
+    That is also once the job is paused or canceled. Without a stored position the scan starts again at the first page,
+    as deep as that still saves calls. Raises RetryLater when no call may be made now, and LeaseLostError.
     """
     run = db.session.execute(_PLAN.where(Run.id == lease.run_id)).one()
-    left, begun = run.scan_pages - run.scanned_pages, page_cursor.load_cursor(lease.run_id)
+    left = run.scan_pages - run.scanned_pages if run.state is RunState.RUNNING else 0
+    begun = page_cursor.load_cursor(lease.run_id)
     if left > 0 and run.scanned_pages and begun is None:
         left = _replan(lease, run)
     if left <= 0:
@@ -84,7 +85,7 @@ def _next_position(
     return PageCursor(page.after, reader.size, read), 0
 
 
-def _replan(lease: Lease, run: Row[int, int, int]) -> int:
+def _replan(lease: Lease, run: Row[int, int, int, RunState]) -> int:
     again = selection.replan_page_scan(lease.run_id, lease.account_id)
     read = run.scan_contacts * run.scanned_pages // run.scan_pages
     with transaction.write() as tx:
@@ -111,7 +112,7 @@ def _store_page(lease: Lease, seen: list[ProfileObservation]) -> None:
         RunItem.run_id == lease.run_id,
         RunItem.state == ItemState.PENDING,
         RunItem.ig_participant_id.in_(listed),
-        RunItem.ig_participant_id.not_in(selection.with_expired_picture(lease.account_id)),
+        ~selection.has_expired_picture(lease.account_id, RunItem.ig_participant_id),
     )
     stored, open_ = set(db.session.scalars(known)), set(db.session.scalars(wanted))
     of_contacts = [each for each in seen if each.ig_participant_id in stored | open_]

@@ -10,13 +10,13 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.labels import label
 from app.models.account import Account, AccountState
-from app.models.run import ACTIVE, ItemState, Run, RunItem, RunState
+from app.models.run import ACTIVE, ItemState, Run, RunItem, RunScope, RunState
 from app.models.run import RunKind as RunKind
 from app.runs import estimate
 from app.viewer import Viewer
 
 PATIENCE = timedelta(seconds=30)  # a job that no worker has taken by then has none
-HISTORY = timedelta(days=7)
+HISTORY, HISTORY_ROWS = timedelta(days=90), 20
 SOME_FAILED, WORKER_MISSING = "some_failed", "worker_missing"
 STATES = (*RunState, SOME_FAILED, WORKER_MISSING)  # every value of Progress.state
 JUST_NOW = timedelta(minutes=15)  # so long the panel shows the result of a job
@@ -58,6 +58,9 @@ class Progress:
     per_second: float | None
     seconds_left: int | None
     days: int | None
+    scope: RunScope
+    paused_by: str | None
+    paused_at: datetime | None
     reconnect: bool
     page: int
     pages: int
@@ -130,7 +133,7 @@ def active_runs(viewer: Viewer, account_id: int | None = None) -> list[Progress]
 
 
 def latest_reported(viewer: Viewer) -> Progress | None:
-    """Return the running job once a lookup failed, else the job of the last seven days that ended last, or None."""
+    """Return the running job once a lookup failed, else the job of the last 90 days that ended last, or None."""
     failing = [run for run in active_runs(viewer) if run.place is None and run.failed]
     return next(iter(failing or history(viewer, limit=1)), None)
 
@@ -142,17 +145,21 @@ def just_ended(viewer: Viewer) -> Progress | None:
     return last if ended_at and ended_at > clock.now() - JUST_NOW else None
 
 
-def history(viewer: Viewer, *, account_id: int | None = None, limit: int = 20) -> list[Progress]:
-    """Return the finished jobs of the last seven days, newest first."""
+def history(
+    viewer: Viewer, *, account_id: int | None = None, before: datetime | None = None, limit: int = HISTORY_ROWS
+) -> list[Progress]:
+    """Return the finished jobs of the last 90 days, newest first; with `before` (aware UTC), those started earlier."""
     since = clock.now() - HISTORY
     found = _visible(viewer).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
     if account_id is not None:
         found = found.where(Run.account_id == account_id)
+    if before is not None:
+        found = found.where(Run.created_at < before)
     return [_progress(row) for row in db.session.execute(found.order_by(Run.created_at.desc()).limit(limit))]
 
 
 def ended(viewer: Viewer) -> str:
-    """Return a key that changes with `history`: when a job ends, or is older than seven days."""
+    """Return a key that changes with `history`: when a job ends, or is older than 90 days."""
     since = clock.now() - HISTORY
     found = select(func.count(), func.max(Run.finished_at)).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
     found = viewer.visible(found, Run.account_id)
@@ -173,7 +180,10 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
         "accountId": progress.ig_account_id,
         "state": progress.state,
         "reason": progress.reason,
+        "scope": progress.scope.value,
         "startedBy": progress.started_by,
+        "pausedBy": progress.paused_by,
+        "pausedAt": clock.rfc3339(progress.paused_at),
         "createdAt": clock.rfc3339(progress.created_at),
         "finishedAt": clock.rfc3339(None if progress.active else progress.finished_at),
         "resumeAt": clock.rfc3339(progress.resume_at),
@@ -202,7 +212,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
     run = row.Run
     settled = run.resolved + run.fresh + run.failed + run.skipped
     speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
-    at_work = run.state in ACTIVE
+    at_work, paused = run.state in ACTIVE, run.state is RunState.PAUSED
     reconnect = run.state is RunState.WAITING and row.state is AccountState.RECONNECT
     reads_pages = run.state is RunState.RUNNING and run.scanned_pages < run.scan_pages
     return Progress(
@@ -229,8 +239,11 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         worked_seconds=run.worked_seconds,
         now=_now(run.id) if run.state is RunState.RUNNING and not reads_pages else None,
         per_second=speed,
-        seconds_left=estimate.seconds_left(run) if at_work and not reconnect else None,
+        seconds_left=estimate.seconds_left(run) if at_work and not paused and not reconnect else None,
         days=run.days,
+        scope=run.scope,
+        paused_by=run.paused_by if paused else None,
+        paused_at=run.paused_at if paused else None,
         reconnect=reconnect,
         page=run.scanned_pages + 1 if reads_pages else 0,
         pages=run.scan_pages if reads_pages else 0,

@@ -50,18 +50,18 @@ def run_slice(run_id: str) -> None:
         except LeaseLostError:
             logger.info("lease lost; another worker continues the job")
         except RetryLater as stop:
-            leases.pause(lease, until=stop.until, reason=stop.reason)
-            logger.info("job paused", extra={"reason": stop.reason, "until": stop.until.isoformat()})
+            leases.wait(lease, until=stop.until, reason=stop.reason)
+            logger.info("job waits", extra={"reason": stop.reason, "until": stop.until.isoformat()})
         progress.publish(run_id, final=True)
 
 
 def _work(lease: Lease) -> None:
     slice_ = _Slice(ends_at=clock.monotonic() + SLICE_SECONDS)
     purpose = _purpose(lease)
-    while not lease.canceling and not slice_.is_over and (calls := page_scan.next_page(lease, purpose=purpose)):
+    while not slice_.is_over and (calls := page_scan.next_page(lease, purpose=purpose)):
         slice_.calls += calls
         progress.publish(lease.run_id)
-    while not lease.canceling and not slice_.is_over:
+    while not slice_.is_over:
         batch = _claim_batch(lease)
         if batch is None or not _look_up_batch(lease, batch, slice_):
             return
@@ -87,7 +87,7 @@ def _claim_batch(lease: Lease) -> Batch | None:
 
 
 def _look_up_batch(lease: Lease, batch: Batch, slice_: _Slice) -> bool:
-    """Look up and settle one batch, or the part that fits into the slice. Return False after the job was canceled."""
+    """Look up and settle one batch, or the part that fits into the slice. Return False once the job must stop."""
     tries, wanted = items.tries_so_far(lease, list(batch.left)), True
 
     def settle(tx: transaction.Tx, outcome: LookupOutcome, seconds: float) -> None:

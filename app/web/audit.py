@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from app import audit
+from app import audit, text
 from app.web import account_selection, rendering, session
 
 DIGITS = 18  # of the largest ID
@@ -18,6 +18,7 @@ def index() -> Response:
     want = audit.parse_filter(
         actor=request.args.get("actor"),
         action=request.args.get("action"),
+        subject=text.storable(request.args.get("subject", "")),
         before=int(before) if before.isascii() and before.isdigit() and len(before) <= DIGITS else None,
     )
     entries, older = audit.page(viewer, want)

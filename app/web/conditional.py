@@ -16,6 +16,7 @@ SECONDS: Mapping[str, float] = {
     "jobs": 15,
     "active_jobs": 1.5,
     "unresolved": 2,
+    "items": 5,
     "identity": 1,
 }
 CARRIED = "."  # separates the token from values of the shown part, which are not compared

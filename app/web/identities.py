@@ -4,20 +4,16 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
 
-from app.errors import Invalid
 from app.identities import explanation, export, listing, manual_refresh, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
-from app.text import ROW_NUMBER
 from app.viewer import Role
 from app.web import account_selection, refresh_requests, rendering, session
-from app.web.filters import plural
 from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
-MAX_REFRESHED = 200  # per request
 REFRESH_QUEUED = {"refresh:queued": True}
 
 
@@ -74,24 +70,6 @@ def refresh(identity_id: int) -> Response:
     return rendering.render_done(
         f"/identities/{identity_id}", events=REFRESH_QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at))
     )
-
-
-@blueprint.post("/refresh")
-def refresh_listed() -> Response:
-    """Refresh the identities that are selected in the list, or all that it shows."""
-    viewer = session.viewer()
-    viewer.require(Role.OPS)
-    shown = request.form.get("which", "chosen")
-    ids = request.form.getlist("identity") if shown == "chosen" else shown.split()
-    chosen = [int(each) for each in ids[:MAX_REFRESHED] if ROW_NUMBER.fullmatch(each)]
-    if not chosen:
-        raise Invalid({"identity": "Select at least one contact."})
-    refresh_requests.require_rate()
-    contacts = manual_refresh.refresh_all(viewer, chosen)
-    message = f"Refresh queued for {plural(contacts, 'contact')}."
-    if contacts < len(chosen):
-        message += f" {len(chosen) - contacts} looked up moments ago."
-    return rendering.render_done("/identities", events=REFRESH_QUEUED | rendering.toast(message))
 
 
 @blueprint.get("/export")

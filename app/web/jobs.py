@@ -1,31 +1,45 @@
-"""The Jobs page: start, follow, cancel and retry jobs. The code calls a job a run."""
+"""The Jobs page and the page of each job: start, follow, pause, cancel and retry jobs. The code calls a job a run."""
 
+import re
+from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, flash, request
+from flask import Blueprint, Response, flash, request, stream_with_context
 
-from app import clock
+from app import clock, queue
 from app.errors import Invalid
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
 from app.labels import label
-from app.runs import failures, lifecycle, notifications, progress, run_request
+from app.runs import failures, item_listing, lifecycle, notifications, plan, progress, retries, run_request
+from app.runs.item_listing import ItemFilter
 from app.runs.notifications import Notification
+from app.runs.plan import Phrase, Plan
+from app.runs.progress import Progress, RunKind
+from app.runs.run_request import RunRequest
+from app.text import ROW_NUMBER
 from app.viewer import Role
-from app.web import account_selection, conditional, rendering, session
+from app.web import account_selection, conditional, filters, rendering, session
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
 CHANGED = {"jobs:changed": True}
 RETIMED_SECONDS = 10  # the panel of a running job shows times and the budget, which change without a commit
+_MICROSECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)  # of a time in this or the next centuries
 FEW = 5  # contacts not resolved that are shown before "Show all"
+
+
+@blueprint.app_template_filter("phrases")
+def phrases(planned: Plan) -> list[Phrase]:
+    """Return the sentence about a plan in pieces, with times in the user's time zone."""
+    return plan.phrases(planned, filters.wall_clock)
 
 
 @blueprint.get("")
 def index() -> Response:
-    """Show active jobs, contacts not resolved, and ended jobs."""
+    """Show active jobs with the plans of new ones, contacts not resolved, and ended jobs."""
     selection = _selection()
-    shown = _live(selection) | _unresolved() | _history()
+    shown = _live(selection) | _unresolved() | _history() | {"plans": _plans(selection)}
     return rendering.render("jobs/page.html", None, selection=selection, **shown)
 
 
@@ -37,13 +51,8 @@ def live() -> Response:
     if unchanged:
         return unchanged
     shown = _live(selection)
-    news = (
-        notifications.changes_since(session.viewer(), watched, shown["jobs"])
-        if conditional.remembers()
-        else Notification()
-    )
     changed = shown["ended_word"] not in watched if conditional.remembers() else not shown["jobs"]
-    events = _events(news, changed=changed)
+    events = _events(_news(shown["jobs"]), changed=changed)
     return rendering.render(None, "jobs/_live.html", selection=selection, home=_home(selection), events=events, **shown)
 
 
@@ -61,36 +70,123 @@ def history() -> Response:
 
 @blueprint.get("/new")
 def new() -> Response:
-    """Show the options of a job and its estimate."""
-    selection, chosen = _selection(), run_request.parse(request.args)
+    """Show the options of a job and its plan. Contacts may be selected on the Identities page."""
+    selection, chosen = _selection(), _request(request.args)
     try:
-        cost = run_request.estimate(session.viewer(), selection.account_id, chosen) if selection.account_id else None
+        planned = run_request.plan(session.viewer(), selection.account_id, chosen) if selection.account_id else None
     except Invalid as error:
-        return _options(selection, status=422, chosen=chosen, cost=None, errors=error.fields)
-    return _options(selection, chosen=chosen, cost=cost, errors={})
+        return _options(selection, status=422, chosen=chosen, plan=None, errors=error.fields)
+    return _options(selection, chosen=chosen, plan=planned, errors={})
 
 
 @blueprint.post(f"/<any({', '.join(progress.RunKind)}):kind>")
 def start(kind: str) -> Response:
     """Start a job for the account."""
-    selection, chosen = _selection(), run_request.parse(request.form, kind)
-    run_request.start(session.viewer(), selection.account_id, chosen)
-    return _changed(selection, f"{label(chosen.kind)} queued.")
+    selection, chosen = _selection(), _request(request.form, kind)
+    run_id = run_request.start(session.viewer(), selection.account_id, chosen)
+    message = f"{label(chosen.kind)} queued."
+    if chosen.scope in ("filter", "chosen"):
+        flash(message)
+        return rendering.hx_redirect(f"/jobs/{run_id}")
+    return _changed(selection, message)
+
+
+@blueprint.get("/<run_id>")
+def show(run_id: str) -> Response:
+    """Show a job: its progress, and its contacts by state, reason and search."""
+    run = progress.get_progress(session.viewer(), run_id)
+    selection = _selection(run.ig_account_id)
+    want = _item_filter()
+    unchanged, token = None, _items_token(selection, run, want)
+    if rendering.wants_part():
+        unchanged = conditional.is_unchanged(token)
+    if unchanged:
+        return unchanged
+    items = item_listing.list_items(session.viewer(), run_id, want)
+    counts = item_listing.count_items(session.viewer(), run_id)
+    shown = _panel(selection, run) | {"items_token": token, "items": items, "counts": counts, "want": want}
+    return rendering.render(
+        "jobs/job.html",
+        "jobs/_items.html",
+        selection=selection,
+        **shown,
+        queue_kept=session.viewer().sees_queues and queue.is_kept(run_id),
+    )
+
+
+@blueprint.get("/<run_id>/live")
+def show_live(run_id: str) -> Response:
+    """Return the progress of one job alone, polled. Announces each change once."""
+    run = progress.get_progress(session.viewer(), run_id)
+    selection = _selection(run.ig_account_id)
+    unchanged = conditional.is_unchanged(_panel_token(selection, run))
+    if unchanged:
+        return unchanged
+    events = _events(_news([run] if run.active else []), changed=False)
+    home = f"/jobs/{run_id}"
+    return rendering.render(
+        None, "jobs/_panel.html", selection=selection, home=home, events=events, **_panel(selection, run)
+    )
+
+
+@blueprint.get("/<run_id>/items.csv")
+def export(run_id: str) -> Response:
+    """Export the contacts of a job that match the state, reason and search."""
+    lines = item_listing.csv_lines(session.viewer(), run_id, _item_filter())
+    response = Response(stream_with_context(lines), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="job-{run_id}.csv"'
+    return response
 
 
 @blueprint.post("/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
     """Cancel a job. It stops after the current contact."""
-    run = progress.get_progress(session.viewer(), run_id)
     lifecycle.cancel(session.viewer(), run_id)
-    return _changed(_selection(run.ig_account_id), "Canceling. The job stops after the current contact.")
+    return _changed_run(run_id, "Canceling. The job stops after the current contact.")
+
+
+@blueprint.post("/<run_id>/pause")
+def pause(run_id: str) -> Response:
+    """Pause a job after the current contact, until a user resumes it."""
+    lifecycle.pause(session.viewer(), run_id)
+    return _changed_run(
+        run_id, "Paused. No other job of this kind starts for the account until you resume or cancel it."
+    )
+
+
+@blueprint.post("/<run_id>/resume")
+def resume(run_id: str) -> Response:
+    """Resume a paused job."""
+    lifecycle.resume(session.viewer(), run_id)
+    return _changed_run(run_id, "Resumed.")
 
 
 @blueprint.post("/<run_id>/retry")
 def retry(run_id: str) -> Response:
-    """Retry a job's failed contacts, except those that a retry cannot help."""
-    run = progress.get_progress(session.viewer(), run_id)
-    return _changed(_selection(run.ig_account_id), failures.retry_failed(session.viewer(), run_id).text)
+    """Retry a job's failed contacts, or those with some reasons, except those that a retry cannot help."""
+    reasons = request.form.getlist("reason") or None
+    return _changed_run(run_id, retries.retry(session.viewer(), run_id, reasons).text)
+
+
+def _request(fields: Any, kind: str | None = None) -> RunRequest:
+    return run_request.parse(fields, kind, identities=fields.getlist("identity"))
+
+
+def _item_filter() -> ItemFilter:
+    after = request.args.get("after", "")
+    return item_listing.parse_filter(
+        state=request.args.get("state"),
+        reason=request.args.get("reason"),
+        q=request.args.get("q", ""),
+        after=int(after) if ROW_NUMBER.fullmatch(after) else 0,
+    )
+
+
+def _plans(selection: AccountSelection) -> dict[str, Any]:
+    viewer = session.viewer()
+    if selection.account_id is None or not viewer.may(Role.OPS):
+        return {}
+    return {kind.value: run_request.plan(viewer, selection.account_id, RunRequest(kind)) for kind in RunKind}
 
 
 def _options(selection: AccountSelection, *, status: int = 200, **shown: Any) -> Response:
@@ -115,6 +211,50 @@ def _changed(selection: AccountSelection, message: str) -> Response:
     )
 
 
+def _changed_run(run_id: str, message: str) -> Response:
+    """Return the part that the user sees: of the Jobs page, or of the job's own."""
+    run = progress.get_progress(session.viewer(), run_id)
+    selection = _selection(run.ig_account_id)
+    if request.form.get("view") != "job":
+        return _changed(selection, message)
+    if not rendering.wants_part():
+        flash(message)
+    events = CHANGED | rendering.toast(message)
+    home = f"/jobs/{run_id}"
+    return rendering.render(
+        None, "jobs/_panel.html", selection=selection, home=home, events=events, **_panel(selection, run)
+    )
+
+
+def _panel(selection: AccountSelection, run: Progress) -> dict[str, Any]:
+    viewer, token = session.viewer(), _panel_token(selection, run)
+    return {
+        "job": run,
+        "hours": {run.account_id: layout.forecast(run.account_id)} if run.active else {},
+        "operates": viewer.may(Role.OPS),
+        "administers": viewer.may(Role.ADMIN),
+        "now": clock.now(),
+        "own_page": True,
+        "panel_token": conditional.carrying(token, [notifications.run_state_key(run)] if run.active else []),
+    }
+
+
+def _panel_token(selection: AccountSelection, run: Progress) -> str | None:
+    version = conditional.version(run.account_id)
+    return _token(selection, version, run.run_id, run.state, run.done, watching=run.active)
+
+
+def _items_token(selection: AccountSelection, run: Progress, want: ItemFilter) -> str | None:
+    version = conditional.version(run.account_id)
+    return _token(selection, version, run.run_id, run.state, run.done, want, watching=False)
+
+
+def _news(jobs: list[Progress]) -> Notification:
+    if not conditional.remembers():
+        return Notification()
+    return notifications.changes_since(session.viewer(), conditional.carried(), jobs)
+
+
 def _live(selection: AccountSelection) -> dict[str, Any]:
     version = _version(selection)  # first, so that the next poll shows what changes while rows are read
     viewer = session.viewer()
@@ -130,6 +270,7 @@ def _live(selection: AccountSelection) -> dict[str, Any]:
         "operates": viewer.may(Role.OPS),
         "administers": viewer.may(Role.ADMIN),
         "now": clock.now(),
+        "own_page": False,
         "token": conditional.carrying(_token(selection, version, watching=bool(jobs)), seen),
     }
 
@@ -139,9 +280,9 @@ def _version(selection: AccountSelection) -> str | None:
     return None if None in versions else "".join(map(str, versions))
 
 
-def _token(selection: AccountSelection, version: str | None, *, watching: bool) -> str | None:
+def _token(selection: AccountSelection, version: str | None, *parts: object, watching: bool) -> str | None:
     moment = int(clock.now().timestamp()) // RETIMED_SECONDS if watching else None
-    return conditional.token(session.viewer(), selection.account_id, version, "jobs", moment)
+    return conditional.token(session.viewer(), selection.account_id, version, "jobs", moment, *parts)
 
 
 def _events(news: Notification, *, changed: bool) -> dict[str, Any]:
@@ -171,6 +312,14 @@ def _unresolved() -> dict[str, Any]:
 
 def _history() -> dict[str, Any]:
     viewer = session.viewer()
-    retried = [run for run in progress.active_runs(viewer) if run.finished_at]
-    ended = progress.history(viewer)
-    return {"history": sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)}
+    before = _before()
+    retried = [run for run in progress.active_runs(viewer) if run.finished_at and not before]
+    ended = progress.history(viewer, before=before)
+    older = ended[-1].created_at if len(ended) == progress.HISTORY_ROWS else None
+    listed = sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)
+    return {"history": listed, "before": before, "older": clock.microseconds(older) if older else None}
+
+
+def _before() -> datetime | None:
+    before = request.args.get("before", "")
+    return clock.from_microseconds(int(before)) if _MICROSECONDS.fullmatch(before) else None

@@ -19,7 +19,7 @@ from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobEr
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app import audit, redis_client, settings
+from app import audit, queue, redis_client, settings
 from app.errors import Conflict, Forbidden, NotFound, Unavailable
 from app.redis_client import RedisUnavailable
 from app.viewer import Role
@@ -32,6 +32,7 @@ NAME = "rq_dashboard"
 MUTATING = frozenset({"delete_job_view", "requeue_job_view", "requeue_all", "empty_queue", "compact_queue"})
 REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 SUBJECT_CHARACTERS = 80
+SLICES = frozenset(queue.TASKS[name].path for name in (queue.BACKFILL_SLICE, queue.REFRESH_SLICE))
 # What RQ raises for values in Redis that it did not write.
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, zlib.error),
@@ -40,6 +41,10 @@ UNREADABLE = (
 NOT_READABLE = "Redis holds a value here that can't be read. Delete its key or wait until it expires."
 NOT_FAILED = "Only failed jobs can be requeued."
 _NAME = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_RUN_ID = re.compile(r"[0-9a-f]{12}", re.ASCII)
+_JOB_HEADING = "<h2><strong>Job ID</strong>: {{ id }}</h2>"
+_JOB_LINK = """{% set run_id = run_id_of_task(id) %}
+{% if run_id %}<p><a href="/jobs/{{ run_id }}">Open job {{ run_id }} in Nametag</a></p>{% endif %}"""
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _CHECKED: dict[str, Callable[[str], object]] = {
     "queue_name": _NAME.fullmatch,
@@ -119,6 +124,7 @@ def init_app(app: Flask) -> None:
     app.config["RQ_DASHBOARD_REDIS_URL"] = ("Nametag",)  # shown on its pages, so not the URL
     app.jinja_env.loader = HardenedLoader(app.jinja_env.loader or BaseLoader())
     app.add_template_global(headers.nonce, "csp_nonce")
+    app.add_template_global(_run_id, "run_id_of_task")
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=URL_PREFIX)
     for endpoint in [each for each in app.view_functions if each.startswith(f"{NAME}.")]:
         app.view_functions[endpoint] = _explained(app.view_functions[endpoint])
@@ -173,6 +179,16 @@ def _add_policy(response: Response) -> Response:
     return response
 
 
+def _run_id(task_id: str) -> str | None:
+    """Return the ID of the job that a task works on, None for other tasks."""
+    try:
+        task = Job.fetch(task_id, connection=redis_client.client(), serializer=JSONSerializer)
+        found = str(task.args[0]) if task.func_name in SLICES else ""
+    except (*UNREADABLE, NoSuchJobError):
+        return None
+    return found if _RUN_ID.fullmatch(found) else None
+
+
 def _fixed_template(template: str, source: str) -> str:
     source = re.sub(r"<%=\s*(?!\s*\$\()", "<%- ", source)
     source = re.sub(r"<script(?=[\s>])", '<script nonce="{{ csp_nonce() }}"', source)
@@ -181,6 +197,7 @@ def _fixed_template(template: str, source: str) -> str:
     )  # values in scripts are not escaped automatically
     source = source.replace("active_tab ==", "active_tab|default('') ==")  # missing on the page of a job
     source = source.replace("url_for('static', filename='favicon.ico')", f"url_for('{NAME}.favicon')")
+    source = source.replace(_JOB_HEADING, _JOB_HEADING + _JOB_LINK)
     if template.endswith("inline_js.html"):
         source = "$.ajaxSetup({headers: {'X-CSRFToken': {{ csrf_token()|tojson }}}});\n" + source
     return source

@@ -21,10 +21,5 @@ listen("click", ({ target, shiftKey }) => {
   lastPicked = target;
   showPicks(form);
 });
-listen("htmx:afterRequest", ({ detail: { elt, successful } }) => {
-  if (!successful || !elt.matches("[data-picks]")) return;
-  for (const box of picks(elt)) box.checked = false;
-  setTimeout(showAllPicks);
-});
 listen("htmx:afterSettle", showAllPicks);
 begin(showAllPicks);

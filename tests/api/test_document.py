@@ -29,7 +29,7 @@ OPERATIONS = {
     "Messages": {"listMessages"},
     "Jobs": {
         *("startBackfill", "startRefresh", "startRecentBackfill", "listJobs", "getJob", "listJobItems", "cancelJob"),
-        "retryJob",
+        *("retryJob", "pauseJob", "resumeJob", "planBackfill"),
     },
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},
     "Accounts": {"listAccounts"},

@@ -8,6 +8,7 @@ from flask import Flask
 from app.models.account import Account
 from app.runs import runner
 from tests.api.clients import ApiClient, an_api_client, problem
+from tests.cli.commands import nametag
 from tests.factories import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
 from tests.support.processes import Sandbox
 
@@ -149,3 +150,44 @@ def test_shy_people_have_their_reason(app: Flask, crm: ApiClient) -> None:
     runner.run_slice(job_id)
     reasons = {each["reason"] for each in crm.get(f"/api/jobs/{job_id}/items?state=failed").get_json()["data"]}
     assert reasons == {"consent", "not_visible"}
+
+
+def test_items_of_a_job_are_filtered_by_reason(crm: ApiClient) -> None:
+    people_wrote(SHY)
+    job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
+    runner.run_slice(job_id)
+    [shy] = crm.get(f"/api/jobs/{job_id}/items?reason=consent").get_json()["data"]
+    assert (shy["participantPlatformId"], shy["displayName"], shy["previousName"]) == (SHY, "@user_000230", None)
+    assert shy["seconds"] > 0
+    named = crm.get(f"/api/jobs/{job_id}/items?state=resolved").get_json()["data"]
+    assert ("@user_000011", "@lea.moreau") in [(each["previousName"], each["displayName"]) for each in named]
+    problem(crm.get(f"/api/jobs/{job_id}/items?reason=x"), 422)
+
+
+def test_a_job_is_paused_and_resumed(crm: ApiClient) -> None:
+    job_id = crm.post(BACKFILL, json={"accountId": MAISON_LUNE}).get_json()["jobId"]
+    paused = crm.post(f"/api/jobs/{job_id}/pause")
+    assert (paused.status_code, paused.get_json()["state"], paused.get_json()["pausedBy"]) == (
+        202,
+        "paused",
+        "token crm",
+    )
+    assert paused.get_json()["pausedAt"]
+    assert problem(crm.post(BACKFILL, json={"accountId": MAISON_LUNE}), 409)["jobId"] == job_id
+    resumed = crm.post(f"/api/jobs/{job_id}/resume").get_json()
+    assert (resumed["state"], resumed["pausedBy"], resumed["scope"]) == ("queued", None, "all")
+    problem(crm.post(f"/api/jobs/{job_id}/resume"), 409)
+
+
+def test_the_plan_has_the_numbers_of_the_command_line(crm: ApiClient) -> None:
+    people_wrote(SHY)
+    found = crm.get(f"{BACKFILL}/plan?accountId={MAISON_LUNE}").get_json()
+    assert (found["certainty"], found["people"], found["nameable"], found["staysUnknown"]) == ("unknown", 4, None, [])
+    assert (found["lookedUp"], found["activeJobId"], found["startsAt"]) == (4, None, None)
+    assert found["doneBy"]
+    printed = nametag("backfill-profiles", "--account-id", MAISON_LUNE)
+    assert "4 have not been looked up yet" in printed.stderr
+    assert f"with {found['calls']} calls" in printed.stderr
+    planned = crm.get(f"{BACKFILL}/plan?accountId={MAISON_LUNE}").get_json()
+    assert planned["activeJobId"] == printed.stdout.strip()
+    problem(crm.get(f"{BACKFILL}/plan?accountId=1"), 404)

@@ -79,7 +79,6 @@ PAGES = {
     f"GET /identities/{ID.format('identity_id')}": _row(VISIBLE, "/identities/*", CONVERSATION),
     f"POST /identities/{ID.format('identity_id')}/refresh": _row(OPS_VISIBLE, "/identities/*/refresh", CONVERSATION),
     "GET /identities/export": Row(OPS),
-    "POST /identities/refresh": Row(OPS),
     "GET /inbox": Row(USER),
     f"GET /inbox/{ID.format('conversation_id')}": _row(VISIBLE, "/inbox/*", CONVERSATION),
     f"GET /inbox/{ID.format('conversation_id')}/messages": _row(VISIBLE, "/inbox/*/messages", CONVERSATION),
@@ -96,6 +95,11 @@ PAGES = {
     "GET /insights": Row(USER),
     "GET /jobs": Row(USER),
     "POST /jobs/<any(backfill, refresh):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
+    "GET /jobs/<run_id>": _row(VISIBLE, "/jobs/*", RUN),
+    "GET /jobs/<run_id>/live": _row(VISIBLE, "/jobs/*/live", RUN),
+    "GET /jobs/<run_id>/items.csv": _row(OPS_RUN, "/jobs/*/items.csv", RUN),
+    "POST /jobs/<run_id>/pause": _row(OPS_RUN, "/jobs/*/pause", RUN),
+    "POST /jobs/<run_id>/resume": _row(OPS_RUN, "/jobs/*/resume", RUN),
     "POST /jobs/<run_id>/cancel": _row(OPS_RUN, "/jobs/*/cancel", RUN),
     "POST /jobs/<run_id>/retry": _row(OPS_RUN, "/jobs/*/retry", RUN),
     "GET /jobs/history": Row(USER),
@@ -167,6 +171,8 @@ API = {
     "GET /api/jobs": Row(READ),
     "GET /api/jobs/<id>": _row(READ_VISIBLE, "/api/jobs/*", RUN),
     "POST /api/jobs/<id>/cancel": _row(START_VISIBLE, "/api/jobs/*/cancel", RUN),
+    "POST /api/jobs/<id>/pause": _row(START_VISIBLE, "/api/jobs/*/pause", RUN),
+    "POST /api/jobs/<id>/resume": _row(START_VISIBLE, "/api/jobs/*/resume", RUN),
     "GET /api/jobs/<id>/items": _row(READ_VISIBLE, "/api/jobs/*/items", RUN),
     "POST /api/jobs/<id>/retry": _row(START_VISIBLE, "/api/jobs/*/retry", RUN),
     "GET /api/openapi.json": Row(DOCUMENT),
@@ -175,6 +181,9 @@ API = {
     ),
     "POST /api/social/instagram/messages/backfill": _row(
         START_VISIBLE, "/api/social/instagram/messages/backfill?locationId=*", ACCOUNT
+    ),
+    "GET /api/workers/backfill-profiles/plan": _row(
+        READ_VISIBLE, "/api/workers/backfill-profiles/plan?accountId=*", ACCOUNT
     ),
     "POST /api/workers/backfill-profiles": Row(
         START_VISIBLE, "/api/workers/backfill-profiles", body={"accountId": ACCOUNT}

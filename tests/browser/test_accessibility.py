@@ -8,15 +8,18 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page
 
+from app import clock
 from app.models.run import RunState
 from tests.browser.conftest import visit
-from tests.browser.seeded_server import NEWCOMER, SeededServer
+from tests.browser.seeded_server import NEWCOMER, RUN, SeededServer
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = (
     *("/inbox", "/inbox/1", "/inbox/2", "/inbox?filter=unread", "/inbox?filter=unknown", "/inbox?q=zzz"),
-    *("/jobs", "/jobs?show=all", "/jobs/new?scope=recent", "/jobs/new?scope=recent&days=91"),
+    *("/jobs", f"/jobs/{RUN}", f"/jobs/{RUN}?state=failed&reason=timeout", f"/jobs/{RUN}?q=zzz"),
+    *("/jobs/new?scope=filter&state=unknown", "/jobs/new?scope=chosen&identity=1"),
+    *("/jobs?show=all", "/jobs/new?scope=recent", "/jobs/new?scope=recent&days=91"),
     *("/identities", "/identities?state=unknown&q=zzz", "/identities/1", "/identities/2", "/identities/7"),
     *(
         "/accounts",
@@ -35,6 +38,7 @@ JOBS: tuple[tuple[RunState | None, dict[str, object]], ...] = (
     (RunState.QUEUED, {"minutes": 0}),
     (RunState.QUEUED, {"minutes": 2}),
     (RunState.WAITING, {"reason": "the API call budget is used up", "paused": 20}),
+    (RunState.PAUSED, {"paused_by": "nadia.kessler@example.com", "paused_at": clock.now()}),
     (RunState.CANCELING, {}),
     (RunState.CANCELED, {"minutes": 2, "took": 60}),
     (RunState.DONE, {"minutes": 2, "took": 60}),

@@ -15,7 +15,7 @@ from tests.browser.seeded_server import SeededServer
 UNNAMED = "17841400123512093"
 
 
-def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser, seeded: SeededServer) -> None:
+def test_a_selection_shows_its_count_and_cost_and_then_its_plan(chromium: Browser, seeded: SeededServer) -> None:
     page = visit(chromium, seeded, viewport={"width": 1440, "height": 700})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -34,9 +34,11 @@ def test_a_selection_shows_its_count_and_cost_and_is_refreshed(chromium: Browser
     bar.get_by_label("Select all").uncheck()
     boxes.nth(1).check()
     refresh.click()
-    expect(page.locator(".toast")).to_contain_text("Refresh queued for 1 contact")
-    expect(bar).to_contain_text("None selected")
-    expect(refresh).to_be_disabled()
+    expect(page.locator("#job-estimate")).to_contain_text("1 known contact is looked up again")
+    expect(page.get_by_role("button", name="Start for 1 contact")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name="Refresh all that match").click()
+    expect(page.get_by_role("button", name=re.compile(r"Start for \d+ contacts"))).to_be_visible()
     assert errors == []
     page.context.close()
 

@@ -214,3 +214,32 @@ def test_a_number_out_of_range_is_reported_and_does_not_block_later_changes(
     days.blur()
     expect(page.locator("#job-estimate")).to_contain_text("API calls (estimated)")
     page.context.close()
+
+
+def test_the_page_of_a_job_filters_its_contacts_and_follows_it(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/jobs")
+    page.locator(".job-title a").click()
+    page.wait_for_url(f"**/jobs/{RUN}")
+    page.locator("#job-items").get_by_role("link", name=re.compile("Failed")).click()
+    expect(page.locator("#job-items .segment-choice[aria-current]")).to_contain_text("Failed 14")
+    page.locator("#job-items").get_by_role("link", name=re.compile("didn’t answer in time")).click()
+    page.wait_for_url("**reason=timeout*")
+    seeded.job(RunState.RUNNING, resolved=290)
+    expect(page.locator(".job-count strong")).to_have_text("335", timeout=4_000)
+    seeded.job(RunState.DONE, resolved=367, minutes=5, took=290)
+    expect(page.locator(".toast")).to_contain_text("Backfill profiles finished")
+    page.context.close()
+
+
+def test_a_job_is_paused_and_resumed_in_place(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
+    page.goto(f"{seeded.url}/jobs/{RUN}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".job .chip")).to_have_text("Paused by Nadia K.")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".job .chip")).to_have_text("Running")
+    assert page.url == f"{seeded.url}/jobs/{RUN}"
+    page.context.close()

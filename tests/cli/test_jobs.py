@@ -65,7 +65,11 @@ def test_a_start_prints_the_id_alone(account: Account, command: str, kind: RunKi
 def test_waiting_shows_the_plan_the_progress_and_what_it_came_to(account: Account) -> None:
     answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
     assert answer.exit_code == 0
-    assert re.match(r"Backfill profiles: 2 contacts, about 2 API calls, done in about \d+ s\.\n", answer.stderr)
+    assert re.match(
+        r"Backfill profiles: 2 have not been looked up yet, so how many can be named is not known yet; "
+        r"done by \d\d:\d\d UTC with 2 calls\.\n",
+        answer.stderr,
+    )
     run_id, title, *facts = answer.stdout.splitlines()
     assert (run_id, title) == (run_of(run_id).id, "Backfill profiles: some failed")
     assert facts[0].split() == ["total", "2"]
@@ -131,6 +135,31 @@ def test_a_retry_says_how_many_contacts_it_leaves_out_and_why(account: Account) 
     )
 
 
-@pytest.mark.parametrize("command", ["show", "cancel", "retry"])
+def test_the_contacts_of_a_job_are_listed_as_table_json_and_csv(account: Account) -> None:
+    run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
+    runner.run_slice(run_id)
+    table = nametag("jobs", "items", run_id).stdout
+    assert "@user_000011" in table
+    assert "@lea.moreau" in table
+    [ghost] = json.loads(nametag("jobs", "items", run_id, "--reason", "not_visible", "--json").stdout)
+    assert (ghost["participantPlatformId"], ghost["state"]) == (GHOST, "failed")
+    heads, row = nametag("jobs", "items", run_id, "--state", "failed", "--csv").stdout.splitlines()
+    assert heads.startswith("\ufeffparticipantPlatformId,")
+    assert "not_visible" in row
+    assert nametag("jobs", "items", run_id, "--reason", "x").exit_code == 2
+
+
+def test_a_job_is_paused_and_resumed(account: Account) -> None:
+    run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE).stdout.strip()
+    assert nametag("jobs", "pause", run_id).stdout == (
+        f"Paused job {run_id}. To continue it: nametag jobs resume {run_id}\n"
+    )
+    assert run_of(run_id).state is RunState.PAUSED
+    assert "is paused" in nametag("backfill-profiles", "--account-id", MAISON_LUNE).stderr
+    assert nametag("jobs", "resume", run_id).stdout == f"Resumed job {run_id}.\n"
+    assert run_of(run_id).state is RunState.QUEUED
+
+
+@pytest.mark.parametrize("command", ["show", "cancel", "retry", "items", "pause", "resume"])
 def test_an_unknown_job_is_one_line(app: Flask, command: str) -> None:
     refused(nametag("jobs", command, "0123456789ab"), status=1)

@@ -68,15 +68,15 @@ def test_failures_are_counted_by_reason_within_the_period(account: Account) -> N
     called(account, ago=timedelta(hours=3), answer="name, picture")
     called(account, ago=timedelta(days=3), code="230")
     assert dict(insights(account, period="day").reasons) == {
-        "Consent required": 2,
+        "Profile consent": 2,
         "Timeout": 1,
-        "Blocked or gone": 1,
+        "Not visible": 1,
         "Instagram’s trouble": 1,
         "Bad token": 1,
         "No username (name kept)": 1,
     }
     week = insights(account, period="week")
-    assert (week.reasons[0], week.failures) == (("Consent required", 3), 8)
+    assert (week.reasons[0], week.failures) == (("Profile consent", 3), 8)
 
 
 def test_figures_without_data_are_none(account: Account) -> None:

@@ -11,8 +11,9 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.run import Run, RunKind, RunState
-from app.runs import estimate
+from app.runs import estimate, plan
 from app.runs.selection import Selection
+from app.viewer import OPERATOR
 from tests.calls.lookups import made
 from tests.factories import an_account, people_wrote
 
@@ -31,12 +32,13 @@ def a_run(account: Account, **values: int | float) -> Run:
 
 
 def test_a_job_without_contacts_costs_nothing(account: Account) -> None:
-    assert estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL)) == estimate.Estimate(0, 0, 0)
+    planned = plan.get_plan(OPERATOR, Selection(account.id, RunKind.BACKFILL))
+    assert (planned.people, planned.calls, planned.seconds) == (0, 0, 0)
 
 
 def test_pages_are_counted_before_single_lookups(account: Account) -> None:
     people_wrote(*(str(10**15 + place) for place in range(100)))
-    found = estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL))
+    found = plan.get_plan(OPERATOR, Selection(account.id, RunKind.BACKFILL))
     assert (found.people, found.calls) == (100, 2 + 15)
     assert found.seconds == pytest.approx(2 * 0.6 + 15 * 0.5, abs=1)
 
@@ -44,7 +46,7 @@ def test_pages_are_counted_before_single_lookups(account: Account) -> None:
 def test_a_used_up_hour_is_part_of_the_time(account: Account) -> None:
     made(account.id, 160, ago_seconds=1800, purpose=Purpose.BACKFILL)
     people_wrote(*(str(10**15 + place) for place in range(4)))
-    found = estimate.estimate_selection(Selection(account.id, RunKind.BACKFILL))
+    found = plan.get_plan(OPERATOR, Selection(account.id, RunKind.BACKFILL))
     assert found.seconds is not None
     assert 1790 < found.seconds < 1820
 

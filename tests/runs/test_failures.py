@@ -1,25 +1,23 @@
 """The contacts that a job could not resolve, and retrying them."""
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from app import clock
 from app.db import transaction
-from app.db.engine import db
 from app.errors import Conflict, NotFound
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.instagram.errors import Reason
 from app.models.account import Account
-from app.models.call import Purpose
 from app.models.identity import Identity, Source
 from app.models.run import ItemState, RunKind
-from app.runs import failures, leases, lifecycle, runner
+from app.runs import failures, items, leases, lifecycle, retries, runner
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, GHOST, LEA, SHY, UNKNOWN_PERSON, a_sandbox_account, an_account, people_wrote
 from tests.support.processes import Sandbox
-from tests.support.runs import settle
+from tests.support.runs import run_of, settle
 
 
 @pytest.fixture
@@ -82,16 +80,16 @@ def test_runs_of_other_accounts_are_not_found(account: Account) -> None:
         failures.failed_contacts(elsewhere, run_id)
 
 
-def test_a_retry_of_an_active_run_refreshes_its_failed_contacts_one_by_one(account: Account) -> None:
+def test_a_retry_of_an_active_job_looks_its_failed_contacts_up_again_before_it_ends(account: Account) -> None:
     people_wrote(SHY, GHOST, LEA)
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     lease = leases.take(run_id, who="here")
     assert lease is not None
     settle(lease, GHOST, ItemOutcome(ItemState.FAILED, reason=Reason.NOT_VISIBLE, code="9010", calls=1))
     settle(lease, SHY, ItemOutcome(ItemState.FAILED, reason=Reason.CONSENT, code="230", calls=1))
-    assert failures.retry_failed(OPERATOR, run_id) == failures.RetryResult(1, {Reason.CONSENT: 1})
-    asked = db.session.scalars(select(Identity.ig_participant_id).where(Identity.next_purpose == Purpose.ASKED))
-    assert list(asked) == [GHOST]
+    assert retries.retry(OPERATOR, run_id) == retries.RetryResult(1, {Reason.CONSENT: 1})
+    assert sorted(items.due(lease)) == sorted([GHOST, LEA])
+    assert run_of(run_id).failed == 1
 
 
 def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: Account) -> None:
@@ -99,6 +97,4 @@ def test_a_retry_that_can_help_no_contact_is_refused_with_the_reasons(account: A
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     runner.run_slice(run_id)
     with pytest.raises(Conflict, match=r"can be retried\. Left out 1 contact: .*share this profile"):
-        failures.retry_failed(OPERATOR, run_id)
-    with pytest.raises(Conflict):
-        lifecycle.retry(OPERATOR, run_id)
+        retries.retry(OPERATOR, run_id)

@@ -101,7 +101,7 @@ def test_a_retry_waits_for_its_time_and_the_run_with_it(run_id: str, frozen_cloc
 
 def test_a_pause_names_its_reason_and_its_end(run_id: str, frozen_clock: FrozenClock) -> None:
     until = frozen_clock.at + timedelta(minutes=19)
-    leases.pause(taken(run_id), until=until, reason="the budget of this hour is used up")
+    leases.wait(taken(run_id), until=until, reason="the budget of this hour is used up")
     run = run_of(run_id)
     assert (run.state, run.resume_at) == (RunState.WAITING, until)
     assert run.reason == "the budget of this hour is used up"
@@ -114,7 +114,7 @@ def test_a_pause_names_its_reason_and_its_end(run_id: str, frozen_clock: FrozenC
 def test_a_pause_of_a_run_that_was_cancelled_meanwhile_ends_it(run_id: str, frozen_clock: FrozenClock) -> None:
     lease = taken(run_id)
     lifecycle.cancel(OPERATOR, run_id)
-    leases.pause(lease, until=frozen_clock.at + timedelta(minutes=1), reason="x")
+    leases.wait(lease, until=frozen_clock.at + timedelta(minutes=1), reason="x")
     assert run_of(run_id).state is RunState.CANCELED
 
 
@@ -138,7 +138,7 @@ def test_a_run_whose_worker_died_while_cancelling_can_still_be_ended(run_id: str
     lifecycle.cancel(OPERATOR, run_id)
     frozen_clock.at += LEASE + timedelta(seconds=1)
     lease = taken(run_id, "there")
-    assert lease.canceling
+    assert items.due(lease) == []
     leases.release(lease)
     assert run_of(run_id).state is RunState.CANCELED
 
@@ -162,7 +162,7 @@ def test_a_batch_is_as_large_as_it_was_ordered(run_id: str) -> None:
 
 def test_a_pause_from_a_clock_that_ran_ahead_is_over(run_id: str, frozen_clock: FrozenClock) -> None:
     frozen_clock.forward(hours=5)
-    leases.pause(taken(run_id), until=clock.now() + timedelta(hours=1), reason="spent")
+    leases.wait(taken(run_id), until=clock.now() + timedelta(hours=1), reason="spent")
     assert leases.ready(clock.now()) == []
     frozen_clock.forward(hours=-5)
     assert leases.ready(clock.now()) == [(run_id, RunKind.BACKFILL)]

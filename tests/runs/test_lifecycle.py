@@ -19,7 +19,7 @@ from app.instagram.errors import Reason, Scope
 from app.models.account import AccountState
 from app.models.identity import Source
 from app.models.run import ItemState, Run, RunItem, RunKind, RunState
-from app.runs import items, leases, lifecycle
+from app.runs import items, leases, lifecycle, retries
 from app.runs.items import ItemOutcome
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
 from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, SHY, an_account, people_wrote
@@ -162,14 +162,14 @@ def test_a_retry_reopens_what_failed_and_forgets_the_failures(app: Flask, redis:
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     lease = leases.take(run_id, who="here")
     assert lease is not None
-    with pytest.raises(AlreadyRunning):
-        lifecycle.retry(OPERATOR, run_id)
+    with pytest.raises(Conflict, match="can be retried"):
+        retries.retry(OPERATOR, run_id)
     with transaction.write() as tx:
         items.settle(tx, lease, LEA, ItemOutcome(ItemState.RESOLVED, calls=1))
         items.settle(tx, lease, GHOST, ItemOutcome(ItemState.FAILED, "not_visible", "9010", calls=1))
     leases.release(lease)
     assert run_of(run_id).state is RunState.DONE
-    assert lifecycle.retry(OPERATOR, run_id) == 1
+    assert retries.retry(OPERATOR, run_id).contacts == 1
     run = run_of(run_id)
     assert (run.state, run.resolved, run.failed) == (RunState.QUEUED, 1, 0)
     assert dict(item_states(run_id)) == {LEA: ItemState.RESOLVED, GHOST: ItemState.PENDING}
@@ -179,7 +179,7 @@ def test_a_retry_reopens_what_failed_and_forgets_the_failures(app: Flask, redis:
 def test_a_retry_of_a_run_in_which_nothing_failed_is_refused(app: Flask) -> None:
     run_id = lifecycle.start(OPERATOR, an_account().id, kind=RunKind.BACKFILL)
     with pytest.raises(Conflict):
-        lifecycle.retry(OPERATOR, run_id)
+        retries.retry(OPERATOR, run_id)
     assert run_of(run_id).created_at <= clock.now() + timedelta(seconds=1)
 
 

@@ -103,7 +103,7 @@ def test_a_page_scan_continues_where_the_budget_stopped_it(
     lease = taken(started(account))
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).scanned_contacts == 50
-    leases.pause(lease, until=frozen_clock.at, reason="the API call budget is used up")
+    leases.wait(lease, until=frozen_clock.at, reason="the API call budget is used up")
     lease = taken(lease.run_id)
     assert page_scan.next_page(lease, purpose=Purpose.BACKFILL) == 1
     assert run_of(lease.run_id).scanned_contacts == 60

@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.run import ItemState, Run, RunKind, RunState
-from app.runs import items, leases, lifecycle, progress
+from app.runs import items, leases, lifecycle, progress, retries
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
 from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, MAISON_LUNE, SHY, an_account, people_wrote
@@ -116,7 +116,7 @@ def test_a_retried_run_has_waited_only_since_the_retry(run_id: str, frozen_clock
             items.settle(tx, lease, person, items.ItemOutcome(ItemState.FAILED, reason="no_name"))
     leases.release(lease)
     frozen_clock.forward(hours=1)
-    lifecycle.retry(OPERATOR, run_id)
+    retries.retry(OPERATOR, run_id)
     assert progress.get_progress(OPERATOR, run_id).state == "queued"
     frozen_clock.forward(seconds=31)
     assert progress.get_progress(OPERATOR, run_id).state == "worker_missing"
@@ -134,7 +134,7 @@ def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, fro
     changed(refresh, state=RunState.DONE)
     assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [run_id]
     assert [run.run_id for run in progress.history(OPERATOR, account_id=account.id)] == [refresh]
-    frozen_clock.forward(days=8)
+    frozen_clock.forward(days=91)
     assert progress.history(OPERATOR, account_id=account.id) == []
 
 

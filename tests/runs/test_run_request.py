@@ -30,10 +30,10 @@ def test_a_form_is_read_as_what_it_asks_for(fields: dict[str, str], expected: Ru
 def test_the_cost_is_known_before_and_refuses_what_the_start_would(app: Flask, redis_server: str) -> None:
     account = an_account()
     people_wrote(LEA)
-    assert run_request.estimate(OPERATOR, account.id, RunRequest(RunKind.BACKFILL)).people == 1
+    assert run_request.plan(OPERATOR, account.id, RunRequest(RunKind.BACKFILL)).people == 1
     for wrong in (RunRequest(RunKind.BACKFILL, days=0), RunRequest(RunKind.BACKFILL, batch_size=0)):
         with pytest.raises(Invalid):
-            run_request.estimate(OPERATOR, account.id, wrong)
+            run_request.plan(OPERATOR, account.id, wrong)
         with pytest.raises(Invalid):
             run_request.start(OPERATOR, account.id, wrong)
     with pytest.raises(NotFound):

@@ -23,7 +23,7 @@ from app.models.account import Account
 from app.models.call import Purpose
 from app.models.identity import Identity, Source
 from app.models.run import ItemState, RunItem, RunKind, RunState
-from app.runs import leases, lifecycle, runner
+from app.runs import leases, lifecycle, retries, runner
 from app.viewer import OPERATOR
 from tests.calls.lookups import contacts, made, noted
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, RUI, SHY, UNKNOWN_PERSON, a_sandbox_account, people_wrote
@@ -344,7 +344,7 @@ def test_retrying_tries_the_failed_alone(run_id: str, meta: Sandbox) -> None:
     runner.run_slice(run_id)
     for person in (GHOST, UNKNOWN_PERSON):
         meta.request("PATCH", f"people/{person}", username=f"back.{person[-3:]}", error=None)
-    assert lifecycle.retry(OPERATOR, run_id) == 2  # the third has not given profile consent
+    assert retries.retry(OPERATOR, run_id).contacts == 2  # the third has not given profile consent
     runner.run_slice(run_id)
     run = run_of(run_id)
     assert (run.state, run.resolved, run.failed, run.calls) == (RunState.DONE, 5, 1, 8)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from redis import Redis
 
-from app import queue
+from app import clock, queue
 from tests.factories import MAISON_LUNE
 from tests.support.installation import Installation
 from tests.support.processes import Processes
@@ -77,3 +77,25 @@ def test_two_simultaneous_starts_make_one_job(install: Install, redis: Redis) ->
     assert second.stderr.count("\n") == 2  # the estimate, and that a job is running already
     assert nametag.value("SELECT count(*) FROM runs") == 1
     assert redis.exists(f"rq:job:{run_id}")  # the job's id outside is the RQ job's
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("redis")
+def test_a_job_whose_worker_is_killed_while_it_is_paused_stays_paused(install: Install, processes: Processes) -> None:
+    processes.ours = ("tests.support.short_lease",)
+    nametag = install("--backlog", "40", "--latency-ms", "1500", queues=(BACKFILL,))
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
+    run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
+    until(lambda: nametag.value("SELECT state FROM runs") == "running", "the job is under way")
+    nametag.command("jobs", "pause", run_id)
+    nametag.workers[BACKFILL].end(signal.SIGKILL)
+    nametag.start_worker(BACKFILL)
+    lapsed = "SELECT count(*) FROM runs WHERE lease_until IS NULL OR lease_until < :now"
+    until(lambda: nametag.value(lapsed, now=clock.now().replace(tzinfo=None)) == 1, "the lease has lapsed")
+    settled, beats = nametag.value(SETTLED), "SELECT max(at) FROM heartbeats"
+    since = nametag.value(beats)
+    until(lambda: nametag.value(beats) > since, "the scheduler has looked for jobs again")
+    assert nametag.value("SELECT state FROM runs") == "paused"
+    assert nametag.value(SETTLED) == settled
+    nametag.command("jobs", "resume", run_id)
+    until(lambda: nametag.value("SELECT state FROM runs") == "done", "the job is done", 90)

@@ -61,7 +61,8 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
     found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     found += [f"/users/{each}" for each in _column(select(User.id), most)]
     found += [f"/deletion/{each}" for each in _column(select(OwnerRequest.code), most)]
-    found += [f"/jobs?job={each}" for each in _column(_runs(), most)]
+    for run in _column(_runs(), most):
+        found += [f"/jobs?job={run}", f"/jobs/{run}", f"/jobs/{run}/live", f"/jobs/{run}/items.csv"]
     found += [f"/avatars/{account}/{person}" for account, person in _pictures(most)]
     return found + [each.format(queue) for queue in queues for each in OF_QUEUE]
 
@@ -74,6 +75,9 @@ def of_api(*, most: int = 5) -> list[str]:
     found += [f"/api/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     for run in _column(_runs(), most):
         found += [f"/api/jobs/{run}", f"/api/jobs/{run}/items"]
+    found += [
+        f"/api/workers/backfill-profiles/plan?accountId={each}" for each in _column(select(Account.ig_account_id))
+    ]
     return found + [f"/api/avatars/{account}/{person}" for account, person in _pictures(most)]
 
 

@@ -19,9 +19,10 @@ from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.identity import Identity, Source
+from app.models.run import Run, RunItem, RunKind, RunScope
 from app.viewer import Role
 from app.web import refresh_requests
-from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import click, part, signed_in
 
@@ -129,12 +130,6 @@ def test_a_user_may_refresh_so_many_times_a_minute(ops: FlaskClient) -> None:
         assert click(ops, f"/identities/{ids()[LEA]}/refresh").status_code == 204
     for address in (f"/identities/{ids()[LEA]}/refresh", "/inbox/1/refresh"):
         assert click(ops, address).status_code == 429
-    assert click(ops, "/identities/refresh", identity=str(ids()[CAMILLE])).status_code == 429
-
-
-def test_the_people_of_a_list_are_asked_for_together(ops: FlaskClient) -> None:
-    answer = click(ops, "/identities/refresh", identity=str(ids()[CAMILLE]))
-    assert "Refresh queued for 1 contact." in answer.headers["HX-Trigger"]
 
 
 def test_an_identity_page_follows_its_lookup_and_reports_the_result(ops: FlaskClient, account: Account) -> None:
@@ -164,17 +159,47 @@ def test_a_lookup_that_nothing_carries_out_is_not_followed_for_long(
     assert "every 1s" not in part(ops, address).text
 
 
-@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1"])
-def test_what_cannot_be_an_id_asks_for_nobody(ops: FlaskClient, number: str) -> None:
-    answer = click(ops, "/identities/refresh", identity=number)
+def refreshed(run_address: str) -> list[str]:
+    db.session.rollback()
+    found = select(RunItem.ig_participant_id).where(RunItem.run_id == run_address.rpartition("/")[2])
+    return list(db.session.scalars(found.order_by(RunItem.position)))
+
+
+def test_selected_contacts_are_planned_and_then_refreshed_by_a_job(ops: FlaskClient) -> None:
+    camille = ids()[CAMILLE]
+    planned = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=chosen&identity={camille}")
+    assert "Start for 1 contact" in planned.text
+    answer = click(ops, "/jobs/refresh", account=MAISON_LUNE, scope="chosen", identity=str(camille))
+    assert refreshed(answer.headers["HX-Redirect"]) == [CAMILLE]
+    run = db.session.scalars(select(Run)).one()
+    assert (run.kind, run.scope) == (RunKind.REFRESH, RunScope.CHOSEN)
+    second = click(ops, "/jobs/refresh", account=MAISON_LUNE, scope="chosen", identity=str(ids()[LEA]))
+    assert second.status_code == 409
+    assert run.id in second.headers["HX-Trigger"]
+
+
+def test_all_that_match_a_filter_are_planned_and_then_refreshed_by_a_job(ops: FlaskClient) -> None:
+    listed = ops.get(f"/identities?account={MAISON_LUNE}&state=known").text
+    assert f"/jobs/new?account={MAISON_LUNE}&amp;scope=filter&amp;state=known" in listed
+    planned = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=filter&state=known")
+    assert "1 known contact is looked up again" in planned.text
+    answer = click(ops, "/jobs/refresh", account=MAISON_LUNE, scope="filter", state="known")
+    assert refreshed(answer.headers["HX-Redirect"]) == [LEA]
+    assert db.session.scalars(select(Run.scope)).one() is RunScope.FILTER
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "x", "-1", ""])
+def test_a_selection_of_no_contact_is_refused(ops: FlaskClient, number: str) -> None:
+    answer = click(ops, "/jobs/refresh", account=MAISON_LUNE, scope="chosen", identity=number)
     assert answer.status_code == 422
     assert "Select at least one contact" in answer.headers["HX-Trigger"]
+    assert ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=chosen&identity={number[:40]}").status_code == 422
 
 
-def test_all_that_the_list_shows_are_asked_for_together(ops: FlaskClient) -> None:
-    shown = " ".join(map(str, ids().values()))
-    answer = click(ops, "/identities/refresh", which=shown)
-    assert "Refresh queued for 1 contact. 1 looked up moments ago." in answer.headers["HX-Trigger"]
+def test_a_selection_of_another_account_is_not_found(ops: FlaskClient) -> None:
+    an_account(ATELIER_NORD)
+    answer = click(ops, "/jobs/refresh", account=ATELIER_NORD, scope="chosen", identity=str(ids()[LEA]))
+    assert answer.status_code == 404
 
 
 def test_exports_are_for_ops(app: Flask, ops: FlaskClient) -> None:

@@ -16,13 +16,15 @@ from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
+from app.identities.failure_policy import LookupFailure
 from app.identities.observations import ProfileObservation
+from app.instagram.errors import Reason, Scope
 from app.models.account import Account, AccountState
 from app.models.call import Purpose
 from app.models.identity import Identity, Source
 from app.models.run import ItemState, Run, RunKind, RunState
 from app.models.user import User
-from app.runs import items, leases, lifecycle, runner
+from app.runs import items, leases, lifecycle, progress, runner
 from app.viewer import OPERATOR, Role
 from tests.factories import (
     ATELIER_NORD,
@@ -103,7 +105,7 @@ def test_a_job_is_started_for_the_account_that_is_chosen_and_shown_at_every_one(
     db.session.rollback()
     assert db.session.scalars(select(Run.account_id)).all() == [other.id]
     for address in ("/jobs", f"/jobs?account={ATELIER_NORD}"):
-        assert "Refresh identities</strong> <bdi>atelier.nord" in ops.get(address).text
+        assert "Refresh identities</strong></a> <bdi>atelier.nord" in ops.get(address).text
 
 
 def test_jobs_of_other_accounts_are_not_found(app: Flask, account: Account) -> None:
@@ -223,7 +225,7 @@ def test_more_than_a_few_who_were_not_resolved_are_shown_on_demand(ops: FlaskCli
 def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Account) -> None:
     shown = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=recent&days=3&batchSize=5").text
     assert "Start for 4 contacts" in shown
-    assert re.search(r"API calls \(estimated\)</dt><dd>[1-4]<", shown)
+    assert re.search(r"API calls \(estimated\)</dt>\s*<dd>[1-4] ", shown)
     for name, value in (("days", "3"), ("batchSize", "5"), ("account", MAISON_LUNE)):
         assert f'<input type="hidden" name="{name}" value="{value}">' in shown
     answer = click(ops, "/jobs/backfill", htmx=False, account=MAISON_LUNE, days="3", batchSize="5")
@@ -364,3 +366,109 @@ def test_an_idle_page_of_a_busy_account_reads_its_tables_when_a_job_ended(ops: F
     people_wrote(RUI)
     later = ops.get("/jobs/live", headers=poll_headers(ended.text, "job-live"))
     assert (later.status_code, "HX-Trigger" in later.headers) == (200, False)
+
+
+def test_each_job_has_a_page_with_its_contacts_and_counts(ops: FlaskClient, account: Account) -> None:
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    runner.run_slice(run_id)
+    whole = ops.get(f"/jobs/{run_id}").text
+    for words in ("Reasons", "Retry this reason (1)", "Contacts", "@user_000011</bdi> →", "lea.moreau"):
+        assert words in whole
+    assert f'href="/jobs/{run_id}/items.csv"' in whole
+    failed = ops.get(f"/jobs/{run_id}?state=failed&reason=consent").text
+    assert f"user_{SHY[-6:]}" in failed.partition('id="job-contacts"')[2]
+    assert "lea.moreau" not in failed.partition('id="job-contacts"')[2]
+    assert "No match for “zzz”." in ops.get(f"/jobs/{run_id}?q=zzz").text
+    for wrong in ("state=x", "reason=x"):
+        assert ops.get(f"/jobs/{run_id}?{wrong}").status_code == 422
+    assert ops.get("/jobs/0123456789ab").status_code == 404
+    assert f'href="/jobs/{run_id}"' in ops.get("/jobs").text
+
+
+def test_the_contacts_of_a_job_are_followed_until_something_changes(ops: FlaskClient, account: Account) -> None:
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    for address, element_id in ((f"/jobs/{run_id}", "job-items"), (f"/jobs/{run_id}/live", "job-live")):
+        shown = part(ops, address)
+        assert "<html" not in shown.text
+        again = ops.get(address, headers=poll_headers(shown.text, element_id))
+        assert again.status_code == 304
+    lifecycle.cancel(OPERATOR, run_id)
+    assert part(ops, f"/jobs/{run_id}/live").status_code == 200
+    assert "Canceled" in part(ops, f"/jobs/{run_id}/live").text
+
+
+def test_a_job_is_paused_and_resumed_on_its_page_and_in_the_list(ops: FlaskClient, account: Account) -> None:
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    paused = click(ops, f"/jobs/{run_id}/pause", view="job")
+    assert "Paused by Ops" in paused.text
+    assert f'hx-get="/jobs/{run_id}/live"' in paused.text
+    second = click(ops, "/jobs/backfill", account=MAISON_LUNE)
+    assert second.status_code == 409
+    assert f"is paused (job {run_id})" in toast(second)
+    assert "Paused by Ops" in ops.get("/jobs").text
+    resumed = click(ops, f"/jobs/{run_id}/resume")
+    assert toast(resumed) == "Resumed."
+    assert 'hx-get="/jobs/live' in resumed.text
+    without_scripts = click(ops, f"/jobs/{run_id}/pause", htmx=False, view="job")
+    assert without_scripts.headers["Location"] == f"/jobs/{run_id}"
+    assert "Paused. No other job" in ops.get(f"/jobs/{run_id}").text
+
+
+def test_the_contacts_of_a_job_are_exported_by_ops(app: Flask, ops: FlaskClient, account: Account) -> None:
+    run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
+    answer = ops.get(f"/jobs/{run_id}/items.csv?state=todo")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="job-{run_id}.csv"'
+    assert answer.text.count("\r\n") == 5
+    agent = signed_in(app, Role.AGENT)
+    assert agent.get(f"/jobs/{run_id}/items.csv").status_code == 403
+    shown = agent.get(f"/jobs/{run_id}").text
+    assert "Export CSV" not in shown
+    assert "/pause" not in shown
+
+
+def test_admins_get_from_a_job_to_its_audit_entries_and_its_task_and_back(app: Flask, account: Account) -> None:
+    admin = signed_in(app, Role.ADMIN)
+    click(admin, "/jobs/backfill", account=MAISON_LUNE)
+    db.session.rollback()
+    run_id = db.session.scalars(select(Run.id)).one()
+    shown = admin.get(f"/jobs/{run_id}").text
+    assert f'href="/audit?subject=job+{run_id}"' in shown
+    entries = admin.get(f"/audit?subject=job+{run_id}").text
+    assert "Started a job" in entries.partition("<tbody>")[2]
+    assert "Added a user" not in entries.partition("<tbody>")[2]
+    assert f'href="/admin/queues/0/view/job/{run_id}"' in shown
+    assert f'href="/jobs/{run_id}"' in admin.get(f"/admin/queues/0/view/job/{run_id}").text
+
+
+def test_the_plan_stands_under_both_buttons_and_before_the_start(ops: FlaskClient) -> None:
+    for address in (f"/jobs?account={MAISON_LUNE}", f"/jobs/new?account={MAISON_LUNE}"):
+        shown = ops.get(address).text
+        assert "4 have not been looked up yet</a>" in shown
+        assert f"/identities?state=unknown&amp;reason=never_tried&amp;account={MAISON_LUNE}" in shown
+
+
+def test_a_backfill_that_can_name_no_contact_is_off_and_can_be_started_all_the_same(
+    ops: FlaskClient, account: Account
+) -> None:
+    refused = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
+    with transaction.write() as tx:
+        for who in (SHY, GHOST, CAMILLE, LEA):
+            observations.record_failure(tx, account.id, who, refused, at=clock.now(), raw=None)
+    shown = ops.get(f"/jobs/new?account={MAISON_LUNE}").text
+    assert "disabled>No contact can be named now" in shown
+    assert "No unknown contact can be named now" in ops.get("/jobs").text
+    anyway = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=filter&state=unknown").text
+    assert "Start for 4 contacts" in anyway
+
+
+def test_older_jobs_follow_page_by_page(ops: FlaskClient, account: Account, frozen_clock: FrozenClock) -> None:
+    for _ in range(progress.HISTORY_ROWS + 1):
+        frozen_clock.forward(minutes=1)
+        lifecycle.cancel(OPERATOR, lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    first = ops.get("/jobs/history", headers={"HX-Request": "true"}).text
+    older = re.search(r'hx-get="(/jobs/history\?before=\d+)"', first)
+    assert older
+    assert first.count("<tr>") == progress.HISTORY_ROWS + 1
+    rest = part(ops, older[1]).text
+    assert rest.count("<tr>") == 2
+    assert "Older jobs" not in rest
