@@ -1,6 +1,7 @@
 """A backfill on real processes, all of them killed and Redis emptied in the middle."""
 
 import json
+import os
 import signal
 from collections import Counter
 
@@ -87,8 +88,10 @@ def test_a_job_whose_worker_is_killed_while_it_is_paused_stays_paused(install: I
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived")
     run_id = nametag.command("backfill-profiles", "--account-id", MAISON_LUNE, "--batch-size", "5").strip()
     until(lambda: nametag.value("SELECT state FROM runs") == "running", "the job is under way")
+    worker = nametag.workers[BACKFILL]
+    os.killpg(worker.id, signal.SIGSTOP)  # in the middle of its call
     nametag.command("jobs", "pause", run_id)
-    nametag.workers[BACKFILL].end(signal.SIGKILL)
+    os.killpg(worker.id, signal.SIGKILL)
     nametag.start_worker(BACKFILL)
     lapsed = "SELECT count(*) FROM runs WHERE lease_until IS NULL OR lease_until < :now"
     until(lambda: nametag.value(lapsed, now=clock.now().replace(tzinfo=None)) == 1, "the lease has lapsed")
