@@ -25,8 +25,8 @@ from app.runs.failures import REASONS
 from app.text import SEARCH_CHARACTERS, storable
 from app.viewer import Role, Viewer
 
-ROWS = 50
-CHUNK_ROWS = 500  # of a CSV file, which is written while it is read
+ITEM_ROWS = 50
+CSV_ROWS = 500  # of a CSV file, which is written while it is read
 DELETED_NAME = DisplayName("A deleted contact", None, None, known=True)
 CSV_FIELDS = (
     *("participantPlatformId", "displayName", "previousName", "state", "reason", "explanation", "code"),
@@ -41,7 +41,7 @@ class ItemFilter:
     state: ItemState | None = None
     reason: str | None = None
     q: str = ""
-    limit: int = ROWS
+    limit: int = ITEM_ROWS
     after: int = 0
 
 
@@ -109,7 +109,7 @@ class ItemPage:
 
 
 def parse_filter(
-    *, state: str | None = None, reason: str | None = None, q: str = "", limit: int = ROWS, after: int = 0
+    *, state: str | None = None, reason: str | None = None, q: str = "", limit: int = ITEM_ROWS, after: int = 0
 ) -> ItemFilter:
     """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if state and state not in set(ItemState):
@@ -264,7 +264,7 @@ def _reason_count(counted: Mapping[str, Any], *, purged: bool) -> ReasonCount:
 def _pages(viewer: Viewer, run_id: str, want: ItemFilter) -> Iterator[ItemPage]:
     after: int | None = 0
     while after is not None:
-        page = list_items(viewer, run_id, ItemFilter(want.state, want.reason, want.q, CHUNK_ROWS, after))
+        page = list_items(viewer, run_id, ItemFilter(want.state, want.reason, want.q, CSV_ROWS, after))
         db.session.rollback()  # hold no snapshot while a slow client reads these rows
         yield page
         after = page.after

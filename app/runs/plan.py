@@ -29,8 +29,8 @@ from app.runs import estimate, lifecycle, selection
 from app.runs.selection import ContactGroup, PageScan, Selection
 from app.viewer import Viewer
 
-MOST_COUNTED = 2_000  # contacts that a request counts; of larger accounts it reads the stored counts
-MOST_RANKED = 10_000  # newest conversations among which a request looks for pages worth reading
+MOST_COUNTED = 1_000  # contacts that a request counts; of larger accounts it reads the stored counts
+MOST_RANKED = 2_500  # newest conversations among which a request looks for pages worth reading
 RECOUNT = timedelta(minutes=10)
 SAMPLE = 1_000  # newest conversations, for the share of contacts that an account's lookups name
 LEAST_TRIED = 20  # of the sample, for the share to say something

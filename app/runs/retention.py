@@ -11,7 +11,7 @@ from app.models.run import ACTIVE, Run, RunItem
 from app.runs import item_listing
 
 KEPT = timedelta(days=90)
-CHUNK_ROWS = 500  # webhooks wait for a transaction
+PURGED_ROWS = 500  # webhooks wait for a transaction
 
 
 def purge() -> int:
@@ -36,7 +36,7 @@ def _purge(run_id: str) -> int:
 
 
 def _purge_chunk(run_id: str) -> int:
-    some = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id).limit(CHUNK_ROWS)
+    some = select(RunItem.ig_participant_id).where(RunItem.run_id == run_id).limit(PURGED_ROWS)
     with transaction.write() as tx:
         listed = list(tx.execute(some).scalars())
         items = delete(RunItem).where(RunItem.run_id == run_id, RunItem.ig_participant_id.in_(listed))

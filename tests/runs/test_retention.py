@@ -42,7 +42,7 @@ def run_id(app: Flask, frozen_clock: FrozenClock) -> str:
 def test_after_ninety_days_only_the_counts_by_state_and_reason_are_left(
     run_id: str, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(retention, "PURGED_ROWS", 2)
     before = item_listing.count_items(OPERATOR, run_id)
     frozen_clock.at += retention.KEPT
     assert (retention.purge(), items()) == (0, 3)
