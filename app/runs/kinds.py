@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, false
 
 from app import queue
 from app.models.call import Purpose
@@ -35,7 +35,7 @@ RULES: Mapping[RunKind, KindRules] = {
         scheduled_purpose=Purpose.BACKFILL,
         scope="nameless",
         summary="looks up unknown contacts",
-        contacts=(Conversation.known.is_(False),),
+        contacts=(Conversation.known == false(),),
         takes_days=True,
     ),
     RunKind.REFRESH: KindRules(

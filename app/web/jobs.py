@@ -91,7 +91,7 @@ def start(kind: str) -> Response:
     return _changed(selection, message)
 
 
-@blueprint.get("/<run_id>")
+@blueprint.get("/<string(length=12):run_id>")
 def show(run_id: str) -> Response:
     """Show a job: its progress, and its contacts by state, reason and search."""
     run = progress.get_progress(session.viewer(), run_id)
@@ -132,6 +132,7 @@ def show_live(run_id: str) -> Response:
 @blueprint.get("/<run_id>/items.csv")
 def export(run_id: str) -> Response:
     """Export the contacts of a job that match the state, reason and search."""
+    progress.get_progress(session.viewer(), run_id)
     lines = item_listing.csv_lines(session.viewer(), run_id, _item_filter())
     response = Response(stream_with_context(lines), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="job-{run_id}.csv"'
@@ -141,6 +142,7 @@ def export(run_id: str) -> Response:
 @blueprint.post("/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
     """Cancel a job. It stops after the current contact."""
+    progress.get_progress(session.viewer(), run_id)  # not found before not allowed
     lifecycle.cancel(session.viewer(), run_id)
     return _changed_run(run_id, "Canceling. The job stops after the current contact.")
 
@@ -148,6 +150,7 @@ def cancel(run_id: str) -> Response:
 @blueprint.post("/<run_id>/pause")
 def pause(run_id: str) -> Response:
     """Pause a job after the current contact, until a user resumes it."""
+    progress.get_progress(session.viewer(), run_id)
     lifecycle.pause(session.viewer(), run_id)
     return _changed_run(
         run_id, "Paused. No other job of this kind starts for the account until you resume or cancel it."
@@ -157,6 +160,7 @@ def pause(run_id: str) -> Response:
 @blueprint.post("/<run_id>/resume")
 def resume(run_id: str) -> Response:
     """Resume a paused job."""
+    progress.get_progress(session.viewer(), run_id)
     lifecycle.resume(session.viewer(), run_id)
     return _changed_run(run_id, "Resumed.")
 
@@ -164,6 +168,7 @@ def resume(run_id: str) -> Response:
 @blueprint.post("/<run_id>/retry")
 def retry(run_id: str) -> Response:
     """Retry a job's failed contacts, or those with some reasons, except those that a retry cannot help."""
+    progress.get_progress(session.viewer(), run_id)
     reasons = request.form.getlist("reason") or None
     return _changed_run(run_id, retries.retry(session.viewer(), run_id, reasons).text)
 

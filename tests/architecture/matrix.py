@@ -95,7 +95,7 @@ PAGES = {
     "GET /insights": Row(USER),
     "GET /jobs": Row(USER),
     "POST /jobs/<any(backfill, refresh):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
-    "GET /jobs/<run_id>": _row(VISIBLE, "/jobs/*", RUN),
+    "GET /jobs/<string(length=12):run_id>": _row(VISIBLE, "/jobs/*", RUN),
     "GET /jobs/<run_id>/live": _row(VISIBLE, "/jobs/*/live", RUN),
     "GET /jobs/<run_id>/items.csv": _row(OPS_RUN, "/jobs/*/items.csv", RUN),
     "POST /jobs/<run_id>/pause": _row(OPS_RUN, "/jobs/*/pause", RUN),
