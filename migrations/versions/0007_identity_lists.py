@@ -6,7 +6,7 @@ The expressions are those of `identities/listing.py`: databases use such an inde
 from alembic import op
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
