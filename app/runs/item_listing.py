@@ -19,8 +19,8 @@ from app.inbox import search
 from app.models.account import Account
 from app.models.audit import Action
 from app.models.identity import Identity, StoredAvatar, UsernameHistory
-from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem, RunKind
-from app.runs import lifecycle, retries
+from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
+from app.runs import kinds, lifecycle, retries
 from app.runs.failures import REASONS
 from app.text import SEARCH_CHARACTERS, storable
 from app.viewer import Role, Viewer
@@ -251,7 +251,7 @@ def _previous_name(run: Run, row: Any, shown: DisplayName, username: str | None)
     if row.state is not ItemState.RESOLVED or not shown.known or row.identity_id is None:
         return None
     before = display.display_name(row.ig_participant_id, username, None)
-    changed = username is not None or run.kind is RunKind.BACKFILL  # whose contacts were unknown
+    changed = username is not None or kinds.RULES[run.kind].of_unknown
     return before.text if changed and before.text != shown.text else None
 
 

@@ -23,7 +23,9 @@ class KindRules:
     scheduled_purpose: Purpose  # the same when the scheduler started it
     scope: str
     summary: str
+    nobody: str  # says that there is no such contact
     contacts: tuple[ColumnElement[bool], ...] = ()
+    of_unknown: bool = False  # only contacts without a name
     includes_fresh: bool = False  # also contacts that were looked up within 7 days before the job was created
     takes_days: bool = False  # may be limited to contacts with messages of the last days
 
@@ -35,6 +37,8 @@ RULES: Mapping[RunKind, KindRules] = {
         scheduled_purpose=Purpose.BACKFILL,
         scope="nameless",
         summary="looks up unknown contacts",
+        nobody="No unknown contacts.",
+        of_unknown=True,
         contacts=(Conversation.known == false(),),
         takes_days=True,
     ),
@@ -44,6 +48,7 @@ RULES: Mapping[RunKind, KindRules] = {
         scheduled_purpose=Purpose.DAILY,
         scope="everyone",
         summary="looks up every contact again",
+        nobody="No contacts.",
         includes_fresh=True,
     ),
 }

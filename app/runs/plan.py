@@ -25,7 +25,7 @@ from app.models.account import Account, AccountState
 from app.models.conversation import Conversation
 from app.models.identity import Identity
 from app.models.run import Run, RunKind, RunPlan
-from app.runs import estimate, lifecycle, selection
+from app.runs import estimate, kinds, lifecycle, selection
 from app.runs.selection import ContactGroup, PageScan, Selection
 from app.viewer import Viewer
 
@@ -144,7 +144,7 @@ def phrases(plan: Plan, at: Callable[[datetime], str]) -> list[Phrase]:
         more = f"More than {MOST_COUNTED:,} contacts. "
         return [Phrase(more + (later if plan.is_counted_later else "Narrow the filter to see the plan."))]
     if not plan.contacts:
-        return [Phrase("No unknown contacts." if plan.kind is RunKind.BACKFILL else "No contacts.")]
+        return [Phrase(kinds.RULES[plan.kind].nobody)]
     pieces = [*_known(plan), *_nameable(plan), *_staying(plan), Phrase(_cost(plan, at))]
     return [Phrase(pieces[0].text[:1].upper() + pieces[0].text[1:], pieces[0].filters), *pieces[1:]]
 

@@ -9,9 +9,10 @@ from app.models.run import RunKind
 from app.runs import kinds
 
 APP = Path(__file__).parents[2] / "app"
-NAMED = {  # files that name a single kind, beside the enum, its labels and its records
+NAMED = {  # files that name a single kind, besides the enum, its labels and its records
     "api/jobs.py": "an operation starts one kind",
     "runs/lifecycle.py": "the scheduler starts refreshes",
+    "runs/run_request.py": "a selection of contacts is refreshed",
 }
 
 
