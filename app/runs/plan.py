@@ -255,7 +255,7 @@ def _nameable(plan: Plan) -> list[Phrase]:
     if plan.nameable is None:
         have = "has" if plan.untried == 1 else "have"
         untried = Phrase(f"{plan.untried:,} {have} not been looked up yet", unknown | {"reason": NEVER_TRIED})
-        return [untried, Phrase(", so how many can be named is not known yet")]
+        return [untried, Phrase(" and may get a name")]
     if not plan.nameable:
         return [Phrase("no unknown contact can be named now")]
     about = "about " if plan.certainty is Certainty.ESTIMATED else ""

@@ -39,8 +39,15 @@ def phrases(planned: Plan) -> list[Phrase]:
 def index() -> Response:
     """Show active jobs with the plans of new ones, contacts not resolved, and ended jobs."""
     selection = _selection()
-    shown = _live(selection) | _unresolved() | _history() | {"plans": _plans(selection)}
+    shown = _live(selection) | _unresolved() | _history() | _plans(selection)
     return rendering.render("jobs/page.html", None, selection=selection, **shown)
+
+
+@blueprint.get("/plans")
+def plans() -> Response:
+    """Return the plans of new jobs alone, after a job has changed them."""
+    selection = _selection()
+    return rendering.render(None, "jobs/_plans.html", selection=selection, home=_home(selection), **_plans(selection))
 
 
 @blueprint.get("/live")
@@ -190,8 +197,9 @@ def _item_filter() -> ItemFilter:
 def _plans(selection: AccountSelection) -> dict[str, Any]:
     viewer = session.viewer()
     if selection.account_id is None or not viewer.may(Role.OPS):
-        return {}
-    return {kind.value: run_request.plan(viewer, selection.account_id, RunRequest(kind)) for kind in RunKind}
+        return {"plans": {}, "account": selection.ig_account_id}
+    planned = {kind.value: run_request.plan(viewer, selection.account_id, RunRequest(kind)) for kind in RunKind}
+    return {"plans": planned, "account": selection.ig_account_id}
 
 
 def _options(selection: AccountSelection, *, status: int = 200, **shown: Any) -> Response:

@@ -105,6 +105,7 @@ PAGES = {
     "GET /jobs/history": Row(USER),
     "GET /jobs/live": Row(USER),
     "GET /jobs/new": Row(USER),
+    "GET /jobs/plans": Row(USER),
     "GET /jobs/unresolved": Row(USER),
     "GET /login": Row(PUBLIC),
     "GET /login/oidc": Row(NO_PROVIDER),

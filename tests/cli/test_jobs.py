@@ -66,7 +66,7 @@ def test_waiting_shows_the_plan_the_progress_and_what_it_came_to(account: Accoun
     answer = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--wait")
     assert answer.exit_code == 0
     assert re.match(
-        r"Backfill profiles: 2 have not been looked up yet, so how many can be named is not known yet; "
+        r"Backfill profiles: 2 have not been looked up yet and may get a name; "
         r"done by \d\d:\d\d UTC with 2 calls\.\n",
         answer.stderr,
     )

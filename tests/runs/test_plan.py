@@ -99,7 +99,7 @@ def test_a_new_account_has_no_share_yet(account: Account) -> None:
     people_wrote(*contacts(3))
     found = planned(account)
     assert (found.certainty, found.nameable, found.untried, found.in_vain) == (Certainty.UNKNOWN, None, 3, False)
-    assert text_of(found).startswith("3 have not been looked up yet, so how many can be named is not known yet; done")
+    assert text_of(found).startswith("3 have not been looked up yet and may get a name; done")
 
 
 def test_an_account_without_unknown_contacts_says_so(account: Account) -> None:
