@@ -92,18 +92,42 @@ def unsend(tx: Tx, conversation_id: int, arrival: int) -> None:
     tx.execute(delete(UnreadByUser).where(of_conversation, UnreadByUser.unread_count <= 0))
 
 
-def mark_answered(tx: Tx, conversation_id: int, arrival: int) -> None:
-    """Mark the first `arrival` messages as read for every user, as the account has answered them; ends their marks.
+def mark_answered(tx: Tx, conversation_id: int, answered_at: datetime) -> None:
+    """Mark messages as read that arrived before an answer of the team and were sent until then (aware UTC).
 
-    The caller has locked the conversation and updated its own columns before.
+    For the team and for each user, the first later message ends them; it stays unread, as do those that arrived after
+    it. An answer ends the marks of users. The caller has locked the conversation.
     """
-    through = tx.execute(select(Conversation.read_through).where(Conversation.id == conversation_id)).scalar_one()
-    left = _count(tx, conversation_id, arrival, through)
-    behind = and_(UnreadByUser.conversation_id == conversation_id, UnreadByUser.read_through <= arrival)
-    if left:
-        tx.execute(update(UnreadByUser).where(behind).values(read_through=arrival, unread_count=left))
-    else:
-        tx.execute(delete(UnreadByUser).where(behind))
+    of_conversation = UnreadByUser.conversation_id == conversation_id
+    found = select(
+        *(Conversation.arrival_count, Conversation.read_through, Conversation.unread_count),
+        UnreadByUser.read_through.label("own"),
+    )
+    found = found.outerjoin(UnreadByUser, of_conversation).where(Conversation.id == conversation_id)
+    known = (rows := tx.execute(found).all())[0]
+    through = known.read_through
+    if known.unread_count:
+        through = _answered_through(tx, conversation_id, known.read_through, known.arrival_count, answered_at)
+        left = _count(tx, conversation_id, through, known.arrival_count)
+        team = update(Conversation).where(Conversation.id == conversation_id)
+        tx.execute(team.values(read_through=through, unread_count=left))
+    for own in sorted({row.own for row in rows if row.own is not None}):
+        reached = _answered_through(tx, conversation_id, own, through, answered_at)
+        behind = and_(of_conversation, UnreadByUser.read_through == own)
+        if left := _count(tx, conversation_id, reached, through):
+            tx.execute(update(UnreadByUser).where(behind).values(read_through=reached, unread_count=left))
+        else:
+            tx.execute(delete(UnreadByUser).where(behind))
+
+
+def _answered_through(tx: Tx, conversation_id: int, after: int, through: int, answered_at: datetime) -> int:
+    """Return the number before the first message after `after` that was sent after the answer, at most `through`."""
+    later = select(func.min(Message.arrival)).where(
+        *(Message.conversation_id == conversation_id, Message.arrival > after, Message.arrival <= through),
+        *(Message.sent_at > answered_at, Message.kind != EventKind.UNSENT),
+    )
+    first: int | None = tx.execute(later).scalar()
+    return through if first is None else first - 1
 
 
 def purge(tx: Tx, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """Reading per user: what one user reads stays unread for the others, within bounds."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -13,7 +13,7 @@ from app.erasure import contacts
 from app.inbox import listing, thread
 from app.inbox.listing import ConversationFilter, ListPage
 from app.models.account import Account
-from app.models.conversation import Conversation, UnreadByUser
+from app.models.conversation import UnreadByUser
 from app.models.user import User
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
@@ -26,6 +26,7 @@ from tests.factories import (
     a_message_event,
     a_user,
     an_account,
+    an_echo_event,
     people_wrote,
 )
 from tests.support.frozen_clock import FrozenClock
@@ -150,31 +151,64 @@ def test_the_queries_of_the_unread_list_read_index_ranges_only(account: Account)
     assert not any("ix_conversations_newest" in step or step.startswith("SCAN conversations") for step in steps)
 
 
-def test_an_answer_ends_what_it_answers_for_every_user(account: Account) -> None:
+def wrote_three_times() -> list[datetime]:
+    """Deliver three messages of a contact and return their times."""
+    times = [clock.now() - timedelta(minutes=minutes) for minutes in (3, 2, 1)]
+    for at in times:
+        people_wrote(LEA, at=at)
+    return times
+
+
+def answered(at: datetime) -> None:
+    """Deliver an answer of the account, a second after `at`."""
+    receive_webhook(a_delivery(an_echo_event(LEA, at_ms=int(at.timestamp() * 1000) + 1000)))
+
+
+def unread(viewer: Viewer) -> int:
+    return thread.open_thread(viewer, 1).unread_count
+
+
+def test_an_answer_reads_what_was_sent_before_it_for_every_user(account: Account) -> None:
     nadia, oskar, ines = a_user("nadia"), a_user("oskar"), a_user("ines")
-    for _ in range(3):
-        people_wrote(LEA)
+    first, second, third = wrote_three_times()
     thread.mark_read(oskar, 1, arrivals=2)
     thread.mark_read(nadia, 1)
-    thread.mark_read(ines, 1)
-    thread.mark_unread(ines, 1)
-    with transaction.write() as tx:
-        tx.execute(select(Conversation.id).with_for_update())
-        read_state.mark_answered(tx, 1, 1)
-    assert (thread.open_thread(oskar, 1).unread_count, thread.open_thread(ines, 1).unread_count) == (1, 1)
-    with transaction.write() as tx:
-        read_state.mark_answered(tx, 1, 3)
-    assert rows() == 0
+    answered(first)
+    assert (unread(nadia), unread(oskar), unread(ines)) == (0, 1, 2)
+    answered(second)
+    assert (unread(oskar), unread(ines)) == (1, 1)
+    answered(third)
+    assert (unread(oskar), unread(ines), rows()) == (0, 0, 0)
 
 
-def test_a_partly_answered_conversation_keeps_the_later_messages_unread(account: Account) -> None:
+def test_an_answer_reads_for_users_what_the_team_has_not_read_either(account: Account) -> None:
     nadia, oskar = a_user("nadia"), a_user("oskar")
-    for _ in range(3):
-        people_wrote(LEA)
+    _, second, _ = wrote_three_times()
+    thread.mark_read(nadia, 1, arrivals=1)
+    answered(second)
+    assert (unread(OPERATOR), unread(nadia), unread(oskar), rows()) == (1, 1, 1, 0)
+
+
+def test_a_late_answer_leaves_unread_what_a_user_has_not_read_of_the_messages_after_it(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    now = clock.now()
+    for minutes in (9, 3):
+        people_wrote(LEA, at=now - timedelta(minutes=minutes))
     thread.mark_read(nadia, 1)
-    with transaction.write() as tx:
-        read_state.mark_answered(tx, 1, 2)
-    assert thread.open_thread(oskar, 1).unread_count == 1
+    people_wrote(LEA, at=now - timedelta(minutes=8))
+    answered(now - timedelta(minutes=7))
+    assert (unread(OPERATOR), unread(nadia), unread(oskar)) == (0, 0, 2)
+
+
+def test_an_answer_ends_marks_and_an_automatic_one_does_not(account: Account) -> None:
+    nadia = a_user("nadia")
+    people_wrote(LEA)
+    thread.mark_read(nadia, 1)
+    thread.mark_unread(nadia, 1)
+    receive_webhook(a_delivery(an_echo_event(LEA, app_id=900000000000001)))
+    assert unread(nadia) == 1
+    receive_webhook(a_delivery(an_echo_event(LEA)))
+    assert (unread(nadia), rows()) == (0, 0)
 
 
 def test_undo_restores_count_and_divider_of_the_viewer(account: Account) -> None:

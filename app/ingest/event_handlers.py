@@ -10,14 +10,23 @@ from typing import Any, cast
 
 from sqlalchemy import Row, and_, bindparam, select, update
 
-from app import clock, tombstones
+from app import clock, read_state, reply_state, settings, tombstones
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import observations, self_contacts
 from app.ingest import message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
-from app.ingest.statements import MessageContext
-from app.instagram.events import Event, EventKind, IgnoredEvent, MessageSeen, MessageSent, SelfMessage
+from app.ingest.statements import MessageContext, StoredMessage
+from app.instagram.events import (
+    META_INBOX_APPS,
+    NOT_WRITTEN,
+    Event,
+    EventKind,
+    IgnoredEvent,
+    MessageSeen,
+    MessageSent,
+    SelfMessage,
+)
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
 from app.models.conversation import Conversation, Message
 from app.text import shorten
@@ -129,10 +138,12 @@ def _message_sent(
     history = from_sync and sent.sent_at < account.connected_at
     unread = written and not outgoing and not history
     message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest)
-    if not statements.store_message(
-        tx, _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread), message
-    ):
+    conversation = _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread)
+    stored = statements.store_message(tx, conversation, message)
+    if stored is None:
         raise DuplicateMessageError
+    if conversation["last_outgoing_at"] is not None:
+        _settle_answered(tx, stored, sent)
     now = clock.now()
     if context.has_pending_updates:
         message_updates.apply_pending(tx, account.id, mid_digest, at=now)
@@ -143,6 +154,19 @@ def _message_sent(
     return observations.record_contact(
         tx, account.id, participant, context, wrote=written and not outgoing, live=live, at=now
     )
+
+
+def _settle_answered(tx: Tx, stored: StoredMessage, answer: MessageSent) -> None:
+    if stored.recount:  # the answer arrived after later messages of the contact
+        reply_state.recount(tx, stored.conversation_id)
+    if not _is_automatic(answer.app_id):
+        read_state.mark_answered(tx, stored.conversation_id, answer.sent_at)
+
+
+def _is_automatic(app_id: str | None) -> bool:
+    chosen = settings.current()
+    ours = (chosen.meta_app_id, chosen.meta_instagram_app_id)
+    return app_id is not None and app_id not in META_INBOX_APPS and app_id not in ours
 
 
 def _was_deleted(tx: Tx, account_id: int, context: MessageContext, sent: MessageSent, mid_digest: bytes) -> bool:
@@ -184,8 +208,11 @@ def _enrich(
     """Replace a message's content if this version is richer; an edited text and an unsent message stay."""
     if known.kind == EventKind.UNSENT or (from_sync and known.kind != EventKind.UNSUPPORTED):
         return  # the Conversations API returns less than the webhook
-    found = select(Message.kind, Message.text, Message.attachments, Message.context, Message.edit_number)
-    message = tx.execute(found.where(Message.id == known.id).with_for_update()).one()
+    columns = (Message.kind, Message.text, Message.attachments, Message.context, Message.edit_number, Message.app_id)
+    message = tx.execute(select(*columns).where(Message.id == known.id).with_for_update()).one()
+    if sent.app_id is not None and message.app_id is None:
+        _add_app(tx, known, sent)
+        tx.mark_changed(account_id, contact)
     content = _content(sent)
     if _richness(sent.kind, content) <= _richness(message.kind, message._asdict()):
         return
@@ -225,6 +252,7 @@ def _add_own_id(tx: Tx, account: RecipientAccount, event: SelfMessage) -> None:
 def _conversation(
     account_id: int, participant: str, sent: MessageSent, *, outgoing: bool, unread: bool
 ) -> dict[str, Any]:
+    written = sent.kind not in NOT_WRITTEN
     return {
         "account_id": account_id,
         "ig_participant_id": participant,
@@ -237,6 +265,10 @@ def _conversation(
         "last_message_kind": sent.kind,
         "last_message_preview": _preview(sent.text),
         "last_message_outgoing": outgoing,
+        "last_message_automatic": outgoing and _is_automatic(sent.app_id),
+        "last_incoming_at": sent.sent_at if written and not outgoing else None,
+        "last_outgoing_at": sent.sent_at if written and outgoing else None,
+        "needs_reply_since": sent.sent_at if written and unread and not sent.standby else None,
     }
 
 
@@ -249,8 +281,21 @@ def _message(account_id: int, sent: MessageSent, *, outgoing: bool, mid_digest: 
         "outgoing": outgoing,
         "kind": sent.kind,
         "sent_at": sent.sent_at,
+        "app_id": sent.app_id if outgoing else None,
+        "standby": sent.standby,
         **_content(sent),
     }
+
+
+def _add_app(tx: Tx, known: MessageContext, sent: MessageSent) -> None:
+    """Add the app that sent an echo, which the conversation sync does not know."""
+    tx.execute(update(Message).where(Message.id == known.id, Message.outgoing).values(app_id=sent.app_id))
+    newest = and_(
+        Conversation.id == known.conversation_id,
+        Conversation.last_message_mid == sent.mid,
+        Conversation.last_message_outgoing,
+    )
+    tx.execute(update(Conversation).where(newest).values(last_message_automatic=_is_automatic(sent.app_id)))
 
 
 def _content(sent: MessageSent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from app import clock, read_state, tombstones
+from app import clock, read_state, reply_state, tombstones
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
@@ -109,6 +109,7 @@ def _unsend(tx: Tx, message: Any) -> None:
         tx.execute(conversation.where(Conversation.last_reaction.is_not(None)).values(last_reaction=None))
     elif message.arrival is not None:
         read_state.unsend(tx, message.conversation_id, message.arrival)
+    reply_state.recount(tx, message.conversation_id)
 
 
 def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:

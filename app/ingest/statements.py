@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, and_, bindparam, case, exists, select
+from sqlalchemy import BindParameter, Row, and_, bindparam, case, exists, func, null, or_, select
 
 from app import tombstones
 from app.db import transaction
@@ -20,15 +20,17 @@ from app.models.ingest import PendingMessageUpdate
 
 _SUMMARY_COLUMNS = (
     *("last_message_at", "last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
+    "last_message_automatic",
 )
 
 _CONVERSATION_COLUMNS = (
     *("account_id", "ig_participant_id", "known", "unread_count", "arrival_count", "first_message_at"),
+    *("last_incoming_at", "last_outgoing_at", "needs_reply_since"),
     *_SUMMARY_COLUMNS,
 )
 _MESSAGE_COLUMNS = (
     *("account_id", "mid_digest", "mid", "ig_sender_id", "outgoing", "kind", "sent_at"),
-    *("text", "attachments", "context"),
+    *("text", "attachments", "context", "app_id", "standby"),
 )
 
 _MID: BindParameter[bytes] = bindparam("mid_digest")
@@ -72,6 +74,17 @@ class MessageContext(Row[Any]):
     identity_id: int | None
 
 
+class StoredMessage(Row[Any]):
+    """The conversation of a stored message, as a type only.
+
+    `recount`: the contact also wrote after the account's newest message, but since when is not known.
+    """
+
+    conversation_id: int
+    arrival_count: int
+    recount: bool
+
+
 def message_context(
     tx: Tx, ig_account_id: str, *, mid_digest: bytes, ig_participant_id: str, contact_digest: bytes
 ) -> MessageContext | None:
@@ -82,21 +95,23 @@ def message_context(
     return found
 
 
-def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> bool:
-    """Store a message and update its conversation's summary; return False if the message is already stored.
+def store_message(tx: Tx, conversation: dict[str, Any], message: dict[str, Any]) -> StoredMessage | None:
+    """Store a message and update its conversation's summary; return None if the message is already stored.
 
     The newest message is the one with the latest time of its own, among equal times the latest arrival. Unread state
     follows arrival alone: each message that counts as unread gets the next number of its conversation.
     """
     if tx.dialect == "postgresql":  # one statement: the round trip costs more than the work
-        both = _prefixed("c", conversation) | _prefixed("m", message)
-        return _INSERT_BOTH.first(tx.connection, both) is not None
-    stored_conversation = _INSERT_CONVERSATION.first(tx.connection, conversation)
+        both: StoredMessage | None = _INSERT_BOTH.first(
+            tx.connection, _prefixed("c", conversation) | _prefixed("m", message)
+        )
+        return both
+    of: StoredMessage = _INSERT_CONVERSATION.first(tx.connection, conversation)
     place = {
-        "conversation_id": stored_conversation.id,
-        "arrival": stored_conversation.arrival_count if conversation["unread_count"] else None,
+        "conversation_id": of.conversation_id,
+        "arrival": of.arrival_count if conversation["unread_count"] else None,
     }
-    return _INSERT_MESSAGE.first(tx.connection, message | place) is not None
+    return None if _INSERT_MESSAGE.first(tx.connection, message | place) is None else of
 
 
 def _insert_conversation(dialect: str) -> Any:
@@ -110,8 +125,29 @@ def _insert_conversation(dialect: str) -> Any:
         "first_message_at": case((earlier, new.first_message_at), else_=old.first_message_at),
     }
     changes |= {name: case((newest, new[name]), else_=getattr(old, name)) for name in _SUMMARY_COLUMNS}
+    changes |= {name: _later(getattr(old, name), new[name]) for name in ("last_incoming_at", "last_outgoing_at")}
+    changes["needs_reply_since"] = _needs_reply_since(old, new)
     upsert = insert.on_conflict_do_update(index_elements=["account_id", "ig_participant_id"], set_=changes)
-    return upsert.returning(Conversation.id, Conversation.arrival_count)
+    # Not IS NULL: SQLite 3.40 evaluates it wrongly in RETURNING.
+    unknown = func.coalesce(old.needs_reply_since, old.last_outgoing_at) == old.last_outgoing_at
+    recount = and_(unknown, old.last_incoming_at > old.last_outgoing_at)
+    return upsert.returning(old.id.label("conversation_id"), old.arrival_count, recount.label("recount"))
+
+
+def _later(old: Any, new: Any) -> Any:
+    return case((or_(new.is_(None), old >= new), old), else_=new)
+
+
+def _needs_reply_since(old: Any, new: Any) -> Any:
+    # The rule is that of reply_state.recount, for one more message. Comparisons with NULL are not true.
+    answered = old.needs_reply_since <= new.last_outgoing_at
+    settled = or_(
+        new.needs_reply_since <= old.last_outgoing_at,
+        new.needs_reply_since <= old.no_reply_needed_through,
+        new.needs_reply_since >= old.needs_reply_since,
+    )
+    unchanged = or_(new.needs_reply_since.is_(None), settled)
+    return case((answered, null()), (unchanged, old.needs_reply_since), else_=new.needs_reply_since)
 
 
 def _insert_message(dialect: str) -> Any:
@@ -124,8 +160,11 @@ def _insert_both(dialect: str) -> Any:
     conversation = _insert_conversation(dialect).values(stored_conversation).cte("conversation")
     values = _parameters("m", Message, _MESSAGE_COLUMNS)
     arrival = case((stored_conversation["unread_count"] > 0, conversation.c.arrival_count))
-    stored = select(conversation.c.id, arrival, *values.values())
-    return _insert_message(dialect).from_select(["conversation_id", "arrival", *values], stored)
+    stored = select(conversation.c.conversation_id, arrival, *values.values())
+    about = (select(conversation.c[name]).scalar_subquery().label(name) for name in ("arrival_count", "recount"))
+    insert = transaction.insert_into(Message, dialect).from_select(["conversation_id", "arrival", *values], stored)
+    insert = insert.on_conflict_do_nothing(index_elements=["account_id", "mid_digest"])
+    return insert.returning(Message.conversation_id, *about)
 
 
 def _parameters(prefix: str, model: type[Model], names: Iterable[str]) -> dict[str, BindParameter[Any]]:

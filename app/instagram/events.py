@@ -35,6 +35,11 @@ class EventKind(StrEnum):
     UNSUPPORTED = "unsupported"
 
 
+NOT_WRITTEN = frozenset({EventKind.REFERRAL, EventKind.OPTIN, EventKind.HANDOVER})  # shown as messages; say nothing
+# Meta's own inboxes: docs/meta-platform.md#events
+META_INBOX_APPS = frozenset({"263902037430900", "1217981644879628"})
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """One attachment, or one card of a template. URLs are http(s); those of Meta expire.
@@ -60,7 +65,8 @@ class MessageSent:
 
     Taps on buttons, referrals, opt-ins and handovers are messages of their own kinds; without a mid from Meta they get
     one derived from their content. `context` holds what the message refers to, as Meta sent it. `gaps` describes the
-    parts that Nametag does not know.
+    parts that Nametag does not know. `app_id` is the app that sent an echo, None if Meta names none. `standby`: another
+    app controls the conversation.
     """
 
     ig_account_id: str
@@ -73,6 +79,8 @@ class MessageSent:
     attachments: tuple[Attachment, ...]
     context: dict[str, Any]
     gaps: tuple[str, ...] = ()
+    app_id: str | None = None
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)

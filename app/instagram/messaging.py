@@ -78,7 +78,8 @@ def _message(ig_account_id: str, value: dict[str, Any], at: datetime) -> Event:
     if _flag(message, "is_unsupported"):
         context["is_unsupported"] = True
     gaps += tuple(_gaps(message, kind, context))
-    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, body, attached, context, gaps)
+    app_id = ig_id(message.get("app_id"))
+    return MessageSent(ig_account_id, sender, recipient, at, mid, kind, body, attached, context, gaps, app_id)
 
 
 def _gaps(message: dict[str, Any], kind: EventKind, context: dict[str, Any]) -> Iterator[str]:

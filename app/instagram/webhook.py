@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -164,8 +164,10 @@ def _item(ig_account_id: str | None, envelope: str, value: Any, raw: dict[str, A
     try:
         if envelope == "changes":
             event = _change(ig_account_id, value, times)
-        else:  # standby: a copy, because another app owns the thread
+        else:
             event = messaging.parse_event(ig_account_id, value, received_at=times[0], entry_at=times[1])
+            if envelope == "standby" and isinstance(event, MessageSent):
+                event = replace(event, standby=True)
     except UnreadableItemError as error:
         return WebhookItem(ig_account_id, None, error.reason, str(error), raw)
     return WebhookItem(ig_account_id, event, "", "", raw)

@@ -16,6 +16,10 @@ class Conversation(Model):
     Read and unread follow the order of arrival: `arrival_count` numbers the messages that counted as unread when they
     were stored, and any user or API token has read those up to `read_through`. `unread_count` is how many nobody has
     read, without unsent ones. What single users have not read is in `unread_by_user`.
+
+    The reply columns follow the messages' own times, whatever the order of arrival: app/reply_state.py.
+    `last_incoming_at` opened the 24-hour window; `needs_reply_since` is the contact's first message after both
+    `last_outgoing_at` and `no_reply_needed_through`, None without one.
     """
 
     __tablename__ = "conversations"
@@ -38,6 +42,22 @@ class Conversation(Model):
             sqlite_where=text("known = 0"),
             postgresql_where=text("NOT known"),
         ),
+        Index(
+            "ix_conversations_window",
+            "account_id",
+            "last_incoming_at",
+            "id",
+            sqlite_where=text("needs_reply_since IS NOT NULL"),
+            postgresql_where=text("needs_reply_since IS NOT NULL"),
+        ),
+        Index(
+            "ix_conversations_needs_reply",
+            "account_id",
+            "needs_reply_since",
+            "id",
+            sqlite_where=text("needs_reply_since IS NOT NULL"),
+            postgresql_where=text("needs_reply_since IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -52,12 +72,18 @@ class Conversation(Model):
     last_message_kind: Mapped[str] = mapped_column(String(32))
     last_message_preview: Mapped[str | None] = mapped_column(String(160))
     last_message_outgoing: Mapped[bool]
+    last_message_automatic: Mapped[bool] = mapped_column(default=False, server_default=false())
     last_reaction: Mapped[str | None] = mapped_column(String(80))
     last_reaction_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     arrival_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     read_through: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     seen_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_incoming_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_outgoing_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    needs_reply_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    no_reply_needed_through: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    no_reply_needed_by: Mapped[str | None] = mapped_column(String(120))
 
 
 class UnreadByUser(Model):
@@ -84,7 +110,8 @@ class Message(Model):
     `arrival` is its number in the conversation's `arrival_count`, None for what never counted as unread: the account's
     own messages, and history that was synced when the account was connected.
     `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
-    for each sender the newest reaction with its time, a taken-back one as null.
+    for each sender the newest reaction with its time, a taken-back one as null. `app_id` is the app that sent an echo;
+    `standby`: another app controlled the conversation.
     """
 
     __tablename__ = "messages"
@@ -109,3 +136,5 @@ class Message(Model):
     edit_number: Mapped[int | None]
     edited_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    app_id: Mapped[str | None] = mapped_column(IgId)
+    standby: Mapped[bool] = mapped_column(default=False, server_default=false())

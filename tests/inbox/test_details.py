@@ -11,10 +11,11 @@ from app.identities import observations
 from app.identities.failure_policy import LookupFailure
 from app.identities.observations import FRESH, ProfileObservation
 from app.inbox import thread
-from app.inbox.details import REPLY_WINDOW, ConversationDetails
+from app.inbox.details import ConversationDetails
 from app.instagram.errors import Reason, Scope
 from app.models.account import Account
 from app.models.identity import Source
+from app.reply_state import WINDOW
 from app.viewer import OPERATOR
 from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, an_account, an_echo_event, people_wrote
 from tests.support.frozen_clock import FrozenClock
@@ -73,7 +74,7 @@ def test_details_of_an_unknown_contact_show_the_reason_and_the_next_lookup(accou
 def test_a_reply_is_possible_for_a_day_after_their_last_message(account: Account) -> None:
     ends_at = details().window_ends_at
     assert ends_at is not None
-    assert abs(ends_at - clock.now() - REPLY_WINDOW) < timedelta(seconds=1)
+    assert abs(ends_at - clock.now() - WINDOW) < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("what", ["an answer of ours", "a handover"])

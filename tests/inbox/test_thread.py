@@ -85,7 +85,7 @@ def test_the_divider_counts_only_messages_of_the_contact(account: Account) -> No
     thread.mark_read(OPERATOR, 1)
     deliver(
         a_message_event(LEA, "new", at_ms=at_ms(minutes_ago=20)),
-        an_echo_event(LEA, "ours", at_ms=at_ms(minutes_ago=15)),
+        an_echo_event(LEA, "a bot's", at_ms=at_ms(minutes_ago=15), app_id=900000000000001),
         a_message_event(LEA, "taken back", mid="back", at_ms=at_ms(minutes_ago=10)),
         event(9, message={"mid": "back", "is_deleted": True}),
         event(5, pass_thread_control={"previous_owner_app_id": "1", "new_owner_app_id": "2"}),

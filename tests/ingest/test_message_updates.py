@@ -169,6 +169,7 @@ EVERYTHING = (
 
 
 def state() -> str:
+    """Everything that does not depend on the order of arrival, as unread messages do: tests/ingest/test_unread.py."""
     db.session.expire_all()
     messages = db.session.scalars(select(Message).order_by(Message.mid))
     rows: list[Any] = [
@@ -177,7 +178,8 @@ def state() -> str:
     ]
     for each in db.session.scalars(select(Conversation)):
         last = (each.last_message_mid, each.last_message_kind, each.last_message_preview, each.last_message_outgoing)
-        rows.append((last, each.unread_count, str(each.first_message_at), str(each.last_message_at)))
+        rows.append((last, each.arrival_count, str(each.first_message_at), str(each.last_message_at)))
+        rows.append((str(each.needs_reply_since), str(each.last_incoming_at), str(each.last_outgoing_at)))
         rows.append((str(each.seen_until), str(each.seen_at)))
     parked = [
         json.dumps([row.kind, row.payload], sort_keys=True) for row in db.session.scalars(select(PendingMessageUpdate))

@@ -62,7 +62,7 @@ def test_lost_messages_are_found_with_their_names_in_one_call(account: Account, 
     assert (lea.username, lea.username_source) == ("lea.moreau", Source.CONVERSATIONS)
     assert {row.kind for row in db.session.scalars(select(Message))} == {EventKind.TEXT, EventKind.IMAGE}
     conversation = db.session.scalars(select(Conversation).where(Conversation.ig_participant_id == LEA)).one()
-    assert (conversation.last_message_preview, conversation.unread_count) == ("Yes", 1)
+    assert (conversation.last_message_preview, conversation.unread_count) == ("Yes", 0)
     assert [row.call for row in noted()] == ["conversations"]
 
 

@@ -1,15 +1,15 @@
-"""Unread counts and the newest message are exact for every order, repetition and reading in between."""
+"""Unread counts and the newest message are exact for every order, repetition, answer and reading in between."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
-from app import read_state
 from app.db import transaction
 from app.db.engine import db
 from app.inbox import api_queries, listing, thread
@@ -23,12 +23,12 @@ from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, a_use
 from tests.support.webhooks import receive_webhook
 
 NOON_MS = 1773134400000
-MIDS = ("a", "b", "c", "d", "e")  # e is an echo
+ECHOES = ("e", "f")
+MIDS = ("a", "b", "c", "d", *ECHOES)
 READERS = ("nadia", "oskar", "token")  # the token is no user: it sees the team's state
 STEP = st.one_of(
     st.tuples(st.just("deliver"), st.lists(st.sampled_from(MIDS), min_size=1, max_size=3)),
     st.tuples(st.just("unsend"), st.sampled_from(MIDS)),
-    st.tuples(st.just("answer"), st.none()),
     st.tuples(st.sampled_from(("open", "read", "mark unread", "undo")), st.sampled_from(READERS)),
 )
 
@@ -62,7 +62,16 @@ class Model:
             if mid not in self.arrived:
                 self.arrived.append(mid)
                 for reader in self.readers.values():
-                    reader.unread |= {mid} - {"e"} - self.unsent
+                    reader.unread |= {mid} - set(ECHOES) - self.unsent
+                if mid in ECHOES:
+                    self.answer(mid)
+
+    def answer(self, echo: str) -> None:
+        for reader in self.readers.values():
+            in_order = [mid for mid in self.arrived if mid in reader.unread]
+            answered = takewhile(lambda mid: self.minutes[mid] <= self.minutes[echo], in_order)
+            reader.unread -= set(answered)
+            reader.marked, reader.undo = False, None
 
     def unsend(self, mid: str) -> None:
         self.unsent.add(mid)
@@ -73,10 +82,6 @@ class Model:
         reader.unread -= shown
         self.readers["token"].unread -= shown  # what any user has read is read for the team
         reader.marked, reader.on_page = False, None
-
-    def answer(self) -> None:
-        for reader in self.readers.values():
-            reader.unread, reader.marked, reader.undo = set(), False, None
 
     @property
     def in_order(self) -> list[str]:
@@ -89,7 +94,7 @@ def deliver(*events: dict[str, Any]) -> None:
 
 
 def event_of(mid: str, minute: int) -> dict[str, Any]:
-    build = an_echo_event if mid == "e" else a_message_event
+    build = an_echo_event if mid in ECHOES else a_message_event
     return build(LEA, f"Text of {mid}", mid=mid, at_ms=NOON_MS + minute * 60_000)
 
 
@@ -107,9 +112,6 @@ def take_step(model: Model, what: str, which: Any, account: Account) -> None:
         model.unsend(which)
     elif not model.arrived:
         return
-    elif what == "answer":
-        answer()
-        model.answer()
     else:
         use_inbox(model, model.readers[which], what, account)
 
@@ -132,14 +134,6 @@ def use_inbox(model: Model, reader: Reader, what: str, account: Account) -> None
         reader.unread |= before - model.unsent
         reader.marked = not reader.unread
         thread.mark_all_unread(reader.viewer, {conversation_id(): read_through})
-
-
-def answer() -> None:
-    """Mark everything as read, as an answer of the account does."""
-    with transaction.write() as tx:
-        arrived = tx.execute(select(Conversation.arrival_count).with_for_update()).scalar_one()
-        tx.execute(update(Conversation).values(read_through=arrived, unread_count=0))
-        read_state.mark_answered(tx, tx.execute(select(Conversation.id)).scalar_one(), arrived)
 
 
 def conversation_id() -> int:
