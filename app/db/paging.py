@@ -1,7 +1,7 @@
 """Pages of a sorted list that begin after a row, not at a number (keyset paging)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,17 @@ def fetch_page(
 
     That row is the last one of the page; None where nothing follows.
     """
-    rows = db.session.execute(found.limit(limit + 1)).all()
+    return fetch_page_of((found,), limit)
+
+
+def fetch_page_of(
+    parts: Iterable[Select[*tuple[Any, ...]]], limit: int
+) -> tuple[Sequence[Row[*tuple[Any, ...]]], Row[*tuple[Any, ...]] | None]:
+    """Return what `fetch_page` does for a list whose `parts` follow each other; later parts are read only if needed."""
+    rows: list[Row[*tuple[Any, ...]]] = []
+    for part in parts:
+        if len(rows) <= limit:
+            rows += db.session.execute(part.limit(limit + 1 - len(rows))).all()
     return rows[:limit], rows[limit - 1] if len(rows) > limit else None
 
 

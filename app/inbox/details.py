@@ -6,19 +6,17 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app import clock
+from app import clock, reply_state
 from app.db.engine import db
 from app.identities import cache, username_history
 from app.identities.display import DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
 from app.identities.reasons import describe
-from app.instagram.events import EventKind
 from app.labels import label
 from app.models.conversation import Message
 from app.viewer import Role, Viewer
 
-REPLY_WINDOW = timedelta(hours=24)
 OVERDUE = timedelta(minutes=1)
 
 
@@ -27,7 +25,8 @@ class ConversationDetails:
     """The details of a conversation and its contact. Times are aware UTC.
 
     The name is fresh until `fresh_until`, and cached until `cached_until`; `cache_away`: Redis is unavailable.
-    `overdue`: no worker has taken the lookup that was due at `next_try_at`.
+    `overdue`: no worker has taken the lookup that was due at `next_try_at`. `no_reply_needed_by` is the user who
+    decided that no reply is needed.
     """
 
     identity_id: int | None
@@ -49,6 +48,8 @@ class ConversationDetails:
     messages: int
     window_ends_at: datetime | None
     window_open: bool
+    needs_reply_since: datetime | None
+    no_reply_needed_by: str | None
     operates: bool
     may_forget: bool
 
@@ -56,7 +57,7 @@ class ConversationDetails:
 def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> ConversationDetails:
     """Return the details of a conversation; `known` is its row with account and identity, `shown` the display name."""
     by_username = known.username is not None and (shown.username or shown.name) == known.username.strip()
-    window_ends_at = _window(known.id)
+    window_ends_at = reply_state.window_ends_at(known.last_incoming_at)
     cached = cache.seconds_left(known.ig_account_id, known.ig_participant_id)
     source = known.username_source if by_username else known.name_source
     return ConversationDetails(
@@ -79,20 +80,8 @@ def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str)
         messages=db.session.execute(select(func.count()).where(Message.conversation_id == known.id)).scalar_one(),
         window_ends_at=window_ends_at,
         window_open=window_ends_at is not None and window_ends_at > clock.now(),
+        needs_reply_since=known.needs_reply_since,
+        no_reply_needed_by=known.no_reply_needed_by if reply_state.needs_reply(known) is False else None,
         operates=viewer.may(Role.OPS),
         may_forget=viewer.may(Role.ADMIN),
     )
-
-
-def _window(conversation_id: int) -> datetime | None:
-    incoming = (
-        select(Message.sent_at)
-        .where(
-            Message.conversation_id == conversation_id,
-            Message.outgoing.is_(False),
-            Message.kind != EventKind.HANDOVER,
-        )
-        .order_by(Message.sent_at.desc(), Message.id.desc())
-    )
-    last = db.session.execute(incoming.limit(1)).scalar()
-    return last + REPLY_WINDOW if last else None

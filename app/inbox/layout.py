@@ -61,6 +61,7 @@ class Layout:
     accounts: tuple[AccountChoice, ...]
     unread_count: int
     unknown_count: int
+    needs_reply_count: int
     running: bool
     budget: BudgetMeter | None
 
@@ -71,7 +72,7 @@ class Layout:
 
 
 # While the database is unavailable: only the links to the pages.
-EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, False, None)
+EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
         for place, account in enumerate(at.accounts)
     )
-    counts = listing.counts(viewer, at.account_id) if at.account_id else listing.Counts(0, 0)
+    counts = listing.counts(viewer, at.account_id) if at.account_id else listing.Counts(0, 0, 0)
     return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
@@ -136,6 +137,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         accounts=choices,
         unread_count=counts.unread,
         unknown_count=counts.unknown,
+        needs_reply_count=counts.needs_reply,
         running=_running(at.account_id),
         budget=_budget(forecast(at.account_id)),
     )

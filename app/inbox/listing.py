@@ -1,4 +1,4 @@
-"""The conversation list: a keyset page of rows, newest first, with filters and counts."""
+"""The conversation list: a keyset page of rows with filters and counts, newest first unless a reply is needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, literal_column, not_, select, tuple_, union
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app import read_state, text
+from app import clock, read_state, reply_state, text
 from app.db.engine import db
-from app.db.paging import fetch_page, make_cursor, parse_cursor
+from app.db.paging import fetch_page_of, make_cursor, parse_cursor
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import search
+from app.inbox import reply_order, search
+from app.inbox.reply_order import Position
 from app.instagram.previews import preview
 from app.models.account import Account
 from app.models.conversation import Conversation, UnreadByUser
@@ -28,6 +29,7 @@ from app.viewer import S, Viewer
 FILTERED: dict[str, ColumnElement[bool]] = {
     "unread": Conversation.unread_count > literal_column("0"),
     "unknown": not_(Conversation.known),
+    "needs_reply": reply_state.NEEDS_REPLY,
 }
 FILTERS = ("all", *FILTERED)
 ROWS = 40
@@ -42,8 +44,9 @@ _NEWEST_FIRST = (Conversation.last_message_at.desc(), Conversation.id.desc())
 class ConversationRow:
     """One conversation in the list; `kind` is that of the last message, `preview` its text or its kind in words.
 
-    `reaction` is the contact's to a message of the account, None if a message came after it. The viewer has read the
-    first `read_through` of `arrivals` messages; nobody has read the conversation's newest ones if `unread_by_all`.
+    `reaction` is the contact's to a message of the account, None if a message came after it. `automatic`: another app
+    sent the last message. The viewer has read the first `read_through` of `arrivals` messages; nobody has read the
+    conversation's newest ones if `unread_by_all`. `window_ends_at` (aware UTC) is set while it needs a reply.
     """
 
     id: int
@@ -53,12 +56,19 @@ class ConversationRow:
     kind: str
     preview: str
     outgoing: bool
+    automatic: bool
     reaction: str | None
     unread_count: int
     unread_by_all: bool
     arrivals: int
     read_through: int
+    window_ends_at: datetime | None
     selected: bool
+
+    @property
+    def human_window_ends_at(self) -> datetime | None:
+        """Until when a user may reply in Instagram, although the 24-hour window is closed."""
+        return self.window_ends_at and self.window_ends_at - reply_state.WINDOW + reply_state.HUMAN_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,7 @@ class ListPage:
     limit: int
     unread_count: int
     unknown_count: int
+    needs_reply_count: int
     older: str | None
     ig_account_id: str
     query: str
@@ -81,10 +92,11 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The numbers of the viewer's unread conversations and of unknown contacts; 100 means "more than 99"."""
+    """The numbers of the viewer's unread conversations, unknown contacts and needed replies; 100: "more than 99"."""
 
     unread: int
     unknown: int
+    needs_reply: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,12 @@ class ConversationFilter:
     filter: str = "all"
     q: str = ""
     limit: int = ROWS
-    after: tuple[datetime, int] | None = None
+    after: tuple[datetime, int] | Position | None = None
+
+    @property
+    def is_by_window(self) -> bool:
+        """Whether the list is in the order in which contacts need a reply."""
+        return self.filter == "needs_reply"
 
 
 def parse_filter(
@@ -108,23 +125,25 @@ def parse_filter(
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit must be a whole number from 1."})
-    return ConversationFilter(
-        filter_, text.storable(q.strip()), min(limit, MOST_ROWS), parse_cursor(after) if after else None
-    )
+    want = ConversationFilter(filter_, text.storable(q.strip()), min(limit, MOST_ROWS))
+    parse = reply_order.parse_cursor if want.is_by_window else parse_cursor
+    return replace(want, after=parse(after)) if after else want
 
 
 def page(
     viewer: Viewer, account_id: int, want: ConversationFilter, *, ig_account_id: str, selected: int | None = None
 ) -> ListPage:
-    """Return one page of an account's conversations, newest first; `selected` is the open one.
+    """Return one page of an account's conversations in the order of the filter; `selected` is the open one.
 
-    The open one stays in a filtered list, although reading it removes it from the filter. The page's `limit` counts
-    all rows loaded so far. An account that the viewer may not see has no rows.
+    The open one stays in a filtered list, although reading it removes it from the filter; an answered one does not stay
+    among those that need a reply. The page's `limit` counts all rows loaded so far. An account that the viewer may not
+    see has no rows.
     """
-    most = ROWS if want.after else want.limit
-    shown, older = fetch_page(_rows(viewer, account_id, want), most)
+    most, now = ROWS if want.after else want.limit, clock.now()
+    shown, older = fetch_page_of(_in_order(_rows(viewer, account_id, want), want, now), most)
     counted = counts(viewer, account_id)
-    if selected is not None and want.filter in FILTERED and all(row.id != selected for row in shown):
+    stays = want.filter in FILTERED and not want.is_by_window
+    if selected is not None and stays and all(row.id != selected for row in shown):
         shown = _with_selected(shown, older, viewer, account_id, want, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
     return ListPage(
@@ -134,7 +153,8 @@ def page(
         limit=loaded,
         unread_count=counted.unread,
         unknown_count=counted.unknown,
-        older=_older(want, older, ig_account_id, loaded) if older else None,
+        needs_reply_count=counted.needs_reply,
+        older=_older(want, _cursor(want, older, now), ig_account_id, loaded) if older else None,
         ig_account_id=ig_account_id,
         query=query_string(want, ig_account_id),
     )
@@ -149,14 +169,15 @@ def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -
 
 
 def counts(viewer: Viewer, account_id: int) -> Counts:
-    """Return the numbers of the viewer's unread conversations and of unknown contacts, each counted up to 100."""
+    """Return the numbers of the viewer's unread conversations, unknown contacts and needed replies, up to 100 each."""
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(COUNTED)
-    by_all, unknown = (of_account.where(FILTERED[name]) for name in ("unread", "unknown"))
+    by_all, unknown, needs_reply = (of_account.where(FILTERED[name]) for name in ("unread", "unknown", "needs_reply"))
     by_viewer = select(Conversation.id).join(UnreadByUser, read_state.is_own(viewer)).limit(COUNTED)
     by_viewer = by_viewer.where(UnreadByUser.account_id == account_id, not_(FILTERED["unread"]))
-    counted = (select(func.count()).select_from(found.subquery()) for found in (by_all, by_viewer, unknown))
+    found = (by_all, by_viewer, unknown, needs_reply)
+    counted = (select(func.count()).select_from(each.subquery()) for each in found)
     row = db.session.execute(select(*(each.scalar_subquery() for each in counted))).one()
-    return Counts(min(row[0] + row[1], COUNTED), row[2])
+    return Counts(min(row[0] + row[1], COUNTED), row[2], row[3])
 
 
 def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
@@ -171,6 +192,9 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
             Conversation.last_message_kind,
             Conversation.last_message_preview,
             Conversation.last_message_outgoing,
+            Conversation.last_message_automatic,
+            Conversation.last_incoming_at,
+            Conversation.needs_reply_since,
             Conversation.last_reaction,
             Conversation.last_reaction_at,
             Conversation.arrival_count,
@@ -187,7 +211,6 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
         .outerjoin(Identity, same_contact)
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))
-        .order_by(*_NEWEST_FIRST)
     )
     if want.filter == "unread" and not want.q:
         return found.where(Conversation.id.in_(_newest_unread(viewer, account_id, want)))
@@ -201,11 +224,24 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
     return found
 
 
+def _in_order(found: Rows, want: ConversationFilter, now: datetime) -> tuple[Rows, ...]:
+    """Return the queries of the rows after `want.after`, one after the other."""
+    if want.is_by_window:
+        return reply_order.in_order(found, want.after and Position(*want.after), now=now)
+    return (found.order_by(*_NEWEST_FIRST),)
+
+
+def _cursor(want: ConversationFilter, row: Any, now: datetime) -> str:
+    if want.is_by_window:
+        return reply_order.make_cursor(reply_order.position_of(row, now=now))
+    return make_cursor(row.last_message_at, row.id)
+
+
 def _of_account(
     found: S, column: InstrumentedAttribute[int], viewer: Viewer, account_id: int, want: ConversationFilter
 ) -> S:
     found = viewer.visible(found.where(column == account_id), column)
-    return found.where(want.after > _SORT_KEY) if want.after else found
+    return found.where(want.after > _SORT_KEY) if want.after and not want.is_by_window else found
 
 
 def _newest_unread(viewer: Viewer, account_id: int, want: ConversationFilter) -> CompoundSelect[Any]:
@@ -246,11 +282,13 @@ def _row(row: Any, selected: int | None) -> ConversationRow:
         kind=row.last_message_kind,
         preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),
         outgoing=row.last_message_outgoing,
+        automatic=row.last_message_automatic,
         reaction=row.last_reaction if row.last_reaction and row.last_reaction_at >= row.last_message_at else None,
         unread_count=row.unread_count,
         unread_by_all=row.unread_by_all > 0,
         arrivals=row.arrival_count,
         read_through=row.read_through,
+        window_ends_at=reply_state.window_ends_at(row.last_incoming_at) if row.needs_reply_since else None,
         selected=row.id == selected,
     )
 
@@ -259,5 +297,5 @@ def _picture(row: Any) -> str | None:
     return avatars.picture_url(row.ig_account_id, row.ig_participant_id, row.picture)
 
 
-def _older(want: ConversationFilter, last: Any, ig_account_id: str, loaded: int) -> str:
-    return "/inbox" + query_string(want, ig_account_id, limit=loaded, after=make_cursor(last.last_message_at, last.id))
+def _older(want: ConversationFilter, after: str, ig_account_id: str, loaded: int) -> str:
+    return "/inbox" + query_string(want, ig_account_id, limit=loaded, after=after)

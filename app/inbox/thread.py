@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, select, tuple_
 
-from app import read_state
+from app import read_state, reply_state
 from app.db import transaction
 from app.db.engine import db
 from app.db.paging import fetch_page, make_cursor, parse_cursor
@@ -36,7 +36,9 @@ class Thread:
 
     `new_from` is the ID of the first message that was unread when the thread was opened, 0 without one. `limit` is how
     many of the newest messages are shown, `further` how many together with older ones. `arrivals` counts the contact's
-    messages so far: marking this thread as read excludes later ones.
+    messages so far: marking this thread as read excludes later ones. `needs_reply`: whether a reply is needed; False
+    if a user decided that none is; None after an answer. `incoming_through` is the time of the contact's newest
+    message: that none is needed excludes later ones.
     """
 
     id: int
@@ -47,6 +49,8 @@ class Thread:
     account_avatar: Avatar
     unread_count: int
     arrivals: int
+    needs_reply: bool | None
+    incoming_through: datetime | None
     days: tuple[Day, ...]
     older: str | None
     limit: int
@@ -70,6 +74,8 @@ _SAME_AVATAR = StoredAvatar.identity_id == Identity.id
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.arrival_count),
     *(read_state.UNREAD_COUNT, read_state.READ_THROUGH, Conversation.seen_until, Conversation.seen_at),
+    *(Conversation.last_incoming_at, Conversation.last_outgoing_at, Conversation.needs_reply_since),
+    *(Conversation.no_reply_needed_through, Conversation.no_reply_needed_by),
     *(Conversation.first_message_at, *ALL_IDS, Account.username.label("account")),
     *(Identity.username, Identity.username_at, Identity.username_source, Identity.name, Identity.name_at),
     *(Identity.name_source, Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
@@ -109,6 +115,8 @@ def open_thread(
         account_avatar=parties.account_avatar,
         unread_count=known.unread_count,
         arrivals=known.arrival_count,
+        needs_reply=reply_state.needs_reply(known),
+        incoming_through=known.last_incoming_at,
         days=timeline.group_by_day(rows, parties, zone=zone, first_new=new_from),
         older=_older(known.id, oldest) if oldest else None,
         limit=limit,

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, request
 from markupsafe import Markup, escape
 
-from app import clock
+from app import clock, reply_state
 from app.labels import label
 from app.text import MESSAGE_CHARACTERS, clip, web_url
 
@@ -18,13 +18,14 @@ CHOSEN_ZONE_COOKIE = "zone"
 _MAIL = r"(?<![\w.+-])(?a:[a-z0-9._+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})(?![\w@-])"
 _REST = r"[^\s<>\"'\u0000-\u0020]+"
 _LINK = re.compile(rf"https?://{_REST}|(?P<mail>{_MAIL})|(?<![\w.@/-])www\.[\w-]+\.{_REST}", re.IGNORECASE)
+CLOSED = ("closed", "Window closed")
 _TRAILING = ".,;:!?)]}»”’"
 
 
 def init_app(app: Flask) -> None:
     """Add the filters of this module to the templates of `app`."""
-    times = (clock.rfc3339, exact, short, wall_clock, date, duration, time_of_day, to_the_second, span, moment)
-    for filter_ in (*times, user_name, linkify, grouped, plural, label, clip, query):
+    times = (clock.rfc3339, clock.microseconds, exact, short, wall_clock, date, duration, time_of_day, to_the_second)
+    for filter_ in (*times, span, moment, window_left, user_name, linkify, grouped, plural, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
@@ -94,6 +95,19 @@ def span(until: datetime) -> str:
     minutes = max(0, int((until - clock.now()).total_seconds() // 60))
     hours, rest = divmod(minutes, 60)
     return f"{hours // 24} d" if hours >= 48 else f"{hours} h {rest:02d} m" if hours else f"{rest} m"
+
+
+def window_left(ends_at: datetime) -> tuple[str, str]:
+    """Return the state of a 24-hour window and the time left: ("closing", "5 h left"), ("urgent", "40 min left").
+
+    Both are empty while there is time, and once no user may reply any more. The script `times.js` keeps it up to date.
+    """
+    left = ends_at - clock.now()
+    if left > reply_state.CLOSING or left <= reply_state.WINDOW - reply_state.HUMAN_WINDOW:
+        return "", ""
+    if left >= reply_state.URGENT:
+        return "closing", f"{left // timedelta(hours=1)} h left"
+    return ("urgent", f"{max(left // timedelta(minutes=1), 1)} min left") if left > timedelta(0) else CLOSED
 
 
 def user_name(email: str, *, short: bool = False) -> str:

@@ -51,6 +51,7 @@ SHORTCUTS: dict[str, tuple[Shortcut, ...]] = {
     ),
     "Open conversation": (
         Shortcut("Scroll the messages", _SCROLL, "scroll", _THREAD, repeats=True),
+        control("Mark as no reply needed or needs reply", "w"),
         control("Refresh this identity", "r"),
         control("Open the contact in Instagram", "o"),
         control("Copy the username", "c"),
