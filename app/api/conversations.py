@@ -10,7 +10,8 @@ from app.api.formatting import number
 from app.api.responses import Conversation, ConversationPage, MessagePage
 from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
-from app.inbox import api_queries, thread
+from app.errors import Invalid
+from app.inbox import api_queries, replies, thread
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 
@@ -30,7 +31,16 @@ def register(api: APIBlueprint) -> None:
     def list_conversations(query: ConversationsQuery) -> dict[str, Any]:
         viewer = auth.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
-        want = FeedQuery(account.id if account else None, query.status, query.unread, query.unknown, query.q.strip())
+        if query.order and not query.needsReply:
+            raise Invalid({"order": "The order window requires needsReply=true."})
+        want = FeedQuery(
+            account_id=account.id if account else None,
+            status=query.status,
+            unread=query.unread,
+            unknown=query.unknown,
+            needs_reply=query.needsReply,
+            q=query.q.strip(),
+        )
         after = cursors.position(query.cursor, "conversations", want)
         found, last = api_queries.conversations(viewer, want, limit=query.limit, after=after)
         return {"data": [_entry(each) for each in found], "nextCursor": cursors.seal(last, "conversations", want)}
@@ -55,6 +65,30 @@ def register(api: APIBlueprint) -> None:
         viewer, conversation_id = auth.viewer(), number(path.id, "conversation")
         thread.mark_read(viewer, conversation_id)
         return _entry(api_queries.conversation(viewer, conversation_id))
+
+    @api.post(
+        "/messaging/conversations/<id>/no-reply-needed",
+        tags=[CONVERSATIONS],
+        summary="Mark a conversation as no reply needed",
+        description="Until the contact writes again. The messages that the contact has sent so far need no reply.",
+        responses={200: Conversation},
+    )
+    def mark_no_reply_needed(path: ById) -> dict[str, Any]:
+        conversation_id = number(path.id, "conversation")
+        replies.mark_no_reply_needed(auth.viewer(), conversation_id)
+        return _entry(api_queries.conversation(auth.viewer(), conversation_id))
+
+    @api.delete(
+        "/messaging/conversations/<id>/no-reply-needed",
+        tags=[CONVERSATIONS],
+        summary="Mark a conversation as needs reply again",
+        description="Withdraws the decision that no reply is needed. After an answer it changes nothing.",
+        responses={200: Conversation},
+    )
+    def mark_needs_reply(path: ById) -> dict[str, Any]:
+        conversation_id = number(path.id, "conversation")
+        replies.mark_needs_reply(auth.viewer(), conversation_id)
+        return _entry(api_queries.conversation(auth.viewer(), conversation_id))
 
     @api.get(
         "/messaging/conversations/<id>/messages",
@@ -84,6 +118,10 @@ def _entry(one: ConversationEntry) -> dict[str, Any]:
         "lastMessagePreview": one.preview,
         "unreadCount": one.unread_count,
         "status": one.status,
+        "needsReply": one.needs_reply_since is not None,
+        "needsReplySince": rfc3339(one.needs_reply_since),
+        "replyWindowEndsAt": rfc3339(one.window_ends_at),
+        "windowState": one.window_state.value,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
+from app import reply_state
 from app.identities import listing
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import NameState
@@ -62,6 +63,18 @@ AttachmentKind = TypeAliasType(
 Direction = TypeAliasType(
     "Direction",
     Annotated[str, _one_of(("incoming", "outgoing"), "`incoming`: from the contact. `outgoing`: from the account.")],
+)
+WindowState = TypeAliasType(
+    "WindowState",
+    Annotated[
+        str,
+        _one_of(
+            reply_state.WindowState,
+            "How long the account may write to the contact. `none`: the contact never wrote. "
+            "`open`: more than 6 hours left. `closing`: 6 hours or less. `closed`: more than 24 hours since the "
+            "contact's newest message; for 7 days a user may still reply in Instagram. `expired`: more than 7 days.",
+        ),
+    ],
 )
 IdentityState = TypeAliasType(
     "IdentityState",

@@ -39,7 +39,8 @@ def register(api: APIBlueprint) -> None:
             q=query.q,
             limit=query.limit,
         )
-        found = listing.page(viewer, replace(want, after=cursors.position(query.cursor, *of)))
+        after = cursors.position(query.cursor, *of)
+        found = listing.page(viewer, replace(want, after=after and after[:2]))
         return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
     @api.get(

@@ -24,6 +24,7 @@ from app.api.fields import (
     ReferralKind,
     ReplyKind,
     Time,
+    WindowState,
     described,
     untitled,
 )
@@ -71,10 +72,18 @@ class Conversation(ResponseModel):
     )
     unreadCount: int = described("Messages of the contact that no user or API token has read.", 1, ge=0)
     status: str = described("Status of the conversation.", "open")
+    needsReply: bool = described("Whether the contact wrote after the account's newest message.", True)
+    needsReplySince: Time | None = described(
+        "When the contact wrote first after the account's newest message; null while no reply is needed."
+    )
+    replyWindowEndsAt: Time | None = described(
+        "When the 24-hour window of Meta ends or ended; null if the contact never wrote."
+    )
+    windowState: WindowState = described("State of the 24-hour window now.", "open")
 
 
 class ConversationPage(ResponseModel):
-    """A page of conversations, newest first."""
+    """A page of conversations, newest first unless `order` says otherwise."""
 
     data: list[Conversation] = described("The conversations of this page.")
     nextCursor: str | None = described(NEXT_CURSOR)

@@ -73,6 +73,15 @@ class ConversationsQuery(Paged):
     status: str | None = described("Only with this status.", default=None, max_length=16)
     unread: bool = described("Only with unread messages.", default=False)
     unknown: bool = described("Only with unknown contacts.", default=False)
+    needsReply: bool = described(
+        "Only conversations that need a reply, in the order `window`.",
+        default=False,
+    )
+    order: Literal["window"] | None = described(
+        "`window`: the 24-hour window that ends soonest first, then closed windows, the longest waiting contact first. "
+        "Requires `needsReply=true`, which implies it. Default: newest first.",
+        default=None,
+    )
     q: Search = described("Part of a contact's username, name or ID.", default="")
 
 

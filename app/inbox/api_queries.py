@@ -7,23 +7,26 @@ from typing import Any
 
 from sqlalchemy import Select, and_, select, tuple_
 
-from app import text
+from app import clock, reply_state, text
 from app.db.engine import db
-from app.db.paging import fetch_page
+from app.db.paging import fetch_page, fetch_page_of
 from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
 from app.identities.listing import NameState
-from app.inbox import listing, message_facts, search
+from app.inbox import listing, message_facts, reply_order, search
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
+from app.inbox.reply_order import Position
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
 from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, StoredAvatar
+from app.reply_state import WindowState
 from app.viewer import Viewer
 
-FeedPosition = tuple[datetime, int]  # time (aware UTC) and ID of the last row of a page
+# Time (aware UTC) and ID of the last row of a page; with needed replies, whether its 24-hour window is closed.
+FeedPosition = tuple[datetime, int, *tuple[bool, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class ConversationEntry:
     preview: str
     unread_count: int
     status: str
+    needs_reply_since: datetime | None
+    window_ends_at: datetime | None
+    window_state: WindowState
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +75,23 @@ class MessageEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedQuery:
-    """Which conversations to list: by account (None for all), status, unread, unknown, and a search term."""
+    """Which conversations to list: by account (None for all), status, unread, unknown, needed reply, a search term."""
 
     account_id: int | None = None
     status: str | None = None
     unread: bool = False
     unknown: bool = False
+    needs_reply: bool = False
     q: str = ""
 
 
 def conversations(
     viewer: Viewer, want: FeedQuery, *, limit: int, after: FeedPosition | None = None
 ) -> tuple[list[ConversationEntry], FeedPosition | None]:
-    """Return at most `limit` conversations after `after`, newest first, and the position of the next page or None."""
+    """Return at most `limit` conversations after `after`, and the position of the next page or None.
+
+    They are sorted newest first, with `needs_reply` as in `reply_order`.
+    """
     found = _conversations(viewer)
     if want.account_id is not None:
         found = found.where(Conversation.account_id == want.account_id)
@@ -92,6 +102,11 @@ def conversations(
             found = found.where(condition)
     if want.q:
         found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
+    if want.needs_reply:
+        now = clock.now()
+        parts = reply_order.in_order(found, Position(*after) if after else None, now=now)
+        rows, last = fetch_page_of(parts, limit)
+        return [_conversation_entry(row) for row in rows], reply_order.position_of(last, now=now) if last else None
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
     rows, last = fetch_page(found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()), limit)
@@ -133,7 +148,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
         *(Conversation.last_message_kind, Conversation.last_message_preview, Conversation.last_message_outgoing),
-        Conversation.status,
+        *(Conversation.status, Conversation.needs_reply_since, Conversation.last_incoming_at),
         *(
             Account.ig_account_id,
             Identity.username,
@@ -167,6 +182,9 @@ def _conversation_entry(row: Any) -> ConversationEntry:
         preview=preview(row.last_message_kind, row.last_message_preview, outgoing=row.last_message_outgoing),
         unread_count=row.unread_count,
         status=row.status,
+        needs_reply_since=row.needs_reply_since,
+        window_ends_at=reply_state.window_ends_at(row.last_incoming_at),
+        window_state=reply_state.window_state(row.last_incoming_at),
     )
 
 

@@ -85,6 +85,10 @@ PAGES = {
     f"GET /inbox/{ID.format('conversation_id')}/lookup": _row(VISIBLE, "/inbox/*/lookup", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/read": _row(VISIBLE, "/inbox/*/read", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/unread": _row(VISIBLE, "/inbox/*/unread", CONVERSATION),
+    f"POST /inbox/{ID.format('conversation_id')}/no-reply-needed": _row(
+        VISIBLE, "/inbox/*/no-reply-needed", CONVERSATION
+    ),
+    f"POST /inbox/{ID.format('conversation_id')}/needs-reply": _row(VISIBLE, "/inbox/*/needs-reply", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/refresh": _row(VISIBLE, "/inbox/*/refresh", CONVERSATION),
     f"POST /inbox/{ID.format('conversation_id')}/leave": Row(USER, "/inbox/1/leave"),
     "GET /inbox/list": Row(USER),
@@ -191,6 +195,12 @@ API = {
     ),
     "GET /messaging/conversations": Row(READ),
     "GET /messaging/conversations/<id>": _row(READ_VISIBLE, "/messaging/conversations/*", CONVERSATION),
+    "POST /messaging/conversations/<id>/no-reply-needed": _row(
+        START_VISIBLE, "/messaging/conversations/*/no-reply-needed", CONVERSATION
+    ),
+    "DELETE /messaging/conversations/<id>/no-reply-needed": _row(
+        START_VISIBLE, "/messaging/conversations/*/no-reply-needed", CONVERSATION
+    ),
     "GET /messaging/conversations/<id>/messages": _row(
         READ_VISIBLE, "/messaging/conversations/*/messages", CONVERSATION
     ),
