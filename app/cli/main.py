@@ -35,6 +35,7 @@ COMMANDS = {
     "jobs": "app.cli.jobs:jobs",
     "dead-letters": "app.cli.dead_letters:dead_letters",
     "audit": "app.cli.audit:audit",
+    "inbox": "app.cli.inbox:inbox",
 }
 
 

@@ -1,0 +1,27 @@
+"""`nametag inbox`."""
+
+import json
+from datetime import timedelta
+
+from flask import Flask
+
+from app import clock
+from tests.cli.commands import nametag
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, an_account, people_wrote
+
+
+def test_it_counts_needed_replies_by_window(app: Flask) -> None:
+    an_account(connected_at=clock.now() - timedelta(days=30))
+    assert nametag("inbox", "needs-reply").stdout == "No conversation needs a reply.\n"
+    people_wrote(LEA)
+    people_wrote(CAMILLE, at=clock.now() - timedelta(hours=30))
+    [counted] = json.loads(nametag("inbox", "needs-reply", "--json").stdout)
+    assert {name: value for name, value in counted.items() if name != "oldestSince"} == {
+        "accountId": MAISON_LUNE,
+        "account": "maison.lune",
+        "open": 1,
+        "closing": 0,
+        "closed": 1,
+        "expired": 0,
+    }
+    assert "maison.lune  1     0        1       0" in nametag("inbox", "needs-reply").stdout
