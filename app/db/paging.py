@@ -30,8 +30,9 @@ def fetch_page_of(
     """Return what `fetch_page` does for a list whose `parts` follow each other; later parts are read only if needed."""
     rows: list[Row[*tuple[Any, ...]]] = []
     for part in parts:
-        if len(rows) <= limit:
-            rows += db.session.execute(part.limit(limit + 1 - len(rows))).all()
+        rows += db.session.execute(part.limit(limit + 1 - len(rows))).all()
+        if len(rows) > limit:
+            break
     return rows[:limit], rows[limit - 1] if len(rows) > limit else None
 
 

@@ -1,17 +1,57 @@
-"""Decide that a conversation needs no reply, until its contact writes again."""
+"""Conversations that need a reply: count them, and decide that one needs none until its contact writes again."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, func, select, update
 
-from app import reply_state
+from app import clock, reply_state
 from app.db import transaction
+from app.db.engine import db
 from app.errors import NotFound
 from app.inbox import thread
+from app.models.account import Account, AccountState
 from app.models.conversation import Conversation
+from app.reply_state import CLOSING, HUMAN_WINDOW, WINDOW
 from app.viewer import Viewer
 
 NAME_CHARACTERS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class NeededReplies:
+    """How many conversations of an account need a reply, by window state; the oldest one since then (aware UTC)."""
+
+    ig_account_id: str
+    account: str
+    open: int
+    closing: int
+    closed: int
+    expired: int
+    oldest_since: datetime
+
+
+def count_needed(viewer: Viewer) -> list[NeededReplies]:
+    """Return the counts of each account with a conversation that needs a reply."""
+    now, at = clock.now(), Conversation.last_incoming_at
+    closing, closed, expired = now - WINDOW + CLOSING, now - WINDOW, now - HUMAN_WINDOW
+    states = (
+        at > closing,
+        and_(at <= closing, at > closed),
+        and_(at <= closed, at > expired),
+        at <= expired,
+    )
+    counts = (func.sum(case((state, 1), else_=0)) for state in states)
+    name = func.coalesce(Account.username, Account.ig_account_id)
+    found = (
+        select(Account.ig_account_id, name, *counts, func.min(Conversation.needs_reply_since))
+        .join(Account, Account.id == Conversation.account_id)
+        .where(reply_state.NEEDS_REPLY, Account.state != AccountState.DELETING)
+        .group_by(Account.id, Account.ig_account_id, Account.username)
+        .order_by(Account.id)
+    )
+    found = viewer.visible(found, Conversation.account_id)
+    return [NeededReplies(*row) for row in db.session.execute(found)]
 
 
 def mark_no_reply_needed(viewer: Viewer, conversation_id: int, *, through: datetime | None = None) -> None:

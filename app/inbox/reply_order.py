@@ -4,6 +4,7 @@ Two queries, each along a partial index, follow each other: open windows by the 
 by how long the contact has waited.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,18 +26,16 @@ class Position(NamedTuple):
     closed: bool = False
 
 
-def in_order(found: S, after: Position | None, *, now: datetime) -> tuple[S, ...]:
-    """Return the queries of the rows after `after`, in order; `found` lists conversations that need a reply."""
+def in_order(found: S, after: Position | None, *, now: datetime) -> Iterator[S]:
+    """Yield the queries of the rows after `after`, in order; `found` lists conversations that need a reply."""
     ends = now - WINDOW
-    opened = (Conversation.last_incoming_at, Conversation.id)
+    if after is None or not after.closed:
+        opened = (Conversation.last_incoming_at, Conversation.id)
+        part = found.where(Conversation.last_incoming_at > ends).order_by(*opened)
+        yield part.where(tuple_(*opened) > after[:2]) if after else part
     waiting = (Conversation.needs_reply_since, Conversation.id)
-    open_ = found.where(Conversation.last_incoming_at > ends).order_by(*opened)
-    closed = found.where(Conversation.last_incoming_at <= ends).order_by(*waiting)
-    if after is None:
-        return open_, closed
-    if after.closed:
-        return (closed.where(tuple_(*waiting) > after[:2]),)
-    return open_.where(tuple_(*opened) > after[:2]), closed
+    part = found.where(Conversation.last_incoming_at <= ends).order_by(*waiting)
+    yield part.where(tuple_(*waiting) > after[:2]) if after and after.closed else part
 
 
 def position_of(row: Any, *, now: datetime) -> Position:

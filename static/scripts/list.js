@@ -33,14 +33,14 @@ const closeThread = () => {
 };
 listen("pointerdown", () => { byKeyboard = false; });
 
-// A poll returns the newest rows only; the older ones on the page follow them.
+// A poll returns the first rows only; those that followed them on the page still do.
 const withOlderRows = (answer) => {
   const fresh = new DOMParser().parseFromString(answer, "text/html"), more = fresh.getElementById("more");
   if (!more) return answer;
-  const list = more.parentElement, at = (row) => row.querySelector("time")?.dateTime || "";
+  const list = more.parentElement, shown = all("#conv-list li");
   more.remove();
-  const last = at(list.lastElementChild);
-  for (const row of all("#conv-list li")) if (at(row) <= last && !fresh.getElementById(row.id)) list.append(row.cloneNode(true));
+  const last = shown.findIndex((row) => row.id === list.lastElementChild.id);
+  for (const row of last < 0 ? [more] : shown.slice(last + 1)) if (!fresh.getElementById(row.id)) list.append(row.cloneNode(true));
   fresh.getElementById("conv-limit").setAttribute("value", all(".row", list).length);
   return fresh.body.innerHTML;
 };

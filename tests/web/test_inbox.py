@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -328,3 +329,62 @@ def test_what_happened_to_messages_shows(agent: FlaskClient) -> None:
     assert "Seen" in opened
     for page in (opened, agent.get("/inbox").text):
         assert "a secret" not in page
+
+
+def rows_of(agent: FlaskClient, filter_: str) -> str:
+    return part(agent, f"/inbox/list?filter={filter_}").text
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "state", "left"),
+    [
+        (1, "", ""),
+        (18 * 60 + 30, "closing", "5 h left"),
+        (23 * 60 + 19.5, "urgent", "40 min left"),
+        (24 * 60 + 1, "closed", "Window closed"),
+        (7 * 24 * 60 + 1, "", ""),
+    ],
+)
+def test_every_list_shows_the_time_left_to_reply(agent: FlaskClient, minutes_ago: float, state: str, left: str) -> None:
+    people_wrote(LEA, at=clock.now() - timedelta(minutes=minutes_ago))
+    for filter_ in ("all", "unread", "unknown", "needs_reply"):
+        shown = rows_of(agent, filter_)
+        assert re.findall(r'row-window" data-until="[^"]+" data-state="(\w*)"[^>]*>([^<]*)<', shown) == [(state, left)]
+
+
+def test_an_answer_from_a_phone_takes_a_conversation_off_the_needs_reply_list(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    people_wrote(LEA)
+    shown = rows_of(agent, "needs_reply")
+    assert 'id="c1"' in shown
+    assert '<span class="segment-count num" id="count-needs_reply" hx-swap-oob="true">1<' in shown
+    headers = poll_headers(shown, "conv-list")
+    deliver(an_echo_event(LEA, at_ms=int(clock.now().timestamp() * 1000) + 1000))
+    polled = agent.get("/inbox/list?filter=needs_reply", headers=headers)
+    assert 'id="c1"' not in polled.text
+    assert "No reply needed." in polled.text
+
+
+def test_an_automatic_answer_is_called_one(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    deliver(an_echo_event(LEA, at_ms=int(clock.now().timestamp() * 1000) + 1000, app_id=900000000000001))
+    assert "<span>Answered automatically:</span>" in rows_of(agent, "all")
+    assert 'id="c1"' not in rows_of(agent, "needs_reply")
+
+
+def test_a_decision_that_no_reply_is_needed_works_without_javascript_and_can_be_withdrawn(agent: FlaskClient) -> None:
+    people_wrote(LEA)
+    [address] = re.findall(r'action="(/inbox/1/no-reply-needed[^"]*)"', agent.get("/inbox/1").text)
+    assert click(agent, address, htmx=False).status_code == 303
+    assert 'id="c1"' not in rows_of(agent, "needs_reply")
+    assert "No reply needed</dt>" in agent.get("/inbox/1").text
+    assert click(agent, "/inbox/1/needs-reply", htmx=False).status_code == 303
+    assert 'id="c1"' in rows_of(agent, "needs_reply")
+
+
+def test_a_message_that_arrives_before_the_decision_still_needs_a_reply(agent: FlaskClient) -> None:
+    people_wrote(LEA, at=clock.now() - timedelta(minutes=5))
+    [address] = re.findall(r'action="(/inbox/1/no-reply-needed[^"]*)"', agent.get("/inbox/1").text)
+    people_wrote(LEA)
+    click(agent, address)
+    assert 'id="c1"' in rows_of(agent, "needs_reply")
