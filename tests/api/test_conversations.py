@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from app import clock
 from app.db import transaction
@@ -61,7 +62,8 @@ def people(answer_data: list[dict[str, str]]) -> list[str]:
 def test_a_conversation_says_who_writes(crm: ApiClient) -> None:
     [lea] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == LEA]
     assert re.fullmatch(r"[0-9]+", lea.pop("id"))
-    assert re.fullmatch(TIME, lea.pop("lastMessageAt"))
+    for name in ("lastMessageAt", "needsReplySince", "replyWindowEndsAt"):
+        assert re.fullmatch(TIME, lea.pop(name))
     assert lea == {
         "accountId": MAISON_LUNE,
         "participantPlatformId": LEA,
@@ -73,6 +75,8 @@ def test_a_conversation_says_who_writes(crm: ApiClient) -> None:
         "lastMessagePreview": "Bonjour !",
         "unreadCount": 1,
         "status": "open",
+        "needsReply": True,
+        "windowState": "open",
     }
 
 
@@ -302,3 +306,37 @@ def test_marking_as_read_is_limited_like_reading_not_like_starting_jobs(crm: Api
     for _ in range(12):
         answer = crm.post(f"{LIST}/1/read")
         assert (answer.status_code, answer.headers["RateLimit-Limit"]) == (200, "600")
+
+
+def test_conversations_that_need_a_reply_are_listed_by_their_window(crm: ApiClient, account: Account) -> None:
+    now_ms = int(clock.now().timestamp() * 1000)
+    hour = 3_600_000
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(connected_at=clock.now() - timedelta(days=30)))
+    contacts = {str(10**15 + hours): hours for hours in (2, 23, 30, 200)}
+    body = a_delivery(*(a_message_event(who, at_ms=now_ms - hours * hour) for who, hours in contacts.items()))
+    receive_webhook(body)
+    receive_webhook(a_delivery(*(an_echo_event(who) for who in (LEA, CAMILLE, RUI))))
+    listed, cursor = [], ""
+    while cursor is not None:
+        page = crm.get(f"{LIST}?needsReply=true&order=window&limit=1{cursor and f'&cursor={cursor}'}").get_json()
+        listed += page["data"]
+        cursor = page["nextCursor"]
+    assert [contacts[each["participantPlatformId"]] for each in listed] == [23, 2, 200, 30]
+    assert [each["windowState"] for each in listed] == ["closing", "open", "expired", "closed"]
+    assert {each["needsReply"] for each in listed} == {True}
+
+
+def test_the_order_by_window_requires_needed_replies(crm: ApiClient) -> None:
+    assert "requires needsReply=true" in problem(crm.get(f"{LIST}?order=window"), 422)["detail"]
+
+
+def test_no_reply_is_needed_until_the_contact_writes_again(app: Flask, account: Account) -> None:
+    crm = an_api_client(app)
+    path = f"{LIST}/{crm.get(f'{LIST}?needsReply=true').get_json()['data'][0]['id']}"
+    assert crm.post(f"{path}/no-reply-needed").get_json()["needsReply"] is False
+    assert crm.call("DELETE", f"{path}/no-reply-needed").get_json()["needsReply"] is True
+    crm.post(f"{path}/no-reply-needed")
+    contact = crm.get(path).get_json()["participantPlatformId"]
+    receive_webhook(a_delivery(a_message_event(contact, at_ms=int(clock.now().timestamp() * 1000) + 1000)))
+    assert crm.get(path).get_json()["needsReply"] is True
