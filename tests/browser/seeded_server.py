@@ -49,6 +49,7 @@ CONVERSATIONS: tuple[tuple[str, str | None, str | None, int, int, str, str | Non
     ("17841400123454427", None, "Dr. Oluwaseun Adebayo-Fitzgerald", 1700, 0, "text", "Thank you so much"),
     *((f"178414001234{5000 + n}", f"visitor.{n}", None, 2000 + n, 0, "text", f"Question {n}") for n in range(24)),
 )
+HOURS_AGO = {"zanele_d": 20.0, "vvanderlust": 23.5}  # of the contact's newest message: the 24-hour window closes soon
 FAILED = (
     (UNKNOWN_CONTACT, "consent", "230", 5),
     ("17841400123207119", "timeout", "timeout", 2),
@@ -125,6 +126,7 @@ def _contact(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
     known |= {"name_at": learnt, "name_source": Source.PROFILE} if name else {}
     last = {"last_success_at": learnt} if username or name else {}
     met = at - timedelta(days=9)
+    incoming_at = now - timedelta(hours=HOURS_AGO[username]) if username in HOURS_AGO else at
     tx.session.add(
         Identity(account_id=1, ig_participant_id=who, username=username, name=name, first_seen_at=met, **known, **last)
     )
@@ -139,6 +141,8 @@ def _contact(tx: Any, row: tuple[Any, ...], now: datetime) -> None:
         last_message_kind=kind,
         last_message_preview=words,
         last_message_outgoing=False,
+        last_incoming_at=incoming_at,
+        needs_reply_since=incoming_at,
     )
     tx.session.add(talk)
     tx.session.flush()

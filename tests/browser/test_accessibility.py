@@ -17,8 +17,8 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = (
     *("/inbox", "/inbox/1", "/inbox/2", "/inbox?filter=unread", "/inbox?filter=unknown", "/inbox?q=zzz"),
-    *("/jobs", f"/jobs/{RUN}", f"/jobs/{RUN}?state=failed&reason=timeout", f"/jobs/{RUN}?q=zzz"),
-    *("/jobs/new?scope=filter&state=unknown", "/jobs/new?scope=chosen&identity=1"),
+    *("/inbox?filter=needs_reply", "/jobs", f"/jobs/{RUN}", f"/jobs/{RUN}?state=failed&reason=timeout"),
+    *(f"/jobs/{RUN}?q=zzz", "/jobs/new?scope=filter&state=unknown", "/jobs/new?scope=chosen&identity=1"),
     *("/jobs?show=all", "/jobs/new?scope=recent", "/jobs/new?scope=recent&days=91"),
     *("/identities", "/identities?state=unknown&q=zzz", "/identities/1", "/identities/2", "/identities/7"),
     *(

@@ -1,6 +1,7 @@
 """Polling: how often pages ask, what they change, and what they show while the server is unavailable."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,7 +11,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.models.conversation import Conversation
 from tests.browser.inbox_server import SETTLED, InboxServer, poll
-from tests.factories import CAMILLE, LEA, RUI
+from tests.factories import CAMILLE, LEA, RUI, an_echo_event
 
 POLLS = re.compile(r"/inbox/list\?|/messages\?|/jobs/live")
 OBSERVE = """selector => {
@@ -237,3 +238,25 @@ def test_news_of_the_list_are_told_together_and_seldom(tab: Page, inbox: InboxSe
     assert tab.evaluate("window.said") == ["2 new messages in 2 conversations"]
     tab.clock.run_for(31_000)
     expect(tab.locator("#announcer")).to_have_text("2 new messages in 2 conversations")
+
+
+def test_a_conversation_answered_from_a_phone_leaves_the_needs_reply_list(tab: Page, inbox: InboxServer) -> None:
+    who = "1520000000077001"
+    inbox.write(who, "Is it still available?", "In blue?", ago=timedelta(hours=23, minutes=20))
+    tab.goto(f"{inbox.url}/inbox?filter=needs_reply")
+    row = tab.locator(f"#c{inbox.conversation(who)}")
+    expect(row.locator(".row-window")).to_have_text(re.compile("^(39|40) min left$"))
+    assert poll(tab, "list") == 304
+    inbox.deliver(an_echo_event(who, "Yes, in blue too."))
+    assert poll(tab, "list") == 200
+    expect(row).to_have_count(0)
+
+
+def test_w_marks_that_no_reply_is_needed(tab: Page, inbox: InboxServer) -> None:
+    who = "1520000000077002"
+    inbox.write(who, "Thank you")
+    inbox.open(tab, who)
+    for offered in ("Needs reply", "No reply needed"):
+        tab.keyboard.press("w")
+        expect(tab.locator("[data-key=w]")).to_have_attribute("aria-label", offered)
+        tab.wait_for_function(SETTLED)
