@@ -14,7 +14,18 @@ from app import settings
 from app.db import migrate
 from app.factory import create_app
 from app.settings import Settings
-from bench import authorization, backfill, ingest, measures, mixed_load, scale, screen, search, unauthenticated
+from bench import (
+    authorization,
+    backfill,
+    ingest,
+    measures,
+    mixed_load,
+    needs_reply,
+    scale,
+    screen,
+    search,
+    unauthenticated,
+)
 from bench.measures import Figure
 from tests.support import databases, installation, postgresql
 from tests.support.installation import Installation
@@ -60,6 +71,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from mixed_load.mixed(nametag)
     with _served(folder / "scale", f"sqlite:///{folder / 'scale.sqlite3'}"):
         yield from scale.even()
+        yield from needs_reply.ratio(on="SQLite")
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
         with _installed(folder / "postgresql", address) as (nametag, baseline):
