@@ -17,7 +17,8 @@ from app.viewer import Viewer
 READS, STARTS, FAILURES = 600, 10, 60  # per minute
 BODY_BYTES = 64 * 1024
 READING = ("GET", "HEAD")
-MARKING = frozenset({"api.mark_conversation_read"})  # changes that start nothing: limited like reads
+# Changes that start nothing: limited like reads.
+MARKING = frozenset({"api.mark_conversation_read", "api.mark_no_reply_needed", "api.mark_needs_reply"})
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 

@@ -302,9 +302,12 @@ def test_a_conversation_is_marked_as_read_for_the_team(app: Flask, crm: ApiClien
     assert crm.post(f"{LIST}/999999/read").status_code == 404
 
 
-def test_marking_as_read_is_limited_like_reading_not_like_starting_jobs(crm: ApiClient) -> None:
+@pytest.mark.parametrize(
+    ("method", "mark"), [("POST", "read"), ("POST", "no-reply-needed"), ("DELETE", "no-reply-needed")]
+)
+def test_marks_are_limited_like_reading_not_like_starting_jobs(crm: ApiClient, method: str, mark: str) -> None:
     for _ in range(12):
-        answer = crm.post(f"{LIST}/1/read")
+        answer = crm.call(method, f"{LIST}/1/{mark}")
         assert (answer.status_code, answer.headers["RateLimit-Limit"]) == (200, "600")
 
 
