@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
-from app import clock, counters, heartbeats, installation, queue
+from app import clock, counters, heartbeats, installation, queue, reply_state
 from app.calls import budget
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
 from app.models.account import Account, AccountState
+from app.models.conversation import Conversation
 from app.models.ingest import DeadLetter
 from app.models.process import Heartbeat
 from app.models.run import ACTIVE, Run
@@ -26,6 +27,7 @@ from app.redis_client import RedisUnavailable
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 FRESH_SECONDS = 10.0  # how long an answer is repeated: several scrapers cost as much as one
 MOST_LETTERS = 10_000  # dead letters that are counted; there are rarely more than a few
+MOST_REPLIES = 10_000  # needed replies of an account that are counted, those that have waited longest
 
 
 @dataclass(slots=True)
@@ -66,7 +68,8 @@ class _Installation(Collector):
         try:
             with db.engine.connect() as connection:
                 accounts = _accounts_by_id(connection)
-                database = [*_account_figures(connection), *_work_figures(connection), _heartbeats(connection)]
+                database = [*_account_figures(connection), *_needed_replies(connection, accounts)]
+                database += [*_work_figures(connection), _heartbeats(connection)]
         except DatabaseUnavailable:
             database.clear()
         redis = list[Metric]()
@@ -93,6 +96,24 @@ def _account_figures(connection: Connection) -> Iterator[Metric]:
     yield _gauge("nametag_last_webhook_timestamp_seconds", "When the last webhook arrived", ("account",), webhooks)
     expiries = [((row.ig_account_id,), row.token_expires_at.timestamp()) for row in rows if row.token_expires_at]
     yield _gauge("nametag_token_expiry_timestamp_seconds", "When the access token expires", ("account",), expiries)
+
+
+def _needed_replies(connection: Connection, accounts: dict[str, str]) -> Iterator[Metric]:
+    now, numbers, oldest = clock.now(), list[tuple[tuple[str, ...], float]](), list[tuple[tuple[str, ...], float]]()
+    columns = select(Conversation.last_incoming_at, Conversation.needs_reply_since).where(reply_state.NEEDS_REPLY)
+    for account_id, account in accounts.items():
+        longest = columns.where(Conversation.account_id == int(account_id))
+        longest = longest.order_by(Conversation.needs_reply_since).limit(MOST_REPLIES)
+        found = longest.subquery()
+        states = reply_state.in_window_state(found.c.last_incoming_at, now)
+        counts = (func.coalesce(func.sum(case((state, 1), else_=0)), 0) for state in states.values())
+        *counted, since = connection.execute(select(*counts, func.min(found.c.needs_reply_since))).one()
+        numbers += [((account, str(state)), number) for state, number in zip(states, counted, strict=True)]
+        oldest.append(((account,), (now - since).total_seconds() if since else 0))
+    says = f"Conversations that need a reply; at most the oldest {MOST_REPLIES} of an account are counted"
+    yield _gauge("nametag_needs_reply", says, ("account", "state"), numbers)
+    says = "How long the contact has waited who waits longest for a reply, 0 without one"
+    yield _gauge("nametag_needs_reply_oldest_seconds", says, ("account",), oldest)
 
 
 def _work_figures(connection: Connection) -> Iterator[Metric]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, select, update
 
 from app import clock
 from app.db.transaction import Tx
@@ -52,6 +52,17 @@ def window_state(last_incoming_at: datetime | None) -> WindowState:
     if left <= timedelta(0):
         return WindowState.CLOSED if left > WINDOW - HUMAN_WINDOW else WindowState.EXPIRED
     return WindowState.CLOSING if left <= CLOSING else WindowState.OPEN
+
+
+def in_window_state(last_incoming_at: Any, now: datetime) -> dict[WindowState, ColumnElement[bool]]:
+    """Return the conditions of the states for a column, as `window_state` decides them; without `NONE`."""
+    closing, closed, expired = now - WINDOW + CLOSING, now - WINDOW, now - HUMAN_WINDOW
+    return {
+        WindowState.OPEN: last_incoming_at > closing,
+        WindowState.CLOSING: and_(last_incoming_at <= closing, last_incoming_at > closed),
+        WindowState.CLOSED: and_(last_incoming_at <= closed, last_incoming_at > expired),
+        WindowState.EXPIRED: last_incoming_at <= expired,
+    }
 
 
 def needs_reply(conversation: Any) -> bool | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import case, func, select, update
 
 from app import clock, reply_state
 from app.db import transaction
@@ -12,7 +12,6 @@ from app.errors import NotFound
 from app.inbox import thread
 from app.models.account import Account, AccountState
 from app.models.conversation import Conversation
-from app.reply_state import CLOSING, HUMAN_WINDOW, WINDOW
 from app.viewer import Viewer
 
 NAME_CHARACTERS = 120
@@ -33,14 +32,7 @@ class NeededReplies:
 
 def count_needed(viewer: Viewer) -> list[NeededReplies]:
     """Return the counts of each account with a conversation that needs a reply."""
-    now, at = clock.now(), Conversation.last_incoming_at
-    closing, closed, expired = now - WINDOW + CLOSING, now - WINDOW, now - HUMAN_WINDOW
-    states = (
-        at > closing,
-        and_(at <= closing, at > closed),
-        and_(at <= closed, at > expired),
-        at <= expired,
-    )
+    states = reply_state.in_window_state(Conversation.last_incoming_at, clock.now()).values()
     counts = (func.sum(case((state, 1), else_=0)) for state in states)
     name = func.coalesce(Account.username, Account.ig_account_id)
     found = (

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,18 @@ from app.models.identity import Identity
 from app.models.run import Run, RunKind, RunState
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.factories import ATELIER_NORD, GHOST, LEA, MAISON_LUNE, RUI, SHY, a_sandbox_account, an_account, people_wrote
+from tests.factories import (
+    ATELIER_NORD,
+    CAMILLE,
+    GHOST,
+    LEA,
+    MAISON_LUNE,
+    RUI,
+    SHY,
+    a_sandbox_account,
+    an_account,
+    people_wrote,
+)
 from tests.support.processes import Processes, Sandbox
 from tests.support.waiting import until
 from tests.support.webhooks import receive_webhook
@@ -178,6 +190,16 @@ def test_lookups_calls_and_cache_are_counted(client: FlaskClient, meta: Sandbox)
     assert value(calls, account=MAISON_LUNE, purpose="live", call="profile", result="failed") == 1
     assert value(found["nametag_identity_cache"], result="miss") == 2
     assert value(found["nametag_api_call_budget_left"], account=MAISON_LUNE) == 198
+
+
+def test_needed_replies_are_counted_by_the_state_of_their_window(client: FlaskClient) -> None:
+    an_account()
+    people_wrote(LEA)
+    people_wrote(CAMILLE, at=clock.now() - timedelta(hours=30))
+    found = scraped(client)
+    counted = {sample.labels["state"]: sample.value for sample in found["nametag_needs_reply"].samples}
+    assert counted == {"open": 1, "closing": 0, "closed": 1, "expired": 0}
+    assert value(found["nametag_needs_reply_oldest_seconds"], account=MAISON_LUNE) >= 30 * 3600
 
 
 def test_queues_workers_heartbeats_and_jobs_are_shown(client: FlaskClient) -> None:
