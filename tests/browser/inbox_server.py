@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState
+from sqlalchemy import delete, select, update
 
 from app import clock, settings
 from app.db import transaction
@@ -20,6 +21,7 @@ from app.factory import create_app
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.models.account import Account
+from app.models.conversation import Conversation, UnreadByUser
 from app.models.identity import Source
 from app.users import users
 from app.viewer import OPERATOR, Role
@@ -60,6 +62,21 @@ class InboxServer:
         found = "SELECT id FROM conversations WHERE ig_participant_id = :who"
         with db.engine.connect() as connection:
             return int(connection.exec_driver_sql(found.replace(":who", f"'{who}'")).scalar_one())
+
+    def unread(self, who: str) -> int:
+        """Return how many messages of a conversation the user has not read."""
+        db.session.rollback()
+        counts = select(Conversation.unread_count, UnreadByUser.unread_count)
+        found = counts.outerjoin(UnreadByUser, UnreadByUser.conversation_id == Conversation.id)
+        return sum(filter(None, db.session.execute(found.where(Conversation.ig_participant_id == who)).one()))
+
+    def mark_all(self, unread: int, *contacts: str) -> None:
+        """Set the number of unread messages of these contacts' conversations, or of all."""
+        with transaction.write() as tx:
+            changed = update(Conversation).values(unread_count=unread)
+            tx.execute(changed.where(Conversation.ig_participant_id.in_(contacts)) if contacts else changed)
+            tx.execute(delete(UnreadByUser))
+            tx.mark_changed(self.account.id)
 
     def context(self, chromium: Browser, **options: Any) -> BrowserContext:
         """Return a browser profile of a signed-in user."""

@@ -36,7 +36,7 @@ def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, 
     seeded.job(RunState.RUNNING, resolved=290)
     expect(page.locator(".job-count strong")).to_have_text("335", timeout=2_000)
     seeded.job(RunState.DONE, resolved=367, minutes=5, took=290)
-    expect(page.locator(".toast")).to_have_text("Backfill profiles finished: 367 resolved, 14 failed.", timeout=2_000)
+    expect(page.locator(".toast p")).to_have_text("Backfill profiles finished: 367 resolved, 14 failed.", timeout=2_000)
     expect(page.locator(".job .chip")).to_have_text("Some failed")
     expect(page.locator("#job-live")).to_have_attribute("hx-trigger", re.compile("every 15s"))
     before = len(polls)

@@ -11,7 +11,6 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.models.conversation import Conversation
 from app.models.identity import Source
 from tests.browser.inbox_server import SETTLED, InboxServer, poll
 from tests.factories import (
@@ -47,20 +46,6 @@ def second_account(inbox: InboxServer) -> None:
 def row(inbox: InboxServer, who: str) -> str:
     """Return the selector of a contact's row."""
     return f"#c{inbox.conversation(who)} .row-link"
-
-
-def unread(inbox: InboxServer, who: str) -> int:
-    """Return how many messages of a conversation are unread."""
-    db.session.rollback()
-    found = db.select(Conversation.unread_count).where(Conversation.ig_participant_id == who)
-    return int(db.session.execute(found).scalar_one())
-
-
-def all_read(inbox: InboxServer) -> None:
-    """Mark every conversation as read."""
-    with transaction.write() as tx:
-        tx.execute(db.update(Conversation).values(unread_count=0))
-        tx.mark_changed(inbox.account.id)
 
 
 @pytest.mark.usefixtures("second_account")
@@ -104,7 +89,7 @@ def test_escape_clears_the_search_and_its_list_and_then_leaves_it(tab: Page, inb
 
 
 def test_an_opened_row_stays_in_a_filtered_list_until_the_next_is_opened(tab: Page, inbox: InboxServer) -> None:
-    all_read(inbox)
+    inbox.mark_all(0)
     for who in (CAMILLE, RUI, LEA):
         inbox.write(who, "Unread")
     tab.goto(f"{inbox.url}/inbox?filter=unread")
@@ -112,13 +97,13 @@ def test_an_opened_row_stays_in_a_filtered_list_until_the_next_is_opened(tab: Pa
         tab.keyboard.press("j")
     tab.keyboard.press("Enter")
     expect(tab.locator(f"#thread-{inbox.conversation(RUI)}")).to_be_visible()
-    until(lambda: unread(inbox, RUI) == 0, "opening reads")
+    until(lambda: inbox.unread(RUI) == 0, "opening reads")
     poll(tab, "list")
     expect(tab.locator(row(inbox, RUI))).to_have_attribute("aria-current", "true")
     expect(tab.locator(".row")).to_have_count(3)
     tab.keyboard.press("j")
     expect(tab.locator(f"#thread-{inbox.conversation(CAMILLE)}")).to_be_visible()
-    until(lambda: unread(inbox, CAMILLE) == 0, "opening reads")
+    until(lambda: inbox.unread(CAMILLE) == 0, "opening reads")
     poll(tab, "list")
     expect(tab.locator(row(inbox, RUI))).to_have_count(0)
     expect(tab.locator(".row")).to_have_count(2)
@@ -150,7 +135,7 @@ def test_filter_and_search_survive_reload_and_back(tab: Page, inbox: InboxServer
 def test_reaching_the_end_of_a_thread_reads_it(tab: Page, inbox: InboxServer) -> None:
     inbox.write(LEA, *(f"Line {number}" for number in range(40)))
     inbox.open(tab, LEA)
-    until(lambda: unread(inbox, LEA) == 0, "opening reads")
+    until(lambda: inbox.unread(LEA) == 0, "opening reads")
     for reach in ("pill", "scrolling"):
         tab.locator("#messages-scroll").evaluate("box => { box.scrollTop = 0; }")
         tab.wait_for_function(SETTLED)
@@ -162,7 +147,7 @@ def test_reaching_the_end_of_a_thread_reads_it(tab: Page, inbox: InboxServer) ->
             pill.click()
         else:
             tab.locator("#messages-scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
-        until(lambda: unread(inbox, LEA) == 0, "reaching the end reads")
+        until(lambda: inbox.unread(LEA) == 0, "reaching the end reads")
         expect(tab.locator(f"{row(inbox, LEA)} .row-badge")).to_have_count(0)
 
 

@@ -6,9 +6,6 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.db import transaction
-from app.db.engine import db
-from app.models.conversation import Conversation
 from app.web.shortcuts import SHORTCUTS
 from tests.browser.inbox_server import OTHERS, SETTLED, InboxServer, poll
 from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON
@@ -17,21 +14,6 @@ from tests.support.waiting import until
 ACTIONS = "() => Object.keys(actions)"
 OTHER_THREAD = "before => { const now = document.querySelector('.thread')?.id; return now && now !== before; }"
 FOCUSED_ROW = "() => document.activeElement.closest('.row')?.id"
-
-
-def unread(inbox: InboxServer, who: str) -> int:
-    """Return how many messages of a conversation are unread."""
-    db.session.rollback()
-    found = db.select(Conversation.unread_count).where(Conversation.ig_participant_id == who)
-    return int(db.session.execute(found).scalar_one())
-
-
-def mark_all(inbox: InboxServer, count: int, *contacts: str) -> None:
-    """Set the unread count of these contacts' conversations, or of all."""
-    with transaction.write() as tx:
-        changed = db.update(Conversation).values(unread_count=count)
-        tx.execute(changed.where(Conversation.ig_participant_id.in_(contacts)) if contacts else changed)
-        tx.mark_changed(inbox.account.id)
 
 
 def test_every_listed_shortcut_has_an_action_and_every_action_is_listed(tab: Page, inbox: InboxServer) -> None:
@@ -55,15 +37,15 @@ def test_every_listed_shortcut_has_an_action_and_every_action_is_listed(tab: Pag
     [("j", "jobs"), ("d", "identities"), ("a", "accounts"), ("m", "insights"), ("s", "settings"), ("i", "inbox")],
 )
 def test_g_and_a_letter_open_a_page(tab: Page, inbox: InboxServer, key: str, page: str) -> None:
-    tab.goto(f"{inbox.url}/people")
+    tab.goto(f"{inbox.url}/users")
     tab.keyboard.press("g")
     tab.keyboard.press(key)
     tab.wait_for_url(f"**/{page}*")
 
 
 def test_e_opens_the_next_until_all_are_read(tab: Page, inbox: InboxServer) -> None:
-    mark_all(inbox, 0)
-    mark_all(inbox, 1, LEA, RUI, CAMILLE)
+    inbox.mark_all(0)
+    inbox.mark_all(1, LEA, RUI, CAMILLE)
     tab.goto(f"{inbox.url}/inbox?filter=unread")
     order = tab.locator(".row").evaluate_all("rows => rows.map((row) => row.id)")
     for place in range(3):
@@ -72,25 +54,25 @@ def test_e_opens_the_next_until_all_are_read(tab: Page, inbox: InboxServer) -> N
         tab.wait_for_function(SETTLED)
     expect(tab.locator("#messages-scroll")).to_be_focused()
     tab.keyboard.press("e")
-    expect(tab.locator(".toast")).to_have_text("All caught up.")
+    expect(tab.locator(".toast p")).to_have_text("All caught up.")
     expect(tab.locator(f"#{order[2]} .row-link")).to_have_attribute("aria-current", "true")
-    until(lambda: sum(unread(inbox, who) for who in (LEA, RUI, CAMILLE)) == 0, "all are read")
+    until(lambda: sum(inbox.unread(who) for who in (LEA, RUI, CAMILLE)) == 0, "all are read")
 
 
 def test_e_reads_a_conversation_that_was_marked_as_unread(tab: Page, inbox: InboxServer) -> None:
     inbox.open(tab, RUI)
-    until(lambda: unread(inbox, RUI) == 0, "opening reads")
+    until(lambda: inbox.unread(RUI) == 0, "opening reads")
     tab.keyboard.press("Shift+U")
     expect(tab.get_by_role("button", name="Mark as read", exact=True)).to_be_visible()
-    assert unread(inbox, RUI) == 1
+    assert inbox.unread(RUI) == 1
     tab.wait_for_function(SETTLED)
     tab.keyboard.press("e")
     expect(tab.locator(f"#thread-{inbox.conversation(RUI)}")).to_have_count(0)
-    until(lambda: unread(inbox, RUI) == 0, "E reads")
+    until(lambda: inbox.unread(RUI) == 0, "E reads")
 
 
 def test_shift_u_marks_the_focused_row_as_unread(tab: Page, inbox: InboxServer) -> None:
-    mark_all(inbox, 0)
+    inbox.mark_all(0)
     tab.goto(f"{inbox.url}/inbox")
     tab.keyboard.press("j")
     row = tab.evaluate(FOCUSED_ROW)
@@ -128,7 +110,7 @@ def test_o_opens_the_contact_in_instagram_and_c_copies_the_username(tab: Page, i
     assert opened.value.url == "https://ig.me/m/lea.moreau"
     opened.value.close()
     tab.keyboard.press("c")
-    expect(tab.locator(".toast")).to_have_text("Username copied")
+    expect(tab.locator(".toast p")).to_have_text("Username copied")
     assert tab.evaluate("navigator.clipboard.readText()") == "lea.moreau"
     inbox.open(tab, UNKNOWN_PERSON)
     tab.keyboard.press("c")  # no username, nothing to copy
@@ -140,8 +122,8 @@ def test_o_opens_the_contact_in_instagram_and_c_copies_the_username(tab: Page, i
 
 def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox: InboxServer) -> None:
     """More than one page of rows, and messages that arrive meanwhile: the next is always the row below."""
-    mark_all(inbox, 0)
-    mark_all(inbox, 1, *OTHERS[:50])
+    inbox.mark_all(0)
+    inbox.mark_all(1, *OTHERS[:50])
     tab.goto(f"{inbox.url}/inbox?filter=unread")
     expect(tab.locator(".row")).to_have_count(40)
     tab.keyboard.press("j")
@@ -161,13 +143,13 @@ def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox
         assert tab.url.split("/")[-1].startswith(f"{read[-1]}?")
     assert read == [inbox.conversation(who) for who in OTHERS[:50]]
     tab.keyboard.press("e")
-    expect(tab.locator(".toast")).to_have_text("All caught up.")
-    until(lambda: [who for who in OTHERS[:50] if unread(inbox, who)] == [OTHERS[5]], "only the new message is unread")
+    expect(tab.locator(".toast p")).to_have_text("All caught up.")
+    until(lambda: [who for who in OTHERS[:50] if inbox.unread(who)] == [OTHERS[5]], "only the new message is unread")
 
 
 def test_the_palette_finds_contacts_actions_accounts_and_jobs(tab: Page, inbox: InboxServer) -> None:
     with tab.expect_request(re.compile("palette.js")) as loaded:
-        tab.goto(f"{inbox.url}/people")
+        tab.goto(f"{inbox.url}/users")
         tab.keyboard.press("Control+k")
     assert "/static/scripts/palette.js?v=" in loaded.value.url
     field = tab.get_by_role("combobox", name="Find actions, accounts, contacts and jobs")

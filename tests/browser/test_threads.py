@@ -11,8 +11,7 @@ from sqlalchemy import update
 
 from app import clock
 from app.db import transaction
-from app.db.engine import db
-from app.models.conversation import Conversation, Message, UnreadByUser
+from app.models.conversation import Message
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.browser.inbox_server import OTHERS, PASSWORD, SETTLED, InboxServer, poll
@@ -128,7 +127,7 @@ def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, inbox
     expect(tab.locator("#announcer")).to_have_text(
         re.compile("^Léa Moreau: Could you hold it until Saturday\\? x{46}$")
     )
-    until(lambda: _unread(inbox, LEA) == 0, "what was seen as it came counts as read")
+    until(lambda: inbox.unread(LEA) == 0, "what was seen as it came counts as read")
     tab.locator("#messages-scroll").evaluate("box => { box.scrollTop = 0; }")
     tab.wait_for_function(SETTLED)
     inbox.write(LEA, "And one", "more")
@@ -136,7 +135,7 @@ def test_new_messages_are_counted_while_the_reader_is_elsewhere(tab: Page, inbox
     expect(tab.locator("#announcer")).to_have_text("2 new messages")
     pill = tab.get_by_role("button", name="2 new messages")
     expect(pill).to_be_visible()
-    assert _unread(inbox, LEA) == 2
+    assert inbox.unread(LEA) == 2
     pill.click()
     expect(pill).to_be_hidden()
     expect(tab.locator(".message").get_by_text("more", exact=True)).to_be_in_viewport()
@@ -159,7 +158,7 @@ def test_a_poll_never_undoes_a_scroll_that_the_reader_has_begun(
 ) -> None:
     inbox.write(who, *(f"Line {number}" for number in range(30)))
     inbox.open(tab, who)
-    until(lambda: _unread(inbox, who) == 0, "opening reads")
+    until(lambda: inbox.unread(who) == 0, "opening reads")
     tab.wait_for_function(SETTLED)
     inbox.write(who, "One more", "and another")
     began = f"""() => addEventListener({moment!r}, ({{ target }}) => {{
@@ -212,21 +211,21 @@ def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, inbox: Inb
 def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, inbox: InboxServer) -> None:
     """The divider stays until the thread is left; U makes it unread again, and read."""
     inbox.open(tab, LEA)
-    until(lambda: _unread(inbox, LEA) == 0, "opening reads")
+    until(lambda: inbox.unread(LEA) == 0, "opening reads")
     inbox.write(LEA, "Fresh")
     tab.goto(f"{inbox.url}/inbox")
     open_by_click(tab, inbox, LEA)
-    until(lambda: _unread(inbox, LEA) == 0, "opening reads")
+    until(lambda: inbox.unread(LEA) == 0, "opening reads")
     poll(tab, "thread")
     expect(tab.locator("#new + .talk")).to_contain_text("Fresh")
     expect(tab).to_have_title(re.compile("lea.moreau"))
     tab.keyboard.press("u")
     expect(tab.get_by_role("button", name="Mark as read", exact=True)).to_be_visible()
-    assert _unread(inbox, LEA) == 1
+    assert inbox.unread(LEA) == 1
     tab.wait_for_function(SETTLED)
     tab.keyboard.press("u")
     expect(tab.get_by_role("button", name="Mark as unread")).to_be_visible()
-    assert _unread(inbox, LEA) == 0
+    assert inbox.unread(LEA) == 0
     open_by_click(tab, inbox, CAMILLE)
     open_by_click(tab, inbox, LEA)
     expect(tab.locator("#new")).to_have_count(0)
@@ -234,7 +233,7 @@ def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, inbox: InboxS
 
 def test_the_first_new_message_is_one_click_away(tab: Page, inbox: InboxServer) -> None:
     inbox.open(tab, OTHERS[20])
-    until(lambda: _unread(inbox, OTHERS[20]) == 0, "opening reads")
+    until(lambda: inbox.unread(OTHERS[20]) == 0, "opening reads")
     inbox.write(OTHERS[20], *(f"New {number}" for number in range(33)))
     inbox.open(tab, OTHERS[20])
     tab.get_by_role("link", name="First new message").click()
@@ -304,14 +303,6 @@ def test_a_reaction_is_said_in_the_list_until_somebody_writes(tab: Page, inbox: 
     about(inbox, RUI, reaction={"mid": "for-rui", "action": "unreact"})
     poll(tab, "list")
     expect(tab.locator(f"#c{inbox.conversation(RUI)} .row-text")).to_contain_text("For you")
-
-
-def _unread(inbox: InboxServer, who: str) -> int:
-    db.session.rollback()
-    counts = Conversation.unread_count, UnreadByUser.unread_count
-    found = db.select(*counts).outerjoin(UnreadByUser, UnreadByUser.conversation_id == Conversation.id)
-    row = db.session.execute(found.where(Conversation.ig_participant_id == who)).one()
-    return sum(filter(None, row))
 
 
 def _number(address: str) -> str:
