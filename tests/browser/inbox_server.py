@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, select, update
 
 from app import clock, settings
 from app.db import transaction
@@ -23,6 +23,7 @@ from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.conversation import Conversation, UnreadByUser
 from app.models.identity import Source
+from app.models.user import User
 from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account
@@ -64,10 +65,11 @@ class InboxServer:
             return int(connection.exec_driver_sql(found.replace(":who", f"'{who}'")).scalar_one())
 
     def unread(self, who: str) -> int:
-        """Return how many messages of a conversation the user has not read."""
+        """Return how many messages of a conversation the user of the browser has not read."""
         db.session.rollback()
-        counts = select(Conversation.unread_count, UnreadByUser.unread_count)
-        found = counts.outerjoin(UnreadByUser, UnreadByUser.conversation_id == Conversation.id)
+        user = select(User.id).where(User.email == EMAIL).scalar_subquery()
+        own = and_(UnreadByUser.conversation_id == Conversation.id, UnreadByUser.user_id == user)
+        found = select(Conversation.unread_count, UnreadByUser.unread_count).outerjoin(UnreadByUser, own)
         return sum(filter(None, db.session.execute(found.where(Conversation.ig_participant_id == who)).one()))
 
     def mark_all(self, unread: int, *contacts: str) -> None:
