@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 T ?= tests
 .DEFAULT_GOAL := help
-.PHONY: audit calls chaos help run test lint fix bench migration reset
+.PHONY: audit calls chaos docs help run test lint fix bench migration reset
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -17,13 +17,16 @@ test: .venv/dev.stamp ## Run all tests, or those in T=path
 
 lint: .venv/dev.stamp ## Check style, types, layers, templates and words
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/djlint templates --lint \
-	  && $(BIN)/python .ci/words.py && $(BIN)/python .ci/audit.py
+	  && $(BIN)/python .ci/words.py && $(BIN)/python .ci/documents.py --check && $(BIN)/python .ci/audit.py
 
 audit: .venv/dev.stamp ## Check dependencies for known vulnerabilities (required before a release)
 	@$(BIN)/python .ci/audit.py --release
 
 fix: .venv/dev.stamp ## Fix lint and formatting issues automatically
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: .venv/dev.stamp ## Write the generated parts of the documents
+	@$(BIN)/python .ci/documents.py
 
 bench: .venv/dev.stamp ## Run the benchmarks of docs/performance.md on this machine
 	@$(BIN)/python -m bench

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("app/**/*.py", "templates/**/*.html", "docs/*.md", "README.md")
+FILES = ("app/**/*.py", "templates/**/*.html", "docs/**/*.md", "README.md")
 EXEMPT = ("docs/glossary.md",)  # lists words to avoid
 WORDS = {
     r"\bmend(s|ed|ing)?\b": "fix",
