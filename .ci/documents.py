@@ -1,4 +1,4 @@
-"""Write the generated parts of the documents: `docs/cli.md`, and the table of permissions of `docs/guide/admins.md`.
+"""Write the generated parts of the documents: commands, permissions and keyboard shortcuts.
 
 With --check, only report those that are out of date, and exit 1 if there are any.
 """
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from app import settings  # noqa: E402 - from this folder, not an installed package
 from app.cli.main import main as nametag  # noqa: E402
 from app.factory import create_app  # noqa: E402
+from app.web.shortcuts import SHORTCUTS  # noqa: E402
 from tests.architecture.matrix import PAGES, QUEUES, VISITORS  # noqa: E402
 
 COLUMNS = 100  # of a help text
@@ -35,7 +36,14 @@ input only.
 def main() -> int:
     """Write or check each document; return the exit status."""
     check, outdated = "--check" in sys.argv, 0
-    for name, content in (("docs/cli.md", "".join(_cli())), ("docs/guide/admins.md", _with_permissions())):
+    documents = {
+        "docs/cli.md": "".join(_cli()),
+        "docs/guide/admins.md": _with_table(
+            "docs/guide/admins.md", ["Request", "What it does", *map(str.capitalize, ROLES)], _permissions()
+        ),
+        "docs/guide/agents.md": _with_table("docs/guide/agents.md", ["Where", "Keys", "What they do"], _shortcuts()),
+    }
+    for name, content in documents.items():
         path = ROOT / name
         if path.exists() and path.read_text() == content:
             continue
@@ -63,13 +71,15 @@ def _help(command: click.Command, path: str, *, level: int) -> Iterator[str]:
                 yield from _help(found, f"{path} {name}", level=min(level + 1, 4) if level > 2 else 3)
 
 
-def _with_permissions() -> str:
-    page = (ROOT / "docs/guide/admins.md").read_text()
-    table = "\n".join(["| Request | What it does | Agent | Ops | Admin |", "| --- | --- | --- | --- | --- |", *_rows()])
+def _with_table(name: str, heads: list[str], rows: Iterator[tuple[str, ...]]) -> str:
+    """Return the document with a table of `rows` as its generated part."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    page = (ROOT / name).read_text()
     return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{table}\n\n{END}", page, flags=re.DOTALL)
 
 
-def _rows() -> Iterator[str]:
+def _permissions() -> Iterator[tuple[str, ...]]:
     views = _views()
     for route, row in PAGES.items():
         answers = dict(zip(VISITORS, row.expected.split(), strict=True))
@@ -77,7 +87,14 @@ def _rows() -> Iterator[str]:
         if len(set(allowed)) == 1 or QUEUES in route:
             continue
         path = re.sub(r"<(?:[^<>]*:)?(\w+)>", r"{\1}", route)
-        yield f"| `{path}` | {views[route]} | {' | '.join(allowed)} |"
+        yield f"`{path}`", views[route], *allowed
+
+
+def _shortcuts() -> Iterator[tuple[str, ...]]:
+    for group, rows in SHORTCUTS.items():
+        for row in rows:
+            keys = (" ".join(key if key == "then" else f"`{key}`" for key in shown) for shown in row.shown)
+            yield group, ", ".join(keys), row.label
 
 
 def _views() -> dict[str, str]:
