@@ -1,4 +1,4 @@
-"""Write the generated parts of the documents: commands, permissions and keyboard shortcuts.
+"""Write the generated parts of the documents: commands, permissions, values of the API and keyboard shortcuts.
 
 With --check, only report those that are out of date, and exit 1 if there are any.
 """
@@ -6,10 +6,12 @@ With --check, only report those that are out of date, and exit 1 if there are an
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from flask import Flask
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -41,6 +43,7 @@ def main() -> int:
         "docs/guide/admins.md": _with_table(
             "docs/guide/admins.md", ["Request", "What it does", *map(str.capitalize, ROLES)], _permissions()
         ),
+        "docs/api.md": _with_table("docs/api.md", ["Type", "Values", "Meaning"], _values()),
         "docs/guide/agents.md": _with_table("docs/guide/agents.md", ["Where", "Keys", "What they do"], _shortcuts()),
     }
     for name, content in documents.items():
@@ -97,10 +100,21 @@ def _shortcuts() -> Iterator[tuple[str, ...]]:
             yield group, ", ".join(keys), row.label
 
 
-def _views() -> dict[str, str]:
+def _values() -> Iterator[tuple[str, ...]]:
+    document = _app().test_client().get("/api/openapi.json").get_json()
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        if "enum" in schema:
+            yield f"`{name}`", ", ".join(f"`{value}`" for value in schema["enum"]), schema.get("description", "")
+
+
+@cache
+def _app() -> Flask:
     with TemporaryDirectory() as folder, settings.using(nametag_data_dir=Path(folder)):
-        app = create_app()
-    found = {}
+        return create_app()
+
+
+def _views() -> dict[str, str]:
+    app, found = _app(), {}
     for rule in app.url_map.iter_rules():
         text = (app.view_functions[rule.endpoint].__doc__ or "").strip().splitlines()
         for method in rule.methods or ():
