@@ -136,7 +136,7 @@ def test_a_mistyped_setting_stops_the_start_with_a_suggestion(
 
 def test_any_unknown_name_in_the_file_stops_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".env").write_text("POSTGRES_PASSWORD=x\n")
-    assert refusal(monkeypatch).endswith("/.env is not a setting of Nametag. README.md lists all settings.")
+    assert refusal(monkeypatch).endswith("/.env is not a setting of Nametag. docs/settings.md lists all settings.")
 
 
 @pytest.mark.parametrize(
