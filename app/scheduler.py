@@ -24,8 +24,8 @@ from app.db.transaction import DatabaseUnavailable
 from app.erasure import accounts, recent
 from app.errors import Unavailable
 from app.identities import avatars, resolve
-from app.inbox import search
-from app.ingest import dead_letters, message_updates, pending_updates, sync
+from app.inbox import search_index
+from app.ingest import dead_letters, indexing, message_updates, pending_updates, sync
 from app.insights import hourly_stats
 from app.runs import duties, kinds, leases, lifecycle, plan, retention
 from app.users import sessions
@@ -142,7 +142,7 @@ def scrub() -> None:
     """
     if recent.deleted_recently():
         db.session.rollback()
-        search.merge_indexes()
+        search_index.merge_indexes()
         redis_client.rewrite_file()
     db.session.rollback()
     engine.empty_log()
@@ -159,6 +159,7 @@ DUTIES: dict[Callable[[], None], float] = {
     kick_runs: 2,
     kick_due: 60,
     message_updates.apply_arrived: 60,
+    indexing.index_stored: 60,
     fetch_announced: 15,
     fetch_pictures: 10,
     accounts.delete_pending: 5,
@@ -173,24 +174,24 @@ DUTIES: dict[Callable[[], None], float] = {
     subscriptions.check_all: DAY_SECONDS,
     health.check_refused: HOUR_SECONDS,
     tokens.refresh_due: HOUR_SECONDS,
-    search.merge_indexes: HOUR_SECONDS,  # until then SQLite's indexes contain words of unsent messages
+    search_index.merge_indexes: HOUR_SECONDS,  # until then SQLite's indexes contain words of unsent messages
 }
 SLOW = (  # they call Meta, or change many rows
-    *(message_updates.apply_arrived, accounts.delete_pending, scrub, engine.trim_log, hourly_stats.record, purge),
-    plan.count_large,
+    *(message_updates.apply_arrived, indexing.index_stored, accounts.delete_pending, scrub, engine.trim_log),
+    *(hourly_stats.record, purge, plan.count_large),
     *(
         lifecycle.refresh_expiring,
         subscriptions.check_all,
         health.check_refused,
         tokens.refresh_due,
-        search.merge_indexes,
+        search_index.merge_indexes,
     ),
 )
 NOT_AT_FIRST = (
     purge,
     reconcile,
     lifecycle.refresh_expiring,
-    search.merge_indexes,
+    search_index.merge_indexes,
 )  # a new installation has no work for them
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, update
 
-from app import clock, counters, tombstones
+from app import clock, counters, search_words, tombstones
+from app.db.engine import db
 from app.db.transaction import Tx
 from app.identities import confusables
 from app.identities.failure_policy import LookupFailure, next_try
@@ -197,6 +198,22 @@ def refresh_on_open(tx: Tx, identity_id: int, *, at: datetime) -> int | None:
     return tx.execute(due).scalar()
 
 
+def has_unindexed_names() -> bool:
+    """Return whether an older release stored names without search terms."""
+    found = select(Identity.id).where(Identity.terms.is_(None), Identity.has_name).limit(1)
+    return db.session.execute(found).first() is not None
+
+
+def index_names(tx: Tx, limit: int) -> int:
+    """Store the search terms of at most `limit` contacts whose names an older release stored; return how many."""
+    unindexed = select(Identity.id, Identity.username, Identity.name).where(Identity.terms.is_(None), Identity.has_name)
+    rows = tx.execute(unindexed.order_by(Identity.id.desc()).limit(limit).with_for_update(skip_locked=True)).all()
+    for row in rows:
+        terms = search_words.stored_name(row.username, row.name)
+        tx.execute(update(Identity).where(Identity.id == row.id).values(terms=terms))
+    return len(rows)
+
+
 def correct_times(tx: Tx, *, now: datetime) -> None:
     """Make contacts due whose next lookup was planned by a clock that was ahead.
 
@@ -271,6 +288,8 @@ def _merge(tx: Tx, row: Identity, seen: ProfileObservation) -> bool:
         _record_rename(tx, row, before, seen)
     if changed or row.skeleton is None:
         confusables.update_confusables(tx, row)
+    if changed or row.terms is None:
+        row.terms = search_words.stored_name(row.username, row.name)
     if changed:
         _mark_conversation_known(tx, row.account_id, row.ig_participant_id)
         tx.mark_changed(row.account_id, row.ig_participant_id)

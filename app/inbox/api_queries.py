@@ -101,7 +101,9 @@ def conversations(
         if getattr(want, name, False):
             found = found.where(condition)
     if want.q:
-        found = found.where(search.matching_conversations(text.storable(want.q), _accounts(viewer, want)))
+        searched = search.find(text.storable(want.q), _accounts(viewer, want), filters=listing.FILTERED)
+        if searched.condition is not None:
+            found = found.where(searched.condition)
     if want.needs_reply:
         now = clock.now()
         parts = reply_order.in_order(found, Position(*after) if after else None, now=now)

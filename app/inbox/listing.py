@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,11 +15,13 @@ from app.db.paging import fetch_page_of, make_cursor, parse_cursor
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
-from app.inbox import reply_order, search
+from app.inbox import reply_order, search, search_query, snippets
 from app.inbox.reply_order import Position
+from app.inbox.search import Formerly, Found
+from app.inbox.snippets import Part
 from app.instagram.previews import preview
 from app.models.account import Account
-from app.models.conversation import Conversation, UnreadByUser
+from app.models.conversation import Conversation, Message, UnreadByUser
 from app.models.identity import Identity, StoredAvatar
 from app.viewer import S, Viewer
 
@@ -46,7 +48,10 @@ class ConversationRow:
 
     `reaction` is the contact's to a message of the account, None if a message came after it. `automatic`: another app
     sent the last message. The viewer has read the first `read_through` of `arrivals` messages; nobody has read the
-    conversation's newest ones if `unread_by_all`. `window_ends_at` (aware UTC) is set while it needs a reply.
+    conversation's newest ones if `unread_by_all`. `window_ends_at` (aware UTC) is set while it needs a reply. Of a
+    conversation found by a message, `kind`, `preview`, `outgoing` and `automatic` are that message's, and `found` is its
+    ID. `marked` is the preview, and `marked_name` and `marked_second` the names, in parts; None where nothing was searched
+    or found in them.
     """
 
     id: int
@@ -64,6 +69,11 @@ class ConversationRow:
     read_through: int
     window_ends_at: datetime | None
     selected: bool
+    found: int | None = None
+    marked: tuple[Part, ...] | None = None
+    marked_name: tuple[Part, ...] | None = None
+    marked_second: tuple[Part, ...] | None = None
+    formerly: Formerly | None = None
 
     @property
     def human_window_ends_at(self) -> datetime | None:
@@ -75,7 +85,8 @@ class ConversationRow:
 class ListPage:
     """One page of the list: rows, their filter and search, and `older`, the URL of the next page.
 
-    `query` names account, filter and search in URLs of the inbox.
+    `query` names account, filter and search in URLs of the inbox. `notices` say which operators are searched as words.
+    `without` is the part of a search that found nothing, without which something is found, and `widened` the URL then.
     """
 
     rows: tuple[ConversationRow, ...]
@@ -88,6 +99,10 @@ class ListPage:
     older: str | None
     ig_account_id: str
     query: str
+    notices: tuple[str, ...] = ()
+    without: str | None = None
+    widened: str = ""
+    suggestions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +116,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ConversationFilter:
-    """Which conversations to list: the first `limit` rows, or one page `after` a cursor."""
+    """Which conversations to list: the first `limit` rows, or one page `after` a cursor.
+
+    Dates of the search `q` are days of the time zone `zone`.
+    """
 
     filter: str = "all"
     q: str = ""
     limit: int = ROWS
     after: tuple[datetime, int] | Position | None = None
+    zone: tzinfo = UTC
 
     @property
     def is_by_window(self) -> bool:
@@ -115,7 +134,7 @@ class ConversationFilter:
 
 
 def parse_filter(
-    *, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None
+    *, filter_: str = "all", q: str = "", limit: int | None = None, after: str | None = None, zone: tzinfo = UTC
 ) -> ConversationFilter:
     """Return the filter that query parameters ask for; raises Invalid with a text per wrong parameter."""
     if filter_ not in FILTERS:
@@ -125,7 +144,7 @@ def parse_filter(
     limit = ROWS if limit is None else limit
     if limit < 1:
         raise Invalid({"limit": "The limit must be a whole number from 1."})
-    want = ConversationFilter(filter_, text.storable(q.strip()), min(limit, MOST_ROWS))
+    want = ConversationFilter(filter_, text.storable(q.strip()), min(limit, MOST_ROWS), zone=zone)
     parse = reply_order.parse_cursor if want.is_by_window else parse_cursor
     return replace(want, after=parse(after)) if after else want
 
@@ -140,14 +159,17 @@ def page(
     see has no rows.
     """
     most, now = ROWS if want.after else want.limit, clock.now()
-    shown, older = fetch_page_of(_in_order(_rows(viewer, account_id, want), want, now), most)
+    found = _search(viewer, account_id, want)
+    shown, older = fetch_page_of(_in_order(_rows(viewer, account_id, want, found), want, now), most)
     counted = counts(viewer, account_id)
+    without = _without(viewer, account_id, want, found) if not shown and not want.after else None
     stays = want.filter in FILTERED and not want.is_by_window
     if selected is not None and stays and all(row.id != selected for row in shown):
-        shown = _with_selected(shown, older, viewer, account_id, want, selected)
+        shown = _with_selected(shown, older, viewer, account_id, want, found, selected)
     loaded = min(want.limit + ROWS, MOST_ROWS) if want.after else want.limit
+    texts = _texts(found, [row.id for row in shown])
     return ListPage(
-        rows=tuple(_row(row, selected) for row in shown),
+        rows=tuple(_found_row(row, _row(row, selected), found, texts.get(row.id)) for row in shown),
         filter=want.filter,
         q=want.q,
         limit=loaded,
@@ -157,7 +179,18 @@ def page(
         older=_older(want, _cursor(want, older, now), ig_account_id, loaded) if older else None,
         ig_account_id=ig_account_id,
         query=query_string(want, ig_account_id),
+        notices=found.query.notices,
+        without=without[0] if without else None,
+        widened="/inbox" + query_string(replace(want, q=without[1]), ig_account_id) if without else "",
+        suggestions=suggestions(viewer),
     )
+
+
+def suggestions(viewer: Viewer) -> tuple[str, ...]:
+    """Return the search operators and their values, for completion."""
+    accounts = viewer.visible(select(Account.username).order_by(Account.id), Account.id).limit(20)
+    named = [username for username in db.session.scalars(accounts) if username]
+    return tuple(search_query.suggestions(FILTERED, named))
 
 
 def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:
@@ -182,7 +215,55 @@ def counts(viewer: Viewer, account_id: int) -> Counts:
     return Counts(min(row[0] + row[1], COUNTED), row[2], row[3])
 
 
-def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
+def _search(viewer: Viewer, account_id: int, want: ConversationFilter) -> Found:
+    if not want.q or not viewer.sees(account_id):
+        return search.NOTHING_SEARCHED
+    return search.find(want.q, (account_id,), filters=FILTERED, zone=want.zone)
+
+
+def _without(viewer: Viewer, account_id: int, want: ConversationFilter, found: Found) -> tuple[str, str] | None:
+    """Return the part of a search without which it finds something, and the search without it."""
+
+    def finds(q: str) -> bool:
+        less = replace(want, q=q)
+        rows = _rows(viewer, account_id, less, _search(viewer, account_id, less))
+        return db.session.execute(rows.limit(1)).first() is not None
+
+    return search.without_clause(found.query, finds)
+
+
+def _texts(found: Found, shown: Sequence[int]) -> dict[int, Any]:
+    """Return the messages by which the shown conversations were found, by conversation."""
+    ids = [found.messages[each] for each in shown if each in found.messages]
+    if not ids:
+        return {}
+    columns = (Message.conversation_id, Message.id, Message.kind, Message.text, Message.outgoing)
+    return {row.conversation_id: row for row in db.session.execute(select(*columns).where(Message.id.in_(ids)))}
+
+
+def _found_row(row: Any, listed: ConversationRow, found: Found, message: Any | None) -> ConversationRow:
+    if found is search.NOTHING_SEARCHED:
+        return listed
+    if message is not None:
+        shown = preview(message.kind, message.text, outgoing=message.outgoing)
+        return replace(
+            listed,
+            kind=message.kind,
+            preview=shown,
+            outgoing=message.outgoing,
+            reaction=None,
+            found=message.id,
+            marked=snippets.around(shown, found.pieces) if message.text else None,
+        )
+    return replace(
+        listed,
+        marked_name=snippets.marked_name(listed.display.text, found.pieces),
+        marked_second=snippets.marked_name(listed.display.second, found.pieces),
+        formerly=found.formerly.get((row.account_id, row.ig_participant_id)),
+    )
+
+
+def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: Found) -> Rows:
     same_contact = and_(
         Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
     )
@@ -208,6 +289,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
             Identity.confusable_digits,
             StoredAvatar.version.label("picture"),
             Account.ig_account_id,
+            Conversation.account_id,
         )
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, same_contact)
@@ -221,8 +303,8 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter) -> Rows:
         found = found.where(read_state.UNREAD_COUNT > 0)
     elif want.filter in FILTERED:
         found = found.where(FILTERED[want.filter])
-    if want.q:
-        found = found.where(search.matching_conversations(want.q, (account_id,)))
+    if searched.condition is not None:
+        found = found.where(searched.condition)
     return found
 
 
@@ -260,10 +342,16 @@ def _newest_unread(viewer: Viewer, account_id: int, want: ConversationFilter) ->
 
 
 def _with_selected(
-    shown: Sequence[Any], older: Any, viewer: Viewer, account_id: int, want: ConversationFilter, selected: int
+    shown: Sequence[Any],
+    older: Any,
+    viewer: Viewer,
+    account_id: int,
+    want: ConversationFilter,
+    searched: Found,
+    selected: int,
 ) -> Sequence[Any]:
     """Return `shown` with the selected row inserted in order; rows from `older` on belong to the next page."""
-    found = _rows(viewer, account_id, replace(want, filter="all")).where(Conversation.id == selected)
+    found = _rows(viewer, account_id, replace(want, filter="all"), searched).where(Conversation.id == selected)
     row = db.session.execute(found).first()
     if row is None or (older and _sort_key(row) < _sort_key(older)):
         return shown

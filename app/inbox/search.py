@@ -1,211 +1,328 @@
-"""Search conversations: contacts by username, name and ID, messages by their words.
+"""Search conversations: contacts by username, name and ID, messages by words, kind, origin and time."""
 
-Migration 0001 creates the indexes: FTS5 tables on SQLite, expression indexes on PostgreSQL.
-"""
-
-import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, cast, column, func, insert, literal, or_, select, table, union
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
-from app.db import transaction
+from app import search_words
 from app.db.engine import db, is_sqlite
 from app.identities import display
+from app.inbox import search_query
+from app.inbox.search_index import (
+    CONTACTS,
+    HITS,
+    MESSAGES,
+    Piece,
+    Token,
+    Wanted,
+    candidates,
+    find_rows,
+    of_each_account,
+    parse_piece,
+)
+from app.inbox.search_query import Query
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity
+from app.models.identity import Identity, UsernameHistory
+from app.search_words import FACT
 
-HITS = 1_000  # newest matching messages and contacts per account; a common word has hundreds of thousands
-SCANNED = 20_000  # newest rows that are compared character by character, for terms without a word
-PREFIX_CHARACTERS = 3  # a shorter last word is not completed in messages: too many words start with it
-MERGED_PAGES = 300
+MOST_CONTACTS = 200  # newest matching contacts whose messages are looked at for an operator
+MOST_TRIES = 5  # to find something without one part of a search
 GRAM_CHARACTERS = 3  # the shortest term of a trigram index
-ID_BITS = 40  # of a rowid of SQLite's indexes; the account's ID is in the bits above
 # Else PostgreSQL plans without the words (db/engine.py), and reads all messages of an account.
 _PLAN_WITH_WORDS = select(func.set_config("plan_cache_mode", "force_custom_plan", True))  # for this transaction
-_HAS_WORD = re.compile(r"[^\W_]")
-_LITERAL = re.compile(r"[%_\\]")  # which an index of words ignores
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
-    """A parsed search term: `words` go to the indexes; the text must also contain the `literal` pieces."""
+class Formerly:
+    """A contact was found by a username that was theirs until `until` (aware UTC)."""
 
-    words: tuple[str, ...]
-    literal: tuple[str, ...]
-    account_ids: tuple[int, ...] | None
+    username: str
+    until: datetime
 
 
-def matching_conversations(q: str, account_ids: Collection[int] | None) -> ColumnElement[bool]:
-    """Return the condition that a conversation matches a search term, in these accounts (None for all).
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `condition` selects the conversations, None for all of them.
 
-    One message, or the names and ID of the contact, must contain every word; the last word may be incomplete. In
-    messages a common last word is not completed, which would be slow. A term without any word is compared character
-    by character with the newest rows.
+    `messages` holds the newest matching message of conversations that were found by one, `formerly` the earlier
+    username of those found by one. `pieces` are the words and phrases to mark, each with whether it is a whole one.
     """
+
+    query: Query = field(default_factory=Query)
+    condition: ColumnElement[bool] | None = None
+    messages: Mapping[int, int] = field(default_factory=dict)
+    formerly: Mapping[tuple[int, str], Formerly] = field(default_factory=dict)
+    pieces: tuple[tuple[str, bool], ...] = ()
+
+
+NOTHING_SEARCHED = Found()
+
+
+def find(
+    q: str, account_ids: Collection[int] | None, *, filters: Mapping[str, ColumnElement[bool]], zone: tzinfo = UTC
+) -> Found:
+    """Return what a search finds in these accounts (None for all). `filters` are the conditions of is: by name.
+
+    One message, or the names and ID of the contact, must contain every word and phrase. One message must also match
+    all operators about messages. Words may be incomplete: of messages from three characters on, in phrases never.
+    """
+    query = search_query.parse(q, filters=filters)
+    if not query.clauses:
+        return Found(query)
     if not is_sqlite():
         db.session.execute(_PLAN_WITH_WORDS)
-    of_messages, of_contacts = _parse(q, account_ids), _parse(display.search_words(q), account_ids)
-    found = [_messages(of_messages), _contacts(of_contacts)]
-    if len(of_contacts.words) == 1 and len(of_contacts.words[0]) >= GRAM_CHARACTERS:
-        found.append(_handles(of_contacts))
-    return Conversation.id.in_(union(*found))
+    return _Search(query, account_ids, filters, zone).found()
 
 
 def matching_contacts(q: str, account_id: int) -> list[str]:
     """Return the IDs of at most HITS contacts of an account whose names or ID match a search term, newest first."""
     if not is_sqlite():
         db.session.execute(_PLAN_WITH_WORDS)
-    term = _parse(display.search_words(q), (account_id,))
-    found: list[Select[Any]] = [_contacts(term)]
-    if len(term.words) == 1 and len(term.words[0]) >= GRAM_CHARACTERS:
-        found.append(_handles(term))
-    matching = select(Conversation.ig_participant_id).where(Conversation.id.in_(union(*found)))
-    matching = matching.where(Conversation.account_id == account_id).order_by(Conversation.last_message_at.desc())
-    return list(db.session.scalars(matching.limit(HITS)))
+    words = [(each, False) for each in q.split()]
+    found = _by_words(words, (account_id,))[0] if words else []
+    return [contact for _, contact in found[:HITS]]
 
 
-def merge_indexes() -> None:
-    """Merge SQLite's indexes in short transactions, so that unsent and deleted text is removed from the file too.
+def pieces(q: str) -> tuple[tuple[str, bool], ...]:
+    """Return the words and phrases of a search to mark, folded, each with whether it is a phrase."""
+    found = map(_message_piece, search_query.parse(q, filters=()).pieces())
+    return tuple((piece.folded, piece.whole) for piece in found if piece.certain)
 
-    Until then FTS5 only marks it as deleted. PostgreSQL's autovacuum needs no help.
+
+def without_clause(query: Query, any_found: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Return the part of a search that found nothing, without which something is found, and the search without it.
+
+    Operators are left out before words. None if something has to be left out twice.
     """
-    if not is_sqlite():
-        return
-    for name in ("search_messages", "search_contacts", "search_usernames"):
-        pages = -MERGED_PAGES  # negative in the first step: all segments (https://www.sqlite.org/fts5.html)
-        while _merged(name, pages):
-            pages = MERGED_PAGES
+    if len(query.clauses) < 2:
+        return None
+    operators_first = sorted(query.clauses, key=lambda clause: not clause.operator)[:MOST_TRIES]
+    less = ((str(each), str(query.without(each))) for each in operators_first)
+    return next(((dropped, left) for dropped, left in less if any_found(left)), None)
 
 
-def _merged(name: str, pages: int) -> bool:
-    changes = select(func.total_changes())
-    with transaction.write() as tx:
-        before = tx.execute(changes).scalar_one()
-        tx.execute(insert(table(name, column(name), column("rank"))).values({name: "merge", "rank": pages}))
-        return bool(tx.execute(changes).scalar_one() - before > 1)
+Contacts = list[tuple[int, str]]  # the account's internal ID, and the contact's
+Named = tuple[Contacts, dict[tuple[int, str], Formerly]]
 
 
-def _parse(q: str, account_ids: Collection[int] | None) -> _Term:
-    pieces = q.split()
-    words = tuple(piece for piece in pieces if _HAS_WORD.search(piece))
-    literal = tuple(piece for piece in pieces if not words or _LITERAL.search(piece))
-    return _Term(words, literal, None if account_ids is None else tuple(sorted(account_ids)))
+class _Search:
+    def __init__(
+        self,
+        query: Query,
+        account_ids: Collection[int] | None,
+        filters: Mapping[str, ColumnElement[bool]],
+        zone: tzinfo,
+    ) -> None:
+        self.query = query
+        self.account_ids = _in_accounts(query, account_ids)
+        self.period = search_query.period(query, zone)
+        self.conditions = [filters[value.lower()] for value in query.of("is")]
+        self.conditions += [~filters[value.lower()] for value in query.of("is", negated=True)]
+        if self.account_ids is not None:
+            self.conditions.append(Conversation.account_id.in_(self.account_ids))
+        self.formerly: dict[tuple[int, str], Formerly] = {}
+        self.words = query.pieces()
+        self.excluded = query.pieces(negated=True)
 
+    def found(self) -> Found:
+        within = self._named_by_from()
+        if not (self.words or self._asks_for_messages()):
+            return self._result()
+        if not self._asks_more_than_since():
+            self.conditions.append(Conversation.last_message_at >= self.period.since)
+            return self._result()
+        messages = self._messages(self.words, within)
+        by_name = self._named_by_words(within) if self.words else []
+        if by_name and self._asks_for_messages():
+            messages = self._messages((), by_name[:MOST_CONTACTS]) | messages
+            by_name = []
+        self.conditions.append(_one_of(Conversation.id, list(dict.fromkeys([*messages, *by_name]))))
+        return self._result(messages)
 
-def _messages(term: _Term) -> Select[Any]:
-    if not term.words:
-        columns: Any = select(Message.id, Message.conversation_id, Message.text.label("text"))
-        newest = _newest(columns, Message, term).subquery()
-        return select(newest.c.conversation_id).where(*_containing(term, newest.c.text))
-    found = select(Message.conversation_id).where(*_containing(term, Message.text))
-    if is_sqlite():
-        words = _fts_words(term, complete=_completes_last_word(term))
-        return _hits_per_account(term, "search_messages", words, found, Message)
-    words_of = func.search_message(Message.account_id, Message.text)
-    found = found.where(Message.text.is_not(None), words_of.op("@@")(_tsquery(term)))
-    hits = found.order_by(Message.id.desc()).limit(HITS).subquery()
-    return select(hits.c.conversation_id)
+    def _result(self, messages: Mapping[int, int] | None = None) -> Found:
+        marked = pieces(str(self.query))
+        return Found(self.query, and_(true(), *self.conditions), messages or {}, self.formerly, marked)
 
+    def _named_by_from(self) -> list[int] | None:
+        """Return the conversations that from: allows, None for all."""
+        within: list[int] | None = None
+        for value in self.query.of("from"):
+            ids = self._conversations_of(_by_name(value, self.account_ids))
+            within = ids if within is None else [each for each in within if each in set(ids)]
+        for value in self.query.of("from", negated=True):
+            others = _conversations_of(_by_name(value, self.account_ids)[0])
+            self.conditions.append(Conversation.id.not_in(others))
+        if within is not None:
+            self.conditions.append(_one_of(Conversation.id, within))
+        return within
 
-def _completes_last_word(term: _Term) -> bool:
-    last = term.words[-1]
-    if len(last) < PREFIX_CHARACTERS:
-        return False
-    alone = _Term((last,), (), term.account_ids)
-    whole = _hits_per_account(alone, "search_messages", _fts_words(alone, complete=False), select(literal(1)))
-    return db.session.execute(select(func.count()).select_from(whole.subquery())).scalar_one() < HITS
+    def _named_by_words(self, within: list[int] | None) -> list[int]:
+        found = self._conversations_of(_by_words(self.words, self.account_ids))
+        return found if within is None else [each for each in within if each in set(found)]
 
+    def _conversations_of(self, named: Named) -> list[int]:
+        contacts, formerly = named
+        self.formerly |= formerly
+        return _conversations_of(contacts)
 
-def _contacts(term: _Term) -> Select[Any]:
-    found: Any = select(Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name)
-    if not term.words:
-        newest = _newest(found, Identity, term).subquery()
-        return _conversations_of(newest, *_containing(term, newest.c.username, newest.c.name))
-    containing = _containing(term, Identity.username, Identity.name)
-    if is_sqlite():
-        words = _fts_words(term, complete=True)
-        return _hits_per_account(
-            term, "search_contacts", words, _conversations_of_contacts().where(*containing), Identity
+    def _asks_for_messages(self) -> bool:
+        operators = ("kind", "origin", "has")
+        asked = any(self.query.of(each) or self.query.of(each, negated=True) for each in operators)
+        return bool(asked or self.excluded or self.period)
+
+    def _asks_more_than_since(self) -> bool:
+        asked = any(clause.operator not in ("after", "is", "in", "from") for clause in self.query.clauses)
+        return asked or self.period.until is not None
+
+    def _messages(self, words: Sequence[tuple[str, bool]], within: Sequence[int] | None) -> dict[int, int]:
+        """Return the newest matching message of each conversation with one."""
+        if within is not None and not within:
+            return {}
+        facts = [*_facts(self.query, negated=False)]
+        if within is not None:
+            facts.append(tuple(f"c{each}" for each in within))
+        not_facts = [Token(FACT + each) for each in chain(*_facts(self.query, negated=True))]
+        wanted = Wanted(
+            self.account_ids,
+            any_of=tuple(tuple(Token(FACT + each) for each in one) for one in facts),
+            excluded=tuple(not_facts),
+            period=self.period,
         )
-    names = (Identity.username, Identity.name, Identity.ig_participant_id)
-    words_of = func.search_contact(Identity.account_id, *names)
-    found = found.where(words_of.op("@@")(_tsquery(term, parting="._")), *containing).order_by(Identity.id.desc())
-    return _conversations_of(found.limit(HITS).subquery())
+        columns = (Message.id, Message.conversation_id, Message.text)
+        excluded = [_message_piece(each) for each in self.excluded]
+        rows = find_rows(MESSAGES, wanted, [_message_piece(each) for each in words], excluded, columns, _text_of)
+        newest: dict[int, int] = {}
+        for row in rows:
+            newest.setdefault(row.conversation_id, row.id)
+        return newest
 
 
-def _handles(term: _Term) -> Select[Any]:
-    if is_sqlite():
-        return _hits_per_account(
-            term, "search_usernames", _quoted(term.words[0]), _conversations_of_contacts(), Identity
-        )
-    found = select(Identity.account_id, Identity.ig_participant_id)
-    found = found.where(func.lower(Identity.username).contains(term.words[0].lower(), autoescape=True))
-    found = found.order_by(Identity.id.desc())
-    if term.account_ids is not None:
-        found = found.where(Identity.account_id.in_(term.account_ids))
-    return _conversations_of(found.limit(HITS).subquery())
+def _facts(query: Query, *, negated: bool) -> list[tuple[str, ...]]:
+    of_kind = [search_query.kinds(each) for each in query.of("kind", negated=negated)]
+    found = [tuple(f"k{kind.replace('_', '')}" for kind in kinds) for kinds in of_kind]
+    found += [(f"o{each.lower()}",) for each in query.of("origin", negated=negated)]
+    return found + [(f"h{each.lower()}",) for each in query.of("has", negated=negated)]
 
 
-def _conversations_of(contacts: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(Conversation.id).join(contacts, _same_contact(contacts.c)).where(*conditions)
+def _message_piece(piece: tuple[str, bool]) -> Piece:
+    return parse_piece(piece, MESSAGES)
 
 
-def _conversations_of_contacts() -> Select[Any]:
-    return select(Conversation.id).join(Identity, _same_contact(Identity))
+def _by_words(
+    words: Sequence[tuple[str, bool]], account_ids: tuple[int, ...] | None
+) -> tuple[Contacts, dict[Any, Any]]:
+    """Return the contacts whose names or ID contain all words, or who were called so; parts only if none begins so."""
+    first, *others = words
+    bare = (display.search_words(first[0]), first[1])
+    pieces = [parse_piece(each, CONTACTS) for each in (bare, *others) if each[0]]
+    if not pieces:
+        return [], {}
+    columns = (Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name)
+    rows = find_rows(CONTACTS, Wanted(account_ids), pieces, (), columns, _names_of)
+    found = [(row.account_id, row.ig_participant_id) for row in rows]
+    if len(pieces) > 1:
+        return found, {}
+    former = _formerly(bare[0], account_ids)
+    if not found and len(bare[0]) >= GRAM_CHARACTERS:
+        found = _by_part(bare[0], account_ids)
+    new = {who: was for who, was in former.items() if who not in found}
+    return [*found, *new], new
 
 
-def _same_contact(contact: Any) -> ColumnElement[bool]:
-    return and_(
-        Conversation.account_id == contact.account_id, Conversation.ig_participant_id == contact.ig_participant_id
+def _by_name(value: str, account_ids: tuple[int, ...] | None) -> Named:
+    """Return the contacts that from: names: by username, also an earlier one; without "@" also by their names."""
+    former = _formerly(value, account_ids)
+    if value.startswith("@"):
+        username = search_words.fold(value.removeprefix("@"))
+        token = Token(username[: search_words.WORD_CHARACTERS])
+        found = _of_columns(candidates(CONTACTS, Wanted(account_ids, (token,)), _CONTACT_COLUMNS, HITS), username)
+        digits = value.removeprefix(f"@{display.SHORT_PREFIX}")
+        if digits != value and digits.isdigit():
+            found += _by_words([(digits, True)], account_ids)[0]
+    else:
+        found = _by_words([(each, False) for each in value.split()], account_ids)[0]
+    new = {who: was for who, was in former.items() if who not in found}
+    return [*found, *new], new
+
+
+_CONTACT_COLUMNS = (Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username)
+
+
+def _of_columns(rows: Iterable[Any], username: str) -> Contacts:
+    named = [row for row in rows if search_words.fold(row.username or "") == username]
+    return [(row.account_id, row.ig_participant_id) for row in named]
+
+
+def _formerly(value: str, account_ids: tuple[int, ...] | None) -> dict[tuple[int, str], Formerly]:
+    username = value.removeprefix("@")
+    found = (
+        select(Identity.account_id, Identity.ig_participant_id, UsernameHistory.old_username, UsernameHistory.at)
+        .join(Identity, Identity.id == UsernameHistory.identity_id)
+        .where(UsernameHistory.old_username.in_({username, username.lower()}))
+        .order_by(UsernameHistory.at)
+        .limit(HITS)
     )
+    if account_ids is not None:
+        found = found.where(Identity.account_id.in_(account_ids))
+    rows = db.session.execute(found)
+    return {(row.account_id, row.ig_participant_id): Formerly(row.old_username, row.at) for row in rows}
 
 
-def _newest(found: Select[Any], model: type[Message] | type[Identity], term: _Term) -> Select[Any]:
-    if term.account_ids is not None:
-        found = found.where(model.account_id.in_(term.account_ids))
-    return found.order_by(model.id.desc()).limit(SCANNED)
+def _by_part(part: str, account_ids: tuple[int, ...] | None) -> Contacts:
+    part = part.lower()
+    found: Any = select(Identity.id, Identity.account_id, Identity.ig_participant_id)
+    if is_sqlite():
+        quoted = '"{}"'.format(part.replace('"', '""'))
+        rows = of_each_account("search_usernames", quoted, found, Identity, account_ids, HITS)
+    else:
+        found = found.where(func.lower(Identity.username).contains(part, autoescape=True))
+        if account_ids is not None:
+            found = found.where(Identity.account_id.in_(account_ids))
+        rows = list(db.session.execute(found.order_by((Identity.id + 0).desc()).limit(HITS)))
+    return [(row.account_id, row.ig_participant_id) for row in rows]
 
 
-def _containing(term: _Term, *columns: Any) -> Sequence[ColumnElement[bool]]:
-    return [or_(*(each.contains(piece, autoescape=True) for each in columns)) for piece in term.literal]
+def _conversations_of(contacts: Contacts) -> list[int]:
+    """Return the conversations of contacts, newest contacts first."""
+    by_account: dict[int, list[str]] = {}
+    for account_id, contact in contacts:
+        by_account.setdefault(account_id, []).append(contact)
+    ids: dict[tuple[int, str], int] = {}
+    for account_id, theirs in by_account.items():
+        of_account = select(Conversation.id, Conversation.ig_participant_id).where(
+            Conversation.account_id == account_id
+        )
+        for row in db.session.execute(of_account.where(_one_of(Conversation.ig_participant_id, theirs))):
+            ids[(account_id, row.ig_participant_id)] = row.id
+    return list(dict.fromkeys(ids[each] for each in contacts if each in ids))
 
 
-def _hits_per_account(
-    term: _Term, name: str, words: str, found: Select[Any], model: type[Message] | type[Identity] | None = None
-) -> Select[Any]:
-    """Return the rows of `found` for each account's newest matches of `words` in a search table of SQLite.
-
-    The rows pass through JSON, because SQLite cannot join a subquery that refers to the other side of the join.
-    """
-    index = table(name, column("rowid"), column(name))  # the column named like the table means all columns
-    if model is not None:
-        found = found.join(index, index.c.rowid.op("&")((1 << ID_BITS) - 1) == model.id)
-    first = Account.id.op("<<")(ID_BITS)
-    of_account = index.c.rowid.between(first, first.op("|")((1 << ID_BITS) - 1))
-    newest = found.where(index.c[name].op("MATCH")(words), of_account).order_by(index.c.rowid.desc()).limit(HITS)
-    hits = newest.correlate(Account).subquery()
-    passed = func.json_each(select(func.json_group_array(hits.c[0])).scalar_subquery()).table_valued("value")
-    accounts = select(passed.c.value).select_from(Account).join(passed, literal(True))
-    return accounts if term.account_ids is None else accounts.where(Account.id.in_(term.account_ids))
+def _in_accounts(query: Query, account_ids: Collection[int] | None) -> tuple[int, ...] | None:
+    """Return the accounts to search: those that in: names, of those that the viewer may see."""
+    allowed = None if account_ids is None else set(account_ids)
+    for negated in (False, True):
+        for value in query.of("in", negated=negated):
+            name = value.removeprefix("@").lower()
+            named = select(Account.id).where(or_(func.lower(Account.username) == name, Account.ig_account_id == name))
+            same = set(db.session.execute(named).scalars())
+            if allowed is None:
+                allowed = set(db.session.execute(select(Account.id)).scalars())
+            allowed = allowed - same if negated else allowed & same
+    return None if allowed is None else tuple(sorted(allowed))
 
 
-def _fts_words(term: _Term, *, complete: bool) -> str:
-    return " ".join(map(_quoted, term.words)) + ("*" if complete else "")
+def _one_of(of: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    return of.in_(values) if values else false()
 
 
-def _quoted(word: str) -> str:
-    return '"{}"'.format(word.replace('"', '""'))
+def _text_of(row: Any) -> str:
+    return row.text or ""
 
 
-def _tsquery(term: _Term, parting: str = "") -> ColumnElement[Any]:
-    whole = [word.translate(dict.fromkeys(map(ord, parting), " ")) for word in term.words]
-    quoted = ["'{}'".format(word.replace("\\", "\\\\").replace("'", "''")) for word in whole]
-    words: ColumnElement[Any] = func.to_tsquery("simple", " & ".join(quoted) + ":*")
-    if term.account_ids is None:
-        return words
-    accounts = " | ".join(f"' {each}'" for each in term.account_ids) or "' none'"
-    return cast(accounts, TSQUERY).op("&&")(words)
+def _names_of(row: Any) -> str:
+    return f"{row.username or ''} {row.name or ''} {row.ig_participant_id} {row.ig_participant_id[-6:]}"

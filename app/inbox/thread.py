@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.identities import avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.reasons import describe
-from app.inbox import details, timeline
+from app.inbox import details, search, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
@@ -26,19 +26,21 @@ from app.models.identity import Identity, StoredAvatar
 from app.viewer import Viewer
 
 MESSAGES = 50  # per page of older ones
+CONTEXT = 15  # messages after one that a search found
 MOST_MESSAGES = 300  # that a poll renders again; older ones are on separate pages
 AT_ONCE = 20  # conversations per transaction, so that deliveries can be stored in between
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """An open conversation; `older` is the URL of the messages before the first one shown.
+    """An open conversation; `older` and `newer` are the URLs of the messages before and after those shown.
 
     `new_from` is the ID of the first message that was unread when the thread was opened, 0 without one. `limit` is how
     many of the newest messages are shown, `further` how many together with older ones. `arrivals` counts the contact's
     messages so far: marking this thread as read excludes later ones. `needs_reply`: whether a reply is needed; False
     if a user decided that none is; None after an answer. `incoming_through` is the time of the contact's newest
-    message: that none is needed excludes later ones.
+    message: that none is needed excludes later ones. `before` is the cursor of a page of older ones.
+    `found` is the ID of the message at which a search opened the thread, 0 for none; `pieces` are to be marked in it.
     """
 
     id: int
@@ -53,10 +55,14 @@ class Thread:
     incoming_through: datetime | None
     days: tuple[Day, ...]
     older: str | None
+    newer: str | None
+    before: str | None
     limit: int
     further: int | None
     new_from: int
     details: ConversationDetails
+    found: int = 0
+    pieces: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,20 @@ def open_thread(
     before: str | None = None,
     new_from: int | None = None,
     limit: int | None = None,
+    at: int | None = None,
+    q: str = "",
 ) -> Thread:
-    """Return a conversation with its newest messages, or with those `before` the cursor of `older`.
+    """Return a conversation with its newest messages, with those around `at`, or with those `before` a cursor.
 
-    `zone` is the viewer's time zone. `new_from` is that of the opened thread, None when it is being opened. Raises
-    NotFound, also for a conversation the viewer may not see.
+    `zone` is the viewer's time zone. `new_from` is that of the opened thread, None when it is being opened. `at` is the
+    ID of a message that the search `q` found; one of another conversation counts as none. Raises NotFound, also for a
+    conversation the viewer may not see.
     """
     known = require_conversation(viewer, conversation_id)
     limit = min(max(limit or MESSAGES, MESSAGES), MOST_MESSAGES)
+    found = _found(conversation_id, at) if at else None
+    if found and not before:
+        before, limit = _around(conversation_id, found, limit)
     newest_first, oldest = fetch_page(_messages(conversation_id, before), limit)
     rows = newest_first[::-1]
     account = known.account or known.ig_account_id
@@ -118,11 +130,15 @@ def open_thread(
         needs_reply=reply_state.needs_reply(known),
         incoming_through=known.last_incoming_at,
         days=timeline.group_by_day(rows, parties, zone=zone, first_new=new_from),
-        older=_older(known.id, oldest) if oldest else None,
+        older=_url_before(known.id, oldest) if oldest else None,
+        newer=_newer(known.id, rows) if before else None,
+        before=before,
         limit=limit,
         further=limit + MESSAGES if oldest and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
         details=details.get_details(viewer, known, parties.contact, account=account),
+        found=found.id if found else 0,
+        pieces=search.pieces(q) if found else (),
     )
 
 
@@ -227,7 +243,37 @@ def _messages(conversation_id: int, before: str | None) -> Select[*tuple[Any, ..
     return found
 
 
-def _older(conversation_id: int, first: Any) -> str:
+_PLACE = tuple_(Message.sent_at, Message.id)
+
+
+def _found(conversation_id: int, message_id: int) -> Any | None:
+    found = select(Message.id, Message.sent_at).where(Message.id == message_id)
+    return db.session.execute(found.where(Message.conversation_id == conversation_id)).first()
+
+
+def _around(conversation_id: int, found: Any, limit: int) -> tuple[str | None, int]:
+    """Return how to show a message: a limit that includes it, or the cursor of a page of older messages with it."""
+    newer = _after(conversation_id, found, MOST_MESSAGES)
+    needed = len(newer) + 1 + CONTEXT
+    if needed <= MOST_MESSAGES:
+        return None, max(limit, -(-needed // MESSAGES) * MESSAGES)
+    return make_cursor(newer[CONTEXT].sent_at, newer[CONTEXT].id), MESSAGES
+
+
+def _newer(conversation_id: int, rows: Sequence[Any]) -> str | None:
+    later = _after(conversation_id, rows[-1], MESSAGES + 1) if rows else []
+    if not later:
+        return None
+    return _url_before(conversation_id, later[MESSAGES]) if len(later) > MESSAGES else f"/inbox/{conversation_id}?"
+
+
+def _after(conversation_id: int, message: Any, limit: int) -> Sequence[Any]:
+    later = select(Message.id, Message.sent_at).where(Message.conversation_id == conversation_id)
+    later = later.where((message.sent_at, message.id) < _PLACE).order_by(Message.sent_at, Message.id).limit(limit)
+    return db.session.execute(later).all()
+
+
+def _url_before(conversation_id: int, first: Any) -> str:
     return f"/inbox/{conversation_id}?before={make_cursor(first.sent_at, first.id)}"
 
 

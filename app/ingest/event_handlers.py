@@ -14,7 +14,7 @@ from app import clock, read_state, reply_state, settings, tombstones
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import observations, self_contacts
-from app.ingest import message_updates, statements
+from app.ingest import indexing, message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
 from app.ingest.statements import MessageContext, StoredMessage
 from app.instagram.events import (
@@ -218,7 +218,8 @@ def _enrich(
         return
     if message.edit_number is not None:
         content["text"] = message.text
-    tx.execute(update(Message).where(Message.id == known.id).values(kind=sent.kind, **content))
+    terms = indexing.terms(sent.kind, **content)
+    tx.execute(update(Message).where(Message.id == known.id).values(kind=sent.kind, **content, terms=terms))
     newest = and_(Conversation.id == known.conversation_id, Conversation.last_message_mid == sent.mid)
     summary = {"last_message_kind": sent.kind, "last_message_preview": _preview(content["text"])}
     tx.execute(update(Conversation).where(newest).values(**summary))
@@ -273,6 +274,7 @@ def _conversation(
 
 
 def _message(account_id: int, sent: MessageSent, *, outgoing: bool, mid_digest: bytes) -> dict[str, Any]:
+    content = _content(sent)
     return {
         "account_id": account_id,
         "mid_digest": mid_digest,
@@ -283,7 +285,8 @@ def _message(account_id: int, sent: MessageSent, *, outgoing: bool, mid_digest: 
         "sent_at": sent.sent_at,
         "app_id": sent.app_id if outgoing else None,
         "standby": sent.standby,
-        **_content(sent),
+        **content,
+        "terms": indexing.terms(sent.kind, **content),
     }
 
 

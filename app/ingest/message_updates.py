@@ -12,7 +12,7 @@ from app import clock, read_state, reply_state, tombstones
 from app.db import transaction
 from app.db.transaction import Tx
 from app.db.types import digest
-from app.ingest import dead_letters, pending_updates
+from app.ingest import dead_letters, indexing, pending_updates
 from app.instagram.events import (
     EventKind,
     MessageAnnounced,
@@ -31,6 +31,7 @@ PREVIEW_CHARACTERS = 160
 _COLUMNS = (
     *(Message.id, Message.conversation_id, Message.mid, Message.kind, Message.outgoing, Message.arrival),
     *(Message.sent_at, Message.text, Message.edit_number, Message.edited_at, Message.reactions),
+    *(Message.attachments, Message.context),
     select(Conversation.ig_participant_id)
     .where(Conversation.id == Message.conversation_id)
     .scalar_subquery()
@@ -101,7 +102,9 @@ def _apply(tx: Tx, account_id: int, message: Any, effect: MessageUpdate) -> None
 
 def _unsend(tx: Tx, message: Any) -> None:
     nothing = dict.fromkeys(("text", "attachments", "context", "reactions", "edit_number", "edited_at"))
-    tx.execute(update(Message).where(Message.id == message.id).values(kind=EventKind.UNSENT, **nothing))
+    terms = indexing.terms(EventKind.UNSENT, text=None, attachments=None, context=None)
+    unsent = update(Message).where(Message.id == message.id)
+    tx.execute(unsent.values(kind=EventKind.UNSENT, terms=terms, **nothing))
     conversation = update(Conversation).where(Conversation.id == message.conversation_id)
     newest = conversation.where(Conversation.last_message_mid == message.mid)
     tx.execute(newest.values(last_message_kind=EventKind.UNSENT, last_message_preview=None))
@@ -117,6 +120,9 @@ def _edit(tx: Tx, message: Any, edit: MessageEdited) -> None:
     if message.edit_number is not None and newer <= (message.edit_number, message.edited_at, message.text or ""):
         return
     wording = {"text": edit.text, "edit_number": edit.number, "edited_at": edit.sent_at}
+    wording["terms"] = indexing.terms(
+        message.kind, text=edit.text, attachments=message.attachments, context=message.context
+    )
     tx.execute(update(Message).where(Message.id == message.id).values(**wording))
     newest = and_(Conversation.id == message.conversation_id, Conversation.last_message_mid == message.mid)
     preview = shorten(edit.text, PREVIEW_CHARACTERS) or None

@@ -109,6 +109,7 @@ class Message(Model):
 
     `arrival` is its number in the conversation's `arrival_count`, None for what never counted as unread: the account's
     own messages, and history that was synced when the account was connected.
+    `terms` holds what search finds it by (app/search_words.py), None until it is indexed.
     `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
     for each sender the newest reaction with its time, a taken-back one as null. `app_id` is the app that sent an echo;
     `standby`: another app controlled the conversation.
@@ -118,6 +119,12 @@ class Message(Model):
     __table_args__ = (
         UniqueConstraint("account_id", "mid_digest"),
         Index("ix_messages_thread", "conversation_id", "sent_at", "id"),
+        Index(
+            "ix_messages_unindexed",
+            "id",
+            sqlite_where=text("terms IS NULL"),
+            postgresql_where=text("terms IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -138,3 +145,4 @@ class Message(Model):
     reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     app_id: Mapped[str | None] = mapped_column(IgId)
     standby: Mapped[bool] = mapped_column(default=False, server_default=false())
+    terms: Mapped[str | None] = mapped_column(Text)

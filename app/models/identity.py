@@ -27,6 +27,7 @@ from app.db.engine import Model
 from app.db.types import EnumText, Id, IgId, UTCDateTime
 from app.models.call import Purpose
 
+_NAMED = "(username IS NOT NULL OR name IS NOT NULL)"
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -62,6 +63,7 @@ class Identity(Model):
 
     `skeleton` is the look-alike form of the shown name. `confusable_digits` is how many digits of the ID are shown
     behind the name, because another contact has the same skeleton or it resembles a reserved word; else 0.
+    `terms` holds the words of username and name that search finds the contact by (app/search_words.py).
     """
 
     __tablename__ = "identities"
@@ -80,6 +82,12 @@ class Identity(Model):
             "skeleton",
             sqlite_where=text("skeleton IS NOT NULL"),
             postgresql_where=text("skeleton IS NOT NULL"),
+        ),
+        Index(
+            "ix_identities_unindexed",
+            "id",
+            sqlite_where=text(f"terms IS NULL AND {_NAMED}"),
+            postgresql_where=text(f"terms IS NULL AND {_NAMED}"),
         ),
     )
 
@@ -108,6 +116,7 @@ class Identity(Model):
     next_purpose: Mapped[Purpose | None] = mapped_column(EnumText(Purpose))
     claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     raw_answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    terms: Mapped[str | None] = mapped_column(Text)
 
     @hybrid_property
     def has_name(self) -> bool:
@@ -134,7 +143,10 @@ class UsernameHistory(Model):
     """A contact's username changed at `at` (aware UTC), as `source` reported it."""
 
     __tablename__ = "username_history"
-    __table_args__ = (Index("ix_username_history_identity", "identity_id", "at"),)
+    __table_args__ = (
+        Index("ix_username_history_identity", "identity_id", "at"),
+        Index("ix_username_history_old_username", "old_username"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     identity_id: Mapped[int] = mapped_column(ForeignKey("identities.id", ondelete="CASCADE"))

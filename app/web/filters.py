@@ -1,7 +1,7 @@
 """Template filters for times, durations, numbers and texts. They depend on the user's time zone only."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +10,7 @@ from flask import Flask, request
 from markupsafe import Markup, escape
 
 from app import clock, reply_state
+from app.inbox import snippets
 from app.labels import label
 from app.text import MESSAGE_CHARACTERS, clip, web_url
 
@@ -139,10 +140,10 @@ def query(values: Mapping[str, object]) -> str:
     return f"?{encoded}" if encoded else ""
 
 
-def linkify(words: str) -> Markup:
+def linkify(words: str, marks: Sequence[tuple[str, bool]] = ()) -> Markup:
     """Return the escaped text of a message, with links for URLs and email addresses (no referrer).
 
-    A URL begins with http, https or "www.".
+    A URL begins with http, https or "www.". `marks` are the words and phrases of a search, which are marked.
     """
     words = clip(words, MESSAGE_CHARACTERS)
     pieces: list[Markup] = []
@@ -150,12 +151,22 @@ def linkify(words: str) -> Markup:
     for found in _LINK.finditer(words):
         shown = found[0].rstrip(_TRAILING)
         url = f"mailto:{shown}" if found["mail"] else web_url(shown if "://" in shown[:8] else f"https://{shown}")
-        pieces += [escape(words[end : found.start()]), _link(url, shown) if url else escape(shown)]
+        text = _marked(shown, marks)
+        pieces += [_marked(words[end : found.start()], marks), _link(url, text) if url else text]
         end = found.start() + len(shown)
-    return Markup("").join([*pieces, escape(words[end:])])
+    return Markup("").join([*pieces, _marked(words[end:], marks)])
 
 
-def _link(url: str, shown: str) -> Markup:
+def _marked(words: str, marks: Sequence[tuple[str, bool]]) -> Markup:
+    if not marks:
+        return escape(words)
+    parts = snippets.marked(words, marks)
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(each.text) if each.marked else escape(each.text) for each in parts
+    )
+
+
+def _link(url: str, shown: Markup) -> Markup:
     return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{1}</a>').format(url, shown)
 
 

@@ -93,12 +93,13 @@ def conversation(conversation_id: int) -> Response:
     version = conditional.version(account_id, contact)
     _leave_previous(conversation_id)
     present = presence.report(viewer, conversation_id, visible=True)
-    opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before)
+    opened = thread.open_thread(viewer, conversation_id, zone=filters.zone(), before=before, at=_whole("at"), q=want.q)
     token = conditional.token(
-        viewer, account_id, version, "thread", conversation_id, before, opened.new_from, opened.limit, present
+        *(viewer, account_id, version, "thread", conversation_id, opened.before, opened.new_from, opened.limit),
+        *(opened.found, want.q, present),
     )
     present_users = presence.get_present(present)
-    unread = opened.unread_count > 0 and not before  # a page of older messages does not show the unread ones
+    unread = opened.unread_count > 0 and not opened.before  # a page of older messages does not show the unread ones
     # Not if Redis is unavailable: the page has waited for it already.
     if version is not None and opened.details.identity_id is not None:
         refresh_on_open.enqueue_refresh(opened.details.identity_id)
@@ -124,17 +125,19 @@ def conversation(conversation_id: int) -> Response:
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
 def messages(conversation_id: int) -> Response:
     """Return the messages of a conversation alone, polled."""
-    viewer, before = session.viewer(), _open_query("before")
-    new_from, limit = _whole("new") or 0, _whole("limit") or thread.MESSAGES
+    viewer, before, q = session.viewer(), request.args.get("before"), _open_query("q") or ""
+    new_from, limit, at = _whole("new") or 0, _whole("limit") or thread.MESSAGES, _whole("at") or 0
     account_id, contact = thread.parties_of(viewer, conversation_id)
     version = conditional.version(account_id, contact)
     present = presence.report(viewer, conversation_id, visible=request.headers.get(VISIBLE) == "true")
-    token = conditional.token(viewer, account_id, version, "thread", conversation_id, before, new_from, limit, present)
+    token = conditional.token(
+        *(viewer, account_id, version, "thread", conversation_id, before, new_from, limit, at, q, present)
+    )
     unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
     opened = thread.open_thread(
-        viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit
+        viewer, conversation_id, zone=filters.zone(), before=before, new_from=new_from, limit=limit, at=at, q=q
     )
     return rendering.render(
         None,
@@ -254,6 +257,7 @@ def _wanted() -> ConversationFilter:
         q=arguments.get("q", ""),
         limit=_whole("limit"),
         after=arguments.get("after"),
+        zone=filters.zone(),
     )
 
 

@@ -75,8 +75,9 @@ listen("htmx:responseError htmx:sendError htmx:timeout", () => { waiting = null;
 
 // Back changes one pane.
 const listQuery = () => new URL($("conv-list").getAttribute("hx-get"), location).search;
+const shownQuery = () => location.search.replace(/&at=\d+/, "");
 addEventListener("popstate", (event) => {
-  if (!event.state?.htmx || listQuery() !== location.search) return;
+  if (!event.state?.htmx || listQuery() !== shownQuery()) return;
   event.stopImmediatePropagation();
   htmx.ajax("GET", location.href, { source: "#thread-pane", swap: "innerHTML show:none" });
 });

@@ -33,11 +33,19 @@ const look = () => {
   if (scrollTop !== place) atEnd = leftBelow() <= (scrollTop < place ? 0.5 : 48);
   place = scrollTop;
 };
+const toFound = () => {
+  const found = document.querySelector(".message[data-found]");
+  if (!found) { toEnd(); return; }
+  const box = scroller(), { top, height } = found.getBoundingClientRect();
+  box.scrollTop += top - box.getBoundingClientRect().top - (box.clientHeight - height) / 2;
+  place = box.scrollTop;
+  atEnd = leftBelow() <= 48;
+};
 const opened = () => {
   const left = currentRow(), link = document.querySelector(`#${openRow()} .row-link`);
   left?.removeAttribute("aria-current");
   unseen = 0;
-  toEnd();
+  toFound();
   showFirst();
   if (!openThread()) {
     if (left) focusRow(left); else $("conv-scroll").focus();
@@ -97,4 +105,4 @@ listen("click", (event) => {
   scroller().focus();
   $("new").scrollIntoView();
 });
-begin(() => { toEnd(); showFirst(); });
+begin(() => { toFound(); showFirst(); });

@@ -13,7 +13,8 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "cli/tokens.py": ("each",),
     "cli/users.py": ("user",),
     "inbox/api_queries.py": ("viewer",),
-    "inbox/search.py": ("term",),
+    "inbox/search.py": ("self",),
+    "inbox/search_index.py": ("wanted",),
     "instagram/client.py": ("credential",),
     "read_state.py": ("User", "row"),
 }

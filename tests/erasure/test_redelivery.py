@@ -16,7 +16,7 @@ from app.erasure import contacts
 from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import LookupOutcome
-from app.inbox import search
+from app.inbox import search_index
 from app.ingest import dead_letters, pending_updates
 from app.models.account import Account
 from app.models.call import ApiCall, Purpose
@@ -204,7 +204,7 @@ def test_the_text_of_an_unsent_message_leaves_sqlite_s_log_with_the_next_scrub(
     unsent = {"mid": "m_unsent", "is_deleted": True}
     deliver(a_delivery({"sender": {"id": LEA}, "timestamp": now_ms(), "message": unsent}))
     scheduler.scrub()
-    search.merge_indexes()
+    search_index.merge_indexes()
     scheduler.scrub()
     assert places_of(WORD) == set()
     assert leaks.files_with(tmp_path, WORD) == set()

@@ -11,7 +11,7 @@ from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.inbox import api_queries, listing, search
+from app.inbox import api_queries, listing, search, search_index
 from app.models.account import Account
 from app.models.conversation import Conversation
 from app.models.identity import Source
@@ -144,7 +144,7 @@ def test_unsent_words_leave_the_file_when_the_index_is_merged(account: Account) 
     said(LEA, "zebrafinch", mid="first")
     said(LEA, "nightingale")
     changed("first", message={"mid": "first", "is_deleted": True})
-    search.merge_indexes()
+    search_index.merge_indexes()
     assert found(account, "nightingale") == {LEA}
     if is_sqlite():
         stored = db.session.execute(text("SELECT block FROM search_messages_data")).scalars()
@@ -186,19 +186,8 @@ def found_by_programs(q: str, *, limited_to: set[int] | None = None) -> set[str]
     return {entry.ig_participant_id for entry in entries}
 
 
-def test_a_last_word_that_is_common_as_it_stands_is_not_completed(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "HITS", 2)
-    said(RUI, "theatre")
-    for words in ("the lamp", "the table"):
-        said(LEA, words)
-    assert found(account, "the") == {LEA}
-    assert found(account, "thea") == {RUI}
-
-
 def test_only_the_newest_hits_of_an_account_count(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "HITS", 2)
+    monkeypatch.setattr(search_index, "HITS", 2)
     other = an_account(ATELIER_NORD)
     for who in (LEA, RUI, CAMILLE):
         said(who, "linen")
@@ -208,7 +197,7 @@ def test_only_the_newest_hits_of_an_account_count(account: Account, monkeypatch:
 
 def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) -> None:
     if not is_sqlite():
-        search.matching_conversations("linen", (account.id,))
+        search.find("linen", (account.id,), filters=listing.FILTERED)
         asked = text("SHOW plan_cache_mode")
         assert db.session.execute(asked).scalar_one() == "force_custom_plan"
         db.session.rollback()

@@ -247,7 +247,7 @@ def test_a_search_writes_itself_into_the_address(agent: FlaskClient, account: Ac
     named(account, LEA, username="lea.moreau")
     found = part(agent, "/inbox/list?q=lea", HX_Trigger="q")
     assert found.headers["HX-Replace-Url"].endswith("q=lea")
-    assert "lea.moreau" in found.text
+    assert "<mark>lea</mark>.moreau" in found.text
     assert "@user_000033" not in found.text
     assert "HX-Replace-Url" not in part(agent, "/inbox/list?q=lea", HX_Trigger="conv-list").headers
 

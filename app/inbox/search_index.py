@@ -1,0 +1,331 @@
+"""The indexes of search: FTS5 on SQLite, GIN on PostgreSQL (migration 0005). Both find the same.
+
+Both hold the words that app/search_words.py makes. Candidates come from the index; what it can't decide, such as the
+order of words, is checked in Python. A search reads the newest HITS, and no database sorts all matching rows.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, cast, column, func, insert, or_, select, table
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from app import clock, search_words
+from app.db import transaction
+from app.db.engine import db, is_sqlite
+from app.inbox import search_query
+from app.inbox.search_query import Period
+from app.models.account import Account
+from app.models.conversation import Message
+from app.models.identity import Identity
+from app.search_words import FACT
+
+HITS = 1_000  # newest matching messages and contacts; a common word has hundreds of thousands
+SCANNED = 20_000  # newest rows that are compared character by character, for terms without a word
+SHORTEST = 3  # a shorter word of a message is not completed: too many words begin with it
+MERGED_PAGES = 300
+ID_BITS = 40  # of a rowid of SQLite's indexes; the account's ID is in the bits above
+BLOCK_BITS = {"A": 12, "B": 16, "C": 20}  # blocks of row IDs, which PostgreSQL indexes as words
+DAYS_AT_FIRST = (3, 40, 400)  # before the end of a period, whose newest messages PostgreSQL reads first
+SQLITE_FACT = FACT * 5  # its first characters are in the index of beginnings only once per row
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of an index: whole, or the beginning of one."""
+
+    text: str
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A word or phrase of a search: `folded` has to occur, `raw` literally where it contains no word.
+
+    `certain` tokens find all rows with it; if `exact`, only those. Rows of `near`, where there are enough, are found
+    faster. `near` is None unless the last token is the beginning of a word that no index holds as such.
+    """
+
+    raw: str
+    folded: str
+    whole: bool
+    certain: tuple[Token, ...]
+    near: tuple[Token, ...] | None
+    exact: bool
+
+    def occurs(self, text: str, shortest: int) -> bool:
+        """Return whether a text contains the piece; words of fewer than `shortest` characters are whole ones."""
+        if not self.certain:
+            return self.raw.lower() in text.lower()
+        found = search_words.occurrences(self.folded, search_words.fold(text), whole=self.whole, shortest=shortest)
+        return next(found, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A table and its index: the lengths of beginnings that the index holds, and the shortest word to complete."""
+
+    name: str
+    model: Any
+    beginnings: tuple[int, ...]
+    shortest: int
+
+    @property
+    def expression(self) -> ColumnElement[Any]:
+        """PostgreSQL's indexed expression."""
+        if self.model is Message:
+            columns: Any = (Message.account_id, Message.id, Message.conversation_id, Message.sent_at, Message.terms)
+            return func.search_message(*columns)
+        columns = (Identity.account_id, Identity.id, Identity.ig_participant_id, Identity.terms)
+        return func.search_contact(*columns)
+
+
+MESSAGES = Index("search_messages", Message, (3, 5), SHORTEST)
+CONTACTS = Index("search_contacts", Identity, (1, 2, 3, 4, 5, 6, 7, 8), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What rows of an index have to match: all of `required`, one of each of `any_of`, none of `excluded`."""
+
+    account_ids: tuple[int, ...] | None
+    required: tuple[Token, ...] = ()
+    any_of: tuple[tuple[Token, ...], ...] = ()
+    excluded: tuple[Token, ...] = ()
+    period: Period = field(default_factory=Period)
+
+
+def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
+    """Return a word or phrase, given with whether it is a phrase, as it is searched in an index."""
+    raw, phrase = piece
+    folded = search_words.fold(raw)
+    found = list(search_words.parts(folded))
+    if not found:
+        return Piece(raw, folded, phrase, (), None, exact=False)
+    *_, (last, unspaced) = found
+    tokens: list[Token] = []
+    near = None
+    ends = phrase or not folded.endswith(last)  # the last word is a whole one
+    for part, is_unspaced in found[:-1]:
+        tokens += _unspaced(part) if is_unspaced else [Token(part[: search_words.WORD_CHARACTERS])]
+    alone = len(found) == 1 and folded == last and len(last) <= search_words.WORD_CHARACTERS
+    if unspaced:
+        tokens += _unspaced(last)
+        return Piece(raw, folded, phrase, tuple(tokens), None, exact=alone and len(last) <= 2)
+    last = last[: search_words.WORD_CHARACTERS]
+    if ends or len(last) < index.shortest:
+        tokens.append(Token(last))
+    else:
+        length = max(each for each in index.beginnings if each <= len(last))
+        if length < len(last):
+            near = (*tokens, Token(last[:length], prefix=True))
+        tokens.append(Token(last, prefix=True))
+    return Piece(raw, folded, phrase, tuple(tokens), near, exact=alone)
+
+
+def _unspaced(part: str) -> list[Token]:
+    if len(part) == 1:
+        return [Token(part, prefix=True)]
+    return [Token(part[at : at + 2]) for at in range(len(part) - 1)]
+
+
+def find_rows(
+    index: Index,
+    wanted: Wanted,
+    pieces: Sequence[Piece],
+    excluded: Sequence[Piece],
+    columns: Sequence[Any],
+    text_of: Callable[[Any], str],
+) -> list[Any]:
+    """Return the newest rows that match `wanted`, contain all pieces and no excluded one, at most HITS."""
+    indexed = any(piece.certain for piece in pieces) or (all(piece.certain for piece in excluded) and not pieces)
+    if not (indexed or wanted.any_of or wanted.period):
+        return _scanned(index, wanted, pieces, excluded, columns, text_of)
+    decided = all(piece.exact for piece in (*pieces, *excluded))
+
+    def matching(row: Any) -> bool:
+        text = text_of(row)
+        present = all(piece.occurs(text, index.shortest) for piece in pieces)
+        return present and not any(piece.occurs(text, index.shortest) for piece in excluded)
+
+    if any(piece.near for piece in pieces):  # the index holds shorter beginnings, whose newest rows are found faster
+        newest = _newest(index, wanted, [piece.near or piece.certain for piece in pieces], excluded, columns, HITS * 2)
+        rows = [row for row in newest if matching(row)]
+        if len(rows) >= HITS or len(newest) < HITS * 2:
+            return rows[:HITS]
+    limit = HITS if decided else HITS * 2
+    newest = _newest(index, wanted, [piece.certain for piece in pieces], excluded, columns, limit)
+    return newest if decided else [row for row in newest if matching(row)][:HITS]
+
+
+def _newest(
+    index: Index,
+    wanted: Wanted,
+    tokens: Iterable[Iterable[Token]],
+    excluded: Sequence[Piece],
+    columns: Sequence[Any],
+    limit: int,
+) -> list[Any]:
+    sure = chain(*(piece.certain for piece in excluded if piece.exact))
+    asked = replace(wanted, required=(*wanted.required, *chain(*tokens)), excluded=(*wanted.excluded, *sure))
+    return candidates(index, asked, columns, limit)
+
+
+def _scanned(
+    index: Index,
+    wanted: Wanted,
+    pieces: Sequence[Piece],
+    excluded: Sequence[Piece],
+    columns: Sequence[Any],
+    text_of: Callable[[Any], str],
+) -> list[Any]:
+    """Return rows that contain pieces without a word, of the newest ones."""
+    newest = select(index.model.id).order_by(index.model.id.desc()).limit(SCANNED)
+    if wanted.account_ids is not None:
+        newest = newest.where(index.model.account_id.in_(wanted.account_ids))
+    newest_ids = newest.subquery()
+    found = select(*columns).join(newest_ids, newest_ids.c.id == index.model.id).order_by(index.model.id.desc())
+    texts = (Message.text,) if index.model is Message else (Identity.username, Identity.name)
+    for piece in pieces:
+        found = found.where(or_(*(each.contains(piece.raw, autoescape=True) for each in texts)))
+    rows = db.session.execute(found).all()
+    shortest = index.shortest
+    return [
+        row
+        for row in rows
+        if not any(piece.occurs(text_of(row), shortest) for piece in excluded)
+        and all(piece.occurs(text_of(row), shortest) for piece in pieces)
+    ][:HITS]
+
+
+def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int) -> list[Any]:
+    """Return the newest rows that the index finds."""
+    found = select(*columns)
+    if wanted.period.since:
+        found = found.where(Message.sent_at >= wanted.period.since)
+    if wanted.period.until:
+        found = found.where(Message.sent_at < wanted.period.until)
+    if is_sqlite():
+        return _fts_rows(index, wanted, found, limit)
+    model, rows = index.model, []
+    for any_of in _windows(index, wanted):
+        matching = index.expression.op("@@")(cast(_tsquery(index, wanted, any_of), TSQUERY))
+        newest = found.where(matching, model.terms.is_not(None)) if model is Message else found.where(matching)
+        # Not by the ID itself: the planner would read all rows by their key, newest first, instead of the index.
+        rows = list(db.session.execute(newest.order_by((model.id + 0).desc()).limit(limit)))
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _windows(index: Index, wanted: Wanted) -> Iterable[tuple[tuple[Token, ...], ...]]:
+    """Yield what to add to `wanted` to search the newest rows first, at last all of them."""
+    if wanted.period.until:
+        for days in DAYS_AT_FIRST:
+            since = wanted.period.until - timedelta(days=days)
+            if wanted.period.since and wanted.period.since >= since:
+                break
+            yield (*wanted.any_of, _in_period(Period(since, wanted.period.until)))
+    else:
+        newest = db.session.execute(select(func.max(index.model.id))).scalar() or 0
+        for name, bits in BLOCK_BITS.items():
+            last = newest >> bits
+            if last < 2:
+                break
+            yield (*_with_period(wanted), tuple(Token(f"{FACT}{name}{last - back}") for back in range(2)))
+    yield _with_period(wanted)
+
+
+def _with_period(wanted: Wanted) -> tuple[tuple[Token, ...], ...]:
+    return (*wanted.any_of, _in_period(wanted.period)) if wanted.period else wanted.any_of
+
+
+def _in_period(period: Period) -> tuple[Token, ...]:
+    """Return years, months and days (UTC) that cover a period."""
+    first = (period.since or datetime(search_query.FIRST_YEAR, 1, 1, tzinfo=UTC)).date()
+    newest = clock.now() + timedelta(days=366)  # a message from a clock that is ahead
+    last = min(period.until or newest, newest).date()
+    found, day = [], first
+    while day <= last:
+        if day.month == day.day == 1 and date(day.year, 12, 31) <= last:
+            found.append(f"y{day.year}")
+            day = date(day.year + 1, 1, 1)
+        elif day.day == 1 and (after := date(day.year + day.month // 12, day.month % 12 + 1, 1)) <= last:
+            found.append(f"m{day:%Y%m}")
+            day = after
+        else:
+            found.append(f"d{day:%Y%m%d}")
+            day += timedelta(days=1)
+    return tuple(Token(FACT + each) for each in found or ["y0"])
+
+
+def _fts_rows(index: Index, wanted: Wanted, found: Select[Any], limit: int) -> list[Any]:
+    return of_each_account(index.name, _match(wanted), found, index.model, wanted.account_ids, limit)
+
+
+def of_each_account(
+    name: str, words: str, found: Select[Any], model: Any, account_ids: Iterable[int] | None, limit: int
+) -> list[Any]:
+    """Return the rows of `found`, each with an `id`, for the newest matches of `words` in a search table of SQLite."""
+    fts = table(name, column("rowid"), column(name))  # the column named like the table means all columns
+    found = found.join(fts, fts.c.rowid.op("&")((1 << ID_BITS) - 1) == model.id)
+    found = found.where(fts.c[name].op("MATCH")(words)).order_by(fts.c.rowid.desc()).limit(limit)
+    if account_ids is None:
+        account_ids = db.session.scalars(select(Account.id)).all()
+    rows: list[Any] = []
+    for account_id in account_ids:  # the newest of one account are neighbors in the index
+        first = account_id << ID_BITS
+        rows += db.session.execute(found.where(fts.c.rowid.between(first, first | ((1 << ID_BITS) - 1)))).all()
+    return sorted(rows, key=lambda row: -row.id)[:limit]
+
+
+def _match(wanted: Wanted) -> str:
+    every_row = f'"{SQLITE_FACT}"*'
+    groups = [_fts(token) for token in wanted.required]
+    groups += ["({})".format(" OR ".join(map(_fts, one))) for one in _with_period(wanted)]
+    positive = " AND ".join(groups) or every_row
+    return " NOT ".join([f"({positive})", *map(_fts, wanted.excluded)])
+
+
+def _fts(token: Token) -> str:
+    return '"{}"{}'.format(token.text.replace(FACT, SQLITE_FACT), "*" if token.prefix else "")
+
+
+def _tsquery(index: Index, wanted: Wanted, any_of: Sequence[Sequence[Token]]) -> str:
+    def lexeme(token: Token) -> str:
+        text = token.text.replace("\\", "\\\\").replace("'", "''")
+        if token.prefix and len(token.text) in index.beginnings:
+            return f"'^{text}'"
+        return f"'{text}'" + (":*" if token.prefix else "")
+
+    groups = [lexeme(token) for token in wanted.required]
+    groups += ["({})".format(" | ".join(map(lexeme, one))) for one in any_of]
+    if wanted.account_ids is not None:
+        accounts = " | ".join(f"'{FACT}a{each}'" for each in wanted.account_ids) or f"'{FACT}none'"
+        groups.append(f"({accounts})")
+    groups += [f"!{lexeme(token)}" for token in wanted.excluded]
+    return " & ".join(groups) or f"'{FACT}a':*"
+
+
+def merge_indexes() -> None:
+    """Merge SQLite's indexes in short transactions, so that unsent and deleted text is removed from the file too.
+
+    Until then FTS5 only marks it as deleted. PostgreSQL's autovacuum needs no help.
+    """
+    if not is_sqlite():
+        return
+    for name in ("search_messages", "search_contacts", "search_usernames"):
+        pages = -MERGED_PAGES  # negative in the first step: all segments (https://www.sqlite.org/fts5.html)
+        while _merged(name, pages):
+            pages = MERGED_PAGES
+
+
+def _merged(name: str, pages: int) -> bool:
+    changes = select(func.total_changes())
+    with transaction.write() as tx:
+        before = tx.execute(changes).scalar_one()
+        tx.execute(insert(table(name, column(name), column("rank"))).values({name: "merge", "rank": pages}))
+        return bool(tx.execute(changes).scalar_one() - before > 1)
