@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from app import text
 from app.api.fields import IdentityState, JobItemReason, JobItemState, LookupReason, described, untitled
+from app.inbox.listing import FILTERED
+from app.inbox.search_query import GRAMMAR, KINDS, LINK, ORIGINS
 
 PAGE, MOST = 50, 100
 CURSOR_CHARACTERS = 1_000
@@ -82,7 +84,16 @@ class ConversationsQuery(Paged):
         "Requires `needsReply=true`, which implies it. Default: newest first.",
         default=None,
     )
-    q: Search = described("Part of a contact's username, name or ID.", default="")
+    q: Search = described(
+        "Words, phrases and operators, as in the search field of the inbox. Days are UTC days. Grammar (EBNF):\n\n"
+        f"```\n{GRAMMAR}\n```\n\nA conversation is found if one message, or the names and ID of its contact, contains "
+        "all words and phrases, and one message matches all operators about messages. Words may be incomplete. "
+        "`-` excludes. A value that an operator does not have is searched as a word. "
+        f"`is:` {', '.join(FILTERED)}. `kind:` {', '.join(KINDS)}. `origin:` {', '.join(ORIGINS)}. `has:` {LINK}. "
+        "`from:` a username, also an earlier one. `in:` an account's username. `before:`, `after:` and `on:` a date, "
+        "month, year, `today` or `yesterday`.",
+        default="",
+    )
 
 
 class ItemsQuery(Paged):

@@ -25,6 +25,7 @@ COMMANDS = {
     "user": "app.cli.users:user",
     "token": "app.cli.tokens:token",
     "rotate-keys": "app.cli.keys:rotate_keys",
+    "search": "app.cli.search:search",
     "sync": "app.cli.sync:sync",
     "config": "app.cli.config:config",
     "doctor": "app.cli.doctor:check",

@@ -13,7 +13,7 @@ from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import ListedIdentity
 from app.identities.lookup_sources import LookupSource
 from app.identities.reasons import ReasonText
-from app.identities.username_history import UsernameChange
+from app.identities.username_history import UsernameChange, UsernameOwner
 from app.instagram.previews import preview
 from app.labels import label
 from app.models.account import Account
@@ -71,6 +71,7 @@ class Explanation:
     tries: int
     most_tries: int
     changes: tuple[UsernameChange, ...]
+    other_owners: tuple[UsernameOwner, ...]
     places: tuple[LookupSource, ...]
     seen_in: SeenIn | None
 
@@ -97,6 +98,7 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
         tries=min(contact.failure_count, STOP_AFTER),
         most_tries=STOP_AFTER,
         changes=tuple(username_history.username_changes(identity_id)),
+        other_owners=tuple(username_history.other_owners(identity_id)),
         places=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
         seen_in=_seen_in(contact),
     )

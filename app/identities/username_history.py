@@ -7,9 +7,10 @@ from sqlalchemy import select
 
 from app import clock
 from app.db.engine import db
-from app.models.identity import UsernameHistory
+from app.models.identity import Identity, UsernameHistory
 
 SHOWN = timedelta(days=30)  # so long pages show the previous username
+SHOWN_OWNERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,33 @@ def username_changes(identity_id: int) -> list[UsernameChange]:
     found = select(*columns).where(UsernameHistory.identity_id == identity_id)
     newest = found.order_by(UsernameHistory.at.desc(), UsernameHistory.id.desc())
     return [UsernameChange(*row) for row in db.session.execute(newest)]
+
+
+@dataclass(frozen=True, slots=True)
+class UsernameOwner:
+    """Another contact of the account with the same username: `until` (aware UTC) of the earlier owner, else None."""
+
+    identity_id: int
+    username: str
+    until: datetime | None
+
+
+def other_owners(identity_id: int) -> list[UsernameOwner]:
+    """Return the contacts of the same account who had this contact's username, or have an earlier one of theirs."""
+    own = select(Identity.account_id, Identity.username).where(Identity.id == identity_id)
+    row = db.session.execute(own).first()
+    if row is None:
+        return []
+    others = (Identity.account_id == row.account_id, Identity.id != identity_id)
+    had = select(Identity.id, UsernameHistory.old_username, UsernameHistory.at)
+    had = had.join(Identity, Identity.id == UsernameHistory.identity_id).where(*others)
+    earlier = (
+        had.where(UsernameHistory.old_username == row.username).order_by(UsernameHistory.at.desc()).limit(SHOWN_OWNERS)
+    )
+    own_history = select(UsernameHistory.old_username).where(UsernameHistory.identity_id == identity_id)
+    has = select(Identity.id, Identity.username).where(*others, Identity.username.in_(own_history)).limit(SHOWN_OWNERS)
+    found = [UsernameOwner(*each) for each in db.session.execute(earlier.limit(SHOWN_OWNERS))] if row.username else []
+    return found + [UsernameOwner(*each, None) for each in db.session.execute(has)]
 
 
 def previous_username(identity_id: int) -> str | None:

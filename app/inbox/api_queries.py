@@ -14,7 +14,7 @@ from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
 from app.identities.listing import NameState
-from app.inbox import listing, message_facts, reply_order, search
+from app.inbox import listing, message_facts, reply_order, search, search_query
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 from app.inbox.reply_order import Position
 from app.instagram.events import EventKind
@@ -113,6 +113,11 @@ def conversations(
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
     rows, last = fetch_page(found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()), limit)
     return [_conversation_entry(row) for row in rows], (last.last_message_at, last.id) if last else None
+
+
+def notices(q: str) -> tuple[str, ...]:
+    """Return which operators of a search are searched as words, and why."""
+    return search_query.parse(q, filters=listing.FILTERED).notices
 
 
 def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:

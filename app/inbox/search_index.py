@@ -23,7 +23,7 @@ from app.models.conversation import Message
 from app.models.identity import Identity
 from app.search_words import FACT
 
-HITS = 1_000  # newest matching messages and contacts; a common word has hundreds of thousands
+HITS = 500  # newest matching messages and contacts; a common word has hundreds of thousands
 SCANNED = 20_000  # newest rows that are compared character by character, for terms without a word
 SHORTEST = 3  # a shorter word of a message is not completed: too many words begin with it
 MERGED_PAGES = 300
@@ -60,7 +60,10 @@ class Piece:
         """Return whether a text contains the piece; words of fewer than `shortest` characters are whole ones."""
         if not self.certain:
             return self.raw.lower() in text.lower()
-        found = search_words.occurrences(self.folded, search_words.fold(text), whole=self.whole, shortest=shortest)
+        folded = search_words.fold(text)
+        if self.folded not in folded:
+            return False
+        found = search_words.occurrences(self.folded, folded, whole=self.whole, shortest=shortest)
         return next(found, None) is not None
 
 
