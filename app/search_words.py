@@ -26,7 +26,7 @@ _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}
 _PART = regex.compile(rf"(?P<unspaced>{_UNSPACED}+)|(?:(?!{_UNSPACED})[\p{{L}}\p{{N}}\p{{M}}])+")
 _UNSPACED_CHARACTER = regex.compile(_UNSPACED)
 _IN_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]")
-_CLUSTER = regex.compile(r"\X")
+_SHOWN_CHARACTER = regex.compile(r"\X")
 
 
 def fold(text: str) -> str:
@@ -108,7 +108,7 @@ def _with_origins(text: str) -> tuple[str, list[int]]:
     """Return the folded text, and of each of its characters the place in `text` where it comes from."""
     folded: list[str] = []
     origins: list[int] = []
-    for cluster in _CLUSTER.finditer(text):
+    for cluster in _SHOWN_CHARACTER.finditer(text):
         plain = _folded_cluster(cluster[0])
         if plain == " " and (not folded or folded[-1][-1:] == " "):
             continue

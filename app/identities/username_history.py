@@ -49,13 +49,11 @@ def other_owners(identity_id: int) -> list[UsernameOwner]:
     others = (Identity.account_id == row.account_id, Identity.id != identity_id)
     had = select(Identity.id, UsernameHistory.old_username, UsernameHistory.at)
     had = had.join(Identity, Identity.id == UsernameHistory.identity_id).where(*others)
-    earlier = (
-        had.where(UsernameHistory.old_username == row.username).order_by(UsernameHistory.at.desc()).limit(SHOWN_OWNERS)
-    )
+    earlier = had.where(UsernameHistory.old_username == row.username).order_by(UsernameHistory.at.desc())
     own_history = select(UsernameHistory.old_username).where(UsernameHistory.identity_id == identity_id)
     has = select(Identity.id, Identity.username).where(*others, Identity.username.in_(own_history)).limit(SHOWN_OWNERS)
     found = [UsernameOwner(*each) for each in db.session.execute(earlier.limit(SHOWN_OWNERS))] if row.username else []
-    return found + [UsernameOwner(*each, None) for each in db.session.execute(has)]
+    return found + [UsernameOwner(row.id, str(row.username), None) for row in db.session.execute(has)]
 
 
 def previous_username(identity_id: int) -> str | None:

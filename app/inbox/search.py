@@ -121,8 +121,8 @@ class _Search:
         self.query = query
         self.account_ids = _in_accounts(query, account_ids)
         self.period = search_query.period(query, zone)
-        self.conditions = [filters[value.lower()] for value in query.of("is")]
-        self.conditions += [~filters[value.lower()] for value in query.of("is", negated=True)]
+        self.conditions = [filters[value.lower()] for value in query.values("is")]
+        self.conditions += [~filters[value.lower()] for value in query.values("is", negated=True)]
         if self.account_ids is not None:
             self.conditions.append(Conversation.account_id.in_(self.account_ids))
         self.formerly: dict[tuple[int, str], Formerly] = {}
@@ -151,10 +151,10 @@ class _Search:
     def _named_by_from(self) -> list[int] | None:
         """Return the conversations that from: allows, None for all."""
         within: list[int] | None = None
-        for value in self.query.of("from"):
+        for value in self.query.values("from"):
             ids = self._conversations_of(_by_name(value, self.account_ids))
             within = ids if within is None else [each for each in within if each in set(ids)]
-        for value in self.query.of("from", negated=True):
+        for value in self.query.values("from", negated=True):
             others = _conversations_of(_by_name(value, self.account_ids)[0])
             self.conditions.append(Conversation.id.not_in(others))
         if within is not None:
@@ -172,7 +172,7 @@ class _Search:
 
     def _asks_for_messages(self) -> bool:
         operators = ("kind", "origin", "has")
-        asked = any(self.query.of(each) or self.query.of(each, negated=True) for each in operators)
+        asked = any(self.query.values(each) or self.query.values(each, negated=True) for each in operators)
         return bool(asked or self.excluded or self.period)
 
     def _asks_more_than_since(self) -> bool:
@@ -203,10 +203,10 @@ class _Search:
 
 
 def _facts(query: Query, *, negated: bool) -> list[tuple[str, ...]]:
-    of_kind = [search_query.kinds(each) for each in query.of("kind", negated=negated)]
+    of_kind = [search_query.kinds(each) for each in query.values("kind", negated=negated)]
     found = [tuple(f"k{kind.replace('_', '')}" for kind in kinds) for kinds in of_kind]
-    found += [(f"o{each.lower()}",) for each in query.of("origin", negated=negated)]
-    return found + [(f"h{each.lower()}",) for each in query.of("has", negated=negated)]
+    found += [(f"o{each.lower()}",) for each in query.values("origin", negated=negated)]
+    return found + [(f"h{each.lower()}",) for each in query.values("has", negated=negated)]
 
 
 def _message_piece(piece: tuple[str, bool]) -> Piece:
@@ -306,7 +306,7 @@ def _in_accounts(query: Query, account_ids: Collection[int] | None) -> tuple[int
     """Return the accounts to search: those that in: names, of those that the viewer may see."""
     allowed = None if account_ids is None else set(account_ids)
     for negated in (False, True):
-        for value in query.of("in", negated=negated):
+        for value in query.values("in", negated=negated):
             name = value.removeprefix("@").lower()
             named = select(Account.id).where(or_(func.lower(Account.username) == name, Account.ig_account_id == name))
             same = set(db.session.execute(named).scalars())

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, cast, column, func, insert, or_, select, table
+from sqlalchemy import ColumnElement, Select, cast, column, func, insert, select, table
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from app import clock, search_words
@@ -24,7 +24,7 @@ from app.models.identity import Identity
 from app.search_words import FACT
 
 HITS = 500  # newest matching messages and contacts; a common word has hundreds of thousands
-SCANNED = 20_000  # newest rows that are compared character by character, for terms without a word
+SCANNED = 5_000  # newest rows that are compared character by character, for terms without a word
 SHORTEST = 3  # a shorter word of a message is not completed: too many words begin with it
 MERGED_PAGES = 300
 ID_BITS = 40  # of a rowid of SQLite's indexes; the account's ID is in the bits above
@@ -144,9 +144,6 @@ def find_rows(
     text_of: Callable[[Any], str],
 ) -> list[Any]:
     """Return the newest rows that match `wanted`, contain all pieces and no excluded one, at most HITS."""
-    indexed = any(piece.certain for piece in pieces) or (all(piece.certain for piece in excluded) and not pieces)
-    if not (indexed or wanted.any_of or wanted.period):
-        return _scanned(index, wanted, pieces, excluded, columns, text_of)
     decided = all(piece.exact for piece in (*pieces, *excluded))
 
     def matching(row: Any) -> bool:
@@ -159,7 +156,8 @@ def find_rows(
         rows = [row for row in newest if matching(row)]
         if len(rows) >= HITS or len(newest) < HITS * 2:
             return rows[:HITS]
-    limit = HITS if decided else HITS * 2
+    found_by_words = any(piece.certain for piece in pieces) or wanted.any_of or wanted.period
+    limit = HITS if decided else HITS * 2 if found_by_words else SCANNED
     newest = _newest(index, wanted, [piece.certain for piece in pieces], excluded, columns, limit)
     return newest if decided else [row for row in newest if matching(row)][:HITS]
 
@@ -175,33 +173,6 @@ def _newest(
     sure = chain(*(piece.certain for piece in excluded if piece.exact))
     asked = replace(wanted, required=(*wanted.required, *chain(*tokens)), excluded=(*wanted.excluded, *sure))
     return candidates(index, asked, columns, limit)
-
-
-def _scanned(
-    index: Index,
-    wanted: Wanted,
-    pieces: Sequence[Piece],
-    excluded: Sequence[Piece],
-    columns: Sequence[Any],
-    text_of: Callable[[Any], str],
-) -> list[Any]:
-    """Return rows that contain pieces without a word, of the newest ones."""
-    newest = select(index.model.id).order_by(index.model.id.desc()).limit(SCANNED)
-    if wanted.account_ids is not None:
-        newest = newest.where(index.model.account_id.in_(wanted.account_ids))
-    newest_ids = newest.subquery()
-    found = select(*columns).join(newest_ids, newest_ids.c.id == index.model.id).order_by(index.model.id.desc())
-    texts = (Message.text,) if index.model is Message else (Identity.username, Identity.name)
-    for piece in pieces:
-        found = found.where(or_(*(each.contains(piece.raw, autoescape=True) for each in texts)))
-    rows = db.session.execute(found).all()
-    shortest = index.shortest
-    return [
-        row
-        for row in rows
-        if not any(piece.occurs(text_of(row), shortest) for piece in excluded)
-        and all(piece.occurs(text_of(row), shortest) for piece in pieces)
-    ][:HITS]
 
 
 def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int) -> list[Any]:

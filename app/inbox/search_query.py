@@ -90,7 +90,7 @@ class Query:
     def __str__(self) -> str:
         return " ".join(map(str, self.clauses))
 
-    def of(self, operator: str, *, negated: bool = False) -> list[str]:
+    def values(self, operator: str, *, negated: bool = False) -> list[str]:
         """Return the values of an operator; "" means words and phrases."""
         return [each.value for each in self.clauses if each.operator == operator and each.negated is negated]
 
@@ -129,7 +129,7 @@ def period(query: Query, zone: tzinfo) -> Period:
     """Return the times that the dates of a search allow; days are those of `zone`."""
     allowed = Period()
     for operator in DATES:
-        for value in query.of(operator):
+        for value in query.values(operator):
             begin, end = _days(value, clock.now().astimezone(zone).date()) or (date.min, date.max)
             since, until = _midnight(begin, zone), _midnight(end, zone)
             allowed &= {"before": Period(until=since), "after": Period(since=until)}.get(operator, Period(since, until))
@@ -139,7 +139,7 @@ def period(query: Query, zone: tzinfo) -> Period:
 def suggestions(filters: Iterable[str], accounts: Iterable[str] = ()) -> list[str]:
     """Return operators with their values, for completion; `accounts` are usernames."""
     accounts = list(accounts)
-    values: Mapping[str, Iterable[str]] = {
+    offered: Mapping[str, Iterable[str]] = {
         "is": filters,
         "from": ["@"],
         "in": [f"@{each}" for each in accounts] if len(accounts) > 1 else (),
@@ -148,7 +148,7 @@ def suggestions(filters: Iterable[str], accounts: Iterable[str] = ()) -> list[st
         "has": [LINK],
         **dict.fromkeys(DATES, NAMED_DAYS),
     }
-    return [f"{operator}:{value}" for operator in OPERATORS for value in values[operator]]
+    return [f"{operator}:{value}" for operator in OPERATORS for value in offered[operator]]
 
 
 def _problem(clause: Clause, filters: Collection[str]) -> str | None:
