@@ -71,12 +71,10 @@ def occurrences(piece: str, folded: str, *, whole: bool, shortest: int) -> Itera
 
     It also ends one if it is `whole`, or if its last word has fewer than `shortest` characters.
     """
-    if not piece:
+    at = folded.find(piece) if piece else -1
+    if at < 0:
         return
-    *_, (last, unspaced) = [("", True), *parts(piece)]
-    ends = _IN_WORD.match(piece[-1]) and not unspaced and (whole or len(last) < shortest)
-    begins = _IN_WORD.match(piece) and not _UNSPACED_CHARACTER.match(piece)
-    at = folded.find(piece)
+    begins, ends = _bounds(piece, whole, shortest)
     while at >= 0:
         end = at + len(piece)
         continued = begins and at and _is_spaced(folded[at - 1])
@@ -100,6 +98,15 @@ def spans(pieces: Iterable[tuple[str, bool]], text: str, *, shortest: int) -> li
     return found
 
 
+@lru_cache(maxsize=256)
+def _bounds(piece: str, whole: bool, shortest: int) -> tuple[bool, bool]:
+    """Return whether a piece has to begin a word, and to end one."""
+    *_, (last, unspaced) = [("", True), *parts(piece)]
+    ends = bool(_IN_WORD.match(piece[-1])) and not unspaced and (whole or len(last) < shortest)
+    return _is_spaced(piece[0]), ends
+
+
+@lru_cache(maxsize=4096)
 def _is_spaced(character: str) -> bool:
     return bool(_IN_WORD.match(character)) and not _UNSPACED_CHARACTER.match(character)
 

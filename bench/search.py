@@ -4,10 +4,13 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text, update
 
+from app import search_words
+from app.models.identity import Identity
 from bench import load, measures
 from bench.load import Request
 from bench.measures import Figure
@@ -18,8 +21,9 @@ WORDS, WORDS_A_MESSAGE = 30_000, 8
 AT_ONCE = 20_000
 SEARCHES = 300
 _MESSAGE = text(
-    "INSERT INTO messages (account_id, conversation_id, mid_digest, mid, ig_sender_id, outgoing, kind, text, sent_at)"
-    " VALUES (:account_id, :conversation_id, :digest, '', '', false, 'text', :text, '2026-10-01 00:00:00')"
+    "INSERT INTO messages"
+    " (account_id, conversation_id, mid_digest, mid, ig_sender_id, outgoing, kind, text, sent_at, terms)"
+    " VALUES (:account_id, :conversation_id, :digest, '', '', false, 'text', :text, '2026-10-01 00:00:00', :terms)"
 )
 _ACCOUNT = text(
     "INSERT INTO accounts (ig_account_id, login, own_ids, state, connected_at)"
@@ -28,7 +32,7 @@ _ACCOUNT = text(
 
 
 def speed(nametag: Installation, *, on: str) -> Iterator[Figure]:
-    """Search rare and common words, beginnings, two words, parts of usernames, IDs, and words without a result."""
+    """Search rare and common words, beginnings, two words, usernames, IDs, operators, and what finds nothing."""
     draw = random.Random(1)
     words = ["".join(draw.choices("abcdefghijklmnoprstuvz", k=draw.randint(2, 9))) for _ in range(WORDS)]
     ig_account_id = _fill(nametag, words, draw)
@@ -49,6 +53,10 @@ def _typed(words: list[str], draw: random.Random) -> Iterator[str]:
         one, other = draw.choices(words, cum_weights=chances, k=2)
         yield from (one, one[: max(3, len(one) // 2)], f"{one} {other}", draw.choice(words))
         yield from (f"erson.{draw.randrange(PEOPLE)}", f"{draw.randrange(PEOPLE):06d}", "zzzzzz nothing")
+        yield from (f"person.{draw.randrange(PEOPLE)}", f"from:@person.{draw.randrange(PEOPLE)}", f"-{other}")
+        yield from draw.sample(
+            ("kind:photo", "origin:ad", "has:link", "is:unread", "on:2026-10", f"{one} kind:photo"), 2
+        )
 
 
 def _fill(nametag: Installation, words: list[str], draw: random.Random) -> str:
@@ -64,10 +72,15 @@ def _fill(nametag: Installation, words: list[str], draw: random.Random) -> str:
         ]
         for statement in (measures.CONVERSATION, measures.IDENTITY):
             connection.execute(text(statement), people)
+        named = update(Identity).where(Identity.id == bindparam("row_id"))
+        unnamed = select(Identity.id, Identity.username).where(Identity.terms.is_(None))
+        usernames = connection.execute(unnamed).all()
+        terms = [{"row_id": row.id, "found": search_words.stored_name(row.username, None)} for row in usernames]
+        connection.execute(named.values(terms=bindparam("found")), terms)
         last = connection.execute(text("SELECT max(id) FROM conversations")).scalar_one() - len(people)
     for start in range(0, MESSAGES, AT_ONCE):
         said = draw.choices(words, cum_weights=chances, k=AT_ONCE * WORDS_A_MESSAGE)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "account_id": first + place % ACCOUNTS,
                 "conversation_id": last + 1 + place % len(people),
@@ -76,6 +89,9 @@ def _fill(nametag: Installation, words: list[str], draw: random.Random) -> str:
             }
             for place in range(start, start + AT_ONCE)
         ]
+        for place, row in enumerate(rows, start):
+            facts = ["kimage", "oad"] if place % 500 == 0 else ["ktext"]
+            row["terms"] = search_words.stored(row["text"], facts)
         with nametag.database.begin() as connection:
             connection.execute(_MESSAGE, rows)
     if not re.match("sqlite", str(nametag.database.url)):

@@ -45,8 +45,8 @@ class Token:
 class Piece:
     """A word or phrase of a search: `folded` has to occur, `raw` literally where it contains no word.
 
-    `certain` tokens find all rows with it; if `exact`, only those. Rows of `near`, where there are enough, are found
-    faster. `near` is None unless the last token is the beginning of a word that no index holds as such.
+    `certain` tokens find all rows with it; if `exact`, only those. `near` tokens find it without completing its last
+    word, None if the index holds beginnings of that length: all rows of other beginnings are collected, which is slow.
     """
 
     raw: str
@@ -122,9 +122,8 @@ def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
     if ends or len(last) < index.shortest:
         tokens.append(Token(last))
     else:
-        length = max(each for each in index.beginnings if each <= len(last))
-        if length < len(last):
-            near = (*tokens, Token(last[:length], prefix=True))
+        if len(last) not in index.beginnings:
+            near = (*tokens, Token(last))
         tokens.append(Token(last, prefix=True))
     return Piece(raw, folded, phrase, tuple(tokens), near, exact=alone)
 
@@ -146,20 +145,22 @@ def find_rows(
     """Return the newest rows that match `wanted`, contain all pieces and no excluded one, at most HITS."""
     decided = all(piece.exact for piece in (*pieces, *excluded))
 
+    def newest(tokens: Iterable[Iterable[Token]], limit: int) -> list[Any]:
+        rows = _newest(index, wanted, tokens, excluded, columns, limit)
+        return rows if decided else [row for row in rows if matching(row)][:HITS]
+
     def matching(row: Any) -> bool:
         text = text_of(row)
         present = all(piece.occurs(text, index.shortest) for piece in pieces)
         return present and not any(piece.occurs(text, index.shortest) for piece in excluded)
 
-    if any(piece.near for piece in pieces):  # the index holds shorter beginnings, whose newest rows are found faster
-        newest = _newest(index, wanted, [piece.near or piece.certain for piece in pieces], excluded, columns, HITS * 2)
-        rows = [row for row in newest if matching(row)]
-        if len(rows) >= HITS or len(newest) < HITS * 2:
-            return rows[:HITS]
     found_by_words = any(piece.certain for piece in pieces) or wanted.any_of or wanted.period
     limit = HITS if decided else HITS * 2 if found_by_words else SCANNED
-    newest = _newest(index, wanted, [piece.certain for piece in pieces], excluded, columns, limit)
-    return newest if decided else [row for row in newest if matching(row)][:HITS]
+    if any(piece.near for piece in pieces):
+        rows = newest([piece.near or piece.certain for piece in pieces], limit)
+        if len(rows) >= HITS:
+            return rows
+    return newest([piece.certain for piece in pieces], limit)
 
 
 def _newest(
