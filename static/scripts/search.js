@@ -1,13 +1,14 @@
 // Completion of search operators: of the last word alone, and only while it begins one.
-const completeOperator = (field) => {
-  const [, before, last] = /^(.*?)([^ ]*)$/s.exec(field.value), sign = last.startsWith("-") ? "-" : "", options = all("option", $("search-operators"));
+const completeOperator = () => {
+  const field = $("q"), [last] = /[^ ]*$/.exec(field.value), before = field.value.slice(0, -last.length || undefined);
   let offered = false;
-  for (const option of options) {
+  for (const option of all("option", $("search-operators"))) {
     const operator = (option.dataset.operator ||= option.value);
-    option.value = before + sign + operator;
-    offered ||= last.length > sign.length && operator.startsWith(last.slice(sign.length)) && operator !== last.slice(sign.length);
+    option.value = before + operator;
+    offered ||= last && operator !== last && operator.startsWith(last);
   }
-  if (offered) field.setAttribute("list", "search-operators"); else field.removeAttribute("list");
+  if (offered) field.setAttribute("list", "search-operators");
+  else field.removeAttribute("list");
 };
-listen("input", ({ target }) => { if (target.id === "q") completeOperator(target); });
-begin(() => { if ($("q")) completeOperator($("q")); });
+listen("input", ({ target }) => { if (target.id === "q") completeOperator(); });
+begin(completeOperator);

@@ -76,7 +76,7 @@ listen("keydown", (event) => {
   if (event.altKey || (target.closest("dialog") && single)) return;
   const keys = `${ctrlKey || metaKey ? "ctrl+" : shiftKey && letter ? "shift+" : ""}${key}`;
   if (field && !ctrlKey && !metaKey && key !== "Escape") {
-    if (field.id === "q" && key === "ArrowDown" && !field.hasAttribute("list") && rows()[0]) { event.preventDefault(); focusRow(rows()[0]); }
+    if (field.id === "q" && key === "ArrowDown" && !field.list && rows()[0]) { event.preventDefault(); focusRow(rows()[0]); }
     return;
   }
   if (single && key !== "?" && !shortcutsOn()) return;

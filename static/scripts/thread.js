@@ -34,11 +34,10 @@ const look = () => {
   place = scrollTop;
 };
 const toFound = () => {
-  const found = document.querySelector(".message[data-found]");
+  const found = document.querySelector("[data-found]");
   if (!found) { toEnd(); return; }
-  const box = scroller(), { top, height } = found.getBoundingClientRect();
-  box.scrollTop += top - box.getBoundingClientRect().top - (box.clientHeight - height) / 2;
-  place = box.scrollTop;
+  found.scrollIntoView({ block: "center" });
+  place = scroller().scrollTop;
   atEnd = leftBelow() <= 48;
 };
 const opened = () => {
