@@ -10,7 +10,7 @@ from app import clock, read_state, scheduler
 from app.db import transaction
 from app.db.engine import db
 from app.erasure import contacts
-from app.inbox import listing, thread
+from app.inbox import listing, search, thread
 from app.inbox.listing import ConversationFilter, ListPage
 from app.models.account import Account
 from app.models.conversation import UnreadByUser
@@ -141,7 +141,7 @@ def test_the_queries_of_the_unread_list_read_index_ranges_only(account: Account)
     people_wrote(LEA)
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL plans by the size of the tables")
-    statement = listing._rows(nadia, account.id, ConversationFilter(filter="unread")).limit(41)
+    statement = listing._rows(nadia, account.id, ConversationFilter(filter="unread"), search.NOTHING_SEARCHED).limit(41)
     compiled = statement.compile(db.engine)
     parameters = tuple(compiled.construct_params()[name] for name in compiled.positiontup or ())
     plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", parameters).all()
@@ -262,3 +262,13 @@ def test_a_delivery_writes_nothing_for_single_users(account: Account) -> None:
     body = a_delivery(a_message_event(RUI))
     receive_webhook(body)
     assert rows() == 0
+
+
+def test_a_search_for_unread_finds_what_the_filter_shows(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    people_wrote(LEA, CAMILLE)
+    thread.mark_read(nadia, 1)
+    for viewer, unread, others in ((nadia, [2], [1]), (oskar, [2, 1], [])):
+        assert unread_ids(account, viewer) == unread_ids(account, viewer, q="is:unread") == unread
+        assert [row.id for row in shown(account, viewer, q="is:unread").rows] == unread
+        assert [row.id for row in shown(account, viewer, q="-is:unread").rows] == others

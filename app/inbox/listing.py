@@ -218,7 +218,9 @@ def counts(viewer: Viewer, account_id: int) -> Counts:
 def _search(viewer: Viewer, account_id: int, want: ConversationFilter) -> Found:
     if not want.q or not viewer.sees(account_id):
         return search.NOTHING_SEARCHED
-    return search.find(want.q, (account_id,), filters=FILTERED, zone=want.zone)
+    # As the filters of the list: `_rows` joins the viewer's own unread messages.
+    filters = {**FILTERED, "unread": read_state.UNREAD_COUNT > 0}
+    return search.find(want.q, (account_id,), filters=filters, zone=want.zone)
 
 
 def _without(viewer: Viewer, account_id: int, want: ConversationFilter, found: Found) -> tuple[str, str] | None:
