@@ -120,14 +120,20 @@ def digest_of(found: tables.Table) -> tuple[str, int, int]:
     return found.name, tally.rows, tally.digest
 
 
+def contacts_found(q: str) -> list[str]:
+    searched = search.find(q, None, filters={})
+    assert searched.condition is not None
+    found = list(db.session.scalars(select(Conversation.ig_participant_id).where(searched.condition)))
+    db.session.rollback()
+    return found
+
+
 def test_a_restored_installation_searches_and_stores(filled: Flask, other: Flask, tmp_path: Path) -> None:
     transfer.back_up(file_in(tmp_path))
     with in_app(other):
         transfer.restore(file_in(tmp_path))
         assert migrate.is_current()
-        found = select(Conversation.ig_participant_id).where(search.matching_conversations("atelier", None))
-        assert db.session.scalars(found).all() == [LEA]
-        db.session.rollback()
+        assert contacts_found("atelier") == contacts_found("ou est cet") == contacts_found("lea.moreau") == [LEA]
         people_wrote("1520000000000099")  # IDs continue
         assert db.session.scalar(select(func.count()).select_from(Message)) == 5
 
@@ -347,6 +353,7 @@ def test_a_copy_has_the_same_rows_in_the_other_database(filled: Flask, other: Fl
     with in_app(other):
         assert [digest_of(each) for each in tables_here()] == ours
         assert copied == {name: rows for name, rows, _ in ours}
+        assert contacts_found("atelier") == contacts_found("lea.moreau") == [LEA]
         people_wrote("1520000000000099")
         assert db.session.scalar(select(func.count()).select_from(Message)) == 5
     with pytest.raises(Conflict, match="in use"):
