@@ -20,7 +20,7 @@ PAGES = (
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
-    "app.css": 10.6,
+    "app.css": 10.7,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 7,
     "scripts/thread.js scripts/list.js scripts/reading.js": 3.9,
     "scripts/search.js": 0.5,
@@ -71,7 +71,7 @@ def test_pages_are_light(names: str) -> None:
 
 def test_the_scripts_of_the_inbox_are_small_together() -> None:
     scripts = [STATIC / f"scripts/{name}.js" for name in (*EVERYWHERE, "thread", "list", "reading", "search")]
-    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 9_000
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 8_700
 
 
 @pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)
