@@ -18,7 +18,7 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import reply_order, search, search_query, snippets
 from app.inbox.reply_order import Position
 from app.inbox.search import Formerly, Found
-from app.inbox.snippets import Part
+from app.inbox.snippets import TextPart
 from app.instagram.previews import preview
 from app.models.account import Account
 from app.models.conversation import Conversation, Message, UnreadByUser
@@ -70,9 +70,9 @@ class ConversationRow:
     window_ends_at: datetime | None
     selected: bool
     found: int | None = None
-    marked: tuple[Part, ...] | None = None
-    marked_name: tuple[Part, ...] | None = None
-    marked_second: tuple[Part, ...] | None = None
+    marked: tuple[TextPart, ...] | None = None
+    marked_name: tuple[TextPart, ...] | None = None
+    marked_second: tuple[TextPart, ...] | None = None
     formerly: Formerly | None = None
 
     @property

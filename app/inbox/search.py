@@ -16,8 +16,8 @@ from app.inbox.search_index import (
     CONTACTS,
     HITS,
     MESSAGES,
+    IndexWord,
     Piece,
-    Token,
     Wanted,
     candidates,
     find_rows,
@@ -186,10 +186,10 @@ class _Search:
         facts = [*_facts(self.query, negated=False)]
         if within is not None:
             facts.append(tuple(f"c{each}" for each in within))
-        not_facts = [Token(FACT + each) for each in chain(*_facts(self.query, negated=True))]
+        not_facts = [IndexWord(FACT + each) for each in chain(*_facts(self.query, negated=True))]
         wanted = Wanted(
             self.account_ids,
-            any_of=tuple(tuple(Token(FACT + each) for each in one) for one in facts),
+            any_of=tuple(tuple(IndexWord(FACT + each) for each in one) for one in facts),
             excluded=tuple(not_facts),
             period=self.period,
         )
@@ -239,7 +239,7 @@ def _by_name(value: str, account_ids: tuple[int, ...] | None) -> Named:
     former = _formerly(value, account_ids)
     if value.startswith("@"):
         username = search_words.fold(value.removeprefix("@"))
-        token = Token(username[: search_words.WORD_CHARACTERS])
+        token = IndexWord(username[: search_words.WORD_CHARACTERS])
         found = _of_columns(candidates(CONTACTS, Wanted(account_ids, (token,)), _CONTACT_COLUMNS, HITS), username)
         digits = value.removeprefix(f"@{display.SHORT_PREFIX}")
         if digits != value and digits.isdigit():

@@ -34,7 +34,7 @@ SQLITE_FACT = FACT * 5  # its first characters are in the index of beginnings on
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class IndexWord:
     """A word of an index: whole, or the beginning of one."""
 
     text: str
@@ -52,8 +52,8 @@ class Piece:
     raw: str
     folded: str
     whole: bool
-    certain: tuple[Token, ...]
-    near: tuple[Token, ...] | None
+    certain: tuple[IndexWord, ...]
+    near: tuple[IndexWord, ...] | None
     exact: bool
 
     def occurs(self, text: str, shortest: int) -> bool:
@@ -95,9 +95,9 @@ class Wanted:
     """What rows of an index have to match: all of `required`, one of each of `any_of`, none of `excluded`."""
 
     account_ids: tuple[int, ...] | None
-    required: tuple[Token, ...] = ()
-    any_of: tuple[tuple[Token, ...], ...] = ()
-    excluded: tuple[Token, ...] = ()
+    required: tuple[IndexWord, ...] = ()
+    any_of: tuple[tuple[IndexWord, ...], ...] = ()
+    excluded: tuple[IndexWord, ...] = ()
     period: Period = field(default_factory=Period)
 
 
@@ -109,29 +109,29 @@ def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
     if not found:
         return Piece(raw, folded, phrase, (), None, exact=False)
     *_, (last, unspaced) = found
-    tokens: list[Token] = []
+    tokens: list[IndexWord] = []
     near = None
     ends = phrase or not folded.endswith(last)  # the last word is a whole one
     for part, is_unspaced in found[:-1]:
-        tokens += _unspaced(part) if is_unspaced else [Token(part[: search_words.WORD_CHARACTERS])]
+        tokens += _unspaced(part) if is_unspaced else [IndexWord(part[: search_words.WORD_CHARACTERS])]
     alone = len(found) == 1 and folded == last and len(last) <= search_words.WORD_CHARACTERS
     if unspaced:
         tokens += _unspaced(last)
         return Piece(raw, folded, phrase, tuple(tokens), None, exact=alone and len(last) <= 2)
     last = last[: search_words.WORD_CHARACTERS]
     if ends or len(last) < index.shortest:
-        tokens.append(Token(last))
+        tokens.append(IndexWord(last))
     else:
         if len(last) not in index.beginnings:
-            near = (*tokens, Token(last))
-        tokens.append(Token(last, prefix=True))
+            near = (*tokens, IndexWord(last))
+        tokens.append(IndexWord(last, prefix=True))
     return Piece(raw, folded, phrase, tuple(tokens), near, exact=alone)
 
 
-def _unspaced(part: str) -> list[Token]:
+def _unspaced(part: str) -> list[IndexWord]:
     if len(part) == 1:
-        return [Token(part, prefix=True)]
-    return [Token(part[at : at + 2]) for at in range(len(part) - 1)]
+        return [IndexWord(part, prefix=True)]
+    return [IndexWord(part[at : at + 2]) for at in range(len(part) - 1)]
 
 
 def find_rows(
@@ -145,7 +145,7 @@ def find_rows(
     """Return the newest rows that match `wanted`, contain all pieces and no excluded one, at most HITS."""
     decided = all(piece.exact for piece in (*pieces, *excluded))
 
-    def newest(tokens: Iterable[Iterable[Token]], limit: int) -> list[Any]:
+    def newest(tokens: Iterable[Iterable[IndexWord]], limit: int) -> list[Any]:
         rows = _newest(index, wanted, tokens, excluded, columns, limit)
         return rows if decided else [row for row in rows if matching(row)][:HITS]
 
@@ -166,7 +166,7 @@ def find_rows(
 def _newest(
     index: Index,
     wanted: Wanted,
-    tokens: Iterable[Iterable[Token]],
+    tokens: Iterable[Iterable[IndexWord]],
     excluded: Sequence[Piece],
     columns: Sequence[Any],
     limit: int,
@@ -196,7 +196,7 @@ def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int)
     return rows
 
 
-def _windows(index: Index, wanted: Wanted) -> Iterable[tuple[tuple[Token, ...], ...]]:
+def _windows(index: Index, wanted: Wanted) -> Iterable[tuple[tuple[IndexWord, ...], ...]]:
     """Yield what to add to `wanted` to search the newest rows first, at last all of them."""
     if wanted.period.until:
         for days in DAYS_AT_FIRST:
@@ -210,15 +210,15 @@ def _windows(index: Index, wanted: Wanted) -> Iterable[tuple[tuple[Token, ...], 
             last = newest >> bits
             if last < 2:
                 break
-            yield (*_with_period(wanted), tuple(Token(f"{FACT}{name}{last - back}") for back in range(2)))
+            yield (*_with_period(wanted), tuple(IndexWord(f"{FACT}{name}{last - back}") for back in range(2)))
     yield _with_period(wanted)
 
 
-def _with_period(wanted: Wanted) -> tuple[tuple[Token, ...], ...]:
+def _with_period(wanted: Wanted) -> tuple[tuple[IndexWord, ...], ...]:
     return (*wanted.any_of, _in_period(wanted.period)) if wanted.period else wanted.any_of
 
 
-def _in_period(period: Period) -> tuple[Token, ...]:
+def _in_period(period: Period) -> tuple[IndexWord, ...]:
     """Return years, months and days (UTC) that cover a period."""
     first = (period.since or datetime(search_query.FIRST_YEAR, 1, 1, tzinfo=UTC)).date()
     newest = clock.now() + timedelta(days=366)  # a message from a clock that is ahead
@@ -234,7 +234,7 @@ def _in_period(period: Period) -> tuple[Token, ...]:
         else:
             found.append(f"d{day:%Y%m%d}")
             day += timedelta(days=1)
-    return tuple(Token(FACT + each) for each in found or ["y0"])
+    return tuple(IndexWord(FACT + each) for each in found or ["y0"])
 
 
 def _fts_rows(index: Index, wanted: Wanted, found: Select[Any], limit: int) -> list[Any]:
@@ -265,12 +265,12 @@ def _match(wanted: Wanted) -> str:
     return " NOT ".join([f"({positive})", *map(_fts, wanted.excluded)])
 
 
-def _fts(token: Token) -> str:
+def _fts(token: IndexWord) -> str:
     return '"{}"{}'.format(token.text.replace(FACT, SQLITE_FACT), "*" if token.prefix else "")
 
 
-def _tsquery(index: Index, wanted: Wanted, any_of: Sequence[Sequence[Token]]) -> str:
-    def lexeme(token: Token) -> str:
+def _tsquery(index: Index, wanted: Wanted, any_of: Sequence[Sequence[IndexWord]]) -> str:
+    def lexeme(token: IndexWord) -> str:
         text = token.text.replace("\\", "\\\\").replace("'", "''")
         if token.prefix and len(token.text) in index.beginnings:
             return f"'^{text}'"

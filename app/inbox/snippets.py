@@ -12,25 +12,25 @@ BEFORE = 24  # the first marked word stays visible in a narrow list
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """A piece of a text, marked if a search found it."""
 
     text: str
     marked: bool
 
 
-def marked(text: str, pieces: Sequence[tuple[str, bool]], *, shortest: int = SHORTEST) -> tuple[Part, ...]:
+def marked(text: str, pieces: Sequence[tuple[str, bool]], *, shortest: int = SHORTEST) -> tuple[TextPart, ...]:
     """Return `text` in parts; `pieces` are the folded words and phrases to mark, each with whether it is whole."""
-    parts: list[Part] = []
+    parts: list[TextPart] = []
     end = 0
     for start, stop in search_words.spans(pieces, text, shortest=shortest):
-        parts += [Part(text[end:start], marked=False), Part(text[start:stop], marked=True)]
+        parts += [TextPart(text[end:start], marked=False), TextPart(text[start:stop], marked=True)]
         end = stop
-    parts.append(Part(text[end:], marked=False))
+    parts.append(TextPart(text[end:], marked=False))
     return tuple(part for part in parts if part.text)
 
 
-def around(text: str, pieces: Sequence[tuple[str, bool]]) -> tuple[Part, ...]:
+def around(text: str, pieces: Sequence[tuple[str, bool]]) -> tuple[TextPart, ...]:
     """Return the part of a message around its first marked word, on one line."""
     line = " ".join(text.split())
     first = next(iter(search_words.spans(pieces, line, shortest=SHORTEST)), (0, 0))[0]
@@ -40,7 +40,7 @@ def around(text: str, pieces: Sequence[tuple[str, bool]]) -> tuple[Part, ...]:
     return marked(shorten(line, CHARACTERS), pieces)
 
 
-def marked_name(name: str | None, pieces: Sequence[tuple[str, bool]]) -> tuple[Part, ...] | None:
+def marked_name(name: str | None, pieces: Sequence[tuple[str, bool]]) -> tuple[TextPart, ...] | None:
     """Return a name in parts, None if it contains no searched word."""
     bare = [(piece.removeprefix("@"), whole) for piece, whole in pieces]
     found = marked(name or "", bare, shortest=1)
