@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, select, update
 
-from app import clock
+from app import clock, settings
 from app.db.transaction import Tx
-from app.instagram.events import NOT_WRITTEN, EventKind
+from app.instagram.events import META_INBOX_APPS, NOT_WRITTEN, EventKind
 from app.models.conversation import Conversation, Message
 
 WINDOW = timedelta(hours=24)
@@ -97,3 +97,10 @@ def recount(tx: Tx, conversation_id: int) -> None:
 def _newest(conversation_id: int, *, outgoing: bool) -> Select[datetime]:
     found = select(Message.sent_at).where(Message.conversation_id == conversation_id, _WRITTEN)
     return found.where(Message.outgoing.is_(outgoing)).order_by(Message.sent_at.desc(), Message.id.desc()).limit(1)
+
+
+def is_automatic(app_id: str | None) -> bool:
+    """Return whether another app sent a message of the account: neither Nametag's own nor an inbox of Meta."""
+    chosen = settings.current()
+    ours = (chosen.meta_app_id, chosen.meta_instagram_app_id)
+    return app_id is not None and app_id not in META_INBOX_APPS and app_id not in ours

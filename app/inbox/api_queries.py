@@ -92,18 +92,7 @@ def conversations(
 
     They are sorted newest first, with `needs_reply` as in `reply_order`.
     """
-    found = _conversations(viewer)
-    if want.account_id is not None:
-        found = found.where(Conversation.account_id == want.account_id)
-    if want.status:
-        found = found.where(Conversation.status == want.status)
-    for name, condition in listing.FILTERED.items():
-        if getattr(want, name, False):
-            found = found.where(condition)
-    if want.q:
-        searched = search.find(text.storable(want.q), _accounts(viewer, want), filters=listing.FILTERED)
-        if searched.condition is not None:
-            found = found.where(searched.condition)
+    found = _matching(viewer, want)
     if want.needs_reply:
         now = clock.now()
         parts = reply_order.in_order(found, Position(*after) if after else None, now=now)
@@ -145,6 +134,22 @@ def messages(
         found = found.where(tuple_(Message.sent_at, Message.id) < after)
     rows, last = fetch_page(found.order_by(Message.sent_at.desc(), Message.id.desc()), limit)
     return [_message_entry(row, seen) for row in rows], (last.sent_at, last.id) if last else None
+
+
+def _matching(viewer: Viewer, want: FeedQuery) -> Select[*tuple[Any, ...]]:
+    found = _conversations(viewer)
+    if want.account_id is not None:
+        found = found.where(Conversation.account_id == want.account_id)
+    if want.status:
+        found = found.where(Conversation.status == want.status)
+    for name, condition in listing.FILTERED.items():
+        if getattr(want, name, False):
+            found = found.where(condition)
+    if want.q:
+        searched = search.find(text.storable(want.q), _accounts(viewer, want), filters=listing.FILTERED)
+        if searched.condition is not None:
+            found = found.where(searched.condition)
+    return found
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:

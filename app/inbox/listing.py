@@ -49,9 +49,9 @@ class ConversationRow:
     `reaction` is the contact's to a message of the account, None if a message came after it. `automatic`: another app
     sent the last message. The viewer has read the first `read_through` of `arrivals` messages; nobody has read the
     conversation's newest ones if `unread_by_all`. `window_ends_at` (aware UTC) is set while it needs a reply. Of a
-    conversation found by a message, `kind`, `preview`, `outgoing` and `automatic` are that message's, and `found` is its
-    ID. `marked` is the preview, and `marked_name` and `marked_second` the names, in parts; None where nothing was searched
-    or found in them.
+    conversation found by a message, `kind`, `preview`, `outgoing` and `automatic` are that message's, and `found` is
+    its ID. `marked` is the preview, and `marked_name` and `marked_second` the names, in parts; None where nothing was
+    searched or found in them.
     """
 
     id: int
@@ -239,7 +239,7 @@ def _texts(found: Found, shown: Sequence[int]) -> dict[int, Any]:
     ids = [found.messages[each] for each in shown if each in found.messages]
     if not ids:
         return {}
-    columns = (Message.conversation_id, Message.id, Message.kind, Message.text, Message.outgoing)
+    columns = (Message.conversation_id, Message.id, Message.kind, Message.text, Message.outgoing, Message.app_id)
     return {row.conversation_id: row for row in db.session.execute(select(*columns).where(Message.id.in_(ids)))}
 
 
@@ -253,6 +253,7 @@ def _found_row(row: Any, listed: ConversationRow, found: Found, message: Any | N
             kind=message.kind,
             preview=shown,
             outgoing=message.outgoing,
+            automatic=reply_state.is_automatic(message.app_id),
             reaction=None,
             found=message.id,
             marked=snippets.around(shown, found.pieces) if message.text else None,

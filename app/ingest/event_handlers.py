@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Row, and_, bindparam, select, update
 
-from app import clock, read_state, reply_state, settings, tombstones
+from app import clock, read_state, reply_state, tombstones
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.identities import observations, self_contacts
@@ -18,7 +18,6 @@ from app.ingest import indexing, message_updates, statements
 from app.ingest.message_updates import PREVIEW_CHARACTERS
 from app.ingest.statements import MessageContext, StoredMessage
 from app.instagram.events import (
-    META_INBOX_APPS,
     NOT_WRITTEN,
     Event,
     EventKind,
@@ -159,14 +158,8 @@ def _message_sent(
 def _settle_answered(tx: Tx, stored: StoredMessage, answer: MessageSent) -> None:
     if stored.recount:  # the answer arrived after later messages of the contact
         reply_state.recount(tx, stored.conversation_id)
-    if not _is_automatic(answer.app_id):
+    if not reply_state.is_automatic(answer.app_id):
         read_state.mark_answered(tx, stored.conversation_id, answer.sent_at)
-
-
-def _is_automatic(app_id: str | None) -> bool:
-    chosen = settings.current()
-    ours = (chosen.meta_app_id, chosen.meta_instagram_app_id)
-    return app_id is not None and app_id not in META_INBOX_APPS and app_id not in ours
 
 
 def _was_deleted(tx: Tx, account_id: int, context: MessageContext, sent: MessageSent, mid_digest: bytes) -> bool:
@@ -266,7 +259,7 @@ def _conversation(
         "last_message_kind": sent.kind,
         "last_message_preview": _preview(sent.text),
         "last_message_outgoing": outgoing,
-        "last_message_automatic": outgoing and _is_automatic(sent.app_id),
+        "last_message_automatic": outgoing and reply_state.is_automatic(sent.app_id),
         "last_incoming_at": sent.sent_at if written and not outgoing else None,
         "last_outgoing_at": sent.sent_at if written and outgoing else None,
         "needs_reply_since": sent.sent_at if written and unread and not sent.standby else None,
@@ -298,7 +291,7 @@ def _add_app(tx: Tx, known: MessageContext, sent: MessageSent) -> None:
         Conversation.last_message_mid == sent.mid,
         Conversation.last_message_outgoing,
     )
-    tx.execute(update(Conversation).where(newest).values(last_message_automatic=_is_automatic(sent.app_id)))
+    tx.execute(update(Conversation).where(newest).values(last_message_automatic=reply_state.is_automatic(sent.app_id)))
 
 
 def _content(sent: MessageSent) -> dict[str, Any]:

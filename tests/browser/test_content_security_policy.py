@@ -20,9 +20,9 @@ PAGES = (
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
-    "app.css": 10.7,
+    "app.css": 10.8,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 7,
-    "scripts/thread.js scripts/list.js scripts/reading.js": 3.9,
+    "scripts/thread.js scripts/list.js scripts/reading.js": 4.1,
     "scripts/search.js": 0.5,
     "scripts/notices.js": 1.6,
     "scripts/selection.js": 1,
@@ -71,7 +71,7 @@ def test_pages_are_light(names: str) -> None:
 
 def test_the_scripts_of_the_inbox_are_small_together() -> None:
     scripts = [STATIC / f"scripts/{name}.js" for name in (*EVERYWHERE, "thread", "list", "reading", "search")]
-    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 8_700
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 8_900
 
 
 @pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)
