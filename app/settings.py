@@ -440,7 +440,9 @@ def _similar(name: str, names: Iterable[str], *, cutoff: float) -> str | None:
 
 def _unknown(name: str, place: str, meant: str | None) -> SettingsError:
     question = f" Did you mean {meant}?" if meant else ""
-    return SettingsError(f"{name} in {place} is not a setting of Nametag.{question} docs/settings.md lists all settings.")
+    return SettingsError(
+        f"{name} in {place} is not a setting of Nametag.{question} docs/settings.md lists all settings."
+    )
 
 
 def _refuse_sandbox(values: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The indexes of search: FTS5 on SQLite, GIN on PostgreSQL (migration 0005). Both find the same.
+"""The indexes of search: FTS5 on SQLite, GIN on PostgreSQL (migration 0006). Both find the same.
 
 Both hold the words that app/search_words.py makes. Candidates come from the index; what it can't decide, such as the
 order of words, is checked in Python. A search reads the newest HITS, and no database sorts all matching rows.

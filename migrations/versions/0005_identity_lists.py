@@ -5,8 +5,8 @@ The expressions are those of `identities/listing.py`: databases use such an inde
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

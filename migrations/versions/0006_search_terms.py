@@ -13,8 +13,8 @@ words of their own: blocks let a search read the newest rows first, without sort
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0007"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ The indexes of items serve each filter of a job's page in the order of its rows.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
