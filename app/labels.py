@@ -8,6 +8,7 @@ from app.models.account import Login
 from app.models.audit import Action
 from app.models.call import Purpose
 from app.models.identity import Source
+from app.models.process import CheckedPart, Level
 from app.models.run import RunKind
 from app.viewer import Role
 
@@ -47,6 +48,16 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Reason.BAD_ANSWER: "Not understood",
     },
     RunKind: {RunKind.BACKFILL: "Backfill profiles", RunKind.REFRESH: "Refresh identities"},
+    Level: {Level.OK: "OK", Level.WARNING: "Warning", Level.ERROR: "Error"},
+    CheckedPart: {
+        CheckedPart.DATABASE: "Database",
+        CheckedPart.REDIS: "Redis",
+        CheckedPart.PROCESSES: "Processes",
+        CheckedPart.ACCOUNTS: "Accounts",
+        CheckedPart.OWNER_REQUESTS: "Owner requests",
+        CheckedPart.DEAD_LETTERS: "Dead letters",
+        CheckedPart.LOOKUPS: "Lookups",
+    },
     Login: {
         Login.INSTAGRAM: "Instagram Login",
         Login.FACEBOOK: "Facebook Login",

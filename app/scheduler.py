@@ -1,7 +1,8 @@
 """Scheduler process: every second, run each duty that is due, or enqueue it for the workers.
 
-What is due is in the database: a task lost in Redis is enqueued again. Slow duties run in a second thread. Several
-schedulers may run at the same time: all duties are idempotent.
+What is due is in the database: a task lost in Redis is enqueued again. Slow duties run in a second thread, health
+checks in a third one, because they wait for servers that do not answer. Several schedulers may run at the same time:
+all duties are idempotent.
 """
 
 import functools
@@ -15,7 +16,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, counters, heartbeats, queue, read_state, redis_client, tombstones
+from app import audit, clock, counters, doctor, heartbeats, queue, read_state, redis_client, tombstones
 from app.accounts import health, subscriptions, tokens
 from app.backup import deletions
 from app.db import engine, transaction
@@ -50,19 +51,20 @@ def run() -> None:
     signal.signal(signal.SIGINT, request_stop)
     counters.start_sending()
     app = cast(Any, current_app)._get_current_object()
-    slow = threading.Thread(target=_run_slow, args=(app, stop), name="slow duties", daemon=True)
-    slow.start()
-    _run_duties(_duties(slow=False), stop)
-    slow.join(STOP_SECONDS)
+    apart = [
+        threading.Thread(target=_run_apart, args=(app, duties_, stop), name=name, daemon=True)
+        for name, duties_ in (("slow duties", SLOW), ("health checks", CHECKS))
+    ]
+    for thread in apart:
+        thread.start()
+    _run_duties({duty: every for duty, every in DUTIES.items() if duty not in SLOW + CHECKS}, stop)
+    for thread in apart:
+        thread.join(STOP_SECONDS)
 
 
-def _run_slow(app: Flask, stop: threading.Event) -> None:
+def _run_apart(app: Flask, these: tuple[Callable[[], None], ...], stop: threading.Event) -> None:
     with app.app_context():
-        _run_duties(_duties(slow=True), stop)
-
-
-def _duties(*, slow: bool) -> dict[Callable[[], None], float]:
-    return {duty: every for duty, every in DUTIES.items() if (duty in SLOW) is slow}
+        _run_duties({duty: every for duty, every in DUTIES.items() if duty in these}, stop)
 
 
 def _run_duties(periods: dict[Callable[[], None], float], stop: threading.Event) -> None:
@@ -167,6 +169,7 @@ DUTIES: dict[Callable[[], None], float] = {
     keep_deletions: 20,
     engine.trim_log: 20,
     hourly_stats.record: FIGURES_SECONDS,
+    doctor.record: 60,
     plan.count_large: 60,
     purge: HOUR_SECONDS,
     reconcile: HOUR_SECONDS,
@@ -187,6 +190,7 @@ SLOW = (  # they call Meta, or change many rows
         search_index.merge_indexes,
     ),
 )
+CHECKS = (doctor.record,)
 NOT_AT_FIRST = (
     purge,
     reconcile,

@@ -10,9 +10,9 @@ from sqlalchemy import update
 
 from app import clock, doctor, heartbeats, queue, settings
 from app.db import migrate, transaction
-from app.doctor import Finding, Level
 from app.erasure import meta_callbacks
 from app.factory import create_app
+from app.findings import Finding, Level
 from app.models.account import Account, AccountState
 from app.models.identity import Identity
 from app.models.process import Heartbeat
@@ -85,6 +85,7 @@ def test_a_redis_that_drops_work_is_wrong(redis: Redis) -> None:
         Level.ERROR,
         "Eviction policy is allkeys-lru: Redis may silently discard queued tasks",
         "Set maxmemory-policy to noeviction.",
+        key="redis.eviction",
     )
 
 

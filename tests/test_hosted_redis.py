@@ -11,8 +11,8 @@ from redis import Redis
 
 from app import clock, doctor, queue, redis_checks, redis_client, settings
 from app.calls import budget, circuit_breaker
-from app.doctor import Finding, Level
 from app.factory import create_app
+from app.findings import Finding, Level
 from app.models.account import AccountState
 from app.models.call import Purpose
 from app.redis_client import RedisUnavailable

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from app import audit, clock, doctor, queue, scheduler, settings, tasks
 from app.db.engine import db
+from app.findings import Level
 from app.identities import resolve
 from app.identities.observations import BACKGROUND_DELAY
 from app.models.account import Account
@@ -64,11 +65,12 @@ def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_tak
     assert redis.llen(RESOLVE) == 2
     assert name_of_lea() is None
     [lookups] = [each for each in doctor.examine(OPERATOR) if each.check == "lookups"]
-    assert lookups.level is doctor.Level.WARNING
+    assert lookups.level is Level.WARNING
     assert "in 1 account" in lookups.message
 
 
-def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", ["SLOW", "CHECKS"])
+def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: pytest.MonkeyPatch, apart: str) -> None:
     hinted, over = list[int](), threading.Event()
 
     def slow() -> None:
@@ -82,7 +84,7 @@ def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: py
 
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
     monkeypatch.setattr(scheduler, "DUTIES", {slow: 0, hint: 0})
-    monkeypatch.setattr(scheduler, "SLOW", (slow,))
+    monkeypatch.setattr(scheduler, apart, (slow,))
     scheduler.run()
     assert len(hinted) == 5
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "sync": "app.cli.sync:sync",
     "config": "app.cli.config:config",
     "doctor": "app.cli.doctor:check",
+    "health": "app.cli.doctor:health",
     "identities": "app.cli.identities:identities",
     "import-legacy": "app.cli.legacy:import_legacy",
     "backfill-profiles": "app.cli.jobs:backfill_profiles",

@@ -14,7 +14,7 @@ from app.accounts.health import Health
 from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
-from app.doctor import Finding, Level
+from app.findings import Finding, Level
 from app.models.account import Account, Login
 from app.viewer import OPERATOR, Role
 from tests.cli.commands import nametag

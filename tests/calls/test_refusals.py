@@ -12,7 +12,7 @@ from app.calls import budget, refusals
 from app.calls.call_log import Call
 from app.calls.refusals import WAVE, WAVE_ENDS
 from app.db.engine import db
-from app.doctor import Level
+from app.findings import Level
 from app.identities import resolve
 from app.instagram.errors import Reason
 from app.models.account import Account, AccountState

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app import doctor, queue, scheduler, settings
 from app.db import transaction
 from app.db.engine import db
-from app.doctor import Level
+from app.findings import Level
 from app.ingest import announced, dead_letters, pending_updates, replay
 from app.ingest.replay import Replayed
 from app.models.account import Account

@@ -14,7 +14,7 @@ from app import clock, doctor, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.types import digest
-from app.doctor import Level
+from app.findings import Level
 from app.ingest import dead_letters, receive, replay
 from app.ingest.replay import Replayed
 from app.models.account import Account
