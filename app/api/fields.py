@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app import reply_state
+from app.findings import UNKNOWN, Level
 from app.identities import listing
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import NameState
@@ -74,6 +75,16 @@ WindowState = TypeAliasType(
             "`open`: more than 6 hours left. `closing`: 6 hours or less. `closed`: more than 24 hours since the "
             "contact's newest message; for 7 days a user may still reply in Instagram. `expired`: more than 7 days.",
         ),
+    ],
+)
+HealthLevel = TypeAliasType(
+    "HealthLevel", Annotated[str, _one_of(Level, "Result of a health check. With `warning`, Nametag works.")]
+)
+HealthState = TypeAliasType(
+    "HealthState",
+    Annotated[
+        str,
+        _one_of((*Level, UNKNOWN), "The worst level. `unknown`: the checks have not run for two minutes."),
     ],
 )
 IdentityState = TypeAliasType(

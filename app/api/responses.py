@@ -10,6 +10,8 @@ from app.api.fields import (
     AccountState,
     AttachmentKind,
     Direction,
+    HealthLevel,
+    HealthState,
     IdentityState,
     JobItemReason,
     JobItemState,
@@ -351,6 +353,27 @@ class AccountList(ResponseModel):
     """The connected accounts that the API token may see."""
 
     data: list[Account] = described("The accounts, by username.")
+
+
+class HealthFinding(ResponseModel):
+    """The result of one health check."""
+
+    check: str = described("What was checked.", "redis")
+    level: HealthLevel = described("Result of the check.", "error")
+    message: str = described("What the check found, in one sentence.", "Eviction policy is allkeys-lru")
+    fix: str | None = described("What to do, null if nothing.", "Set maxmemory-policy to noeviction.")
+    key: str = described("The kind of finding; together with `accountId` it is unique.", "redis.eviction")
+    accountId: str | None = described(f"{ACCOUNT_ID} Null for a finding about the installation.", AN_ACCOUNT)
+    since: Time = described("Since when each run of the checks has found it.")
+
+
+class HealthReport(ResponseModel):
+    """The findings of the last run of the health checks."""
+
+    state: HealthState = described("The worst level of the findings.", "ok")
+    checkedAt: Time | None = described("When the checks last ran, null if they never did.")
+    notice: str | None = described("Why the state is `unknown`, and what to do; null otherwise.")
+    findings: list[HealthFinding] = described("The findings that the API token may see.")
 
 
 class FieldError(ResponseModel):

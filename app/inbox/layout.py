@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app import clock
+from app import clock, findings
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
@@ -63,6 +63,7 @@ class Layout:
     unknown_count: int
     needs_reply_count: int
     running: bool
+    failing: bool  # a health check found an error; for ops and admins
     budget: BudgetMeter | None
 
     @property
@@ -72,7 +73,7 @@ class Layout:
 
 
 # While the database is unavailable: only the links to the pages.
-EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, None)
+EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +127,13 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
         for place, account in enumerate(at.accounts)
     )
+    operates = viewer.may(Role.OPS)
     counts = listing.counts(viewer, at.account_id) if at.account_id else listing.Counts(0, 0, 0)
     return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
         role=viewer.role.value,
-        operates=viewer.may(Role.OPS),
+        operates=operates,
         sees_queues=viewer.sees_queues,
         account=choices[at.place] if choices else None,
         accounts=choices,
@@ -139,6 +141,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         unknown_count=counts.unknown,
         needs_reply_count=counts.needs_reply,
         running=_running(at.account_id),
+        failing=operates and findings.has_error(viewer),
         budget=_budget(forecast(at.account_id)),
     )
 

@@ -20,13 +20,14 @@ _MAIL = r"(?<![\w.+-])(?a:[a-z0-9._+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})(
 _REST = r"[^\s<>\"'\u0000-\u0020]+"
 _LINK = re.compile(rf"https?://{_REST}|(?P<mail>{_MAIL})|(?<![\w.@/-])www\.[\w-]+\.{_REST}", re.IGNORECASE)
 CLOSED = ("closed", "Window closed")
+_CODE = re.compile("`([^`]+)`")
 _TRAILING = ".,;:!?)]}»”’"
 
 
 def init_app(app: Flask) -> None:
     """Add the filters of this module to the templates of `app`."""
     times = (clock.rfc3339, clock.microseconds, exact, short, wall_clock, date, duration, time_of_day, to_the_second)
-    for filter_ in (*times, span, moment, window_left, user_name, linkify, grouped, plural, label, clip, query):
+    for filter_ in (*times, span, moment, window_left, user_name, linkify, code_spans, grouped, plural, label, clip, query):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
@@ -164,6 +165,12 @@ def _marked(words: str, marks: Sequence[tuple[str, bool]]) -> Markup:
     return Markup("").join(
         Markup("<mark>{}</mark>").format(each.text) if each.marked else escape(each.text) for each in parts
     )
+
+
+def code_spans(sentence: str) -> Markup:
+    """Return a sentence, escaped, with what it has between backticks as code: commands and settings."""
+    pieces = enumerate(_CODE.split(sentence))  # every second one is code
+    return Markup("").join(Markup("<code>{}</code>").format(each) if at % 2 else escape(each) for at, each in pieces)
 
 
 def _link(url: str, shown: Markup) -> Markup:

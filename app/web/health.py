@@ -1,11 +1,12 @@
-"""Checks for process managers, load balancers and Prometheus: alive, ready, metrics."""
+"""Alive, ready and metrics, for process managers, load balancers and Prometheus; the Health page for ops and admins."""
 
 import hmac
 
 from flask import Blueprint, Response, request
 
-from app import metrics, readiness, settings
-from app.web import trusted_hosts
+from app import doctor, findings, metrics, readiness, settings
+from app.viewer import Role
+from app.web import account_selection, rendering, session, trusted_hosts
 
 blueprint = Blueprint("health", __name__)
 
@@ -35,6 +36,27 @@ def scrape() -> Response:
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
     return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
+
+
+@blueprint.get("/health")
+def page() -> Response:
+    """Show the findings of the last health checks."""
+    session.viewer().require(Role.OPS)
+    return _findings("health/page.html")
+
+
+@blueprint.post("/health/check")
+def check() -> Response:
+    """Run the health checks now."""
+    doctor.check_now(session.viewer())
+    return _findings(None)
+
+
+def _findings(whole: str | None) -> Response:
+    viewer = session.viewer()
+    selection = account_selection.select(viewer)
+    report = findings.report(viewer)
+    return rendering.render(whole, "health/_findings.html", selection=selection, home="/health", report=report)
 
 
 def _text(text: str, status: int) -> Response:

@@ -34,6 +34,7 @@ OPERATIONS = {
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},
     "Accounts": {"listAccounts"},
     "Avatars": {"getAvatar"},
+    "Health": {"getHealth"},
 }
 
 

@@ -72,6 +72,8 @@ PAGES = {
         OPS_VISIBLE, "/dead-letters/*/discard", CONVERSATION
     ),
     "GET /deletion/<code>": Row(PUBLIC, "/deletion/a-code"),
+    "GET /health": Row(OPS),
+    "POST /health/check": Row(OPS),
     "GET /healthz": Row(PUBLIC),
     "GET /metrics": Row("404 404 404 404 404 404"),  # no METRICS_TOKEN is set
     "GET /readyz": Row(PUBLIC),
@@ -169,6 +171,7 @@ API = {
     "GET /api/accounts": Row(READ),
     "GET /api/avatars/<accountId>/<participantId>": _row(READ_VISIBLE, f"/api/avatars/{ACCOUNT}/*", CONTACT),
     "GET /api/docs": Row(DOCUMENT),
+    "GET /api/health": Row(READ),
     "GET /api/identities": Row(READ),
     "GET /api/identities/<id>": _row(READ_VISIBLE, "/api/identities/*", CONVERSATION),
     "POST /api/identities/<id>/refresh": _row(START_VISIBLE, "/api/identities/*/refresh", CONVERSATION),

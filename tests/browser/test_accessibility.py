@@ -8,7 +8,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page
 
-from app import clock
+from app import clock, doctor
 from app.models.run import RunState
 from tests.browser.conftest import visit
 from tests.browser.seeded_server import NEWCOMER, RUN, SeededServer
@@ -27,6 +27,7 @@ PAGES = (
         "/insights?period=day",
         "/settings",
         "/dead-letters",
+        "/health",
         "/users",
         "/users/1",
         "/audit",
@@ -141,6 +142,9 @@ def _tour(chromium: Browser, seeded: SeededServer) -> Iterator[tuple[str, Page]]
         seeded.job(state, **changes)
         page.goto(f"{seeded.url}/jobs")
         yield f"/jobs {state} {changes}", page
+    doctor.record()
+    page.goto(f"{seeded.url}/health")
+    yield "/health with findings", page
     page.context.close()
     seeded.job(RunState.RUNNING)
     page = visit(chromium, seeded, NEWCOMER)

@@ -16,7 +16,7 @@ const note = (event) => refused.push(`${event.violatedDirective} ${event.blocked
 document.addEventListener('securitypolicyviolation', note);"""
 PAGES = (
     *("/inbox", "/inbox?q=zzz", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings"),
-    *("/dead-letters", "/nowhere"),
+    *("/dead-letters", "/health", "/nowhere"),
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most

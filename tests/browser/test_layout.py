@@ -64,7 +64,7 @@ def test_the_focus_is_visible_at_every_tab_stop(page: Page, seeded: SeededServer
 
 PAGES = (
     *("/inbox", "/inbox/1", "/inbox?filter=unknown", "/jobs", "/jobs/new", "/identities", "/identities/2", "/insights"),
-    *("/accounts", "/dead-letters", "/audit", "/users", "/settings", "/api/docs", "/admin/queues/"),
+    *("/accounts", "/dead-letters", "/health", "/audit", "/users", "/settings", "/api/docs", "/admin/queues/"),
 )
 
 
