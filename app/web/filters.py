@@ -27,7 +27,20 @@ _TRAILING = ".,;:!?)]}»”’"
 def init_app(app: Flask) -> None:
     """Add the filters of this module to the templates of `app`."""
     times = (clock.rfc3339, clock.microseconds, exact, short, wall_clock, date, duration, time_of_day, to_the_second)
-    for filter_ in (*times, span, moment, window_left, user_name, linkify, code_spans, grouped, plural, label, clip, query):
+    for filter_ in (
+        *times,
+        span,
+        moment,
+        window_left,
+        user_name,
+        linkify,
+        code_spans,
+        grouped,
+        plural,
+        label,
+        clip,
+        query,
+    ):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)
     app.jinja_env.globals["chosen_zone"] = chosen_zone
 
