@@ -66,6 +66,16 @@ class Viewer:
             raise Forbidden(f"You need the {role} role to do this. You have the {self.role} role.")
 
 
+@dataclass(frozen=True, slots=True)
+class VisibleAccount:
+    """An account that a user may select; `reconnect` if it has no valid access token."""
+
+    id: int
+    ig_account_id: str
+    name: str
+    reconnect: bool
+
+
 OPERATOR = Viewer(user_id=None, name="Command line", role=Role.ADMIN)
 SCHEDULE = Viewer(user_id=None, name="Schedule", role=Role.ADMIN)
 META = Viewer(user_id=None, name="Meta", role=Role.AGENT, account_ids=frozenset())  # of signed callbacks

@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeEngine
 
+from app.db.engine import db
+
 
 class Prepared:
     """A SELECT, or an INSERT of `columns` with RETURNING. Values, row and errors are those of `Connection.execute`.
@@ -23,9 +25,19 @@ class Prepared:
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         """Execute the statement with these values and return its first row, None without one."""
-        return self._for(connection.dialect)(connection, values)
+        rows = self._for(connection.dialect)(connection, values)
+        return rows[0] if rows else None
 
-    def _prepared(self, dialect: Dialect) -> Callable[[Connection, Mapping[str, Any]], Any]:
+    def read(self, **values: Any) -> list[Any]:
+        """Execute a SELECT in a short transaction of its own, without a session, and return its rows.
+
+        The transaction ends with it: what the request reads afterwards is as new as that read.
+        """
+        with db.engine.connect() as connection:
+            connection.begin()  # rolled back when the connection returns to the pool
+            return self._for(connection.dialect)(connection, values)
+
+    def _prepared(self, dialect: Dialect) -> Callable[[Connection, Mapping[str, Any]], list[Any]]:
         statement = self._build(dialect.name)
         compiled = statement.compile(dialect=dialect, column_keys=self._columns)
         sql, order = compiled.string, compiled.positiontup
@@ -40,7 +52,7 @@ class Prepared:
         from_driver = [_from_driver(column.type, dialect) for column in statement.exported_columns]
         row_type = namedtuple("Row", [column.key for column in statement.exported_columns])  # type: ignore[misc]
 
-        def first(connection: Connection, values: Mapping[str, Any]) -> Any:
+        def execute(connection: Connection, values: Mapping[str, Any]) -> list[Any]:
             bound = constants | {name: convert(values[name]) for name, convert in given}
             parameters = bound if order is None else [bound[name] for name in order]
             driver: Any = connection.connection.driver_connection
@@ -48,13 +60,10 @@ class Prepared:
                 rows = driver.execute(sql, parameters).fetchall()
             except dialect.loaded_dbapi.Error as error:
                 connection._handle_dbapi_exception(error, sql, None, None, None)  # raises the error of SQLAlchemy
-            return (
-                row_type._make(convert(value) for convert, value in zip(from_driver, rows[0], strict=True))
-                if rows
-                else None
-            )
+            converted = ([convert(value) for convert, value in zip(from_driver, row, strict=True)] for row in rows)
+            return [row_type._make(row) for row in converted]
 
-        return first
+        return execute
 
 
 def _to_driver(of: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:

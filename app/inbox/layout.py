@@ -12,9 +12,9 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.identities import display
 from app.inbox import listing
-from app.models.account import Account, AccountState
+from app.inbox.listing import Counts
 from app.models.run import ACTIVE, Run
-from app.viewer import Role, Viewer
+from app.viewer import Role, Viewer, VisibleAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,57 +78,58 @@ EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False,
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """A viewer's accounts as (internal ID, professional account ID, name), longest connected first.
+    """The accounts that a viewer may select, longest connected first; `place` is the index of the selected one."""
 
-    `place` is the index of the selected one; `reconnect` holds the internal IDs of those without a valid access token.
-    """
-
-    accounts: tuple[tuple[int, str, str], ...]
+    accounts: tuple[VisibleAccount, ...]
     place: int
-    reconnect: frozenset[int] = frozenset()
 
     @property
     def account_id(self) -> int | None:
         """The internal ID of the selected account, None before the first account is connected."""
-        return self.accounts[self.place][0] if self.accounts else None
+        return self.accounts[self.place].id if self.accounts else None
 
     @property
     def ig_account_id(self) -> str:
         """The professional account ID of the selected account, or an empty string."""
-        return self.accounts[self.place][1] if self.accounts else ""
+        return self.accounts[self.place].ig_account_id if self.accounts else ""
 
 
 def select_account(
-    viewer: Viewer, *, ig_account_id: str | None = None, account_id: int | None = None, last_used: str | None = None
+    accounts: tuple[VisibleAccount, ...],
+    *,
+    ig_account_id: str | None = None,
+    account_id: int | None = None,
+    last_used: str | None = None,
 ) -> AccountSelection:
-    """Return the viewer's accounts with one selected, by professional or internal ID, else `last_used` or the first.
+    """Select one of a viewer's accounts, by professional or internal ID, else `last_used` or the first.
 
-    Raises NotFound for a named account that does not exist or that the viewer may not see.
+    Raises NotFound for a named account that is not among them.
     """
-    found = select(Account.id, Account.ig_account_id, Account.username, Account.state).order_by(Account.id)
-    found = found.where(Account.state != AccountState.DELETING)
-    found = viewer.visible(found, Account.id)
-    rows = db.session.execute(found).all()
-    accounts = tuple((row.id, row.ig_account_id, row.username or row.ig_account_id) for row in rows)
-    reconnect = frozenset(row.id for row in rows if row.state is AccountState.RECONNECT)
-    db.session.rollback()  # ends SQLite's snapshot: what follows must not be older than its change token
-    for place, (own_id, ig_id, _) in enumerate(accounts):
-        if own_id == account_id or (account_id is None and ig_id == ig_account_id):
-            return AccountSelection(accounts, place, reconnect)
+    for place, account in enumerate(accounts):
+        if account.id == account_id or (account_id is None and account.ig_account_id == ig_account_id):
+            return AccountSelection(accounts, place)
     if account_id is not None or ig_account_id is not None:
         raise NotFound("account")
-    place = next((place for place, (_, ig_id, _) in enumerate(accounts) if ig_id == last_used), 0)
-    return AccountSelection(accounts, place, reconnect)
+    place = next((place for place, account in enumerate(accounts) if account.ig_account_id == last_used), 0)
+    return AccountSelection(accounts, place)
 
 
-def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
-    """Return the layout of a page with this account selection."""
+def get_layout(viewer: Viewer, at: AccountSelection, counts: Counts | None = None) -> Layout:
+    """Return the layout of a page with this account selection, with `counts` if they are known already."""
     choices = tuple(
-        _choice(account, current=place == at.place, reconnect=account[0] in at.reconnect)
+        AccountChoice(
+            account.ig_account_id,
+            account.name,
+            display.initials(account.name),
+            display.hue(account.ig_account_id),
+            current=place == at.place,
+            reconnect=account.reconnect,
+        )
         for place, account in enumerate(at.accounts)
     )
     operates = viewer.may(Role.OPS)
-    counts = listing.counts(viewer, at.account_id) if at.account_id else listing.Counts(0, 0, 0)
+    if counts is None:
+        counts = listing.counts(viewer, at.account_id) if at.account_id else Counts(0, 0, 0)
     return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),
@@ -149,11 +150,6 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
 def forecast(account_id: int | None) -> Forecast | None:
     """Return the forecast of an account's budget, None without an account or while Redis is unavailable."""
     return budget.forecast(account_id) if account_id is not None else None
-
-
-def _choice(account: tuple[int, str, str], *, current: bool, reconnect: bool) -> AccountChoice:
-    _, ig_account_id, name = account
-    return AccountChoice(ig_account_id, name, display.initials(name), display.hue(ig_account_id), current, reconnect)
 
 
 def _running(account_id: int | None) -> bool:

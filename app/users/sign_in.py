@@ -1,20 +1,40 @@
 """Authenticate users: by email address and password, by single sign-on, by the key of a session."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
+from app.db.prepared import Prepared
+from app.models.account import Account, AccountState
 from app.models.audit import Action
 from app.models.user import User
 from app.users import passwords, refusals, sessions, users
 from app.users.users import StaffUser
-from app.viewer import STRANGER
+from app.viewer import STRANGER, VisibleAccount
 
-_BY_KEY = select(*users.COLUMNS).where(User.disabled_at.is_(None), ~sessions.HAS_ENDED)
+_ACCOUNT = (Account.id, Account.ig_account_id, Account.username, Account.state)
+# A row per account, so that every request reads user, end of the session and accounts in one statement.
+_SESSION = Prepared(
+    lambda _: (
+        select(*users.COLUMNS, *(column.label(f"account_{column.key}") for column in _ACCOUNT))
+        .outerjoin(Account, Account.state != AccountState.DELETING)
+        .where(User.session_key == bindparam("session_key"), User.disabled_at.is_(None), ~sessions.HAS_ENDED)
+        .order_by(Account.id)
+    )
+)
 _BY_EMAIL = select(*users.COLUMNS, User.password_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that has not ended: its user, and the accounts that they may select, longest connected first."""
+
+    user: StaffUser
+    accounts: tuple[VisibleAccount, ...]
 
 
 def authenticate(email: str, password: str, *, address: str = "", route: str | None = None) -> StaffUser | None:
@@ -49,9 +69,25 @@ def record_throttled(address: str, route: str | None = None) -> None:
 
 
 def by_session_key(session_key: str, session_id: str = "") -> StaffUser | None:
-    """Return the user of a session, or None after it has ended; two index lookups in one statement."""
-    row = db.session.execute(_BY_KEY.where(User.session_key == session_key), {"session_id": session_id}).first()
-    return None if row is None else users.from_row(row)
+    """Return the user of a session, or None after it has ended."""
+    found = find_session(session_key, session_id)
+    return None if found is None else found.user
+
+
+def find_session(session_key: str, session_id: str = "") -> OpenSession | None:
+    """Return the session with this user's key and this ID, or None after it has ended; in one statement."""
+    rows = _SESSION.read(session_key=session_key, session_id=session_id)
+    if not rows:
+        return None
+    user = users.from_row(rows[0])
+    viewer = user.viewer()
+    known = (_account(row) for row in rows if row.account_id is not None)
+    return OpenSession(user, tuple(account for account in known if viewer.sees(account.id)))
+
+
+def _account(row: Any) -> VisibleAccount:
+    name = row.account_username or row.account_ig_account_id
+    return VisibleAccount(row.account_id, row.account_ig_account_id, name, row.account_state is AccountState.RECONNECT)
 
 
 def _record_sign_in(session_key: str, address: str) -> StaffUser | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, text
@@ -184,10 +184,11 @@ def normalize_email(email: str) -> str:
     return text.storable(email).strip(string.whitespace).encode().lower().decode()  # bytes.lower() is ASCII only
 
 
-def from_row(row: Row[*tuple[Any, ...]]) -> StaffUser:
-    """Return the user of a row with COLUMNS."""
+def from_row(row: Any) -> StaffUser:
+    """Return the user of a row that begins with COLUMNS."""
     account_ids = None if row.account_ids is None else frozenset(row.account_ids)
-    return StaffUser(**{**row._asdict(), "account_ids": account_ids})
+    values = {column.key: getattr(row, column.key) for column in COLUMNS}
+    return StaffUser(**{**values, "account_ids": account_ids})
 
 
 def _one(viewer: Viewer, which: ColumnElement[bool]) -> StaffUser:

@@ -119,7 +119,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
     return rendering.render(
         "accounts/page.html",
         None,
-        selection=account_selection.select(viewer),
+        selection=account_selection.select(),
         status=status,
         cards=cards.list_cards(viewer),
         requests=owner_requests.open_requests(viewer),

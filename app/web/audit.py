@@ -25,7 +25,7 @@ def index() -> Response:
     return rendering.render(
         "audit/page.html",
         None,
-        selection=account_selection.select(viewer),
+        selection=account_selection.select(),
         want=want,
         entries=entries,
         older=older,

@@ -19,7 +19,7 @@ HOME = "/dead-letters"
 @blueprint.get("")
 def index() -> Response:
     """Show the newest dead letters."""
-    selection = account_selection.select(session.viewer())
+    selection = account_selection.select()
     return rendering.render(
         "dead_letters/page.html", "dead_letters/_letters.html", selection=selection, progress=None, **_letters()
     )

@@ -95,7 +95,7 @@ def _http_error(error: HTTPException) -> HTTPException | Response:
 def _layout_if_possible() -> Layout | None:
     try:
         viewer = current_user.viewer if current_user.is_authenticated else None
-        return layout.get_layout(viewer, account_selection.select(viewer)) if viewer else None
+        return layout.get_layout(viewer, account_selection.select()) if viewer else None
     except Exception:
         logger.exception("error page rendered without navigation")
         return None

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +15,7 @@ from app.inbox import snippets
 from app.labels import label
 from app.text import MESSAGE_CHARACTERS, clip, web_url
 
+UTC = ZoneInfo("UTC")
 ZONE_COOKIE = "tz"
 CHOSEN_ZONE_COOKIE = "zone"
 _MAIL = r"(?<![\w.+-])(?a:[a-z0-9._+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})(?![\w@-])"
@@ -47,19 +49,21 @@ def init_app(app: Flask) -> None:
 
 def zone() -> ZoneInfo:
     """Return the user's time zone: the one chosen in Settings, else the browser's, else UTC."""
-    return _zone_of(CHOSEN_ZONE_COOKIE) or _zone_of(ZONE_COOKIE) or ZoneInfo("UTC")
+    cookies = request.cookies
+    return _zone(cookies.get(CHOSEN_ZONE_COOKIE)) or _zone(cookies.get(ZONE_COOKIE)) or UTC
 
 
 def chosen_zone() -> str | None:
     """Return the name of the time zone that the user chose in Settings, None for the browser's."""
-    chosen = _zone_of(CHOSEN_ZONE_COOKIE)
+    chosen = _zone(request.cookies.get(CHOSEN_ZONE_COOKIE))
     return chosen.key if chosen else None
 
 
-def _zone_of(cookie: str) -> ZoneInfo | None:
+@lru_cache(maxsize=256)  # of cookies, by every time on a page
+def _zone(cookie: str | None) -> ZoneInfo | None:
     try:
-        return ZoneInfo(unquote(request.cookies[cookie]))
-    except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(unquote(cookie)) if cookie else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
 

@@ -21,7 +21,7 @@ REFRESH_QUEUED = {"refresh:queued": True}
 def index() -> Response:
     """Show the list, filtered by state, reason and search."""
     viewer = session.viewer()
-    selection = account_selection.select(viewer, ig_account_id=request.args.get("account"))
+    selection = account_selection.select(ig_account_id=request.args.get("account"))
     want = _wanted(selection)
     shown = listing.page(viewer, want)
     return rendering.render(
@@ -43,7 +43,7 @@ def show(identity_id: int) -> Response:
     """Show an identity and its explanation. Polled during a lookup; its result is shown as a toast."""
     viewer = session.viewer()
     found = explanation.explain(viewer, identity_id)
-    selection = account_selection.select(viewer, account_id=found.person.account_id)
+    selection = account_selection.select(account_id=found.person.account_id)
     ended = "looking" in request.args and not found.person.in_progress
     return rendering.render(
         "identities/identity.html",
@@ -77,7 +77,7 @@ def export_() -> Response:
     """Export the identities that match the list's state, reason and search."""
     viewer = session.viewer()
     format_ = request.args.get("format", "csv")
-    selection = account_selection.select(viewer, ig_account_id=request.args.get("account"))
+    selection = account_selection.select(ig_account_id=request.args.get("account"))
     lines = export.lines(viewer, replace(_wanted(selection), after=None), format_=format_)
     response = Response(stream_with_context(lines), content_type=export.FORMATS[format_])
     response.headers["Content-Disposition"] = f'attachment; filename="identities.{format_}"'

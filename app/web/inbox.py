@@ -11,9 +11,9 @@ from app import clock
 from app.erasure import contacts
 from app.errors import Invalid
 from app.identities import refresh_on_open
-from app.inbox import listing, notices, presence, replies, thread
+from app.inbox import listing, notices, parties, presence, replies, thread
 from app.inbox.layout import AccountSelection
-from app.inbox.listing import ConversationFilter, ListPage
+from app.inbox.listing import ConversationFilter, Counts, ListPage
 from app.text import ROW_NUMBER
 from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
@@ -42,12 +42,14 @@ def index() -> Response:
         _leave_previous(None)
         return rendering.render(None, "inbox/_opened.html", thread=None)
     token = _list_token(selection, want, None)
+    shown = _list(selection, want)
     return rendering.render(
         "inbox/page.html",
         None,
         selection=selection,
+        list_counts=_counts(shown),
         query=listing.query_string(want, selection.ig_account_id),
-        page=_list(selection, want),
+        page=shown,
         tokens={"list": token, "thread": None},
         thread=None,
         unread=False,
@@ -62,13 +64,15 @@ def list_() -> Response:
     unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
+    shown = _list(selection, want, selected)
     response = rendering.render(
         None,
         "inbox/_list.html",
         selection=selection,
+        list_counts=_counts(shown),
         token=token,
         home=_url(selection, want),
-        page=_list(selection, want, selected),
+        page=shown,
     )
     if request.headers.get("HX-Trigger") != "conv-list":  # not the list's own timer but the search
         response.headers["HX-Replace-Url"] = _url(selection, want, selected)
@@ -87,8 +91,8 @@ def more() -> Response:
 def conversation(conversation_id: int) -> Response:
     """Show a conversation: with the list, or alone for htmx."""
     viewer, before = session.viewer(), request.args.get("before")
-    account_id, contact = thread.parties_of(viewer, conversation_id)
-    selection, want = account_selection.select(viewer, account_id=account_id), _wanted()
+    account_id, contact = parties.get_parties(viewer, conversation_id)
+    selection, want = account_selection.select(account_id=account_id), _wanted()
     query = listing.query_string(want, selection.ig_account_id)
     version = conditional.version(account_id, contact)
     _leave_previous(conversation_id)
@@ -113,6 +117,7 @@ def conversation(conversation_id: int) -> Response:
         "inbox/page.html",
         None,
         selection=selection,
+        list_counts=_counts(shown),
         page=shown,
         tokens=tokens,
         thread=opened,
@@ -127,7 +132,7 @@ def messages(conversation_id: int) -> Response:
     """Return the messages of a conversation alone, polled."""
     viewer, before, q = session.viewer(), request.args.get("before"), _open_query("q") or ""
     new_from, limit, at = _whole("new") or 0, _whole("limit") or thread.MESSAGES, _whole("at") or 0
-    account_id, contact = thread.parties_of(viewer, conversation_id)
+    account_id, contact = parties.get_parties(viewer, conversation_id)
     version = conditional.version(account_id, contact)
     present = presence.report(viewer, conversation_id, visible=request.headers.get(VISIBLE) == "true")
     token = conditional.token(
@@ -247,7 +252,7 @@ def delete_contact(conversation_id: int) -> Response:
 
 
 def _selection() -> AccountSelection:
-    return account_selection.select(session.viewer(), ig_account_id=request.args.get("account"))
+    return account_selection.select(ig_account_id=request.args.get("account"))
 
 
 def _wanted() -> ConversationFilter:
@@ -272,6 +277,10 @@ def _list(selection: AccountSelection, want: ConversationFilter, selected: int |
     return listing.page(
         session.viewer(), selection.account_id or 0, want, ig_account_id=selection.ig_account_id, selected=selected
     )
+
+
+def _counts(shown: ListPage) -> Counts:
+    return Counts(shown.unread_count, shown.unknown_count)
 
 
 def _list_token(selection: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 
 from app.errors import Invalid
 from app.insights import summary
-from app.web import account_selection, filters, rendering, session
+from app.web import account_selection, filters, rendering
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
 
@@ -18,8 +18,8 @@ def index() -> Response:
     chosen, period = request.args.get("account"), request.args.get("period", "month")
     if period not in summary.PERIODS:
         raise Invalid({"period": f"period must be one of {', '.join(summary.PERIODS)}."})
-    selection, zone = account_selection.select(session.viewer(), ig_account_id=chosen), filters.zone()
-    accounts = [own_id for own_id, ig_id, _ in selection.accounts if chosen in (None, ig_id)]
+    selection, zone = account_selection.select(ig_account_id=chosen), filters.zone()
+    accounts = [each.id for each in selection.accounts if chosen in (None, each.ig_account_id)]
     found = summary.get_insights(accounts, period=period, zone=zone) if accounts else None
     return rendering.render(
         "insights/page.html",

@@ -208,7 +208,7 @@ def _options(selection: AccountSelection, *, status: int = 200, **shown: Any) ->
 
 
 def _selection(ig_account_id: str | None = None) -> AccountSelection:
-    return account_selection.select(session.viewer(), ig_account_id=ig_account_id or request.values.get("account"))
+    return account_selection.select(ig_account_id=ig_account_id or request.values.get("account"))
 
 
 def _home(selection: AccountSelection) -> str:
@@ -289,7 +289,7 @@ def _live(selection: AccountSelection) -> dict[str, Any]:
 
 
 def _version(selection: AccountSelection) -> str | None:
-    versions = [conditional.version(account_id) for account_id, _, _ in selection.accounts]
+    versions = [conditional.version(account.id) for account in selection.accounts]
     return None if None in versions else "".join(map(str, versions))
 
 

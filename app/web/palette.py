@@ -20,14 +20,14 @@ def index() -> Response:
     """Return the results of a search, for htmx."""
     viewer, q = session.viewer(), request.args.get("q", "").strip()
     section = trusted_hosts.split_url(request.headers.get("HX-Current-URL")).path.split("/")[1:2]
-    selection = account_selection.select(viewer)
+    selection = account_selection.select()
     return rendering.render(
         None,
         "palette/_results.html",
         selection=selection,
         q=q,
         actions=[each for each in shortcuts.commands() if _matches(q, each.label)],
-        accounts=[each for each in selection.accounts if _matches(q, each[1], each[2])],
+        accounts=[each for each in selection.accounts if _matches(q, each.ig_account_id, each.name)],
         home_of_account=section[0] if section and section[0] in _OF_ACCOUNT else "inbox",
         contacts=contact_finder.find_contacts(viewer, q, limit=CONTACTS),
         jobs=_jobs(viewer, q),

@@ -51,7 +51,7 @@ def _page(*, status: int = 200, error: str | None = None) -> Response:
     return rendering.render(
         "settings/page.html",
         None,
-        selection=account_selection.select(session.viewer()),
+        selection=account_selection.select(),
         status=status,
         error=error,
         zones=sorted(available_timezones()),

@@ -16,7 +16,7 @@ from app.errors import Forbidden, Invalid
 from app.inbox import presence
 from app.users import login_throttle, refusals, sessions, sign_in, users
 from app.users.users import StaffUser
-from app.viewer import STRANGER, Viewer
+from app.viewer import STRANGER, Viewer, VisibleAccount
 from app.web import error_pages, rendering, trusted_hosts
 
 logger = logging.getLogger(__name__)
@@ -68,9 +68,10 @@ class LoginUser:
     is_authenticated = is_active = True
     is_anonymous = False
 
-    def __init__(self, user: StaffUser) -> None:
+    def __init__(self, user: StaffUser, accounts: tuple[VisibleAccount, ...] = ()) -> None:
         self.user = user
         self.viewer = user.viewer()
+        self.accounts = accounts
 
     def get_id(self) -> str:
         """Return the session key for the cookie. It changes to end all sessions of the user."""
@@ -242,12 +243,12 @@ def _load(session_key: str) -> LoginUser | None:
     now, since, seen = _now(), cookie.get("since", 0), cookie.get("seen", 0)
     if "id" not in cookie or now - since > sessions.MAX_AGE.total_seconds() or now - seen > IDLE.total_seconds():
         return None
-    user = sign_in.by_session_key(session_key, cookie["id"])
-    if user is None:
+    found = sign_in.find_session(session_key, cookie["id"])
+    if found is None:
         return None
     if now - seen > SEEN_INTERVAL.total_seconds() and request.endpoint not in POLLED_ENDPOINTS:
         cookie["seen"] = now
-    return LoginUser(user)
+    return LoginUser(found.user, found.accounts)
 
 
 def _refuse_guesses() -> Response | None:

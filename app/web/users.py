@@ -104,7 +104,7 @@ def _list(*, errors: Mapping[str, str] | None = None, email: str = "", made: tup
     return rendering.render(
         "users/page.html",
         None,
-        selection=account_selection.select(viewer),
+        selection=account_selection.select(),
         status=422 if errors else 200,
         users=users.list_users(viewer),
         accounts=listing.accounts(viewer),
@@ -122,7 +122,7 @@ def _user(
     return rendering.render(
         "users/user.html",
         None,
-        selection=account_selection.select(viewer),
+        selection=account_selection.select(),
         status=422 if errors else 200,
         user=staff_user,
         is_self=staff_user.id == viewer.user_id,

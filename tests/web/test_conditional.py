@@ -1,8 +1,9 @@
 """Polls without changes: 304 without reading rows, and never after a change."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pytest
 from flask import Flask
@@ -10,9 +11,10 @@ from flask.testing import FlaskClient
 from redis import Redis
 from sqlalchemy import event, select, update
 
-from app import clock, settings
+from app import clock, redis_client, settings
 from app.db import transaction
 from app.db.engine import db
+from app.db.prepared import Prepared
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.models.account import Account
@@ -50,18 +52,27 @@ def ops(app: Flask, account: Account) -> FlaskClient:
 
 
 @contextmanager
-def queries(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements of the block."""
-    seen: list[str] = []
+def recorded() -> Iterator[tuple[list[str], list[str]]]:
+    """Collect the SQL statements of the block, and how it calls Redis: one entry for each round trip."""
+    statements: list[str] = []
+    redis_calls: list[str] = []
+    read, call = Prepared.read, redis_client._Client.call
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+        statements.append(statement)
+
+    def noted_read(self: Prepared, **values: object) -> list[object]:  # the driver executes it, without that event
+        statements.append(str(self._build(db.engine.dialect.name)))
+        return read(self, **values)
+
+    def noted_call(self: redis_client._Client, send: Callable[[], object]) -> object:
+        redis_calls.append(send.__qualname__)
+        return call(self, send)
 
     event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+    with patch.object(Prepared, "read", noted_read), patch.object(redis_client._Client, "call", noted_call):
+        yield statements, redis_calls
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 POLLED = [
@@ -87,12 +98,27 @@ def test_a_new_message_ends_the_304s(ops: FlaskClient, page: str, element: str, 
     assert ops.get(address, headers=headers).status_code == 200
 
 
-def test_an_unchanged_poll_touches_no_conversation(app: Flask, ops: FlaskClient) -> None:
+def test_an_unchanged_poll_of_the_list_needs_one_statement_and_one_redis_command(ops: FlaskClient) -> None:
     headers = poll_headers(ops.get("/inbox").text, "conv-list")
-    with queries(app) as seen:
-        assert ops.get("/inbox/list", headers=headers).status_code == 304
-    assert sum(statement.startswith("SELECT") for statement in seen) <= 2
-    assert not any("conversations" in statement or "messages" in statement for statement in seen)
+    with recorded() as (statements, redis_calls):
+        answer = ops.get("/inbox/list", headers=headers)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (304, False)
+    assert len(redis_calls) == 1
+    [statement] = statements
+    assert "users" in statement
+    assert not any(table in statement for table in ("conversations", "messages"))
+
+
+def test_an_unchanged_poll_of_a_thread_also_looks_up_its_conversation_and_who_is_present(ops: FlaskClient) -> None:
+    headers = poll_headers(ops.get("/inbox/1").text, "msgs-1") | {"HX-Current-URL": "http://localhost/inbox/1"}
+    with recorded() as (statements, redis_calls):
+        answer = ops.get("/inbox/1/messages?new=1", headers=headers)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (304, False)
+    assert len(redis_calls) == 2
+    session, parties = statements
+    assert "users" in session
+    assert "FROM conversations" in parties
+    assert "messages" not in parties
 
 
 def test_another_account_s_news_change_nothing_here(ops: FlaskClient) -> None:
