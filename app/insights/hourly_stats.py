@@ -3,12 +3,14 @@
 Written by the scheduler, so that webhook deliveries do not wait for it. The only writer of `hourly_stats`.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
 
-from app import clock
+from app import change_tokens, clock
 from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
@@ -21,6 +23,20 @@ from app.models.stats import HourlyStats
 
 HOUR = timedelta(hours=1)
 KEPT = timedelta(days=31)
+CURRENT = timedelta(hours=2)  # a snapshot of an earlier hour says nothing about now: the scheduler does not run
+
+
+@dataclass(frozen=True, slots=True)
+class ContactCounts:
+    """Numbers of contacts by how they are shown: with their username, their name, or their short ID."""
+
+    username: int
+    name: int
+    short_id: int
+
+
+# Of this process, with the change token before the count: contacts of an unchanged account are not counted again.
+_counted: dict[int, tuple[str, ContactCounts]] = {}
 
 
 def record() -> None:
@@ -28,13 +44,31 @@ def record() -> None:
     this_hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for account_id in list(db.session.scalars(select(Account.id))):
         found = [(at, _traffic(account_id, at)) for at in (this_hour - HOUR, this_hour)]
-        contacts = _count_contacts(account_id)
+        contacts = _current_contacts(account_id)
         db.session.rollback()
         with transaction.write() as tx:
             if not _exists(tx, account_id):
                 continue
             for at, traffic in found:
                 _store(tx, account_id, at, traffic, contacts=contacts if at == this_hour else None)
+
+
+def newest_contacts(account_ids: Sequence[int]) -> Mapping[int, ContactCounts]:
+    """Return the contacts of each account that has a snapshot of the last two hours, as the newest one says."""
+    found = select(HourlyStats.account_id, HourlyStats.username, HourlyStats.name, HourlyStats.short_id).where(
+        HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT
+    )
+    rows = db.session.execute(found.order_by(HourlyStats.at))
+    return {row.account_id: ContactCounts(row.username, row.name, row.short_id) for row in rows}
+
+
+def count_contacts(account_id: int) -> ContactCounts:
+    """Count the contacts of an account now."""
+    name_only = Identity.username.is_(None) & Identity.has_name
+    counted = select(
+        func.count(Identity.username), func.count(case((name_only, 1))), func.count(case((~Identity.has_name, 1)))
+    )
+    return ContactCounts(*db.session.execute(counted.where(Identity.account_id == account_id)).one())
 
 
 def purge(tx: Tx, now: datetime) -> None:
@@ -48,15 +82,15 @@ def _exists(tx: Tx, account_id: int) -> bool:
     return tx.execute(account.with_for_update(read=True, key_share=True)).first() is not None
 
 
-def _count_contacts(account_id: int) -> dict[str, int]:
-    name_only = Identity.username.is_(None) & Identity.has_name
-    counted = select(
-        func.count(Identity.username).label("username"),
-        func.count(case((name_only, 1))).label("name"),
-        func.count(case((~Identity.has_name, 1))).label("short_id"),
-    )
-    row = db.session.execute(counted.where(Identity.account_id == account_id)).one()
-    return dict(row._mapping)
+def _current_contacts(account_id: int) -> ContactCounts:
+    db.session.rollback()  # the count must not be older than the token
+    token = change_tokens.current(account_id)
+    token_before, contacts = _counted.get(account_id, (None, None))
+    if contacts is None or token is None or token != token_before:
+        contacts = count_contacts(account_id)
+    if token is not None:
+        _counted[account_id] = token, contacts
+    return contacts
 
 
 def _traffic(account_id: int, at: datetime) -> dict[str, int]:
@@ -80,11 +114,12 @@ def _traffic(account_id: int, at: datetime) -> dict[str, int]:
     }
 
 
-def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, contacts: dict[str, int] | None) -> None:
+def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, contacts: ContactCounts | None) -> None:
     hour: dict[str, Any] = {"account_id": account_id, "at": at}
     if contacts is None:
         known = (HourlyStats.account_id == account_id, HourlyStats.at == at)
         tx.execute(update(HourlyStats).where(*known).values(traffic))
         return
-    row = tx.insert(HourlyStats).values(hour | contacts | traffic)
-    tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=contacts | traffic))
+    figures = asdict(contacts) | traffic
+    row = tx.insert(HourlyStats).values(hour | figures)
+    tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=figures))

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, or_, select
 
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.insights import charts
+from app.insights import charts, hourly_stats
 from app.insights.charts import Bucket, Hour
 from app.instagram import errors
 from app.labels import label
 from app.models.call import ApiCall
-from app.models.identity import Identity
 
 PERIODS = {
     "day": ("24 hours", timedelta(days=1)),
@@ -96,9 +95,14 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
 
 
 def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:
-    counted = select(func.count(), func.count(Identity.username), func.count(case((~Identity.has_name, 1))))
-    row = db.session.execute(counted.where(Identity.account_id.in_(account_ids))).one()
-    return row[0], row[1], row[2]
+    """Return how many contacts there are, with a username, and without a name.
+
+    As the newest snapshot says, which is a few minutes old: counting a million contacts takes a tenth of a second.
+    """
+    counted = hourly_stats.newest_contacts(account_ids)
+    each = [counted.get(account_id) or hourly_stats.count_contacts(account_id) for account_id in account_ids]
+    total = sum(count.username + count.name + count.short_id for count in each)
+    return total, sum(count.username for count in each), sum(count.short_id for count in each)
 
 
 def _username_change(buckets: Sequence[Bucket], percent: float | None) -> UsernameShareChange | None:
@@ -110,10 +114,9 @@ def _username_change(buckets: Sequence[Bucket], percent: float | None) -> Userna
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:
     of_period = (ApiCall.account_id.in_(account_ids), ApiCall.at > since, ApiCall.call == budget.PROFILE)
-    failed = select(ApiCall.code, func.count()).where(*of_period, ApiCall.code.is_not(None)).group_by(ApiCall.code)
+    without_username = or_(ApiCall.code.is_not(None), ApiCall.answer.startswith("name"))
+    counted = select(ApiCall.code, func.count()).where(*of_period, without_username).group_by(ApiCall.code)
     found: Counter[str] = Counter()
-    for code, number in db.session.execute(failed):
-        found[label(errors.reason_from_code(code or ""))] += number
-    name_only = select(func.count()).where(*of_period, ApiCall.code.is_(None), ApiCall.answer.startswith("name"))
-    found[NAME_ONLY] += db.session.execute(name_only).scalar_one()
-    return tuple((reason, number) for reason, number in found.most_common() if number)
+    for code, number in db.session.execute(counted):
+        found[NAME_ONLY if code is None else label(errors.reason_from_code(code))] += number
+    return tuple(found.most_common())

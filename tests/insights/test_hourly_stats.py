@@ -1,17 +1,19 @@
 """Hourly snapshots that the scheduler stores for Insights."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from app import clock
+from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import ProfileObservation
 from app.insights import hourly_stats
+from app.insights.hourly_stats import ContactCounts
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.identity import Source
@@ -78,15 +80,38 @@ def test_each_account_has_its_own_snapshots_and_old_ones_are_deleted(
 def test_an_account_that_is_removed_meanwhile_does_not_keep_others_from_their_numbers(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    removed, kept, counted = account.id, an_account(ATELIER_NORD).id, hourly_stats._count_contacts
+    removed, kept, counted = account.id, an_account(ATELIER_NORD).id, hourly_stats.count_contacts
 
-    def meanwhile(account_id: int) -> dict[str, int]:
+    def meanwhile(account_id: int) -> ContactCounts:
         with transaction.write() as tx:
             tx.execute(delete(Account).where(Account.id == removed))
         return counted(account_id)
 
-    # The account must go between its listing and its count, and nothing public runs there.
-    monkeypatch.setattr(hourly_stats, "_count_contacts", meanwhile)
+    # The account must go between its listing and the write.
+    monkeypatch.setattr(hourly_stats, "count_contacts", meanwhile)
     hourly_stats.record()
     db.session.rollback()
     assert db.session.scalars(select(HourlyStats.account_id)).all() == [kept]
+
+
+def test_contacts_of_an_unchanged_account_are_counted_once(account: Account, frozen_clock: FrozenClock) -> None:
+    people_wrote(LEA, CAMILLE)
+    with patch.object(hourly_stats, "count_contacts", side_effect=hourly_stats.count_contacts) as counted:
+        hourly_stats.record()
+        frozen_clock.forward(hours=1)
+        hourly_stats.record()
+        assert counted.call_count == 1
+        assert [row[3] for row in snapshots()] == [2, 2]
+        named(account, LEA, "lea.moreau", None)
+        hourly_stats.record()
+        assert counted.call_count == 2
+    assert [row[1] for row in snapshots()] == [0, 1]
+
+
+def test_without_redis_contacts_are_counted_every_time(account: Account) -> None:
+    people_wrote(LEA)
+    hourly_stats.record()
+    with settings.using(redis_url="unix:///nowhere/redis.sock"):
+        people_wrote(CAMILLE)
+        hourly_stats.record()
+    assert [row[3] for row in snapshots()] == [2]

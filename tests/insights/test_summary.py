@@ -51,6 +51,21 @@ def test_contacts_of_all_accounts_are_counted_by_how_they_are_shown(account: Acc
     assert (both.contacts, both.with_username, both.username_percent) == (4, 2, 50)
 
 
+def test_contacts_are_those_of_the_newest_snapshot_unless_the_scheduler_has_stopped(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    people_wrote(LEA, CAMILLE)
+    hourly_stats.record()
+    people_wrote(SHY)
+    assert insights(account).contacts == 2
+    frozen_clock.forward(hours=2)
+    assert insights(account).contacts == 3
+    hourly_stats.record()
+    other = an_account(ATELIER_NORD)  # has no snapshot
+    named(other, LEA, "lea.moreau")
+    assert (insights(account, other).contacts, insights(account, other).with_username) == (4, 1)
+
+
 def test_a_change_begins_with_the_first_day_that_has_figures(account: Account, frozen_clock: FrozenClock) -> None:
     people_wrote(LEA, CAMILLE)
     hourly_stats.record()
