@@ -10,6 +10,7 @@ from flask import session as cookie
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
 
 from app import clock, settings, text
 from app.errors import Forbidden, Invalid
@@ -56,6 +57,14 @@ blueprint = Blueprint("session", __name__)
 
 class _Cookies(SecureCookieSessionInterface):
     """Session cookies; none for webhooks, which saves the time of creating a session."""
+
+    _serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return the serializer of cookies, which is created once: the key does not change while the app runs."""
+        if self._serializer is None:
+            self._serializer = super().get_signing_serializer(app)
+        return self._serializer
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of a request, None for webhooks."""
