@@ -9,7 +9,7 @@ from app import clock, reply_state
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.inbox import thread
+from app.inbox import parties
 from app.models.account import Account, AccountState
 from app.models.conversation import Conversation
 from app.viewer import Viewer
@@ -60,7 +60,7 @@ def mark_needs_reply(viewer: Viewer, conversation_id: int) -> None:
 
 
 def _decide(viewer: Viewer, conversation_id: int, *, needed: bool, through: datetime | None = None) -> None:
-    account_id, contact = thread.parties_of(viewer, conversation_id)
+    account_id, contact = parties.get_parties(viewer, conversation_id)
     of_conversation = Conversation.id == conversation_id
     with transaction.write() as tx:
         found = select(Conversation.last_incoming_at).where(of_conversation).with_for_update()

@@ -16,7 +16,7 @@ from app.errors import NotFound
 from app.identities import avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.reasons import describe
-from app.inbox import details, search, timeline
+from app.inbox import details, parties, search, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
@@ -115,28 +115,28 @@ def open_thread(
     newest_first, oldest = fetch_page(_messages(conversation_id, before), limit)
     rows = newest_first[::-1]
     account = known.account or known.ig_account_id
-    parties = _parties(known, account)
+    shown = _parties(known, account)
     if new_from is None:
         new_from = 0 if before else _first_new(rows, known)
     return Thread(
         id=known.id,
         ig_participant_id=known.ig_participant_id,
-        display=parties.contact,
-        avatar=parties.contact_avatar,
+        display=shown.contact,
+        avatar=shown.contact_avatar,
         account=account,
-        account_avatar=parties.account_avatar,
+        account_avatar=shown.account_avatar,
         unread_count=known.unread_count,
         arrivals=known.arrival_count,
         needs_reply=reply_state.needs_reply(known),
         incoming_through=known.last_incoming_at,
-        days=timeline.group_by_day(rows, parties, zone=zone, first_new=new_from),
+        days=timeline.group_by_day(rows, shown, zone=zone, first_new=new_from),
         older=_url_before(known.id, oldest) if oldest else None,
         newer=_newer(known.id, rows) if before else None,
         before=before,
         limit=limit,
         further=limit + MESSAGES if oldest and not before and limit < MOST_MESSAGES else None,
         new_from=new_from,
-        details=details.get_details(viewer, known, parties.contact, account=account),
+        details=details.get_details(viewer, known, shown.contact, account=account),
         found=found.id if found else 0,
         pieces=search.pieces(q) if found else (),
     )
@@ -159,23 +159,12 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
     return row
 
 
-def parties_of(viewer: Viewer, conversation_id: int) -> tuple[int, str]:
-    """Return the account's internal ID and the contact's ID of a conversation, in one short query; raises NotFound."""
-    found = select(Conversation.account_id, Conversation.ig_participant_id).where(Conversation.id == conversation_id)
-    found = viewer.visible(found, Conversation.account_id)
-    parties = db.session.execute(found).first()
-    db.session.rollback()  # as in layout.select_account: messages must not be older than their change token
-    if parties is None:
-        raise NotFound("conversation")
-    return parties.account_id, parties.ig_participant_id
-
-
 def mark_read(viewer: Viewer, conversation_id: int, *, arrivals: int | None = None) -> None:
     """Mark the first `arrivals` messages of the contact as read, None for all of them.
 
     Messages that arrived later stay unread. Raises NotFound.
     """
-    parties_of(viewer, conversation_id)  # before the transaction, which would make other writers wait
+    parties.get_parties(viewer, conversation_id)  # before the transaction, which would make other writers wait
     with transaction.write() as tx:
         if not read_state.mark_read(tx, viewer, {conversation_id: arrivals}):
             raise NotFound("conversation")
@@ -197,7 +186,7 @@ def mark_all_unread(viewer: Viewer, read_through: Mapping[int, int]) -> None:
 
 def mark_unread(viewer: Viewer, conversation_id: int) -> None:
     """Mark a conversation as unread for the viewer, who must be a user; raises NotFound."""
-    parties_of(viewer, conversation_id)
+    parties.get_parties(viewer, conversation_id)
     with transaction.write() as tx:
         if not read_state.mark_unread(tx, viewer, {conversation_id: None}):
             raise NotFound("conversation")

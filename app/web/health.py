@@ -54,7 +54,7 @@ def check() -> Response:
 
 def _findings(whole: str | None) -> Response:
     viewer = session.viewer()
-    selection = account_selection.select(viewer)
+    selection = account_selection.select()
     report = findings.report(viewer)
     return rendering.render(whole, "health/_findings.html", selection=selection, home="/health", report=report)
 

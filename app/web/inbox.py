@@ -280,7 +280,7 @@ def _list(selection: AccountSelection, want: ConversationFilter, selected: int |
 
 
 def _counts(shown: ListPage) -> Counts:
-    return Counts(shown.unread_count, shown.unknown_count)
+    return Counts(shown.unread_count, shown.unknown_count, shown.needs_reply_count)
 
 
 def _list_token(selection: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app import clock
 from app.db.engine import db
 from app.errors import Forbidden, NotFound
-from app.inbox import thread
+from app.inbox import parties, thread
 from app.inbox.thread import Thread
 from app.models.account import Account
 from app.models.conversation import Conversation
@@ -180,7 +180,7 @@ def test_a_thread_shows_its_contact_and_details(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [thread.open_thread, thread.mark_read, thread.mark_unread, thread.request_lookup, thread.parties_of]
+    "use", [thread.open_thread, thread.mark_read, thread.mark_unread, thread.request_lookup, parties.get_parties]
 )
 def test_what_a_viewer_may_not_see_is_not_found(account: Account, use: object) -> None:
     wrote(1)
