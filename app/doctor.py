@@ -32,7 +32,6 @@ from app.viewer import SCHEDULE, Role, Viewer
 logger = logging.getLogger(__name__)
 
 FREE_BYTES = 200 * 1024 * 1024  # when the disk is full, webhook deliveries are rejected
-SILENT = timedelta(seconds=30)  # the scheduler sends a heartbeat every ten seconds
 WORKER_SILENT = timedelta(seconds=45)  # an idle worker sends a heartbeat every ten seconds
 LONG_WAIT = timedelta(minutes=1)
 
@@ -157,7 +156,7 @@ def _redis_configuration(config: Mapping[str | None, str | None]) -> Iterator[Fi
 def _processes() -> Iterator[Finding]:
     newest, now = heartbeats.newest(), clock.now()
     fix = "Start it with `nametag {}`, or start everything with `nametag up`."
-    processes = {heartbeats.SCHEDULER: ("scheduler", SILENT)}
+    processes = {heartbeats.SCHEDULER: ("scheduler", heartbeats.SILENT)}
     processes |= {task.queue: (f"worker --queue {task.queue}", WORKER_SILENT) for task in queue.TASKS.values()}
     for part, (command, silent) in processes.items():
         name = part if part == heartbeats.SCHEDULER else f"worker {part}"

@@ -4,7 +4,7 @@ Stored in the database, because RQ's own registries stay empty after Redis has l
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 SCHEDULER = "scheduler"
 EVERY_SECONDS = 10.0
+SILENT = timedelta(seconds=30)  # a scheduler without a heartbeat for so long is dead
 _written_at: dict[str, float] = {}  # by part, on the monotonic clock of this process
 
 
@@ -43,3 +44,9 @@ def reset() -> None:
 def newest() -> dict[str, datetime]:
     """Return when each part last reported that it runs (aware UTC)."""
     return {row.part: row.at for row in db.session.execute(select(Heartbeat.part, Heartbeat.at))}
+
+
+def scheduler_runs() -> bool:
+    """Return whether a scheduler runs."""
+    at = newest().get(SCHEDULER)
+    return at is not None and at >= clock.now() - SILENT

@@ -98,6 +98,9 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.LETTER_REPLAYED: "Replayed a dead letter",
         Action.LETTER_DISCARDED: "Discarded a dead letter",
         Action.QUEUE_CHANGED: "Changed a queue in the queue dashboard",
+        Action.SCHEDULE_RUN: "Ran a schedule",
+        Action.SCHEDULE_OFF: "Switched a schedule off",
+        Action.SCHEDULE_ON: "Switched a schedule on",
         Action.KEYS_ROTATED: "Rotated encryption keys",
     },
 }

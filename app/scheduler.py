@@ -16,27 +16,28 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import audit, clock, counters, doctor, heartbeats, queue, read_state, redis_client, tombstones
-from app.accounts import health, subscriptions, tokens
+from app import clock, counters, doctor, heartbeats, queue, redis_client, schedules
+from app.accounts import health
 from app.backup import deletions
-from app.db import engine, transaction
+from app.db import engine
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
 from app.erasure import accounts, recent
 from app.errors import Unavailable
-from app.identities import avatars, resolve
+from app.identities import resolve
 from app.inbox import search_index
-from app.ingest import dead_letters, indexing, message_updates, pending_updates, sync
+from app.ingest import indexing, message_updates, pending_updates
 from app.insights import hourly_stats
-from app.runs import duties, kinds, leases, lifecycle, plan, retention
-from app.users import sessions
+from app.runs import duties, kinds, leases, plan
+from app.runs.duties import Outcome
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
-CHECK_SECONDS = 60  # how often hourly and daily duties are checked in the database
+HOUR_SECONDS = 3600
+CHECK_SECONDS = 5  # how often duties that remember when they run are checked in the database
 FIGURES_SECONDS = 300  # so that the last snapshot of an hour is near its end
+FAILED = "It failed; the scheduler’s log says why"
 STOP_SECONDS = 5.0  # for duties in progress when the scheduler stops; interrupted ones run again
 
 
@@ -62,17 +63,17 @@ def run() -> None:
         thread.join(STOP_SECONDS)
 
 
-def _run_apart(app: Flask, these: tuple[Callable[[], None], ...], stop: threading.Event) -> None:
+def _run_apart(app: Flask, these: tuple[Callable[[], object], ...], stop: threading.Event) -> None:
     with app.app_context():
         _run_duties({duty: every for duty, every in DUTIES.items() if duty in these}, stop)
 
 
-def _run_duties(periods: dict[Callable[[], None], float], stop: threading.Event) -> None:
+def _run_duties(periods: dict[Callable[[], object], float], stop: threading.Event) -> None:
     due_at = dict.fromkeys(periods, clock.monotonic())
     while periods and not stop.wait(TICK_SECONDS):
         for duty, every_seconds in periods.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
-                recorded = every_seconds >= HOUR_SECONDS
+                recorded = every_seconds >= HOUR_SECONDS or duty in SCHEDULES
                 due_at[duty] = clock.monotonic() + (CHECK_SECONDS if recorded else every_seconds)
                 _perform(_if_due(duty, every_seconds) if recorded else duty)
 
@@ -101,40 +102,10 @@ def kick_due() -> None:
         queue.enqueue_once(queue.RESOLVE, account_id)
 
 
-def fetch_pictures() -> None:
-    """Enqueue downloads of new profile pictures."""
-    for account_id in avatars.accounts_with_pending():
-        queue.enqueue_once(queue.AVATARS, account_id)
-
-
 def fetch_announced() -> None:
     """Enqueue lookups of announced messages that were not delivered and whose next lookup is due."""
     for account_id in pending_updates.due(clock.now()):
         queue.enqueue_once(queue.ANNOUNCED, account_id)
-
-
-def reconcile() -> None:
-    """Enqueue a sync of every connected account, to store messages whose webhook was lost."""
-    for account_id in sync.connected_accounts():
-        queue.enqueue_once(queue.SYNC, account_id)
-
-
-def purge() -> None:
-    """Delete expired records: pending updates, dead letters, tombstones, audit entries, sessions, items of jobs …"""
-    now = clock.now()
-    with transaction.write() as tx:
-        gone = {
-            "effects": pending_updates.purge(tx, now),
-            "dead_letters": dead_letters.purge(tx, now),
-            "audit_entries": audit.purge(tx, now),
-            "deleted_events": tombstones.purge(tx, now),
-            "ended_sessions": sessions.purge(tx, now),
-            "unread_by_user": read_state.purge(tx, now),
-        }
-        hourly_stats.purge(tx, now)
-    gone["items_of_jobs"] = retention.purge()
-    if any(gone.values()):
-        logger.info("purged expired records", extra=gone)
 
 
 def scrub() -> None:
@@ -155,7 +126,8 @@ def keep_deletions() -> None:
     deletions.keep()
 
 
-DUTIES: dict[Callable[[], None], float] = {
+SCHEDULES = {each.duty: each for each in schedules.SCHEDULES}
+DUTIES: dict[Callable[[], object], float] = {
     live: heartbeats.EVERY_SECONDS,
     kick_writers: 1,
     kick_runs: 2,
@@ -163,7 +135,6 @@ DUTIES: dict[Callable[[], None], float] = {
     message_updates.apply_arrived: 60,
     indexing.index_stored: 60,
     fetch_announced: 15,
-    fetch_pictures: 10,
     accounts.delete_pending: 5,
     scrub: 20,
     keep_deletions: 20,
@@ -171,47 +142,42 @@ DUTIES: dict[Callable[[], None], float] = {
     hourly_stats.record: FIGURES_SECONDS,
     doctor.record: 60,
     plan.count_large: 60,
-    purge: HOUR_SECONDS,
-    reconcile: HOUR_SECONDS,
-    lifecycle.refresh_expiring: HOUR_SECONDS,
-    subscriptions.check_all: DAY_SECONDS,
     health.check_refused: HOUR_SECONDS,
-    tokens.refresh_due: HOUR_SECONDS,
     search_index.merge_indexes: HOUR_SECONDS,  # until then SQLite's indexes contain words of unsent messages
+    **{duty: schedule.every.total_seconds() for duty, schedule in SCHEDULES.items()},
 }
 SLOW = (  # they call Meta, or change many rows
     *(message_updates.apply_arrived, indexing.index_stored, accounts.delete_pending, scrub, engine.trim_log),
-    *(hourly_stats.record, purge, plan.count_large),
-    *(
-        lifecycle.refresh_expiring,
-        subscriptions.check_all,
-        health.check_refused,
-        tokens.refresh_due,
-        search_index.merge_indexes,
-    ),
+    *(hourly_stats.record, plan.count_large, health.check_refused, search_index.merge_indexes),
+    *(duty for duty, schedule in SCHEDULES.items() if schedule.slow),
 )
 CHECKS = (doctor.record,)
-NOT_AT_FIRST = (
-    purge,
-    reconcile,
-    lifecycle.refresh_expiring,
+NOT_AT_FIRST = (  # a new installation has no work for them
     search_index.merge_indexes,
-)  # a new installation has no work for them
+    *(duty for duty, schedule in SCHEDULES.items() if not schedule.at_first),
+)
 
 
-def _if_due(duty: Callable[[], None], every_seconds: float) -> Callable[[], None]:
+def _if_due(duty: Callable[[], object], every_seconds: float) -> Callable[[], None]:
     """Return the duty, run only if the database says that it is due: schedulers restart, and several may run."""
+    name = SCHEDULES[duty].name if duty in SCHEDULES else f"{duty.__module__.rpartition('.')[2]}.{duty.__name__}"
 
     @functools.wraps(duty)
     def checked() -> None:
-        name = f"{duty.__module__.rpartition('.')[2]}.{duty.__name__}"
-        if duties.claim(name, timedelta(seconds=every_seconds), at_first=duty not in NOT_AT_FIRST):
-            duty()
+        if not duties.claim(name, timedelta(seconds=every_seconds), at_first=duty not in NOT_AT_FIRST):
+            return
+        try:
+            outcome = duty()
+        except Exception as error:
+            why = f"The {error.part} was not available" if isinstance(error, Unavailable) else FAILED
+            duties.finish(name, Outcome(None, skipped=why))
+            raise
+        duties.finish(name, outcome if isinstance(outcome, Outcome) else Outcome())
 
     return checked
 
 
-def _perform(duty: Callable[[], None]) -> None:
+def _perform(duty: Callable[[], object]) -> None:
     try:
         duty()
     except (Unavailable, *DatabaseUnavailable):

@@ -19,7 +19,7 @@ from app.models.audit import AuditEntry
 from app.models.identity import Identity
 from app.models.run import RunKind
 from app.runs import lifecycle
-from app.scheduler import purge
+from app.schedules import purge
 from app.users import api_tokens, sign_in, users
 from app.viewer import OPERATOR, SCHEDULE, Role, Viewer
 from tests.factories import (

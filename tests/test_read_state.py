@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, func, select, update
 
-from app import clock, read_state, scheduler
+from app import clock, read_state, schedules
 from app.db import transaction
 from app.db.engine import db
 from app.erasure import contacts
@@ -231,13 +231,13 @@ def test_old_rows_and_those_of_disabled_users_are_purged(account: Account, froze
     thread.mark_read(nadia, 1)
     with transaction.write() as tx:
         tx.execute(update(User).where(User.id == oskar.user_id).values(disabled_at=clock.now()))
-    scheduler.purge()
+    schedules.purge()
     assert rows() == 1
     frozen_clock.forward(days=29)
-    scheduler.purge()
+    schedules.purge()
     assert rows() == 1
     frozen_clock.forward(days=2)
-    scheduler.purge()
+    schedules.purge()
     assert rows() == 0
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import audit, clock, doctor, queue, scheduler, settings, tasks
+from app import audit, clock, doctor, queue, scheduler, schedules, settings, tasks
 from app.db.engine import db
 from app.findings import Level
 from app.identities import resolve
@@ -193,7 +193,7 @@ def test_hourly_and_daily_duties_run_although_the_scheduler_restarts_every_ten_m
 
     monkeypatch.setattr(clock, "monotonic", lambda: frozen_clock.at.timestamp())
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
-    monkeypatch.setattr(scheduler, "DUTIES", {hourly: scheduler.HOUR_SECONDS, daily: scheduler.DAY_SECONDS, restart: 1})
+    monkeypatch.setattr(scheduler, "DUTIES", {hourly: scheduler.HOUR_SECONDS, daily: 86_400, restart: 1})
     monkeypatch.setattr(scheduler, "NOT_AT_FIRST", (daily,))
     for _ in range(3 * 24 * 6):
         scheduler.run()
@@ -220,17 +220,17 @@ def test_a_duty_that_fails_does_not_end_the_others(
 def test_what_is_too_old_is_forgotten_and_counted(
     account: Account, frozen_clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="app.scheduler")
+    caplog.set_level(logging.INFO, logger="app.schedules")
     early = {"sender": {"id": LEA}, "reaction": {"mid": "never", "action": "react", "emoji": "!"}}
     for body in (a_delivery(early), a_delivery(early, ig_account_id="17841409999999999"), b"not json"):
         receive_webhook(body)
     audit.record(OPERATOR, audit.Action.IDENTITIES_EXPORTED)
     for days, left in ((29, (1, 2, 1)), (2, (0, 0, 1)), (368, (0, 0, 1)), (2, (0, 0, 0))):
         frozen_clock.forward(days=days)
-        scheduler.purge()
+        schedules.purge()
         db.session.rollback()
         tables = (PendingMessageUpdate, DeadLetter, AuditEntry)
         counted = tuple(db.session.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
         assert counted == left
-    told = [vars(record) for record in caplog.records if record.name == "app.scheduler"]
+    told = [vars(record) for record in caplog.records if record.name == "app.schedules"]
     assert [(each["effects"], each["dead_letters"], each["audit_entries"]) for each in told] == [(1, 2, 0), (0, 0, 1)]

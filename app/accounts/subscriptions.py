@@ -115,13 +115,15 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     return found
 
 
-def check_all() -> None:
-    """Check the subscription of every connected account."""
+def check_all() -> int:
+    """Check the subscription of every connected account. Return how many checks succeeded."""
+    checked = 0
     for account_id in db.session.scalars(select(Account.id).where(Account.state == AccountState.CONNECTED)).all():
         try:
-            check(account_id, retry_refused=False)
+            checked += check(account_id, retry_refused=False).unknown is None
         except NotFound:
             logger.info("account removed before its webhook subscription was checked", extra={"account": account_id})
+    return checked
 
 
 def _row(account_id: int) -> Any:

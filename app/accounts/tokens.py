@@ -72,14 +72,18 @@ def token_expiry(row: Any) -> TokenExpiry:
     )
 
 
-def refresh_due() -> None:
-    """Refresh access tokens that are a week old; after a day those that expire soon or at an unknown time."""
-    now = clock.now()
+def refresh_due() -> int:
+    """Refresh access tokens that are a week old; after a day those that expire soon or at an unknown time.
+
+    Return how many Meta refreshed.
+    """
+    now, refreshed = clock.now(), 0
     for account_id in db.session.scalars(select(Account.id).where(_due(now)).order_by(Account.id)).all():
         try:
-            _refresh(account_id)
+            refreshed += _refresh(account_id)
         except NotFound:
             logger.info("account removed before its token was refreshed", extra={"account": account_id})
+    return refreshed
 
 
 def _readable(token: Secret | None) -> bool:
@@ -105,16 +109,17 @@ def _due(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _refresh(account_id: int) -> None:
+def _refresh(account_id: int) -> bool:
     before = db.session.scalars(select(Account.token).where(Account.id == account_id)).one_or_none()
     try:
         given = gateway.refresh_token(account_id)
     except GraphAPIError as failure:
         logger.warning("access token not refreshed", extra={"account": account_id, "reason": str(failure)})
         _store_result(account_id, before, {"token_problem": failure.sentence})
-        return
+        return False
     fresh = {"token": Secret.hide(given.value), "token_expires_at": given.expires_at, "token_at": clock.now()}
     _store_result(account_id, before, fresh | {"token_problem": None})
+    return True
 
 
 def _store_result(account_id: int, before: Secret | None, found: Mapping[str, object]) -> None:

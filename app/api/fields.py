@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from app import reply_state
+from app import reply_state, schedules
 from app.findings import UNKNOWN, Level
 from app.identities import listing
 from app.identities.failure_policy import STOP_AFTER
@@ -95,6 +95,16 @@ IdentityState = TypeAliasType(
             NameState,
             "`known`: looked up within 7 days. `stale`: looked up more than 7 days ago. "
             "`unknown`: without username and name.",
+        ),
+    ],
+)
+ScheduleState = TypeAliasType(
+    "ScheduleState",
+    Annotated[
+        str,
+        _one_of(
+            schedules.ScheduleState,
+            "`late`: not run for more than two periods, or no scheduler runs. `never`: not run yet.",
         ),
     ],
 )

@@ -25,6 +25,7 @@ from app.api.fields import (
     PlanCertainty,
     ReferralKind,
     ReplyKind,
+    ScheduleState,
     Time,
     WindowState,
     described,
@@ -298,6 +299,45 @@ class JobItemPage(ResponseModel):
 
     data: list[JobItem] = described("The contacts of this page.")
     nextCursor: str | None = described(NEXT_CURSOR)
+
+
+class ScheduleResult(ResponseModel):
+    """What the last run of a schedule did. Numbers that do not apply are absent."""
+
+    accounts: int = Field(default_factory=int, description="Accounts that were checked, or have work for workers.")
+    contacts: int = Field(default_factory=int, description="Contacts in the jobs that it started.")
+    calls: int = Field(default_factory=int, description="API calls of these jobs so far.")
+    tokens: int = Field(default_factory=int, description="Access tokens refreshed.")
+    records: int = Field(default_factory=int, description="Records deleted.")
+
+
+class Schedule(ResponseModel):
+    """What the scheduler does on time, for all accounts."""
+
+    name: str = described("The schedule's name.", "daily-refresh")
+    title: str = described("The name on pages.", "Daily refresh")
+    description: str = described("What it does, in sentences.")
+    everySeconds: int = described("Seconds between two runs.", 3600, ge=1)
+    state: ScheduleState = described("State of the schedule.", "on")
+    lastAt: Time | None = described("When it last did its work, null if never.")
+    result: ScheduleResult | None = described(
+        "What the last run did; null before the first run, and for API tokens that do not see all accounts."
+    )
+    nextAt: Time | None = described("When the next run is due; null while off, and before the scheduler first ran.")
+    skippedAt: Time | None = described("When a run last left out work, null if never.")
+    skippedWhy: str | None = described("Why, in a sentence without its period.", "A refresh was active")
+    offAt: Time | None = described("When it was switched off, null while on.")
+    offBy: str | None = described("The user or API token that switched it off, null while on.")
+    runningSince: Time | None = described("When the current run started, null while it is not running.")
+    requestedAt: Time | None = described("When a run was requested that has not started yet, else null.")
+    canSwitchOff: bool = described("Whether it can be switched off.", True)
+
+
+class ScheduleList(ResponseModel):
+    """Every schedule."""
+
+    data: list[Schedule] = described("The schedules.")
+    schedulerRuns: bool = described("Whether a scheduler has reported within 30 seconds.", True)
 
 
 class Identity(ResponseModel):

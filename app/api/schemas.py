@@ -46,6 +46,12 @@ class ById(Sent):
     id: IgId = described("The ID, as lists return it.")
 
 
+class ByName(Sent):
+    """Path with the name of a schedule."""
+
+    name: IgId = described("The schedule's name, as the list returns it.", "daily-refresh")
+
+
 class PictureOf(Sent):
     """Path of a picture."""
 

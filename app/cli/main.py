@@ -35,6 +35,7 @@ COMMANDS = {
     "backfill-profiles": "app.cli.jobs:backfill_profiles",
     "refresh-identities": "app.cli.jobs:refresh_identities",
     "jobs": "app.cli.jobs:jobs",
+    "schedules": "app.cli.schedules:schedules",
     "dead-letters": "app.cli.dead_letters:dead_letters",
     "audit": "app.cli.audit:audit",
     "inbox": "app.cli.inbox:inbox",

@@ -46,6 +46,9 @@ class Action(StrEnum):
     LETTER_REPLAYED = "dead_letter_replayed"
     LETTER_DISCARDED = "dead_letter_discarded"
     QUEUE_CHANGED = "queue_changed"
+    SCHEDULE_RUN = "schedule_run"
+    SCHEDULE_OFF = "schedule_off"
+    SCHEDULE_ON = "schedule_on"
     KEYS_ROTATED = "keys_rotated"
 
 

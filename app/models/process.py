@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -40,12 +41,24 @@ class Heartbeat(Model):
 
 
 class SchedulerDuty(Model):
-    """When the scheduler last ran a duty that is due every hour or day, for example "subscriptions.check_all"."""
+    """A duty that remembers when it runs: a schedule ("token-refresh"), or one more that is due every hour or day.
+
+    The next run is due one period after `last_run_at`, when a scheduler last took it. `last_at` is when it last did its
+    work, with `result`; `skipped_at` and `skipped_why` say when and why it last did not.
+    """
 
     __tablename__ = "scheduler_duties"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     last_run_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    skipped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    skipped_why: Mapped[str | None] = mapped_column(String(200))
+    off_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    off_by: Mapped[str | None] = mapped_column(String(120))
+    running_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    requested_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class StoredFinding(Model):

@@ -18,6 +18,7 @@ from app.models.account import Account, AccountState
 from app.models.audit import Action
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.runs import kinds, selection
+from app.runs.duties import Outcome
 from app.runs.selection import PageScan, Selection
 from app.viewer import SCHEDULE, Role, Viewer
 
@@ -50,11 +51,12 @@ def start_selection(viewer: Viewer, selected: Selection, *, batch_size: int = BA
     return _start(viewer, selected, batch_size=batch_size)
 
 
-def refresh_expiring() -> None:
+def refresh_expiring() -> Outcome:
     """Start a refresh of contacts whose name expires within a day or whose picture URL has expired, per account.
 
-    Each job uses at most half of an hour's calls.
+    Each job uses at most half of an hour's calls. Return the jobs.
     """
+    jobs, active = list[str](), 0
     most = settings.current().graph_calls_per_hour // 2
     accounts = select(Account.id).where(Account.state == AccountState.CONNECTED)
     for account_id in list(db.session.scalars(accounts)):
@@ -62,9 +64,13 @@ def refresh_expiring() -> None:
         if db.session.execute(selection.select_items(selected).limit(1)).first() is None:
             continue
         try:
-            _start(SCHEDULE, selected, batch_size=BATCH_SIZE)
+            jobs.append(_start(SCHEDULE, selected, batch_size=BATCH_SIZE))
         except AlreadyRunning:
+            active += 1
             logger.info("scheduled refresh not started: a refresh is active", extra={"account": account_id})
+    if not active:
+        return Outcome({"jobs": jobs})
+    return Outcome({"jobs": jobs} if jobs else None, "A refresh was active" if active == 1 else "Refreshes were active")
 
 
 def enqueue(run_id: str, kind: RunKind, *, job_id: str | None = None) -> bool:

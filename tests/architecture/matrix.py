@@ -27,6 +27,7 @@ READ = "401 401 in 403 in in"
 READ_VISIBLE = "401 401 in 403 in 404"
 EXPORT = "401 401 403 403 in in"
 START_VISIBLE = "401 401 403 in in 404"
+START_ALL = "401 401 403 in in 403"  # concerns all accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ PAGES = {
     "GET /jobs/new": Row(USER),
     "GET /jobs/plans": Row(USER),
     "GET /jobs/unresolved": Row(USER),
+    "GET /schedules": Row(OPS),
+    "POST /schedules/<name>/<any(run, off, on):action>": Row(QUEUE, "/schedules/daily-refresh/run"),
     "GET /login": Row(PUBLIC),
     "GET /login/oidc": Row(NO_PROVIDER),
     "GET /login/oidc/back": Row(NO_PROVIDER),
@@ -184,6 +187,10 @@ API = {
     "GET /api/jobs/<id>/items": _row(READ_VISIBLE, "/api/jobs/*/items", RUN),
     "POST /api/jobs/<id>/retry": _row(START_VISIBLE, "/api/jobs/*/retry", RUN),
     "GET /api/openapi.json": Row(DOCUMENT),
+    "GET /api/schedules": Row(READ),
+    "POST /api/schedules/<name>/run": Row(START_ALL, "/api/schedules/daily-refresh/run"),
+    "POST /api/schedules/<name>/off": Row(START_ALL, "/api/schedules/daily-refresh/off"),
+    "POST /api/schedules/<name>/on": Row(START_ALL, "/api/schedules/daily-refresh/on"),
     "POST /api/social/instagram/inbox/refresh-identities": _row(
         START_VISIBLE, "/api/social/instagram/inbox/refresh-identities?locationId=*", ACCOUNT
     ),

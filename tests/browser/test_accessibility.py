@@ -28,6 +28,7 @@ PAGES = (
         "/settings",
         "/dead-letters",
         "/health",
+        "/schedules",
         "/users",
         "/users/1",
         "/audit",
@@ -180,7 +181,7 @@ def test_the_palette_and_open_menus_are_accessible_at_every_width(chromium: Brow
     assert found == []
 
 
-@pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/users"])
+@pytest.mark.parametrize("path", ["/audit", "/identities", "/jobs", "/dead-letters", "/schedules", "/users"])
 def test_a_wide_table_scrolls_in_its_box_and_not_the_page(chromium: Browser, seeded: SeededServer, path: str) -> None:
     page = visit(chromium, seeded)
     page.goto(seeded.url + path)

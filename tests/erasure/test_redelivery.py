@@ -9,7 +9,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import clock, scheduler
+from app import clock, scheduler, schedules
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.erasure import contacts
@@ -191,7 +191,7 @@ def test_digests_of_deleted_messages_are_kept_for_thirty_days(account: Account, 
     contacts.delete_contact(OPERATOR, 1)
     assert count(DeletedEvent) == 1
     frozen_clock.forward(days=31)
-    scheduler.purge()
+    schedules.purge()
     assert count(DeletedEvent) == 0
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from flask import Flask
 
 from app.runs import duties
+from app.runs.duties import INTERRUPTED_AFTER, Outcome
 from tests.support.frozen_clock import FrozenClock
 
 DAY = timedelta(days=1)
@@ -16,6 +17,7 @@ def test_a_duty_is_due_at_first_and_then_once_in_its_period(app: Flask, frozen_c
     for hours in (0, 1, 22, 1, 1, 23):
         frozen_clock.forward(hours=hours)
         due.append(duties.claim("health.prove_all", DAY))
+        duties.finish("health.prove_all", Outcome())
     assert due == [True, False, False, True, False, True]
 
 
@@ -50,7 +52,21 @@ def test_clocks_that_differ_a_little_do_not_repeat_a_duty_and_a_wrong_one_does_n
 ) -> None:
     frozen_clock.forward(days=40)
     assert duties.claim("tokens.refresh_due", DAY)
+    duties.finish("tokens.refresh_due", Outcome())
     frozen_clock.forward(seconds=-5)
     assert not duties.claim("tokens.refresh_due", DAY)
     frozen_clock.forward(days=-40)
     assert duties.claim("tokens.refresh_due", DAY)
+
+
+def test_a_duty_whose_scheduler_was_killed_runs_again_before_its_period_is_over(
+    app: Flask, frozen_clock: FrozenClock
+) -> None:
+    assert duties.claim("subscription-check", DAY)
+    frozen_clock.forward(seconds=INTERRUPTED_AFTER.total_seconds() - 1)
+    assert not duties.claim("subscription-check", DAY)
+    frozen_clock.forward(seconds=1)
+    assert duties.claim("subscription-check", DAY)
+    duties.finish("subscription-check", Outcome())
+    frozen_clock.forward(hours=1)
+    assert not duties.claim("subscription-check", DAY)

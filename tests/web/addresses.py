@@ -37,7 +37,16 @@ ALWAYS = (
     ),
     *("/palette", "/palette?q=lea", "/palette?q=backfill"),
     *("/identities", "/identities?state=unknown", "/identities/export"),
-    *("/insights", "/insights?period=week", "/insights?period=month", "/audit", "/dead-letters", "/health", "/healthz"),
+    *(
+        "/insights",
+        "/insights?period=week",
+        "/insights?period=month",
+        "/audit",
+        "/dead-letters",
+        "/schedules",
+        "/health",
+        "/healthz",
+    ),
     *("/admin/queues/", "/admin/queues/0/view/queues", "/admin/queues/0/view/workers", "/admin/queues/0/view/jobs"),
     *("/admin/queues/0/data/queues.json", "/admin/queues/0/data/workers.json"),
 )
@@ -48,7 +57,7 @@ OF_QUEUE = (
 )
 OF_API = (
     *("/api/accounts", "/api/identities", "/api/identities?state=unknown", "/api/identities/export", "/api/jobs"),
-    *("/api/health", "/messaging/conversations", "/api/openapi.json", "/api/docs"),
+    *("/api/health", "/api/schedules", "/messaging/conversations", "/api/openapi.json", "/api/docs"),
 )
 
 # Left out: what is no page of an admin, and what leads to another server.

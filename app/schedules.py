@@ -1,0 +1,354 @@
+"""Schedules: the duties of the scheduler that users follow, run now and switch off. The only table of them."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from app import audit, clock, heartbeats, queue, read_state, tombstones
+from app.accounts import subscriptions, tokens
+from app.clock import rfc3339
+from app.db import transaction
+from app.db.engine import db
+from app.db.transaction import Tx
+from app.errors import Conflict, Forbidden, NotFound
+from app.identities import avatars
+from app.ingest import dead_letters, pending_updates, sync
+from app.insights import hourly_stats
+from app.models.audit import Action
+from app.models.process import SchedulerDuty
+from app.models.run import Run
+from app.runs import duties, lifecycle, retention
+from app.runs.duties import Outcome
+from app.users import sessions
+from app.viewer import Role, Viewer
+
+logger = logging.getLogger(__name__)
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LATE_PERIODS = 2
+LEAST_LATE = timedelta(minutes=1)  # for short periods: several slow calls are not late
+SKIP_SHOWN = timedelta(days=1)
+NOUNS = {"accounts": "account", "contacts": "contact", "calls": "call", "tokens": "access token", "records": "record"}
+DEAD = "No scheduler has reported for 30 seconds, so every schedule is late."
+
+
+class ScheduleState(StrEnum):
+    """State of a schedule. With NEVER it has not run yet, with LATE for more than two periods, or no scheduler runs."""
+
+    ON = "on"
+    OFF = "off"
+    RUNNING = "running"
+    LATE = "late"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A duty that users know: it does what `description` says every `every`.
+
+    One with `kept_on`, the reason, cannot be switched off; switching off one with `warning` must be confirmed.
+    `at_first`: a new installation runs it immediately. `slow`: it may call Meta or change many rows.
+    """
+
+    name: str
+    title: str
+    description: str
+    every: timedelta
+    duty: Callable[[], Outcome]
+    kept_on: str | None = None
+    warning: str | None = None
+    at_first: bool = True
+    slow: bool = False
+
+    @property
+    def period(self) -> str:
+        """The period in words: every hour."""
+        known = {HOUR: "every hour", DAY: "every day"}
+        return known.get(self.every) or f"every {self.every.total_seconds():.0f} seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSchedule:
+    """A schedule and what its row says. Times are aware UTC; `next_at` is in the past when it is due.
+
+    `result` and `skipped_why` are None for viewers who do not see every account.
+    """
+
+    schedule: Schedule
+    state: ScheduleState
+    last_at: datetime | None
+    result: Mapping[str, int] | None
+    next_at: datetime | None
+    skipped_at: datetime | None
+    skipped_why: str | None
+    off_at: datetime | None
+    off_by: str | None
+    running_since: datetime | None
+    requested_at: datetime | None
+
+    @property
+    def did(self) -> str | None:
+        """What the last run did: 84 contacts, 6 calls."""
+        if self.result is None:
+            return None
+        numbers = {NOUNS[name]: number for name, number in self.result.items() if name in NOUNS}
+        words = [f"{number:,} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items() if number]
+        return ", ".join(words) or "nothing to do"
+
+    @property
+    def skip(self) -> str | None:
+        """Why it was skipped within the last day."""
+        recent = self.skipped_at is not None and self.skipped_at > clock.now() - SKIP_SHOWN
+        return self.skipped_why if recent else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it runs now or is about to, because a user requested it."""
+        return self.state is ScheduleState.RUNNING or self.requested_at is not None
+
+
+def reconcile() -> Outcome:
+    """Enqueue a sync of every connected account, to store messages whose webhook was lost."""
+    accounts = sync.connected_accounts()
+    for account_id in accounts:
+        queue.enqueue_once(queue.SYNC, account_id)
+    return Outcome({"accounts": len(accounts)})
+
+
+def refresh_tokens() -> Outcome:
+    """Refresh the access tokens that are due."""
+    return Outcome({"tokens": tokens.refresh_due()})
+
+
+def check_subscriptions() -> Outcome:
+    """Check the webhook subscription of every connected account."""
+    return Outcome({"accounts": subscriptions.check_all()})
+
+
+def fetch_pictures() -> Outcome:
+    """Enqueue downloads of new profile pictures."""
+    accounts = avatars.accounts_with_pending()
+    for account_id in accounts:
+        queue.enqueue_once(queue.AVATARS, account_id)
+    return Outcome({"accounts": len(accounts)})
+
+
+def purge() -> Outcome:
+    """Delete expired records: pending updates, dead letters, tombstones, audit entries, sessions, items of jobs …"""
+    now = clock.now()
+    with transaction.write() as tx:
+        gone = {
+            "effects": pending_updates.purge(tx, now),
+            "dead_letters": dead_letters.purge(tx, now),
+            "audit_entries": audit.purge(tx, now),
+            "deleted_events": tombstones.purge(tx, now),
+            "ended_sessions": sessions.purge(tx, now),
+            "unread_by_user": read_state.purge(tx, now),
+        }
+        hourly_stats.purge(tx, now)
+    gone["items_of_jobs"] = retention.purge()
+    if any(gone.values()):
+        logger.info("purged expired records", extra=gone)
+    return Outcome({"records": sum(gone.values())})
+
+
+SCHEDULES = (
+    Schedule(
+        "conversation-sync",
+        "Conversation sync",
+        "Fetches messages whose webhook was lost, of every connected account.",
+        HOUR,
+        reconcile,
+        at_first=False,
+    ),
+    Schedule(
+        "daily-refresh",
+        "Daily refresh",
+        "Looks up contacts whose name expires within a day, or whose picture has expired. Uses at most half of the "
+        "hour’s API calls.",
+        HOUR,
+        lifecycle.refresh_expiring,
+        at_first=False,
+        slow=True,
+    ),
+    Schedule(
+        "token-refresh",
+        "Token refresh",
+        "Refreshes the access tokens of Instagram Login once a week.",
+        HOUR,
+        refresh_tokens,
+        warning="Access tokens of Instagram Login end after 60 days without a refresh. Then no names are looked up "
+        "until the account is reconnected.",
+        slow=True,
+    ),
+    Schedule(
+        "subscription-check",
+        "Subscription check",
+        "Checks the webhook fields of every connected account, and subscribes missing ones.",
+        DAY,
+        check_subscriptions,
+        slow=True,
+    ),
+    Schedule(
+        "purge",
+        "Purge of expired records",
+        "Deletes what is stored for a limited time, such as dead letters and audit entries.",
+        HOUR,
+        purge,
+        kept_on="Records must not be stored longer than documented.",
+        at_first=False,
+        slow=True,
+    ),
+    Schedule(
+        "pictures",
+        "Pictures",
+        "Lets the workers download new profile pictures.",
+        timedelta(seconds=10),
+        fetch_pictures,
+    ),
+)
+BY_NAME: Mapping[str, Schedule] = MappingProxyType({each.name: each for each in SCHEDULES})
+
+
+def may_change(viewer: Viewer) -> bool:
+    """Return whether the viewer may run schedules now and switch them off: they concern every account."""
+    return viewer.may(Role.OPS) and viewer.sees_all
+
+
+def list_schedules(viewer: Viewer) -> list[ListedSchedule]:
+    """Return every schedule; for ops and API tokens. See `heartbeats.scheduler_runs` for whether a scheduler runs."""
+    if viewer.token_id is None:  # a token with the scope "read" has no role that allows changes
+        viewer.require(Role.OPS)
+    running, runs = _running(), heartbeats.scheduler_runs()
+    rows = {row.name: row for row in db.session.scalars(select(SchedulerDuty))}
+    return [
+        _listed(each, rows.get(each.name), runs=runs, running=each.name in running, shown=viewer.sees_all)
+        for each in SCHEDULES
+    ]
+
+
+def get_schedule(viewer: Viewer, name: str) -> ListedSchedule:
+    """Return one schedule; raises NotFound."""
+    for each in list_schedules(viewer):
+        if each.schedule.name == name:
+            return each
+    raise NotFound("schedule")
+
+
+def run_now(viewer: Viewer, name: str) -> None:
+    """Request a run, also of a schedule that is off: a scheduler starts it within seconds.
+
+    Raises NotFound, Forbidden, and Conflict while it runs or is requested.
+    """
+    schedule = _require(viewer, name)
+    idle = (~duties.is_running(clock.now()), SchedulerDuty.requested_at.is_(None))
+    with transaction.write() as tx:
+        if not _change(tx, schedule, *idle, requested_at=clock.now()):
+            raise Conflict(f"{schedule.title} runs already. Nothing was changed. See its result when it has ended.")
+        audit.note(tx, viewer, Action.SCHEDULE_RUN, f"schedule {name}")
+
+
+def switch_off(viewer: Viewer, name: str) -> None:
+    """Switch a schedule off for all accounts, until a user switches it on. Raises NotFound, Forbidden, Conflict."""
+    schedule = _require(viewer, name)
+    if schedule.kept_on:
+        raise Conflict(f"{schedule.title} can’t be switched off. {schedule.kept_on}")
+    with transaction.write() as tx:
+        is_on = SchedulerDuty.off_at.is_(None)
+        if not _change(tx, schedule, is_on, off_at=clock.now(), off_by=viewer.name):
+            raise Conflict(f"{schedule.title} is off already. Nothing was changed.")
+        audit.note(tx, viewer, Action.SCHEDULE_OFF, f"schedule {name}")
+
+
+def switch_on(viewer: Viewer, name: str) -> None:
+    """Switch a schedule on again. One that is due runs within seconds. Raises NotFound, Forbidden, Conflict."""
+    schedule = _require(viewer, name)
+    with transaction.write() as tx:
+        if not _change(tx, schedule, SchedulerDuty.off_at.is_not(None), off_at=None, off_by=None):
+            raise Conflict(f"{schedule.title} is on already. Nothing was changed.")
+        audit.note(tx, viewer, Action.SCHEDULE_ON, f"schedule {name}")
+
+
+def as_dict(listed: ListedSchedule) -> dict[str, Any]:
+    """Return a schedule with the field names of the API."""
+    schedule = listed.schedule
+    return {
+        "name": schedule.name,
+        "title": schedule.title,
+        "description": schedule.description,
+        "everySeconds": round(schedule.every.total_seconds()),
+        "state": listed.state.value,
+        "lastAt": rfc3339(listed.last_at),
+        "result": None if listed.result is None else dict(listed.result),
+        "nextAt": rfc3339(listed.next_at),
+        "skippedAt": rfc3339(listed.skipped_at),
+        "skippedWhy": listed.skipped_why,
+        "offAt": rfc3339(listed.off_at),
+        "offBy": listed.off_by,
+        "runningSince": rfc3339(listed.running_since),
+        "requestedAt": rfc3339(listed.requested_at),
+        "canSwitchOff": schedule.kept_on is None,
+    }
+
+
+def _require(viewer: Viewer, name: str) -> Schedule:
+    viewer.require(Role.OPS)
+    if not may_change(viewer):
+        raise Forbidden("Schedules concern every account, and you see only some. Ask an admin.")
+    if name not in BY_NAME:
+        raise NotFound("schedule")
+    return BY_NAME[name]
+
+
+def _change(tx: Tx, schedule: Schedule, *conditions: Any, **values: object) -> bool:
+    duties.add(tx, schedule.name, schedule.every, at_first=schedule.at_first)
+    row = update(SchedulerDuty).where(SchedulerDuty.name == schedule.name, *conditions)
+    return bool(tx.execute(row.values(**values)).rowcount)
+
+
+def _running() -> set[str]:
+    return set(db.session.scalars(select(SchedulerDuty.name).where(duties.is_running(clock.now()))))
+
+
+def _listed(schedule: Schedule, row: SchedulerDuty | None, *, runs: bool, running: bool, shown: bool) -> ListedSchedule:
+    if row is None:
+        state = ScheduleState.NEVER if runs else ScheduleState.LATE
+        return ListedSchedule(schedule, state, *([None] * 9))
+    return ListedSchedule(
+        schedule,
+        _state(schedule, row, runs=runs, running=running),
+        last_at=row.last_at,
+        result=_numbers(row.result) if shown and row.result is not None else None,
+        next_at=row.requested_at or (None if row.off_at else row.last_run_at + schedule.every),
+        skipped_at=row.skipped_at if shown else None,
+        skipped_why=row.skipped_why if shown else None,
+        off_at=row.off_at,
+        off_by=row.off_by,
+        running_since=row.running_since if running else None,
+        requested_at=row.requested_at,
+    )
+
+
+def _state(schedule: Schedule, row: SchedulerDuty, *, runs: bool, running: bool) -> ScheduleState:
+    if running:
+        return ScheduleState.RUNNING
+    if row.off_at:
+        return ScheduleState.OFF
+    if not runs or clock.now() - row.last_run_at > max(LATE_PERIODS * schedule.every, LEAST_LATE):
+        return ScheduleState.LATE
+    return ScheduleState.NEVER if row.last_at is None and row.skipped_at is None else ScheduleState.ON
+
+
+def _numbers(result: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of a result; those of jobs are what the jobs have come to by now."""
+    if "jobs" not in result:
+        return {name: number for name, number in result.items() if isinstance(number, int)}
+    sums = (func.sum(Run.total - Run.skipped), func.sum(Run.calls))
+    contacts, calls = db.session.execute(select(*sums).where(Run.id.in_(result["jobs"]))).one()
+    return {"contacts": int(contacts or 0), "calls": int(calls or 0)}

@@ -1,0 +1,242 @@
+"""Schedules: on time, once among several schedulers, run now, and switched off."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select
+
+from app import clock, heartbeats, scheduler, schedules
+from app.db.engine import db
+from app.errors import Conflict, Forbidden, NotFound
+from app.models.audit import AuditEntry
+from app.runs.duties import Outcome
+from app.schedules import ListedSchedule, ScheduleState
+from app.viewer import OPERATOR, Role, Viewer
+from tests.factories import LEA, an_account, people_wrote
+from tests.runs.test_lifecycle import named
+from tests.support.frozen_clock import FrozenClock
+
+HOURLY = "conversation-sync"
+
+
+@pytest.fixture(autouse=True)
+def signals(app: Flask) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    heartbeats.reset()
+    yield
+    for number, doing in before.items():
+        signal.signal(number, doing)
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch, frozen_clock: FrozenClock) -> list[str]:
+    """The names of schedules in the order of their runs, in place of what they do."""
+    runs = list[str]()
+
+    def instead(name: str) -> Callable[[], Outcome]:
+        def duty() -> Outcome:
+            runs.append(name)
+            return Outcome({"accounts": 2})
+
+        return duty
+
+    table = [replace(each, duty=instead(each.name)) for each in schedules.SCHEDULES]
+    monkeypatch.setattr(scheduler, "SCHEDULES", {each.duty: each for each in table})
+    monkeypatch.setattr(scheduler, "NOT_AT_FIRST", [each.duty for each in table if not each.at_first])
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
+    monkeypatch.setattr(clock, "monotonic", lambda: frozen_clock.at.timestamp())
+    return runs
+
+
+def tick() -> None:
+    """Start a scheduler that checks each schedule once."""
+    for duty, schedule in scheduler.SCHEDULES.items():
+        scheduler._perform(scheduler._if_due(duty, schedule.every.total_seconds()))
+
+
+def listed(name: str = HOURLY, viewer: Viewer = OPERATOR) -> ListedSchedule:
+    db.session.rollback()
+    return schedules.get_schedule(viewer, name)
+
+
+def test_a_scheduler_that_restarts_every_ten_minutes_for_a_week_runs_each_schedule_as_often_as_it_must(
+    monkeypatch: pytest.MonkeyPatch, done: list[str], frozen_clock: FrozenClock
+) -> None:
+    def restart() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    table = {duty: each.every.total_seconds() for duty, each in scheduler.SCHEDULES.items()}
+    monkeypatch.setattr(scheduler, "DUTIES", table | {restart: 1})
+    monkeypatch.setattr(scheduler, "SLOW", ())
+    for _ in range(7 * 24 * 6):
+        scheduler.run()
+        frozen_clock.forward(minutes=10)
+    for each in schedules.SCHEDULES:
+        most = timedelta(days=7) / max(each.every, timedelta(minutes=10))
+        assert abs(done.count(each.name) - most) <= 1, each.name
+
+
+def test_several_schedulers_run_a_requested_schedule_once(
+    app: Flask, done: list[str], frozen_clock: FrozenClock
+) -> None:
+    schedules.run_now(OPERATOR, "daily-refresh")
+    with pytest.raises(Conflict, match="runs already"):
+        schedules.run_now(OPERATOR, "daily-refresh")
+    barrier = threading.Barrier(3)
+
+    def another_scheduler() -> None:
+        with app.app_context():
+            barrier.wait()
+            tick()
+
+    threads = [threading.Thread(target=another_scheduler) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done.count("daily-refresh") == 1
+
+
+def test_two_requests_at_once_are_one_run(app: Flask, done: list[str]) -> None:
+    barrier, refused = threading.Barrier(2), list[str]()
+
+    def press() -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                schedules.run_now(OPERATOR, HOURLY)
+            except Conflict as error:
+                refused.append(str(error))
+
+    threads = [threading.Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tick()
+    tick()
+    assert (len(refused), done.count(HOURLY)) == (1, 1)
+
+
+def test_what_runs_can_not_be_run_now_and_its_next_run_is_a_period_later(
+    done: list[str], frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = list[ScheduleState]()
+
+    def running() -> Outcome:
+        states.append(listed().state)
+        with pytest.raises(Conflict, match="runs already"):
+            schedules.run_now(OPERATOR, HOURLY)
+        return Outcome({"accounts": 1})
+
+    heartbeats.beat(heartbeats.SCHEDULER)
+    schedule = replace(schedules.BY_NAME[HOURLY], duty=running)
+    monkeypatch.setattr(scheduler, "SCHEDULES", {running: schedule})
+    schedules.run_now(OPERATOR, HOURLY)
+    assert listed().busy
+    tick()
+    now = listed()
+    assert (states, now.state, now.did) == ([ScheduleState.RUNNING], ScheduleState.ON, "1 account")
+    assert (now.last_at, now.next_at) == (frozen_clock.at, frozen_clock.at + timedelta(hours=1))
+
+
+def test_what_is_off_runs_only_when_requested_and_on_time_once_it_is_on(
+    done: list[str], frozen_clock: FrozenClock
+) -> None:
+    nadia = Viewer(user_id=7, name="nadia.kessler@example.com", role=Role.OPS)
+    heartbeats.beat(heartbeats.SCHEDULER)
+    schedules.switch_off(nadia, HOURLY)
+    with pytest.raises(Conflict, match="off already"):
+        schedules.switch_off(OPERATOR, HOURLY)
+    off = listed()
+    assert (off.state, off.off_by, off.off_at) == (ScheduleState.OFF, nadia.name, frozen_clock.at)
+    assert off.next_at is None
+    frozen_clock.forward(days=3)
+    tick()
+    assert HOURLY not in done
+    schedules.run_now(nadia, HOURLY)
+    tick()
+    frozen_clock.forward(hours=2)
+    tick()
+    assert done.count(HOURLY) == 1
+    schedules.switch_on(nadia, HOURLY)
+    with pytest.raises(Conflict, match="on already"):
+        schedules.switch_on(OPERATOR, HOURLY)
+    tick()
+    assert done.count(HOURLY) == 2
+    noted = db.session.execute(select(AuditEntry.actor, AuditEntry.action, AuditEntry.subject).order_by(AuditEntry.id))
+    assert [tuple(each) for each in noted] == [
+        ("user 7", action, "schedule conversation-sync") for action in ("schedule_off", "schedule_run", "schedule_on")
+    ]
+
+
+def test_a_schedule_is_late_after_two_periods_and_all_are_without_a_scheduler(
+    done: list[str], frozen_clock: FrozenClock
+) -> None:
+    assert {each.state for each in schedules.list_schedules(OPERATOR)} == {ScheduleState.LATE}
+    heartbeats.beat(heartbeats.SCHEDULER)
+    assert {each.state for each in schedules.list_schedules(OPERATOR)} == {ScheduleState.NEVER}
+    tick()
+    assert listed("pictures").state is ScheduleState.ON
+    for minutes, state in ((120, ScheduleState.NEVER), (1, ScheduleState.LATE)):
+        frozen_clock.forward(minutes=minutes)
+        heartbeats.beat(heartbeats.SCHEDULER)
+        assert listed().state is state
+    assert (listed("pictures").state, listed("subscription-check").state) == (ScheduleState.LATE, ScheduleState.ON)
+    frozen_clock.forward(seconds=31)
+    assert {each.state for each in schedules.list_schedules(OPERATOR)} == {ScheduleState.LATE}
+
+
+def test_a_run_that_fails_is_shown_as_skipped_and_the_next_one_is_on_time(
+    done: list[str], frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Outcome:
+        raise RuntimeError
+
+    monkeypatch.setattr(scheduler, "SCHEDULES", {broken: schedules.BY_NAME["subscription-check"]})
+    tick()
+    failed = listed("subscription-check")
+    assert (failed.last_at, failed.skipped_at, failed.skip) == (None, frozen_clock.at, scheduler.FAILED)
+    assert (failed.running_since, failed.next_at) == (None, frozen_clock.at + timedelta(days=1))
+    frozen_clock.forward(days=1, hours=1)
+    assert listed("subscription-check").skip is None
+
+
+def test_the_daily_refresh_shows_the_contacts_and_calls_of_its_jobs_or_why_it_was_skipped(
+    app: Flask, redis: Redis, frozen_clock: FrozenClock
+) -> None:
+    account_id = an_account().id
+    people_wrote(LEA)
+    named(account_id, LEA, ago=timedelta(days=8))
+    schedules.run_now(OPERATOR, "daily-refresh")
+    tick()
+    assert (listed("daily-refresh").did, listed("daily-refresh").skip) == ("1 contact", None)
+    schedules.run_now(OPERATOR, "daily-refresh")
+    tick()
+    skipped = listed("daily-refresh")
+    assert (skipped.did, skipped.skip) == ("1 contact", "A refresh was active")
+    limited = Viewer(user_id=3, name="ops@example.com", role=Role.OPS, account_ids=frozenset({account_id + 1}))
+    assert (listed("daily-refresh", limited).result, listed("daily-refresh", limited).skip) == (None, None)
+
+
+def test_only_those_who_see_every_account_change_schedules_and_agents_see_none(app: Flask) -> None:
+    limited = Viewer(user_id=3, name="ops@example.com", role=Role.OPS, account_ids=frozenset({1}))
+    agent = Viewer(user_id=4, name="agent@example.com", role=Role.AGENT)
+    assert len(schedules.list_schedules(limited)) == len(schedules.SCHEDULES)
+    with pytest.raises(Forbidden):
+        schedules.list_schedules(agent)
+    for change in (schedules.run_now, schedules.switch_off, schedules.switch_on):
+        for viewer in (limited, agent):
+            with pytest.raises(Forbidden):
+                change(viewer, HOURLY)
+        with pytest.raises(NotFound):
+            change(OPERATOR, "tea-time")
+    with pytest.raises(Conflict, match="can’t be switched off"):
+        schedules.switch_off(OPERATOR, "purge")
+    assert db.session.scalars(select(AuditEntry)).all() == []

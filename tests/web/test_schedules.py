@@ -1,0 +1,73 @@
+"""The Schedules page."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import heartbeats, schedules
+from app.runs import duties
+from app.runs.duties import Outcome
+from app.viewer import OPERATOR, Role
+from tests.support.frozen_clock import FrozenClock
+from tests.web.browsing import click, normalized, part, signed_in
+
+
+@pytest.fixture
+def ops(app: Flask) -> FlaskClient:
+    heartbeats.reset()
+    return signed_in(app, email="nadia.kessler@example.com")
+
+
+def test_the_page_shows_when_each_schedule_ran_what_it_did_and_when_it_runs_next(
+    ops: FlaskClient, frozen_clock: FrozenClock
+) -> None:
+    heartbeats.beat(heartbeats.SCHEDULER)
+    duties.claim("subscription-check", schedules.DAY)
+    duties.finish("subscription-check", Outcome({"accounts": 2}, "The database was not available"))
+    page = ops.get("/schedules").text
+    assert "every day" in page
+    assert ">2 accounts<" in page
+    assert "The database was not available." in page
+    assert page.count("Never run") == len(schedules.SCHEDULES) - 1
+    assert "No scheduler" not in page
+    shown = part(ops, "/schedules").text.partition('<span class="rail-count"')[0]
+    assert normalized(shown) in normalized(page)
+
+
+def test_without_a_scheduler_all_are_late_and_the_page_says_how_to_start_it(ops: FlaskClient) -> None:
+    page = ops.get("/schedules").text
+    assert page.count(">Late</span>") == len(schedules.SCHEDULES)
+    assert "<code>nametag scheduler</code>" in page
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_a_schedule_is_run_and_switched_off_and_on_with_and_without_javascript(ops: FlaskClient, *, htmx: bool) -> None:
+    def press(action: str) -> str:
+        answer = click(ops, f"/schedules/pictures/{action}", htmx=htmx)
+        assert answer.status_code == (200 if htmx else 303)
+        return answer.text if htmx else ops.get(answer.location).text
+
+    assert "Off by Nadia K." in press("off")
+    assert "/schedules/pictures/off" not in press("run")
+    assert "Off by" not in press("on")
+    assert click(ops, "/schedules/pictures/on", htmx=htmx).status_code == 409
+    assert click(ops, "/schedules/tea-time/run", htmx=htmx).status_code == 404
+
+
+def test_switching_off_token_refresh_asks_first_and_purging_has_no_switch(ops: FlaskClient) -> None:
+    page = ops.get("/schedules").text
+    assert page.count("hx-confirm") == 1
+    assert 'hx-confirm="Switch token refresh off?' in page
+    assert "/schedules/purge/off" not in page
+
+
+def test_limited_ops_see_schedules_without_buttons_and_agents_no_link(app: Flask) -> None:
+    from app.users import users
+
+    users.add_user(OPERATOR, "limited@example.com", role=Role.OPS, password="a moonlit correct horse", account_ids=[])
+    client = app.test_client()
+    from tests.web.browsing import sign_in
+
+    sign_in(client, "limited@example.com")
+    assert "Run now" not in client.get("/schedules").text
+    assert 'href="/schedules"' not in signed_in(app, Role.AGENT).get("/jobs").text
