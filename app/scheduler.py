@@ -29,7 +29,7 @@ from app.inbox import search_index
 from app.ingest import indexing, message_updates, pending_updates
 from app.insights import hourly_stats
 from app.runs import duties, kinds, leases, plan
-from app.runs.duties import Outcome
+from app.runs.duties import DutyOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -170,9 +170,9 @@ def _if_due(duty: Callable[[], object], every_seconds: float) -> Callable[[], No
             outcome = duty()
         except Exception as error:
             why = f"The {error.part} was not available" if isinstance(error, Unavailable) else FAILED
-            duties.finish(name, Outcome(None, skipped=why))
+            duties.finish(name, DutyOutcome(None, skipped=why))
             raise
-        duties.finish(name, outcome if isinstance(outcome, Outcome) else Outcome())
+        duties.finish(name, outcome if isinstance(outcome, DutyOutcome) else DutyOutcome())
 
     return checked
 

@@ -24,7 +24,7 @@ from app.models.audit import Action
 from app.models.process import SchedulerDuty
 from app.models.run import Run
 from app.runs import duties, lifecycle, retention
-from app.runs.duties import Outcome
+from app.runs.duties import DutyOutcome
 from app.users import sessions
 from app.viewer import Role, Viewer
 
@@ -60,7 +60,7 @@ class Schedule:
     title: str
     description: str
     every: timedelta
-    duty: Callable[[], Outcome]
+    duty: Callable[[], DutyOutcome]
     kept_on: str | None = None
     warning: str | None = None
     at_first: bool = True
@@ -113,33 +113,33 @@ class ListedSchedule:
         return self.state is ScheduleState.RUNNING or self.requested_at is not None
 
 
-def reconcile() -> Outcome:
+def reconcile() -> DutyOutcome:
     """Enqueue a sync of every connected account, to store messages whose webhook was lost."""
     accounts = sync.connected_accounts()
     for account_id in accounts:
         queue.enqueue_once(queue.SYNC, account_id)
-    return Outcome({"accounts": len(accounts)})
+    return DutyOutcome({"accounts": len(accounts)})
 
 
-def refresh_tokens() -> Outcome:
+def refresh_tokens() -> DutyOutcome:
     """Refresh the access tokens that are due."""
-    return Outcome({"tokens": tokens.refresh_due()})
+    return DutyOutcome({"tokens": tokens.refresh_due()})
 
 
-def check_subscriptions() -> Outcome:
+def check_subscriptions() -> DutyOutcome:
     """Check the webhook subscription of every connected account."""
-    return Outcome({"accounts": subscriptions.check_all()})
+    return DutyOutcome({"accounts": subscriptions.check_all()})
 
 
-def fetch_pictures() -> Outcome:
+def fetch_pictures() -> DutyOutcome:
     """Enqueue downloads of new profile pictures."""
     accounts = avatars.accounts_with_pending()
     for account_id in accounts:
         queue.enqueue_once(queue.AVATARS, account_id)
-    return Outcome({"accounts": len(accounts)})
+    return DutyOutcome({"accounts": len(accounts)})
 
 
-def purge() -> Outcome:
+def purge() -> DutyOutcome:
     """Delete expired records: pending updates, dead letters, tombstones, audit entries, sessions, items of jobs …"""
     now = clock.now()
     with transaction.write() as tx:
@@ -155,7 +155,7 @@ def purge() -> Outcome:
     gone["items_of_jobs"] = retention.purge()
     if any(gone.values()):
         logger.info("purged expired records", extra=gone)
-    return Outcome({"records": sum(gone.values())})
+    return DutyOutcome({"records": sum(gone.values())})
 
 
 SCHEDULES = (

@@ -15,7 +15,7 @@ from app import clock, heartbeats, scheduler, schedules
 from app.db.engine import db
 from app.errors import Conflict, Forbidden, NotFound
 from app.models.audit import AuditEntry
-from app.runs.duties import Outcome
+from app.runs.duties import DutyOutcome
 from app.schedules import ListedSchedule, ScheduleState
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import LEA, an_account, people_wrote
@@ -39,10 +39,10 @@ def done(monkeypatch: pytest.MonkeyPatch, frozen_clock: FrozenClock) -> list[str
     """The names of schedules in the order of their runs, in place of what they do."""
     runs = list[str]()
 
-    def instead(name: str) -> Callable[[], Outcome]:
-        def duty() -> Outcome:
+    def instead(name: str) -> Callable[[], DutyOutcome]:
+        def duty() -> DutyOutcome:
             runs.append(name)
-            return Outcome({"accounts": 2})
+            return DutyOutcome({"accounts": 2})
 
         return duty
 
@@ -129,11 +129,11 @@ def test_what_runs_can_not_be_run_now_and_its_next_run_is_a_period_later(
 ) -> None:
     states = list[ScheduleState]()
 
-    def running() -> Outcome:
+    def running() -> DutyOutcome:
         states.append(listed().state)
         with pytest.raises(Conflict, match="runs already"):
             schedules.run_now(OPERATOR, HOURLY)
-        return Outcome({"accounts": 1})
+        return DutyOutcome({"accounts": 1})
 
     heartbeats.beat(heartbeats.SCHEDULER)
     schedule = replace(schedules.BY_NAME[HOURLY], duty=running)
@@ -196,7 +196,7 @@ def test_a_schedule_is_late_after_two_periods_and_all_are_without_a_scheduler(
 def test_a_run_that_fails_is_shown_as_skipped_and_the_next_one_is_on_time(
     done: list[str], frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> Outcome:
+    def broken() -> DutyOutcome:
         raise RuntimeError
 
     monkeypatch.setattr(scheduler, "SCHEDULES", {broken: schedules.BY_NAME["subscription-check"]})

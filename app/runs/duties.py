@@ -17,7 +17,7 @@ INTERRUPTED_AFTER = timedelta(minutes=15)  # a run that takes longer was killed
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DutyOutcome:
     """What a run of a duty did: numbers by what they count. `skipped` says why it did nothing, or not everything."""
 
     result: Mapping[str, Any] | None = field(default_factory=dict)
@@ -46,7 +46,7 @@ def claim(name: str, every: timedelta, *, at_first: bool = True) -> bool:
         return bool(tx.execute(taken.values(last_run_at=now, running_since=now, requested_at=None)).rowcount)
 
 
-def finish(name: str, outcome: Outcome) -> None:
+def finish(name: str, outcome: DutyOutcome) -> None:
     """Record what the run of a claimed duty did."""
     now = clock.now()
     values: dict[str, object] = {"running_since": None}

@@ -18,7 +18,7 @@ from app.models.account import Account, AccountState
 from app.models.audit import Action
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.runs import kinds, selection
-from app.runs.duties import Outcome
+from app.runs.duties import DutyOutcome
 from app.runs.selection import PageScan, Selection
 from app.viewer import SCHEDULE, Role, Viewer
 
@@ -51,7 +51,7 @@ def start_selection(viewer: Viewer, selected: Selection, *, batch_size: int = BA
     return _start(viewer, selected, batch_size=batch_size)
 
 
-def refresh_expiring() -> Outcome:
+def refresh_expiring() -> DutyOutcome:
     """Start a refresh of contacts whose name expires within a day or whose picture URL has expired, per account.
 
     Each job uses at most half of an hour's calls. Return the jobs.
@@ -69,8 +69,10 @@ def refresh_expiring() -> Outcome:
             active += 1
             logger.info("scheduled refresh not started: a refresh is active", extra={"account": account_id})
     if not active:
-        return Outcome({"jobs": jobs})
-    return Outcome({"jobs": jobs} if jobs else None, "A refresh was active" if active == 1 else "Refreshes were active")
+        return DutyOutcome({"jobs": jobs})
+    return DutyOutcome(
+        {"jobs": jobs} if jobs else None, "A refresh was active" if active == 1 else "Refreshes were active"
+    )
 
 
 def enqueue(run_id: str, kind: RunKind, *, job_id: str | None = None) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from flask import Flask
 
 from app.runs import duties
-from app.runs.duties import INTERRUPTED_AFTER, Outcome
+from app.runs.duties import INTERRUPTED_AFTER, DutyOutcome
 from tests.support.frozen_clock import FrozenClock
 
 DAY = timedelta(days=1)
@@ -17,7 +17,7 @@ def test_a_duty_is_due_at_first_and_then_once_in_its_period(app: Flask, frozen_c
     for hours in (0, 1, 22, 1, 1, 23):
         frozen_clock.forward(hours=hours)
         due.append(duties.claim("health.prove_all", DAY))
-        duties.finish("health.prove_all", Outcome())
+        duties.finish("health.prove_all", DutyOutcome())
     assert due == [True, False, False, True, False, True]
 
 
@@ -52,7 +52,7 @@ def test_clocks_that_differ_a_little_do_not_repeat_a_duty_and_a_wrong_one_does_n
 ) -> None:
     frozen_clock.forward(days=40)
     assert duties.claim("tokens.refresh_due", DAY)
-    duties.finish("tokens.refresh_due", Outcome())
+    duties.finish("tokens.refresh_due", DutyOutcome())
     frozen_clock.forward(seconds=-5)
     assert not duties.claim("tokens.refresh_due", DAY)
     frozen_clock.forward(days=-40)
@@ -67,6 +67,6 @@ def test_a_duty_whose_scheduler_was_killed_runs_again_before_its_period_is_over(
     assert not duties.claim("subscription-check", DAY)
     frozen_clock.forward(seconds=1)
     assert duties.claim("subscription-check", DAY)
-    duties.finish("subscription-check", Outcome())
+    duties.finish("subscription-check", DutyOutcome())
     frozen_clock.forward(hours=1)
     assert not duties.claim("subscription-check", DAY)

@@ -6,10 +6,11 @@ from flask.testing import FlaskClient
 
 from app import heartbeats, schedules
 from app.runs import duties
-from app.runs.duties import Outcome
+from app.runs.duties import DutyOutcome
+from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.support.frozen_clock import FrozenClock
-from tests.web.browsing import click, normalized, part, signed_in
+from tests.web.browsing import PASSWORD, click, normalized, part, sign_in, signed_in
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_the_page_shows_when_each_schedule_ran_what_it_did_and_when_it_runs_next
 ) -> None:
     heartbeats.beat(heartbeats.SCHEDULER)
     duties.claim("subscription-check", schedules.DAY)
-    duties.finish("subscription-check", Outcome({"accounts": 2}, "The database was not available"))
+    duties.finish("subscription-check", DutyOutcome({"accounts": 2}, "The database was not available"))
     page = ops.get("/schedules").text
     assert "every day" in page
     assert ">2 accounts<" in page
@@ -62,12 +63,8 @@ def test_switching_off_token_refresh_asks_first_and_purging_has_no_switch(ops: F
 
 
 def test_limited_ops_see_schedules_without_buttons_and_agents_no_link(app: Flask) -> None:
-    from app.users import users
-
-    users.add_user(OPERATOR, "limited@example.com", role=Role.OPS, password="a moonlit correct horse", account_ids=[])
+    users.add_user(OPERATOR, "limited@example.com", role=Role.OPS, password=PASSWORD, account_ids=[])
     client = app.test_client()
-    from tests.web.browsing import sign_in
-
     sign_in(client, "limited@example.com")
     assert "Run now" not in client.get("/schedules").text
     assert 'href="/schedules"' not in signed_in(app, Role.AGENT).get("/jobs").text
