@@ -31,6 +31,7 @@ OPERATIONS = {
         *("startBackfill", "startRefresh", "startRecentBackfill", "listJobs", "getJob", "listJobItems", "cancelJob"),
         *("retryJob", "pauseJob", "resumeJob", "planBackfill"),
     },
+    "Schedules": {"listSchedules", "runSchedule", "switchScheduleOff", "switchScheduleOn"},
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},
     "Accounts": {"listAccounts"},
     "Avatars": {"getAvatar"},
