@@ -83,13 +83,13 @@ def _exists(tx: Tx, account_id: int) -> bool:
 
 
 def _current_contacts(account_id: int) -> ContactCounts:
-    db.session.rollback()  # the count must not be older than the token
-    token = change_tokens.current(account_id)
-    token_before, contacts = _counted.get(account_id, (None, None))
-    if contacts is None or token is None or token != token_before:
+    db.session.rollback()  # the count must not be older than the change token
+    version = change_tokens.current(account_id)
+    version_before, contacts = _counted.get(account_id, (None, None))
+    if contacts is None or version is None or version != version_before:
         contacts = count_contacts(account_id)
-    if token is not None:
-        _counted[account_id] = token, contacts
+    if version is not None:
+        _counted[account_id] = version, contacts
     return contacts
 
 

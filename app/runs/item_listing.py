@@ -138,13 +138,13 @@ def iter_items(viewer: Viewer, run_id: str, want: ItemFilter) -> Iterator[Listed
 def count_items(viewer: Viewer, run_id: str) -> ItemCounts:
     """Return the number of a job's contacts by state and by reason; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
-    done = {
+    by_state = {
+        ItemState.PENDING: run.total - run.resolved - run.fresh - run.failed - run.skipped,
         ItemState.RESOLVED: run.resolved,
         ItemState.FRESH: run.fresh,
         ItemState.FAILED: run.failed,
         ItemState.SKIPPED: run.skipped,
     }
-    by_state = {ItemState.PENDING: run.total - sum(done.values()), **done}
     counted = count_reasons(run_id) if run.kept_counts is None else run.kept_counts
     purged = run.kept_counts is not None
     reasons = [_reason_count(each, purged=purged) for each in counted]

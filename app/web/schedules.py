@@ -21,7 +21,7 @@ ACTIONS = {
 def index() -> Response:
     """Show every schedule."""
     shown = _shown()
-    selection = account_selection.select(session.viewer())
+    selection = account_selection.select()
     return rendering.render("schedules/page.html", "schedules/_schedules.html", selection=selection, **shown)
 
 

@@ -25,7 +25,9 @@ from tests.factories import LEA, MAISON_LUNE, RUI, a_sandbox_account, people_wro
 from tests.support.processes import Sandbox
 
 OPERATIONS = {
-    "Conversations": {"listConversations", "getConversation"},
+    "Conversations": {
+        *("listConversations", "getConversation", "markConversationRead", "markNeedsReply", "markNoReplyNeeded"),
+    },
     "Messages": {"listMessages"},
     "Jobs": {
         *("startBackfill", "startRefresh", "startRecentBackfill", "listJobs", "getJob", "listJobItems", "cancelJob"),

@@ -46,6 +46,8 @@ ALWAYS = (
         "/schedules",
         "/health",
         "/healthz",
+        "/readyz",
+        "/inbox/notices",
     ),
     *("/admin/queues/", "/admin/queues/0/view/queues", "/admin/queues/0/view/workers", "/admin/queues/0/view/jobs"),
     *("/admin/queues/0/data/queues.json", "/admin/queues/0/data/workers.json"),
@@ -65,7 +67,7 @@ LEFT_OUT = frozenset(
     {
         *("static", "rq_dashboard.static", "rq_dashboard.favicon", "webhooks.handshake", "session.form"),
         *("oidc.begin", "oidc.finish", "accounts.begin", "accounts.finish", "rq_dashboard.requeue_all"),
-        *("rq_dashboard.job_info", "rq_dashboard.job_view"),
+        *("rq_dashboard.job_info", "rq_dashboard.job_view", "health.scrape"),
     }
 )
 
