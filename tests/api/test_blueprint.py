@@ -26,7 +26,10 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/messaging/conversations", "/messaging/conversations/{id}", "/messaging/conversations/{id}/messages"),
         *("/api/workers/backfill-profiles", "/api/social/instagram/inbox/refresh-identities"),
         *("/api/social/instagram/messages/backfill", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/items"),
-        *("/api/jobs/{id}/cancel", "/api/jobs/{id}/retry", "/api/identities", "/api/identities/{id}"),
+        *("/messaging/conversations/{id}/read", "/messaging/conversations/{id}/no-reply-needed"),
+        *("/api/jobs/{id}/cancel", "/api/jobs/{id}/pause", "/api/jobs/{id}/resume", "/api/jobs/{id}/retry"),
+        *("/api/workers/backfill-profiles/plan", "/api/identities", "/api/identities/{id}"),
+        *("/api/schedules", *(f"/api/schedules/{{name}}/{each}" for each in ("run", "off", "on")), "/api/health"),
         *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
         "/api/avatars/{accountId}/{participantId}",
     }
