@@ -15,6 +15,8 @@ from tests.browser.seeded_server import NEWCOMER, RUN, SeededServer
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+pytestmark = pytest.mark.timeout(240)  # the first test that needs the tour waits for all of it
+
 PAGES = (
     *("/inbox", "/inbox/1", "/inbox/2", "/inbox?filter=unread", "/inbox?filter=unknown", "/inbox?q=zzz"),
     *("/inbox?filter=needs_reply", "/jobs", f"/jobs/{RUN}", f"/jobs/{RUN}?state=failed&reason=timeout"),
@@ -91,7 +93,6 @@ def findings(chromium: Browser, seeded: SeededServer) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.timeout(240)
 def test_axe_finds_nothing_on_any_page_or_state(findings: dict[str, list[str]]) -> None:
     """Both themes and widths are checked; in dark only the rules that depend on color."""
     assert findings["axe"] == []

@@ -151,7 +151,7 @@ def test_a_focused_row_shows_a_new_message(tab: Page, inbox: InboxServer) -> Non
         tx.execute(found.values(last_message_preview="Changed", unread_count=7))
         tx.mark_changed(inbox.account.id)
     assert poll(tab, "list") == 200
-    expect(tab.locator(f"#{row} .row-text")).to_have_text(re.compile(r"Changed\s*7 unread"))
+    expect(tab.locator(f"#{row} .row-text")).to_have_text(re.compile(r"Changed\s*Not read by any user\.\s*7 unread"))
     assert tab.evaluate("document.activeElement.closest('.row').id") == row
 
 

@@ -65,8 +65,9 @@ def test_an_unknown_queue_is_misuse(processes: Processes) -> None:
 
 
 def test_the_sandbox_is_refused_in_production(processes: Processes) -> None:
-    secrets = {"SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a", "META_APP_SECRETS": "s", "META_VERIFY_TOKEN": "t"}
-    keys = {"TOKEN_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    secrets = {"SECRET_KEY": "8f21c60b3e94d7a5b1c0f2698e4d375a", "META_APP_SECRETS": "b51c0de9ab7f3482"}
+    secrets["META_VERIFY_TOKEN"] = "b51c0de9ab7f3482-v"
+    keys = {"TOKEN_ENCRYPTION_KEYS": "q1eKdJ8mVw3sYtR5uPz7LxBnC2hG4fE6aT9oQkWjMvI="}
     refused = processes.nametag("sandbox", NAMETAG_ENV="production", **secrets, **keys)
     assert refused.returncode == 2
     assert "The sandbox can't run when NAMETAG_ENV=production." in refused.stderr

@@ -40,8 +40,8 @@ def test_a_page_of_nothing_is_the_last(app: Flask) -> None:
 
 
 def test_only_one_place_asks_for_one_row_more_than_a_page_holds() -> None:
-    beside = re.compile(r"\.limit\([^()]*\+ 1\)")
-    asking = [path.relative_to(APP).as_posix() for path in APP.rglob("*.py") if beside.search(path.read_text())]
+    one_more = re.compile(r"\.limit\(limit \+ 1\b|\.limit\([^()]*\+ 1\)")
+    asking = [path.relative_to(APP).as_posix() for path in APP.rglob("*.py") if one_more.search(path.read_text())]
     assert asking == ["db/paging.py"]
 
 
