@@ -107,7 +107,7 @@ def test_the_same_body_delivered_repeatedly_and_concurrently_is_stored_once(app:
     assert answers == [200] * 121
     assert snapshot.tables() == before
     assert count(Message) == 3
-    assert conversations()[0].unread_count == 2
+    assert conversations()[0].arrival_count == 2
 
 
 def test_the_same_first_body_delivered_concurrently_is_stored_once(app: Flask) -> None:
@@ -115,7 +115,7 @@ def test_the_same_first_body_delivered_concurrently_is_stored_once(app: Flask) -
     body = a_delivery(a_message_event(LEA, "une fois"), a_message_event(LEA, "deux"), an_echo_event(LEA))
     assert at_once(app, body) == [200] * 20
     assert (count(Message), count(DeadLetter)) == (3, 0)
-    assert conversations()[0].unread_count == 2
+    assert conversations()[0].arrival_count == 2
 
 
 def test_an_older_message_never_becomes_the_preview(app: Flask) -> None:
