@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, func, select
 from app import audit, clock
 from app.db.engine import db
 from app.db.paging import fetch_page
+from app.db.types import member
 from app.errors import Invalid
 from app.identities import avatars, display
 from app.identities.display import Avatar, DisplayName
@@ -251,12 +252,13 @@ def _previous_name(run: Run, row: Any, shown: DisplayName, username: str | None)
     if row.state is not ItemState.RESOLVED or not shown.known or row.identity_id is None:
         return None
     before = display.display_name(row.ig_participant_id, username, None)
-    changed = username is not None or kinds.RULES[run.kind].of_unknown
+    rules = kinds.RULES.get(run.kind)  # None for a kind of a newer release
+    changed = username is not None or (rules is not None and rules.of_unknown)
     return before.text if changed and before.text != shown.text else None
 
 
 def _reason_count(counted: Mapping[str, Any], *, purged: bool) -> ReasonCount:
-    state, reason = ItemState(counted["state"]), counted["reason"]
+    state, reason = member(ItemState, counted["state"]), counted["reason"]
     can_retry = state is ItemState.FAILED and not purged and retries.can_retry(reason)
     return ReasonCount(state, reason, counted["contacts"], can_retry)
 
