@@ -288,13 +288,14 @@ def _require_sign_in() -> Response | None:
     htmx = request.headers.get("HX-Request") == "true"
     if cookie.pop("_user_id", None) or htmx:  # htmx asks from a page of an earlier session
         cookie["ended"] = True  # until the next sign-in: each open tab shows it
+    here = request.full_path.removesuffix("?")
     if htmx:
         response = error_pages.render_error(401, ENDED)
         current = _path(trusted_hosts.split_url(request.headers.get("HX-Current-URL")))
-        response.headers["HX-Redirect"] = _login(request.full_path if request.endpoint in _PAGES else current)
+        response.headers["HX-Redirect"] = _login(here if request.endpoint in _PAGES else current)
         return response
-    asked = request.full_path if request.method in ("GET", "HEAD") else _path(trusted_hosts.split_url(request.referrer))
-    return rendering.see_other(_login(asked.rstrip("?")))
+    asked = here if request.method in ("GET", "HEAD") else _path(trusted_hosts.split_url(request.referrer))
+    return rendering.see_other(_login(asked))
 
 
 def _refuse_nul() -> Response | None:
