@@ -21,7 +21,7 @@ from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity, StoredAvatar
+from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
 from app.reply_state import WindowState
 from app.viewer import Viewer
 
@@ -153,9 +153,6 @@ def _matching(viewer: Viewer, want: FeedQuery) -> Select[*tuple[Any, ...]]:
 
 
 def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
-    contact = and_(
-        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-    )
     picture = StoredAvatar.identity_id == Identity.id
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
@@ -171,7 +168,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.last_error,
         ),
     )
-    return _visible(viewer, columns).outerjoin(Identity, contact).outerjoin(StoredAvatar, picture)
+    return _visible(viewer, columns).outerjoin(Identity, SAME_CONTACT).outerjoin(StoredAvatar, picture)
 
 
 def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, literal_column, not_, select, tuple_, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, literal_column, not_, select, tuple_, union
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app import clock, read_state, reply_state, text
@@ -22,7 +22,7 @@ from app.inbox.snippets import TextPart
 from app.instagram.previews import preview
 from app.models.account import Account
 from app.models.conversation import Conversation, Message, UnreadByUser
-from app.models.identity import Identity, StoredAvatar
+from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
 from app.viewer import S, Viewer
 
 # Filters of the list and of the API, by the name that URLs carry. In the API, unread means that nobody has read it; in
@@ -267,9 +267,6 @@ def _found_row(row: Any, listed: ConversationRow, found: Found, message: Any | N
 
 
 def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: Found) -> Rows:
-    same_contact = and_(
-        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-    )
     found = (
         select(
             Conversation.id,
@@ -295,7 +292,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: F
             Conversation.account_id,
         )
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, same_contact)
+        .outerjoin(Identity, SAME_CONTACT)
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))
     )

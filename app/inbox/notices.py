@@ -10,7 +10,7 @@ from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import Account, AccountState
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity
+from app.models.identity import SAME_CONTACT, Identity
 from app.viewer import Viewer
 
 LOOKED_AT = 200  # of the newest messages, which bounds the query
@@ -39,9 +39,6 @@ def since(viewer: Viewer, message_id: int, until: int) -> tuple[Notice, ...]:
         .limit(LOOKED_AT)
         .subquery()
     )
-    same_contact = and_(
-        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-    )
     unread = and_(stored.c.arrival > Conversation.read_through, Conversation.last_message_outgoing.is_(False))
     found = (
         select(
@@ -50,7 +47,7 @@ def since(viewer: Viewer, message_id: int, until: int) -> tuple[Notice, ...]:
         )
         .join(stored, stored.c.conversation_id == Conversation.id)
         .join(Account, and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING))
-        .outerjoin(Identity, same_contact)
+        .outerjoin(Identity, SAME_CONTACT)
         .where(unread)
         .order_by(stored.c.id.desc())
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy import Select, select, tuple_
 
 from app import read_state, reply_state
 from app.db import transaction
@@ -22,7 +22,7 @@ from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
 from app.models.account import ALL_IDS, Account, all_ids
 from app.models.conversation import Conversation, Message, UnreadByUser
-from app.models.identity import Identity, StoredAvatar
+from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
 from app.viewer import Viewer
 
 MESSAGES = 50  # per page of older ones
@@ -73,10 +73,6 @@ class LookupResult:
     failure: str | None
 
 
-_SAME_CONTACT = and_(
-    Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-)
-_SAME_AVATAR = StoredAvatar.identity_id == Identity.id
 _KNOWN = (
     *(Conversation.id, Conversation.account_id, Conversation.ig_participant_id, Conversation.arrival_count),
     *(read_state.UNREAD_COUNT, read_state.READ_THROUGH, Conversation.seen_until, Conversation.seen_at),
@@ -147,8 +143,8 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
     found = (
         select(*_KNOWN)
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, _SAME_CONTACT)
-        .outerjoin(StoredAvatar, _SAME_AVATAR)
+        .outerjoin(Identity, SAME_CONTACT)
+        .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))
         .where(Conversation.id == conversation_id)
     )

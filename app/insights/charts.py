@@ -13,7 +13,7 @@ from app.db.engine import db
 from app.identities import observations
 from app.models.call import ApiCall, Purpose
 from app.models.conversation import Conversation
-from app.models.identity import Identity
+from app.models.identity import SAME_CONTACT, Identity
 from app.models.stats import HourlyStats
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -111,13 +111,10 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
 def _identify_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
     """Return the times from a new contact's webhook to the end of the lookup that found a name, by hour of arrival."""
     same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
-    conversation = and_(
-        Conversation.account_id == Identity.account_id, Conversation.ig_participant_id == Identity.ig_participant_id
-    )
     found = (
         select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
         .join(Identity, same)
-        .join(Conversation, conversation)
+        .join(Conversation, SAME_CONTACT)
         .where(
             *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since, ApiCall.purpose == Purpose.LIVE),
             *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     case,
     func,
     or_,
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.engine import Model
 from app.db.types import EnumText, Id, IgId, UTCDateTime
 from app.models.call import Purpose
+from app.models.conversation import Conversation
 
 _NAMED = "(username IS NOT NULL OR name IS NOT NULL)"
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -137,6 +139,12 @@ class Identity(Model):
     @classmethod
     def _fresh_from(cls) -> ColumnElement[Any]:
         return func.coalesce(case((cls.last_error.is_(None), cls.last_success_at)), _Never())
+
+
+# Joins an identity and the conversation with the same contact.
+SAME_CONTACT = and_(
+    Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
+)
 
 
 class UsernameHistory(Model):

@@ -18,7 +18,7 @@ from app.identities.reasons import NEVER_TRIED
 from app.instagram.errors import Reason
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
 from app.models.conversation import Conversation
-from app.models.identity import Identity
+from app.models.identity import SAME_CONTACT, Identity
 from app.models.run import ItemState, RunItem, RunKind, RunScope
 from app.runs import kinds
 from app.viewer import Viewer
@@ -202,10 +202,10 @@ def _contact(selected: Selection) -> SQLColumnExpression[str]:
 
 def _selected(selected: Selection, *columns: Any) -> Select[Any]:
     if _by_identity(selected):
-        found = select(*columns).select_from(Identity).outerjoin(Conversation, _same_contact())
+        found = select(*columns).select_from(Identity).outerjoin(Conversation, SAME_CONTACT)
         found = found.where(Identity.account_id == selected.account_id)
     else:
-        found = select(*columns).select_from(Conversation).outerjoin(Identity, _same_contact())
+        found = select(*columns).select_from(Conversation).outerjoin(Identity, SAME_CONTACT)
         found = found.where(Conversation.account_id == selected.account_id)
     return found.where(*_conditions(selected, clock.now()))
 
@@ -253,9 +253,3 @@ def _conditions(selected: Selection, now: datetime) -> list[ColumnElement[bool]]
 
 def _newest() -> tuple[ColumnElement[Any], ...]:
     return Conversation.last_message_at.desc(), Conversation.id.desc()
-
-
-def _same_contact() -> ColumnElement[bool]:
-    return and_(
-        Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
-    )
