@@ -269,14 +269,16 @@ def _parts(want: IdentityFilter) -> Sequence[ColumnElement[bool]]:
     """Return the conditions of a filter, no two of which select the same identity. Each has an index."""
     if want.reason is None:
         return [true() if want.state is None else _is(want.state)]
-    if want.state is NameState.KNOWN:
-        return [false()]  # a name whose last lookup failed is stale
     because = _because(want.reason)
     # Equations, not conditions: that is what makes SQLite use the index.
     stale, unknown = and_(because, Identity.has_name == true()), and_(because, Identity.has_name == false())
-    return (
-        [unknown] if want.state is NameState.UNKNOWN else [stale] if want.state is NameState.STALE else [stale, unknown]
-    )
+    of_state: dict[NameState | None, list[ColumnElement[bool]]] = {
+        None: [stale, unknown],
+        NameState.KNOWN: [false()],  # a name whose last lookup failed is stale
+        NameState.STALE: [stale],
+        NameState.UNKNOWN: [unknown],
+    }
+    return of_state[want.state]
 
 
 def _is(state: NameState) -> ColumnElement[bool]:
