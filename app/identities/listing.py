@@ -32,7 +32,7 @@ from app.identities.observations import FRESH, is_fresh
 from app.identities.reasons import NEVER_TRIED, STOPPED, describe
 from app.instagram.errors import Reason
 from app.models.account import Account, AccountState
-from app.models.identity import Identity, Source, StoredAvatar
+from app.models.identity import FRESH_FROM, Identity, Source, StoredAvatar
 from app.viewer import Viewer
 
 Position = tuple[datetime, int]  # of a row: when the name was last confirmed, and the ID
@@ -244,12 +244,12 @@ def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tup
     accounts = viewer.visible(select(Account.id).where(Account.state != AccountState.DELETING), Account.id)
     if want.account_id is not None:
         accounts = accounts.where(Account.id == want.account_id)
-    columns = select(Identity.id, Identity.fresh_from.label("fresh_from"))
+    columns = select(Identity.id, FRESH_FROM.label("fresh_from"))
     if want.q:
         columns = columns.where(_matches(want.q))
     if want.after is not None:
         columns = columns.where(_follows(want, want.after))
-    columns = columns.order_by(*_order(want, Identity.fresh_from, Identity.id)).limit(most)
+    columns = columns.order_by(*_order(want, FRESH_FROM, Identity.id)).limit(most)
     parts = [
         select(columns.where(Identity.account_id == account, part).subquery())
         for account in db.session.scalars(accounts)
@@ -284,7 +284,7 @@ def _parts(want: IdentityFilter) -> Sequence[ColumnElement[bool]]:
 def _is(state: NameState) -> ColumnElement[bool]:
     if state is NameState.UNKNOWN:
         return ~Identity.has_name
-    fresh = Identity.fresh_from > clock.now() - FRESH
+    fresh = clock.now() - FRESH < FRESH_FROM
     return and_(Identity.has_name, fresh if state is NameState.KNOWN else not_(fresh))
 
 
@@ -301,7 +301,7 @@ def _order(want: IdentityFilter, fresh_from: Any, row_id: Any) -> Sequence[Colum
 
 
 def _follows(want: IdentityFilter, after: Position) -> ColumnElement[bool]:
-    here = tuple_(Identity.fresh_from, Identity.id)
+    here = tuple_(FRESH_FROM, Identity.id)
     if want.reason is not None or want.state not in (NameState.KNOWN, NameState.STALE):
         return Identity.id < after[1]
     return here > after if want.state is NameState.STALE else here < after

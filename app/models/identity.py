@@ -1,6 +1,6 @@
 """Tables of identities: what is stored about the contacts of an account."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -30,11 +30,10 @@ from app.models.call import Purpose
 from app.models.conversation import Conversation
 
 _NAMED = "(username IS NOT NULL OR name IS NOT NULL)"
-NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class _Never(ColumnElement[Any]):
-    """NEVER in SQL. Not a parameter: databases use an index only for the very expression it is on."""
+    """1970 in SQL. Not a parameter: databases use an index only for the very expression it is on."""
 
     type = UTCDateTime()
     inherit_cache = True
@@ -130,17 +129,11 @@ class Identity(Model):
     def _has_name(cls) -> ColumnElement[bool]:
         return or_(cls.username.is_not(None), cls.name.is_not(None))
 
-    @hybrid_property
-    def fresh_from(self) -> datetime:
-        """When the name was last confirmed (aware UTC); NEVER also if a lookup has failed since."""
-        return (self.last_success_at if self.last_error is None else None) or NEVER
 
-    @fresh_from.inplace.expression
-    @classmethod
-    def _fresh_from(cls) -> ColumnElement[Any]:
-        return func.coalesce(case((cls.last_error.is_(None), cls.last_success_at)), _Never())
-
-
+# When the name was last confirmed; 1970 if never, or if a lookup has failed since.
+FRESH_FROM: ColumnElement[Any] = func.coalesce(
+    case((Identity.last_error.is_(None), Identity.last_success_at)), _Never()
+)
 # Joins an identity and the conversation with the same contact.
 SAME_CONTACT = and_(
     Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
