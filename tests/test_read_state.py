@@ -44,6 +44,11 @@ def shown(account: Account, viewer: Viewer, **wanted: object) -> ListPage:
     return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
 
 
+def unread_count(account: Account, viewer: Viewer) -> int:
+    db.session.rollback()
+    return listing.counts(viewer, account.id).unread
+
+
 def unread_ids(account: Account, viewer: Viewer, **wanted: object) -> list[int]:
     return [row.id for row in shown(account, viewer, filter="unread", **wanted).rows]
 
@@ -57,8 +62,8 @@ def test_what_one_user_reads_stays_unread_for_the_others_and_is_read_for_the_tea
     nadia, oskar = a_user("nadia"), a_user("oskar")
     people_wrote(LEA, CAMILLE)
     thread.mark_read(nadia, 1)
-    assert (shown(account, nadia).unread_count, shown(account, oskar).unread_count) == (1, 2)
-    assert shown(account, OPERATOR).unread_count == 1
+    assert (unread_count(account, nadia), unread_count(account, oskar)) == (1, 2)
+    assert unread_count(account, OPERATOR) == 1
     camille, lea = shown(account, oskar).rows
     assert (lea.unread_count, lea.unread_by_all, camille.unread_by_all) == (1, False, True)
     assert (unread_ids(account, nadia), unread_ids(account, oskar)) == ([2], [2, 1])
@@ -70,7 +75,7 @@ def test_reading_of_an_api_token_is_for_the_team_only(account: Account) -> None:
     nadia = a_user()
     people_wrote(LEA)
     thread.mark_read(OPERATOR, 1)
-    assert (shown(account, OPERATOR).unread_count, shown(account, nadia).unread_count) == (0, 1)
+    assert (unread_count(account, OPERATOR), unread_count(account, nadia)) == (0, 1)
 
 
 def test_only_active_users_with_access_keep_what_others_read(account: Account) -> None:
@@ -128,7 +133,7 @@ def test_pages_of_the_unread_filter_join_both_kinds_in_order(account: Account) -
     people_wrote(*(str(10**15 + place) for place in range(90)))
     thread.mark_all_read(nadia, dict.fromkeys(range(1, 91, 2), 1))
     first = shown(account, oskar, filter="unread")
-    assert ([row.id for row in first.rows], first.unread_count) == (list(range(90, 50, -1)), 90)
+    assert ([row.id for row in first.rows], unread_count(account, oskar)) == (list(range(90, 50, -1)), 90)
     last = first.rows[-1]
     second = unread_ids(account, oskar, after=(last.last_message_at, last.id))
     assert second == list(range(50, 10, -1))
@@ -222,7 +227,7 @@ def test_undo_restores_count_and_divider_of_the_viewer(account: Account) -> None
     after = shown(account, nadia).rows
     assert [(row.id, row.unread_count) for row in after] == [(row.id, row.unread_count) for row in before]
     assert thread.open_thread(nadia, 1).new_from == 1
-    assert shown(account, oskar).unread_count == 2
+    assert unread_count(account, oskar) == 2
 
 
 def test_old_rows_and_those_of_disabled_users_are_purged(account: Account, frozen_clock: FrozenClock) -> None:

@@ -114,8 +114,8 @@ def select_account(
     return AccountSelection(accounts, place)
 
 
-def get_layout(viewer: Viewer, at: AccountSelection, counts: Counts | None = None) -> Layout:
-    """Return the layout of a page with this account selection, with `counts` if they are known already."""
+def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
+    """Return the layout of a page with this account selection."""
     choices = tuple(
         AccountChoice(
             account.ig_account_id,
@@ -128,8 +128,7 @@ def get_layout(viewer: Viewer, at: AccountSelection, counts: Counts | None = Non
         for place, account in enumerate(at.accounts)
     )
     operates = viewer.may(Role.OPS)
-    if counts is None:
-        counts = listing.counts(viewer, at.account_id) if at.account_id else Counts(0, 0, 0)
+    counts = listing.counts(viewer, at.account_id) if at.account_id else Counts(0, 0, 0)
     return Layout(
         viewer_name=viewer.name,
         viewer_initials=display.initials(viewer.name.partition("@")[0]),

@@ -93,9 +93,6 @@ class ListPage:
     filter: str
     q: str
     limit: int
-    unread_count: int
-    unknown_count: int
-    needs_reply_count: int
     older: str | None
     ig_account_id: str
     query: str
@@ -161,7 +158,6 @@ def page(
     most, now = ROWS if want.after else want.limit, clock.now()
     found = _search(viewer, account_id, want)
     shown, older = fetch_page_of(_in_order(_rows(viewer, account_id, want, found), want, now), most)
-    counted = counts(viewer, account_id)
     without = _without(viewer, account_id, want, found) if not shown and not want.after else None
     stays = want.filter in FILTERED and not want.is_by_window
     if selected is not None and stays and all(row.id != selected for row in shown):
@@ -173,9 +169,6 @@ def page(
         filter=want.filter,
         q=want.q,
         limit=loaded,
-        unread_count=counted.unread,
-        unknown_count=counted.unknown,
-        needs_reply_count=counted.needs_reply,
         older=_older(want, _cursor(want, older, now), ig_account_id, loaded) if older else None,
         ig_account_id=ig_account_id,
         query=query_string(want, ig_account_id),

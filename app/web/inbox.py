@@ -13,7 +13,7 @@ from app.errors import Invalid
 from app.identities import refresh_on_open
 from app.inbox import listing, notices, parties, presence, replies, thread
 from app.inbox.layout import AccountSelection
-from app.inbox.listing import ConversationFilter, Counts, ListPage
+from app.inbox.listing import ConversationFilter, ListPage
 from app.text import ROW_NUMBER
 from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
@@ -47,7 +47,6 @@ def index() -> Response:
         "inbox/page.html",
         None,
         selection=selection,
-        list_counts=_counts(shown),
         query=listing.query_string(want, selection.ig_account_id),
         page=shown,
         tokens={"list": token, "thread": None},
@@ -69,7 +68,6 @@ def list_() -> Response:
         None,
         "inbox/_list.html",
         selection=selection,
-        list_counts=_counts(shown),
         token=token,
         home=_url(selection, want),
         page=shown,
@@ -117,7 +115,6 @@ def conversation(conversation_id: int) -> Response:
         "inbox/page.html",
         None,
         selection=selection,
-        list_counts=_counts(shown),
         page=shown,
         tokens=tokens,
         thread=opened,
@@ -277,10 +274,6 @@ def _list(selection: AccountSelection, want: ConversationFilter, selected: int |
     return listing.page(
         session.viewer(), selection.account_id or 0, want, ig_account_id=selection.ig_account_id, selected=selected
     )
-
-
-def _counts(shown: ListPage) -> Counts:
-    return Counts(shown.unread_count, shown.unknown_count, shown.needs_reply_count)
 
 
 def _list_token(selection: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:

@@ -11,7 +11,6 @@ from flask_login import current_user
 from app.identities.failure_policy import STOP_AFTER
 from app.inbox import layout
 from app.inbox.layout import AccountSelection, Layout
-from app.inbox.listing import Counts
 from app.web import conditional
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ def render(
     /,
     *,
     selection: AccountSelection | None = None,
-    list_counts: Counts | None = None,
     token: str | None = None,
     home: str = "/inbox",
     status: int = 200,
@@ -40,10 +38,9 @@ def render(
     """Return the template `whole` for navigation, or `part` for htmx, both showing `shown`.
 
     Without `whole`, navigation is redirected to `home`. With `selection`, a page has its navigation, and a part has the
-    counts in it: `list_counts` if they are known already. `token` is the ETag of a polled part. `events` are for the
-    page's scripts (`toast`, `announce` …).
+    counts in it. `token` is the ETag of a polled part. `events` are for the page's scripts (`toast`, `announce` …).
     """
-    around = layout.get_layout(current_user.viewer, selection, list_counts) if selection else None
+    around = layout.get_layout(current_user.viewer, selection) if selection else None
     if part and wants_part():
         html = render_template(part, token=token, frame=around, **shown)
         if around:
