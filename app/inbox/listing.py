@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,7 +24,7 @@ from app.instagram.previews import preview
 from app.models.account import Account
 from app.models.conversation import Conversation, Message, UnreadByUser
 from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
-from app.viewer import S, Viewer
+from app.viewer import S, Viewer, VisibleAccount
 
 # Filters of the list and of the API, by the name that URLs carry. In the API, unread means that nobody has read it; in
 # the list also what only others have read.
@@ -37,6 +38,7 @@ FILTERS = ("all", *FILTERED)
 ROWS = 40
 MOST_ROWS = 300  # that a poll renders again
 COUNTED = 100  # more is shown as 99+
+NAMED_ACCOUNTS = 20  # in the completion of a search
 Rows = Select[*tuple[Any, ...]]
 _SORT_KEY = tuple_(Conversation.last_message_at, Conversation.id)
 _NEWEST_FIRST = (Conversation.last_message_at.desc(), Conversation.id.desc())
@@ -99,7 +101,6 @@ class ListPage:
     notices: tuple[str, ...] = ()
     without: str | None = None
     widened: str = ""
-    suggestions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +176,12 @@ def page(
         notices=found.query.notices,
         without=without[0] if without else None,
         widened="/inbox" + query_string(replace(want, q=without[1]), ig_account_id) if without else "",
-        suggestions=suggestions(viewer),
     )
 
 
-def suggestions(viewer: Viewer) -> tuple[str, ...]:
-    """Return the search operators and their values, for completion."""
-    accounts = viewer.visible(select(Account.username).order_by(Account.id), Account.id).limit(20)
-    named = [username for username in db.session.scalars(accounts) if username]
-    return tuple(search_query.suggestions(FILTERED, named))
+def suggestions(accounts: Iterable[VisibleAccount]) -> list[str]:
+    """Return the search operators and their values, for completion, with the names of these accounts."""
+    return search_query.suggestions(FILTERED, [each.name for each in islice(accounts, NAMED_ACCOUNTS)])
 
 
 def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:

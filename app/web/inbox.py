@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, jsonify, request
@@ -14,6 +14,7 @@ from app.identities import refresh_on_open
 from app.inbox import listing, notices, parties, presence, replies, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
+from app.inbox.thread import Thread
 from app.text import ROW_NUMBER
 from app.web import account_selection, conditional, filters, refresh_requests, rendering, session, trusted_hosts
 
@@ -41,18 +42,7 @@ def index() -> Response:
     if rendering.wants_part():  # a phone's way back to the list, which is still on the page
         _leave_previous(None)
         return rendering.render(None, "inbox/_opened.html", thread=None)
-    token = _list_token(selection, want, None)
-    shown = _list(selection, want)
-    return rendering.render(
-        "inbox/page.html",
-        None,
-        selection=selection,
-        query=listing.query_string(want, selection.ig_account_id),
-        page=shown,
-        tokens={"list": token, "thread": None},
-        thread=None,
-        unread=False,
-    )
+    return _page(selection, want)
 
 
 @blueprint.get("/inbox/list")
@@ -91,7 +81,6 @@ def conversation(conversation_id: int) -> Response:
     viewer, before = session.viewer(), request.args.get("before")
     account_id, contact = parties.get_parties(viewer, conversation_id)
     selection, want = account_selection.select(account_id=account_id), _wanted()
-    query = listing.query_string(want, selection.ig_account_id)
     version = conditional.version(account_id, contact)
     _leave_previous(conversation_id)
     present = presence.report(viewer, conversation_id, visible=True)
@@ -106,22 +95,11 @@ def conversation(conversation_id: int) -> Response:
     if version is not None and opened.details.identity_id is not None:
         refresh_on_open.enqueue_refresh(opened.details.identity_id)
     if rendering.wants_part():
+        query = listing.query_string(want, selection.ig_account_id)
         return rendering.render(
             None, "inbox/_opened.html", token=token, thread=opened, present=present_users, unread=unread, query=query
         )
-    tokens = {"list": _list_token(selection, want, conversation_id), "thread": token}
-    shown = _list(selection, want, conversation_id)
-    return rendering.render(
-        "inbox/page.html",
-        None,
-        selection=selection,
-        page=shown,
-        tokens=tokens,
-        thread=opened,
-        present=present_users,
-        unread=unread,
-        query=query,
-    )
+    return _page(selection, want, token, opened, present=present_users, unread=unread)
 
 
 @blueprint.get(f"/inbox/<{ID}:conversation_id>/messages")
@@ -268,6 +246,29 @@ def _whole(name: str) -> int | None:
     if value and not ROW_NUMBER.fullmatch(value):
         raise Invalid({name: f"{name} must be a whole number."})
     return int(value) if value else None
+
+
+def _page(
+    selection: AccountSelection,
+    want: ConversationFilter,
+    thread_token: str | None = None,
+    opened: Thread | None = None,
+    **about: Any,
+) -> Response:
+    """Return the whole page. `about` is what the opened conversation shows: `present` and `unread`."""
+    selected = opened.id if opened else None
+    token = _list_token(selection, want, selected)
+    return rendering.render(
+        "inbox/page.html",
+        None,
+        selection=selection,
+        page=_list(selection, want, selected),
+        suggestions=listing.suggestions(selection.accounts),
+        query=listing.query_string(want, selection.ig_account_id),
+        tokens={"list": token, "thread": thread_token},
+        thread=opened,
+        **about,
+    )
 
 
 def _list(selection: AccountSelection, want: ConversationFilter, selected: int | None = None) -> ListPage:
