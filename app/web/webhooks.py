@@ -62,7 +62,7 @@ def init_app(app: Flask, limit_wait: Callable[[], AbstractContextManager[None]])
             with app.app_context(), limit_wait():
                 status = receive.receive_delivery(body, environ.get("HTTP_X_HUB_SIGNATURE_256")).status
         except Exception as error:  # raised again by `delivery`, for the error handlers of the app
-            environ[_FAILED] = error
+            environ[_FAILED] = error, began
             return inner(environ, start_response)
         counters.DELIVERY_SECONDS.observe(clock.monotonic() - began, _OUTCOMES[status])
         environ[request_metrics.ROUTE] = PATH
@@ -88,15 +88,15 @@ def handshake() -> Response:
 @blueprint.post("/instagram", strict_slashes=False)
 def delivery() -> Response:
     """Store a delivery. Return 200 only after all of it is committed, 503 to make Meta deliver it again."""
-    began = clock.monotonic()
-    response = _delivery_response()
+    failed, began = request.environ.get(_FAILED, (None, clock.monotonic()))
+    response = _delivery_response(failed)
     counters.DELIVERY_SECONDS.observe(clock.monotonic() - began, _OUTCOMES[response.status_code])
     return response
 
 
-def _delivery_response() -> Response:
+def _delivery_response(failed: Exception | None) -> Response:
     try:
-        if failed := request.environ.get(_FAILED):
+        if failed:
             raise failed
         body = _body()
         if body is None:

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -23,8 +23,10 @@ from app.calls import budget, call_log
 from app.calls.call_log import Call
 from app.db import migrate, transaction
 from app.db.engine import db
+from app.errors import Unavailable
 from app.factory import create_app
 from app.identities import resolve
+from app.ingest import receive
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
@@ -175,6 +177,22 @@ def test_deliveries_events_and_dead_letters_are_counted(client: FlaskClient) -> 
     assert value(found["nametag_dead_letters_open"], reason="unreadable") == 1
     assert value(found["nametag_http_responses"], route="/webhooks/instagram", status="401") == 1
     assert value(found["nametag_last_webhook_timestamp_seconds"], account=MAISON_LUNE) > 0
+
+
+def test_the_time_of_a_delivery_includes_the_wait_for_the_database(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waited(body: bytes, signature: str | None, **_options: bool) -> NoReturn:
+        began = clock.monotonic()
+        monkeypatch.setattr(clock, "monotonic", lambda: began + 2)
+        raise Unavailable("database")
+
+    monkeypatch.setattr(receive, "receive_delivery", waited)
+    assert client.post("/webhooks/instagram", data=b"{}").status_code == 503
+    samples = scraped(client)["nametag_webhook_delivery_seconds"].samples
+    took = {each.name: each.value for each in samples if each.labels["outcome"] == "unavailable"}
+    assert took["nametag_webhook_delivery_seconds_count"] == 1
+    assert took["nametag_webhook_delivery_seconds_sum"] >= 2
 
 
 def test_lookups_calls_and_cache_are_counted(client: FlaskClient, meta: Sandbox) -> None:
