@@ -90,8 +90,7 @@ def matching_contacts(q: str, account_id: int) -> list[str]:
 
 def pieces(q: str) -> tuple[tuple[str, bool], ...]:
     """Return the words and phrases of a search to mark, folded, each with whether it is a phrase."""
-    found = map(_message_piece, search_query.parse(q, filters=()).pieces())
-    return tuple((piece.folded, piece.whole) for piece in found if piece.certain)
+    return _to_mark(search_query.parse(q, filters=()).pieces())
 
 
 def without_clause(query: Query, any_found: Callable[[str], bool]) -> tuple[str, str] | None:
@@ -145,7 +144,7 @@ class _Search:
         return self._result(messages)
 
     def _result(self, messages: Mapping[int, int] | None = None) -> Found:
-        marked = pieces(str(self.query))
+        marked = _to_mark(self.words)
         return Found(self.query, and_(true(), *self.conditions), messages or {}, self.formerly, marked)
 
     def _named_by_from(self) -> list[int] | None:
@@ -153,7 +152,7 @@ class _Search:
         within: list[int] | None = None
         for value in self.query.values("from"):
             ids = self._conversations_of(_by_name(value, self.account_ids))
-            within = ids if within is None else [each for each in within if each in set(ids)]
+            within = _in_both(within, ids)
         for value in self.query.values("from", negated=True):
             others = _conversations_of(_by_name(value, self.account_ids)[0])
             self.conditions.append(Conversation.id.not_in(others))
@@ -162,8 +161,7 @@ class _Search:
         return within
 
     def _named_by_words(self, within: list[int] | None) -> list[int]:
-        found = self._conversations_of(_by_words(self.words, self.account_ids))
-        return found if within is None else [each for each in within if each in set(found)]
+        return _in_both(within, self._conversations_of(_by_words(self.words, self.account_ids)))
 
     def _conversations_of(self, named: Named) -> list[int]:
         contacts, formerly = named
@@ -207,6 +205,17 @@ def _facts(query: Query, *, negated: bool) -> list[tuple[str, ...]]:
     found = [tuple(f"k{kind.replace('_', '')}" for kind in kinds) for kinds in of_kind]
     found += [(f"o{each.lower()}",) for each in query.values("origin", negated=negated)]
     return found + [(f"h{each.lower()}",) for each in query.values("has", negated=negated)]
+
+
+def _in_both(within: list[int] | None, found: list[int]) -> list[int]:
+    if within is None:
+        return found
+    also = frozenset(found)
+    return [each for each in within if each in also]
+
+
+def _to_mark(words: Iterable[tuple[str, bool]]) -> tuple[tuple[str, bool], ...]:
+    return tuple((piece.folded, piece.whole) for piece in map(_message_piece, words) if piece.certain)
 
 
 def _message_piece(piece: tuple[str, bool]) -> Piece:
