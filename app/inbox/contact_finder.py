@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, or_, select
-
-from app.db.engine import db
 from app.identities import listing
 from app.identities.display import Avatar, DisplayName
-from app.models.conversation import Conversation
+from app.inbox import search
 from app.viewer import Viewer
 
 
@@ -26,14 +23,7 @@ def find_contacts(viewer: Viewer, q: str, *, limit: int) -> tuple[FoundContact, 
     """Return the newest contacts that match `q`, none without a search. Raises Invalid for a term that is too long."""
     want = listing.parse_filter(q=q, limit=limit)
     rows = listing.page(viewer, want).rows if want.q else ()
-    if not rows:
-        return ()
-    same = [
-        and_(Conversation.account_id == row.account_id, Conversation.ig_participant_id == row.ig_participant_id)
-        for row in rows
-    ]
-    found = select(Conversation.account_id, Conversation.ig_participant_id, Conversation.id).where(or_(*same))
-    ids = {(account, contact): id_ for account, contact, id_ in db.session.execute(found)}
+    ids = search.conversation_ids((row.account_id, row.ig_participant_id) for row in rows)
     return tuple(
         FoundContact(
             row.id, row.ig_account_id, row.display, row.avatar, ids.get((row.account_id, row.ig_participant_id))

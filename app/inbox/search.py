@@ -30,6 +30,8 @@ from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, UsernameHistory
 from app.search_words import FACT
 
+Contact = tuple[int, str]  # the account's internal ID, and the contact's
+
 MOST_CONTACTS = 200  # newest matching contacts whose messages are looked at for an operator
 MOST_TRIES = 5  # to find something without one part of a search
 GRAM_CHARACTERS = 3  # the shortest term of a trigram index
@@ -56,7 +58,7 @@ class Found:
     query: Query = field(default_factory=Query)
     condition: ColumnElement[bool] | None = None
     messages: Mapping[int, int] = field(default_factory=dict)
-    formerly: Mapping[tuple[int, str], Formerly] = field(default_factory=dict)
+    formerly: Mapping[Contact, Formerly] = field(default_factory=dict)
     pieces: tuple[tuple[str, bool], ...] = ()
 
 
@@ -88,6 +90,21 @@ def matching_contacts(q: str, account_id: int) -> list[str]:
     return [contact for _, contact in found[:HITS]]
 
 
+def conversation_ids(contacts: Iterable[Contact]) -> dict[Contact, int]:
+    """Return the conversations of those contacts that have one."""
+    by_account: dict[int, list[str]] = {}
+    for account_id, contact in contacts:
+        by_account.setdefault(account_id, []).append(contact)
+    ids: dict[Contact, int] = {}
+    for account_id, theirs in by_account.items():
+        of_account = select(Conversation.id, Conversation.ig_participant_id).where(
+            Conversation.account_id == account_id
+        )
+        for row in db.session.execute(of_account.where(_one_of(Conversation.ig_participant_id, theirs))):
+            ids[(account_id, row.ig_participant_id)] = row.id
+    return ids
+
+
 def pieces(q: str) -> tuple[tuple[str, bool], ...]:
     """Return the words and phrases of a search to mark, folded, each with whether it is a phrase."""
     return _to_mark(search_query.parse(q, filters=()).pieces())
@@ -105,8 +122,8 @@ def without_clause(query: Query, any_found: Callable[[str], bool]) -> tuple[str,
     return next(((dropped, left) for dropped, left in less if any_found(left)), None)
 
 
-Contacts = list[tuple[int, str]]  # the account's internal ID, and the contact's
-Named = tuple[Contacts, dict[tuple[int, str], Formerly]]
+Contacts = list[Contact]
+Named = tuple[Contacts, dict[Contact, Formerly]]
 
 
 class _Search:
@@ -124,7 +141,7 @@ class _Search:
         self.conditions += [~filters[value.lower()] for value in query.values("is", negated=True)]
         if self.account_ids is not None:
             self.conditions.append(Conversation.account_id.in_(self.account_ids))
-        self.formerly: dict[tuple[int, str], Formerly] = {}
+        self.formerly: dict[Contact, Formerly] = {}
         self.words = query.pieces()
         self.excluded = query.pieces(negated=True)
 
@@ -222,9 +239,7 @@ def _message_piece(piece: tuple[str, bool]) -> Piece:
     return parse_piece(piece, MESSAGES)
 
 
-def _by_words(
-    words: Sequence[tuple[str, bool]], account_ids: tuple[int, ...] | None
-) -> tuple[Contacts, dict[Any, Any]]:
+def _by_words(words: Sequence[tuple[str, bool]], account_ids: tuple[int, ...] | None) -> Named:
     """Return the contacts whose names or ID contain all words, or who were called so; parts only if none begins so."""
     first, *others = words
     bare = (display.search_words(first[0]), first[1])
@@ -267,7 +282,7 @@ def _of_columns(rows: Iterable[Any], username: str) -> Contacts:
     return [(row.account_id, row.ig_participant_id) for row in named]
 
 
-def _formerly(value: str, account_ids: tuple[int, ...] | None) -> dict[tuple[int, str], Formerly]:
+def _formerly(value: str, account_ids: tuple[int, ...] | None) -> dict[Contact, Formerly]:
     username = value.removeprefix("@")
     found = (
         select(Identity.account_id, Identity.ig_participant_id, UsernameHistory.old_username, UsernameHistory.at)
@@ -298,16 +313,7 @@ def _by_part(part: str, account_ids: tuple[int, ...] | None) -> Contacts:
 
 def _conversations_of(contacts: Contacts) -> list[int]:
     """Return the conversations of contacts, newest contacts first."""
-    by_account: dict[int, list[str]] = {}
-    for account_id, contact in contacts:
-        by_account.setdefault(account_id, []).append(contact)
-    ids: dict[tuple[int, str], int] = {}
-    for account_id, theirs in by_account.items():
-        of_account = select(Conversation.id, Conversation.ig_participant_id).where(
-            Conversation.account_id == account_id
-        )
-        for row in db.session.execute(of_account.where(_one_of(Conversation.ig_participant_id, theirs))):
-            ids[(account_id, row.ig_participant_id)] = row.id
+    ids = conversation_ids(contacts)
     return list(dict.fromkeys(ids[each] for each in contacts if each in ids))
 
 
