@@ -97,8 +97,8 @@ def _anonymize_items(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     tx.execute(update(Run).where(Run.id.in_(of_contact)).values(skipped=Run.skipped + 1))
     open_ = update(RunItem).where(*items, RunItem.state == ItemState.PENDING)
     tx.execute(open_.values(state=ItemState.SKIPPED, reason=DELETED, code=None, settled_at=clock.now()))
-    nobody = literal(DELETED_CONTACT).concat(cast(RunItem.position, String))
-    tx.execute(update(RunItem).where(*items).values(ig_participant_id=nobody))
+    deleted_contact = literal(DELETED_CONTACT).concat(cast(RunItem.position, String))
+    tx.execute(update(RunItem).where(*items).values(ig_participant_id=deleted_contact))
 
 
 def _delete_dead_letters(tx: Tx, account_id: int, ig_participant_id: str) -> None:

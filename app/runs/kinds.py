@@ -23,7 +23,7 @@ class KindRules:
     scheduled_purpose: Purpose  # the same when the scheduler started it
     scope: str
     summary: str
-    nobody: str  # says that there is no such contact
+    none_found: str  # says that there is no such contact
     contacts: tuple[ColumnElement[bool], ...] = ()
     of_unknown: bool = False  # only contacts without a name
     includes_fresh: bool = False  # also contacts that were looked up within 7 days before the job was created
@@ -37,7 +37,7 @@ RULES: Mapping[RunKind, KindRules] = {
         scheduled_purpose=Purpose.BACKFILL,
         scope="nameless",
         summary="looks up unknown contacts",
-        nobody="No unknown contacts.",
+        none_found="No unknown contacts.",
         of_unknown=True,
         contacts=(Conversation.known == false(),),
         takes_days=True,
@@ -48,7 +48,7 @@ RULES: Mapping[RunKind, KindRules] = {
         scheduled_purpose=Purpose.DAILY,
         scope="everyone",
         summary="looks up every contact again",
-        nobody="No contacts.",
+        none_found="No contacts.",
         includes_fresh=True,
     ),
 }

@@ -144,7 +144,7 @@ def phrases(plan: Plan, at: Callable[[datetime], str]) -> list[Phrase]:
         more = f"More than {MOST_COUNTED:,} contacts. "
         return [Phrase(more + (later if plan.is_counted_later else "Narrow the filter to see the plan."))]
     if not plan.contacts:
-        return [Phrase(kinds.RULES[plan.kind].nobody)]
+        return [Phrase(kinds.RULES[plan.kind].none_found)]
     pieces = [*_known(plan), *_nameable(plan), *_staying(plan), Phrase(_cost(plan, at))]
     return [Phrase(pieces[0].text[:1].upper() + pieces[0].text[1:], pieces[0].filters), *pieces[1:]]
 
