@@ -17,9 +17,8 @@ RESOLVED_BY_PAGES = 0.85  # of the contacts on the pages, until the job's own sh
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How many contacts (`people`) a job would look up, with how many calls; seconds are None without Redis."""
+    """How many calls a job would make, and how long it would take; seconds are None without Redis."""
 
-    people: int
     calls: int
     seconds: int | None
 
@@ -29,7 +28,7 @@ def estimate_contacts(account_id: int, contacts: int, scan: PageScan) -> Estimat
     alone = contacts - math.floor(scan.people * RESOLVED_BY_PAGES)
     calls = scan.pages + alone
     working = scan.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_CONTACT
-    return Estimate(contacts, calls, _seconds(account_id, calls, working))
+    return Estimate(calls, _seconds(account_id, calls, working))
 
 
 def seconds_left(run: Run) -> int | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, select
+from sqlalchemy import Row, and_, select
 
 from app.db.engine import db
 from app.identities import display, listing
@@ -11,9 +11,8 @@ from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
 from app.identities.reasons import DELETED, WORKER_DIED, describe
 from app.instagram.errors import Reason
-from app.models.conversation import Conversation
 from app.models.identity import Identity
-from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
+from app.models.run import DELETED_CONTACT, ItemState, RunItem
 from app.runs import lifecycle
 from app.viewer import Viewer
 
@@ -30,7 +29,6 @@ class FailedContact:
     """
 
     ig_participant_id: str
-    conversation_id: int | None
     identity_id: int | None
     display: DisplayName
     avatar: Avatar
@@ -50,6 +48,7 @@ class FailedContact:
 def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[FailedContact]:
     """Return the contacts that a job could not resolve, in the order of its items; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
+    same_contact = and_(Identity.account_id == run.account_id, Identity.ig_participant_id == RunItem.ig_participant_id)
     found = (
         select(
             RunItem.ig_participant_id,
@@ -66,11 +65,9 @@ def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Fa
             Identity.name,
             Identity.confusable_digits,
             Identity.failure_count,
-            Conversation.id.label("conversation_id"),
             Identity.id.label("identity_id"),
         )
-        .outerjoin(Identity, _same_contact(Identity, run))
-        .outerjoin(Conversation, _same_contact(Conversation, run))
+        .outerjoin(Identity, same_contact)
         .where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
         .where(~RunItem.ig_participant_id.startswith(DELETED_CONTACT, autoescape=True))
         .order_by(RunItem.position)
@@ -86,7 +83,6 @@ def _failed_contact(row: Row[*tuple[Any, ...]]) -> FailedContact:
     in_progress = due_since and listing.in_progress(row)
     return FailedContact(
         ig_participant_id=row.ig_participant_id,
-        conversation_id=row.conversation_id,
         identity_id=row.identity_id,
         display=shown,
         avatar=display.avatar(row.ig_participant_id, shown),
@@ -106,7 +102,3 @@ def _newest(row: Row[*tuple[Any, ...]]) -> tuple[str | None, str | None]:
     if row.settled_at is not None and row.last_failure_at is not None and row.last_failure_at > row.settled_at:
         return row.last_error or row.reason, row.last_error_code or row.code
     return row.reason, row.code
-
-
-def _same_contact(table: type[Identity] | type[Conversation], run: Run) -> ColumnElement[bool]:
-    return and_(table.account_id == run.account_id, table.ig_participant_id == RunItem.ig_participant_id)

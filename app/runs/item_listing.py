@@ -59,7 +59,6 @@ class ListedItem:
     display: DisplayName
     avatar: Avatar
     previous_name: str | None
-    position: int
     state: ItemState
     reason: str | None
     sentence: str | None
@@ -221,7 +220,6 @@ def _listed(run: Run, rows: Sequence[Any]) -> Iterator[ListedItem]:
             display=DELETED_NAME if deleted else shown,
             avatar=display.avatar(row.ig_participant_id, shown, picture),
             previous_name=_previous_name(run, row, shown, before.get(row.identity_id)),
-            position=row.position,
             state=row.state,
             reason=row.reason,
             sentence=describe(row.reason) if row.reason else None,

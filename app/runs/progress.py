@@ -53,7 +53,6 @@ class Progress:
     skipped: int
     calls: int
     cache_hits: int
-    worked_seconds: float
     now: str | None
     per_second: float | None
     seconds_left: int | None
@@ -121,11 +120,9 @@ def get_current_progress(viewer: Viewer, run_id: str) -> Progress:
     return get_progress(viewer, run_id)
 
 
-def active_runs(viewer: Viewer, account_id: int | None = None) -> list[Progress]:
-    """Return the active jobs of one account or of all the viewer may see, queued ones last."""
+def active_runs(viewer: Viewer) -> list[Progress]:
+    """Return the active jobs of the accounts the viewer may see, queued ones last."""
     found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)
-    if account_id is not None:
-        found = found.where(Run.account_id == account_id)
     progresses = [_progress(row) for row in db.session.execute(found)]
     queued = [progress for progress in progresses if progress.state == RunState.QUEUED]
     running = [progress for progress in progresses if progress.state != RunState.QUEUED]
@@ -145,14 +142,10 @@ def just_ended(viewer: Viewer) -> Progress | None:
     return last if ended_at and ended_at > clock.now() - JUST_NOW else None
 
 
-def history(
-    viewer: Viewer, *, account_id: int | None = None, before: datetime | None = None, limit: int = HISTORY_ROWS
-) -> list[Progress]:
+def history(viewer: Viewer, *, before: datetime | None = None, limit: int = HISTORY_ROWS) -> list[Progress]:
     """Return the finished jobs of the last 90 days, newest first; with `before` (aware UTC), those started earlier."""
     since = clock.now() - HISTORY
     found = _visible(viewer).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
-    if account_id is not None:
-        found = found.where(Run.account_id == account_id)
     if before is not None:
         found = found.where(Run.created_at < before)
     return [_progress(row) for row in db.session.execute(found.order_by(Run.created_at.desc()).limit(limit))]
@@ -236,7 +229,6 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         skipped=run.skipped,
         calls=run.calls,
         cache_hits=run.cache_hits,
-        worked_seconds=run.worked_seconds,
         now=_now(run.id) if run.state is RunState.RUNNING and not reads_pages else None,
         per_second=speed,
         seconds_left=estimate.seconds_left(run) if at_work and not paused and not reconnect else None,

@@ -37,7 +37,7 @@ def test_each_failed_contact_shows_what_happened(account: Account) -> None:
     ]
     assert [each.display.text for each in found] == ["@user_000404", "@user_000230", "@user_883201"]
     assert {(each.tries, each.most_tries) for each in found} == {(1, 5)}
-    assert all(each.conversation_id and each.what_happened for each in found)
+    assert all(each.identity_id and each.what_happened for each in found)
     assert failures.failed_contacts(OPERATOR, run_id, limit=1) == found[:1]
 
 

@@ -130,12 +130,12 @@ def test_a_finished_job_with_failures_shows_it(run_id: str) -> None:
 def test_active_and_ended_runs_are_kept_apart(run_id: str, account: Account, frozen_clock: FrozenClock) -> None:
     refresh = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     leases.take(refresh, who="here")
-    assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [refresh, run_id]
+    assert [run.run_id for run in progress.active_runs(OPERATOR)] == [refresh, run_id]
     changed(refresh, state=RunState.DONE)
-    assert [run.run_id for run in progress.active_runs(OPERATOR, account.id)] == [run_id]
-    assert [run.run_id for run in progress.history(OPERATOR, account_id=account.id)] == [refresh]
+    assert [run.run_id for run in progress.active_runs(OPERATOR)] == [run_id]
+    assert [run.run_id for run in progress.history(OPERATOR)] == [refresh]
     frozen_clock.forward(days=91)
-    assert progress.history(OPERATOR, account_id=account.id) == []
+    assert progress.history(OPERATOR) == []
 
 
 def test_runs_of_other_accounts_are_not_found(run_id: str, account: Account) -> None:
