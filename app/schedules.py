@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 
 from app import audit, clock, heartbeats, queue, read_state, tombstones
 from app.accounts import subscriptions, tokens
@@ -82,15 +82,15 @@ class ListedSchedule:
 
     schedule: Schedule
     state: ScheduleState
-    last_at: datetime | None
-    result: Mapping[str, int] | None
-    next_at: datetime | None
-    skipped_at: datetime | None
-    skipped_why: str | None
-    off_at: datetime | None
-    off_by: str | None
-    running_since: datetime | None
-    requested_at: datetime | None
+    last_at: datetime | None = None
+    result: Mapping[str, int] | None = None
+    next_at: datetime | None = None
+    skipped_at: datetime | None = None
+    skipped_why: str | None = None
+    off_at: datetime | None = None
+    off_by: str | None = None
+    running_since: datetime | None = None
+    requested_at: datetime | None = None
 
     @property
     def did(self) -> str | None:
@@ -225,12 +225,10 @@ def list_schedules(viewer: Viewer) -> list[ListedSchedule]:
     """Return every schedule; for ops and API tokens. See `heartbeats.scheduler_runs` for whether a scheduler runs."""
     if viewer.token_id is None:  # a token with the scope "read" has no role that allows changes
         viewer.require(Role.OPS)
-    running, runs = _running(), heartbeats.scheduler_runs()
-    rows = {row.name: row for row in db.session.scalars(select(SchedulerDuty))}
-    return [
-        _listed(each, rows.get(each.name), runs=runs, running=each.name in running, shown=viewer.sees_all)
-        for each in SCHEDULES
-    ]
+    runs = heartbeats.scheduler_runs()
+    found = db.session.execute(select(SchedulerDuty, duties.is_running(clock.now()).label("running")))
+    rows = {row.SchedulerDuty.name: row for row in found}
+    return [_listed(each, rows.get(each.name), runs=runs, shown=viewer.sees_all) for each in SCHEDULES]
 
 
 def get_schedule(viewer: Viewer, name: str) -> ListedSchedule:
@@ -312,14 +310,10 @@ def _change(tx: Tx, schedule: Schedule, *conditions: Any, **values: object) -> b
     return bool(tx.execute(row.values(**values)).rowcount)
 
 
-def _running() -> set[str]:
-    return set(db.session.scalars(select(SchedulerDuty.name).where(duties.is_running(clock.now()))))
-
-
-def _listed(schedule: Schedule, row: SchedulerDuty | None, *, runs: bool, running: bool, shown: bool) -> ListedSchedule:
-    if row is None:
-        state = ScheduleState.NEVER if runs else ScheduleState.LATE
-        return ListedSchedule(schedule, state, *([None] * 9))
+def _listed(schedule: Schedule, found: Row[SchedulerDuty, bool] | None, *, runs: bool, shown: bool) -> ListedSchedule:
+    if found is None:
+        return ListedSchedule(schedule, ScheduleState.NEVER if runs else ScheduleState.LATE)
+    row, running = found
     return ListedSchedule(
         schedule,
         _state(schedule, row, runs=runs, running=running),
