@@ -23,12 +23,12 @@ class Estimate:
     seconds: int | None
 
 
-def estimate_contacts(account_id: int, contacts: int, scan: PageScan) -> Estimate:
-    """Return the estimate of a job that looks up so many contacts, as if it started now."""
+def estimate_contacts(contacts: int, scan: PageScan, forecast: Forecast | None) -> Estimate:
+    """Return the estimate of a job that looks up so many contacts, as if it started now with this budget."""
     alone = contacts - math.floor(scan.people * RESOLVED_BY_PAGES)
     calls = scan.pages + alone
     working = scan.pages * SECONDS_PER_PAGE + alone * SECONDS_PER_CONTACT
-    return Estimate(calls, _seconds(account_id, calls, working))
+    return Estimate(calls, _seconds(forecast, calls, working))
 
 
 def seconds_left(run: Run) -> int | None:
@@ -47,7 +47,7 @@ def seconds_left(run: Run) -> int | None:
     )
     calls = pages + math.ceil(alone * calls_each)
     working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_CONTACT)
-    return _seconds(run.account_id, calls, working, resume_at=run.resume_at)
+    return _seconds(budget.forecast(run.account_id), calls, working, resume_at=run.resume_at)
 
 
 def resume_at(run: Run) -> datetime | None:
@@ -64,8 +64,7 @@ def _resolved_by_pages(run: Run) -> float:
     return min(1.0, run.scanned_contacts / (run.scan_contacts * run.scanned_pages / run.scan_pages))
 
 
-def _seconds(account_id: int, calls: int, working: float, *, resume_at: datetime | None = None) -> int | None:
-    forecast = budget.forecast(account_id)
+def _seconds(forecast: Forecast | None, calls: int, working: float, *, resume_at: datetime | None = None) -> int | None:
     if forecast is None:
         return None
     paused = _until(resume_at) if resume_at else 0.0

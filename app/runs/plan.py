@@ -176,8 +176,8 @@ def _plan(
     nameable = None if share is None else round(share * untried)
     if nameable is not None and nameable < untried:
         staying[NEVER_TRIED] += untried - nameable
-    cost = estimate.estimate_contacts(selected.account_id, people, scan)
     forecast = budget.forecast(selected.account_id)
+    cost = estimate.estimate_contacts(people, scan, forecast)
     waits = forecast is not None and cost.calls and forecast.free_at > clock.now()
     return Plan(
         kind=selected.kind,
