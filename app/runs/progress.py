@@ -1,5 +1,6 @@
 """The progress of jobs: one Progress for pages, command line, API and the queue dashboard."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -129,9 +130,12 @@ def active_runs(viewer: Viewer) -> list[Progress]:
     return running + [replace(progress, place=position) for position, progress in enumerate(queued, start=1)]
 
 
-def latest_reported(viewer: Viewer) -> Progress | None:
-    """Return the running job once a lookup failed, else the job of the last 90 days that ended last, or None."""
-    failing = [run for run in active_runs(viewer) if run.place is None and run.failed]
+def latest_reported(viewer: Viewer, active: Sequence[Progress]) -> Progress | None:
+    """Return the running job once a lookup failed, else the job of the last 90 days that ended last, or None.
+
+    `active` are the viewer's active jobs.
+    """
+    failing = [run for run in active if run.place is None and run.failed]
     return next(iter(failing or history(viewer, limit=1)), None)
 
 

@@ -39,7 +39,8 @@ def phrases(planned: Plan) -> list[Phrase]:
 def index() -> Response:
     """Show active jobs with the plans of new ones, contacts not resolved, and ended jobs."""
     selection = _selection()
-    shown = _live(selection) | _unresolved() | _history() | _plans(selection)
+    shown = _live(selection)
+    shown |= _unresolved(shown["jobs"]) | _history(shown["jobs"]) | _plans(selection)
     return rendering.render("jobs/page.html", None, selection=selection, **shown)
 
 
@@ -66,13 +67,15 @@ def live() -> Response:
 @blueprint.get("/unresolved")
 def unresolved_() -> Response:
     """Return the contacts that a job could not resolve."""
-    return rendering.render(None, "jobs/_unresolved.html", home=_home(_selection()), **_unresolved())
+    shown = _unresolved(progress.active_runs(session.viewer()))
+    return rendering.render(None, "jobs/_unresolved.html", home=_home(_selection()), **shown)
 
 
 @blueprint.get("/history")
 def history() -> Response:
     """Return the ended jobs."""
-    return rendering.render(None, "jobs/_history.html", home=_home(_selection()), **_history())
+    shown = _history(progress.active_runs(session.viewer()))
+    return rendering.render(None, "jobs/_history.html", home=_home(_selection()), **shown)
 
 
 @blueprint.get("/new")
@@ -305,10 +308,10 @@ def _events(news: Notification, *, changed: bool) -> dict[str, Any]:
     return events | ({"jobs:failed": True} if news.failed else {}) | (CHANGED if changed else {})
 
 
-def _unresolved() -> dict[str, Any]:
+def _unresolved(active: list[Progress]) -> dict[str, Any]:
     viewer = session.viewer()
     chosen = request.args.get("job")
-    last = progress.get_progress(viewer, chosen) if chosen else progress.latest_reported(viewer)
+    last = progress.get_progress(viewer, chosen) if chosen else progress.latest_reported(viewer, active)
     contacts = failures.failed_contacts(viewer, last.run_id) if last else []
     everyone = request.args.get("show") == "all"
     return {
@@ -323,11 +326,10 @@ def _unresolved() -> dict[str, Any]:
     }
 
 
-def _history() -> dict[str, Any]:
-    viewer = session.viewer()
+def _history(active: list[Progress]) -> dict[str, Any]:
     before = _before()
-    retried = [run for run in progress.active_runs(viewer) if run.finished_at and not before]
-    ended = progress.history(viewer, before=before)
+    retried = [run for run in active if run.finished_at and not before]
+    ended = progress.history(session.viewer(), before=before)
     older = ended[-1].created_at if len(ended) == progress.HISTORY_ROWS else None
     listed = sorted([*retried, *ended], key=lambda run: run.created_at, reverse=True)
     return {"history": listed, "before": before, "older": clock.microseconds(older) if older else None}
