@@ -388,7 +388,7 @@ def using(**changes: Any) -> Iterator[Settings]:
     try:
         yield changed
     finally:
-        _override.remove(changed)
+        _override[:] = [each for each in _override if each is not changed]  # an equal one may be in use around it
 
 
 def environment(**changes: str) -> dict[str, str]:

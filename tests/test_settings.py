@@ -186,6 +186,13 @@ def test_relative_paths_are_in_the_home_folder_wherever_a_command_runs(
         assert Path(str(db.engine.url.database)) == folder / "data" / "mine.sqlite3"
 
 
+def test_each_block_ends_with_the_settings_around_it(folder: Path) -> None:
+    with settings.using(workers=3), settings.using(workers=4):
+        with settings.using(workers=3):
+            assert settings.current().workers == 3
+        assert settings.current().workers == 4
+
+
 def test_without_a_home_folder_a_checkout_uses_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NAMETAG_HOME")
     monkeypatch.chdir(tmp_path)
