@@ -5,7 +5,6 @@ A backup holds what was deleted after it was made. The list is read from the dat
 """
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from app.models.audit import AuditEntry
 from app.models.conversation import Conversation
 from app.models.erasure import Tombstone
 from app.models.identity import Identity
-
-logger = logging.getLogger(__name__)
 
 FILE = "deletions.jsonl"
 REMOVALS = (Action.ACCOUNT_REMOVED, Action.ACCOUNT_DELETION_ASKED)

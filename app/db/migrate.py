@@ -85,11 +85,6 @@ def schema_of(connection: Connection) -> Schema:
     return Schema(state, revision, wanted, _version(connection) if revision else None)
 
 
-def is_current() -> bool:
-    """Return whether the schema is current. Raises OperationalError if the database can't be reached."""
-    return schema().state is SchemaState.CURRENT
-
-
 @lru_cache(maxsize=1)
 def revisions() -> tuple[str, ...]:
     """Return the revisions that this version knows, oldest first."""

@@ -1,13 +1,10 @@
 """Count events per key and window, in Redis for all processes, or in this process while Redis is unavailable."""
 
-import logging
 import threading
 from dataclasses import dataclass, field
 
 from app import clock, redis_client
 from app.redis_client import RedisUnavailable
-
-logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
 REMEMBERED = 10_000  # windows per process while Redis is unavailable

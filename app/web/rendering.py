@@ -1,7 +1,6 @@
 """Response helpers: full page or htmx part, redirects, toasts and events."""
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +11,6 @@ from app.identities.failure_policy import STOP_AFTER
 from app.inbox import layout
 from app.inbox.layout import AccountSelection, Layout
 from app.web import conditional
-
-logger = logging.getLogger(__name__)
 
 MORPH = "morph:outerHTML"  # how htmx swaps polled parts
 FOLD = 2_000  # characters of a message before "Show full message"

@@ -12,6 +12,7 @@ from app import core, scheduler, settings
 from app.backup import tables, transfer
 from app.db import migrate
 from app.db.engine import db
+from app.db.migrate import SchemaState
 from app.inbox import search
 from app.ingest import indexing
 from app.models.conversation import Conversation, Message
@@ -120,7 +121,7 @@ def test_each_revision_keeps_fifty_thousand_messages_forward_and_back(blank: Fla
     for revision in migrate.revisions()[1:]:
         migrate.upgrade(revision)
         assert facts() == kept, revision
-    assert migrate.is_current()
+    assert migrate.schema().state is SchemaState.CURRENT
     for revision in reversed(migrate.revisions()[:-1]):
         migrate.downgrade(revision)
         assert facts() == kept, revision
@@ -162,7 +163,7 @@ def test_a_backup_of_each_revision_restores_into_the_newest(blank: Flask, tmp_pa
         transfer.back_up(tmp_path / revision)
     for revision in migrate.revisions():
         transfer.restore(tmp_path / revision, replace=True)
-        assert migrate.is_current()
+        assert migrate.schema().state is SchemaState.CURRENT
         assert facts() == (5_000, CONVERSATIONS, "word4711 bonjour", 1)
 
 
