@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from app import clock, findings, heartbeats, queue, redis_checks, redis_client, settings
+from app import clock, findings, heartbeats, queue, redis_checks, redis_client, settings, text
 from app.accounts import health
 from app.accounts.health import Health
 from app.calls import circuit_breaker
@@ -226,9 +226,7 @@ def _of_account(ig_account_id: str, what: str, level: Level, message: str, fix: 
 def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
     number = owner_requests.count_open(viewer)
     if number:
-        message = (
-            f"{number} request{'' if number == 1 else 's'} of account owners match no account; Meta expects a result"
-        )
+        message = f"{text.plural(number, 'request')} of account owners match no account; Meta expects a result"
         fix = "Run `nametag account requests list`, then assign or close each request."
         yield Finding("owner requests", Level.WARNING, message, fix, key="owner_requests.open")
 
@@ -249,7 +247,7 @@ def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
 def _waiting() -> Iterator[Finding]:
     late = resolve.accounts_due(clock.now() - LONG_WAIT, live=True)
     if late:
-        accounts = f"{len(late)} account{'' if len(late) == 1 else 's'}"
+        accounts = text.plural(len(late), "account")
         message = f"Contacts in {accounts} have waited over a minute for a lookup that no worker has taken"
         fix = f"Check that `nametag worker --queue {queue.TASKS[queue.RESOLVE].queue}` runs and reaches Redis."
         yield Finding("lookups", Level.WARNING, message, fix, key="lookups.waiting")

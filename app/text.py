@@ -1,4 +1,4 @@
-"""Sanitize untrusted strings (control, bidirectional and invisible characters) and shorten them for display."""
+"""Sanitize untrusted strings (control, bidirectional and invisible characters), shorten them, and count nouns."""
 
 import re
 import unicodedata
@@ -115,6 +115,16 @@ def shorten(value: str, characters: int) -> str:
     """Return `value` on one line with at most `characters` code points, with an ellipsis if it was cut."""
     line = _SPACES.sub(" ", value).strip()
     return line if len(line) <= characters else clip(line, characters - 1).rstrip() + "…"
+
+
+def grouped(number: int, thousands: str) -> str:
+    """Return a number with the separator `thousands` between thousands."""
+    return f"{number:,}".replace(",", thousands)
+
+
+def plural(number: int, noun: str, nouns: str | None = None, *, thousands: str = "") -> str:
+    """Return a number with its noun: 1 job, 2 jobs. `nouns` is an irregular plural; `thousands` is for `grouped`."""
+    return f"{grouped(number, thousands)} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def for_terminal(value: str) -> str:

@@ -7,9 +7,16 @@ import click
 from app.backup import transfer
 from app.backup.transfer import Restored
 from app.cli import output
+from app.text import plural
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-SHOWN = ("accounts", "conversations", "messages", "identities", "users")
+SHOWN = {  # tables, and one of their rows
+    "accounts": "account",
+    "conversations": "conversation",
+    "messages": "message",
+    "identities": "identity",
+    "users": "user",
+}
 
 
 @click.command("backup")
@@ -22,7 +29,7 @@ def backup(file: Path, as_json: bool) -> None:
     if as_json:
         output.show(head)
         return
-    counts = ", ".join(f"{head.tables[name].rows} {name}" for name in SHOWN if name in head.tables)
+    counts = ", ".join(plural(head.tables[name].rows, noun, name) for name, noun in SHOWN.items())
     output.say(f"Backed up to {file}: {counts}.")
     output.say("Encryption keys are not in it: keep TOKEN_ENCRYPTION_KEYS and SECRET_KEY in another place.")
 
@@ -44,10 +51,11 @@ def restore(file: Path, replace: bool, deletions_file: Path | None, as_json: boo
 
 def _report(done: Restored) -> None:
     rows = sum(part.rows for part in done.backup.tables.values())
-    output.say(f"Restored {rows} rows of {len(done.backup.tables)} tables, as of {done.backup.at:%d %B %Y %H:%M} UTC.")
+    counted = f"{plural(rows, 'row')} of {plural(len(done.backup.tables), 'table')}"
+    output.say(f"Restored {counted}, as of {done.backup.at:%d %B %Y %H:%M} UTC.")
     again = done.replayed
     if again.contacts or again.accounts:
-        gone = f"{again.contacts} contacts, {again.accounts} accounts"
+        gone = f"{plural(again.contacts, 'contact')}, {plural(again.accounts, 'account')}"
         output.say(f"Deleted again, because they were deleted after the backup: {gone}.")
     for account in done.unreadable:
         output.say(f"Can't decrypt the access token of account {account}. Reconnect the account.")

@@ -13,6 +13,7 @@ from app.cli import output
 from app.db import migrate
 from app.db.migrate import Schema, SchemaState
 from app.db.transaction import DatabaseUnavailable
+from app.text import plural
 
 # Exit status of `db status`; 1 is a database that can't be reached.
 STATUS = {SchemaState.CURRENT: 0, SchemaState.BEHIND: 3, SchemaState.AHEAD: 4}
@@ -80,7 +81,7 @@ def copy_command(url: str, as_json: bool) -> None:
         output.show(copied)
     else:
         rows = sum(copied.values())
-        click.echo(f"Copied {rows} rows of {len(copied)} tables; counts and digests are equal.")
+        click.echo(f"Copied {plural(rows, 'row')} of {plural(len(copied), 'table')}; counts and digests are equal.")
         click.echo("Set DATABASE_URL to the new database, and start all processes.")
 
 

@@ -4,6 +4,7 @@ import click
 
 from app.accounts import keys
 from app.cli import output
+from app.text import plural
 from app.viewer import OPERATOR
 
 
@@ -16,7 +17,7 @@ def rotate_keys(as_json: bool) -> None:
     if as_json:
         output.show(done)
     else:
-        output.say(f"Re-encrypted {done.rotated} token{'' if done.rotated == 1 else 's'} with the first key.")
+        output.say(f"Re-encrypted {plural(done.rotated, 'token')} with the first key.")
         for account in done.unreadable:
             output.say(f"Can't decrypt the token of account {account} with any key. Reconnect the account.")
     if done.unreadable:

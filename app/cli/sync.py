@@ -7,6 +7,7 @@ import click
 from app.accounts import listing
 from app.cli import output
 from app.ingest import sync as syncing
+from app.text import plural
 from app.viewer import OPERATOR
 
 
@@ -25,8 +26,8 @@ def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
         output.show(synced)
     else:
         output.say(
-            f"Synced {_count(synced.conversations, 'conversation')} with {_count(synced.calls, 'API call')}: "
-            f"{_count(synced.messages, 'new message')}, {_count(synced.names, 'new name')}."
+            f"Synced {plural(synced.conversations, 'conversation')} with {plural(synced.calls, 'API call')}: "
+            f"{plural(synced.messages, 'new message')}, {plural(synced.names, 'new name')}."
         )
         if synced.skipped:
             output.say(f"Skipped {len(synced.skipped)}:")
@@ -37,7 +38,3 @@ def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
             output.say(f"Sync stopped early: {synced.reason}. Results so far are stored. Run the command again later.")
     if not synced.complete:
         sys.exit(output.FAILED)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flask import Flask, request
 from markupsafe import Markup, escape
 
-from app import clock, reply_state
+from app import clock, reply_state, text
 from app.inbox import snippets
 from app.labels import label
 from app.text import MESSAGE_CHARACTERS, clip, web_url
@@ -23,6 +23,7 @@ _REST = r"[^\s<>\"'\u0000-\u0020]+"
 _LINK = re.compile(rf"https?://{_REST}|(?P<mail>{_MAIL})|(?<![\w.@/-])www\.[\w-]+\.{_REST}", re.IGNORECASE)
 CLOSED = ("closed", "Window closed")
 _CODE = re.compile("`([^`]+)`")
+_THIN_SPACE = "\u202f"
 _TRAILING = ".,;:!?)]}»”’"
 
 
@@ -144,12 +145,12 @@ def moment(at: datetime, period: str) -> str:
 
 def grouped(number: int) -> str:
     """Return a number with narrow spaces between thousands."""
-    return f"{number:,}".replace(",", "\u202f")
+    return text.grouped(number, _THIN_SPACE)
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """Return a number with its noun: 1 job, 2 jobs. `nouns` is an irregular plural."""
-    return f"{grouped(number)} {noun if number == 1 else nouns or f'{noun}s'}"
+    return text.plural(number, noun, nouns, thousands=_THIN_SPACE)
 
 
 def query(values: Mapping[str, object]) -> str:

@@ -27,7 +27,7 @@ def test_a_backup_is_made_and_restored(filled: Flask, tmp_path: Path) -> None:
     made = nametag("backup", file)
     assert (made.exit_code, made.output.splitlines()[0]) == (
         0,
-        f"Backed up to {file}: 1 accounts, 1 conversations, 1 messages, 1 identities, 0 users.",
+        f"Backed up to {file}: 1 account, 1 conversation, 1 message, 1 identity, 0 users.",
     )
     assert "--replace" in refused(nametag("restore", file), status=1)
     before = snapshot.tables()
