@@ -2,7 +2,7 @@
 const palette = $("palette");
 const shownOptions = () => all("[role=option]", palette).filter((option) => !option.hidden);
 let late = true, entered = null; // results of what is typed are still to come; Enter was pressed meanwhile
-const chosen = () => palette.querySelector("[aria-selected=true]");
+const selected = () => palette.querySelector("[aria-selected=true]");
 const choose = (option) => {
   for (const each of all("[role=option]", palette)) each.setAttribute("aria-selected", each === option);
   $("palette-q").setAttribute("aria-activedescendant", option?.id || "");
@@ -20,12 +20,12 @@ const fit = () => {
 };
 const enter = (event) => {
   entered = late ? event : null;
-  if (!late) chosen()?.dispatchEvent(new MouseEvent("click", event));
+  if (!late) selected()?.dispatchEvent(new MouseEvent("click", event));
 };
 palette.addEventListener("input", () => { late = true; });
 palette.addEventListener("close", () => { entered = null; });
 palette.addEventListener("keydown", (event) => {
-  const shown = shownOptions(), at = shown.indexOf(chosen()), last = shown.length - 1;
+  const shown = shownOptions(), at = shown.indexOf(selected()), last = shown.length - 1;
   const next = { ArrowDown: at < last ? at + 1 : 0, ArrowUp: at > 0 ? at - 1 : last, PageUp: 0, PageDown: last }[event.key];
   if (next !== undefined) choose(shown[next]);
   else if (event.key === "Enter" && event.target.id === "palette-q") enter(event);

@@ -183,3 +183,13 @@ def test_a_browser_that_blocks_notifications_is_explained(context: BrowserContex
 def test_pages_do_not_load_the_script_of_notifications_unless_they_are_on(tab: Page, inbox: InboxServer) -> None:
     tab.goto(f"{inbox.url}/inbox")
     assert tab.locator("script[src*='notices.js']").count() == 0
+
+
+def test_the_palette_opens_while_notifications_are_on(context: BrowserContext, inbox: InboxServer) -> None:
+    context.add_init_script(f"({STUB})('granted'); localStorage.setItem('nametag:notices', 'on')")
+    tab = context.new_page()
+    tab.goto(f"{inbox.url}/settings")
+    expect(tab.get_by_label("Notify me about new messages")).to_be_checked()
+    tab.keyboard.press("Control+k")
+    options = tab.locator("#palette").get_by_role("option")
+    expect(options.first).to_have_attribute("aria-selected", "true")
