@@ -70,5 +70,4 @@ begin(showUpdated);
 setInterval(showUpdated, 1000);
 // Desktop notifications are a script of their own, which only those load who use them, and the Settings page.
 const noticesScript = $("toasts")?.dataset.notices;
-if (noticesScript && (localStorage.getItem("nametag:notices") || $("notices")))
-  document.head.append(Object.assign(document.createElement("script"), { src: noticesScript }));
+if (noticesScript && (localStorage.getItem("nametag:notices") || $("notices"))) loadScript(noticesScript);

@@ -23,8 +23,7 @@ const actions = {
     const thread = openThread();
     byKeyboard = true;
     if (!thread) return (focusedRow() || rows()[0])?.click();
-    const { id } = thread.dataset;
-    if (thread.querySelector("[data-next=read]")) mark(`/inbox/${id}`, `read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`);
+    if (thread.querySelector("[data-next=read]")) markRead(thread.dataset);
     openNext(1, () => report({ text: "All caught up." }));
   },
   mark: () => {
@@ -43,7 +42,7 @@ const actions = {
     $("palette").showModal();
     $("palette-q").value = "";
     htmx.trigger("#palette-q", "palette:open");
-    if (dataset.script) document.head.append(Object.assign(document.createElement("script"), { src: dataset.script }));
+    if (dataset.script) loadScript(dataset.script);
     delete dataset.script;
   },
   help: () => $("shortcuts").showModal(),

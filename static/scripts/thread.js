@@ -8,10 +8,10 @@ const showUnseen = (count) => {
   button.hidden = !count;
   button.firstChild.textContent = plural(count, "new message");
 };
+const markRead = ({ id }) => mark(`/inbox/${id}`, `read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`);
 const readAll = () => {
   if (document.hidden || !unseen) return;
-  const { id } = openThread().dataset;
-  htmx.ajax("POST", `/inbox/${id}/read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`, { swap: "none" });
+  markRead(openThread().dataset);
   showUnseen(0);
 };
 // While the line above the first new message is out of sight.
@@ -72,6 +72,11 @@ const grown = () => {
   if (wasAtEnd && !older) toEnd();
 };
 clicked("#thread-new", toEnd);
+clicked("#thread-first", (link, event) => {
+  event.preventDefault();
+  scroller().focus();
+  $("new").scrollIntoView();
+});
 listen("visibilitychange", () => { if (atEnd) readAll(); });
 listen("scroll scrollend", ({ target, type }) => {
   if (target !== scroller()) return;
@@ -98,10 +103,4 @@ listen("htmx:afterSwap", ({ target }) => {
   else if (target.id?.startsWith("msgs-") && before) grown();
 });
 listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
-listen("click", (event) => {
-  if (!event.target.closest("#thread-first")) return;
-  event.preventDefault();
-  scroller().focus();
-  $("new").scrollIntoView();
-});
 begin(() => { toFound(); showFirst(); });
