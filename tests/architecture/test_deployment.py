@@ -105,6 +105,10 @@ def test_compose_serves_each_queue_and_waits_for_its_tasks() -> None:
     assert deployment.seconds(OURS["web"]["stop_grace_period"]) > DRAIN_SECONDS
 
 
+def test_compose_keeps_the_list_of_deletions_on_a_volume() -> None:
+    assert OURS["scheduler"]["volumes"] == [f"data:{deployment.image_variables()['NAMETAG_DATA_DIR']}"]
+
+
 def test_compose_migrates_once_before_anything_else_starts() -> None:
     assert OURS["migrate"]["command"] == ["db", "upgrade"]
     assert OURS["migrate"]["restart"] == "no"
