@@ -1,5 +1,6 @@
 """Endpoints for conversations and their messages."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
@@ -14,6 +15,7 @@ from app.errors import Invalid
 from app.inbox import api_queries, replies, thread
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
+from app.viewer import Viewer
 
 CONVERSATIONS = Tag(name="Conversations", description="Conversations and the contacts who write in them.")
 MESSAGES = Tag(name="Messages", description="Messages of a conversation.")
@@ -62,9 +64,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def mark_conversation_read(path: ById) -> dict[str, Any]:
-        viewer, conversation_id = auth.viewer(), number(path.id, "conversation")
-        thread.mark_read(viewer, conversation_id)
-        return _entry(api_queries.conversation(viewer, conversation_id))
+        return _changed(path, thread.mark_read)
 
     @api.post(
         "/messaging/conversations/<id>/no-reply-needed",
@@ -74,9 +74,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def mark_no_reply_needed(path: ById) -> dict[str, Any]:
-        conversation_id = number(path.id, "conversation")
-        replies.mark_no_reply_needed(auth.viewer(), conversation_id)
-        return _entry(api_queries.conversation(auth.viewer(), conversation_id))
+        return _changed(path, replies.mark_no_reply_needed)
 
     @api.delete(
         "/messaging/conversations/<id>/no-reply-needed",
@@ -86,9 +84,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def mark_needs_reply(path: ById) -> dict[str, Any]:
-        conversation_id = number(path.id, "conversation")
-        replies.mark_needs_reply(auth.viewer(), conversation_id)
-        return _entry(api_queries.conversation(auth.viewer(), conversation_id))
+        return _changed(path, replies.mark_needs_reply)
 
     @api.get(
         "/messaging/conversations/<id>/messages",
@@ -104,25 +100,16 @@ def register(api: APIBlueprint) -> None:
         return {"data": [_message(each) for each in found], "nextCursor": sealed}
 
 
+def _changed(path: ById, change: Callable[[Viewer, int], None]) -> dict[str, Any]:
+    """Change a conversation, and return it."""
+    viewer, conversation_id = auth.viewer(), number(path.id, "conversation")
+    change(viewer, conversation_id)
+    return _entry(api_queries.conversation(viewer, conversation_id))
+
+
 def _entry(one: ConversationEntry) -> dict[str, Any]:
-    return {
-        "id": str(one.id),
-        "accountId": one.ig_account_id,
-        "participantPlatformId": one.ig_participant_id,
-        "participantUsername": one.username,
-        "participantName": one.name,
-        "participantProfilePic": avatars.picture_path(one.ig_account_id, one.ig_participant_id, one.picture_version),
-        "displayName": one.display_name,
-        "identityState": one.state.value,
-        "lastMessageAt": rfc3339(one.last_message_at),
-        "lastMessagePreview": one.preview,
-        "unreadCount": one.unread_count,
-        "status": one.status,
-        "needsReply": one.needs_reply_since is not None,
-        "needsReplySince": rfc3339(one.needs_reply_since),
-        "replyWindowEndsAt": rfc3339(one.window_ends_at),
-        "windowState": one.window_state.value,
-    }
+    picture = avatars.picture_path(one.ig_account_id, one.ig_participant_id, one.picture_version)
+    return api_queries.as_dict(one) | {"participantProfilePic": picture}
 
 
 def _message(one: MessageEntry) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import click
 from app.accounts import listing
 from app.cli import output
 from app.inbox import api_queries
-from app.inbox.api_queries import ConversationEntry, FeedQuery
+from app.inbox.api_queries import FeedQuery
 from app.viewer import OPERATOR
 
 
@@ -27,7 +27,7 @@ def search(query: str, account_id: str | None, limit: int, as_json: bool) -> Non
     for notice in api_queries.notices(want.q):
         click.echo(notice, err=True)
     if as_json:
-        output.show([_facts(each) for each in found])
+        output.show([api_queries.as_dict(each) for each in found])
         return
     heads = ("ID", "ACCOUNT", "CONTACT", "LAST MESSAGE", "UNREAD", "PREVIEW")
     rows = (
@@ -35,17 +35,3 @@ def search(query: str, account_id: str | None, limit: int, as_json: bool) -> Non
         for each in found
     )
     output.table(heads, rows, empty="No conversations found.")
-
-
-def _facts(one: ConversationEntry) -> dict[str, object]:
-    return {
-        "id": str(one.id),
-        "accountId": one.ig_account_id,
-        "participantPlatformId": one.ig_participant_id,
-        "participantUsername": one.username,
-        "participantName": one.name,
-        "displayName": one.display_name,
-        "lastMessageAt": one.last_message_at,
-        "lastMessagePreview": one.preview,
-        "unreadCount": one.unread_count,
-    }

@@ -117,6 +117,27 @@ def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
     return _conversation_entry(row)
 
 
+def as_dict(one: ConversationEntry) -> dict[str, Any]:
+    """Return a conversation as JSON types, for the API and the command line."""
+    return {
+        "id": str(one.id),
+        "accountId": one.ig_account_id,
+        "participantPlatformId": one.ig_participant_id,
+        "participantUsername": one.username,
+        "participantName": one.name,
+        "displayName": one.display_name,
+        "identityState": one.state.value,
+        "lastMessageAt": clock.rfc3339(one.last_message_at),
+        "lastMessagePreview": one.preview,
+        "unreadCount": one.unread_count,
+        "status": one.status,
+        "needsReply": one.needs_reply_since is not None,
+        "needsReplySince": clock.rfc3339(one.needs_reply_since),
+        "replyWindowEndsAt": clock.rfc3339(one.window_ends_at),
+        "windowState": one.window_state.value,
+    }
+
+
 def messages(
     viewer: Viewer, conversation_id: int, *, limit: int, after: FeedPosition | None = None
 ) -> tuple[list[MessageEntry], FeedPosition | None]:
