@@ -104,24 +104,26 @@ def start(kind: str) -> Response:
 @blueprint.get("/<string(length=12):run_id>")
 def show(run_id: str) -> Response:
     """Show a job: its progress, and its contacts by state, reason and search."""
-    run = progress.get_progress(session.viewer(), run_id)
-    selection = _selection(run.ig_account_id)
-    want = _item_filter()
-    unchanged, token = None, _items_token(selection, run, want)
-    if rendering.wants_part():
-        unchanged = conditional.is_unchanged(token)
+    viewer = session.viewer()
+    run = progress.get_progress(viewer, run_id)
+    selection, want = _selection(run.ig_account_id), _item_filter()
+    token = _run_token(selection, run, want, watching=False)
+    polled = rendering.wants_part()
+    unchanged = conditional.is_unchanged(token) if polled else None
     if unchanged:
         return unchanged
-    items = item_listing.list_items(session.viewer(), run_id, want)
-    counts = item_listing.count_items(session.viewer(), run_id)
-    shown = _panel(selection, run) | {"items_token": token, "items": items, "counts": counts, "want": want}
-    return rendering.render(
-        "jobs/job.html",
-        "jobs/_items.html",
-        selection=selection,
-        **shown,
-        queue_kept=session.viewer().sees_queues and queue.is_kept(run_id),
-    )
+    shown: dict[str, Any] = {
+        "job": run,
+        "operates": viewer.may(Role.OPS),
+        "items_token": token,
+        "items": item_listing.list_items(viewer, run_id, want),
+        "counts": item_listing.count_items(viewer, run_id),
+        "want": want,
+    }
+    if not polled:
+        shown |= _panel(run, _panel_token(selection, run))
+        shown["queue_kept"] = viewer.sees_queues and queue.is_kept(run_id)
+    return rendering.render("jobs/job.html", "jobs/_items.html", selection=selection, **shown)
 
 
 @blueprint.get("/<run_id>/live")
@@ -129,14 +131,12 @@ def show_live(run_id: str) -> Response:
     """Return the progress of one job alone, polled. Announces each change once."""
     run = progress.get_progress(session.viewer(), run_id)
     selection = _selection(run.ig_account_id)
-    unchanged = conditional.is_unchanged(_panel_token(selection, run))
+    token = _panel_token(selection, run)
+    unchanged = conditional.is_unchanged(token)
     if unchanged:
         return unchanged
     events = _events(_news([run] if run.active else []), changed=False)
-    home = f"/jobs/{run_id}"
-    return rendering.render(
-        None, "jobs/_panel.html", selection=selection, home=home, events=events, **_panel(selection, run)
-    )
+    return _render_panel(selection, run, token, events)
 
 
 @blueprint.get("/<run_id>/items.csv")
@@ -219,9 +219,7 @@ def _home(selection: AccountSelection) -> str:
 
 
 def _changed(selection: AccountSelection, message: str) -> Response:
-    if not rendering.wants_part():
-        flash(message)
-    events = CHANGED | rendering.toast(message)
+    events = _confirm(message)
     return rendering.render(
         None, "jobs/_live.html", selection=selection, home=_home(selection), events=events, **_live(selection)
     )
@@ -233,17 +231,24 @@ def _changed_run(run_id: str, message: str) -> Response:
     selection = _selection(run.ig_account_id)
     if request.form.get("view") != "job":
         return _changed(selection, message)
+    return _render_panel(selection, run, _panel_token(selection, run), _confirm(message))
+
+
+def _confirm(message: str) -> dict[str, Any]:
+    """Return the events that report a change; without htmx, the next page shows the message."""
     if not rendering.wants_part():
         flash(message)
-    events = CHANGED | rendering.toast(message)
-    home = f"/jobs/{run_id}"
-    return rendering.render(
-        None, "jobs/_panel.html", selection=selection, home=home, events=events, **_panel(selection, run)
-    )
+    return CHANGED | rendering.toast(message)
 
 
-def _panel(selection: AccountSelection, run: Progress) -> dict[str, Any]:
-    viewer, token = session.viewer(), _panel_token(selection, run)
+def _render_panel(selection: AccountSelection, run: Progress, token: str | None, events: dict[str, Any]) -> Response:
+    home = f"/jobs/{run.run_id}"
+    shown = _panel(run, token)
+    return rendering.render(None, "jobs/_panel.html", selection=selection, home=home, events=events, **shown)
+
+
+def _panel(run: Progress, token: str | None) -> dict[str, Any]:
+    viewer = session.viewer()
     return {
         "job": run,
         "hours": {run.account_id: layout.forecast(run.account_id)} if run.active else {},
@@ -256,13 +261,12 @@ def _panel(selection: AccountSelection, run: Progress) -> dict[str, Any]:
 
 
 def _panel_token(selection: AccountSelection, run: Progress) -> str | None:
-    version = conditional.version(run.account_id)
-    return _token(selection, version, run.run_id, run.state, run.done, watching=run.active)
+    return _run_token(selection, run, watching=run.active)
 
 
-def _items_token(selection: AccountSelection, run: Progress, want: ItemFilter) -> str | None:
+def _run_token(selection: AccountSelection, run: Progress, *parts: object, watching: bool) -> str | None:
     version = conditional.version(run.account_id)
-    return _token(selection, version, run.run_id, run.state, run.done, want, watching=False)
+    return _token(selection, version, run.run_id, run.state, run.done, *parts, watching=watching)
 
 
 def _news(jobs: list[Progress]) -> Notification:
