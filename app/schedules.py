@@ -25,6 +25,7 @@ from app.models.process import SchedulerDuty
 from app.models.run import Run
 from app.runs import duties, lifecycle, retention
 from app.runs.duties import DutyOutcome
+from app.text import plural
 from app.users import sessions
 from app.viewer import Role, Viewer
 
@@ -98,7 +99,7 @@ class ListedSchedule:
         if self.result is None:
             return None
         numbers = {NOUNS[name]: number for name, number in self.result.items() if name in NOUNS}
-        words = [f"{number:,} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items() if number]
+        words = [plural(number, noun, thousands=",") for noun, number in numbers.items() if number]
         return ", ".join(words) or "nothing to do"
 
     @property

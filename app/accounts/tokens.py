@@ -19,6 +19,7 @@ from app.db.types import Secret, SecretUnreadable
 from app.errors import NotFound
 from app.instagram.errors import GraphAPIError
 from app.models.account import Account, AccountState, Login
+from app.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def token_expiry(row: Any) -> TokenExpiry:
     left = row.token_expires_at - clock.now() if row.token_expires_at else None
     if left is not None and left <= timedelta(0):
         return _ended("Expired. Reconnect the account.")
-    days = "" if left is None else f"{left.days} {'day' if left.days == 1 else 'days'}"
+    days = "" if left is None else plural(left.days, "day")
     if left is not None and left < SOON:
         return TokenExpiry(f"Expires in {days}. Reconnect the account.", reconnect=True, well=False)
     if row.token_problem:

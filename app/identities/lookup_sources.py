@@ -13,6 +13,7 @@ from app.identities.listing import ListedIdentity, NameState
 from app.identities.observations import FRESH
 from app.models.call import ApiCall
 from app.models.identity import Source
+from app.text import plural
 
 DONE, WARN, BAD, PLAIN = "done", "warn", "bad", ""  # colors of a finding
 
@@ -90,7 +91,7 @@ def _profile(contact: ListedIdentity, sources: Sequence[Source | None]) -> Looku
     calls = db.session.execute(found.order_by(ApiCall.at.desc(), ApiCall.id.desc())).all()
     if not calls:
         return LookupSource(label, icon, "Not requested", PLAIN, "Not requested yet.")
-    number = f"{len(calls)} {'call' if len(calls) == 1 else 'calls'}"
+    number = plural(len(calls), "call")
     if calls[0].code is not None:
         return LookupSource(label, icon, "Failed", BAD, f"{number}; the last one failed.")
     if Source.PROFILE in sources:

@@ -27,6 +27,7 @@ from app.models.identity import Identity
 from app.models.run import Run, RunKind, RunPlan
 from app.runs import estimate, kinds, lifecycle, selection
 from app.runs.selection import ContactGroup, PageScan, Selection
+from app.text import plural
 from app.viewer import Viewer
 
 MOST_COUNTED = 1_000  # contacts that a request counts; of larger accounts it reads the stored counts
@@ -281,7 +282,7 @@ def _words(reason: str) -> str:
 def _cost(plan: Plan, at: Callable[[datetime], str]) -> str:
     if not plan.people:
         return ". Nothing to look up."
-    calls = f"{plan.calls:,} {'call' if plan.calls == 1 else 'calls'}"
+    calls = plural(plan.calls, "call", thousands=",")
     if plan.done_at is None:
         return f"; {calls}. The duration is unknown: Nametag can’t reach Redis."
     waits = f" The API call budget is used up until {at(plan.starts_at)}." if plan.starts_at else ""

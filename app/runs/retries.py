@@ -20,6 +20,7 @@ from app.models.identity import Identity
 from app.models.run import ACTIVE, DELETED_CONTACT, ItemState, Run, RunItem, RunState
 from app.runs import kinds, lifecycle
 from app.runs.failures import REASONS
+from app.text import plural
 from app.viewer import Role, Viewer
 
 
@@ -41,7 +42,7 @@ class RetryResult:
         """The result in sentences, for users."""
         finishing = f" and finishing {self.waiting} waiting" if self.waiting else ""
         once = " once the job is resumed" if self.paused else ""
-        return " ".join((f"Retrying {_contacts(self.contacts)}{finishing}{once}.", *_left_out(self.left_out)))
+        return " ".join((f"Retrying {plural(self.contacts, 'contact')}{finishing}{once}.", *_left_out(self.left_out)))
 
 
 def can_retry(reason: str | None) -> bool:
@@ -139,8 +140,4 @@ def _reason_now(account_id: int) -> ColumnElement[str]:
 
 
 def _left_out(reasons: Mapping[str, int]) -> Iterator[str]:
-    return (f"Left out {_contacts(number)}: {describe(reason)}." for reason, number in reasons.items())
-
-
-def _contacts(number: int) -> str:
-    return f"{number} {'contact' if number == 1 else 'contacts'}"
+    return (f"Left out {plural(number, 'contact')}: {describe(reason)}." for reason, number in reasons.items())
