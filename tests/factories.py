@@ -8,7 +8,10 @@ from typing import Any
 from app import clock
 from app.db import transaction
 from app.db.types import Secret
+from app.identities import observations
+from app.identities.observations import ProfileObservation
 from app.models.account import Account, AccountState, Login
+from app.models.identity import Source
 from app.models.user import User
 from app.viewer import Role, Viewer
 from tests.support.webhooks import receive_webhook
@@ -75,8 +78,21 @@ def a_user(name: str = "nadia", *, account_ids: list[int] | None = None, **field
 def people_wrote(*people: str, at: datetime | None = None) -> None:
     """Deliver a message of each contact to maison.lune, a millisecond apart, now or at `at`."""
     first_ms = int((at or clock.now()).timestamp() * 1000)
-    body = a_delivery(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
-    receive_webhook(body)
+    deliver(*(a_message_event(who, at_ms=first_ms + place) for place, who in enumerate(people)))
+
+
+def deliver(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> None:
+    """Deliver `events` of one account in one signed POST, without HTTP."""
+    assert receive_webhook(a_delivery(*events, ig_account_id=ig_account_id)).status == 200
+
+
+def named(
+    account: Account, who: str, username: str | None = None, name: str | None = None, *, at: datetime | None = None
+) -> None:
+    """Store a contact's names as a lookup does, now or at `at`."""
+    seen = ProfileObservation(who, username, name, None, Source.PROFILE, at or clock.now())
+    with transaction.write() as tx:
+        observations.record(tx, account.id, seen)
 
 
 def a_message_event(

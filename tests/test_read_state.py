@@ -22,15 +22,14 @@ from tests.factories import (
     LEA,
     MAISON_LUNE,
     RUI,
-    a_delivery,
     a_message_event,
     a_user,
     an_account,
     an_echo_event,
+    deliver,
     people_wrote,
 )
 from tests.support.frozen_clock import FrozenClock
-from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -166,7 +165,7 @@ def wrote_three_times() -> list[datetime]:
 
 def answered(at: datetime) -> None:
     """Deliver an answer of the account, a second after `at`."""
-    receive_webhook(a_delivery(an_echo_event(LEA, at_ms=int(at.timestamp() * 1000) + 1000)))
+    deliver(an_echo_event(LEA, at_ms=int(at.timestamp() * 1000) + 1000))
 
 
 def unread(viewer: Viewer) -> int:
@@ -210,9 +209,9 @@ def test_an_answer_ends_marks_and_an_automatic_one_does_not(account: Account) ->
     people_wrote(LEA)
     thread.mark_read(nadia, 1)
     thread.mark_unread(nadia, 1)
-    receive_webhook(a_delivery(an_echo_event(LEA, app_id=900000000000001)))
+    deliver(an_echo_event(LEA, app_id=900000000000001))
     assert unread(nadia) == 1
-    receive_webhook(a_delivery(an_echo_event(LEA)))
+    deliver(an_echo_event(LEA))
     assert (unread(nadia), rows()) == (0, 0)
 
 
@@ -264,8 +263,7 @@ def test_a_delivery_writes_nothing_for_single_users(account: Account) -> None:
     for number in range(3):
         a_user(f"user{number}")
     people_wrote(LEA, CAMILLE)
-    body = a_delivery(a_message_event(RUI))
-    receive_webhook(body)
+    deliver(a_message_event(RUI))
     assert rows() == 0
 
 

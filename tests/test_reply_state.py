@@ -19,7 +19,7 @@ from app.instagram.events import EventKind, MessageSent
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
 from app.reply_state import WindowState
-from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event
+from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, an_echo_event, deliver
 from tests.support.frozen_clock import FrozenClock
 from tests.support.webhooks import receive_webhook
 
@@ -50,10 +50,6 @@ def we(minute: int, **message: Any) -> dict[str, Any]:
 
 def unsent(whose: str, minute: int) -> dict[str, Any]:
     return item(60, message={"mid": f"{whose}-{minute}", "is_deleted": True})
-
-
-def deliver(*events: dict[str, Any]) -> None:
-    assert receive_webhook(a_delivery(*events)).status == 200
 
 
 def deliver_on_standby(event: dict[str, Any]) -> None:

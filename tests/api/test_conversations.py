@@ -24,14 +24,13 @@ from tests.factories import (
     LEA,
     MAISON_LUNE,
     RUI,
-    a_delivery,
     a_message_event,
     a_user,
     an_account,
     an_echo_event,
+    deliver,
     people_wrote,
 )
-from tests.support.webhooks import receive_webhook
 
 LIST = "/messaging/conversations"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -145,11 +144,6 @@ def sample(name: str) -> dict[str, Any]:
     return item
 
 
-def received(*events: dict[str, Any]) -> None:
-    body = a_delivery(*events)
-    receive_webhook(body)
-
-
 def the_messages(crm: ApiClient, participant: str) -> list[dict[str, Any]]:
     """Return the messages of the contact's conversation, newest first."""
     [found] = [each for each in crm.get(LIST).get_json()["data"] if each["participantPlatformId"] == participant]
@@ -162,7 +156,7 @@ def test_a_message_has_its_current_reactions(crm: ApiClient) -> None:
     theirs = {"mid": "m_ours", "action": "react", "reaction": "love", "emoji": "❤️"}
     ours = {"mid": "m_ours", "action": "react", "reaction": "like", "emoji": "👍"}
     at = echo["timestamp"]
-    received(
+    deliver(
         echo,
         {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 1000, "reaction": theirs},
         {"sender": {"id": MAISON_LUNE}, "recipient": {"id": LEA}, "timestamp": at + 2000, "reaction": ours},
@@ -175,7 +169,7 @@ def test_a_message_has_its_current_reactions(crm: ApiClient) -> None:
     assert re.fullmatch(TIME, message["reactions"][0]["at"])
 
     gone = {"mid": "m_ours", "action": "unreact"}
-    received({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 3000, "reaction": gone})
+    deliver({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 3000, "reaction": gone})
     [message] = [each for each in the_messages(crm, LEA) if each["mid"] == "m_ours"]
     assert [each["emoji"] for each in message["reactions"]] == ["👍"]
 
@@ -185,7 +179,7 @@ def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: 
     at = first["timestamp"]
     second["timestamp"], third["timestamp"] = at + 1000, at + 2000
     read = {"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": at + 3000, "read": {"mid": "m_2"}}
-    received(first, second, third, read)
+    deliver(first, second, third, read)
     seen = {each["mid"]: each["seenAt"] for each in the_messages(crm, LEA) if each["direction"] == "outgoing"}
     assert seen == {"m_1": seen["m_2"], "m_2": clock.rfc3339(clock.from_timestamp((at + 3000) / 1000)), "m_3": None}
     assert {each["seenAt"] for each in the_messages(crm, LEA) if each["direction"] == "incoming"} == {None}
@@ -209,7 +203,7 @@ def test_outgoing_messages_up_to_the_last_seen_one_say_when_they_were_seen(crm: 
 )
 def test_a_reply_names_the_message_or_story_it_answers(crm: ApiClient, name: str, reply: dict[str, str | None]) -> None:
     event = sample(name)
-    received(event)
+    deliver(event)
     answered = event["message"]["reply_to"].get("mid")
     [message] = [each for each in the_messages(crm, LEA) if each["mid"] == event["message"]["mid"]]
     assert message["replyTo"] == {"mid": answered} | reply
@@ -246,7 +240,7 @@ def test_a_reply_names_the_message_or_story_it_answers(crm: ApiClient, name: str
 )
 def test_a_message_says_what_led_the_contact_here(crm: ApiClient, name: str, expected: dict[str, str]) -> None:
     event = sample(name)
-    received(event)
+    deliver(event)
     [message] = [each for each in the_messages(crm, event["sender"]["id"]) if each["referral"]]
     nothing = dict.fromkeys(("ref", "source", "adId", "adTitle", "photoUrl", "videoUrl", "productId"))
     assert message["referral"] == nothing | expected
@@ -261,7 +255,7 @@ def test_attachments_have_one_shape_and_safe_urls_only(crm: ApiClient) -> None:
         {"type": "video", "payload": {"url": "http://169.254.169.254/latest/meta-data"}},
         {"type": "hologram", "payload": {"url": "https://user:secret@example.com/"}},
     ]
-    received(a_message_event(text=None, mid="m_media", attachments=attachments))
+    deliver(a_message_event(text=None, mid="m_media", attachments=attachments))
     [message] = [each for each in the_messages(crm, LEA) if each["mid"] == "m_media"]
     assert message["kind"] == "image"
     assert [(each["kind"], each["url"], each["title"]) for each in message["attachments"]] == [
@@ -317,9 +311,8 @@ def test_conversations_that_need_a_reply_are_listed_by_their_window(crm: ApiClie
     with transaction.write() as tx:
         tx.execute(update(Account).values(connected_at=clock.now() - timedelta(days=30)))
     contacts = {str(10**15 + hours): hours for hours in (2, 23, 30, 200)}
-    body = a_delivery(*(a_message_event(who, at_ms=now_ms - hours * hour) for who, hours in contacts.items()))
-    receive_webhook(body)
-    receive_webhook(a_delivery(*(an_echo_event(who) for who in (LEA, CAMILLE, RUI))))
+    deliver(*(a_message_event(who, at_ms=now_ms - hours * hour) for who, hours in contacts.items()))
+    deliver(*(an_echo_event(who) for who in (LEA, CAMILLE, RUI)))
     listed, cursor = [], ""
     while cursor is not None:
         page = crm.get(f"{LIST}?needsReply=true&order=window&limit=1{cursor and f'&cursor={cursor}'}").get_json()
@@ -341,5 +334,5 @@ def test_no_reply_is_needed_until_the_contact_writes_again(app: Flask, account: 
     assert crm.call("DELETE", f"{path}/no-reply-needed").get_json()["needsReply"] is True
     crm.post(f"{path}/no-reply-needed")
     contact = crm.get(path).get_json()["participantPlatformId"]
-    receive_webhook(a_delivery(a_message_event(contact, at_ms=int(clock.now().timestamp() * 1000) + 1000)))
+    deliver(a_message_event(contact, at_ms=int(clock.now().timestamp() * 1000) + 1000))
     assert crm.get(path).get_json()["needsReply"] is True

@@ -37,9 +37,9 @@ from tests.factories import (
     LEA,
     MAISON_LUNE,
     RUI,
-    a_delivery,
     a_message_event,
     an_account,
+    deliver,
     people_wrote,
 )
 from tests.support import databases, postgresql, snapshot
@@ -71,7 +71,7 @@ def filled(app: Flask) -> Flask:
     users.add_user(OPERATOR, "nora@example.com", role=Role.ADMIN, password="a moonlit correct horse")
     people_wrote(LEA, RUI, CAMILLE)
     said = "Où est cet atelier ? 🧵\u200d\n\t\\"
-    receive_webhook(a_delivery(a_message_event(LEA, said, attachments=[{"type": "x"}])))
+    deliver(a_message_event(LEA, said, attachments=[{"type": "x"}]))
     receive_webhook(b"[]")
     with transaction.write() as tx:
         seen = ProfileObservation(LEA, "lea.moreau", "Léa Moreau", None, Source.LEGACY, UNDATED, {"id": LEA, "x": None})
@@ -267,7 +267,7 @@ def test_a_contact_deleted_after_the_backup_stays_deleted(filled: Flask, tmp_pat
     done = transfer.restore(file_in(tmp_path), replace=True)
     assert done.replayed == deletions.RepeatedDeletions(contacts=1)
     assert snapshot.places_of(LEA, "lea.moreau", "Léa Moreau", "atelier ?") == set()
-    receive_webhook(a_delivery(message))
+    deliver(message)
     assert snapshot.places_of(LEA) == set()
     assert snapshot.places_of(RUI) >= {"conversations", "messages", "identities"}
 
@@ -308,7 +308,7 @@ def test_an_account_removed_after_the_backup_stays_removed(filled: Flask, tmp_pa
 def test_what_a_contact_wrote_after_an_older_deletion_stays(filled: Flask, tmp_path: Path) -> None:
     delete(LEA)
     in_five_seconds = int((clock.now() + timedelta(seconds=5)).timestamp() * 1000)
-    receive_webhook(a_delivery(a_message_event(LEA, "Me revoilà", at_ms=in_five_seconds)))
+    deliver(a_message_event(LEA, "Me revoilà", at_ms=in_five_seconds))
     transfer.back_up(file_in(tmp_path))
     done = transfer.restore(file_in(tmp_path), replace=True)
     assert done.replayed == deletions.RepeatedDeletions()

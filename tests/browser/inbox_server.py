@@ -18,18 +18,14 @@ from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.conversation import Conversation, UnreadByUser
-from app.models.identity import Source
 from app.models.user import User
 from app.users import users
 from app.viewer import OPERATOR, Role
-from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_delivery, a_message_event, an_account
+from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON, a_message_event, an_account, deliver, named
 from tests.support import databases
 from tests.support.processes import Processes
-from tests.support.webhooks import receive_webhook
 
 EMAIL, PASSWORD = "nadia.kessler@example.com", "a moonlit correct horse"
 OTHERS = tuple(f"15300000000{number:05d}" for number in range(60))
@@ -49,8 +45,7 @@ class InboxServer:
 
     def deliver(self, *events: dict[str, Any]) -> None:
         """Deliver events as Meta does."""
-        body = a_delivery(*events)
-        receive_webhook(body)
+        deliver(*events)
         db.session.rollback()
 
     def write(self, who: str, *words: str | None, ago: timedelta = timedelta(0), **more: Any) -> None:
@@ -130,10 +125,6 @@ def serve(processes: Processes, template: Path, redis_url: str) -> Iterator[Inbo
         inbox.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
         for place, (who, username, name) in enumerate(KNOWN):
             inbox.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
-            seen = ProfileObservation(
-                who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
-            )
-            with transaction.write() as tx:
-                observations.record(tx, account.id, seen)
+            named(account, who, username, name)
         inbox.url = processes.web().url
         yield inbox

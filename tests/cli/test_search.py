@@ -5,13 +5,12 @@ import json
 from flask import Flask
 
 from tests.cli.commands import nametag, refused
-from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account
-from tests.support.webhooks import receive_webhook
+from tests.factories import CAMILLE, LEA, MAISON_LUNE, a_message_event, an_account, deliver
 
 
 def test_conversations_are_found_as_a_table_and_as_json(app: Flask) -> None:
     an_account()
-    receive_webhook(a_delivery(a_message_event(LEA, "linen lamp"), a_message_event(CAMILLE, "velvet lamp")))
+    deliver(a_message_event(LEA, "linen lamp"), a_message_event(CAMILLE, "velvet lamp"))
     assert "linen lamp" in nametag("search", "linen kind:text").stdout
     found = json.loads(nametag("search", "lamp -velvet", "--json", "--account-id", MAISON_LUNE).stdout)
     assert [each["participantPlatformId"] for each in found] == [LEA]

@@ -14,14 +14,11 @@ from app import clock
 from app.api.schemas import ConversationsQuery
 from app.db import transaction
 from app.errors import Invalid
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.inbox import listing
 from app.inbox.api_queries import FeedQuery
 from app.inbox.listing import ListPage
 from app.models.account import Account
 from app.models.conversation import Conversation
-from app.models.identity import Source
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
     CAMILLE,
@@ -29,13 +26,13 @@ from tests.factories import (
     LEA,
     MAISON_LUNE,
     UNKNOWN_PERSON,
-    a_delivery,
     a_message_event,
     an_account,
     an_echo_event,
+    deliver,
+    named,
     people_wrote,
 )
-from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -43,22 +40,9 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
-    seen = ProfileObservation(
-        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
-    )
-    with transaction.write() as tx:
-        observations.record(tx, account.id, seen)
-
-
 def page(account: Account, viewer: Viewer = OPERATOR, **wanted: object) -> ListPage:
     want = listing.parse_filter(**wanted)  # type: ignore[arg-type]  # as an address says it
     return listing.page(viewer, account.id, want, ig_account_id=MAISON_LUNE)
-
-
-def deliver(*events: dict[str, Any]) -> None:
-    body = a_delivery(*events)
-    receive_webhook(body)
 
 
 def shown(found: ListPage) -> list[str]:

@@ -11,14 +11,13 @@ from tests.factories import (
     CAMILLE,
     LEA,
     RUI,
-    a_delivery,
     a_message_event,
     a_user,
     an_account,
     an_echo_event,
+    deliver,
     people_wrote,
 )
-from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -42,11 +41,9 @@ def test_new_messages_are_reported_once_per_conversation_the_newest_first(accoun
 
 def test_what_was_read_answered_or_unsent_meanwhile_is_not_reported(account: Account) -> None:
     people_wrote(LEA)
-    body = a_delivery(a_message_event(CAMILLE), an_echo_event(CAMILLE, "Oui"), a_message_event(RUI, mid="back"))
-    receive_webhook(body)
+    deliver(a_message_event(CAMILLE), an_echo_event(CAMILLE, "Oui"), a_message_event(RUI, mid="back"))
     unsent = a_message_event(RUI, None, mid="back", is_deleted=True)
-    body = a_delivery(unsent)
-    receive_webhook(body)
+    deliver(unsent)
     thread.mark_read(a_user(), 1)
     assert named(OPERATOR, 0) == []
 

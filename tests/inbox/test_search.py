@@ -9,12 +9,9 @@ from sqlalchemy import delete, text
 from app import clock
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.inbox import api_queries, listing, search, search_index
 from app.models.account import Account
 from app.models.conversation import Conversation
-from app.models.identity import Source
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
     ATELIER_NORD,
@@ -23,11 +20,11 @@ from tests.factories import (
     MAISON_LUNE,
     RUI,
     UNKNOWN_PERSON,
-    a_delivery,
     a_message_event,
     an_account,
+    deliver,
+    named,
 )
-from tests.support.webhooks import receive_webhook
 
 # Texts that attack search fields; a user may also search for each of them.
 CLASSIC = (
@@ -65,11 +62,6 @@ def account(app: Flask) -> Account:
     return an_account()
 
 
-def deliver(*events: dict[str, Any], ig_account_id: str = MAISON_LUNE) -> None:
-    body = a_delivery(*events, ig_account_id=ig_account_id)
-    receive_webhook(body)
-
-
 def said(who: str, words: str | None, **more: Any) -> None:
     deliver(a_message_event(who, words, **more))
 
@@ -81,14 +73,6 @@ def changed(mid: str, **what: Any) -> None:
         "timestamp": int(clock.now().timestamp() * 1000),
     }
     deliver(parties | what)
-
-
-def named(account: Account, who: str, username: str | None, name: str | None = None) -> None:
-    seen = ProfileObservation(
-        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
-    )
-    with transaction.write() as tx:
-        observations.record(tx, account.id, seen)
 
 
 def found(account: Account, q: str) -> set[str]:

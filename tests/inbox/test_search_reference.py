@@ -13,17 +13,13 @@ import regex
 from flask import Flask
 from sqlalchemy import select, update
 
-from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.inbox import listing, search, search_query
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity, Source, UsernameHistory
-from tests.factories import ATELIER_NORD, a_delivery, a_message_event, an_account
-from tests.support.webhooks import receive_webhook
+from app.models.identity import Identity, UsernameHistory
+from tests.factories import ATELIER_NORD, a_message_event, an_account, deliver, named
 
 ZONE = ZoneInfo("Asia/Tokyo")
 TEXTS = (
@@ -129,13 +125,13 @@ def accounts(app: Flask) -> list[Account]:
     numbers = itertools.count()
     for ig_account_id in (account.ig_account_id for account in made):
         events = [event for words in TEXTS for event in _events(ig_account_id, words, next(numbers))]
-        receive_webhook(a_delivery(*events, ig_account_id=ig_account_id))
+        deliver(*events, ig_account_id=ig_account_id)
     names = (("user1.maison", "Léa Person"), ("user2_nord", "Straße 日本語"), ("user11", None), (None, "Person مرحبا"))
     for account in made:
         for number, (username, name) in enumerate(names):
-            _named(account, f"17841{number:012d}", username, name)
-        _named(account, f"17841{5:012d}", "old1.maison", None)
-        _named(account, f"17841{5:012d}", "new5", None)
+            named(account, f"17841{number:012d}", username, name)
+        named(account, f"17841{5:012d}", "old1.maison", None)
+        named(account, f"17841{5:012d}", "new5", None)
     with transaction.write() as tx:
         few = Conversation.id % 2 == 0
         tx.execute(update(Conversation).where(few).values(unread_count=0))
@@ -170,14 +166,6 @@ def _events(ig_account_id: str, words: str, number: int) -> Iterator[dict[str, A
         )[number // 5 % 3]
         who = f"17841{number % 8:012d}"
         yield _event(ig_account_id, who, number, text="linen question", is_deleted=False, **context)
-
-
-def _named(account: Account, who: str, username: str | None, name: str | None) -> None:
-    seen = ProfileObservation(
-        who, username=username, name=name, picture_url=None, source=Source.PROFILE, at=clock.now()
-    )
-    with transaction.write() as tx:
-        observations.record(tx, account.id, seen)
 
 
 class Reference:

@@ -19,14 +19,13 @@ from tests.factories import (
     CAMILLE,
     LEA,
     MAISON_LUNE,
-    a_delivery,
     a_message_event,
     a_user,
     an_account,
     an_echo_event,
+    deliver,
     people_wrote,
 )
-from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
@@ -41,11 +40,6 @@ def at_ms(*, minutes_ago: int) -> int:
 def wrote(number: int, *, minutes_ago: int = 60, apart_ms: int = 1) -> None:
     first_ms = at_ms(minutes_ago=minutes_ago)
     deliver(*(a_message_event(LEA, f"Message {place}", at_ms=first_ms + place * apart_ms) for place in range(number)))
-
-
-def deliver(*events: dict[str, Any]) -> None:
-    body = a_delivery(*events)
-    receive_webhook(body)
 
 
 def event(minutes_ago: int, **happened: Any) -> dict[str, Any]:

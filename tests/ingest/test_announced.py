@@ -18,20 +18,14 @@ from app.models.conversation import Message
 from app.models.ingest import PendingMessageUpdate
 from app.viewer import OPERATOR
 from tests.calls.lookups import noted
-from tests.factories import LEA, a_delivery, a_message_event, a_sandbox_account
+from tests.factories import LEA, a_message_event, a_sandbox_account, deliver
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
-from tests.support.webhooks import receive_webhook
 
 
 @pytest.fixture
 def account(meta: Sandbox, frozen_clock: FrozenClock) -> Account:
     return a_sandbox_account()
-
-
-def deliver(*events: dict[str, object]) -> None:
-    body = a_delivery(*events)
-    assert receive_webhook(body).status == 200
 
 
 def announce(mid: str, at: datetime) -> None:

@@ -19,8 +19,7 @@ from app.models.account import Account
 from app.models.conversation import Conversation, Message, UnreadByUser
 from app.models.user import User
 from app.viewer import OPERATOR, Viewer
-from tests.factories import LEA, MAISON_LUNE, a_delivery, a_message_event, a_user, an_account, an_echo_event
-from tests.support.webhooks import receive_webhook
+from tests.factories import LEA, MAISON_LUNE, a_message_event, a_user, an_account, an_echo_event, deliver
 
 NOON_MS = 1773134400000
 ECHOES = ("e", "f")
@@ -86,11 +85,6 @@ class Model:
     @property
     def in_order(self) -> list[str]:
         return sorted(self.arrived, key=lambda mid: (self.minutes[mid], self.arrived.index(mid)))
-
-
-def deliver(*events: dict[str, Any]) -> None:
-    body = a_delivery(*events)
-    assert receive_webhook(body).status == 200
 
 
 def event_of(mid: str, minute: int) -> dict[str, Any]:

@@ -15,11 +15,8 @@ from app import clock, redis_client, settings
 from app.db import transaction
 from app.db.engine import db
 from app.db.prepared import Prepared
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.conversation import Message
-from app.models.identity import Source
 from app.models.run import Run, RunKind, RunState
 from app.models.user import User
 from app.runs import lifecycle
@@ -30,13 +27,13 @@ from tests.factories import (
     CAMILLE,
     LEA,
     MAISON_LUNE,
-    a_delivery,
     a_message_event,
     an_account,
+    deliver,
+    named,
     people_wrote,
 )
 from tests.support.frozen_clock import FrozenClock
-from tests.support.webhooks import receive_webhook
 from tests.web.browsing import HTMX, click, part, poll_headers, signed_in
 
 
@@ -173,8 +170,7 @@ def test_another_question_has_another_answer(ops: FlaskClient, query: str) -> No
 
 def test_somebody_else_s_token_brings_the_asker_s_own_data(app: Flask, ops: FlaskClient, account: Account) -> None:
     other = an_account(ATELIER_NORD)
-    body = a_delivery(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
-    receive_webhook(body)
+    deliver(a_message_event(CAMILLE, recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD)
     lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL)
     answers = {address: part(ops, address) for address in ("/inbox/list", "/jobs/live")}
     assert part(ops, "/inbox/list", If_None_Match=answers["/inbox/list"].headers["ETag"]).status_code == 304
@@ -243,7 +239,7 @@ def test_other_contacts_leave_the_open_thread_unchanged(ops: FlaskClient, accoun
     headers = poll_headers(ops.get("/inbox/1").text, "msgs-1")
     address = "/inbox/1/messages?new=1"
     people_wrote(CAMILLE)
-    known(account, CAMILLE)
+    named(account, CAMILLE, "camille.r")
     run_id = lifecycle.start(OPERATOR, account.id, kind=RunKind.REFRESH)
     lifecycle.cancel(OPERATOR, run_id)
     assert ops.get(address, headers=headers).status_code == 304
@@ -253,7 +249,7 @@ def test_other_contacts_leave_the_open_thread_unchanged(ops: FlaskClient, accoun
 
 @pytest.mark.parametrize("change", ["message", "reaction", "name", "twin", "account"])
 def test_what_a_thread_shows_ends_its_304s(ops: FlaskClient, account: Account, change: str) -> None:
-    known(account, LEA, "lea.moreau")
+    named(account, LEA, "lea.moreau")
     headers = poll_headers(ops.get("/inbox/1").text, "msgs-1")
     if change == "message":
         people_wrote(LEA)
@@ -262,29 +258,16 @@ def test_what_a_thread_shows_ends_its_304s(ops: FlaskClient, account: Account, c
         reaction = {"mid": mid, "action": "react", "emoji": "❤️", "reaction": "love"}
         deliver({"sender": {"id": LEA}, "recipient": {"id": MAISON_LUNE}, "timestamp": now_ms(), "reaction": reaction})
     elif change == "name":
-        known(account, LEA, "lea.renamed")
+        named(account, LEA, "lea.renamed")
     elif change == "twin":  # another contact whose name looks the same changes how this one is shown
         people_wrote(CAMILLE)
-        known(account, CAMILLE, "Iea.moreau")
+        named(account, CAMILLE, "Iea.moreau")
     else:
         with transaction.write() as tx:
             tx.mark_changed(account.id)
     assert ops.get("/inbox/1/messages?new=1", headers=headers).status_code == 200
 
 
-def known(account: Account, contact: str, username: str = "camille.r") -> None:
-    """Store a username as a lookup does."""
-    seen = ProfileObservation(contact, username, None, None, Source.PROFILE, clock.now())
-    with transaction.write() as tx:
-        observations.record(tx, account.id, seen)
-
-
 def now_ms() -> int:
     """Return the time as Meta writes it."""
     return int(clock.now().timestamp() * 1000)
-
-
-def deliver(event_: dict[str, object]) -> None:
-    """Deliver one event as Meta does."""
-    body = a_delivery(event_)
-    receive_webhook(body)

@@ -36,10 +36,17 @@ from app.users import users
 from app.viewer import OPERATOR, Role
 from tests.api.clients import an_api_client
 from tests.cli.commands import nametag
-from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, a_delivery, a_message_event, an_account, people_wrote
+from tests.factories import (
+    ATELIER_NORD,
+    LEA,
+    MAISON_LUNE,
+    a_message_event,
+    an_account,
+    deliver,
+    people_wrote,
+)
 from tests.support.frozen_clock import FrozenClock
 from tests.support.signed_requests import a_signed_request
-from tests.support.webhooks import receive_webhook
 from tests.web.browsing import PASSWORD, click, part, sign_in, signed_in
 
 NUMBERS = count()
@@ -129,7 +136,7 @@ def open_circuit() -> Iterator[None]:
 
 @contextmanager
 def a_dead_letter(reason: str = "") -> Iterator[None]:
-    receive_webhook(a_delivery(a_message_event(LEA), ig_account_id="17841409999999999"))
+    deliver(a_message_event(LEA), ig_account_id="17841409999999999")
     if reason:
         with transaction.write() as tx:
             tx.execute(update(DeadLetter).values(reason=reason))

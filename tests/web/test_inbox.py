@@ -17,11 +17,10 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.failure_policy import NO_PROFILE
-from app.identities.observations import ProfileObservation
 from app.models.account import Account, AccountState
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity, Source
+from app.models.identity import Identity
 from app.models.user import User
 from app.viewer import Role
 from tests.factories import (
@@ -30,10 +29,11 @@ from tests.factories import (
     LEA,
     MAISON_LUNE,
     UNKNOWN_PERSON,
-    a_delivery,
     a_message_event,
     an_account,
     an_echo_event,
+    deliver,
+    named,
     people_wrote,
 )
 from tests.support.webhooks import receive_webhook
@@ -50,17 +50,6 @@ def account(app: Flask) -> Account:
 @pytest.fixture
 def agent(app: Flask, account: Account) -> FlaskClient:
     return signed_in(app)
-
-
-def deliver(*events: dict[str, object]) -> None:
-    body = a_delivery(*events)
-    receive_webhook(body)
-
-
-def named(account: Account, who: str, **names: str) -> None:
-    known: dict[str, Any] = {"username": None, "name": None, "picture_url": None} | names
-    with transaction.write() as tx:
-        observations.record(tx, account.id, ProfileObservation(who, source=Source.PROFILE, at=clock.now(), **known))
 
 
 def unread() -> int:
@@ -137,7 +126,7 @@ def test_older_messages_alone_are_not_taken_for_all_of_them(agent: FlaskClient) 
     ("names", "reported"), [({"username": "nora.lind"}, "Now @nora.lind"), (None, "Still unknown: ")]
 )
 def test_a_refresh_reports_what_its_lookup_brought(
-    agent: FlaskClient, account: Account, names: dict[str, str] | None, reported: str
+    agent: FlaskClient, account: Account, names: dict[str, Any] | None, reported: str
 ) -> None:
     people_wrote(LEA)
     asked = json.loads(click(agent, "/inbox/1/refresh").headers["HX-Trigger"])["lookup:requested"]["url"]

@@ -1,7 +1,7 @@
 """Searching in the inbox: rows show the match, and threads open at it."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -15,15 +15,12 @@ from sqlalchemy import select, update
 from app import clock
 from app.db import transaction
 from app.db.engine import db
-from app.identities import observations
-from app.identities.observations import ProfileObservation
 from app.inbox import thread
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity, Source
+from app.models.identity import Identity
 from app.models.user import User
-from tests.factories import ATELIER_NORD, CAMILLE, LEA, RUI, a_delivery, a_message_event, an_account
-from tests.support.webhooks import receive_webhook
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, RUI, a_message_event, an_account, deliver, named
 from tests.web.browsing import part, signed_in
 
 
@@ -45,15 +42,7 @@ def said(who: str, *texts: str) -> None:
         event = a_message_event(who, text, mid=f"{who}-{number}")
         event["timestamp"] = int((began + timedelta(minutes=number)).timestamp() * 1000)
         events.append(event)
-    receive_webhook(a_delivery(*events))
-
-
-def called(account: Account, who: str, username: str, at: datetime | None = None) -> None:
-    seen = ProfileObservation(
-        who, username=username, name=None, picture_url=None, source=Source.PROFILE, at=at or clock.now()
-    )
-    with transaction.write() as tx:
-        observations.record(tx, account.id, seen)
+    deliver(*events)
 
 
 def listed(agent: FlaskClient, q: str) -> str:
@@ -86,7 +75,7 @@ def test_a_contact_found_by_name_keeps_the_last_message_and_has_the_name_marked(
     agent: FlaskClient, account: Account
 ) -> None:
     said(LEA, "Hello", "Thank you")
-    called(account, LEA, "lea.moreau")
+    named(account, LEA, "lea.moreau")
     page = listed(agent, "@lea")
     assert "@<mark>lea</mark>.moreau" in page
     assert "Thank you" in page
@@ -159,8 +148,8 @@ def test_an_unknown_operator_is_searched_as_words_and_said(agent: FlaskClient) -
 
 def test_a_hit_by_an_earlier_username_says_until_when(agent: FlaskClient, account: Account) -> None:
     said(LEA, "Hello")
-    called(account, LEA, "old.lea", clock.now() - timedelta(days=3))
-    called(account, LEA, "new.lea")
+    named(account, LEA, "old.lea", at=clock.now() - timedelta(days=3))
+    named(account, LEA, "new.lea")
     for q in ("from:@old.lea", "old.lea"):
         assert re.search(r"was <bdi>@old\.lea</bdi> until", listed(agent, q)), q
 
@@ -168,9 +157,9 @@ def test_a_hit_by_an_earlier_username_says_until_when(agent: FlaskClient, accoun
 def test_a_username_that_moved_is_explained_on_both_identities(agent: FlaskClient, account: Account) -> None:
     said(LEA, "Hello")
     said(RUI, "Hello")
-    called(account, LEA, "lamp.shop", clock.now() - timedelta(days=3))
-    called(account, LEA, "lea.moreau", clock.now() - timedelta(days=2))
-    called(account, RUI, "lamp.shop")
+    named(account, LEA, "lamp.shop", at=clock.now() - timedelta(days=3))
+    named(account, LEA, "lea.moreau", at=clock.now() - timedelta(days=2))
+    named(account, RUI, "lamp.shop")
     ids = {row.ig_participant_id: row.id for row in db.session.scalars(select(Identity))}
     assert "belonged to" in agent.get(f"/identities/{ids[RUI]}").text
     assert "now belongs to" in agent.get(f"/identities/{ids[LEA]}").text
@@ -180,7 +169,7 @@ def test_another_accounts_messages_are_not_found_by_an_operator(app: Flask, acco
     other = an_account(ATELIER_NORD)
     said(LEA, "linen")
     event = a_message_event(CAMILLE, "linen", recipient=ATELIER_NORD)
-    receive_webhook(a_delivery(event, ig_account_id=ATELIER_NORD))
+    deliver(event, ig_account_id=ATELIER_NORD)
     limited = signed_in(app)
     with transaction.write() as tx:
         tx.execute(update(User).values(account_ids=[account.id]))
