@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import clock, counters, doctor, heartbeats, queue, redis_client, schedules
+from app import clock, doctor, heartbeats, queue, redis_client, schedules
 from app.accounts import health
 from app.backup import deletions
 from app.db import engine
@@ -50,7 +50,6 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, request_stop)
     signal.signal(signal.SIGINT, request_stop)
-    counters.start_sending()
     app = cast(Any, current_app)._get_current_object()
     apart = [
         threading.Thread(target=_run_apart, args=(app, duties_, stop), name=name, daemon=True)

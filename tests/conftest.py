@@ -1,5 +1,6 @@
 """Fixtures: servers for each test process, and a new migrated SQLite or PostgreSQL database for each test."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.support import environment
 
 DATA_DIR = environment.isolate()  # before any module reads a setting
 pytest_plugins = ["tests.support.chromium"]
+MOST_THREADS = 40  # of a test process between two modules
 
 from app import clock, redis_client, settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
@@ -62,6 +64,13 @@ def redis(redis_server: str) -> Iterator[Redis]:
         yield client
         with redis_client.waiting_client() as another:
             another.flushall()  # the next test must not see data of this one
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ended_threads() -> Iterator[None]:
+    """Fail a test module that leaves threads behind: thousands of them make every later test of the process slow."""
+    yield
+    assert threading.active_count() < MOST_THREADS, sorted(thread.name for thread in threading.enumerate())
 
 
 @pytest.fixture(scope="session")

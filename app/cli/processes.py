@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 from flask import Flask
 
-from app import core, installation, logs, queue, redis_checks, scheduler, settings, worker
+from app import core, counters, installation, logs, queue, redis_checks, scheduler, settings, worker
 from app.cli import database
 
 DRAIN_SECONDS = 10  # running requests may finish when the web server stops
@@ -25,6 +25,7 @@ def run_worker(queue_name: str | None) -> None:
 def run_scheduler() -> None:
     """Run the scheduler: queues due lookups, syncs and token refreshes, and purges old data."""
     with prepare(core.create_core).app_context():
+        counters.start_sending()
         scheduler.run()
 
 
