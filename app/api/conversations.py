@@ -11,7 +11,6 @@ from app.api.formatting import number
 from app.api.responses import Conversation, ConversationPage, MessagePage
 from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
-from app.errors import Invalid
 from app.inbox import api_queries, replies, thread
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
@@ -33,14 +32,12 @@ def register(api: APIBlueprint) -> None:
     def list_conversations(query: ConversationsQuery) -> dict[str, Any]:
         viewer = auth.viewer()
         account = listing.by_ig_id(viewer, query.accountId) if query.accountId else None
-        if query.order and not query.needsReply:
-            raise Invalid({"order": "The order window requires needsReply=true."})
         want = FeedQuery(
             account_id=account.id if account else None,
             status=query.status,
             unread=query.unread,
             unknown=query.unknown,
-            needs_reply=query.needsReply,
+            needs_reply=query.needsReply or query.order is not None,
             q=query.q.strip(),
         )
         after = cursors.position(query.cursor, "conversations", want)

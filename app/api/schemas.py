@@ -87,7 +87,7 @@ class ConversationsQuery(Paged):
     )
     order: Literal["window"] | None = described(
         "`window`: the 24-hour window that ends soonest first, then closed windows, the longest waiting contact first. "
-        "Requires `needsReply=true`, which implies it. Default: newest first.",
+        "Implies `needsReply=true`, and is implied by it. Default: newest first.",
         default=None,
     )
     q: Search = described(
