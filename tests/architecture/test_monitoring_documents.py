@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from redis import Redis
 from app import counters, metrics, settings
 from app.factory import create_app
 from tests.support import databases
+from tests.support.requirement import promtool
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "monitoring.md").read_text()
@@ -77,9 +77,8 @@ def test_the_configuration_in_the_page_is_valid() -> None:
     assert parsed["scrape_configs"][0]["job_name"] == "nametag"  # the alert on `up` names it
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 def test_promtool_accepts_the_alert_rules() -> None:
     checked = subprocess.run(
-        ["promtool", "check", "rules", DOCS / "alerts.yml"], capture_output=True, text=True, check=False, timeout=30
+        [promtool(), "check", "rules", DOCS / "alerts.yml"], capture_output=True, text=True, check=False, timeout=30
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -1,6 +1,5 @@
 """Alive, ready and metrics: what process managers, load balancers and Prometheus get."""
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -47,6 +46,7 @@ from tests.factories import (
     people_wrote,
 )
 from tests.support.processes import Processes, Sandbox
+from tests.support.requirement import promtool
 from tests.support.waiting import until
 from tests.support.webhooks import receive_webhook
 
@@ -373,14 +373,13 @@ def test_sums_wait_for_redis(redis: Redis, tmp_path: Path) -> None:
     assert counters.read()["nametag_webhook_events"][("text",)] == 1
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 def test_promtool_accepts_the_metrics(client: FlaskClient, meta: Sandbox) -> None:
     account = a_sandbox_account()
     people_wrote(LEA, SHY)
     resolve.look_up_due(account.id)
     scraped(client)
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=metrics.render(), capture_output=True, check=False, timeout=30
+        [promtool(), "check", "metrics"], input=metrics.render(), capture_output=True, check=False, timeout=30
     )
     assert (checked.returncode, checked.stderr + checked.stdout) == (0, b"")
 
