@@ -122,7 +122,7 @@ def test_jobs_identities_sign_in_and_theme_need_no_script(chromium: Browser, see
     expect(page.locator("#job-live .chip").first).to_have_text("Canceled")
     page.goto(f"{seeded.url}/identities?state=unknown")
     page.get_by_role("link", name=re.compile("user_883201")).click()
-    page.get_by_role("button", name=re.compile("Retry now|Refresh now")).click()
+    page.get_by_role("button", name=re.compile("Retry now|Refresh now|Looking up")).click()
     expect(page.get_by_role("heading", name="user_883201")).to_be_visible()
     page.get_by_role("button", name=re.compile("Theme")).click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
