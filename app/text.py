@@ -22,7 +22,7 @@ _HIDDEN = (
 # Tags are invisible, except in the flag of a region: a black flag, three to six tags, the closing tag.
 _REGION_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
 _INVISIBLE = re.compile(f"({_REGION_FLAG})|[{_HIDDEN}]")  # replaced by its group, the flag
-_VISIBLE = re.compile(f"[^\\s{_HIDDEN}\\x00-\\x1f\\x7f-\\x9f\u200c\u200d\u2800\ufe00-\ufe0f]")
+_VISIBLE = regex.compile(f"[^\\s{_HIDDEN}\\p{{Default_Ignorable_Code_Point}}\\x00-\\x1f\\x7f-\\x9f\u2800]")
 _CLUSTER = regex.compile(r"\X")  # a user-perceived character (Unicode Standard Annex 29)
 _WEB_URL = re.compile(f'(?i:https?)://[^\\s\\\\"<>\\x00-\\x20\\x7f-\\x9f{_HIDDEN}]+')
 _JOINERS = "\u200c\u200d"
@@ -112,8 +112,14 @@ def real_name(value: object) -> str | None:
 
 
 def shorten(value: str, characters: int) -> str:
-    """Return `value` on one line with at most `characters` code points, with an ellipsis if it was cut."""
+    """Return `value` on one line with at most `characters` code points, with an ellipsis if it was cut.
+
+    Invisible characters at its beginning are left out if nothing else would remain.
+    """
     line = _SPACES.sub(" ", value).strip()
+    visible = _VISIBLE.search(line)
+    if visible and visible.start() >= characters - 1:
+        line = line[visible.start() :]
     return line if len(line) <= characters else clip(line, characters - 1).rstrip() + "…"
 
 

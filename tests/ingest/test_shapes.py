@@ -392,7 +392,7 @@ def test_an_announcement_with_the_same_text_is_no_edit(app: Flask, account: Acco
     assert messages()[0].edit_number is None
 
 
-@pytest.mark.parametrize("text", ["\u200b", "\u3164", "   ", "\u2800\ufe0f"])
+@pytest.mark.parametrize("text", ["\u200b", "\u3164", "   ", "\u2800\ufe0f", "\u17b4 \u180b", "\U000e0100"])
 def test_a_blank_message_says_that_it_is_empty(app: Flask, account: Account, text: str) -> None:
     deliver(a_message_event(LEA, text))
     ops = signed_in(app)
@@ -402,6 +402,11 @@ def test_a_blank_message_says_that_it_is_empty(app: Flask, account: Account, tex
         an_api_client(app).get("/messaging/conversations").get_json()["data"][0]["lastMessagePreview"]
         == "Empty message"
     )
+
+
+def test_a_row_shows_the_words_that_follow_many_invisible_characters(app: Flask, account: Account) -> None:
+    deliver(a_message_event(LEA, "\u200b" * 200 + "Is it still there?"))
+    assert "Is it still there?" in part(signed_in(app), "/inbox/list").text
 
 
 def test_a_message_edited_to_nothing_says_that_it_is_empty(app: Flask, account: Account) -> None:
