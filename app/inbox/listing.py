@@ -154,7 +154,7 @@ def page(
 
     The open one stays in a filtered list, although reading it removes it from the filter; an answered one does not stay
     among those that need a reply. The page's `limit` counts all rows loaded so far. An account that the viewer may not
-    see has no rows.
+    see has no rows. A search with in: lists the account that it names instead.
     """
     most, now = ROWS if want.after else want.limit, clock.now()
     found = _search(viewer, account_id, want)
@@ -184,6 +184,11 @@ def suggestions(accounts: Iterable[VisibleAccount]) -> list[str]:
     return search_query.suggestions(FILTERED, [each.name for each in islice(accounts, NAMED_ACCOUNTS)])
 
 
+def names_account(want: ConversationFilter) -> bool:
+    """Return whether a search names the account to list, which may be another one than the selected one."""
+    return search_query.parse(want.q, filters=FILTERED).names_account
+
+
 def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:
     """Return the query string of this account, filter and search, with `more` parameters; "" for none."""
     filter_ = want.filter if want.filter in FILTERED else ""
@@ -211,7 +216,8 @@ def _search(viewer: Viewer, account_id: int, want: ConversationFilter) -> Found:
         return search.NOTHING_SEARCHED
     # As the filters of the list: `_rows` joins the viewer's own unread messages.
     filters = {**FILTERED, "unread": read_state.UNREAD_COUNT > 0}
-    return search.find(want.q, (account_id,), filters=filters, zone=want.zone)
+    account_ids = viewer.account_ids if names_account(want) else (account_id,)
+    return search.find(want.q, account_ids, filters=filters, zone=want.zone)
 
 
 def _without(viewer: Viewer, account_id: int, want: ConversationFilter, found: Found) -> tuple[str, str] | None:
@@ -289,7 +295,8 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: F
     )
     if want.filter == "unread" and not want.q:
         return found.where(Conversation.id.in_(_newest_unread(viewer, account_id, want)))
-    found = _of_account(found, Conversation.account_id, viewer, account_id, want)
+    own = None if searched.query.names_account else account_id
+    found = _of_account(found, Conversation.account_id, viewer, own, want)
     if want.filter == "unread":
         found = found.where(read_state.UNREAD_COUNT > 0)
     elif want.filter in FILTERED:
@@ -313,9 +320,10 @@ def _cursor(want: ConversationFilter, row: Any, now: datetime) -> str:
 
 
 def _of_account(
-    found: S, column: InstrumentedAttribute[int], viewer: Viewer, account_id: int, want: ConversationFilter
+    found: S, column: InstrumentedAttribute[int], viewer: Viewer, account_id: int | None, want: ConversationFilter
 ) -> S:
-    found = viewer.visible(found.where(column == account_id), column)
+    """Return the rows of one account (None for all that the viewer may see) after `want.after`."""
+    found = viewer.visible(found if account_id is None else found.where(column == account_id), column)
     return found.where(want.after > _SORT_KEY) if want.after and not want.is_by_window else found
 
 

@@ -94,6 +94,11 @@ class Query:
         """Return the values of an operator; "" means words and phrases."""
         return [each.value for each in self.clauses if each.operator == operator and each.negated is negated]
 
+    @property
+    def names_account(self) -> bool:
+        """Whether in: names the account to search, which may be another one than the selected one."""
+        return bool(self.values("in"))
+
     def pieces(self, *, negated: bool = False) -> list[tuple[str, bool]]:
         """Return words and phrases, each with whether it is a phrase."""
         found = (each for each in self.clauses if not each.operator and each.negated is negated)

@@ -278,6 +278,8 @@ def _list(selection: AccountSelection, want: ConversationFilter, selected: int |
 
 
 def _list_token(selection: AccountSelection, want: ConversationFilter, selected: int | None) -> str | None:
+    if listing.names_account(want):  # the change token of the selected account says nothing about it
+        return None
     return conditional.token(
         session.viewer(), selection.account_id, conditional.version(selection.account_id), "list", want, selected
     )

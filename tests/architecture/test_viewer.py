@@ -13,6 +13,7 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "cli/tokens.py": ("each",),
     "cli/users.py": ("user",),
     "inbox/api_queries.py": ("viewer",),
+    "inbox/listing.py": ("viewer",),
     "inbox/search.py": ("self",),
     "inbox/search_index.py": ("wanted",),
     "instagram/client.py": ("credential",),

@@ -20,7 +20,7 @@ from app.models.account import Account
 from app.models.conversation import Conversation, Message
 from app.models.identity import Identity
 from app.models.user import User
-from tests.factories import ATELIER_NORD, CAMILLE, LEA, RUI, a_message_event, an_account, deliver, named
+from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, RUI, a_message_event, an_account, deliver, named
 from tests.web.browsing import part, signed_in
 
 
@@ -163,6 +163,26 @@ def test_a_username_that_moved_is_explained_on_both_identities(agent: FlaskClien
     ids = {row.ig_participant_id: row.id for row in db.session.scalars(select(Identity))}
     assert "belonged to" in agent.get(f"/identities/{ids[RUI]}").text
     assert "now belongs to" in agent.get(f"/identities/{ids[LEA]}").text
+
+
+@pytest.mark.parametrize("filter_", ["all", "unread", "needs_reply"])
+def test_a_search_lists_the_account_that_it_names_and_follows_it(agent: FlaskClient, filter_: str) -> None:
+    an_account(ATELIER_NORD)
+    said(LEA, "linen")
+    event = a_message_event(CAMILLE, "linen", recipient=ATELIER_NORD)
+    deliver(event, ig_account_id=ATELIER_NORD)
+    address = f"account={MAISON_LUNE}&filter={filter_}&q={quote('in:@atelier.nord')}"
+    page = agent.get(f"/inbox?{address}").text
+    assert f'id="c{conversation_of(CAMILLE)}"' in page
+    assert f'id="c{conversation_of(LEA)}"' not in page
+    opened = agent.get(f"/inbox/{conversation_of(CAMILLE)}?{address}").text
+    assert f'id="c{conversation_of(CAMILLE)}"' in opened
+    event = a_message_event(RUI, "silk", recipient=ATELIER_NORD)
+    deliver(event, ig_account_id=ATELIER_NORD)
+    assert (
+        "If-None-Match" not in page.partition('id="conv-list"')[2].partition(">")[0]
+    )  # so that every poll is answered
+    assert f'id="c{conversation_of(RUI)}"' in part(agent, f"/inbox/list?{address}").text
 
 
 def test_another_accounts_messages_are_not_found_by_an_operator(app: Flask, account: Account) -> None:
