@@ -31,8 +31,9 @@ def in_order(found: S, after: Position | None, *, now: datetime) -> Iterator[S]:
     ends = now - WINDOW
     if after is None or not after.closed:
         opened = (Conversation.last_incoming_at, Conversation.id)
-        part = found.where(Conversation.last_incoming_at > ends).order_by(*opened)
-        yield part.where(tuple_(*opened) > after[:2]) if after else part
+        # One limit, not both: SQLite would begin at the first open window, and read all rows before the cursor again.
+        begins = tuple_(*opened) > after[:2] if after and after.at > ends else Conversation.last_incoming_at > ends
+        yield found.where(begins).order_by(*opened)
     waiting = (Conversation.needs_reply_since, Conversation.id)
     part = found.where(Conversation.last_incoming_at <= ends).order_by(*waiting)
     yield part.where(tuple_(*waiting) > after[:2]) if after and after.closed else part
