@@ -43,6 +43,25 @@ def test_g_and_a_letter_open_a_page(tab: Page, inbox: InboxServer, key: str, pag
     tab.wait_for_url(f"**/{page}*")
 
 
+@pytest.mark.parametrize(("key", "path"), [("r", "/refresh"), ("w", "/no-reply-needed")])
+def test_a_key_pressed_while_a_conversation_appears_stays_on_the_page(
+    tab: Page, inbox: InboxServer, key: str, path: str
+) -> None:
+    """The buttons of a new part are bound before any event can reach them: no form submits on its own."""
+    inbox.write(CAMILLE, "Is it still there?")
+    tab.goto(f"{inbox.url}/inbox")
+    tab.evaluate(
+        """key => document.addEventListener('htmx:afterSwap', () => setTimeout(() => document.activeElement
+          .dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true})), 0), {once: true})""",
+        key,
+    )
+    with tab.expect_request(lambda request: path in request.url) as posted:
+        tab.locator(f"#c{inbox.conversation(CAMILLE)} .row-link").click()
+    assert posted.value.headers.get("hx-request") == "true"
+    tab.wait_for_function(SETTLED)
+    expect(tab.locator(".thread")).to_be_visible()
+
+
 def test_e_opens_the_next_until_all_are_read(tab: Page, inbox: InboxServer) -> None:
     inbox.mark_all(0)
     inbox.mark_all(1, LEA, RUI, CAMILLE)
