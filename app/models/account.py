@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, String, Text, text
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -65,6 +65,19 @@ class Account(Model):
     ignored_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     last_synced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_sync_result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class AccountPicture(Model):
+    """An account's own picture, 96 × 96 WebP. `content` is None if none was ever fetched; last tried at `tried_at`."""
+
+    __tablename__ = "account_pictures"
+
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    version: Mapped[str | None] = mapped_column(String(16))
+    tried_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 ALL_IDS = (Account.ig_account_id, Account.ig_app_scoped_id, Account.ig_page_id, Account.own_ids)
