@@ -52,7 +52,7 @@ TASKS = {
     RESOLVE: Task("resolve-participants", "app.tasks.resolve", 60, "look up contacts who are writing", 300),
     OPENED: Task("resolve-participants", "app.tasks.opened", 60, "refresh the contact of an opened conversation", 300),
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
-    AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch pictures of contacts", 300),
+    AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch pictures of an account and its contacts", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
     ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
     BACKFILL_SLICE: Task(

@@ -17,7 +17,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, Forbidden, NotFound
-from app.identities import avatars
+from app.identities import account_pictures, avatars
 from app.ingest import dead_letters, pending_updates, sync
 from app.insights import hourly_stats
 from app.models.audit import Action
@@ -134,7 +134,7 @@ def check_subscriptions() -> DutyOutcome:
 
 def fetch_pictures() -> DutyOutcome:
     """Enqueue downloads of new profile pictures."""
-    accounts = avatars.accounts_with_pending()
+    accounts = {*avatars.accounts_with_pending(), *account_pictures.accounts_due()}
     for account_id in accounts:
         queue.enqueue_once(queue.AVATARS, account_id)
     return DutyOutcome({"accounts": len(accounts)})

@@ -1,8 +1,8 @@
 """All background functions. Each records that it has started, then calls one function of a package."""
 
 from app import queue
+from app.identities import account_pictures, refresh_on_open
 from app.identities import avatars as pictures
-from app.identities import refresh_on_open
 from app.identities import resolve as lookups
 from app.ingest import announced as announced_messages
 from app.ingest import sync as conversation_sync
@@ -22,8 +22,9 @@ def opened(identity_id: int) -> None:
 
 
 def avatars(account_id: int) -> None:
-    """Fetch the pictures of an account's contacts."""
+    """Fetch the pictures of an account and of its contacts."""
     queue.started(queue.AVATARS, account_id)
+    account_pictures.fetch(account_id)
     pictures.fetch(account_id)
 
 

@@ -1,4 +1,4 @@
-"""The cards of the accounts page: health, initials, and the purposes of the last hour's API calls."""
+"""The cards of the accounts page: health, picture, and the purposes of the last hour's API calls."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from app.accounts import health
 from app.accounts.health import Health
 from app.calls import budget
 from app.calls.budget import Forecast
-from app.identities import display
+from app.identities import account_pictures, display
 from app.viewer import Viewer
 
 
@@ -17,22 +17,26 @@ class AccountCard:
     health: Health
     initials: str
     hue: int
+    picture_url: str | None
     budget: Forecast | None
     spent: tuple[tuple[str, int], ...]
 
 
 def list_cards(viewer: Viewer) -> list[AccountCard]:
     """Return a card for every account the viewer may see. Makes no API call."""
-    return [_card(each) for each in health.list_health(viewer)]
+    found = health.list_health(viewer)
+    pictures = account_pictures.urls([each.account.ig_account_id for each in found])
+    return [_card(each, pictures.get(each.account.ig_account_id)) for each in found]
 
 
-def _card(found: Health) -> AccountCard:
+def _card(found: Health, picture_url: str | None) -> AccountCard:
     account = found.account
     left = budget.forecast(account.id)
     return AccountCard(
         found,
         display.initials(account.username or account.ig_account_id),
         display.hue(account.ig_account_id),
+        picture_url,
         left,
         left.spenders if left else (),
     )

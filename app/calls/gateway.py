@@ -148,6 +148,22 @@ def subscribe(account_id: int) -> dict[str, GraphAPIError]:
             return refused
 
 
+def account_picture_url(account_id: int) -> str | None:
+    """Return the URL of the account's own picture, None without one; the call is logged but not counted.
+
+    Raises GraphAPIError; NotFound without the account.
+    """
+    account = credentials.account(account_id)
+    credential = credentials.credential_for(account)
+    node = ME if account.login is Login.INSTAGRAM else account.ig_account_id
+    return _call_uncounted(
+        Call(account_id, ME, Purpose.CHECK),
+        account,
+        lambda: client.account_picture_url(credential, node),
+        "Picture of the account read",
+    )
+
+
 def refresh_token(account_id: int) -> IssuedToken:
     """Return a new token of 60 days for an Instagram Login account; the call is logged but not counted.
 

@@ -1,4 +1,7 @@
-"""Pictures of contacts: a worker fetches them and stores a small WebP. Deleting a contact deletes the picture."""
+"""Pictures of contacts: a worker fetches them and stores a small WebP. Deleting a contact deletes the picture.
+
+The account's own picture is `account_pictures`.
+"""
 
 import hashlib
 import io
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from PIL import Image, ImageOps
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from app import clock, isolation, queue, settings
 from app.db import transaction
@@ -15,7 +18,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.instagram import image_fetch, media_urls
 from app.instagram.image_fetch import NoImage
-from app.models.account import Account
+from app.models.account import Account, AccountPicture
 from app.models.identity import Identity, StoredAvatar
 from app.viewer import Viewer
 
@@ -59,7 +62,7 @@ def fetch(account_id: int) -> int:
         # Marked as tried first: a picture that crashes the worker must not be retried immediately.
         if not _store(account_id, identity_id, None):
             continue
-        picture = _fetched(account_id, url or "")
+        picture = download(account_id, url or "")
         stored += picture is not None and _store(account_id, identity_id, picture)
         if queue.stopping():
             break
@@ -67,7 +70,12 @@ def fetch(account_id: int) -> int:
 
 
 def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> AvatarImage:
-    """Return the picture of a contact. Raises NotFound without one, also for a contact the viewer may not see."""
+    """Return the picture of a contact, or of the account itself, whose ID is no contact's.
+
+    Raises NotFound without one, also for a contact the viewer may not see.
+    """
+    if ig_participant_id == ig_account_id:
+        return _first(viewer, _OF_ACCOUNT.where(Account.ig_account_id == ig_account_id))
     found = (
         select(StoredAvatar.content, StoredAvatar.version)
         .join(Identity, _SAME)
@@ -78,16 +86,30 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
             StoredAvatar.content.is_not(None),
         )
     )
-    found = viewer.visible(found, Account.id)
-    row = db.session.execute(found).first()
-    if row is None:
-        raise NotFound("picture")
-    return AvatarImage(row.content, row.version)
+    return _first(viewer, found)
 
 
 def picture_url(ig_account_id: str, ig_participant_id: str, version: str | None) -> str | None:
     """Return the URL of a stored picture, None without a version."""
     return f"/avatars/{ig_account_id}/{ig_participant_id}?v={version}" if version else None
+
+
+def download(account_id: int, url: str) -> bytes | None:
+    """Return the picture at a URL of Meta as a small WebP, None if it can't be fetched or is none."""
+    ends = media_urls.expires_at(url)
+    if ends is not None and ends < clock.now():
+        return None
+    try:
+        picture = shrink(image_fetch.fetch(url, settings.current().media_hosts))
+    except NoImage as reason:
+        logger.info("picture not stored", extra={"account": account_id, "reason": str(reason)})
+        return None
+    return picture if len(picture) <= MOST_BYTES else None
+
+
+def version_of(content: bytes) -> str:
+    """Return the version of a picture, a digest of its content."""
+    return hashlib.blake2s(content, digest_size=8).hexdigest()
 
 
 def shrink(content: bytes) -> bytes:
@@ -103,6 +125,7 @@ def shrink(content: bytes) -> bytes:
 
 
 _SAME = StoredAvatar.identity_id == Identity.id
+_OF_ACCOUNT = select(AccountPicture.content, AccountPicture.version).join(Account)
 
 
 def _wanted() -> tuple[ColumnElement[bool], ...]:
@@ -112,16 +135,11 @@ def _wanted() -> tuple[ColumnElement[bool], ...]:
     return Identity.picture_url.is_not(None), or_(never, newer, failed)
 
 
-def _fetched(account_id: int, url: str) -> bytes | None:
-    ends = media_urls.expires_at(url)
-    if ends is not None and ends < clock.now():
-        return None
-    try:
-        picture = shrink(image_fetch.fetch(url, settings.current().media_hosts))
-    except NoImage as reason:
-        logger.info("picture not stored", extra={"account": account_id, "reason": str(reason)})
-        return None
-    return picture if len(picture) <= MOST_BYTES else None
+def _first(viewer: Viewer, found: Select[bytes | None, str | None]) -> AvatarImage:
+    row = db.session.execute(viewer.visible(found, Account.id)).first()
+    if row is None or row.content is None or row.version is None:
+        raise NotFound("picture")
+    return AvatarImage(row.content, row.version)
 
 
 def _shrunk(content: bytes) -> bytes:
@@ -145,7 +163,7 @@ def _reduced(picture: Image.Image) -> Image.Image:
 
 
 def _store(account_id: int, identity_id: int, content: bytes | None) -> bool:
-    version = hashlib.blake2s(content, digest_size=8).hexdigest() if content else None
+    version = version_of(content) if content else None
     values = {"tried_at": clock.now(), "content": content, "version": version}
     with transaction.write() as tx:
         found = select(Identity.ig_participant_id).where(Identity.id == identity_id)

@@ -10,7 +10,7 @@ from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import display
+from app.identities import account_pictures, display
 from app.inbox import listing
 from app.inbox.listing import Counts
 from app.models.run import ACTIVE, Run
@@ -25,6 +25,7 @@ class AccountChoice:
     name: str
     initials: str
     hue: int
+    picture_url: str | None
     current: bool
     reconnect: bool
 
@@ -116,12 +117,14 @@ def select_account(
 
 def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
     """Return the layout of a page with this account selection."""
+    pictures = account_pictures.urls([account.ig_account_id for account in at.accounts])
     choices = tuple(
         AccountChoice(
             account.ig_account_id,
             account.name,
             display.initials(account.name),
             display.hue(account.ig_account_id),
+            pictures.get(account.ig_account_id),
             current=place == at.place,
             reconnect=account.reconnect,
         )

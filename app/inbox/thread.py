@@ -13,14 +13,14 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import NotFound
-from app.identities import avatars, display, manual_refresh
+from app.identities import account_pictures, avatars, display, manual_refresh
 from app.identities.display import Avatar, DisplayName
 from app.identities.reasons import describe
 from app.inbox import details, parties, search, timeline
 from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
-from app.models.account import ALL_IDS, Account, all_ids
+from app.models.account import ALL_IDS, Account, AccountPicture, all_ids
 from app.models.conversation import Conversation, Message, UnreadByUser
 from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
 from app.viewer import Viewer
@@ -83,6 +83,7 @@ _KNOWN = (
     *(Identity.name_source, Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
     *(Identity.last_error, Identity.next_try_at, Identity.confusable_digits, Identity.id.label("identity_id")),
     StoredAvatar.version.label("picture"),
+    AccountPicture.version.label("account_picture"),
 )
 
 
@@ -145,6 +146,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
         .join(Account, Account.id == Conversation.account_id)
         .outerjoin(Identity, SAME_CONTACT)
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
+        .outerjoin(AccountPicture, AccountPicture.account_id == Account.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))
         .where(Conversation.id == conversation_id)
     )
@@ -273,7 +275,11 @@ def _parties(known: Any, account: str) -> Parties:
             shown,
             avatars.picture_url(known.ig_account_id, known.ig_participant_id, known.picture),
         ),
-        account_avatar=display.avatar(known.ig_account_id, DisplayName(account, account, None, known=True)),
+        account_avatar=display.avatar(
+            known.ig_account_id,
+            DisplayName(account, account, None, known=True),
+            account_pictures.url(known.ig_account_id, known.account_picture),
+        ),
         seen_until=known.seen_until,
         seen_at=known.seen_at,
     )

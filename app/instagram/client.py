@@ -155,6 +155,16 @@ def professional_account(credential: Credential, ig_account_id: str) -> TokenOwn
     )
 
 
+def account_picture_url(credential: Credential, node: str) -> str | None:
+    """Return the URL of an account's own picture, None without one; raises GraphAPIError.
+
+    `node` is `me` for a token of Instagram Login, on Facebook's host the professional account ID.
+    """
+    _, body = _get(credential, node, fields=("profile_picture_url",))
+    account = next(iter(json_fields.required_objects(body, "data")), {}) if "data" in body else body
+    return json_fields.optional_text(account, "profile_picture_url")
+
+
 def token_info(credential: Credential, token: str) -> TokenInfo:
     """Return Meta's information about `token`; `credential` has the app's or the same token. Raises GraphAPIError.
 

@@ -128,8 +128,11 @@ def _profile(world: World, account: Account, igsid: str, request: GraphRequest) 
 
 
 def _me(world: World, account: Account, request: GraphRequest) -> dict[str, Any]:
+    fields = request.query.get("fields", "id,username").split(",")
+    picture = {"profile_picture_url": media.avatar_url(world.base_url, account.id)}
     if account.page_id and request.path == (account.id,):  # the account itself, as Unified Login names it
-        return numbered(world, {"id": account.id, "username": account.username})
+        known = {"username": account.username} | picture
+        return numbered(world, {"id": account.id} | {name: known[name] for name in fields if name in known})
     if account.page_id:  # a Page token: /me is the Page, which knows its professional account
         business = numbered(world, {"id": account.id, "username": account.username})
         page = {"id": account.page_id, "name": account.username, "instagram_business_account": business}
@@ -139,9 +142,7 @@ def _me(world: World, account: Account, request: GraphRequest) -> dict[str, Any]
         "user_id": account.id,
         "username": account.username,
         "account_type": "BUSINESS",
-        "profile_picture_url": media.avatar_url(world.base_url, account.id),
-    }
-    fields = request.query.get("fields", "id,username").split(",")
+    } | picture
     found = numbered(world, {name: known[name] for name in ["id", *fields] if name in known})
     return {"data": [found]} if request.path == ("me",) and world.choices.wrapped else found
 
