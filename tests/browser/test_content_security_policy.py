@@ -18,10 +18,10 @@ PAGES = (
     *("/inbox", "/inbox?q=zzz", "/jobs", "/identities", "/identities/1", "/accounts", "/insights", "/settings"),
     *("/dead-letters", "/health", "/nowhere"),
 )
-EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts")  # as in base.html
+EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts", "roving")  # as in base.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
     "app.css": 10.8,
-    " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 7,
+    " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 7.6,
     "scripts/thread.js scripts/list.js scripts/reading.js": 4.1,
     "scripts/search.js": 0.5,
     "scripts/notices.js": 1.6,

@@ -30,7 +30,7 @@ def test_keys_move_open_and_lead_back(tab: Page, inbox: InboxServer) -> None:
     expect(tab.locator("#messages-scroll")).to_be_focused()
     assert tab.url.endswith(links[1])
     tab.keyboard.press("Escape")
-    assert tab.evaluate(FOCUSED) == links[1]
+    tab.wait_for_function(f"row => ({FOCUSED})() === row", arg=links[1])
     tab.keyboard.press("/")
     expect(tab.locator("#q")).to_be_focused()
     tab.keyboard.type("jk?")
@@ -38,6 +38,55 @@ def test_keys_move_open_and_lead_back(tab: Page, inbox: InboxServer) -> None:
     for _ in ("it is cleared", "it is left"):
         tab.keyboard.press("Escape")
     expect(tab.locator("#q")).not_to_be_focused()
+
+
+TAB_STOP = """() => { const at = document.activeElement;
+  return at === document.body ? null : `${at.outerHTML.slice(0, 120)} ${at.innerText}`; }"""
+
+
+def test_an_open_conversation_has_at_most_23_tab_stops(tab: Page, inbox: InboxServer) -> None:
+    """From the top of the page to the end of the details."""
+    inbox.open(tab, LEA)
+    stops: list[str] = []
+    while len(stops) < 60:
+        tab.keyboard.press("Tab")
+        stop = tab.evaluate(TAB_STOP)
+        if stop is None:
+            break
+        stops.append(stop)
+    assert len(stops) <= 23, "\n".join(stops)
+    assert "Delete contact" in stops[-1]
+
+
+@pytest.mark.parametrize("width", [1440, 800, 390])
+def test_arrow_keys_reach_every_control_of_a_toolbar(tab: Page, inbox: InboxServer, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 800})
+    for open_, bars in ((LEA, (".thread-head", ".rail-user")), (None, (".list-title", ".segment"))):
+        if open_:
+            inbox.open(tab, open_)
+        else:
+            tab.goto(f"{inbox.url}/inbox")
+        for bar in bars:
+            controls = tab.evaluate("bar => controls(document.querySelector(bar)).map(each => each.outerHTML)", bar)
+            assert tab.locator(f"{bar} [tabindex='0']").count() == 1, bar
+            tab.locator(f"{bar} [tabindex='0']").focus()
+            tab.keyboard.press("Home")
+            reached = []
+            for _ in controls:
+                reached.append(tab.evaluate("() => document.activeElement.innerHTML"))
+                tab.keyboard.press("ArrowRight")
+            assert len(set(reached)) == len(controls) > 0, bar
+            assert tab.evaluate("() => document.activeElement.innerHTML") == reached[0]  # around the end
+            tab.keyboard.press("ArrowLeft")
+            assert tab.evaluate("() => document.activeElement.innerHTML") == reached[-1]
+
+
+def test_a_poll_leaves_a_toolbar_one_tab_stop(tab: Page, inbox: InboxServer) -> None:
+    inbox.open(tab, LEA)
+    inbox.write(LEA, "One more")
+    poll(tab, "thread")
+    assert tab.locator(".thread-head [tabindex='0']").count() == 1
+    assert tab.locator(".thread-head [tabindex='-1']").count() >= 4
 
 
 def test_single_keys_can_be_switched_off_and_stay_off(tab: Page, inbox: InboxServer) -> None:
@@ -165,8 +214,8 @@ def test_the_inbox_works_without_scripts(chromium: Browser, inbox: InboxServer) 
 def test_focus_is_never_lost_to_the_page(tab: Page, inbox: InboxServer) -> None:
     """After a part was swapped, focus is where it was."""
     inbox.open(tab, LEA)
-    tab.locator(".details-link").focus()
+    tab.locator(".details-link").first.focus()
     inbox.write(LEA, "Again")
     poll(tab, "thread")
     tab.wait_for_function(SETTLED)
-    expect(tab.locator(".details-link")).to_be_focused()
+    expect(tab.locator(".details-link").first).to_be_focused()
