@@ -11,7 +11,7 @@ from app import clock
 from app.erasure import contacts
 from app.errors import Invalid
 from app.identities import refresh_on_open
-from app.inbox import listing, notices, parties, presence, replies, thread
+from app.inbox import listing, notices, parties, pins, presence, replies, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
 from app.inbox.thread import Thread
@@ -264,6 +264,7 @@ def _page(
         selection=selection,
         page=_list(selection, want, selected),
         suggestions=listing.suggestions(selection.accounts),
+        pins=pins.list_pins(session.viewer()),
         query=listing.query_string(want, selection.ig_account_id),
         tokens={"list": token, "thread": thread_token},
         thread=opened,

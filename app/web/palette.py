@@ -1,8 +1,11 @@
-"""The palette: actions, accounts, contacts and jobs, found by typing. Its script loads with the first opening."""
+"""The palette: actions, pinned searches, accounts, contacts and jobs, found by typing.
+
+Its script loads with the first opening.
+"""
 
 from flask import Blueprint, Response, request
 
-from app.inbox import contact_finder
+from app.inbox import contact_finder, pins
 from app.labels import label
 from app.runs import progress
 from app.runs.progress import Progress
@@ -29,6 +32,7 @@ def index() -> Response:
         actions=[each for each in shortcuts.commands() if _matches(q, each.label)],
         accounts=[each for each in selection.accounts if _matches(q, each.ig_account_id, each.name)],
         home_of_account=section[0] if section and section[0] in _OF_ACCOUNT else "inbox",
+        pins=[each for each in pins.list_pins(viewer) if _matches(q, each.name, each.q)],
         contacts=contact_finder.find_contacts(viewer, q, limit=CONTACTS),
         jobs=_jobs(viewer, q),
         matches=_matches,

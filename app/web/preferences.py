@@ -1,4 +1,4 @@
-"""The Settings page: time zone, theme, keyboard, password and sessions of the user."""
+"""The Settings page: time zone, theme, keyboard, pinned searches, password and sessions of the user."""
 
 from zoneinfo import available_timezones
 
@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 from app import settings
 from app.clock import YEAR_SECONDS
 from app.errors import Invalid
+from app.inbox import pins
 from app.users import users
 from app.web import account_selection, filters, rendering, session
 
@@ -54,6 +55,7 @@ def _page(*, status: int = 200, error: str | None = None) -> Response:
         selection=account_selection.select(),
         status=status,
         error=error,
+        pins=pins.list_pins(session.viewer()),
         zones=sorted(available_timezones()),
         chosen=request.cookies.get(filters.CHOSEN_ZONE_COOKIE, ""),
         themes=rendering.THEMES,

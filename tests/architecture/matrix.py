@@ -17,6 +17,7 @@ OPS_RUN = "login 403 404 in 404 in"  # the account is checked before the role
 QUEUE = "login 403 403 in 403 in"  # shows tasks of all accounts
 ADMIN = "login 403 403 403 403 in"
 NO_REQUEST = "login 403 403 403 403 404"  # no deletion request is open
+NOT_OWN = "login 404 404 404 404 404"  # of another user, or of none
 REDIRECT = PUBLIC  # redirects to another row's URL
 NO_PROVIDER = "404 404 404 404 404 404"  # no OpenID provider is configured
 META = "403 403 403 403 403 403"  # for requests that Meta did not sign
@@ -99,6 +100,9 @@ PAGES = {
     "GET /inbox/notices": Row(USER),
     "POST /inbox/read": Row(USER),
     "POST /inbox/unread": Row(USER),
+    "POST /inbox/pins": Row(USER),
+    f"POST /inbox/pins/{ID.format('pin_id')}/rename": Row(NOT_OWN, "/inbox/pins/1/rename", form={"name": "Other"}),
+    f"POST /inbox/pins/{ID.format('pin_id')}/remove": Row(USER, "/inbox/pins/1/remove"),
     "GET /insights": Row(USER),
     "GET /jobs": Row(USER),
     "POST /jobs/<any(backfill, refresh):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
