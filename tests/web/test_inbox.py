@@ -377,3 +377,20 @@ def test_a_message_that_arrives_before_the_decision_still_needs_a_reply(agent: F
     people_wrote(LEA)
     click(agent, address)
     assert 'id="c1"' in rows_of(agent, "needs_reply")
+
+
+def test_the_profile_is_linked_while_the_username_is_fresh(agent: FlaskClient, account: Account) -> None:
+    people_wrote(LEA)
+    named(account, LEA, username="lea.moreau")
+    link = 'href="https://www.instagram.com/lea.moreau/" target="_blank" rel="noopener noreferrer"'
+    assert link in agent.get("/inbox/1").text
+    with transaction.write() as tx:
+        tx.execute(update(Identity).values(last_success_at=clock.now() - timedelta(days=8)))
+    assert link not in agent.get("/inbox/1").text
+
+
+def test_the_reply_link_says_whom_to_look_for_without_a_username(agent: FlaskClient, account: Account) -> None:
+    people_wrote(CAMILLE)
+    assert "Look for" not in agent.get("/inbox/1").text
+    named(account, CAMILLE, name="Camille Roux")
+    assert 'title="Reply in Instagram (O). Look for Camille Roux"' in agent.get("/inbox/1").text
