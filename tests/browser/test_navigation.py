@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from app import clock
 from app.db import transaction
@@ -276,6 +276,36 @@ def test_back_on_a_phone_keeps_the_place_in_the_list(tab: Page, inbox: InboxServ
     tab.wait_for_function(f"() => document.activeElement.closest('.row')?.id === '{opened}'")
     assert abs(tab.evaluate(TOP) - place) < 2
     expect(tab).to_have_title(re.compile(r"^(\(\d+\) )?Inbox · Nametag$"))
+
+
+@pytest.mark.parametrize("width", [1440, 1100, 800, 390, 320])
+def test_a_reload_keeps_the_place_in_the_list(chromium: Browser, inbox: InboxServer, width: int) -> None:
+    """Also behind rows that were loaded by scrolling, and on a phone while a conversation hides the list."""
+    context = inbox.context(chromium, viewport={"width": width, "height": 844}, reduced_motion="reduce")
+    tab = context.new_page()  # without a stopped clock, which hides that the page was reloaded
+    tab.goto(f"{inbox.url}/inbox")
+    to_end = "box => { box.scrollTop = box.scrollHeight; }"
+    tab.locator("#conv-scroll").evaluate(to_end)
+    tab.wait_for_function(f"{LOADED} > 45")
+    tab.wait_for_function(SETTLED)
+    tab.locator("#conv-scroll").evaluate("box => { box.scrollTop = 45 * document.querySelector('.row').offsetHeight; }")
+    place = tab.evaluate(TOP)
+    assert place > 0
+    tab.reload()
+    tab.wait_for_function(f"{TOP} === {place}")
+    tab.locator(".row-link").nth(47).click()
+    expect(tab.locator(".thread")).to_be_visible()
+    tab.wait_for_function(SETTLED)
+    place = tab.evaluate(TOP) or place
+    tab.reload()
+    expect(tab.locator(".thread")).to_be_visible()
+    if width < 760:
+        tab.wait_for_function(f"{LOADED} > 45")
+        tab.get_by_role("link", name="Back to the list").click()
+    tab.wait_for_function(f"() => Math.abs({TOP[6:]} - {place}) < 2")
+    tab.goto(f"{inbox.url}/inbox")  # another visit begins at the top
+    assert tab.evaluate(TOP) == 0
+    context.close()
 
 
 @pytest.mark.parametrize("width", [390, 800])
