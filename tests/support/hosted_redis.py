@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from app import parent_death
 from app.supervisor import redis_server
@@ -23,27 +23,57 @@ from tests.support.waiting import until
 HOST = "127.0.0.1"
 
 
+@dataclass
+class Server:
+    """A Redis server on loopback that a test kills and starts again; it then has no data."""
+
+    port: int
+    _command: list[str]
+    _log: Path
+    _popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; return once it answers."""
+        with self._log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self._command, stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())
+            )
+        until(lambda: _answers(self.port), "Redis answers")
+
+    def kill(self) -> None:
+        """Kill it with all its data."""
+        if self._popen:
+            self._popen.kill()
+            self._popen.wait(10)
+
+
 @contextmanager
-def server(folder: Path, *options: str) -> Iterator[int]:
-    """Start a Redis server with `options` on loopback; yields its port."""
+def running(folder: Path, *options: str) -> Iterator[Server]:
+    """Run a Redis server with `options` on loopback for one block."""
     folder.mkdir()
     port = free_port()
     command = [redis_server.find_binary().path, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
-    with (folder / "redis.log").open("wb") as log:
-        popen = subprocess.Popen(
-            [*command, *options], stdout=log, preexec_fn=partial(parent_death.end_with_parent, os.getpid())
-        )
+    started = Server(port, [*command, *options], folder / "redis.log")
     try:
-        until(lambda: _answers(port), "Redis answers")
-        yield port
+        started.start()
+        yield started
     finally:
-        popen.kill()
-        popen.wait()
+        started.kill()
+
+
+@contextmanager
+def server(folder: Path, *options: str) -> Iterator[int]:
+    """Start a Redis server with `options` on loopback; yields its port."""
+    with running(folder, *options) as started:
+        yield started.port
 
 
 def _answers(port: int) -> bool:
     with Redis(port=port) as redis, suppress(RedisError):
-        return bool(redis.ping())
+        try:
+            return bool(redis.ping())
+        except AuthenticationError:  # it needs a password
+            return True
     return False
 
 

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,26 +22,52 @@ from tests.support.waiting import until
 CONNECTIONS = 3
 
 
-@contextmanager
-def in_front_of(database: URL, **configuration: str) -> Iterator[URL]:
-    """Run PgBouncer in transaction mode for one block; yield the URL of `database` through it."""
-    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="nt-bouncer-") as name:
-        file = _configured(Path(name), port, database, configuration)
-        process = subprocess.Popen(
-            [binary or missing("there is no PgBouncer"), "-q", str(file)],
+@dataclass
+class PgBouncer:
+    """A PgBouncer that a test kills and starts again. `url` is that of the database through it."""
+
+    url: URL
+    _command: list[str]
+    _popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; return once it answers."""
+        self._popen = subprocess.Popen(
+            self._command,
             stderr=subprocess.DEVNULL,
             preexec_fn=partial(parent_death.end_with_parent, os.getpid()),
             **postgresql.unprivileged(),
         )
+        until(lambda: _answers(self.url), "PgBouncer answers")
+
+    def kill(self) -> None:
+        """Kill it with all its connections."""
+        if self._popen:
+            self._popen.kill()
+            self._popen.wait(10)
+
+
+@contextmanager
+def running(database: URL, **configuration: str) -> Iterator[PgBouncer]:
+    """Run PgBouncer in transaction mode for one block, in front of `database`."""
+    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="nt-bouncer-") as name:
+        file = _configured(Path(name), port, database, configuration)
         url = URL.create("postgresql+psycopg", "nametag", None, "127.0.0.1", port, database.database)
+        bouncer = PgBouncer(url, [binary or missing("there is no PgBouncer"), "-q", str(file)])
         try:
-            until(lambda: _answers(url), "PgBouncer answers")
-            yield url
+            bouncer.start()
+            yield bouncer
         finally:
-            process.terminate()
-            process.wait(10)
+            bouncer.kill()
+
+
+@contextmanager
+def in_front_of(database: URL, **configuration: str) -> Iterator[URL]:
+    """Run PgBouncer in transaction mode for one block; yield the URL of `database` through it."""
+    with running(database, **configuration) as bouncer:
+        yield bouncer.url
 
 
 def _configured(folder: Path, port: int, database: URL, configuration: dict[str, str]) -> Path:

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import signal
+import ssl
 import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,14 +51,18 @@ def answered_by(nametag: Installation, number: int) -> Iterator[None]:
 
 @dataclass
 class Browser:
-    """A browser that opens a connection for each request and keeps cookies."""
+    """A browser that opens a connection for each request and keeps cookies; `tls` is for an https `url`."""
 
     url: str
+    tls: ssl.SSLContext | None = None
     cookies: dict[str, str] = field(default_factory=dict)
 
     def request(self, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str]:
         """Return status, ETag and body."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
+        host = urlsplit(self.url).netloc
+        connection = http.client.HTTPConnection(host, timeout=20)
+        if self.tls:
+            connection = http.client.HTTPSConnection(host, timeout=20, context=self.tls)
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), "Referer": self.url}
         if body:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
