@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from flask import Flask, current_app
 
-from app import clock, doctor, heartbeats, queue, redis_client, schedules
+from app import clock, doctor, heartbeats, queue, redis_client, schedules, search_index
 from app.accounts import health
 from app.backup import deletions
 from app.db import engine
@@ -25,7 +25,6 @@ from app.db.transaction import DatabaseUnavailable
 from app.erasure import accounts, recent
 from app.errors import Unavailable
 from app.identities import resolve
-from app.inbox import search_index
 from app.ingest import indexing, message_updates, pending_updates
 from app.insights import hourly_stats
 from app.runs import duties, kinds, leases, plan

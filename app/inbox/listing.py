@@ -15,10 +15,11 @@ from app.db.engine import db
 from app.db.paging import fetch_page_of, make_cursor, parse_cursor
 from app.errors import Invalid
 from app.identities import avatars, display
+from app.identities.contact_search import Formerly
 from app.identities.display import Avatar, DisplayName
 from app.inbox import reply_order, search, search_query, snippets
 from app.inbox.reply_order import Position
-from app.inbox.search import Formerly, Found
+from app.inbox.search import Found
 from app.inbox.snippets import TextPart
 from app.instagram.previews import preview
 from app.models.account import Account

@@ -2,49 +2,25 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
-from app import search_words
-from app.db.engine import db, is_sqlite
-from app.identities import display
+from app import search_index
+from app.db.engine import db
+from app.identities import contact_search
+from app.identities.contact_search import Contact, Formerly, Named
 from app.inbox import search_query
-from app.inbox.search_index import (
-    CONTACTS,
-    HITS,
-    MESSAGES,
-    IndexWord,
-    Piece,
-    Wanted,
-    candidates,
-    find_rows,
-    of_each_account,
-    parse_piece,
-)
 from app.inbox.search_query import Query
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
-from app.models.identity import Identity, UsernameHistory
+from app.search_index import MESSAGES, IndexWord, Piece, Wanted, find_rows, parse_piece
 from app.search_words import FACT
-
-Contact = tuple[int, str]  # the account's internal ID, and the contact's
 
 MOST_CONTACTS = 200  # newest matching contacts whose messages are looked at for an operator
 MOST_TRIES = 5  # to find something without one part of a search
-GRAM_CHARACTERS = 3  # the shortest term of a trigram index
-# Else PostgreSQL plans without the words (db/engine.py), and reads all messages of an account.
-_PLAN_WITH_WORDS = select(func.set_config("plan_cache_mode", "force_custom_plan", True))  # for this transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Formerly:
-    """A contact was found by a username that was theirs until `until` (aware UTC)."""
-
-    username: str
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +52,8 @@ def find(
     query = search_query.parse(q, filters=filters)
     if not query.clauses:
         return Found(query)
-    if not is_sqlite():
-        db.session.execute(_PLAN_WITH_WORDS)
+    search_index.plan_with_words()
     return _Search(query, account_ids, filters, zone).found()
-
-
-def matching_contacts(q: str, account_id: int) -> list[str]:
-    """Return the IDs of at most HITS contacts of an account whose names or ID match a search term, newest first."""
-    if not is_sqlite():
-        db.session.execute(_PLAN_WITH_WORDS)
-    words = [(each, False) for each in q.split()]
-    found = _by_words(words, (account_id,))[0] if words else []
-    return [contact for _, contact in found[:HITS]]
 
 
 def conversation_ids(contacts: Iterable[Contact]) -> dict[Contact, int]:
@@ -120,10 +86,6 @@ def without_clause(query: Query, any_found: Callable[[str], bool]) -> tuple[str,
     operators_first = sorted(query.clauses, key=lambda clause: not clause.operator)[:MOST_TRIES]
     less = ((str(each), str(query.without(each))) for each in operators_first)
     return next(((dropped, left) for dropped, left in less if any_found(left)), None)
-
-
-Contacts = list[Contact]
-Named = tuple[Contacts, dict[Contact, Formerly]]
 
 
 class _Search:
@@ -168,17 +130,17 @@ class _Search:
         """Return the conversations that from: allows, None for all."""
         within: list[int] | None = None
         for value in self.query.values("from"):
-            ids = self._conversations_of(_by_name(value, self.account_ids))
+            ids = self._conversations_of(contact_search.by_name(value, self.account_ids))
             within = _in_both(within, ids)
         for value in self.query.values("from", negated=True):
-            others = _conversations_of(_by_name(value, self.account_ids)[0])
+            others = _conversations_of(contact_search.by_name(value, self.account_ids)[0])
             self.conditions.append(Conversation.id.not_in(others))
         if within is not None:
             self.conditions.append(_one_of(Conversation.id, within))
         return within
 
     def _named_by_words(self, within: list[int] | None) -> list[int]:
-        return _in_both(within, self._conversations_of(_by_words(self.words, self.account_ids)))
+        return _in_both(within, self._conversations_of(contact_search.by_words(self.words, self.account_ids)))
 
     def _conversations_of(self, named: Named) -> list[int]:
         contacts, formerly = named
@@ -239,80 +201,9 @@ def _message_piece(piece: tuple[str, bool]) -> Piece:
     return parse_piece(piece, MESSAGES)
 
 
-def _by_words(words: Sequence[tuple[str, bool]], account_ids: tuple[int, ...] | None) -> Named:
-    """Return the contacts whose names or ID contain all words, or who were called so; parts only if none begins so."""
-    first, *others = words
-    bare = (display.search_words(first[0]), first[1])
-    pieces = [parse_piece(each, CONTACTS) for each in (bare, *others) if each[0]]
-    if not pieces:
-        return [], {}
-    columns = (Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name)
-    rows = find_rows(CONTACTS, Wanted(account_ids), pieces, (), columns, _names_of)
-    found = [(row.account_id, row.ig_participant_id) for row in rows]
-    if len(pieces) > 1:
-        return found, {}
-    former = _formerly(bare[0], account_ids)
-    if not found and len(bare[0]) >= GRAM_CHARACTERS:
-        found = _by_part(bare[0], account_ids)
-    new = {who: was for who, was in former.items() if who not in found}
-    return [*found, *new], new
-
-
-def _by_name(value: str, account_ids: tuple[int, ...] | None) -> Named:
-    """Return the contacts that from: names: by username, also an earlier one; without "@" also by their names."""
-    former = _formerly(value, account_ids)
-    if value.startswith("@"):
-        username = search_words.fold(value.removeprefix("@"))
-        token = IndexWord(username[: search_words.WORD_CHARACTERS])
-        found = _of_columns(candidates(CONTACTS, Wanted(account_ids, (token,)), _CONTACT_COLUMNS, HITS), username)
-        digits = value.removeprefix(f"@{display.SHORT_PREFIX}")
-        if digits != value and digits.isdigit():
-            found += _by_words([(digits, True)], account_ids)[0]
-    else:
-        found = _by_words([(each, False) for each in value.split()], account_ids)[0]
-    new = {who: was for who, was in former.items() if who not in found}
-    return [*found, *new], new
-
-
-_CONTACT_COLUMNS = (Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username)
-
-
-def _of_columns(rows: Iterable[Any], username: str) -> Contacts:
-    named = [row for row in rows if search_words.fold(row.username or "") == username]
-    return [(row.account_id, row.ig_participant_id) for row in named]
-
-
-def _formerly(value: str, account_ids: tuple[int, ...] | None) -> dict[Contact, Formerly]:
-    username = value.removeprefix("@")
-    found = (
-        select(Identity.account_id, Identity.ig_participant_id, UsernameHistory.old_username, UsernameHistory.at)
-        .join(Identity, Identity.id == UsernameHistory.identity_id)
-        .where(UsernameHistory.old_username.in_({username, username.lower()}))
-        .order_by(UsernameHistory.at)
-        .limit(HITS)
-    )
-    if account_ids is not None:
-        found = found.where(Identity.account_id.in_(account_ids))
-    rows = db.session.execute(found)
-    return {(row.account_id, row.ig_participant_id): Formerly(row.old_username, row.at) for row in rows}
-
-
-def _by_part(part: str, account_ids: tuple[int, ...] | None) -> Contacts:
-    part = part.lower()
-    found: Any = select(Identity.id, Identity.account_id, Identity.ig_participant_id)
-    if is_sqlite():
-        quoted = '"{}"'.format(part.replace('"', '""'))
-        rows = of_each_account("search_usernames", quoted, found, Identity, account_ids, HITS)
-    else:
-        found = found.where(func.lower(Identity.username).contains(part, autoescape=True))
-        if account_ids is not None:
-            found = found.where(Identity.account_id.in_(account_ids))
-        rows = list(db.session.execute(found.order_by((Identity.id + 0).desc()).limit(HITS)))
-    return [(row.account_id, row.ig_participant_id) for row in rows]
-
-
-def _conversations_of(contacts: Contacts) -> list[int]:
+def _conversations_of(contacts: Iterable[Contact]) -> list[int]:
     """Return the conversations of contacts, newest contacts first."""
+    contacts = list(contacts)
     ids = conversation_ids(contacts)
     return list(dict.fromkeys(ids[each] for each in contacts if each in ids))
 
@@ -337,7 +228,3 @@ def _one_of(of: Any, values: Sequence[Any]) -> ColumnElement[bool]:
 
 def _text_of(row: Any) -> str:
     return row.text or ""
-
-
-def _names_of(row: Any) -> str:
-    return f"{row.username or ''} {row.name or ''} {row.ig_participant_id} {row.ig_participant_id[-6:]}"

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from app import clock
 from app.instagram.events import EventKind
+from app.search_index import FIRST_YEAR, Period
 
 GRAMMAR = """\
 query    = [ clause, { space, clause } ] ;
@@ -44,7 +45,6 @@ LINK = "link"
 DATES = ("before", "after", "on")
 NAMED_DAYS = {"today": 0, "yesterday": 1}
 OPERATORS = ("is", "from", "in", "kind", "origin", "has", *DATES)
-FIRST_YEAR = 2010  # Instagram's; nothing was sent earlier
 _LAST_YEAR = 9998  # the day after the last one of this year still has a date
 _CLAUSE = re.compile(r'(-?)(?:([A-Za-z]+):(?!//))?(?:"([^"]*[^"\s][^"]*)"(?=\s|$)|(\S+))')
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?", re.ASCII)
@@ -63,21 +63,6 @@ class Clause:
     def __str__(self) -> str:
         value = f'"{self.value}"' if self.phrase else self.value
         return f"{'-' if self.negated else ''}{f'{self.operator}:' if self.operator else ''}{value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The times from `since` until before `until`, both aware UTC; None for no limit."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def __and__(self, other: "Period") -> "Period":
-        since = max(filter(None, (self.since, other.since)), default=None)
-        return Period(since, min(filter(None, (self.until, other.until)), default=None))
-
-    def __bool__(self) -> bool:
-        return self.since is not None or self.until is not None
 
 
 @dataclass(frozen=True, slots=True)

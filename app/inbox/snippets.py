@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app import search_words
-from app.inbox.search_index import SHORTEST
+from app.search_index import SHORTEST
 from app.text import shorten
 
 CHARACTERS = 160  # of a preview

@@ -12,11 +12,10 @@ from app.db.engine import db
 from app.db.paging import fetch_page
 from app.db.types import member
 from app.errors import Invalid
-from app.identities import avatars, display
+from app.identities import avatars, contact_search, display
 from app.identities.display import Avatar, DisplayName
 from app.identities.export import BYTE_ORDER_MARK, csv_line
 from app.identities.reasons import describe
-from app.inbox import search
 from app.models.account import Account
 from app.models.audit import Action
 from app.models.identity import Identity, StoredAvatar, UsernameHistory
@@ -204,7 +203,8 @@ def _found(run: Run, want: ItemFilter) -> Select[*tuple[Any, ...]]:
     if want.reason is not None:
         found = found.where(RunItem.reason == want.reason)
     if want.q:
-        found = found.where(RunItem.ig_participant_id.in_(search.matching_contacts(want.q, run.account_id)))
+        matching = contact_search.find(want.q, (run.account_id,))
+        found = found.where(RunItem.ig_participant_id.in_([contact for _, contact in matching]))
     return found
 
 

@@ -15,7 +15,7 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "inbox/api_queries.py": ("viewer",),
     "inbox/listing.py": ("viewer",),
     "inbox/search.py": ("self",),
-    "inbox/search_index.py": ("wanted",),
+    "search_index.py": ("wanted",),
     "instagram/client.py": ("credential",),
     "read_state.py": ("User", "row"),
 }

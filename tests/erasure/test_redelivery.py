@@ -9,14 +9,13 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select
 
-from app import clock, scheduler, schedules
+from app import clock, scheduler, schedules, search_index
 from app.db import transaction
 from app.db.engine import db, is_sqlite
 from app.erasure import contacts
 from app.identities import cache, observations, resolve
 from app.identities.observations import ProfileObservation
 from app.identities.resolve import LookupOutcome
-from app.inbox import search_index
 from app.ingest import dead_letters, pending_updates
 from app.models.account import Account
 from app.models.call import ApiCall, Purpose

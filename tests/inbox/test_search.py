@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, text
 
-from app import clock
+from app import clock, search_index
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.inbox import api_queries, listing, search, search_index
+from app.inbox import api_queries, listing, search
 from app.models.account import Account
 from app.models.conversation import Conversation
 from app.viewer import OPERATOR, Role, Viewer

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.inbox import search_query
-from app.inbox.search_query import Clause, Period
+from app.inbox.search_query import Clause
+from app.search_index import Period
 from tests.support.frozen_clock import FrozenClock
 
 FILTERS = ("unread", "unknown")

@@ -16,8 +16,6 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from app import clock, search_words
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.inbox import search_query
-from app.inbox.search_query import Period
 from app.models.account import Account
 from app.models.conversation import Message
 from app.models.identity import Identity
@@ -31,6 +29,24 @@ ID_BITS = 40  # of a rowid of SQLite's indexes; the account's ID is in the bits 
 BLOCK_BITS = {"A": 12, "B": 16, "C": 20}  # blocks of row IDs, which PostgreSQL indexes as words
 DAYS_AT_FIRST = (3, 40, 400)  # before the end of a period, whose newest messages PostgreSQL reads first
 SQLITE_FACT = FACT * 5  # its first characters are in the index of beginnings only once per row
+FIRST_YEAR = 2010  # Instagram's; nothing was sent earlier
+# Else PostgreSQL plans without the words (db/engine.py), and reads all messages of an account.
+_PLAN_WITH_WORDS = select(func.set_config("plan_cache_mode", "force_custom_plan", True))  # for this transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The times from `since` until before `until`, both aware UTC; None for no limit."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __and__(self, other: "Period") -> "Period":
+        since = max(filter(None, (self.since, other.since)), default=None)
+        return Period(since, min(filter(None, (self.until, other.until)), default=None))
+
+    def __bool__(self) -> bool:
+        return self.since is not None or self.until is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,12 @@ class Wanted:
     any_of: tuple[tuple[IndexWord, ...], ...] = ()
     excluded: tuple[IndexWord, ...] = ()
     period: Period = field(default_factory=Period)
+
+
+def plan_with_words() -> None:
+    """Let PostgreSQL plan each statement of this transaction for the words that it searches."""
+    if not is_sqlite():
+        db.session.execute(_PLAN_WITH_WORDS)
 
 
 def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
@@ -220,7 +242,7 @@ def _with_period(wanted: Wanted) -> tuple[tuple[IndexWord, ...], ...]:
 
 def _in_period(period: Period) -> tuple[IndexWord, ...]:
     """Return years, months and days (UTC) that cover a period."""
-    first = (period.since or datetime(search_query.FIRST_YEAR, 1, 1, tzinfo=UTC)).date()
+    first = (period.since or datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)).date()
     newest = clock.now() + timedelta(days=366)  # a message from a clock that is ahead
     last = min(period.until or newest, newest).date()
     found, day = [], first
