@@ -115,7 +115,9 @@ class IdentitiesQuery(Paged):
     accountId: IgId | None = described("Only of this professional account ID.", default=None)
     state: IdentityState | None = described("Only identities in this state.", default=None)
     reason: LookupReason | None = described("Only identities with this reason.", default=None)
-    q: Search = described("Part of a username, name or ID.", default="")
+    q: Search = described(
+        "Beginnings of words of a username or name, or an ID: the newest 500 contacts that match.", default=""
+    )
 
 
 class ExportQuery(Sent):

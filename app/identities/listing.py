@@ -25,7 +25,8 @@ from app import clock, text
 from app.db.engine import db
 from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import Invalid, NotFound
-from app.identities import avatars, display
+from app.identities import avatars, contact_search, display
+from app.identities.contact_search import Contacts
 from app.identities.display import Avatar, DisplayName
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.observations import FRESH, is_fresh
@@ -89,10 +90,14 @@ class IdentityFilter:
 
 @dataclass(frozen=True, slots=True)
 class IdentityListPage:
-    """One page of the list; `after` continues with the next page, None on the last one."""
+    """One page of the list; `after` continues with the next page, None on the last one.
+
+    `limited`: a search matches more than the newest contacts that were looked at.
+    """
 
     rows: tuple[ListedIdentity, ...]
     after: Position | None
+    limited: bool = False
 
     @property
     def cursor(self) -> str | None:
@@ -131,20 +136,23 @@ def parse_filter(
 def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
     """Return one page of the identities the viewer may see, newest contact first.
 
-    Of known names those confirmed last come first, of stale names those confirmed longest ago.
+    Of known names those confirmed last come first, of stale names those confirmed longest ago. A search looks at the
+    newest matching contacts only (contact_search.MOST), so that a common word reads no more than a rare one.
     """
-    found, last = fetch_page(select_first(viewer, want, MOST_ROWS + 1), want.limit)
+    matching = contact_search.find(want.q, _account_ids(viewer, want)) if want.q else None
+    found, last = fetch_page(select_first(viewer, want, MOST_ROWS + 1, matching), want.limit)
     of_page = _visible(viewer).where(Identity.id.in_([each.id for each in found]))
     rows = {row.id: row for row in db.session.execute(of_page)}
     shown = tuple(listed(rows[each.id]) for each in found if each.id in rows)  # a contact may be deleted in between
-    return IdentityListPage(shown, (last.fresh_from, last.id) if last else None)
+    limited = matching is not None and len(matching) >= contact_search.MOST
+    return IdentityListPage(shown, (last.fresh_from, last.id) if last else None, limited)
 
 
-def conditions(want: IdentityFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions on `identities` of a filter's state, reason and search."""
+def conditions(want: IdentityFilter, account_ids: tuple[int, ...] | None) -> list[ColumnElement[bool]]:
+    """Return the conditions on `identities` of these accounts (None for all) of a filter's state, reason and search."""
     found = [or_(*_parts(want))]
     if want.q:
-        found.append(_matches(want.q))
+        found.append(Identity.id.in_(contact_search.find(want.q, account_ids).values()))
     return found
 
 
@@ -236,8 +244,10 @@ def _visible(viewer: Viewer) -> Select[*tuple[Any, ...]]:
     return viewer.visible(found, Identity.account_id)
 
 
-def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tuple[Any, ...]]:
-    """Select the first `most` identities: ID and `fresh_from`.
+def select_first(
+    viewer: Viewer, want: IdentityFilter, most: int, matching: Contacts | None = None
+) -> Select[*tuple[Any, ...]]:
+    """Select the first `most` identities, of those `matching` a search if there is one: ID and `fresh_from`.
 
     Part by part, because an index holds the identities of one account and one condition in order.
     """
@@ -245,11 +255,13 @@ def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tup
     if want.account_id is not None:
         accounts = accounts.where(Account.id == want.account_id)
     columns = select(Identity.id, FRESH_FROM.label("fresh_from"))
-    if want.q:
-        columns = columns.where(_matches(want.q))
     if want.after is not None:
         columns = columns.where(_follows(want, want.after))
     columns = columns.order_by(*_order(want, FRESH_FROM, Identity.id)).limit(most)
+    if matching is not None:  # by their IDs alone: no condition on the account, which has indexes too
+        visible = frozenset(db.session.scalars(accounts))
+        ids = [identity_id for (account_id, _), identity_id in matching.items() if account_id in visible]
+        return columns.where(Identity.id.in_(ids), or_(*_parts(want)))
     parts = [
         select(columns.where(Identity.account_id == account, part).subquery())
         for account in db.session.scalars(accounts)
@@ -261,7 +273,7 @@ def select_first(viewer: Viewer, want: IdentityFilter, most: int) -> Select[*tup
 
 
 def _found(viewer: Viewer, want: IdentityFilter) -> Select[*tuple[Any, ...]]:
-    found = _visible(viewer).where(*conditions(want))
+    found = _visible(viewer).where(*conditions(want, _account_ids(viewer, want)))
     return found if want.account_id is None else found.where(Identity.account_id == want.account_id)
 
 
@@ -307,14 +319,11 @@ def _follows(want: IdentityFilter, after: Position) -> ColumnElement[bool]:
     return here > after if want.state is NameState.STALE else here < after
 
 
-def _matches(q: str) -> ColumnElement[bool]:
-    words = display.search_words(q.lower())
-    return or_(
-        func.lower(Identity.username).contains(words, autoescape=True),
-        func.lower(Identity.name).contains(words, autoescape=True),
-        Identity.ig_participant_id.startswith(words, autoescape=True),
-        Identity.ig_participant_id.endswith(words, autoescape=True),
-    )
+def _account_ids(viewer: Viewer, want: IdentityFilter) -> tuple[int, ...] | None:
+    """Return the accounts to search; None for all."""
+    if want.account_id is not None:
+        return (want.account_id,)
+    return None if viewer.account_ids is None else tuple(sorted(viewer.account_ids))
 
 
 def _reason(row: Any) -> str:

@@ -237,7 +237,7 @@ def _conditions(selected: Selection, now: datetime) -> list[ColumnElement[bool]]
     if selected.chosen:
         return [*conditions, Identity.id.in_(selected.chosen)]
     if selected.matching is not None:
-        return [*conditions, *listing.conditions(selected.matching)]
+        return [*conditions, *listing.conditions(selected.matching, (selected.account_id,))]
     conditions += kinds.RULES[selected.kind].contacts
     if selected.days is not None:
         conditions.append(Conversation.last_message_at >= now - timedelta(days=selected.days))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
 
-from app.identities import explanation, export, listing, manual_refresh, reasons
+from app.identities import contact_search, explanation, export, listing, manual_refresh, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
@@ -35,6 +35,7 @@ def index() -> Response:
         account=selection.ig_account_id,
         budget=layout.forecast(selection.account_id),
         operates=viewer.may(Role.OPS),
+        most_found=contact_search.MOST,
     )
 
 

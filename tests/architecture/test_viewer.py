@@ -12,6 +12,7 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "accounts/connect.py": ("holder", "row"),
     "cli/tokens.py": ("each",),
     "cli/users.py": ("user",),
+    "identities/listing.py": ("viewer",),
     "inbox/api_queries.py": ("viewer",),
     "inbox/listing.py": ("viewer",),
     "inbox/search.py": ("self",),

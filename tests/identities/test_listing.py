@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import clock
+from app import clock, search_index
 from app.db import transaction
 from app.db.engine import is_sqlite
 from app.errors import Invalid, NotFound
-from app.identities import listing, observations
+from app.identities import contact_search, listing, observations
 from app.identities.failure_policy import STOP_AFTER, LookupFailure
 from app.identities.listing import IdentityFilter, NameState
 from app.identities.observations import FRESH, ProfileObservation
@@ -21,7 +21,7 @@ from app.models.account import Account
 from app.models.identity import Identity, Source
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, CAMILLE, GHOST, LEA, RUI, SHY, an_account, people_wrote
-from tests.support.plans import plan_of, reads_a_whole_table
+from tests.support.plans import plan_of, plans_of, reads_a_whole_table, scans
 
 ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozenset({999}))
 NO_CONSENT = LookupFailure(Reason.CONSENT, Scope.CONTACT, "230", "User consent is required")
@@ -101,6 +101,40 @@ def test_an_unknown_contact_has_a_reason(account: Account) -> None:
 )
 def test_a_search_looks_at_names_and_ids_and_nothing_is_a_wildcard(account: Account, q: str, found: list[str]) -> None:
     assert listed(q=q) == found
+
+
+@pytest.mark.parametrize("q", ["léa", "lea mor", "moreau lea", LEA, "lea_", "@LEA.moreau"])
+def test_a_search_finds_words_in_any_order_without_accents(account: Account, q: str) -> None:
+    assert listed(q=q) == ([] if q == "lea_" else [LEA])
+
+
+def test_a_search_finds_a_contact_by_an_earlier_username(account: Account) -> None:
+    with transaction.write() as tx:
+        seen = ProfileObservation(RUI, "rui.now", None, None, Source.PROFILE, clock.now())
+        observations.record(tx, account.id, seen)
+    assert listed(q="rui.costa") == listed(q="rui.now") == [RUI]
+
+
+def test_a_search_looks_at_the_newest_matches_and_says_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = listing.page(OPERATOR, listing.parse_filter(q="152"))
+    assert ([each.ig_participant_id for each in every.rows], every.limited) == ([GHOST, SHY, CAMILLE, LEA], False)
+    monkeypatch.setattr(search_index, "HITS", 2)
+    monkeypatch.setattr(contact_search, "MOST", 2)
+    newest = listing.page(OPERATOR, listing.parse_filter(q="152"))
+    assert ([each.ig_participant_id for each in newest.rows], newest.limited) == ([GHOST, SHY], True)
+    assert listed(q="152", state="known") == []
+
+
+@pytest.mark.parametrize("q", ["moreau", "1520", "lea.moreau", "zzz", "@rui"])
+@pytest.mark.parametrize("state", [None, *NameState])
+@pytest.mark.parametrize("of_account", [True, False])
+def test_a_search_reads_its_page_from_indexes(
+    account: Account, q: str, state: NameState | None, of_account: bool
+) -> None:
+    want = IdentityFilter(account_id=account.id if of_account else None, state=state, q=q)
+    plans = plans_of(lambda: listing.page(OPERATOR, want), about="identities")
+    assert len(plans) >= 2
+    assert not [plan for plan in plans if scans(plan, "identities")]
 
 
 def test_pages_follow_each_other_without_gaps(account: Account) -> None:
