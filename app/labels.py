@@ -9,7 +9,7 @@ from app.models.audit import Action
 from app.models.call import Purpose
 from app.models.identity import Source
 from app.models.process import CheckedPart, Level
-from app.models.run import RunKind
+from app.models.run import LossCause, RunKind
 from app.viewer import Role
 
 OTHER = "Other"  # a value that a newer release wrote
@@ -47,7 +47,16 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Reason.REFUSED: "Refused",
         Reason.BAD_ANSWER: "Not understood",
     },
-    RunKind: {RunKind.BACKFILL: "Backfill profiles", RunKind.REFRESH: "Refresh identities"},
+    RunKind: {
+        RunKind.BACKFILL: "Backfill profiles",
+        RunKind.REFRESH: "Refresh identities",
+        RunKind.SYNC: "Conversation sync",
+    },
+    LossCause: {
+        LossCause.OLDER: "older than the newest 20 of a conversation",
+        LossCause.UNSENT: "unsent",
+        LossCause.UNREADABLE: "unreadable",
+    },
     Level: {Level.OK: "OK", Level.WARNING: "Warning", Level.ERROR: "Error"},
     CheckedPart: {
         CheckedPart.DATABASE: "Database",

@@ -44,6 +44,7 @@ OPENED = "opened"
 BACKFILL_SLICE = "backfill_slice"
 REFRESH_SLICE = "refresh_slice"
 SYNC = "sync"
+SYNC_SLICE = "sync_slice"
 ANNOUNCED = "announced"
 AVATARS = "avatars"
 
@@ -54,6 +55,7 @@ TASKS = {
     REFRESH_SLICE: Task("refresh-identities", "app.tasks.refresh_slice", 60, "a slice of a refresh", 86_400),
     AVATARS: Task("refresh-identities", "app.tasks.avatars", 300, "fetch pictures of an account and its contacts", 300),
     SYNC: Task("refresh-identities", "app.tasks.sync", 600, "sync conversations", 86_400),
+    SYNC_SLICE: Task("refresh-identities", "app.tasks.sync_slice", 120, "a slice of a conversation sync", 86_400),
     ANNOUNCED: Task("refresh-identities", "app.tasks.announced", 300, "look for announced messages", 300),
     BACKFILL_SLICE: Task(
         "backfill-participant-profiles", "app.tasks.backfill_slice", 60, "a slice of a backfill", 86_400
@@ -136,7 +138,7 @@ def started(name: str, *ids: str | int) -> None:
         logger.info("can't reach Redis; the queued marker expires by itself", extra={"task": name})
 
 
-def report(run_id: str, progress: Callable[[], Mapping[str, int | str | None]], *, final: bool = False) -> None:
+def report(run_id: str, progress: Callable[[], Mapping[str, Any]], *, final: bool = False) -> None:
     """Write the progress of a job to the meta of the running RQ job and of the RQ job called `run_id`.
 
     Writes at most twice a second unless `final`; calls `progress` only when a write is due, and raises what it raises.

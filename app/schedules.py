@@ -23,7 +23,7 @@ from app.insights import hourly_stats
 from app.models.audit import Action
 from app.models.process import SchedulerDuty
 from app.models.run import Run
-from app.runs import duties, lifecycle, retention
+from app.runs import duties, lifecycle, retention, sync_job
 from app.runs.duties import DutyOutcome
 from app.text import plural
 from app.users import sessions
@@ -115,8 +115,9 @@ class ListedSchedule:
 
 
 def reconcile() -> DutyOutcome:
-    """Enqueue a sync of every connected account, to store messages whose webhook was lost."""
-    accounts = sync.connected_accounts()
+    """Enqueue a sync of every connected account without a job that syncs, to store messages whose webhook was lost."""
+    syncing = sync_job.active_accounts()
+    accounts = [account_id for account_id in sync.connected_accounts() if account_id not in syncing]
     for account_id in accounts:
         queue.enqueue_once(queue.SYNC, account_id)
     return DutyOutcome({"accounts": len(accounts)})

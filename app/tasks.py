@@ -46,6 +46,12 @@ def sync(account_id: int) -> None:
     conversation_sync.sync_account(account_id, until_known=True)
 
 
+def sync_slice(run_id: str) -> None:
+    """Run one slice of a conversation sync that is a job."""
+    queue.started(queue.SYNC_SLICE, run_id)
+    runner.run_slice(run_id)
+
+
 def announced(account_id: int) -> None:
     """Look up an account's messages that Meta announced and did not deliver."""
     queue.started(queue.ANNOUNCED, account_id)

@@ -143,7 +143,7 @@ JobScope = TypeAliasType(
         _one_of(
             RunScope,
             "`all`: all contacts of the kind. `recent`: with recent messages. `expiring`: names and pictures about to "
-            "expire. `filter`, `chosen`: selected on the Identities page.",
+            "expire. `filter`, `chosen`: selected on the Identities page. `gap`: conversations with messages in a gap.",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from app.api import auth, cursors
 from app.api.responses import Job, JobItemPage, JobList, JobPlan, JobResult, JobStarted, RetriedJob
 from app.api.schemas import (
     BackfillRequest,
+    ByAccount,
     ById,
     ItemsQuery,
     LocationQuery,
@@ -23,12 +24,15 @@ from app.api.schemas import (
     Waiting,
 )
 from app.models.run import RunKind
-from app.runs import failures, item_listing, lifecycle, plan, progress, retries
+from app.runs import failures, item_listing, lifecycle, plan, progress, retries, sync_job
 from app.runs.progress import Progress
 from app.runs.selection import Selection
 from app.viewer import Role, Viewer
 
-JOBS = Tag(name="Jobs", description="Jobs that look contacts up: plan, start, follow, pause, cancel and retry them.")
+JOBS = Tag(
+    name="Jobs",
+    description="Look contacts up or sync conversations: plan, start, follow, pause, cancel and retry jobs.",
+)
 LONGEST_WAIT = 25  # seconds that a request may wait for a job
 POLL_SECONDS = 0.25
 ERRORS = 50
@@ -164,6 +168,18 @@ def _register_starts(api: APIBlueprint) -> None:
         return _started(
             viewer, lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, days=query.days), header.prefer
         )
+
+    @api.post(
+        "/api/accounts/<id>/sync",
+        tags=[JOBS],
+        summary="Start a conversation sync",
+        description="Fetches missed messages and history from Meta's Conversations API, newest conversations first.",
+        responses={202: JobStarted},
+    )
+    def start_sync(path: ByAccount) -> Answer:
+        viewer = auth.viewer()
+        viewer.require(Role.OPS)
+        return _started(viewer, sync_job.start(viewer, listing.by_ig_id(viewer, path.id).id), "")
 
 
 def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:

@@ -186,8 +186,16 @@ class JobStarted(ResponseModel):
     total: int = described("Contacts in the job.", 3, ge=0)
 
 
+class NotGiven(ResponseModel):
+    """Messages that Meta did not give to a conversation sync, by cause."""
+
+    older: int = described("Sent before the newest 20 of a conversation, which are all that Meta returns.", 3, ge=0)
+    unsent: int = described("Unsent before they arrived.", 2, ge=0)
+    unreadable: int = described("Messages or conversations that could not be read.", 0, ge=0)
+
+
 class Job(ResponseModel):
-    """A job and its progress."""
+    """A job and its progress. Of a sync, `resolved` counts conversations with new messages, `alreadyFresh` others."""
 
     id: str = described(JOB_ID, A_JOB)
     kind: JobKind = described("What the job does.", "backfill")
@@ -211,6 +219,10 @@ class Job(ResponseModel):
     cacheHits: int = described("Contacts found in the cache.", 0, ge=0)
     secondsLeft: int | None = described(
         "Estimated seconds left; null when the job has ended or without an estimate.", 20
+    )
+    newMessages: int | None = described("New messages that a sync stored so far; null for other jobs.", 61, ge=0)
+    notGiven: NotGiven | None = described(
+        "Messages that a sync could not fetch, known once it has ended; null for other jobs."
     )
 
 
@@ -292,6 +304,8 @@ class JobItem(ResponseModel):
     seconds: float = described("Seconds that the job spent on the contact.", 0.4, ge=0)
     settledAt: Time | None = described("When the job was done with the contact, null before.")
     nextTryAt: Time | None = described(NEXT_LOOKUP_AT)
+    newMessages: int = described("New messages that a sync stored.", 0, ge=0)
+    notGiven: NotGiven = described("Messages that a sync could not fetch.")
 
 
 class JobItemPage(ResponseModel):

@@ -46,6 +46,12 @@ class ById(Sent):
     id: IgId = described("The ID, as lists return it.")
 
 
+class ByAccount(Sent):
+    """Path with an account."""
+
+    id: IgId = described("The professional account ID.", AN_ACCOUNT)
+
+
 class ByName(Sent):
     """Path with the name of a schedule."""
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from app import clock, counters
 from app.db import transaction
 from app.errors import NotFound, Unavailable
-from app.instagram.responses import ConversationListPage, Profile, TokenOwner
+from app.instagram.responses import ConversationListPage, MessageIds, Profile, TokenOwner
 from app.models.call import ApiCall, Purpose
 from app.text import real_name
 
@@ -70,11 +70,13 @@ def finish(logged: LoggedCall, *, http_status: int | None, code: str | None, ans
         logger.warning("result of a call not logged: database unavailable", extra={"lookup": logged.row_id})
 
 
-def summary(answer: Profile | ConversationListPage | TokenOwner) -> str:
+def summary(answer: Profile | ConversationListPage | MessageIds | TokenOwner) -> str:
     """Return a short description of a response, without names."""
     if isinstance(answer, ConversationListPage):
         skipped = f", {len(answer.skipped)} skipped" if answer.skipped else ""
         return f"{len(answer.threads)} conversations{skipped}"
+    if isinstance(answer, MessageIds):
+        return f"{len(answer.messages)} message IDs"
     if isinstance(answer, TokenOwner):
         return "The token works"
     given = {"username": answer.username, "name": answer.name}

@@ -4,6 +4,7 @@ One unreadable conversation makes its whole page fail, and large pages can take 
 still returns its ID, with the cursor of the next conversation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls import gateway, unreadable_conversations
@@ -20,7 +21,7 @@ class ConversationReader:
     """Read an account's conversations, newest first.
 
     `messages` is the number of newest messages per conversation, `after` the cursor and `size` the size of the next
-    page, `calls` the number of calls made.
+    page, `calls` the number of calls made. `before_call` is called before each of them.
     """
 
     account_id: int
@@ -30,6 +31,7 @@ class ConversationReader:
     after: str | None = None
     size: int = SIZES[0]
     calls: int = 0
+    before_call: Callable[[], None] | None = None
     _unreadable_follows: bool = False
     _listed: ConversationListPage | None = None  # the next conversation, with its ID alone, once the page size is 1
 
@@ -93,6 +95,8 @@ class ConversationReader:
         return ConversationListPage((), listed.after, listed.usage, tuple(skipped))
 
     def _ask(self, limit: int, *, ids_only: bool = False) -> ConversationListPage:
+        if self.before_call:
+            self.before_call()
         self.calls += 1
         return gateway.conversations(
             self.account_id,

@@ -19,7 +19,7 @@ from app.instagram.client import PROFILE_FIELDS
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.oauth import IssuedToken
-from app.instagram.responses import ConversationListPage, Profile, TokenOwner
+from app.instagram.responses import ConversationListPage, MessageIds, Profile, TokenOwner
 from app.models.account import Login
 from app.models.call import Purpose
 
@@ -45,7 +45,7 @@ WEBHOOKS = {
     Login.UNIFIED: ("messages", "message_reactions", "messaging_seen", "messaging_postbacks", "messaging_referral"),
 }  # docs/meta-platform.md#webhook-subscription
 
-Answer = TypeVar("Answer", Profile, ConversationListPage, TokenOwner)
+Answer = TypeVar("Answer", Profile, ConversationListPage, MessageIds, TokenOwner)
 Uncounted = TypeVar("Uncounted")
 
 
@@ -78,6 +78,14 @@ def conversations(
         return client.conversations(patient, node, limit=limit, after=after, messages=messages, ids_only=ids_only)
 
     return _call_counted(call, ask)
+
+
+def message_ids(
+    account_id: int, ig_conversation_id: str, *, purpose: Purpose, limit: int, run_id: str | None = None
+) -> MessageIds:
+    """Return the IDs and times of a conversation's newest messages; raises as `profile` does."""
+    call = Call(account_id, budget.CONVERSATIONS, purpose, run_id=run_id)
+    return _call_counted(call, lambda credential, _: client.message_ids(credential, ig_conversation_id, limit=limit))
 
 
 def token_owner(account_id: int) -> TokenOwner:

@@ -146,14 +146,15 @@ def _start(kind_name: str, ig_account_id: str, batch_size: int, *, wait: bool) -
     lifecycle.require_batch_size(batch_size)
     kind = progress.RunKind(kind_name)
     planned = plan.get_plan(OPERATOR, Selection(account.id, kind))
-    click.echo(f"{label(kind)}: {plan.as_text(planned, _utc)}", err=True)
+    click.echo(f"{label(kind)}: {plan.as_text(planned, utc)}", err=True)
     run_id = lifecycle.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
     click.echo(run_id)
     if wait:
         sys.exit(watch.until_ended(run_id))
 
 
-def _utc(at: datetime) -> str:
+def utc(at: datetime) -> str:
+    """Return a time of day for a terminal."""
     return f"{at:%H:%M} UTC"
 
 

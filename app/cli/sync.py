@@ -5,9 +5,9 @@ import sys
 import click
 
 from app.accounts import listing
-from app.cli import output
-from app.ingest import sync as syncing
-from app.text import plural
+from app.cli import output, watch
+from app.cli.jobs import utc, wait_option
+from app.runs import sync_job
 from app.viewer import OPERATOR
 
 
@@ -16,25 +16,19 @@ from app.viewer import OPERATOR
 @click.option(
     "--limit", type=click.IntRange(1), help="Maximum number of conversations to sync, newest first. Default: all."
 )
+@wait_option
 @output.as_json
 @output.in_app
-def sync(ig_account_id: str, limit: int | None, as_json: bool) -> None:
-    """Sync conversations and their newest messages from the Conversations API. Exit status 1 if incomplete."""
+def sync(ig_account_id: str, limit: int | None, wait: bool, as_json: bool) -> None:
+    """Start a conversation sync: fetch missed messages and history. Prints the plan and the job ID.
+
+    With --wait, exit status 1 if the job fails or is canceled. With --json it implies --wait.
+    """
     account = listing.by_ig_id(OPERATOR, ig_account_id)
-    synced = syncing.sync_account(account.id, limit=limit)
-    if as_json:
-        output.show(synced)
-    else:
-        output.say(
-            f"Synced {plural(synced.conversations, 'conversation')} with {plural(synced.calls, 'API call')}: "
-            f"{plural(synced.messages, 'new message')}, {plural(synced.names, 'new name')}."
-        )
-        if synced.skipped:
-            output.say(f"Skipped {len(synced.skipped)}:")
-            heads = ("KIND", "ID", "CONVERSATION", "REASON")
-            rows = ((each.kind, each.id, each.conversation, each.reason) for each in synced.skipped)
-            output.table(heads, rows, empty="")
-        if not synced.complete:
-            output.say(f"Sync stopped early: {synced.reason}. Results so far are stored. Run the command again later.")
-    if not synced.complete:
-        sys.exit(output.FAILED)
+    planned = sync_job.get_plan(OPERATOR, account.id, most=limit)
+    run_id = sync_job.start(OPERATOR, account.id, most=limit)
+    click.echo(f"{sync_job.TITLE}: {sync_job.plan_text(planned, utc)}", err=True)
+    if not as_json:
+        click.echo(run_id)
+    if wait or as_json:
+        sys.exit(watch.until_ended(run_id, as_json=as_json))

@@ -61,6 +61,7 @@ def _followed(run_id: str) -> Progress:
         length=run.planned, label=run.title, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=_state
     ) as bar:
         while run.active:
+            bar.length = run.planned  # of a sync, an estimate
             bar.update(run.done - bar.pos, run)
             bar.render_progress()
             clock.sleep(POLL_SECONDS)
@@ -81,6 +82,9 @@ def _state(run: Progress | None) -> str | None:
 
 
 def _print_result(run: Progress) -> None:
+    if run.syncs:
+        _print_sync(run)
+        return
     reasons = Counter(each.what_happened for each in failures.failed_contacts(OPERATOR, run.run_id))
     result = (
         *(("total", run.total), ("resolved", run.resolved), ("already fresh", run.fresh), ("failed", run.failed)),
@@ -90,3 +94,9 @@ def _print_result(run: Progress) -> None:
     )
     output.say(f"{run.title}: {run.state.replace('_', ' ')}")
     output.facts(result)
+
+
+def _print_sync(run: Progress) -> None:
+    output.say(f"{run.title}: {run.state.replace('_', ' ')}. {run.result}.")
+    seconds = f"{run.took_seconds:.0f} s" if run.took_seconds is not None else None
+    output.facts((("reason", run.reason), ("API calls", run.calls), ("duration", seconds)))

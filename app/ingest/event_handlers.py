@@ -31,6 +31,7 @@ from app.models.conversation import Conversation, Message
 from app.text import shorten
 
 LAST_WEBHOOK_PRECISION = timedelta(minutes=1)
+LATE = timedelta(days=7)  # a synced message that is older is history: nobody can answer it anymore
 NOT_A_PARTY = "the account is neither the sender nor the recipient of this event"
 
 _ACCOUNT = select(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at).where(
@@ -50,7 +51,7 @@ class DuplicateMessageError(Exception):
 class RecipientAccount:
     """The account an event belongs to: the ID of its row and every ID that Meta uses for the account.
 
-    Messages from before `connected_at` (aware UTC) are history and never unread.
+    Synced messages from before `connected_at` (aware UTC) are history: never unread.
     """
 
     id: int
@@ -134,16 +135,16 @@ def _message_sent(
     if context.covered_until is not None and _was_deleted(tx, account.id, context, sent, mid_digest):
         return False
     written = sent.kind is not EventKind.HANDOVER  # a handover has no author
-    history = from_sync and sent.sent_at < account.connected_at
+    now = clock.now()
+    history = from_sync and sent.sent_at < max(account.connected_at, now - LATE)
     unread = written and not outgoing and not history
-    message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest)
+    message = _message(account.id, sent, outgoing=outgoing, mid_digest=mid_digest) | {"from_sync": from_sync}
     conversation = _conversation(account.id, participant, sent, outgoing=outgoing, unread=unread)
     stored = statements.store_message(tx, conversation, message)
     if stored is None:
         raise DuplicateMessageError
     if conversation["last_outgoing_at"] is not None:
         _settle_answered(tx, stored, sent)
-    now = clock.now()
     if context.has_pending_updates:
         message_updates.apply_pending(tx, account.id, mid_digest, at=now)
     tx.mark_changed(account.id, participant)
@@ -202,7 +203,10 @@ def _enrich(
     if known.kind == EventKind.UNSENT or (from_sync and known.kind != EventKind.UNSUPPORTED):
         return  # the Conversations API returns less than the webhook
     columns = (Message.kind, Message.text, Message.attachments, Message.context, Message.edit_number, Message.app_id)
-    message = tx.execute(select(*columns).where(Message.id == known.id).with_for_update()).one()
+    stored = select(*columns, Message.from_sync).where(Message.id == known.id)
+    message = tx.execute(stored.with_for_update()).one()
+    if message.from_sync and not from_sync:
+        tx.execute(update(Message).where(Message.id == known.id).values(from_sync=False))
     if sent.app_id is not None and message.app_id is None:
         _add_app(tx, known, sent)
         tx.mark_changed(account_id, contact)

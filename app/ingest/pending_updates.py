@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, exists, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, select, update
 
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -92,6 +92,13 @@ def _add_text(tx: Tx, account_id: int, effect: MessageAnnounced) -> None:
 def announcement(effect: MessageEdited | MessageAnnounced) -> MessageAnnounced:
     """Return an edit or announcement as an announcement without text."""
     return MessageAnnounced(effect.ig_account_id, effect.sent_at, effect.mid)
+
+
+def count_unsent(tx: Tx, account_id: int, *, since: datetime) -> int:
+    """Return how many messages were unsent since then (aware UTC) and have never arrived."""
+    unsent = (PendingMessageUpdate.kind == _UNSENT, PendingMessageUpdate.received_at > since)
+    counted = select(func.count()).where(PendingMessageUpdate.account_id == account_id, *unsent)
+    return int(tx.execute(counted).scalar_one())
 
 
 def delete_of_contact(

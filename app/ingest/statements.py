@@ -30,7 +30,7 @@ _CONVERSATION_COLUMNS = (
 )
 _MESSAGE_COLUMNS = (
     *("account_id", "mid_digest", "mid", "ig_sender_id", "outgoing", "kind", "sent_at"),
-    *("text", "attachments", "context", "app_id", "standby", "terms"),
+    *("text", "attachments", "context", "app_id", "standby", "from_sync", "terms"),
 )
 
 _MID: BindParameter[bytes] = bindparam("mid_digest")

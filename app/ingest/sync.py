@@ -5,17 +5,19 @@ Unreadable elements are skipped and reported with their ID. A message that canno
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from app import clock
 from app.calls.conversation_reader import SIZES, ConversationReader
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
+from app.db.types import digest
 from app.errors import NotFound, RetryLater, Unavailable
 from app.identities import observations
 from app.identities.observations import ProfileObservation
@@ -60,7 +62,7 @@ def sync_account(
 
     The result is logged and, for Purpose.SYNC, stored for the account's page. Raises NotFound without the account.
     """
-    synced = Synced()
+    synced, began_at = Synced(), clock.now()
     ig_account_id = db.session.execute(select(Account.ig_account_id).where(Account.id == account_id)).scalar()
     if ig_account_id is None:
         raise NotFound("account")
@@ -72,7 +74,8 @@ def sync_account(
         synced.reason = stop.sentence if isinstance(stop, GraphAPIError) else stop.reason
     synced.calls = reader.calls
     if purpose is Purpose.SYNC:
-        _report(account_id, synced)
+        with transaction.write() as tx:
+            report(tx, account_id, synced, covered_until=began_at if synced.complete and limit is None else None)
     return synced
 
 
@@ -87,24 +90,32 @@ def _read(
     listed = unchanged = 0
     while limit is None or listed < limit:
         page = reader.next(most=None if limit is None else limit - listed)
-        new = _merge(reader.account_id, ig_account_id, page, synced)
+        new = _merge(ig_account_id, page, synced)
         listed += page.listed
         unchanged = 0 if new else unchanged + page.listed
         if page.after is None or (until_known and unchanged >= UNCHANGED):
             return
 
 
-def _report(account_id: int, synced: Synced) -> None:
+def report(tx: Tx, account_id: int, synced: Synced, *, covered_until: datetime | None) -> None:
+    """Log the result of a sync and store it for the account's page.
+
+    `covered_until` (aware UTC) is when a sync began that fetched everything missed before; None after another one.
+    """
     if synced.skipped:
-        ids = [each.id or each.conversation for each in synced.skipped[:REPORTED_IDS]]
-        extra = {"account": account_id, "skipped": len(synced.skipped), "ids": ids}
+        extra = {"account": account_id, "skipped": len(synced.skipped), "ids": _ids(synced.skipped)}
         logger.warning("elements skipped by the conversation sync", extra=extra)
     if not synced.complete:
         logger.warning("conversation sync incomplete", extra={"account": account_id, "reason": synced.reason})
     values = {"last_synced_at": clock.now(), "last_sync_result": _as_json(synced)}
-    result = update(Account).where(Account.id == account_id).values(**values)
-    with transaction.write() as tx:
-        tx.execute(result)
+    tx.execute(update(Account).where(Account.id == account_id).values(**values))
+    if covered_until is not None:
+        later: ColumnElement[bool] = or_(Account.covered_until.is_(None), Account.covered_until < covered_until)
+        tx.execute(update(Account).where(Account.id == account_id, later).values(covered_until=covered_until))
+
+
+def _ids(skipped: Sequence[Skipped]) -> list[str | None]:
+    return [each.id or each.conversation for each in skipped[:REPORTED_IDS]]
 
 
 def _as_json(synced: Synced) -> dict[str, Any]:
@@ -112,36 +123,45 @@ def _as_json(synced: Synced) -> dict[str, Any]:
         "conversations": synced.conversations,
         "messages": synced.messages,
         "skipped": len(synced.skipped),
-        "skipped_ids": [each.id or each.conversation for each in synced.skipped[:REPORTED_IDS]],
+        "skipped_ids": _ids(synced.skipped),
         "reason": synced.reason,
     }
 
 
-def _merge(account_id: int, ig_account_id: str, page: ConversationListPage, synced: Synced) -> bool:
+def _merge(ig_account_id: str, page: ConversationListPage, synced: Synced) -> bool:
     """Store one page; return whether it had a new message."""
-    before = _count_messages(account_id)
+    before = synced.messages
     synced.skipped += page.skipped
     for thread in page.threads:
-        try:
-            _merge_one(ig_account_id, thread, synced)
-        except (NotFound, Unavailable):
+        stored = store_conversation(ig_account_id, thread)
+        synced.conversations += stored.conversations
+        synced.messages += stored.messages
+        synced.names += stored.names
+        synced.skipped += stored.skipped
+    return synced.messages > before
+
+
+def store_conversation(
+    ig_account_id: str,
+    thread: ReadConversation,
+    also: Callable[[Tx, str, int], None] | None = None,
+    *,
+    passed: tuple[type[Exception], ...] = (),
+) -> Synced:
+    """Store one conversation. An error is a skipped element, except NotFound, Unavailable and those in `passed`.
+
+    `also` is called in the same transaction, with the contact and the number of new messages.
+    """
+    try:
+        return _store(ig_account_id, thread, also)
+    except Exception as error:
+        if isinstance(error, (NotFound, Unavailable, *passed)):
             raise
-        except Exception as error:
-            logger.exception("conversation not stored")
-            synced.skipped.append(_skipped(thread, f"Nametag could not process it: {type(error).__name__}"))
-    new = _count_messages(account_id) - before
-    synced.messages += new
-    return new > 0
+        logger.exception("conversation not stored")
+        return Synced(skipped=[_skipped(thread, f"Nametag could not process it: {type(error).__name__}")])
 
 
-def _merge_one(ig_account_id: str, thread: ReadConversation, synced: Synced) -> None:
-    found = _store(ig_account_id, thread)
-    synced.conversations += found.conversations
-    synced.names += found.names
-    synced.skipped += found.skipped
-
-
-def _store(ig_account_id: str, thread: ReadConversation) -> Synced:
+def _store(ig_account_id: str, thread: ReadConversation, also: Callable[[Tx, str, int], None] | None) -> Synced:
     with transaction.write() as tx:
         account = event_handlers.find_recipient(tx, ig_account_id)
         if account is None:
@@ -149,7 +169,7 @@ def _store(ig_account_id: str, thread: ReadConversation) -> Synced:
         others = [each for each in thread.participants if each[0] not in account.own_ids]
         if len(others) != 1:
             return Synced(skipped=[_skipped(thread, NO_CONTACT)])
-        found = Synced(conversations=1)
+        found, before = Synced(conversations=1), _count_synced(tx, account.id, thread)
         for place, message in enumerate(reversed(thread.messages)):
             # Meta's times are whole seconds; an extra microsecond each keeps messages of one second in order.
             sent = _event(ig_account_id, message, place)
@@ -157,8 +177,17 @@ def _store(ig_account_id: str, thread: ReadConversation) -> Synced:
                 event_handlers.handle_in_savepoint(tx, account, sent, from_sync=True)
             except MisaddressedError:
                 found.skipped.append(Skipped("message", message.mid, thread.ig_conversation_id, MISADDRESSED))
+        found.messages = _count_synced(tx, account.id, thread) - before
         found.names = _record_username(tx, account.id, thread, *others[0])
+        if also:
+            also(tx, others[0][0], found.messages)
         return found
+
+
+def _count_synced(tx: Tx, account_id: int, thread: ReadConversation) -> int:
+    digests = [digest(message.mid) for message in thread.messages]
+    of_thread = (Message.account_id == account_id, Message.mid_digest.in_(digests), Message.from_sync)
+    return int(tx.execute(select(func.count()).where(*of_thread)).scalar_one())
 
 
 def _record_username(
@@ -189,8 +218,3 @@ def _event(ig_account_id: str, message: ReadMessage, place: int) -> MessageSent:
 
 def _skipped(thread: ReadConversation, reason: str) -> Skipped:
     return Skipped("conversation", thread.ig_conversation_id, thread.ig_conversation_id, reason)
-
-
-def _count_messages(account_id: int) -> int:
-    counted = select(func.count()).select_from(Message).where(Message.account_id == account_id)
-    return db.session.execute(counted).scalar_one()

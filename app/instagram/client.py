@@ -13,7 +13,7 @@ from app.instagram import conversation_parser, errors, http, ids, json_fields, u
 from app.instagram.credential import Credential
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.http import HttpResponse
-from app.instagram.responses import ConversationListPage, GrantedPage, Profile, TokenInfo, TokenOwner
+from app.instagram.responses import ConversationListPage, GrantedPage, MessageIds, Profile, TokenInfo, TokenOwner
 from app.instagram.usage_headers import Usage
 from app.text import storable
 
@@ -80,6 +80,21 @@ def conversations(
     answer, body = _get(credential, node, "conversations", fields=fields, paging=paging, most_bytes=PAGE_BYTES)
     threads, skipped = conversation_parser.parse_conversations(body)
     return ConversationListPage(threads, _next_cursor(body), _usage(credential, answer), skipped)
+
+
+def message_ids(credential: Credential, ig_conversation_id: str, *, limit: int) -> MessageIds:
+    """Return the IDs and times of a conversation's newest messages, also of those without details.
+
+    Raises GraphAPIError.
+    """
+    fields = (f"messages.limit({limit}){{id,created_time}}",)
+    answer, body = _get(credential, ig_conversation_id, fields=fields, most_bytes=PAGE_BYTES)
+    listed = json_fields.required_objects(json_fields.optional_object(body, "messages") or {"data": []}, "data")
+    found = [
+        (json_fields.required_identifier(each, "id"), json_fields.required_time(each, "created_time"))
+        for each in listed
+    ]
+    return MessageIds(tuple(found), _usage(credential, answer))
 
 
 def token_owner(credential: Credential) -> TokenOwner:

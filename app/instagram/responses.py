@@ -77,6 +77,14 @@ class ConversationListPage:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageIds:
+    """The newest messages of a conversation, each with its ID and time (aware UTC), newest first."""
+
+    messages: tuple[tuple[str, datetime], ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class TokenOwner:
     """The account that a token belongs to; `ig_account_id` is its professional account ID, not the app-scoped ID.
 

@@ -35,6 +35,7 @@ class Account(Model):
     `refused_subscriptions` are the webhook fields that Meta refuses, each with Meta's words; `subscription_problem` is
     set, to Meta's words, while no messages are delivered.
     `last_sync_result` is that of the last conversation sync: counts, IDs of skipped elements, and why it ended early.
+    The newest complete one, which fetched all that had been missed, began at `covered_until`.
     """
 
     __tablename__ = "accounts"
@@ -65,6 +66,7 @@ class Account(Model):
     ignored_events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     last_synced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_sync_result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    covered_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class AccountPicture(Model):

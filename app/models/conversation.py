@@ -112,7 +112,7 @@ class Message(Model):
     `terms` holds what search finds it by (app/search_words.py), None until it is indexed.
     `context` keeps what the message refers to (a story, another message, an ad) as Meta sent it; `reactions` holds
     for each sender the newest reaction with its time, a taken-back one as null. `app_id` is the app that sent an echo;
-    `standby`: another app controlled the conversation.
+    `standby`: another app controlled the conversation. `from_sync`: only the conversation sync brought it, no webhook.
     """
 
     __tablename__ = "messages"
@@ -145,4 +145,5 @@ class Message(Model):
     reactions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     app_id: Mapped[str | None] = mapped_column(IgId)
     standby: Mapped[bool] = mapped_column(default=False, server_default=false())
+    from_sync: Mapped[bool] = mapped_column(default=False, server_default=false())
     terms: Mapped[str | None] = mapped_column(Text)

@@ -12,10 +12,11 @@ from app.db.types import EnumText, Id, IgId, UTCDateTime
 
 
 class RunKind(StrEnum):
-    """Backfill: unknown contacts. Refresh: all contacts."""
+    """Backfill: unknown contacts. Refresh: all contacts. Sync: conversations, without looking contacts up."""
 
     BACKFILL = "backfill"
     REFRESH = "refresh"
+    SYNC = "sync"
 
 
 class RunState(StrEnum):
@@ -40,6 +41,7 @@ class RunScope(StrEnum):
     """Which contacts of its kind a run looks up: all, those with recent messages, or expiring ones (scheduler only).
 
     FILTER and CHOSEN runs come from the Identities page: contacts that matched its filter, or that a user selected.
+    A sync with GAP reads the conversations that changed in a gap (scheduler only).
     """
 
     ALL = "all"
@@ -47,6 +49,19 @@ class RunScope(StrEnum):
     EXPIRING = "expiring"
     FILTER = "filter"
     CHOSEN = "chosen"
+    GAP = "gap"
+
+
+class LossCause(StrEnum):
+    """Why the conversation sync cannot fetch a message.
+
+    Meta returns only the newest 20 of a conversation; its sender unsent it; or Meta returns it in a form that cannot be
+    read, or fails.
+    """
+
+    OLDER = "older"
+    UNSENT = "unsent"
+    UNREADABLE = "unreadable"
 
 
 DELETED_CONTACT = "deleted-"
@@ -67,6 +82,10 @@ class Run(Model):
 
     `scan_…` is the plan of the page scan, `scanned_…` what was done of it. `worked_seconds` is the time of lookups of
     single contacts. `kept_counts` are the items by state and reason, once the items themselves were deleted.
+
+    A sync has an item for each conversation it has read: RESOLVED with new messages, else FRESH. It reads at most
+    `most` conversations, in `scan_pages` pages (estimated). `found` counts new messages. `lost` counts by LossCause the
+    messages sent after `since` that it could not fetch; `unreadable` holds the IDs of elements that it skipped.
     """
 
     __tablename__ = "runs"
@@ -115,12 +134,18 @@ class Run(Model):
     scanned_pages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     scanned_contacts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     worked_seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
+    since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    most: Mapped[int | None]
+    found: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    lost: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
+    unreadable: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class RunItem(Model):
     """One contact of a run; `position` keeps the order, newest conversation first.
 
     `seconds` is the time that the job spent on it. The ID of a contact that was deleted begins with DELETED_CONTACT.
+    `found` and `lost` are those of a sync, for this contact.
     """
 
     __tablename__ = "run_items"
@@ -149,6 +174,8 @@ class RunItem(Model):
     calls: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     seconds: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    found: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    lost: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class RunPlan(Model):

@@ -2,16 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app import clock
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.models.run import Run, RunState
+from app.runs import kinds
 from app.runs.selection import PageScan
 
 SECONDS_PER_PAGE = 0.6  # two pages per second are allowed, and storing one takes time
 SECONDS_PER_CONTACT = 0.5  # assumed until the job's own speed is known
+SECONDS_PER_SYNC_PAGE = 2.0  # with up to 1,000 messages to store
 RESOLVED_BY_PAGES = 0.85  # of the contacts on the pages, until the job's own share is known; some have no username
 
 
@@ -31,11 +33,24 @@ def estimate_contacts(contacts: int, scan: PageScan, forecast: Forecast | None) 
     return Estimate(calls, _seconds(forecast, calls, working))
 
 
+def estimate_pages(pages: int, forecast: Forecast | None) -> int | None:
+    """Return the seconds of a sync of so many conversation pages that starts now with this budget; None without it."""
+    return _seconds(forecast, pages, pages * SECONDS_PER_SYNC_PAGE)
+
+
+def minute_up(at: datetime) -> datetime:
+    """Return the time rounded up to a minute: times are shown in minutes, and rounded down "done by" is too early."""
+    return at + timedelta(seconds=-at.timestamp() % 60)
+
+
 def seconds_left(run: Run) -> int | None:
     """Return the remaining seconds of a job, its pause included; None while Redis is unavailable.
 
     The speed is that of contacts that cost calls: fresh ones say nothing about the others.
     """
+    if kinds.syncs(run.kind):
+        pages = max(1, run.scan_pages - run.scanned_pages)
+        return _seconds(budget.forecast(run.account_id), pages, pages * SECONDS_PER_SYNC_PAGE, resume_at=run.resume_at)
     looked_up = run.resolved + run.failed
     open_ = run.total - run.skipped - run.fresh - looked_up
     pages = max(0, run.scan_pages - run.scanned_pages)

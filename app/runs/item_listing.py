@@ -19,8 +19,8 @@ from app.identities.reasons import describe
 from app.models.account import Account
 from app.models.audit import Action
 from app.models.identity import Identity, StoredAvatar, UsernameHistory
-from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
-from app.runs import kinds, lifecycle, retries
+from app.models.run import DELETED_CONTACT, ItemState, LossCause, Run, RunItem
+from app.runs import kinds, lifecycle, retries, sync_words
 from app.runs.failures import REASONS
 from app.text import SEARCH_CHARACTERS, storable
 from app.viewer import Role, Viewer
@@ -30,7 +30,7 @@ CSV_ROWS = 500  # of a CSV file, which is written while it is read
 DELETED_NAME = DisplayName("A deleted contact", None, None, known=True)
 CSV_FIELDS = (
     *("participantPlatformId", "displayName", "previousName", "state", "reason", "explanation", "code"),
-    *("tries", "calls", "seconds", "settledAt"),
+    *("tries", "calls", "seconds", "settledAt", "newMessages", "notGiven"),
 )
 
 
@@ -67,6 +67,13 @@ class ListedItem:
     seconds: float
     settled_at: datetime | None
     next_try_at: datetime | None
+    found: int
+    lost: Mapping[str, int]
+
+    @property
+    def not_given(self) -> str:
+        """The messages that a sync could not fetch, by cause."""
+        return sync_words.losses(self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +144,10 @@ def iter_items(viewer: Viewer, run_id: str, want: ItemFilter) -> Iterator[Listed
 def count_items(viewer: Viewer, run_id: str) -> ItemCounts:
     """Return the number of a job's contacts by state and by reason; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
+    # The total of a sync is an estimate: it has an item for each conversation that it has read.
+    total = run.resolved + run.fresh if kinds.syncs(run.kind) else run.total
     by_state = {
-        ItemState.PENDING: run.total - run.resolved - run.fresh - run.failed - run.skipped,
+        ItemState.PENDING: total - run.resolved - run.fresh - run.failed - run.skipped,
         ItemState.RESOLVED: run.resolved,
         ItemState.FRESH: run.fresh,
         ItemState.FAILED: run.failed,
@@ -149,7 +158,7 @@ def count_items(viewer: Viewer, run_id: str) -> ItemCounts:
     reasons = [_reason_count(each, purged=purged) for each in counted]
     reasons = [each for each in reasons if each.state in (ItemState.FAILED, ItemState.SKIPPED)]
     reasons.sort(key=lambda each: (each.state, -each.contacts))
-    return ItemCounts(run.total, by_state, tuple(reasons), purged)
+    return ItemCounts(total, by_state, tuple(reasons), purged)
 
 
 def count_reasons(run_id: str) -> list[dict[str, Any]]:
@@ -185,6 +194,8 @@ def as_dict(item: ListedItem) -> dict[str, Any]:
         "seconds": round(item.seconds, 3),
         "settledAt": clock.rfc3339(item.settled_at),
         "nextTryAt": clock.rfc3339(item.next_try_at),
+        "newMessages": item.found,
+        "notGiven": {each.value: item.lost.get(each, 0) for each in LossCause},
     }
 
 
@@ -192,6 +203,7 @@ def _found(run: Run, want: ItemFilter) -> Select[*tuple[Any, ...]]:
     found = select(
         *(RunItem.ig_participant_id, RunItem.position, RunItem.state, RunItem.reason, RunItem.code),
         *(RunItem.tries, RunItem.calls, RunItem.seconds, RunItem.settled_at, RunItem.next_try_at),
+        *(RunItem.found, RunItem.lost),
         *(Identity.id.label("identity_id"), Identity.username, Identity.name, Identity.confusable_digits),
         *(Account.ig_account_id, StoredAvatar.version.label("picture")),
     )
@@ -229,6 +241,8 @@ def _listed(run: Run, rows: Sequence[Any]) -> Iterator[ListedItem]:
             seconds=row.seconds,
             settled_at=row.settled_at,
             next_try_at=row.next_try_at,
+            found=row.found,
+            lost=row.lost or {},
         )
 
 
@@ -280,4 +294,5 @@ def _csv_values(item: ListedItem) -> tuple[str | float | None, ...]:
     return (
         *(item.ig_participant_id, item.display.text, item.previous_name, item.state.value, item.reason),
         *(item.sentence, item.code, item.tries, item.calls, round(item.seconds, 3), clock.rfc3339(item.settled_at)),
+        *(item.found, item.not_given),
     )

@@ -13,7 +13,7 @@ from app.models.run import RunKind
 
 @dataclass(frozen=True, slots=True)
 class KindRules:
-    """What a kind of job looks up, how, and where its work waits.
+    """What a kind of job looks up or syncs, how, and where its work waits.
 
     `contacts` are conditions on conversations, `scope` is the choice in the form, `summary` what the API documents.
     """
@@ -28,6 +28,7 @@ class KindRules:
     of_unknown: bool = False  # only contacts without a name
     includes_fresh: bool = False  # also contacts that were looked up within 7 days before the job was created
     takes_days: bool = False  # may be limited to contacts with messages of the last days
+    looks_up: bool = True  # its items are contacts to look up
 
 
 RULES: Mapping[RunKind, KindRules] = {
@@ -51,9 +52,24 @@ RULES: Mapping[RunKind, KindRules] = {
         none_found="No contacts.",
         includes_fresh=True,
     ),
+    RunKind.SYNC: KindRules(
+        task=queue.SYNC_SLICE,
+        purpose=Purpose.SYNC,
+        scheduled_purpose=Purpose.SYNC,
+        scope="conversations",
+        summary="syncs conversations",
+        none_found="No conversations.",
+        looks_up=False,
+    ),
 }
+LOOKUPS = tuple(kind for kind, rules in RULES.items() if rules.looks_up)
+
+
+def syncs(kind: RunKind) -> bool:
+    """Return whether jobs of a kind sync conversations, and look no contacts up."""
+    return kind in RULES and not RULES[kind].looks_up
 
 
 def with_scope(scope: str) -> RunKind:
     """Return the kind of job that a choice in the form means; a backfill unless another kind has that scope."""
-    return next((kind for kind, rules in RULES.items() if rules.scope == scope), RunKind.BACKFILL)
+    return next((kind for kind in LOOKUPS if RULES[kind].scope == scope), RunKind.BACKFILL)

@@ -13,6 +13,7 @@ from app.db.transaction import Tx
 from app.identities import observations
 from app.models.identity import Identity
 from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
+from app.runs import kinds
 from app.runs.fencing import LEASE, Lease, LeaseLostError, update_run
 from app.runs.items import count_crashed_attempt
 
@@ -52,7 +53,8 @@ def take(run_id: str, *, who: str) -> Lease | None:
         tx.execute(running.values(state=RunState.RUNNING, reason=None))
         facts = (taken.account_id, taken.kind, taken.started_by, taken.batch_size, taken.created_at, taken.fence)
         lease = Lease(run_id, *facts)
-        if before.lease_until is not None and before.scanned_pages >= before.scan_pages:
+        interrupted = before.lease_until is not None and before.scanned_pages >= before.scan_pages
+        if interrupted and not kinds.syncs(before.kind):
             count_crashed_attempt(tx, lease)
         tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     return lease
@@ -73,14 +75,20 @@ def wait(lease: Lease, *, until: datetime, reason: str) -> None:
         logger.info("job does not wait: lease lost")
 
 
-def release(lease: Lease) -> bool:
-    """Release the lease after a slice of work; finish the job if no item is open. Return whether to enqueue it now."""
+def release(lease: Lease, *, unfinished: bool = False) -> bool:
+    """Release the lease after a slice of work; finish the job if no item is open. Return whether to enqueue it now.
+
+    `unfinished`: the job goes on whatever its items say.
+    """
     with transaction.write() as tx:
         # Locks the row, so that a retry cannot reopen items between the count and the end of the job.
         state = tx.execute(select(Run.state).where(Run.id == lease.run_id).with_for_update()).scalar_one()
         if state is RunState.CANCELING:
             _finish(tx, lease, RunState.CANCELED)
             return False
+        if unfinished:
+            _release(tx, lease)
+            return state is not RunState.PAUSED
         _reopen_not_at_fault(tx, lease)
         opened = tx.execute(
             select(
@@ -90,6 +98,17 @@ def release(lease: Lease) -> bool:
             ).where(RunItem.run_id == lease.run_id, RunItem.state == ItemState.PENDING)
         ).one()
         return _release_or_finish(tx, lease, opened) and state is not RunState.PAUSED
+
+
+def end(tx: Tx, lease: Lease, *, failed: str | None = None) -> None:
+    """End a job that does not depend on items: as done, as canceled if a user canceled it, or `failed`: why."""
+    state = tx.execute(select(Run.state).where(Run.id == lease.run_id).with_for_update()).scalar_one()
+    if state is RunState.CANCELING:
+        _finish(tx, lease, RunState.CANCELED)
+    elif failed:
+        _release(tx, lease, state=RunState.FAILED, finished_at=clock.now(), resume_at=None, reason=failed)
+    else:
+        _finish(tx, lease, RunState.DONE)
 
 
 def ready(now: datetime) -> list[tuple[str, RunKind]]:

@@ -43,11 +43,13 @@ def _announcement(run: Progress, before: str | None) -> str:
         return f"{run.title} started for {run.account}."
     if str(run.quarters) <= before.partition("-")[0]:
         return ""
+    if run.syncs:
+        return f"{run.title}: {run.result}."
     return f"{run.title}: {25 * run.quarters}% done, {run.done} of {run.planned}."
 
 
 def _end(run: Progress) -> str:
-    return f"{run.title} {_ENDS.get(run.state, 'finished')}: {run.resolved} resolved, {run.failed} failed."
+    return f"{run.title} {_ENDS.get(run.state, 'finished')}: {run.result}."
 
 
 def _progress(viewer: Viewer, run_id: str) -> Progress | None:

@@ -115,7 +115,7 @@ def get_plan(viewer: Viewer, selected: Selection) -> Plan:
 def count_large() -> None:
     """Store the counts of accounts with very many contacts, every ten minutes and after each job; for the scheduler."""
     for account_id in list(db.session.scalars(select(Account.id).where(Account.state != AccountState.DELETING))):
-        for kind in RunKind:
+        for kind in kinds.LOOKUPS:
             if _is_due(account_id, kind):
                 _store(Selection(account_id, kind))
             db.session.rollback()
@@ -287,9 +287,4 @@ def _cost(plan: Plan, at: Callable[[datetime], str]) -> str:
         return f"; {calls}. The duration is unknown: Nametag can’t reach Redis."
     waits = f" The API call budget is used up until {at(plan.starts_at)}." if plan.starts_at else ""
     counted = f" Counted at {at(plan.counted_at)}." if plan.counted_at else ""
-    return f"; done by {at(_minute_up(plan.done_at))} with {calls}.{waits}{counted}"
-
-
-def _minute_up(at: datetime) -> datetime:
-    # Times are shown in minutes; rounded down, "done by" would be too early.
-    return at + timedelta(seconds=-at.timestamp() % 60)
+    return f"; done by {at(estimate.minute_up(plan.done_at))} with {calls}.{waits}{counted}"

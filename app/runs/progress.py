@@ -1,8 +1,9 @@
 """The progress of jobs: one Progress for pages, command line, API and the queue dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 
@@ -11,9 +12,9 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.labels import label
 from app.models.account import Account, AccountState
-from app.models.run import ACTIVE, ItemState, Run, RunItem, RunScope, RunState
+from app.models.run import ACTIVE, ItemState, LossCause, Run, RunItem, RunScope, RunState
 from app.models.run import RunKind as RunKind
-from app.runs import estimate
+from app.runs import estimate, kinds, sync_words
 from app.viewer import Viewer
 
 PATIENCE = timedelta(seconds=30)  # a job that no worker has taken by then has none
@@ -32,6 +33,9 @@ class Progress:
     `place` is the position of a queued job, 1 for the next. `reconnect` says that the job waits for a working access
     token. `page` of `pages` is the conversation page being read, before contacts are looked up one by one; else 0.
     A retried job keeps its earlier `finished_at` until it ends again.
+
+    Of a sync, contacts are conversations: `resolved` ones had new messages, `found` is how many, `fresh` ones had none.
+    `total` is estimated until it ends. `lost` counts by cause the messages that it could not fetch.
     """
 
     run_id: str
@@ -64,6 +68,8 @@ class Progress:
     reconnect: bool
     page: int
     pages: int
+    found: int
+    lost: Mapping[str, int]
     place: int | None = None
 
     @property
@@ -75,6 +81,18 @@ class Progress:
     def waiting(self) -> int:
         """The number of contacts without a final result."""
         return max(0, self.total - self.settled)
+
+    @property
+    def syncs(self) -> bool:
+        """Whether the job syncs conversations and does not look contacts up."""
+        return kinds.syncs(self.kind)
+
+    @property
+    def result(self) -> str:
+        """The result so far in words: 1,000 conversations, 61 new messages."""
+        if self.syncs:
+            return sync_words.result(self.done, self.found, self.lost)
+        return f"{self.resolved} resolved, {self.failed} failed"
 
     @property
     def planned(self) -> int:
@@ -131,12 +149,12 @@ def active_runs(viewer: Viewer) -> list[Progress]:
 
 
 def latest_reported(viewer: Viewer, active: Sequence[Progress]) -> Progress | None:
-    """Return the running job once a lookup failed, else the job of the last 90 days that ended last, or None.
+    """Return the running job once a lookup failed, else the job with lookups of the last 90 days that ended last.
 
     `active` are the viewer's active jobs.
     """
     failing = [run for run in active if run.place is None and run.failed]
-    return next(iter(failing or history(viewer, limit=1)), None)
+    return next(iter(failing or history(viewer, limit=1, of=kinds.LOOKUPS)), None)
 
 
 def just_ended(viewer: Viewer) -> Progress | None:
@@ -146,10 +164,17 @@ def just_ended(viewer: Viewer) -> Progress | None:
     return last if ended_at and ended_at > clock.now() - JUST_NOW else None
 
 
-def history(viewer: Viewer, *, before: datetime | None = None, limit: int = HISTORY_ROWS) -> list[Progress]:
-    """Return the finished jobs of the last 90 days, newest first; with `before` (aware UTC), those started earlier."""
+def history(
+    viewer: Viewer, *, before: datetime | None = None, limit: int = HISTORY_ROWS, of: Sequence[RunKind] = ()
+) -> list[Progress]:
+    """Return the finished jobs of the last 90 days, newest first; with `before` (aware UTC), those started earlier.
+
+    `of` limits them to some kinds.
+    """
     since = clock.now() - HISTORY
     found = _visible(viewer).where(Run.state.not_in(ACTIVE), Run.created_at >= since)
+    if of:
+        found = found.where(Run.kind.in_(of))
     if before is not None:
         found = found.where(Run.created_at < before)
     return [_progress(row) for row in db.session.execute(found.order_by(Run.created_at.desc()).limit(limit))]
@@ -169,7 +194,7 @@ def publish(run_id: str, *, final: bool = False) -> None:
     queue.report(run_id, lambda: _reported(run_id), final=final)
 
 
-def as_dict(progress: Progress) -> dict[str, int | str | None]:
+def as_dict(progress: Progress) -> dict[str, Any]:
     """Return a progress as JSON of the API and of commands; times are RFC 3339."""
     return {
         "id": progress.run_id,
@@ -193,6 +218,8 @@ def as_dict(progress: Progress) -> dict[str, int | str | None]:
         "calls": progress.calls,
         "cacheHits": progress.cache_hits,
         "secondsLeft": progress.seconds_left,
+        "newMessages": progress.found if progress.syncs else None,
+        "notGiven": {each.value: progress.lost.get(each, 0) for each in LossCause} if progress.syncs else None,
     }
 
 
@@ -200,7 +227,7 @@ def _visible(viewer: Viewer) -> Select[Run, str | None, str, AccountState]:
     return viewer.visible(_RUNS, Run.account_id)
 
 
-def _reported(run_id: str) -> dict[str, int | str | None]:
+def _reported(run_id: str) -> dict[str, Any]:
     row = db.session.execute(_RUNS.where(Run.id == run_id)).first()
     return as_dict(_progress(row)) if row is not None else {}
 
@@ -211,7 +238,8 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
     speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
     at_work, paused = run.state in ACTIVE, run.state is RunState.PAUSED
     reconnect = run.state is RunState.WAITING and row.state is AccountState.RECONNECT
-    reads_pages = run.state is RunState.RUNNING and run.scanned_pages < run.scan_pages
+    syncs = kinds.syncs(run.kind)
+    reads_pages = run.state is RunState.RUNNING and (syncs or run.scanned_pages < run.scan_pages)
     return Progress(
         run_id=run.id,
         kind=run.kind,
@@ -226,7 +254,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         created_at=run.created_at,
         finished_at=run.finished_at,
         resume_at=estimate.resume_at(run),
-        total=run.total,
+        total=max(run.total, settled + 1) if syncs and at_work else run.total,
         resolved=run.resolved,
         fresh=run.fresh,
         failed=run.failed,
@@ -242,7 +270,9 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         paused_at=run.paused_at if paused else None,
         reconnect=reconnect,
         page=run.scanned_pages + 1 if reads_pages else 0,
-        pages=run.scan_pages if reads_pages else 0,
+        pages=max(run.scan_pages, run.scanned_pages + 1) if reads_pages else 0,
+        found=run.found,
+        lost=run.lost or {},
     )
 
 

@@ -63,6 +63,8 @@ def retry(viewer: Viewer, run_id: str, reasons: Sequence[str] | None = None) -> 
     run = lifecycle.require_run(viewer, run_id)
     if run.kind not in kinds.RULES:
         raise Conflict("A newer version of Nametag started this job. Update Nametag to retry it.")
+    if kinds.syncs(run.kind):
+        raise Conflict("A conversation sync has no contacts to retry. Start a new one.")
     try:
         with transaction.write() as tx:
             result = _retry(tx, run_id, reasons)

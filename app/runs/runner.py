@@ -15,9 +15,10 @@ from app.identities.observations import FRESH
 from app.identities.resolve import Batch, LookupOutcome
 from app.models.call import Purpose
 from app.models.run import ItemState
-from app.runs import items, kinds, leases, lifecycle, page_scan, progress
+from app.runs import items, kinds, leases, lifecycle, page_scan, progress, sync_job
 from app.runs.fencing import Lease, LeaseLostError
 from app.runs.items import ItemOutcome
+from app.runs.sync_job import PageStep
 from app.viewer import SCHEDULE
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,7 @@ def run_slice(run_id: str) -> None:
         return
     with logs.log_context(run=run_id):
         try:
-            _work(lease)
-            if leases.release(lease):
+            if _work(lease) and leases.release(lease, unfinished=kinds.syncs(lease.kind)):
                 lifecycle.enqueue(run_id, lease.kind)
         except LeaseLostError:
             logger.info("lease lost; another worker continues the job")
@@ -55,8 +55,11 @@ def run_slice(run_id: str) -> None:
         progress.publish(run_id, final=True)
 
 
-def _work(lease: Lease) -> None:
+def _work(lease: Lease) -> bool:
+    """Work on the job until the slice is over. Return whether its lease is still held."""
     slice_ = _Slice(ends_at=clock.monotonic() + SLICE_SECONDS)
+    if kinds.syncs(lease.kind):
+        return _sync(lease, slice_)
     purpose = _purpose(lease)
     while not slice_.is_over and (calls := page_scan.next_page(lease, purpose=purpose)):
         slice_.calls += calls
@@ -64,7 +67,18 @@ def _work(lease: Lease) -> None:
     while not slice_.is_over:
         batch = _claim_batch(lease)
         if batch is None or not _look_up_batch(lease, batch, slice_):
-            return
+            break
+    return True
+
+
+def _sync(lease: Lease, slice_: _Slice) -> bool:
+    while not slice_.is_over:
+        step, calls = sync_job.read_page(lease)
+        slice_.calls += calls
+        progress.publish(lease.run_id)
+        if step is not PageStep.MORE:
+            return step is PageStep.STOPPED
+    return True
 
 
 def _purpose(lease: Lease) -> Purpose:

@@ -5,12 +5,12 @@ from collections import defaultdict
 from flask import Blueprint, Response, flash, make_response, redirect, request
 from flask import session as cookie
 
-from app import queue
 from app.accounts import authorization, cards, connect, listing
 from app.accounts.authorization import AuthorizationAttempt
 from app.accounts.connect import AccountCheck
 from app.erasure import owner_requests
 from app.errors import Invalid
+from app.runs import sync_job
 from app.viewer import Role
 from app.web import account_selection, rendering, session, trusted_hosts
 
@@ -81,13 +81,12 @@ def check(ig_account_id: str) -> Response:
 
 @blueprint.post("/<ig_account_id>/sync")
 def sync(ig_account_id: str) -> Response:
-    """Enqueue a conversation sync. The page shows its result."""
+    """Start a conversation sync, and show its job."""
     viewer = session.viewer()
     viewer.require(Role.OPS)
-    account = listing.by_ig_id(viewer, ig_account_id)
-    started = queue.enqueue_once(queue.SYNC, account.id)
-    message = "Sync started." if started else "Can’t reach Redis. Sync not started. Try again in a minute."
-    return rendering.render_done(HOME, events=rendering.toast(message, bad=not started))
+    run_id = sync_job.start(viewer, listing.by_ig_id(viewer, ig_account_id).id)
+    flash("Conversation sync queued.")
+    return rendering.hx_redirect(f"/jobs/{run_id}")
 
 
 @blueprint.post("/<ig_account_id>/remove")

@@ -11,12 +11,24 @@ from app.errors import Invalid
 from app.inbox import layout
 from app.inbox.layout import AccountSelection
 from app.labels import label
-from app.runs import failures, item_listing, lifecycle, notifications, plan, progress, retries, run_request
+from app.runs import (
+    failures,
+    item_listing,
+    kinds,
+    lifecycle,
+    notifications,
+    plan,
+    progress,
+    retries,
+    run_request,
+    sync_job,
+)
 from app.runs.item_listing import ItemFilter
 from app.runs.notifications import Notification
 from app.runs.plan import Phrase, Plan
 from app.runs.progress import Progress, RunKind
 from app.runs.run_request import RunRequest
+from app.runs.sync_job import SyncPlan
 from app.text import ROW_NUMBER
 from app.viewer import Role
 from app.web import account_selection, conditional, filters, rendering, session
@@ -33,6 +45,12 @@ FEW = 5  # contacts not resolved that are shown before "Show all"
 def phrases(planned: Plan) -> list[Phrase]:
     """Return the sentence about a plan in pieces, with times in the user's time zone."""
     return plan.phrases(planned, filters.wall_clock)
+
+
+@blueprint.app_template_filter("sync_sentence")
+def sync_sentence(planned: SyncPlan) -> str:
+    """Return the sentence about the plan of a sync, with times in the user's time zone."""
+    return sync_job.plan_text(planned, filters.wall_clock)
 
 
 @blueprint.get("")
@@ -92,6 +110,10 @@ def new() -> Response:
 @blueprint.post(f"/<any({', '.join(progress.RunKind)}):kind>")
 def start(kind: str) -> Response:
     """Start a job for the account."""
+    if kinds.syncs(RunKind(kind)):
+        selection = _selection()
+        sync_job.start(session.viewer(), selection.account_id)
+        return _changed(selection, f"{label(RunKind(kind))} queued.")
     selection, chosen = _selection(), _request(request.form, kind)
     run_id = run_request.start(session.viewer(), selection.account_id, chosen)
     message = f"{label(chosen.kind)} queued."
@@ -200,9 +222,10 @@ def _item_filter() -> ItemFilter:
 def _plans(selection: AccountSelection) -> dict[str, Any]:
     viewer = session.viewer()
     if selection.account_id is None or not viewer.may(Role.OPS):
-        return {"plans": {}, "account": selection.ig_account_id}
-    planned = {kind.value: run_request.plan(viewer, selection.account_id, RunRequest(kind)) for kind in RunKind}
-    return {"plans": planned, "account": selection.ig_account_id}
+        return {"plans": {}, "sync_plan": None, "account": selection.ig_account_id}
+    planned = {kind.value: run_request.plan(viewer, selection.account_id, RunRequest(kind)) for kind in kinds.LOOKUPS}
+    sync_plan = sync_job.get_plan(viewer, selection.account_id)
+    return {"plans": planned, "sync_plan": sync_plan, "account": selection.ig_account_id}
 
 
 def _options(selection: AccountSelection, *, status: int = 200, **shown: Any) -> Response:

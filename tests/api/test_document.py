@@ -31,7 +31,7 @@ OPERATIONS = {
     "Messages": {"listMessages"},
     "Jobs": {
         *("startBackfill", "startRefresh", "startRecentBackfill", "listJobs", "getJob", "listJobItems", "cancelJob"),
-        *("retryJob", "pauseJob", "resumeJob", "planBackfill"),
+        *("retryJob", "pauseJob", "resumeJob", "planBackfill", "startSync"),
     },
     "Schedules": {"listSchedules", "runSchedule", "switchScheduleOff", "switchScheduleOn"},
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},

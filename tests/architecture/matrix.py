@@ -105,7 +105,7 @@ PAGES = {
     f"POST /inbox/pins/{ID.format('pin_id')}/remove": Row(USER, "/inbox/pins/1/remove"),
     "GET /insights": Row(USER),
     "GET /jobs": Row(USER),
-    "POST /jobs/<any(backfill, refresh):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
+    "POST /jobs/<any(backfill, refresh, sync):kind>": _row(OPS_RUN, "/jobs/backfill?account=*", ACCOUNT),
     "GET /jobs/<string(length=12):run_id>": _row(VISIBLE, "/jobs/*", RUN),
     "GET /jobs/<run_id>/live": _row(VISIBLE, "/jobs/*/live", RUN),
     "GET /jobs/<run_id>/items.csv": _row(OPS_RUN, "/jobs/*/items.csv", RUN),
@@ -176,6 +176,7 @@ PAGES = {
 
 API = {
     "GET /api/accounts": Row(READ),
+    "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/avatars/<accountId>/<participantId>": _row(READ_VISIBLE, f"/api/avatars/{ACCOUNT}/*", CONTACT),
     "GET /api/docs": Row(DOCUMENT),
     "GET /api/health": Row(READ),

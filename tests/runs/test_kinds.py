@@ -12,6 +12,7 @@ APP = Path(__file__).parents[2] / "app"
 NAMED = {  # files that name a single kind, besides the enum, its labels and its records
     "api/jobs.py": "an operation starts one kind",
     "runs/lifecycle.py": "the scheduler starts refreshes",
+    "runs/sync_job.py": "a conversation sync has a module of its own",
     "runs/run_request.py": "a selection of contacts is refreshed",
 }
 
@@ -19,7 +20,8 @@ NAMED = {  # files that name a single kind, besides the enum, its labels and its
 def test_each_kind_has_a_record_with_a_task_and_a_scope_of_its_own() -> None:
     assert set(kinds.RULES) == set(RunKind)
     assert {rules.task for rules in kinds.RULES.values()} <= set(queue.TASKS)
-    assert [kinds.with_scope(rules.scope) for rules in kinds.RULES.values()] == list(kinds.RULES)
+    assert [kinds.with_scope(kinds.RULES[kind].scope) for kind in kinds.LOOKUPS] == [*kinds.LOOKUPS]
+    assert [kind for kind in RunKind if kinds.syncs(kind)] == [kind for kind in RunKind if kind not in kinds.LOOKUPS]
     assert kinds.with_scope("a scope of a newer release") is RunKind.BACKFILL
 
 

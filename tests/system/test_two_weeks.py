@@ -28,8 +28,8 @@ from app.factory import create_app
 from app.models.account import Account
 from app.models.call import ApiCall, Purpose
 from app.models.identity import Identity
-from app.models.run import Run, RunKind
-from app.runs import lifecycle
+from app.models.run import Run
+from app.runs import kinds, lifecycle
 from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.api.clients import ApiClient
@@ -156,7 +156,7 @@ def _write(contacts: list[dict[str, Any]]) -> None:
 
 def _start_jobs() -> None:
     for account_id in db.session.scalars(select(Account.id)).all():
-        for kind in RunKind:
+        for kind in kinds.LOOKUPS:
             with suppress(AlreadyRunning):
                 lifecycle.start(OPERATOR, account_id, kind=kind)
 

@@ -81,9 +81,13 @@ def test_the_result_of_the_last_sync_is_shown_with_what_it_skipped_and_why_it_en
     assert "Incomplete: Instagram has a temporary problem" in ops.get("/accounts").text
 
 
-def test_a_sync_is_asked_of_a_worker(ops: FlaskClient, redis: Redis) -> None:
-    assert "Sync started." in click(ops, f"/accounts/{MAISON_LUNE}/sync").headers["HX-Trigger"]
-    assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC].queue}") == 1
+def test_a_sync_starts_a_job_and_shows_it(ops: FlaskClient, redis: Redis) -> None:
+    started = click(ops, f"/accounts/{MAISON_LUNE}/sync")
+    page = ops.get(started.headers["HX-Redirect"]).text
+    assert "Conversation sync queued." in page
+    assert "Conversations appear here once they are read." in page
+    assert redis.llen(f"rq:queue:{queue.TASKS[queue.SYNC_SLICE].queue}") == 1
+    assert click(ops, f"/accounts/{MAISON_LUNE}/sync").status_code == 409
     assert click(ops, "/accounts/1/sync").status_code == 404
 
 
