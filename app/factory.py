@@ -17,6 +17,7 @@ from app.web import (
     deletions,
     error_pages,
     filters,
+    gaps,
     headers,
     health,
     identities,
@@ -82,6 +83,7 @@ def _init_web(app: OpenAPI) -> None:
         avatars,
         audit,
         users,
+        gaps,
     ):
         app.register_blueprint(page.blueprint)
     oidc.init_app(app)

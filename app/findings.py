@@ -20,6 +20,7 @@ from app.viewer import Viewer
 
 CURRENT = timedelta(minutes=2)  # the scheduler stores findings every minute
 UNKNOWN = "unknown"
+SILENT = f"{CheckedPart.ACCOUNTS}.silent"  # key of the finding that an account gets no webhooks
 START_SCHEDULER = "Start the scheduler with `nametag scheduler`, or everything with `nametag up`."
 
 

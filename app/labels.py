@@ -7,6 +7,7 @@ from app.instagram.errors import Reason
 from app.models.account import Login
 from app.models.audit import Action
 from app.models.call import Purpose
+from app.models.gap import GapCause, GapState
 from app.models.identity import Source
 from app.models.process import CheckedPart, Level
 from app.models.run import LossCause, RunKind
@@ -51,6 +52,20 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RunKind.BACKFILL: "Backfill profiles",
         RunKind.REFRESH: "Refresh identities",
         RunKind.SYNC: "Conversation sync",
+    },
+    GapCause: {
+        GapCause.RECONNECT: "Access token rejected",
+        GapCause.SUBSCRIPTION: "Webhook subscription missing",
+        GapCause.SILENCE: "Silence",
+        GapCause.OUTAGE: "Nametag not running",
+        GapCause.DATABASE: "Database unavailable",
+    },
+    GapState: {
+        GapState.OPEN: "Open",
+        GapState.READING: "Being read",
+        GapState.CLOSED: "Closed",
+        GapState.CLOSED_WITH_LOSSES: "Closed with losses",
+        GapState.GIVEN_UP: "Given up",
     },
     LossCause: {
         LossCause.OLDER: "older than the newest 20 of a conversation",

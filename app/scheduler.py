@@ -27,7 +27,7 @@ from app.errors import Unavailable
 from app.identities import resolve
 from app.ingest import indexing, message_updates, pending_updates
 from app.insights import hourly_stats
-from app.runs import duties, kinds, leases, plan
+from app.runs import duties, gap_reports, kinds, leases, plan
 from app.runs.duties import DutyOutcome
 
 logger = logging.getLogger(__name__)
@@ -140,6 +140,7 @@ DUTIES: dict[Callable[[], object], float] = {
     hourly_stats.record: FIGURES_SECONDS,
     doctor.record: 60,
     plan.count_large: 60,
+    gap_reports.advance: 10,
     health.check_refused: HOUR_SECONDS,
     search_index.merge_indexes: HOUR_SECONDS,  # until then SQLite's indexes contain words of unsent messages
     **{duty: schedule.every.total_seconds() for duty, schedule in SCHEDULES.items()},

@@ -23,7 +23,7 @@ from app.insights import hourly_stats
 from app.models.audit import Action
 from app.models.process import SchedulerDuty
 from app.models.run import Run
-from app.runs import duties, lifecycle, retention, sync_job
+from app.runs import duties, gap_reports, lifecycle, retention, sync_job
 from app.runs.duties import DutyOutcome
 from app.text import plural
 from app.users import sessions
@@ -154,7 +154,7 @@ def purge() -> DutyOutcome:
             "unread_by_user": read_state.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
-    gone["items_of_jobs"] = retention.purge()
+    gone |= {"items_of_jobs": retention.purge(), "gaps": gap_reports.purge()}
     if any(gone.values()):
         logger.info("purged expired records", extra=gone)
     return DutyOutcome({"records": sum(gone.values())})

@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass
 
+from app import gaps
 from app.accounts import health
 from app.accounts.health import Health
 from app.calls import budget
 from app.calls.budget import Forecast
+from app.gaps import ListedGap
 from app.identities import account_pictures, display
 from app.viewer import Viewer
+
+GAPS = 3  # on a card
 
 
 @dataclass(frozen=True, slots=True)
 class AccountCard:
-    """One account. `budget` is None while Redis is unavailable; `spent` are (purpose, calls), most first."""
+    """One account. `budget` is None while Redis is unavailable; `spent` are (purpose, calls), most first.
+
+    `gaps` are the newest ones, newest first.
+    """
 
     health: Health
     initials: str
@@ -20,16 +27,17 @@ class AccountCard:
     picture_url: str | None
     budget: Forecast | None
     spent: tuple[tuple[str, int], ...]
+    gaps: tuple[ListedGap, ...]
 
 
 def list_cards(viewer: Viewer) -> list[AccountCard]:
     """Return a card for every account the viewer may see. Makes no API call."""
     found = health.list_health(viewer)
     pictures = account_pictures.urls([each.account.ig_account_id for each in found])
-    return [_card(each, pictures.get(each.account.ig_account_id)) for each in found]
+    return [_card(viewer, each, pictures.get(each.account.ig_account_id)) for each in found]
 
 
-def _card(found: Health, picture_url: str | None) -> AccountCard:
+def _card(viewer: Viewer, found: Health, picture_url: str | None) -> AccountCard:
     account = found.account
     left = budget.forecast(account.id)
     return AccountCard(
@@ -39,4 +47,5 @@ def _card(found: Health, picture_url: str | None) -> AccountCard:
         picture_url,
         left,
         left.spenders if left else (),
+        tuple(gaps.list_gaps(viewer, account.id, most=GAPS)),
     )

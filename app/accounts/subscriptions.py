@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from app import clock, logs, text
+from app import clock, gaps, logs, text
 from app.accounts.listing import ListedAccount
 from app.calls import gateway
 from app.db import transaction
@@ -17,6 +17,7 @@ from app.db.engine import db
 from app.errors import NotFound, RetryLater
 from app.instagram.errors import GraphAPIError, Reason
 from app.models.account import Account, AccountState, Login
+from app.models.gap import GapCause
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,9 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     }
     with transaction.write() as tx:
         tx.execute(update(Account).where(Account.id == account_id).values(**columns))
+        if MESSAGES in lost and known.subscription_checked_at:
+            ended_at = None if found.problem or MESSAGES in found.missing else clock.now()
+            gaps.record(tx, account_id, GapCause.SUBSCRIPTION, began_at=gaps.mark(tx, account_id), ended_at=ended_at)
         tx.mark_changed(account_id)
     if found.problem:
         reason = {"account": account_id, "reason": found.problem}

@@ -14,7 +14,7 @@ from app.identities.listing import NameState
 from app.inbox import message_facts
 from app.instagram import attachments
 from app.instagram.events import EventKind
-from app.models import account
+from app.models import account, gap
 from app.models.identity import Source
 from app.models.run import ItemState, RunScope
 from app.models.run import RunKind as RunKind
@@ -105,6 +105,29 @@ ScheduleState = TypeAliasType(
         _one_of(
             schedules.ScheduleState,
             "`late`: not run for more than two periods, or no scheduler runs. `never`: not run yet.",
+        ),
+    ],
+)
+GapCause = TypeAliasType(
+    "GapCause",
+    Annotated[
+        str,
+        _one_of(
+            gap.GapCause,
+            "Why webhooks did not arrive. `reconnect`: Meta rejected the access token. `subscription`: the webhook "
+            "subscription was missing. `silence`: none came for unusually long. `outage`: no web server ran. "
+            "`database`: the database could not be written.",
+        ),
+    ],
+)
+GapState = TypeAliasType(
+    "GapState",
+    Annotated[
+        str,
+        _one_of(
+            gap.GapState,
+            "`open`: it lasts, or its sync has not started. `reading`: a sync reads it. `given_up`: the sync was "
+            "canceled or failed.",
         ),
     ],
 )

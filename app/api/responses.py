@@ -10,6 +10,8 @@ from app.api.fields import (
     AccountState,
     AttachmentKind,
     Direction,
+    GapCause,
+    GapState,
     HealthLevel,
     HealthState,
     IdentityState,
@@ -401,6 +403,31 @@ class Account(ResponseModel):
     )
     connectedAt: Time | None = described("When the account was connected.")
     lastWebhookAt: Time | None = described("When Meta last delivered a webhook event, null when it never did.")
+
+
+class Gap(ResponseModel):
+    """A period in which an account got no webhooks."""
+
+    id: str = described("The gap's ID.", "7")
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    from_: Time = described("When the last webhook had arrived, or a sync was complete.", alias="from")
+    to: Time | None = described("When webhooks arrived again, null while they do not.")
+    causes: list[GapCause] = described("Why no webhooks arrived.", ["outage"])
+    state: GapState = described("State of the gap.", "closed_with_losses")
+    jobId: str | None = described("The sync that read the gap, null before it started.", A_JOB)
+    conversations: int = described("Conversations with fetched messages.", 23, ge=0)
+    fetched: int = described("Messages of the gap that were fetched.", 61, ge=0)
+    history: int = described("Fetched messages that were older than 7 days, and count as read.", 0, ge=0)
+    notGiven: NotGiven = described("Messages that could not be fetched.")
+    closedAt: Time | None = described("When the sync had read the gap, null before.")
+    dismissedBy: str | None = described("The user who dismissed the report in the inbox, else null.")
+    dismissedAt: Time | None = described("When it was dismissed, else null.")
+
+
+class GapList(ResponseModel):
+    """The gaps of an account, newest first."""
+
+    data: list[Gap] = described("The newest 100 gaps.")
 
 
 class AccountList(ResponseModel):

@@ -39,6 +39,7 @@ COMMANDS = {
     "dead-letters": "app.cli.dead_letters:dead_letters",
     "audit": "app.cli.audit:audit",
     "inbox": "app.cli.inbox:inbox",
+    "gaps": "app.cli.gaps:gaps_",
 }
 
 

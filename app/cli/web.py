@@ -10,7 +10,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from app import change_tokens, counters, parent_death, settings
+from app import change_tokens, counters, gaps, parent_death, settings
 from app.cli import processes
 from app.factory import create_app
 
@@ -93,6 +93,7 @@ def _begin(_arbiter: Any, gunicorn_worker: Any) -> None:
     parent_death.end_with_parent(gunicorn_worker.ppid)
     change_tokens.start_reporting()
     counters.start_sending()
+    gaps.start_beating(gunicorn_worker.app.load().app_context)
     # Objects from before the fork are kept: collecting them as garbage took a tenth of each delivery.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from sqlalchemy import ColumnElement, CompoundSelect, Select, func, literal_column, not_, select, tuple_, union
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app import clock, read_state, reply_state, text
+from app import clock, gaps, read_state, reply_state, text
 from app.db.engine import db
 from app.db.paging import fetch_page_of, make_cursor, parse_cursor
 from app.errors import Invalid
+from app.gaps import ListedGap
 from app.identities import avatars, display
 from app.identities.contact_search import Formerly
 from app.identities.display import Avatar, DisplayName
@@ -89,6 +90,7 @@ class ListPage:
     """One page of the list: rows, their filter and search, and `older`, the URL of the next page.
 
     `query` names account, filter and search in URLs of the inbox. `notices` say which operators are searched as words.
+    `gaps` are the reports of gaps that no user has dismissed.
     `without` is the part of a search that found nothing, without which something is found, and `widened` the URL then.
     """
 
@@ -100,6 +102,7 @@ class ListPage:
     ig_account_id: str
     query: str
     notices: tuple[str, ...] = ()
+    gaps: tuple[ListedGap, ...] = ()
     without: str | None = None
     widened: str = ""
 
@@ -175,6 +178,7 @@ def page(
         ig_account_id=ig_account_id,
         query=query_string(want, ig_account_id),
         notices=found.query.notices,
+        gaps=() if want.q or want.after else tuple(gaps.reports(viewer, account_id)),
         without=without[0] if without else None,
         widened="/inbox" + query_string(replace(want, q=without[1]), ig_account_id) if without else "",
     )

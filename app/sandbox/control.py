@@ -109,16 +109,19 @@ class Control:
         if kind in kinds.UPDATES:
             sent = [self._update(contact, str(body.get("mid", "")), kind, body.get("text"))]
         else:
+            at_ms = int(body.get("at_ms", time.time() * 1000))
             sent = [
-                self._add_message(contact, kind, body.get("text", "Hello")) for _ in range(int(body.get("times", 1)))
+                self._add_message(contact, kind, body.get("text", "Hello"), at_ms)
+                for _ in range(int(body.get("times", 1)))
             ]
         status = self.sender.deliver_now(sent, account, kind=kind, envelope=envelope)
         return {"status": status, "mids": [each.mid for each in sent]}
 
-    def _add_message(self, contact: Contact, kind: str, text: object) -> Sent:
+    def _add_message(self, contact: Contact, kind: str, text: object, at_ms: int) -> Sent:
         photo = kinds.photo(self.world.base_url, kind, 1)
         body_text = None if kind == "image" else str(text)
-        return self.world.add(ACCOUNTS[contact.account], contact, text=body_text, photo=photo, outgoing=kind == "echo")
+        outgoing, account = kind == "echo", ACCOUNTS[contact.account]
+        return self.world.add_at(at_ms, account, contact, text=body_text, photo=photo, outgoing=outgoing)
 
     def _update(self, contact: Contact, mid: str, kind: str, text: object) -> Sent:
         now_ms = int(time.time() * 1000)

@@ -1,6 +1,7 @@
 """Conversation syncs can be jobs, with the new and the missing messages of each conversation.
 
-Messages say whether only the sync brought them, accounts until when nothing is missing.
+Messages say whether only the sync brought them, accounts until when nothing is missing. Periods without webhooks are
+recorded as gaps.
 """
 
 from typing import Any
@@ -14,6 +15,8 @@ revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _columns() -> dict[str, tuple[sa.Column[Any], ...]]:
@@ -39,10 +42,35 @@ def upgrade() -> None:
     for table, columns in _columns().items():
         for column in columns:
             op.add_column(table, column)
+    op.create_table(
+        "gaps",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("began_at", UTCDateTime(), nullable=False),
+        sa.Column("ended_at", UTCDateTime()),
+        sa.Column("causes", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("run_id", sa.String(length=12)),
+        sa.Column("conversations", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("found", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("history", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("lost", sa.JSON()),
+        sa.Column("closed_at", UTCDateTime()),
+        sa.Column("dismissed_at", UTCDateTime()),
+        sa.Column("dismissed_by", sa.String(length=120)),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_gaps_account_id_accounts", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_gaps"),
+    )
+    op.create_index("ix_gaps_account_id_began_at", "gaps", ["account_id", "began_at"])
+    unclosed = sa.text("state IN ('open', 'reading')")
+    op.create_index("ix_gaps_unclosed", "gaps", ["state"], sqlite_where=unclosed, postgresql_where=unclosed)
 
 
 def downgrade() -> None:
     """Remove them. Earlier releases know no jobs that sync, so these are deleted."""
+    op.drop_table("gaps")
     op.execute("DELETE FROM runs WHERE kind = 'sync'")
     for table, columns in reversed(_columns().items()):
         for column in reversed(columns):

@@ -35,7 +35,7 @@ OPERATIONS = {
     },
     "Schedules": {"listSchedules", "runSchedule", "switchScheduleOff", "switchScheduleOn"},
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},
-    "Accounts": {"listAccounts"},
+    "Accounts": {"listAccounts", "listGaps"},
     "Avatars": {"getAvatar"},
     "Health": {"getHealth"},
 }

@@ -74,6 +74,7 @@ PAGES = {
         OPS_VISIBLE, "/dead-letters/*/discard", CONVERSATION
     ),
     "GET /deletion/<code>": Row(PUBLIC, "/deletion/a-code"),
+    f"POST /gaps/{ID.format('gap_id')}/dismiss": _row(VISIBLE, "/gaps/*/dismiss", CONVERSATION),
     "GET /health": Row(OPS),
     "POST /health/check": Row(OPS),
     "GET /healthz": Row(PUBLIC),
@@ -176,6 +177,7 @@ PAGES = {
 
 API = {
     "GET /api/accounts": Row(READ),
+    "GET /api/accounts/<id>/gaps": _row(READ_VISIBLE, "/api/accounts/*/gaps", ACCOUNT),
     "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/avatars/<accountId>/<participantId>": _row(READ_VISIBLE, f"/api/avatars/{ACCOUNT}/*", CONTACT),
     "GET /api/docs": Row(DOCUMENT),

@@ -17,6 +17,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
 from app.models.erasure import OwnerRequest
+from app.models.gap import Gap, GapState
 from app.models.identity import StoredAvatar
 from app.models.run import Run, RunKind, RunState
 from app.users import api_tokens, users
@@ -55,6 +56,7 @@ def nametag(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[Flas
             run = {"id": RUN, "account_id": account.id, "kind": RunKind.BACKFILL, "state": RunState.QUEUED}
             more = {"batch_size": 10, "started_by": "Command line", "created_at": clock.now(), "total": 0}
             tx.session.add(Run(**run, **more))
+            tx.session.add(Gap(account_id=account.id, began_at=clock.now(), causes=[], state=GapState.CLOSED))
         queue.enqueue(queue.BACKFILL_SLICE, RUN, job_id=RUN)
         users.add_user(OPERATOR, CREDENTIALS["email"], role=Role.AGENT, password=PASSWORD)
         for visitor in VISITORS[1:]:

@@ -96,9 +96,8 @@ def of_api(*, most: int = 5) -> list[str]:
     found += [f"/api/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     for run in _column(_runs(), most):
         found += [f"/api/jobs/{run}", f"/api/jobs/{run}/items"]
-    found += [
-        f"/api/workers/backfill-profiles/plan?accountId={each}" for each in _column(select(Account.ig_account_id))
-    ]
+    for account in _column(select(Account.ig_account_id)):
+        found += [f"/api/workers/backfill-profiles/plan?accountId={account}", f"/api/accounts/{account}/gaps"]
     return found + [f"/api/avatars/{account}/{person}" for account, person in _pictures(most)]
 
 
