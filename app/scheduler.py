@@ -26,7 +26,7 @@ from app.erasure import accounts, recent
 from app.errors import Unavailable
 from app.identities import resolve
 from app.ingest import indexing, message_updates, pending_updates
-from app.insights import hourly_stats
+from app.insights import arrivals, hourly_stats
 from app.runs import duties, gap_reports, kinds, leases, plan
 from app.runs.duties import DutyOutcome
 
@@ -138,6 +138,7 @@ DUTIES: dict[Callable[[], object], float] = {
     keep_deletions: 20,
     engine.trim_log: 20,
     hourly_stats.record: FIGURES_SECONDS,
+    arrivals.record: HOUR_SECONDS,
     doctor.record: 60,
     plan.count_large: 60,
     gap_reports.advance: 10,
@@ -147,7 +148,7 @@ DUTIES: dict[Callable[[], object], float] = {
 }
 SLOW = (  # they call Meta, or change many rows
     *(message_updates.apply_arrived, indexing.index_stored, accounts.delete_pending, scrub, engine.trim_log),
-    *(hourly_stats.record, plan.count_large, health.check_refused, search_index.merge_indexes),
+    *(hourly_stats.record, arrivals.record, plan.count_large, health.check_refused, search_index.merge_indexes),
     *(duty for duty, schedule in SCHEDULES.items() if schedule.slow),
 )
 CHECKS = (doctor.record,)

@@ -19,7 +19,7 @@ from app.db.transaction import Tx
 from app.errors import Conflict, Forbidden, NotFound
 from app.identities import account_pictures, avatars
 from app.ingest import dead_letters, pending_updates, sync
-from app.insights import hourly_stats
+from app.insights import arrivals, hourly_stats
 from app.models.audit import Action
 from app.models.process import SchedulerDuty
 from app.models.run import Run
@@ -154,6 +154,7 @@ def purge() -> DutyOutcome:
             "unread_by_user": read_state.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
+        arrivals.purge(tx, now)
     gone |= {"items_of_jobs": retention.purge(), "gaps": gap_reports.purge()}
     if any(gone.values()):
         logger.info("purged expired records", extra=gone)

@@ -24,3 +24,14 @@ class HourlyStats(Model):
     short_id: Mapped[int]
     messages: Mapped[int]
     lookups: Mapped[int]
+
+
+class DailyArrivals(Model):
+    """Messages of contacts on the UTC day that begins at `day`, without history; only a sync brought `synced` ones."""
+
+    __tablename__ = "daily_arrivals"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    received: Mapped[int]
+    synced: Mapped[int]

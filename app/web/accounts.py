@@ -10,6 +10,7 @@ from app.accounts.authorization import AuthorizationAttempt
 from app.accounts.connect import AccountCheck
 from app.erasure import owner_requests
 from app.errors import Invalid
+from app.insights import arrivals
 from app.runs import sync_job
 from app.viewer import Role
 from app.web import account_selection, rendering, session, trusted_hosts
@@ -121,6 +122,7 @@ def _page(*, status: int = 200, wrong: dict[str, str] | None = None, form: dict[
         selection=account_selection.select(),
         status=status,
         cards=cards.list_cards(viewer),
+        arrivals=arrivals.by_account(viewer),
         requests=owner_requests.open_requests(viewer),
         operates=viewer.may(Role.OPS),
         administers=viewer.may(Role.ADMIN),

@@ -1,7 +1,7 @@
 """Conversation syncs can be jobs, with the new and the missing messages of each conversation.
 
 Messages say whether only the sync brought them, accounts until when nothing is missing. Periods without webhooks are
-recorded as gaps.
+recorded as gaps, messages counted by day.
 """
 
 from typing import Any
@@ -64,12 +64,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_gaps"),
     )
     op.create_index("ix_gaps_account_id_began_at", "gaps", ["account_id", "began_at"])
+    op.create_table(
+        "daily_arrivals",
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("day", UTCDateTime(), nullable=False),
+        sa.Column("received", sa.Integer(), nullable=False),
+        sa.Column("synced", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_daily_arrivals_account_id_accounts", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "day", name="pk_daily_arrivals"),
+    )
     unclosed = sa.text("state IN ('open', 'reading')")
     op.create_index("ix_gaps_unclosed", "gaps", ["state"], sqlite_where=unclosed, postgresql_where=unclosed)
 
 
 def downgrade() -> None:
     """Remove them. Earlier releases know no jobs that sync, so these are deleted."""
+    op.drop_table("daily_arrivals")
     op.drop_table("gaps")
     op.execute("DELETE FROM runs WHERE kind = 'sync'")
     for table, columns in reversed(_columns().items()):
