@@ -9,10 +9,10 @@ from flask_migrate import Migrate
 from app import installation, settings
 from app.db import engine, migrate, transaction
 from app.errors import Incomplete, Unavailable
-from app.models import account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user
+from app.models import account, alert, audit, call, conversation, erasure, identity, ingest, process, run, stats, user
 
 # Imported, so that migrations and foreign keys see all tables.
-TABLES = (account, audit, call, conversation, erasure, identity, ingest, process, run, stats, user)
+TABLES = (account, alert, audit, call, conversation, erasure, identity, ingest, process, run, stats, user)
 
 
 def create_core() -> Flask:

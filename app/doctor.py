@@ -1,4 +1,4 @@
-"""Health checks, the only place that has them: for `nametag doctor` now, and stored every minute for the Health page.
+"""Health checks, the only place that has them: for `nametag doctor`, and stored every 30 seconds for the Health page.
 
 Each finding has a level, a message and a suggested fix. Only `record` writes.
 """

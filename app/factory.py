@@ -10,6 +10,7 @@ from app.db import transaction
 from app.errors import Unavailable
 from app.web import (
     accounts,
+    alerts,
     assets,
     audit,
     avatars,
@@ -72,6 +73,7 @@ def _init_web(app: OpenAPI) -> None:
         inbox_pages,
         jobs,
         schedules,
+        alerts,
         identities,
         accounts,
         insights,

@@ -18,7 +18,7 @@ from app.models.process import CheckedPart, StoredFinding
 from app.models.process import Level as Level
 from app.viewer import Viewer
 
-CURRENT = timedelta(minutes=2)  # the scheduler stores findings every minute
+CURRENT = timedelta(minutes=2)  # the scheduler stores findings every 30 seconds
 UNKNOWN = "unknown"
 SILENT = f"{CheckedPart.ACCOUNTS}.silent"  # key of the finding that an account gets no webhooks
 START_SCHEDULER = "Start the scheduler with `nametag scheduler`, or everything with `nametag up`."
@@ -126,13 +126,14 @@ def has_error(viewer: Viewer) -> bool:
 
 def _notice(checked_at: datetime | None) -> str | None:
     if checked_at is None:
-        return f"The checks have not run yet: the scheduler runs them every minute. {START_SCHEDULER}"
+        return f"The checks have not run yet: the scheduler runs them every 30 seconds. {START_SCHEDULER}"
     age = clock.now() - checked_at
     if age < CURRENT:
         return None
     old = f"{age // timedelta(minutes=1)} minutes"
     return (
-        f"These findings are {old} old: the scheduler, which runs the checks every minute, has not. {START_SCHEDULER}"
+        f"These findings are {old} old: the scheduler, which runs the checks every 30 seconds, has not. "
+        f"{START_SCHEDULER}"
     )
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from app.instagram.errors import Reason
 from app.models.account import Login
+from app.models.alert import AlertKind
 from app.models.audit import Action
 from app.models.call import Purpose
 from app.models.gap import GapCause, GapState
@@ -82,6 +83,25 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         CheckedPart.DEAD_LETTERS: "Dead letters",
         CheckedPart.LOOKUPS: "Lookups",
     },
+    AlertKind: {
+        AlertKind.WORKER_MISSING: "Worker missing",
+        AlertKind.REDIS_UNUSABLE: "Redis can’t be used",
+        AlertKind.DISK_FULL: "Disk almost full",
+        AlertKind.TOKEN_EXPIRING: "Access token expires",
+        AlertKind.TOKEN_REJECTED: "Access token rejected",
+        AlertKind.PERMISSION_MISSING: "Permissions missing",
+        AlertKind.SUBSCRIPTION_MISSING: "Webhook subscription missing",
+        AlertKind.SILENT: "No webhooks",
+        AlertKind.LOOKUPS_REFUSED: "Lookups refused",
+        AlertKind.CALLS_PAUSED: "API calls paused",
+        AlertKind.LOOKUPS_WAITING: "Lookups waiting",
+        AlertKind.DEAD_LETTERS: "Dead letters",
+        AlertKind.OWNER_REQUESTS: "Requests of account owners",
+        AlertKind.JOB_FAILED: "Job failed",
+        AlertKind.SLO_MISSED: "Names late",
+        AlertKind.REASONS_MOVED: "Reasons changed",
+        AlertKind.HEALTH_CHECK: "Health check failed",
+    },
     Login: {
         Login.INSTAGRAM: "Instagram Login",
         Login.FACEBOOK: "Facebook Login",
@@ -125,6 +145,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.SCHEDULE_RUN: "Ran a schedule",
         Action.SCHEDULE_OFF: "Switched a schedule off",
         Action.SCHEDULE_ON: "Switched a schedule on",
+        Action.ALERT_ACKNOWLEDGED: "Acknowledged an alert",
         Action.KEYS_ROTATED: "Rotated encryption keys",
     },
 }

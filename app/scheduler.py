@@ -18,6 +18,7 @@ from flask import Flask, current_app
 
 from app import clock, doctor, heartbeats, queue, redis_client, schedules, search_index
 from app.accounts import health
+from app.alerts import lifecycle as alerts
 from app.backup import deletions
 from app.db import engine
 from app.db.engine import db
@@ -67,7 +68,7 @@ def _run_apart(app: Flask, these: tuple[Callable[[], object], ...], stop: thread
 
 
 def _run_duties(periods: dict[Callable[[], object], float], stop: threading.Event) -> None:
-    due_at = dict.fromkeys(periods, clock.monotonic())
+    due_at = {duty: clock.monotonic() + FIRST_AFTER.get(duty, 0) for duty in periods}
     while periods and not stop.wait(TICK_SECONDS):
         for duty, every_seconds in periods.items():
             if clock.monotonic() >= due_at[duty] and not stop.is_set():
@@ -139,7 +140,8 @@ DUTIES: dict[Callable[[], object], float] = {
     engine.trim_log: 20,
     hourly_stats.record: FIGURES_SECONDS,
     arrivals.record: HOUR_SECONDS,
-    doctor.record: 60,
+    doctor.record: 30,
+    alerts.record: 5,
     plan.count_large: 60,
     gap_reports.advance: 10,
     health.check_refused: HOUR_SECONDS,
@@ -152,6 +154,7 @@ SLOW = (  # they call Meta, or change many rows
     *(duty for duty, schedule in SCHEDULES.items() if schedule.slow),
 )
 CHECKS = (doctor.record,)
+FIRST_AFTER: dict[Callable[[], object], float] = {alerts.record: 60}  # processes that start together are not missing
 NOT_AT_FIRST = (  # a new installation has no work for them
     search_index.merge_indexes,
     *(duty for duty, schedule in SCHEDULES.items() if not schedule.at_first),

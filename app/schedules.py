@@ -12,6 +12,7 @@ from sqlalchemy import Row, func, select, update
 
 from app import audit, clock, heartbeats, queue, read_state, tombstones
 from app.accounts import subscriptions, tokens
+from app.alerts import lifecycle as alerts
 from app.clock import rfc3339
 from app.db import transaction
 from app.db.engine import db
@@ -152,6 +153,7 @@ def purge() -> DutyOutcome:
             "deleted_events": tombstones.purge(tx, now),
             "ended_sessions": sessions.purge(tx, now),
             "unread_by_user": read_state.purge(tx, now),
+            "alerts": alerts.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
         arrivals.purge(tx, now)

@@ -18,7 +18,12 @@ READS, STARTS, FAILURES = 600, 10, 60  # per minute
 BODY_BYTES = 64 * 1024
 READING = ("GET", "HEAD")
 # Changes that start nothing: limited like reads.
-MARKING = frozenset({"api.mark_conversation_read", "api.mark_no_reply_needed", "api.mark_needs_reply"})
+MARKING = frozenset(
+    {
+        *("api.mark_conversation_read", "api.mark_no_reply_needed", "api.mark_needs_reply"),
+        "api.acknowledge_alert",
+    }
+)
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 

@@ -8,7 +8,19 @@ from flask import Response, current_app, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
 from app import installation
-from app.api import accounts, auth, avatars, conversations, errors, health, identities, jobs, responses, schedules
+from app.api import (
+    accounts,
+    alerts,
+    auth,
+    avatars,
+    conversations,
+    errors,
+    health,
+    identities,
+    jobs,
+    responses,
+    schedules,
+)
 
 SECURITY: dict[str, Any] = {
     "token": {
@@ -64,7 +76,7 @@ def _api() -> APIBlueprint:
         operation_id_callback=_operation_id,
     )
     auth.register(api)
-    for part in (conversations, jobs, schedules, identities, accounts, avatars, health):
+    for part in (conversations, jobs, schedules, identities, accounts, avatars, health, alerts):
         part.register(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)

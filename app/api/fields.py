@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app import reply_state, schedules
+from app.alerts import listing as alerts
 from app.findings import UNKNOWN, Level
 from app.identities import listing
 from app.identities.failure_policy import STOP_AFTER
@@ -49,6 +50,24 @@ AccountState = TypeAliasType(
             (state for state in account.AccountState if state is not account.AccountState.DELETING),
             "`connected`: the access token works. `reconnect`: an admin must reconnect the account.",
         ),
+    ],
+)
+AlertKind = TypeAliasType(
+    "AlertKind",
+    Annotated[
+        str,
+        _one_of(
+            alerts.AlertKind,
+            "What an alert is about. `lookups_refused`: Meta refuses lookups of the account. `silent`: no webhooks for "
+            "far longer than usual. `health_check`: another health check found an error.",
+        ),
+    ],
+)
+AlertState = TypeAliasType(
+    "AlertState",
+    Annotated[
+        alerts.State,
+        _one_of(("open", "recovered"), "`open`: the problem is still found. `recovered`: it is not found any more."),
     ],
 )
 AttachmentKind = TypeAliasType(

@@ -20,7 +20,7 @@ def register(api: APIBlueprint) -> None:
         tags=[HEALTH],
         summary="Get the findings of the health checks",
         description=(
-            "The scheduler runs the checks of `nametag doctor` every minute. "
+            "The scheduler runs the checks of `nametag doctor` every 30 seconds. "
             "A token for some accounts gets the findings of these accounts only."
         ),
         responses={200: HealthReport},

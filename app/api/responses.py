@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import problem_details
 from app.api.fields import (
     AccountState,
+    AlertKind,
+    AlertState,
     AttachmentKind,
     Direction,
     GapCause,
@@ -455,6 +457,31 @@ class HealthReport(ResponseModel):
     checkedAt: Time | None = described("When the checks last ran, null if they never did.")
     notice: str | None = described("Why the state is `unknown`, and what to do; null otherwise.")
     findings: list[HealthFinding] = described("The findings that the API token may see.")
+
+
+class Alert(ResponseModel):
+    """A problem of an account or of the installation."""
+
+    id: str = described("The alert's ID.", "12")
+    kind: AlertKind = described("What it is about; with `accountId` unique among open alerts.", "token_rejected")
+    title: str = described("The kind in words.", "Access token rejected")
+    level: HealthLevel = described("The worst level of its findings.", "error")
+    state: AlertState = described("State of the alert.", "open")
+    accountId: str | None = described(f"{ACCOUNT_ID} Null for an alert about the installation.", AN_ACCOUNT)
+    text: str = described("What is wrong, in one sentence.", "Expired. Reconnect the account.")
+    fix: str | None = described("What to do, null if nothing.", "Reconnect the account.")
+    openedAt: Time = described("When it was opened first.")
+    seenAt: Time = described("When it was last found, to the minute.")
+    recoveredAt: Time | None = described("When it recovered, null while open.")
+    times: int = described("How often it was opened. One that returns within 30 minutes is the same alert.", 1, ge=1)
+    acknowledgedAt: Time | None = described("When a user acknowledged it, else null.")
+    acknowledgedBy: str | None = described("The user or API token that acknowledged it, else null.")
+
+
+class AlertList(ResponseModel):
+    """Alerts."""
+
+    data: list[Alert] = described("Open alerts, newest first, then recovered ones, the last recovered first.")
 
 
 class FieldError(ResponseModel):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 from app import text
-from app.api.fields import IdentityState, JobItemReason, JobItemState, LookupReason, described, untitled
+from app.api.fields import AlertState, IdentityState, JobItemReason, JobItemState, LookupReason, described, untitled
 from app.inbox.listing import FILTERED
 from app.inbox.search_query import GRAMMAR, KINDS, LINK, ORIGINS
 
@@ -56,6 +56,12 @@ class ByName(Sent):
     """Path with the name of a schedule."""
 
     name: IgId = described("The schedule's name, as the list returns it.", "daily-refresh")
+
+
+class AlertsQuery(Sent):
+    """Filter of alerts."""
+
+    state: AlertState | None = described("Only alerts in this state.", default=None)
 
 
 class PictureOf(Sent):

@@ -23,7 +23,12 @@ from app.db.types import UTCDateTime
 
 ROWS = 100  # read and written together; a dead letter can have 4 MiB
 VERSION_TABLE = "alembic_version"
-ALIVE = ("heartbeats", "scheduler_duties", "findings")  # written by running processes: they make no database "in use"
+ALIVE = (
+    "heartbeats",
+    "scheduler_duties",
+    "findings",
+    "alerts",
+)  # written by running processes: they make no database "in use"
 _DIGEST_RANGE = 2**256
 
 

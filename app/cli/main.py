@@ -37,6 +37,7 @@ COMMANDS = {
     "jobs": "app.cli.jobs:jobs",
     "schedules": "app.cli.schedules:schedules",
     "dead-letters": "app.cli.dead_letters:dead_letters",
+    "alert": "app.cli.alerts:alert",
     "audit": "app.cli.audit:audit",
     "inbox": "app.cli.inbox:inbox",
     "gaps": "app.cli.gaps:gaps_",

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from app import clock, findings
+from app.alerts import listing as alerts
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
@@ -65,6 +66,7 @@ class Layout:
     needs_reply_count: int
     running: bool
     failing: bool  # a health check found an error; for ops and admins
+    alert_count: int  # open alerts that no user has acknowledged; for ops and admins
     budget: BudgetMeter | None
 
     @property
@@ -74,7 +76,7 @@ class Layout:
 
 
 # While the database is unavailable: only the links to the pages.
-EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False, None)
+EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         needs_reply_count=counts.needs_reply,
         running=_running(at.account_id),
         failing=operates and findings.has_error(viewer),
+        alert_count=alerts.count_unacknowledged(viewer) if operates else 0,
         budget=_budget(forecast(at.account_id)),
     )
 

@@ -49,6 +49,7 @@ class Action(StrEnum):
     SCHEDULE_RUN = "schedule_run"
     SCHEDULE_OFF = "schedule_off"
     SCHEDULE_ON = "schedule_on"
+    ALERT_ACKNOWLEDGED = "alert_acknowledged"
     KEYS_ROTATED = "keys_rotated"
 
 

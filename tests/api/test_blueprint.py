@@ -30,8 +30,8 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/api/jobs/{id}/cancel", "/api/jobs/{id}/pause", "/api/jobs/{id}/resume", "/api/jobs/{id}/retry"),
         *("/api/workers/backfill-profiles/plan", "/api/identities", "/api/identities/{id}"),
         *("/api/schedules", *(f"/api/schedules/{{name}}/{each}" for each in ("run", "off", "on")), "/api/health"),
-        *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts", "/api/accounts/{id}/sync"),
-        "/api/accounts/{id}/gaps",
+        *("/api/alerts", "/api/alerts/{id}/acknowledge", "/api/accounts/{id}/sync", "/api/accounts/{id}/gaps"),
+        *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
         "/api/avatars/{accountId}/{participantId}",
     }
     token = document["components"]["securitySchemes"]["token"]

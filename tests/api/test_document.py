@@ -38,6 +38,7 @@ OPERATIONS = {
     "Accounts": {"listAccounts", "listGaps"},
     "Avatars": {"getAvatar"},
     "Health": {"getHealth"},
+    "Alerts": {"listAlerts", "acknowledgeAlert"},
 }
 
 

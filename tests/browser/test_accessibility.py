@@ -29,6 +29,7 @@ PAGES = (
         "/insights?period=day",
         "/settings",
         "/dead-letters",
+        "/alerts",
         "/health",
         "/schedules",
         "/users",

@@ -44,6 +44,7 @@ ALWAYS = (
         "/audit",
         "/dead-letters",
         "/schedules",
+        "/alerts",
         "/health",
         "/healthz",
         "/readyz",
@@ -59,7 +60,7 @@ OF_QUEUE = (
 )
 OF_API = (
     *("/api/accounts", "/api/identities", "/api/identities?state=unknown", "/api/identities/export", "/api/jobs"),
-    *("/api/health", "/api/schedules", "/messaging/conversations", "/api/openapi.json", "/api/docs"),
+    *("/api/health", "/api/alerts", "/api/schedules", "/messaging/conversations", "/api/openapi.json", "/api/docs"),
 )
 
 # Left out: what is no page of an admin, and what leads to another server.

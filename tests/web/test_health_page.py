@@ -68,7 +68,7 @@ def beat() -> None:
 
 
 def run_duty() -> None:
-    """Run what the scheduler runs every minute."""
+    """Run what the scheduler runs every 30 seconds."""
     [duty] = CHECKS
     assert DUTIES[duty] <= 60
     duty()
