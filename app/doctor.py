@@ -14,6 +14,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from app import clock, findings, heartbeats, queue, redis_checks, redis_client, settings, text
 from app.accounts import health
 from app.accounts.health import Health
+from app.alerts import receivers
 from app.calls import circuit_breaker
 from app.db import migrate
 from app.db.engine import db, is_read_only, is_sqlite
@@ -26,6 +27,7 @@ from app.ingest import dead_letters
 from app.labels import label
 from app.models.process import CheckedPart, Level
 from app.redis_client import RedisUnavailable
+from app.runs import failures
 from app.settings import SettingsError
 from app.viewer import SCHEDULE, Role, Viewer
 
@@ -49,6 +51,8 @@ def examine(viewer: Viewer) -> list[Finding]:
                 (CheckedPart.OWNER_REQUESTS, functools.partial(_owner_requests, viewer)),
                 (CheckedPart.DEAD_LETTERS, functools.partial(_dead_letters, viewer)),
                 (CheckedPart.LOOKUPS, _waiting),
+                (CheckedPart.JOBS, functools.partial(_jobs, viewer)),
+                (CheckedPart.ALERT_RECEIVERS, functools.partial(_alert_receivers, viewer)),
             ):
                 found += _guarded(part, check)
     except DatabaseUnavailable:
@@ -253,3 +257,19 @@ def _waiting() -> Iterator[Finding]:
         yield Finding("lookups", Level.WARNING, message, fix, key="lookups.waiting")
     else:
         yield Finding("lookups", Level.OK, "No contacts waiting", key="lookups.waiting")
+
+
+def _jobs(viewer: Viewer) -> Iterator[Finding]:
+    for job in failures.failed_jobs(viewer):
+        message = f"{job.title} resolved none of {text.plural(job.planned, 'contact')} (job {job.run_id})"
+        fix = "Open the job on the Jobs page: it shows the reasons. Then retry it, or start a new one."
+        name, ours = f"account {job.ig_account_id}", job.ig_account_id
+        yield Finding(name, Level.WARNING, message, fix, key="jobs.failed", ig_account_id=ours)
+
+
+def _alert_receivers(viewer: Viewer) -> Iterator[Finding]:
+    troubled = receivers.troubled() if viewer.sees_all else ()
+    if troubled:
+        message = "; ".join(f"Alert receiver {receiver_id} is {why}" for receiver_id, why in troubled)
+        fix = "Solve the problem and run `nametag alert receivers test`, or remove the receiver."
+        yield Finding("alert receivers", Level.WARNING, message, fix, key="alert_receivers.troubled")

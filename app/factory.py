@@ -10,6 +10,7 @@ from app.db import transaction
 from app.errors import Unavailable
 from app.web import (
     accounts,
+    alert_receivers,
     alerts,
     assets,
     audit,
@@ -74,6 +75,7 @@ def _init_web(app: OpenAPI) -> None:
         jobs,
         schedules,
         alerts,
+        alert_receivers,
         identities,
         accounts,
         insights,

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from app.instagram.errors import Reason
 from app.models.account import Login
-from app.models.alert import AlertKind
+from app.models.alert import AlertEvent, AlertKind, DeliveryState
 from app.models.audit import Action
 from app.models.call import Purpose
 from app.models.gap import GapCause, GapState
@@ -82,6 +82,8 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         CheckedPart.OWNER_REQUESTS: "Owner requests",
         CheckedPart.DEAD_LETTERS: "Dead letters",
         CheckedPart.LOOKUPS: "Lookups",
+        CheckedPart.JOBS: "Jobs",
+        CheckedPart.ALERT_RECEIVERS: "Alert receivers",
     },
     AlertKind: {
         AlertKind.WORKER_MISSING: "Worker missing",
@@ -101,6 +103,19 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         AlertKind.SLO_MISSED: "Names late",
         AlertKind.REASONS_MOVED: "Reasons changed",
         AlertKind.HEALTH_CHECK: "Health check failed",
+    },
+    AlertEvent: {
+        AlertEvent.OPENED: "Alert opened",
+        AlertEvent.RECOVERED: "Alert recovered",
+        AlertEvent.JOB_FINISHED: "Job finished",
+        AlertEvent.JOB_PAUSED: "Job paused",
+        AlertEvent.TEST: "Test",
+    },
+    DeliveryState: {
+        DeliveryState.QUEUED: "Queued",
+        DeliveryState.DELIVERED: "Delivered",
+        DeliveryState.GIVEN_UP: "Given up",
+        DeliveryState.OBSOLETE: "Recovered before it was sent",
     },
     Login: {
         Login.INSTAGRAM: "Instagram Login",
@@ -146,6 +161,10 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.SCHEDULE_OFF: "Switched a schedule off",
         Action.SCHEDULE_ON: "Switched a schedule on",
         Action.ALERT_ACKNOWLEDGED: "Acknowledged an alert",
+        Action.RECEIVER_ADDED: "Added an alert receiver",
+        Action.RECEIVER_TESTED: "Tested an alert receiver",
+        Action.RECEIVER_ENABLED: "Switched an alert receiver on",
+        Action.RECEIVER_REMOVED: "Removed an alert receiver",
         Action.KEYS_ROTATED: "Rotated encryption keys",
     },
 }

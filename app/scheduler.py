@@ -1,8 +1,8 @@
 """Scheduler process: every second, run each duty that is due, or enqueue it for the workers.
 
-What is due is in the database: a task lost in Redis is enqueued again. Slow duties run in a second thread, health
-checks in a third one, because they wait for servers that do not answer. Several schedulers may run at the same time:
-all duties are idempotent.
+What is due is in the database: a task lost in Redis is enqueued again. Slow duties run in a second thread. Health
+checks and alert deliveries have threads of their own, because they wait for servers that do not answer. Several
+schedulers may run at the same time: all duties are idempotent.
 """
 
 import functools
@@ -18,6 +18,7 @@ from flask import Flask, current_app
 
 from app import clock, doctor, heartbeats, queue, redis_client, schedules, search_index
 from app.accounts import health
+from app.alerts import deliveries as alert_deliveries
 from app.alerts import lifecycle as alerts
 from app.backup import deletions
 from app.db import engine
@@ -28,7 +29,7 @@ from app.errors import Unavailable
 from app.identities import resolve
 from app.ingest import indexing, message_updates, pending_updates
 from app.insights import arrivals, hourly_stats
-from app.runs import duties, gap_reports, kinds, leases, plan
+from app.runs import duties, gap_reports, job_events, kinds, leases, plan
 from app.runs.duties import DutyOutcome
 
 logger = logging.getLogger(__name__)
@@ -53,11 +54,11 @@ def run() -> None:
     app = cast(Any, current_app)._get_current_object()
     apart = [
         threading.Thread(target=_run_apart, args=(app, duties_, stop), name=name, daemon=True)
-        for name, duties_ in (("slow duties", SLOW), ("health checks", CHECKS))
+        for name, duties_ in (("slow duties", SLOW), ("health checks", CHECKS), ("alert deliveries", DELIVERIES))
     ]
     for thread in apart:
         thread.start()
-    _run_duties({duty: every for duty, every in DUTIES.items() if duty not in SLOW + CHECKS}, stop)
+    _run_duties({duty: every for duty, every in DUTIES.items() if duty not in SLOW + CHECKS + DELIVERIES}, stop)
     for thread in apart:
         thread.join(STOP_SECONDS)
 
@@ -142,6 +143,8 @@ DUTIES: dict[Callable[[], object], float] = {
     arrivals.record: HOUR_SECONDS,
     doctor.record: 30,
     alerts.record: 5,
+    alert_deliveries.send_due: 2,
+    job_events.record: 5,
     plan.count_large: 60,
     gap_reports.advance: 10,
     health.check_refused: HOUR_SECONDS,
@@ -154,6 +157,7 @@ SLOW = (  # they call Meta, or change many rows
     *(duty for duty, schedule in SCHEDULES.items() if schedule.slow),
 )
 CHECKS = (doctor.record,)
+DELIVERIES = (alert_deliveries.send_due,)  # apart from other duties: a receiver may hang
 FIRST_AFTER: dict[Callable[[], object], float] = {alerts.record: 60}  # processes that start together are not missing
 NOT_AT_FIRST = (  # a new installation has no work for them
     search_index.merge_indexes,

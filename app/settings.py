@@ -25,6 +25,7 @@ OUR_PREFIXES = ("NAMETAG_", "META_", "GRAPH_")
 META_CDN = ("cdninstagram.com", "fbcdn.net", "fbsbx.com")
 _MEDIA_HOST = re.compile(r"[A-Za-z0-9.-]+|(localhost|\d{1,3}(\.\d{1,3}){3}):\d{1,5}")
 HOST_NAME = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*", re.ASCII)
+_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[A-Za-z0-9.-]+", re.ASCII)
 _PORT = re.compile(r":\d{1,5}$")  # ignored: a host is trusted on every port
 # Variables that Kubernetes adds for a service, whose names may begin like settings.
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -35,7 +36,7 @@ SOCKET_PATH_BYTES = 100  # the path of a Unix socket can have at most 107 bytes
 SECRETS = frozenset(
     {
         *("SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "META_APP_SECRETS", "META_VERIFY_TOKEN", "META_INSTAGRAM_APP_SECRET"),
-        *("OIDC_CLIENT_SECRET", "METRICS_TOKEN", "DATABASE_URL", "REDIS_URL"),
+        *("OIDC_CLIENT_SECRET", "METRICS_TOKEN", "DATABASE_URL", "REDIS_URL", "SMTP_URL"),
     }
 )
 LONGEST_FILE = 65_536  # bytes; a larger file is not a secret
@@ -146,6 +147,9 @@ class Settings(BaseModel):
     nametag_env: Literal["development", "production"] = "development"
     queue_dashboard: bool = True
     metrics_token: str = ""
+    alert_private_addresses: bool = False
+    smtp_url: str = ""
+    mail_from: str = ""
     trusted_hosts: HostNames = ()
     proxy_hops: int = Field(0, ge=0, le=8)
     listen: Annotated[str, AfterValidator(_listen_address)] = ""
@@ -174,6 +178,20 @@ class Settings(BaseModel):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return _unambiguous(url)
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _known_smtp(cls, url: str) -> str:
+        if url and (not url.startswith(("smtp://", "smtps://")) or not urlsplit(_unambiguous(url)).hostname):
+            raise ValueError("must have the form smtp://user:password@host:port or smtps://user:password@host:port")
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _plain_address(cls, address: str) -> str:
+        if address and not _EMAIL.fullmatch(address):
+            raise ValueError("must be an email address, such as nametag@example.com")
+        return address
 
     @field_validator("metrics_token")
     @classmethod
@@ -289,6 +307,7 @@ def load() -> Settings:
     except ValidationError as error:
         raise SettingsError(_one_line(error, given)) from None
     _refuse_half_oidc(chosen)
+    _refuse_half_mail(chosen)
     if chosen.production:
         _refuse_exposed(chosen)
         _refuse_weak(chosen)
@@ -502,6 +521,11 @@ def _refuse_half_oidc(chosen: Settings) -> None:
         raise SettingsError(
             "OIDC_ISSUER needs the extra 'oidc'. Install it with pip install 'nametag[oidc]', or unset OIDC_ISSUER."
         )
+
+
+def _refuse_half_mail(chosen: Settings) -> None:
+    if bool(chosen.smtp_url) != bool(chosen.mail_from):
+        raise SettingsError("Set SMTP_URL and MAIL_FROM together, or neither of them.")
 
 
 def _one_line(error: ValidationError, given: Mapping[str, Given]) -> str:

@@ -69,7 +69,7 @@ def test_the_scheduler_looks_up_no_contact_but_enqueues_again_what_no_worker_tak
     assert "in 1 account" in lookups.message
 
 
-@pytest.mark.parametrize("apart", ["SLOW", "CHECKS"])
+@pytest.mark.parametrize("apart", ["SLOW", "CHECKS", "DELIVERIES"])
 def test_a_slow_duty_holds_up_no_hint(app: Flask, signals: None, monkeypatch: pytest.MonkeyPatch, apart: str) -> None:
     hinted, over = list[int](), threading.Event()
 

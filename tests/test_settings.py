@@ -291,6 +291,23 @@ def test_production_takes_the_secrets_that_nametag_generates(folder: Path, monke
         settings.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "http://mail.example.com"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtps://mail.example.com"),  # without MAIL_FROM
+        ("MAIL_FROM", "nametag@example.com"),  # without SMTP_URL
+        ("MAIL_FROM", "nametag"),
+    ],
+)
+def test_wrong_or_half_settings_of_email_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert name in refusal(monkeypatch)
+
+
 @pytest.mark.parametrize("place", ["environment", ".env"])
 @pytest.mark.parametrize("name", sorted(settings.SECRETS))
 def test_each_secret_may_be_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str) -> None:
@@ -300,9 +317,11 @@ def test_each_secret_may_be_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPa
         "METRICS_TOKEN": "b51c0de9ab7f3482-m",
         "DATABASE_URL": "postgresql+psycopg://nametag:b51c0de9@db/nametag",
         "REDIS_URL": "redis://:b51c0de9@redis:6379/0",
+        "SMTP_URL": "smtps://nametag:b51c0de9@mail.example.com",
     }
     others = {each: value for each, value in values.items() if each != name}
     others |= {"OIDC_ISSUER": "https://sso.example.com", "OIDC_CLIENT_ID": "nametag"}
+    others |= {"MAIL_FROM": "nametag@example.com"}
     (folder / "secret").write_text(f"{values[name]}\n")
     if place == ".env":
         (folder / ".env").write_text(f"{name}_FILE=secret\n")  # relative to the home folder

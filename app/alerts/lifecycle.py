@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from app import audit, change_tokens, clock, findings
-from app.alerts import rules
+from app.alerts import outbox, rules
 from app.alerts.rules import Key, Problem
 from app.db import transaction
 from app.db.engine import db
@@ -126,6 +126,7 @@ def _apply(tx: Tx, changes: Changes, now: datetime) -> None:
         _recover(tx, row, now)
     for row in changes.unreported:
         tx.execute(update(Alert).where(Alert.id == row.id).values(reported_open=True))
+        outbox.add_opened(tx, row.id, now)
 
 
 def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now: datetime) -> None:
@@ -139,6 +140,7 @@ def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now
     else:
         row = tx.insert(Alert).values(kind=kind, account_id=account_id, opened_at=now, reported_open=True, **values)
         alert_id = tx.execute(row.returning(Alert.id)).scalar_one()
+        outbox.add_opened(tx, alert_id, now)
     logger.warning("alert opened", extra={"alert": alert_id, "kind": kind, "account": account_id})
     _mark_changed(tx, account_id)
 
@@ -146,6 +148,8 @@ def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now
 def _recover(tx: Tx, row: Any, now: datetime) -> None:
     values = {"open_key": None, "recovered_at": now, "reported_open": False}
     tx.execute(update(Alert).where(Alert.id == row.id).values(**values))
+    if row.reported_open:
+        outbox.add_recovered(tx, row.id, now)
     logger.info("alert recovered", extra={"alert": row.id, "kind": row.kind, "account": row.account_id})
     _mark_changed(tx, row.account_id)
 

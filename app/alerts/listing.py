@@ -17,7 +17,7 @@ from app.models.alert import AlertKind as AlertKind  # for the API, which descri
 from app.models.process import Level
 from app.viewer import Role, Viewer
 
-MOST = 100
+RECOVERED = 100
 State = Literal["open", "recovered"]
 _NAMES = (
     *("id", "kind", "level", "text", "fix", "opened_at", "since", "seen_at", "recovered_at", "times"),
@@ -55,14 +55,14 @@ class ListedAlert:
 
 
 def list_alerts(viewer: Viewer, state: State | None = None) -> Sequence[ListedAlert]:
-    """Return all open alerts, and the newest MOST that recovered; for ops and API tokens."""
+    """Return all open alerts, and the newest RECOVERED that recovered; for ops and API tokens."""
     if viewer.token_id is None:  # a token with the scope "read" has no role that allows changes
         viewer.require(Role.OPS)
     found = list[ListedAlert]()
     if state != "recovered":
         found += _read(viewer, Alert.open_key.is_not(None), order=Alert.opened_at)
     if state != "open":
-        found += _read(viewer, Alert.recovered_at.is_not(None), order=Alert.recovered_at, most=MOST)
+        found += _read(viewer, Alert.recovered_at.is_not(None), order=Alert.recovered_at, most=RECOVERED)
     return found
 
 

@@ -24,6 +24,7 @@ KINDS: Mapping[str, AlertKind] = {
     "dead_letters.open": AlertKind.DEAD_LETTERS,
     "dead_letters.unresolved": AlertKind.DEAD_LETTERS,
     "lookups.waiting": AlertKind.LOOKUPS_WAITING,
+    "jobs.failed": AlertKind.JOB_FAILED,
 }
 NO_CHECKS = ("database.connection", "database.schema", "database.read_only")  # then most checks do not run
 SCHEDULER = "processes.scheduler"  # opens no alert: without a scheduler no process opens alerts

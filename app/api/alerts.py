@@ -20,7 +20,7 @@ def register(api: APIBlueprint) -> None:
         tags=[ALERTS],
         summary="List alerts",
         description=(
-            f"All open alerts, then the newest {listing.MOST} that recovered within 90 days. "
+            f"All open alerts, then the newest {listing.RECOVERED} that recovered within 90 days. "
             "A token for some accounts gets the alerts of these accounts only."
         ),
         responses={200: AlertList},

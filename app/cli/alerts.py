@@ -2,15 +2,19 @@
 
 import click
 
-from app.alerts import lifecycle, listing
+from app.accounts import listing as accounts
+from app.alerts import lifecycle, listing, outbox, receivers
 from app.alerts.listing import ListedAlert, State
+from app.alerts.receivers import ListedReceiver
 from app.cli import output
 from app.viewer import OPERATOR
+
+receiver_argument = click.argument("receiver_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group()
 def alert() -> None:
-    """List and acknowledge alerts."""
+    """List and acknowledge alerts; manage where they are sent."""
 
 
 @alert.command("list")
@@ -38,6 +42,80 @@ def acknowledge(alert_id: int, as_json: bool) -> None:
         output.show(listing.as_dict(listing.get_alert(OPERATOR, alert_id)))
     else:
         output.say(f"Acknowledged alert {alert_id}.")
+
+
+@alert.group("receivers")
+def receivers_() -> None:
+    """Manage alert receivers: URLs and email addresses that alerts are sent to."""
+
+
+@receivers_.command("list")
+@output.as_json
+@output.in_app
+def list_receivers(as_json: bool) -> None:
+    """List alert receivers, without their secrets."""
+    found = receivers.list_receivers(OPERATOR)
+    if as_json:
+        output.show([receivers.as_dict(each) for each in found])
+        return
+    heads = ("ID", "ADDRESS", "EVENTS", "ACCOUNTS", "QUIET HOURS", "STATE", "LAST", "ERROR")
+    output.table(heads, map(_receiver_row, found), empty="No alert receivers.")
+
+
+@receivers_.command("add")
+@click.argument("address", metavar="ADDRESS")
+@click.option("--events", default=",".join(receivers.CHOICES), show_default=True, help="Comma-separated events.")
+@click.option(
+    "--account-id",
+    "ig_account_ids",
+    multiple=True,
+    help="Only alerts of this account. Repeatable. Default: all accounts, and the installation.",
+)
+@click.option("--quiet", default="", metavar="HH:MM-HH:MM", help="Quiet hours, such as 22:00-07:00: alerts wait.")
+@click.option("--zone", default="UTC", show_default=True, help="Time zone of the quiet hours, such as Europe/Paris.")
+@output.in_app
+def add_receiver(address: str, events: str, ig_account_ids: tuple[str, ...], quiet: str, zone: str) -> None:
+    """Add ADDRESS, a URL or an email address. The secret of a URL is printed once and can't be shown again."""
+    account_ids = [accounts.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
+    chosen = [each.strip() for each in events.split(",")]
+    added = receivers.add(OPERATOR, address, events=chosen, account_ids=account_ids, quiet=quiet, zone=zone)
+    output.say(f"Added alert receiver {added.id}.")
+    if added.secret:
+        click.echo(added.secret)
+
+
+@receivers_.command("test")
+@receiver_argument
+@output.in_app
+def test_receiver(receiver_id: int) -> None:
+    """Send a test to the alert receiver ID. The scheduler sends it within seconds; `list` shows the result."""
+    outbox.send_test(OPERATOR, receiver_id)
+    output.say(f"Queued a test for alert receiver {receiver_id}.")
+
+
+@receivers_.command("enable")
+@receiver_argument
+@output.in_app
+def enable_receiver(receiver_id: int) -> None:
+    """Switch the alert receiver ID on again, which answered 410 Gone."""
+    receivers.enable(OPERATOR, receiver_id)
+    output.say(f"Switched alert receiver {receiver_id} on.")
+
+
+@receivers_.command("remove")
+@receiver_argument
+@output.in_app
+def remove_receiver(receiver_id: int) -> None:
+    """Remove the alert receiver ID."""
+    receivers.remove(OPERATOR, receiver_id)
+    output.say(f"Removed alert receiver {receiver_id}.")
+
+
+def _receiver_row(each: ListedReceiver) -> tuple[object, ...]:
+    state = "off" if each.disabled_at else each.last_state
+    limited = "all" if each.ig_account_ids is None else ",".join(each.ig_account_ids)
+    quiet = each.quiet.says if each.quiet else None
+    return each.id, each.address, ",".join(each.events), limited, quiet, state, each.last_at, each.last_error
 
 
 def _row(each: ListedAlert) -> tuple[object, ...]:

@@ -20,5 +20,7 @@ def rotate_keys(as_json: bool) -> None:
         output.say(f"Re-encrypted {plural(done.rotated, 'token')} with the first key.")
         for account in done.unreadable:
             output.say(f"Can't decrypt the token of account {account} with any key. Reconnect the account.")
-    if done.unreadable:
+        for receiver in done.unreadable_receivers:
+            output.say(f"Can't decrypt the secret of alert receiver {receiver} with any key. Add the receiver again.")
+    if done.unreadable or done.unreadable_receivers:
         raise click.exceptions.Exit(output.FAILED)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String, Text, false
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
-from app.db.types import EnumText, Id, UTCDateTime
+from app.db.types import EnumText, Id, Secret, SecretText, UTCDateTime
 from app.models.process import Level
 
 
@@ -62,3 +62,80 @@ class Alert(Model):
     reported_open: Mapped[bool] = mapped_column(default=False, server_default=false())
     acknowledged_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     acknowledged_by: Mapped[str | None] = mapped_column(String(120))
+
+
+class AlertEvent(StrEnum):
+    """What an alert receiver can be sent; the `type` of the payload."""
+
+    OPENED = "alert.opened"
+    RECOVERED = "alert.recovered"
+    JOB_FINISHED = "job.finished"
+    JOB_PAUSED = "job.paused"
+    TEST = "receiver.test"
+
+
+class ReceiverKind(StrEnum):
+    """Where an alert receiver is reached."""
+
+    URL = "url"
+    EMAIL = "email"
+
+
+class DeliveryState(StrEnum):
+    """The state of an alert delivery. OBSOLETE: the alert recovered before it was sent."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+    OBSOLETE = "obsolete"
+
+
+class AlertReceiver(Model):
+    """A URL or an email address that alerts are sent to. `secret` signs what a URL is sent.
+
+    `account_ids` None means all accounts and the installation. Between `quiet_from` and `quiet_until`, minutes after
+    midnight in `zone`, nothing is sent. `disabled_at`: switched off, because the URL answered 410.
+    """
+
+    __tablename__ = "alert_receivers"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[ReceiverKind] = mapped_column(EnumText(ReceiverKind))
+    address: Mapped[str] = mapped_column(String(500))
+    secret: Mapped[Secret | None] = mapped_column(SecretText)
+    events: Mapped[list[str]] = mapped_column(JSON)
+    account_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    quiet_from: Mapped[int | None]
+    quiet_until: Mapped[int | None]
+    zone: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AlertDelivery(Model):
+    """One event for one alert receiver, and its attempts. `key` names the event, so that it is sent once.
+
+    `message_id` and `payload` are the same in all attempts.
+    """
+
+    __tablename__ = "alert_deliveries"
+    __table_args__ = (
+        UniqueConstraint("receiver_id", "key"),
+        Index("ix_alert_deliveries_next_try_at", "next_try_at"),
+        Index("ix_alert_deliveries_alert_id", "alert_id"),
+        Index("ix_alert_deliveries_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    receiver_id: Mapped[int] = mapped_column(ForeignKey("alert_receivers.id", ondelete="CASCADE"))
+    alert_id: Mapped[int | None] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
+    event: Mapped[AlertEvent] = mapped_column(EnumText(AlertEvent))
+    key: Mapped[str] = mapped_column(String(80))
+    message_id: Mapped[str] = mapped_column(String(40))
+    payload: Mapped[str] = mapped_column(Text)
+    state: Mapped[DeliveryState] = mapped_column(EnumText(DeliveryState))
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    next_try_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    error: Mapped[str | None] = mapped_column(String(200))

@@ -50,6 +50,10 @@ class Action(StrEnum):
     SCHEDULE_OFF = "schedule_off"
     SCHEDULE_ON = "schedule_on"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
+    RECEIVER_ADDED = "alert_receiver_added"
+    RECEIVER_TESTED = "alert_receiver_tested"
+    RECEIVER_ENABLED = "alert_receiver_enabled"
+    RECEIVER_REMOVED = "alert_receiver_removed"
     KEYS_ROTATED = "keys_rotated"
 
 

@@ -29,6 +29,8 @@ class CheckedPart(StrEnum):
     OWNER_REQUESTS = "owner_requests"
     DEAD_LETTERS = "dead_letters"
     LOOKUPS = "lookups"
+    JOBS = "jobs"
+    ALERT_RECEIVERS = "alert_receivers"
 
 
 class Heartbeat(Model):

@@ -12,10 +12,13 @@ from app.identities.failure_policy import NOT_RETRYABLE, STOP_AFTER
 from app.identities.reasons import DELETED, WORKER_DIED, describe
 from app.instagram.errors import Reason
 from app.models.identity import Identity
-from app.models.run import DELETED_CONTACT, ItemState, RunItem
-from app.runs import lifecycle
+from app.models.run import DELETED_CONTACT, ItemState, RunItem, RunScope, RunState
+from app.runs import lifecycle, progress
+from app.runs.progress import Progress
 from app.viewer import Viewer
 
+LEAST_FAILED = 20  # fewer contacts may all have good reasons, such as no profile consent
+NEWEST_JOBS = 100
 RESOLVED_SINCE = "Resolved since"
 REASONS: tuple[str, ...] = (*Reason, WORKER_DIED, DELETED)  # of a contact that a job could not resolve
 
@@ -43,6 +46,20 @@ class FailedContact:
     def code_words(self) -> str:
         """The code as users read it: Meta's codes are numbers, Nametag's are words."""
         return f"Meta error {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
+
+
+def failed_jobs(viewer: Viewer) -> list[Progress]:
+    """Return the job of each account and kind that ended last, if it failed: it resolved none of its contacts."""
+    newest: dict[object, Progress] = {}
+    for run in progress.history(viewer, limit=NEWEST_JOBS):
+        if run.scope is not RunScope.EXPIRING:
+            newest.setdefault((run.account_id, run.kind), run)
+    return [run for run in newest.values() if _failed(run)]
+
+
+def _failed(run: Progress) -> bool:
+    none_resolved = run.failed >= LEAST_FAILED and run.failed == run.planned
+    return run.state == RunState.FAILED or none_resolved
 
 
 def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[FailedContact]:

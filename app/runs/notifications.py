@@ -32,10 +32,17 @@ def changes_since(viewer: Viewer, keys: Sequence[str], runs: Sequence[Progress])
     before = {run_id: rest for run_id, _, rest in (key.partition("-") for key in keys)}
     ended = [run for run in (_progress(viewer, run_id) for run_id in before) if run and not run.active]
     if ended:
-        return Notification(ended=" ".join(map(_end, ended)), bad=any(run.state == RunState.FAILED for run in ended))
+        return Notification(
+            ended=" ".join(map(describe_end, ended)), bad=any(run.state == RunState.FAILED for run in ended)
+        )
     heard = [sentence for run in runs if (sentence := _announcement(run, before.get(run.run_id)))]
     failed = any(run.run_id in before and before[run.run_id].rpartition("-")[2] != str(run.failed) for run in runs)
     return Notification(heard=" ".join(heard), failed=failed)
+
+
+def describe_end(run: Progress) -> str:
+    """Return how a job ended, in one sentence."""
+    return f"{run.title} {_ENDS.get(run.state, 'finished')}: {run.result}."
 
 
 def _announcement(run: Progress, before: str | None) -> str:
@@ -46,10 +53,6 @@ def _announcement(run: Progress, before: str | None) -> str:
     if run.syncs:
         return f"{run.title}: {run.result}."
     return f"{run.title}: {25 * run.quarters}% done, {run.done} of {run.planned}."
-
-
-def _end(run: Progress) -> str:
-    return f"{run.title} {_ENDS.get(run.state, 'finished')}: {run.result}."
 
 
 def _progress(viewer: Viewer, run_id: str) -> Progress | None:

@@ -121,6 +121,11 @@ PAGES = {
     "GET /jobs/unresolved": Row(USER),
     "GET /alerts": Row(OPS),
     f"POST /alerts/{ID.format('alert_id')}/acknowledge": Row("login 403 403 404 404 404", "/alerts/987654/acknowledge"),
+    "GET /alerts/receivers": Row(ADMIN),
+    "POST /alerts/receivers": Row(ADMIN),
+    f"POST /alerts/receivers/{ID.format('receiver_id')}/<any(test, enable, remove):action>": Row(
+        "login 403 403 403 403 404", "/alerts/receivers/987654/test"
+    ),
     "GET /schedules": Row(OPS),
     "POST /schedules/<name>/<any(run, off, on):action>": Row(QUEUE, "/schedules/daily-refresh/run"),
     "GET /login": Row(PUBLIC),

@@ -9,6 +9,8 @@ APP = Path(__file__).parents[2] / "app"
 FILES = sorted(APP.rglob("*.py"))
 OWN = {"viewer.py": "the rule itself", "users/": "stores account access"}
 OTHER = {  # `account_ids` of something that is no viewer, or that a search index must be given
+    "alerts/outbox.py": ("AlertReceiver", "row"),
+    "alerts/receivers.py": ("row",),
     "accounts/connect.py": ("holder", "row"),
     "cli/tokens.py": ("each",),
     "cli/users.py": ("user",),

@@ -30,6 +30,7 @@ PAGES = (
         "/settings",
         "/dead-letters",
         "/alerts",
+        "/alerts/receivers",
         "/health",
         "/schedules",
         "/users",

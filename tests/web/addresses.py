@@ -45,6 +45,7 @@ ALWAYS = (
         "/dead-letters",
         "/schedules",
         "/alerts",
+        "/alerts/receivers",
         "/health",
         "/healthz",
         "/readyz",

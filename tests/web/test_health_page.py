@@ -8,6 +8,7 @@ from datetime import timedelta
 from html import unescape
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy import delete, select, update
 
 from app import clock, doctor, findings, heartbeats, queue, redis_checks, redis_client, settings
 from app.accounts import health
+from app.alerts import receivers
 from app.calls import circuit_breaker
 from app.db import migrate, transaction
 from app.db.engine import db
@@ -31,6 +33,7 @@ from app.models.call import CallRefusal
 from app.models.identity import Identity
 from app.models.ingest import DeadLetter
 from app.models.process import Heartbeat, StoredFinding
+from app.runs import failures
 from app.scheduler import CHECKS, DUTIES
 from app.users import users
 from app.viewer import OPERATOR, Role
@@ -191,6 +194,7 @@ def broken(*_: object) -> Any:
     raise ZeroDivisionError("a secret")
 
 
+FAILED_JOB = SimpleNamespace(ig_account_id=MAISON_LUNE, title="Backfill profiles", planned=34, run_id="0123456789ab")
 PROVOKED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "database.disk": lambda: patched(doctor, "FREE_BYTES", 2**70),
     "database.check": lambda: patched(migrate, "schema", broken),
@@ -213,6 +217,8 @@ PROVOKED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "dead_letters.open": a_dead_letter,
     "dead_letters.unresolved": lambda: a_dead_letter(dead_letters.UNRESOLVED),
     "lookups.waiting": a_late_lookup,
+    "jobs.failed": lambda: patched(failures, "failed_jobs", lambda _: [FAILED_JOB]),
+    "alert_receivers.troubled": lambda: patched(receivers, "troubled", lambda: [(1, "switched off")]),
 }
 
 

@@ -1,0 +1,266 @@
+"""Alert receivers: URLs and email addresses that alerts are sent to. Admins add, test and remove them."""
+
+import base64
+import ipaddress
+import re
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import delete, func, select, update
+
+from app import audit, clock, settings, text
+from app.clock import rfc3339
+from app.db import transaction
+from app.db.engine import db
+from app.db.types import Secret
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.instagram import media_urls
+from app.models.account import Account
+from app.models.alert import AlertDelivery, AlertReceiver, DeliveryState, ReceiverKind
+from app.models.alert import AlertEvent as AlertEvent  # for the web and the CLI, which import no models
+from app.models.audit import Action
+from app.viewer import Role, Viewer
+
+SECRET_BYTES = 32
+SECRET_PREFIX = "whsec_"  # noqa: S105 - of Standard Webhooks
+ADDRESS_CHARACTERS = 500
+CHOICES = (AlertEvent.OPENED, AlertEvent.RECOVERED, AlertEvent.JOB_FINISHED, AlertEvent.JOB_PAUSED)
+DAY_MINUTES = 24 * 60
+_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
+_TIME = re.compile(r"([01]?\d|2[0-3])(?::([0-5]\d))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """The part of each day in which a receiver is sent nothing, in minutes after midnight in `zone`."""
+
+    start: int
+    end: int
+    zone: str
+
+    def until(self, at: datetime) -> datetime:
+        """Return the end of the quiet hours that `at` is in, else `at` (aware UTC)."""
+        local = at.astimezone(ZoneInfo(self.zone))
+        minute = local.hour * 60 + local.minute
+        inside = self.start <= minute < self.end if self.start < self.end else not self.end <= minute < self.start
+        if not inside:
+            return at
+        end = local.replace(hour=self.end // 60, minute=self.end % 60, second=0, microsecond=0)
+        if end <= local:
+            end += timedelta(days=1)  # on the clock of the zone
+        return end.astimezone(UTC)
+
+    @property
+    def says(self) -> str:
+        """The quiet hours in words: 22:00 to 07:00, Europe/Paris."""
+        return f"{_clock(self.start)} to {_clock(self.end)}, {self.zone}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReceiver:
+    """An alert receiver without its secret, and its newest delivery. Times are aware UTC."""
+
+    id: int
+    kind: ReceiverKind
+    address: str
+    events: tuple[str, ...]
+    ig_account_ids: tuple[str, ...] | None
+    quiet: QuietHours | None
+    created_at: datetime
+    disabled_at: datetime | None
+    last_state: DeliveryState | None
+    last_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedReceiver:
+    """A new alert receiver, and the secret that signs what it is sent; None for an email address."""
+
+    id: int
+    secret: str | None
+
+
+def add(
+    viewer: Viewer,
+    address: str,
+    *,
+    events: Collection[str],
+    account_ids: Collection[int] | None = None,
+    quiet: str = "",
+    zone: str = "UTC",
+) -> AddedReceiver:
+    """Add a URL or an email address, for admins. Without `account_ids`, it gets the alerts of all accounts.
+
+    `quiet` are the quiet hours as text, "22:00-07:00", or empty. The secret can't be shown again. Raises Invalid.
+    """
+    _require(viewer)
+    kind, address = _valid_address(address.strip())
+    hours = parse_quiet(quiet, zone)
+    if not events or not set(events) <= set(CHOICES):
+        raise Invalid({"events": f"Choose at least one event: {', '.join(CHOICES)}."})
+    made = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    secret = made if kind is ReceiverKind.URL else None
+    values = {
+        "kind": kind,
+        "address": address,
+        "secret": secret and Secret.hide(secret),
+        "events": [each for each in CHOICES if each in events],
+        "account_ids": None if account_ids is None else sorted(account_ids),
+        "quiet_from": hours and hours.start,
+        "quiet_until": hours and hours.end,
+        "zone": hours.zone if hours else "UTC",
+        "created_at": clock.now(),
+    }
+    with transaction.write() as tx:
+        receiver_id = tx.execute(tx.insert(AlertReceiver).values(**values).returning(AlertReceiver.id)).scalar_one()
+        audit.note(tx, viewer, Action.RECEIVER_ADDED, f"alert receiver {receiver_id}")
+    return AddedReceiver(receiver_id, secret)
+
+
+def remove(viewer: Viewer, receiver_id: int) -> None:
+    """Remove an alert receiver and its deliveries, for admins. Raises NotFound."""
+    _require(viewer)
+    with transaction.write() as tx:
+        if not tx.execute(delete(AlertReceiver).where(AlertReceiver.id == receiver_id)).rowcount:
+            raise NotFound("alert receiver")
+        audit.note(tx, viewer, Action.RECEIVER_REMOVED, f"alert receiver {receiver_id}")
+
+
+def enable(viewer: Viewer, receiver_id: int) -> None:
+    """Switch an alert receiver on again that answered 410, for admins. Raises NotFound and Conflict."""
+    _require(viewer)
+    require(receiver_id)
+    with transaction.write() as tx:
+        off = update(AlertReceiver).where(AlertReceiver.id == receiver_id, AlertReceiver.disabled_at.is_not(None))
+        if not tx.execute(off.values(disabled_at=None)).rowcount:
+            raise Conflict("This alert receiver is on already. Nothing was changed.")
+        audit.note(tx, viewer, Action.RECEIVER_ENABLED, f"alert receiver {receiver_id}")
+
+
+def list_receivers(viewer: Viewer) -> list[ListedReceiver]:
+    """Return all alert receivers, oldest first; for admins."""
+    _require(viewer)
+    names = {row.id: row.ig_account_id for row in db.session.execute(select(Account.id, Account.ig_account_id))}
+    newest = {row.receiver_id: row for row in db.session.scalars(_newest())}
+    found = []
+    for row in db.session.scalars(select(AlertReceiver).order_by(AlertReceiver.id)):
+        last = newest.get(row.id)
+        ids = None if row.account_ids is None else tuple(names[each] for each in row.account_ids if each in names)
+        found.append(
+            ListedReceiver(
+                *(row.id, row.kind, row.address, tuple(row.events), ids, quiet_hours(row)),
+                *(row.created_at, row.disabled_at, last and last.state, last and (last.ended_at or last.created_at)),
+                last and last.error,
+            )
+        )
+    return found
+
+
+def troubled() -> Sequence[tuple[int, str]]:
+    """Return the ID of each alert receiver that gets nothing, and why: switched off, or the last one given up."""
+    newest = {row.receiver_id: row for row in db.session.scalars(_newest())}
+    found = list[tuple[int, str]]()
+    for row in db.session.scalars(select(AlertReceiver).order_by(AlertReceiver.id)):
+        last = newest.get(row.id)
+        if row.disabled_at:
+            found.append((row.id, "switched off, because it answered 410 Gone"))
+        elif last is not None and last.state is DeliveryState.GIVEN_UP:
+            found.append((row.id, f"not reached, its newest delivery was given up: {last.error}"))
+    return found
+
+
+def require(receiver_id: int) -> AlertReceiver:
+    """Return the row of an alert receiver; raises NotFound."""
+    row = db.session.get(AlertReceiver, receiver_id)
+    if row is None:
+        raise NotFound("alert receiver")
+    return row
+
+
+def quiet_hours(row: Any) -> QuietHours | None:
+    """Return the quiet hours of a row of AlertReceiver, None without."""
+    return None if row.quiet_from is None else QuietHours(row.quiet_from, row.quiet_until, row.zone)
+
+
+def parse_quiet(quiet: str, zone: str) -> QuietHours | None:
+    """Return quiet hours from text like "22:00-07:00" or "22-7", None for an empty one. Raises Invalid."""
+    if not quiet.strip():
+        return None
+    times = [_TIME.fullmatch(each.strip()) for each in quiet.split("-")]
+    minutes = [int(each[1]) * 60 + int(each[2] or 0) for each in times if each]
+    if len(minutes) != 2 or len(times) != 2 or minutes[0] == minutes[1]:
+        raise Invalid({"quiet": "Quiet hours must be two different times, such as 22:00-07:00."})
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid({"zone": "The time zone must be a name such as Europe/Paris."}) from None
+    return QuietHours(minutes[0], minutes[1], zone)
+
+
+def as_dict(each: ListedReceiver) -> dict[str, Any]:
+    """Return an alert receiver with field names as in the API; never its secret."""
+    return {
+        "id": str(each.id),
+        "kind": each.kind.value,
+        "address": each.address,
+        "events": list(each.events),
+        "accountIds": None if each.ig_account_ids is None else list(each.ig_account_ids),
+        "quietHours": each.quiet.says if each.quiet else None,
+        "createdAt": rfc3339(each.created_at),
+        "disabledAt": rfc3339(each.disabled_at),
+        "lastState": each.last_state and each.last_state.value,
+        "lastAt": rfc3339(each.last_at),
+        "lastError": each.last_error,
+    }
+
+
+def _require(viewer: Viewer) -> None:
+    viewer.require(Role.ADMIN)
+    if not viewer.sees_all:
+        raise Forbidden("Alert receivers concern every account, and you see only some.")
+
+
+def _valid_address(address: str) -> tuple[ReceiverKind, str]:
+    if len(address) > ADDRESS_CHARACTERS:
+        raise Invalid({"address": f"The address must have at most {ADDRESS_CHARACTERS} characters."})
+    if "://" not in address:
+        return ReceiverKind.EMAIL, _valid_email(address)
+    private = settings.current().alert_private_addresses
+    parts = text.split_url(text.web_url(address) or "")
+    if parts is None or not parts.hostname or not address.isascii() or parts.fragment:
+        raise Invalid({"address": "The address must be a URL without a user name, such as https://example.com/alerts."})
+    if parts.scheme == "http" and not private:
+        raise Invalid({"address": "The URL must begin with https://."})
+    if not private and not _may_be_public(parts.hostname):
+        raise Invalid({"address": "The URL must have a public address. ALERT_PRIVATE_ADDRESSES allows private ones."})
+    return ReceiverKind.URL, address
+
+
+def _valid_email(address: str) -> str:
+    if not _EMAIL.fullmatch(address):
+        raise Invalid({"address": "Enter a URL that begins with https://, or an email address."})
+    if not settings.current().smtp_url:
+        raise Invalid({"address": "Email is not set up. Set SMTP_URL and MAIL_FROM, and restart Nametag."})
+    return address
+
+
+def _may_be_public(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host != "localhost" and not host.endswith(".localhost")  # names are resolved for each delivery
+    return media_urls.is_public_address(host)
+
+
+def _newest() -> Any:
+    newest = select(func.max(AlertDelivery.id)).where(AlertDelivery.state != DeliveryState.OBSOLETE)
+    return select(AlertDelivery).where(AlertDelivery.id.in_(newest.group_by(AlertDelivery.receiver_id)))
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
