@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from app import clock, findings, heartbeats, queue, redis_checks, redis_client, settings, text
-from app.accounts import health
+from app.accounts import health, listing
 from app.accounts.health import Health
 from app.alerts import receivers
 from app.calls import circuit_breaker
@@ -24,6 +24,7 @@ from app.errors import Conflict
 from app.findings import Finding
 from app.identities import resolve
 from app.ingest import dead_letters
+from app.insights import service_levels
 from app.labels import label
 from app.models.process import CheckedPart, Level
 from app.redis_client import RedisUnavailable
@@ -52,6 +53,7 @@ def examine(viewer: Viewer) -> list[Finding]:
                 (CheckedPart.DEAD_LETTERS, functools.partial(_dead_letters, viewer)),
                 (CheckedPart.LOOKUPS, _waiting),
                 (CheckedPart.JOBS, functools.partial(_jobs, viewer)),
+                (CheckedPart.NAMING, functools.partial(_naming, viewer)),
                 (CheckedPart.ALERT_RECEIVERS, functools.partial(_alert_receivers, viewer)),
             ):
                 found += _guarded(part, check)
@@ -265,6 +267,23 @@ def _jobs(viewer: Viewer) -> Iterator[Finding]:
         fix = "Open the job on the Jobs page: it shows the reasons. Then retry it, or start a new one."
         name, ours = f"account {job.ig_account_id}", job.ig_account_id
         yield Finding(name, Level.WARNING, message, fix, key="jobs.failed", ig_account_id=ours)
+
+
+def _naming(viewer: Viewer) -> Iterator[Finding]:
+    since = clock.now() - service_levels.RECENT
+    for account in listing.accounts(viewer):
+        finding = functools.partial(Finding, f"account {account.ig_account_id}", Level.WARNING)
+        late = [each.says for each in service_levels.service_levels([account.id], since) if each.missed]
+        if late:
+            message = f"Too few new contacts of the last 24 hours were named in time: {'; '.join(late)}"
+            fix = "See Insights for the times and the reasons, and check workers and the API call budget."
+            yield finding(message, fix, key="naming.slow", ig_account_id=account.ig_account_id)
+        moved = service_levels.moved_reasons(account.id)
+        if moved:
+            changes = (f"{each.reason} {each.percent:.0f}% (before: {each.usual_percent:.0f}%)" for each in moved)
+            message = f"The reasons for missing names have changed: {', '.join(changes)}"
+            fix = "See the reasons on Insights, and check whether Meta has changed or withdrawn something."
+            yield finding(message, fix, key="naming.reasons", ig_account_id=account.ig_account_id)
 
 
 def _alert_receivers(viewer: Viewer) -> Iterator[Finding]:

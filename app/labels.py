@@ -83,6 +83,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         CheckedPart.DEAD_LETTERS: "Dead letters",
         CheckedPart.LOOKUPS: "Lookups",
         CheckedPart.JOBS: "Jobs",
+        CheckedPart.NAMING: "Naming",
         CheckedPart.ALERT_RECEIVERS: "Alert receivers",
     },
     AlertKind: {

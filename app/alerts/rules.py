@@ -25,6 +25,8 @@ KINDS: Mapping[str, AlertKind] = {
     "dead_letters.unresolved": AlertKind.DEAD_LETTERS,
     "lookups.waiting": AlertKind.LOOKUPS_WAITING,
     "jobs.failed": AlertKind.JOB_FAILED,
+    "naming.slow": AlertKind.SLO_MISSED,
+    "naming.reasons": AlertKind.REASONS_MOVED,
 }
 NO_CHECKS = ("database.connection", "database.schema", "database.read_only")  # then most checks do not run
 SCHEDULER = "processes.scheduler"  # opens no alert: without a scheduler no process opens alerts
@@ -42,6 +44,12 @@ CAUSES = (
     (AlertKind.SILENT, AlertKind.SUBSCRIPTION_MISSING),
     (AlertKind.LOOKUPS_REFUSED, AlertKind.TOKEN_REJECTED),
     (AlertKind.LOOKUPS_REFUSED, AlertKind.PERMISSION_MISSING),
+    (AlertKind.SLO_MISSED, AlertKind.WORKER_MISSING),
+    (AlertKind.SLO_MISSED, AlertKind.REDIS_UNUSABLE),
+    (AlertKind.SLO_MISSED, AlertKind.TOKEN_REJECTED),
+    (AlertKind.SLO_MISSED, AlertKind.LOOKUPS_REFUSED),
+    (AlertKind.REASONS_MOVED, AlertKind.TOKEN_REJECTED),
+    (AlertKind.REASONS_MOVED, AlertKind.LOOKUPS_REFUSED),
     (AlertKind.CALLS_PAUSED, AlertKind.REDIS_UNUSABLE),
     (AlertKind.CALLS_PAUSED, AlertKind.TOKEN_REJECTED),
 )

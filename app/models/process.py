@@ -30,6 +30,7 @@ class CheckedPart(StrEnum):
     DEAD_LETTERS = "dead_letters"
     LOOKUPS = "lookups"
     JOBS = "jobs"
+    NAMING = "naming"
     ALERT_RECEIVERS = "alert_receivers"
 
 

@@ -27,6 +27,8 @@ from app.erasure import meta_callbacks, owner_requests
 from app.errors import Unavailable
 from app.findings import UNKNOWN, Level
 from app.ingest import dead_letters
+from app.insights import service_levels
+from app.insights.service_levels import MovedReason, ServiceLevel
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.models.account import Account, AccountState
 from app.models.call import CallRefusal
@@ -195,6 +197,7 @@ def broken(*_: object) -> Any:
 
 
 FAILED_JOB = SimpleNamespace(ig_account_id=MAISON_LUNE, title="Backfill profiles", planned=34, run_id="0123456789ab")
+MISSED = ServiceLevel(timedelta(milliseconds=500), 95, contacts=100, in_time=90)
 PROVOKED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "database.disk": lambda: patched(doctor, "FREE_BYTES", 2**70),
     "database.check": lambda: patched(migrate, "schema", broken),
@@ -218,6 +221,8 @@ PROVOKED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "dead_letters.unresolved": lambda: a_dead_letter(dead_letters.UNRESOLVED),
     "lookups.waiting": a_late_lookup,
     "jobs.failed": lambda: patched(failures, "failed_jobs", lambda _: [FAILED_JOB]),
+    "naming.slow": lambda: patched(service_levels, "service_levels", lambda *_: [MISSED]),
+    "naming.reasons": lambda: patched(service_levels, "moved_reasons", lambda _: [MovedReason("Timeout", 30, 20, 10)]),
     "alert_receivers.troubled": lambda: patched(receivers, "troubled", lambda: [(1, "switched off")]),
 }
 

@@ -1,0 +1,187 @@
+"""Service levels of naming: how many new contacts get their name in time, and whether the mix of reasons moves.
+
+A new contact wrote for the first time. One who can't be named for a lasting reason, such as no profile consent, does
+not count.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from app import clock
+from app.calls import budget
+from app.db.engine import db
+from app.identities import observations
+from app.identities.failure_policy import LASTING_REASONS
+from app.insights.charts import MAX_CALLS
+from app.instagram import errors
+from app.labels import label
+from app.models.call import ApiCall
+from app.models.conversation import Conversation
+from app.models.identity import SAME_CONTACT, Identity
+
+PERIOD = timedelta(days=30)  # of the service levels on Insights
+RECENT = timedelta(days=1)  # of alerts
+LEAST_CONTACTS = 20  # fewer say nothing
+USUAL = timedelta(days=14)
+MOVED = 2  # times the usual share of a reason
+RECOUNT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """How many of `contacts` were named within `limit`, and how many must be, in percent."""
+
+    limit: timedelta
+    target_percent: int
+    contacts: int
+    in_time: int
+
+    @property
+    def limit_words(self) -> str:
+        """The limit in words: 500 ms, 1 h."""
+        hours = self.limit // timedelta(hours=1)
+        return f"{hours} h" if hours else f"{self.limit // timedelta(milliseconds=1)} ms"
+
+    @property
+    def percent(self) -> float | None:
+        """The share that was named in time, None without contacts."""
+        return 100 * self.in_time / self.contacts if self.contacts else None
+
+    @property
+    def allowance_left(self) -> int | None:
+        """The percentage of contacts that may still be late which is left, from 0 to 100; None without contacts."""
+        allowed = self.contacts * (100 - self.target_percent) / 100
+        if not allowed:
+            return None
+        return max(0, round(100 * (1 - (self.contacts - self.in_time) / allowed)))
+
+    @property
+    def says(self) -> str:
+        """The result in words: 91.2% within 500 ms, target 95%."""
+        return f"{self.percent or 0:.1f}% of {self.contacts} within {self.limit_words}, target {self.target_percent}%"
+
+    @property
+    def missed(self) -> bool:
+        """Whether fewer than the target were named in time, of enough contacts to say so."""
+        late = self.contacts - self.in_time
+        return self.contacts >= LEAST_CONTACTS and 100 * late > self.contacts * (100 - self.target_percent)
+
+
+LEVELS = ((timedelta(milliseconds=500), 95), (timedelta(hours=1), 99))
+
+
+def service_levels(account_ids: Sequence[int], since: datetime) -> tuple[ServiceLevel, ...]:
+    """Return the service levels for contacts of these accounts who first wrote since then (aware UTC)."""
+    now = clock.now()
+    named, unnamed = _named_after(account_ids, since), _unnamed(account_ids, since)
+    return tuple(
+        ServiceLevel(
+            limit,
+            target,
+            contacts=len(named) + sum(at < now - limit for at in unnamed),
+            in_time=sum(took <= limit for took in named),
+        )
+        for limit, target in LEVELS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MovedReason:
+    """A reason for failed lookups whose share of the contacts has at least doubled, in percent."""
+
+    reason: str
+    contacts: int
+    percent: float
+    usual_percent: float
+
+
+# Of this process, by account: when the usual mix of reasons was counted, and the mix. Counting reads 14 days of calls.
+_usual: dict[int, tuple[datetime, Counter[str]]] = {}
+
+
+def moved_reasons(account_id: int) -> list[MovedReason]:
+    """Return the reasons whose share of the last day is at least twice that of the 14 days before.
+
+    Shares are of the contacts that were looked up; a reason counts from 20 contacts on.
+    """
+    now = clock.now()
+    recent = _mix(account_id, now - RECENT, now)
+    if not any(reason and number >= LEAST_CONTACTS for reason, number in recent.items()):
+        return []
+    counted_at, usual = _usual.get(account_id, (None, Counter[str]()))
+    if counted_at is None or not now - RECOUNT < counted_at <= now:
+        usual = _mix(account_id, now - RECENT - USUAL, now - RECENT)
+        _usual[account_id] = now, usual
+    if usual.total() < LEAST_CONTACTS:
+        return []  # a new account has no usual mix
+    shares = [
+        MovedReason(reason, number, 100 * number / recent.total(), 100 * usual[reason] / usual.total())
+        for reason, number in recent.most_common()
+        if reason and number >= LEAST_CONTACTS
+    ]
+    return [each for each in shares if each.percent >= MOVED * each.usual_percent]
+
+
+def _mix(account_id: int, since: datetime, until: datetime) -> Counter[str]:
+    """Return how many contacts were looked up, by the label of the reason why it failed; "" for success."""
+    contacts = func.count(ApiCall.ig_participant_id.distinct())
+    found = select(ApiCall.code, contacts).where(
+        *(ApiCall.account_id == account_id, ApiCall.at > since, ApiCall.at <= until),
+        *(ApiCall.call == budget.PROFILE, or_(ApiCall.code.is_not(None), ApiCall.took_ms.is_not(None))),
+    )
+    mix = Counter[str]()
+    for code, number in db.session.execute(found.group_by(ApiCall.code)):
+        mix["" if code is None else label(errors.reason_from_code(code))] += number
+    return mix
+
+
+def _named_after(account_ids: Sequence[int], since: datetime) -> list[timedelta]:
+    """Return how long each new contact waited for the first lookup that found a name."""
+    same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
+    found = (
+        select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
+        .join(Identity, same)
+        .join(Conversation, SAME_CONTACT)
+        .where(
+            *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since),
+            *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),
+            *(Identity.first_seen_at >= since, ApiCall.at >= Identity.first_seen_at, Identity.has_name),
+        )
+        .order_by(ApiCall.at)
+        .limit(MAX_CALLS)
+    )
+    first: Mapping[int, tuple[datetime, datetime, datetime, int]] = {
+        row.id: (row.first_seen_at, row.first_message_at, row.at, row.took_ms)
+        for row in reversed(db.session.execute(found).all())
+    }
+    return [
+        at + timedelta(milliseconds=took_ms) - first_seen_at
+        for first_seen_at, first_message_at, at, took_ms in first.values()
+        if first_message_at > first_seen_at - observations.LIVE
+    ]
+
+
+def _unnamed(account_ids: Sequence[int], since: datetime) -> list[datetime]:
+    """Return when each new contact first wrote who has no name yet and could have one."""
+    found = (
+        select(Identity.first_seen_at, Conversation.first_message_at)
+        .join(Conversation, SAME_CONTACT)
+        .where(
+            *(Conversation.account_id.in_(account_ids), ~Conversation.known, Conversation.last_message_at >= since),
+            *(Identity.first_seen_at >= since, ~Identity.has_name, _can_be_named()),
+        )
+        .limit(MAX_CALLS)
+    )
+    return [
+        row.first_seen_at
+        for row in db.session.execute(found)
+        if row.first_message_at > row.first_seen_at - observations.LIVE
+    ]
+
+
+def _can_be_named() -> ColumnElement[bool]:
+    return or_(Identity.last_error.is_(None), Identity.last_error.not_in(sorted(LASTING_REASONS)))
