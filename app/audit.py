@@ -91,8 +91,8 @@ def note(
     account_id: int | None = None,
     address: str | None = None,
     route: str | None = None,
-) -> None:
-    """Record that `viewer` does `action`, in the transaction that does it.
+) -> int:
+    """Record that `viewer` does `action`, in the transaction that does it. Return the entry's ID.
 
     `subject` is a word and an ID, "job 4f2a" or "user 3": never a name, a text or a secret; neither is `detail`, which
     is cut at DETAIL_CHARACTERS. `account_id` is the row ID
@@ -103,7 +103,7 @@ def note(
     values["detail"] = detail and text.clip(detail, DETAIL_CHARACTERS)
     values["ig_account_id"] = None if account_id is None else account
     values["address"] = address and text.storable(address)[:ADDRESS_CHARACTERS]  # a header may hold anything
-    tx.execute(tx.insert(AuditEntry).values(**values))
+    return int(tx.execute(tx.insert(AuditEntry).values(**values).returning(AuditEntry.id)).scalar_one())
 
 
 def record(

@@ -148,6 +148,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.JOB_RESUMED: "Resumed a job",
         Action.IDENTITY_REFRESHED: "Refreshed an identity",
         Action.IDENTITIES_EXPORTED: "Exported identities",
+        Action.CONTACT_EXPORTED: "Exported the data of a contact",
         Action.PERSON_DELETED: "Deleted the data of a contact",
         Action.ACCOUNT_CONNECTED: "Connected an account",
         Action.ACCOUNT_REMOVED: "Removed an account",

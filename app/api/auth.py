@@ -24,6 +24,8 @@ MARKING = frozenset(
         "api.acknowledge_alert",
     }
 )
+# Data protection: a scope of its own, also for reading.
+PRIVATE = frozenset({"api.get_stored_data", "api.export_contact", "api.delete_contact", "api.get_receipt"})
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 
@@ -35,7 +37,7 @@ def authenticate() -> Response | None:
     if token is None:
         return _unauthorized()
     g.token = token
-    scope = TokenScope.READ if request.method in READING else TokenScope.JOBS
+    scope = _scope()
     marks = request.endpoint in MARKING
     most = READS if marks or scope is TokenScope.READ else STARTS
     g.rate = rate_limit.count_call(f"{'marks' if marks else scope}:{token.id}", most)
@@ -44,6 +46,12 @@ def authenticate() -> Response | None:
     if scope not in token.scopes:
         return problem_response(403, f"This endpoint requires the '{scope}' scope.")
     return _require_json()
+
+
+def _scope() -> TokenScope:
+    if request.endpoint in PRIVATE:
+        return TokenScope.PRIVACY
+    return TokenScope.READ if request.method in READING else TokenScope.JOBS
 
 
 def viewer() -> Viewer:

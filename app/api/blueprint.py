@@ -18,6 +18,7 @@ from app.api import (
     health,
     identities,
     jobs,
+    privacy,
     responses,
     schedules,
 )
@@ -76,7 +77,7 @@ def _api() -> APIBlueprint:
         operation_id_callback=_operation_id,
     )
     auth.register(api)
-    for part in (conversations, jobs, schedules, identities, accounts, avatars, health, alerts):
+    for part in (conversations, jobs, schedules, identities, privacy, accounts, avatars, health, alerts):
         part.register(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)

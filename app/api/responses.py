@@ -391,6 +391,34 @@ class IdentityRefresh(ResponseModel):
     lookedUpAt: Time | None = described("When the contact was looked up, null while queued.")
 
 
+class StoredCount(ResponseModel):
+    """How many rows of one kind are stored about a contact."""
+
+    key: str = described("The kind, as `contact.json` of the export names it.", "messages")
+    count: int = described("The number of rows.", 12, ge=0)
+
+
+class StoredData(ResponseModel):
+    """What is stored about a contact."""
+
+    identityId: str = described("The identity's ID.", "7")
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    participantPlatformId: str = described(CONTACT_ID, A_CONTACT)
+    displayName: str = described(DISPLAY_NAME, "@lea.moreau")
+    counts: list[StoredCount] = described("The number of rows of each kind.")
+
+
+class Receipt(ResponseModel):
+    """Proof that the data of a contact was deleted. It names neither the contact nor a message."""
+
+    id: str = described("The receipt's ID.", "417")
+    deletedAt: Time = described("When the data was deleted.")
+    deletedBy: str = described("Who deleted it: a user, an API token or the command line.", "crm")
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    contact: str = described("A pseudonym of the contact, always the same.", "contact 3f9c1a7be2040d11")
+    deleted: list[str] = described("What was deleted, or is stored without the contact, with numbers.")
+
+
 class Account(ResponseModel):
     """A connected account."""
 

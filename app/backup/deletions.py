@@ -20,6 +20,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import digest
 from app.erasure import accounts, contacts
+from app.erasure.contact_data import Contact
 from app.errors import Invalid
 from app.models.account import ALL_IDS, Account, all_ids
 from app.models.audit import AuditEntry
@@ -111,7 +112,7 @@ def replay(tx: Tx, known: Iterable[Deletion], *, backed_up_at: datetime) -> Repe
             by_account[each.account] = {digest(one).hex(): one for one in _contacts(tx, row.id)}
         contact = by_account[each.account].get(each.contact)
         if contact:
-            contacts.delete_data(tx, row.id, contact, own_ids=all_ids(row))
+            contacts.delete_data(tx, Contact(row.id, each.account, contact, all_ids(row)))
             contacts_again += 1
         tombstones.add_digest(tx, row.id, bytes.fromhex(each.contact), at=each.at, until=each.until)
     return RepeatedDeletions(contacts_again, accounts_again)

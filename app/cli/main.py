@@ -30,6 +30,7 @@ COMMANDS = {
     "config": "app.cli.config:config",
     "doctor": "app.cli.doctor:check",
     "health": "app.cli.doctor:health",
+    "contact": "app.cli.contact:contact",
     "identities": "app.cli.identities:identities",
     "import-legacy": "app.cli.legacy:import_legacy",
     "backfill-profiles": "app.cli.jobs:backfill_profiles",

@@ -3,21 +3,21 @@
 import logging
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, func, literal, select, update
 
-from app import audit, clock, tombstones
+from app import clock, tombstones
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import UTCDateTime
+from app.erasure import contact_data, receipts
+from app.erasure.contact_data import Contact, get_contact
 from app.errors import NotFound
 from app.identities import cache
 from app.identities.reasons import DELETED
 from app.ingest import pending_updates
 from app.models.account import ALL_IDS, Account, all_ids
-from app.models.audit import Action
 from app.models.call import ApiCall
 from app.models.conversation import Conversation, Message
 from app.models.erasure import DeletedEvent
@@ -29,12 +29,8 @@ from app.viewer import Role, Viewer
 logger = logging.getLogger(__name__)
 
 
-def delete_contact(viewer: Viewer, conversation_id: int) -> None:
-    """Delete all data of the contact of a conversation, and leave a tombstone.
-
-    Messages up to now are never stored again. What the contact writes later starts a new conversation. For admins.
-    Raises NotFound, also for a conversation that the viewer may not see.
-    """
+def delete_contact(viewer: Viewer, conversation_id: int) -> int:
+    """Delete all data of the contact of a conversation, as `delete_identity` does, and return the receipt's ID."""
     viewer.require(Role.ADMIN)
     found = select(Conversation.account_id, Conversation.ig_participant_id, *ALL_IDS)
     row = db.session.execute(
@@ -42,21 +38,49 @@ def delete_contact(viewer: Viewer, conversation_id: int) -> None:
     ).first()
     if row is None or not viewer.sees(row.account_id):
         raise NotFound("conversation")
+    return _delete(viewer, Contact(row.account_id, row.ig_account_id, row.ig_participant_id, all_ids(row)))
+
+
+def delete_identity(viewer: Viewer, identity_id: int) -> int:
+    """Delete all data of a contact by the ID of its identity, leave a tombstone, and return the receipt's ID.
+
+    Messages up to now are never stored again. What the contact writes later starts a new conversation. For admins.
+    Raises NotFound, also for a contact that the viewer may not see.
+    """
+    return _delete(viewer, get_contact(viewer, identity_id)[0])
+
+
+def _delete(viewer: Viewer, contact: Contact) -> int:
+    key = (contact.account_id, contact.ig_participant_id)
+    cached = not cache.delete(contact.ig_account_id, contact.ig_participant_id)
     with transaction.write() as tx:
-        contact = (row.account_id, row.ig_participant_id)
-        until = _covered_until(tx, *contact)
-        delete_data(tx, *contact, own_ids=all_ids(row))
-        tombstones.add(tx, *contact, at=clock.now(), until=until)
-        pseudonym = audit.pseudonym(row.ig_account_id, row.ig_participant_id)
-        audit.note(tx, viewer, Action.PERSON_DELETED, pseudonym, account_id=row.account_id)
-        tx.mark_changed(row.account_id)
-    cache.delete(row.ig_account_id, row.ig_participant_id)
-    logger.info("contact deleted", extra={"account": row.account_id, "by": viewer.user_id})
+        _lock(tx, *key)
+        counts = contact_data.count(tx.execute, contact)
+        if not any(counts.values()):
+            raise NotFound("contact")  # another user deleted it at the same moment
+        until = _covered_until(tx, *key)
+        delete_data(tx, contact)
+        tombstones.add(tx, *key, at=clock.now(), until=until)
+        receipt_id = receipts.write(tx, viewer, contact, counts, cached=cached)
+        tx.mark_changed(contact.account_id)
+    cache.delete(contact.ig_account_id, contact.ig_participant_id)  # again: a lookup may have cached its result
+    logger.info("contact deleted", extra={"account": contact.account_id, "by": viewer.user_id, "receipt": receipt_id})
+    return receipt_id
 
 
-def delete_data(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: Collection[str]) -> None:
-    """Delete all data of a contact. The caller adds the tombstone; `own_ids` are the account's."""
-    _delete_traces(tx, account_id, ig_participant_id, own_ids=own_ids)
+def _lock(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+    for model in (Conversation, Identity):
+        of_contact = (model.account_id == account_id, model.ig_participant_id == ig_participant_id)
+        tx.execute(select(model.id).where(*of_contact).with_for_update()).all()
+
+
+def delete_data(tx: Tx, contact: Contact) -> None:
+    """Delete all data of a contact. The caller adds the tombstone."""
+    account_id, ig_participant_id = contact.account_id, contact.ig_participant_id
+    letters = contact_data.dead_letters(tx.execute, contact)  # before the messages that they name
+    _delete_traces(tx, account_id, ig_participant_id, own_ids=contact.own_ids)
+    _record_deleted(tx, account_id, {letter_digest for _, letter_digest in letters})
+    tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([letter_id for letter_id, _ in letters])))
     theirs = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
     tx.execute(delete(Conversation).where(*theirs))
 
@@ -86,7 +110,6 @@ def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: 
     looked_up = update(ApiCall).where(ApiCall.account_id == account_id, ApiCall.ig_participant_id == ig_participant_id)
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
     _anonymize_items(tx, account_id, ig_participant_id)
-    _delete_dead_letters(tx, account_id, ig_participant_id)
 
 
 def _anonymize_items(tx: Tx, account_id: int, ig_participant_id: str) -> None:
@@ -99,20 +122,6 @@ def _anonymize_items(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     tx.execute(open_.values(state=ItemState.SKIPPED, reason=DELETED, code=None, settled_at=clock.now()))
     deleted_contact = literal(DELETED_CONTACT).concat(cast(RunItem.position, String))
     tx.execute(update(RunItem).where(*items).values(ig_participant_id=deleted_contact))
-
-
-def _delete_dead_letters(tx: Tx, account_id: int, ig_participant_id: str) -> None:
-    mids = set(tx.execute(select(Message.mid_digest).where(*_messages(account_id, ig_participant_id))).scalars())
-    of_account = or_(DeadLetter.account_id == account_id, DeadLetter.account_id.is_(None))
-    columns = (DeadLetter.id, DeadLetter.raw, DeadLetter.digest, DeadLetter.mid_digest)
-    letters = tx.execute(select(*columns).where(of_account))
-    theirs = [row for row in letters if ig_participant_id.encode() in row.raw or not mids.isdisjoint(_mids(row))]
-    _record_deleted(tx, account_id, {row.digest for row in theirs})
-    tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([row.id for row in theirs])))
-
-
-def _mids(letter: Any) -> set[bytes]:
-    return {letter.mid_digest, *tombstones.message_digests(letter.raw)}
 
 
 def _record_deleted(tx: Tx, account_id: int, digests: Iterable[bytes]) -> None:

@@ -60,12 +60,14 @@ def write(ig_account_id: str, observation: ProfileObservation) -> None:
         logger.warning("identity not cached: can't reach Redis")
 
 
-def delete(ig_account_id: str, ig_participant_id: str) -> None:
-    """Delete the cached identity of a contact. A failure is only logged."""
+def delete(ig_account_id: str, ig_participant_id: str) -> bool:
+    """Delete the cached identity of a contact. Return whether Redis did so; a failure is only logged."""
     try:
         redis_client.client().delete(_key(ig_account_id, ig_participant_id))
     except RedisUnavailable:
         logger.warning("cached identity not deleted: can't reach Redis")
+        return False
+    return True
 
 
 def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: str) -> ProfileObservation | None:

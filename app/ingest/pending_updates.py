@@ -1,7 +1,7 @@
 """Message updates that arrived before their message: kept until it arrives, so that order does not matter."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +99,12 @@ def count_unsent(tx: Tx, account_id: int, *, since: datetime) -> int:
     unsent = (PendingMessageUpdate.kind == _UNSENT, PendingMessageUpdate.received_at > since)
     counted = select(func.count()).where(PendingMessageUpdate.account_id == account_id, *unsent)
     return int(tx.execute(counted).scalar_one())
+
+
+def ids_of_contact(execute: Callable[..., Any], account_id: int, ig_participant_id: str) -> list[int]:
+    """Return the IDs of the pending updates that a contact sent. `execute` is that of a session or transaction."""
+    rows = execute(_OF_ACCOUNT, {"account_id": account_id}).all()
+    return [row.id for row in rows if row.payload.get("ig_sender_id") == ig_participant_id]
 
 
 def delete_of_contact(

@@ -36,6 +36,7 @@ class Action(StrEnum):
     JOB_RESUMED = "job_resumed"
     IDENTITY_REFRESHED = "identity_refreshed"
     IDENTITIES_EXPORTED = "identities_exported"
+    CONTACT_EXPORTED = "contact_exported"
     PERSON_DELETED = "contact_deleted"
     ACCOUNT_CONNECTED = "account_connected"
     ACCOUNT_REMOVED = "account_removed"

@@ -29,10 +29,11 @@ _seen: set[tuple[bytes, str]] = set()  # tokens and IP addresses whose use is in
 
 
 class TokenScope(StrEnum):
-    """What an API token may do: read; start jobs and refresh contacts."""
+    """What an API token may do: read; start jobs and refresh contacts; export and delete a contact's data."""
 
     READ = "read"
     JOBS = "jobs"
+    PRIVACY = "privacy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Token:
     def viewer(self) -> Viewer:
         """Return the viewer of requests with this token."""
         role = Role.OPS if TokenScope.JOBS in self.scopes else Role.AGENT
+        if TokenScope.PRIVACY in self.scopes:
+            role = Role.ADMIN
         account_ids = None if self.account_ids is None else frozenset(self.account_ids)
         return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids, token_id=self.id)
 
@@ -61,7 +64,7 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
     """
     viewer.require(Role.ADMIN)
     if not scopes or not set(scopes) <= set(TokenScope):
-        raise Invalid({"scopes": "The scopes must be read, jobs or both, separated by a comma."})
+        raise Invalid({"scopes": "The scopes must be one or more of read, jobs and privacy, separated by commas."})
     cleaned = clean_name(name)
     if cleaned is None:
         raise Invalid({"name": "Enter a name for the token."})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request, stream_with_context
 
+from app.erasure import contact_data, contact_export, contacts, receipts
 from app.identities import contact_search, explanation, export, listing, manual_refresh, reasons
 from app.identities.listing import IdentityFilter, ListedIdentity
 from app.inbox import layout
@@ -54,6 +55,7 @@ def show(identity_id: int) -> Response:
         why=found,
         budget=layout.forecast(selection.account_id),
         operates=viewer.may(Role.OPS),
+        administers=viewer.may(Role.ADMIN),
     )
 
 
@@ -71,6 +73,37 @@ def refresh(identity_id: int) -> Response:
     return rendering.render_done(
         f"/identities/{identity_id}", events=REFRESH_QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at))
     )
+
+
+@blueprint.get(f"/<{ID}:identity_id>/data")
+def data(identity_id: int) -> Response:
+    """Show what is stored about a contact, with export and deletion."""
+    stored = contact_data.get_stored_data(session.viewer(), identity_id)
+    selection = account_selection.select(account_id=stored.identity.account_id)
+    return rendering.render("identities/data.html", None, selection=selection, stored=stored)
+
+
+@blueprint.get(f"/<{ID}:identity_id>/export")
+def export_contact(identity_id: int) -> Response:
+    """Export the data of a contact as a zip file."""
+    parts = contact_export.archive(session.viewer(), identity_id)
+    response = Response(stream_with_context(parts), content_type=contact_export.CONTENT_TYPE)
+    response.headers["Content-Disposition"] = f'attachment; filename="{contact_export.filename(identity_id)}"'
+    return response
+
+
+@blueprint.post(f"/<{ID}:identity_id>/delete")
+def delete(identity_id: int) -> Response:
+    """Delete all data of a contact, and show the receipt."""
+    receipt_id = contacts.delete_identity(session.viewer(), identity_id)
+    return rendering.hx_redirect(f"/identities/receipts/{receipt_id}")
+
+
+@blueprint.get(f"/receipts/<{ID}:receipt_id>")
+def receipt(receipt_id: int) -> Response:
+    """Show the receipt of a deleted contact."""
+    found = receipts.get_receipt(session.viewer(), receipt_id)
+    return rendering.render("identities/receipt.html", None, selection=account_selection.select(), receipt=found)
 
 
 @blueprint.get("/export")

@@ -221,9 +221,9 @@ def lookup(conversation_id: int) -> Response:
 
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/forget")
 def delete_contact(conversation_id: int) -> Response:
-    """Delete all data of this contact."""
-    contacts.delete_contact(session.viewer(), conversation_id)
-    return rendering.hx_redirect("/inbox")
+    """Delete all data of this contact, and show the receipt."""
+    receipt_id = contacts.delete_contact(session.viewer(), conversation_id)
+    return rendering.hx_redirect(f"/identities/receipts/{receipt_id}")
 
 
 def _selection() -> AccountSelection:

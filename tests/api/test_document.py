@@ -35,6 +35,7 @@ OPERATIONS = {
     },
     "Schedules": {"listSchedules", "runSchedule", "switchScheduleOff", "switchScheduleOn"},
     "Identities": {"listIdentities", "getIdentity", "refreshIdentity", "exportIdentities"},
+    "Data protection": {"getStoredData", "exportContact", "deleteContact", "getReceipt"},
     "Accounts": {"listAccounts", "listGaps"},
     "Avatars": {"getAvatar"},
     "Health": {"getHealth"},

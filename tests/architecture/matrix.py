@@ -18,17 +18,20 @@ QUEUE = "login 403 403 in 403 in"  # shows tasks of all accounts
 ADMIN = "login 403 403 403 403 in"
 NO_REQUEST = "login 403 403 403 403 404"  # no deletion request is open
 NOT_OWN = "login 404 404 404 404 404"  # of another user, or of none
+DELETED = "login 403 403 403 403 404"  # no contact was deleted yet, or an earlier row of the matrix deleted it
 REDIRECT = PUBLIC  # redirects to another row's URL
 NO_PROVIDER = "404 404 404 404 404 404"  # no OpenID provider is configured
 META = "403 403 403 403 403 403"  # for requests that Meta did not sign
 
-CLIENTS = ("no token", "a session", "read", "jobs", "read and jobs", "limited")
-DOCUMENT = "in in in in in in"  # outside production, see test_blueprint
-READ = "401 401 in 403 in in"
-READ_VISIBLE = "401 401 in 403 in 404"
-EXPORT = "401 401 403 403 in in"
-START_VISIBLE = "401 401 403 in in 404"
-START_ALL = "401 401 403 in in 403"  # concerns all accounts
+CLIENTS = ("no token", "a session", "read", "jobs", "read and jobs", "limited", "privacy")
+DOCUMENT = "in in in in in in in"  # outside production, see test_blueprint
+READ = "401 401 in 403 in in 403"
+READ_VISIBLE = "401 401 in 403 in 404 403"
+EXPORT = "401 401 403 403 in in 403"
+START_VISIBLE = "401 401 403 in in 404 403"
+START_ALL = "401 401 403 in in 403 403"  # concerns all accounts
+PRIVACY = "401 401 403 403 403 403 in"
+NO_RECEIPT = "401 401 403 403 403 403 404"  # no contact was deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ PAGES = {
     f"GET /identities/{ID.format('identity_id')}": _row(VISIBLE, "/identities/*", CONVERSATION),
     f"POST /identities/{ID.format('identity_id')}/refresh": _row(OPS_VISIBLE, "/identities/*/refresh", CONVERSATION),
     "GET /identities/export": Row(OPS),
+    f"GET /identities/{ID.format('identity_id')}/data": _row(ADMIN, "/identities/*/data", CONVERSATION),
+    f"GET /identities/{ID.format('identity_id')}/export": _row(ADMIN, "/identities/*/export", CONVERSATION),
+    f"GET /identities/receipts/{ID.format('receipt_id')}": Row(DELETED, "/identities/receipts/1"),
     "GET /inbox": Row(USER),
     f"GET /inbox/{ID.format('conversation_id')}": _row(VISIBLE, "/inbox/*", CONVERSATION),
     f"GET /inbox/{ID.format('conversation_id')}/messages": _row(VISIBLE, "/inbox/*/messages", CONVERSATION),
@@ -176,6 +182,7 @@ PAGES = {
     f"POST {QUEUES}/job/<job_id>/delete": Row(QUEUE, f"{QUEUES}/job/{RUN}/delete"),
     # Last, because they remove rows or sessions that other routes need.
     f"POST /inbox/{ID.format('conversation_id')}/forget": _row(ADMIN, "/inbox/*/forget", CONVERSATION),
+    f"POST /identities/{ID.format('identity_id')}/delete": _row(DELETED, "/identities/*/delete", CONVERSATION),
     "POST /accounts/<ig_account_id>/remove": _row(ADMIN, "/accounts/*/remove", ACCOUNT),
     "POST /logout": Row(SIGNED_OUT),
     "POST /logout/all": Row(SIGNED_OUT),
@@ -195,6 +202,9 @@ API = {
     "GET /api/identities/<id>": _row(READ_VISIBLE, "/api/identities/*", CONVERSATION),
     "POST /api/identities/<id>/refresh": _row(START_VISIBLE, "/api/identities/*/refresh", CONVERSATION),
     "GET /api/identities/export": Row(EXPORT),
+    "GET /api/identities/<id>/data": _row(PRIVACY, "/api/identities/*/data", CONVERSATION),
+    "GET /api/identities/<id>/export": _row(PRIVACY, "/api/identities/*/export", CONVERSATION),
+    "GET /api/receipts/<id>": Row(NO_RECEIPT, "/api/receipts/1"),
     "GET /api/jobs": Row(READ),
     "GET /api/jobs/<id>": _row(READ_VISIBLE, "/api/jobs/*", RUN),
     "POST /api/jobs/<id>/cancel": _row(START_VISIBLE, "/api/jobs/*/cancel", RUN),
@@ -231,4 +241,5 @@ API = {
         READ_VISIBLE, "/messaging/conversations/*/messages", CONVERSATION
     ),
     "POST /messaging/conversations/<id>/read": _row(START_VISIBLE, "/messaging/conversations/*/read", CONVERSATION),
+    "DELETE /api/identities/<id>": _row(PRIVACY, "/api/identities/*", CONVERSATION),
 }

@@ -120,7 +120,7 @@ def test_no_page_fails_in_two_weeks(
     every = pytestconfig.getoption("--pages-every")
     users.add_user(OPERATOR, ADMIN, role=Role.ADMIN, password=PASSWORD)
     chance, opened = Random(14), list[str]()
-    program = ApiClient(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs"), None))
+    program = ApiClient(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs", "privacy"), None))
     contacts = sandbox.get("people")
     started = time.at
     step = min(every, STEP)

@@ -70,6 +70,7 @@ LEFT_OUT = frozenset(
         *("static", "rq_dashboard.static", "rq_dashboard.favicon", "webhooks.handshake", "session.form"),
         *("oidc.begin", "oidc.finish", "accounts.begin", "accounts.finish", "rq_dashboard.requeue_all"),
         *("rq_dashboard.job_info", "rq_dashboard.job_view", "health.scrape"),
+        *("identities.receipt", "api.get_receipt"),  # of a deleted contact
     }
 )
 
@@ -82,6 +83,8 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
     for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
         found += [f"/inbox/{conversation}", f"/inbox/{conversation}/messages", f"/inbox/{conversation}/lookup?since=0"]
     found += [f"/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
+    for identity in _column(select(Identity.id).order_by(Identity.id), most):
+        found += [f"/identities/{identity}/data", f"/identities/{identity}/export"]
     found += [f"/users/{each}" for each in _column(select(User.id), most)]
     found += [f"/deletion/{each}" for each in _column(select(OwnerRequest.code), most)]
     for run in _column(_runs(), most):
@@ -96,6 +99,8 @@ def of_api(*, most: int = 5) -> list[str]:
     for conversation in _column(select(Conversation.id).order_by(Conversation.last_message_at.desc()), most):
         found += [f"/messaging/conversations/{conversation}", f"/messaging/conversations/{conversation}/messages"]
     found += [f"/api/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
+    for identity in _column(select(Identity.id).order_by(Identity.id), most):
+        found += [f"/api/identities/{identity}/data", f"/api/identities/{identity}/export"]
     for run in _column(_runs(), most):
         found += [f"/api/jobs/{run}", f"/api/jobs/{run}/items"]
     for account in _column(select(Account.ig_account_id)):

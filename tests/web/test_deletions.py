@@ -1,5 +1,8 @@
 """Meta's callbacks over HTTP, the public status page of a deletion, and deletions by an admin."""
 
+from io import BytesIO
+from zipfile import ZipFile
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -87,5 +90,25 @@ def test_an_admin_deletes_a_contact_from_the_details(app: Flask, account: Accoun
     assert "/inbox/1/forget" not in part(signed_in(app, Role.OPS), "/inbox/1").text
     admin = signed_in(app, Role.ADMIN)
     assert "/inbox/1/forget" in part(admin, "/inbox/1").text
-    assert click(admin, "/inbox/1/forget").headers["HX-Redirect"] == "/inbox"
+    receipt = admin.get(click(admin, "/inbox/1/forget").headers["HX-Redirect"]).text
+    assert "admin@example.com" in receipt
+    assert "1 message" in receipt
+    assert LEA not in receipt
     assert admin.get("/inbox/1").status_code == 404
+
+
+def test_an_admin_exports_and_deletes_a_contact_from_its_data_page(app: Flask, account: Account) -> None:
+    people_wrote(LEA)
+    assert "/identities/1/data" not in signed_in(app, Role.OPS).get("/identities/1").text
+    admin = signed_in(app, Role.ADMIN)
+    assert "/identities/1/data" in admin.get("/identities/1").text
+    page = admin.get("/identities/1/data").text
+    assert "/identities/1/export" in page
+    exported = admin.get("/identities/1/export")
+    assert exported.headers["Content-Disposition"] == 'attachment; filename="contact-1.zip"'
+    assert ZipFile(BytesIO(exported.data)).namelist() == ["contact.json", "messages.html"]
+    without_script = click(admin, "/identities/1/delete", htmx=False)
+    assert without_script.status_code == 303
+    assert "1 conversation" in admin.get(without_script.location).text
+    assert admin.get("/identities/1/data").status_code == 404
+    assert without_script.location in admin.get("/audit").text

@@ -20,6 +20,7 @@ from app.models.identity import Identity, Source, StoredAvatar, UsernameHistory
 from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.models.run import ItemState, Run, RunItem, RunKind
 from app.runs import lifecycle
+from app.users.api_tokens import TokenScope
 from app.viewer import OPERATOR, Role
 from tests.api.clients import an_api_client
 from tests.calls.lookups import made
@@ -94,7 +95,7 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
 
 @pytest.mark.parametrize("table", [table for table, columns in WORDS.items() if columns])
 def test_words_of_a_newer_release_break_nothing(rolled_back: Flask, table: str, redis: Redis) -> None:
-    admin, client = signed_in(rolled_back, Role.ADMIN), an_api_client(rolled_back)
+    admin, client = signed_in(rolled_back, Role.ADMIN), an_api_client(rolled_back, *TokenScope)
     pages, api = addresses.of_pages(QUEUES), addresses.of_api()
     assert not addresses.not_among(rolled_back, [*pages, *api])
     newer = ", ".join(f"{column} = '{NEWER}'" for column in WORDS[table])

@@ -1,0 +1,301 @@
+"""What is stored about one contact: in which tables, and which columns an export holds.
+
+Counting, export and deletion find the rows of a contact by the same rules.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app import tombstones
+from app.db.engine import Model, db
+from app.identities import listing
+from app.identities.listing import ListedIdentity
+from app.ingest import pending_updates
+from app.models.account import ALL_IDS, Account, all_ids
+from app.models.call import ApiCall
+from app.models.conversation import Conversation, Message
+from app.models.identity import Identity, StoredAvatar, UsernameHistory
+from app.models.ingest import DeadLetter, PendingMessageUpdate
+from app.models.run import Run, RunItem
+from app.text import plural
+from app.viewer import Role, Viewer
+
+Execute = Callable[..., Any]  # of a session, or of a transaction
+LETTERS = 20  # dead letters in memory at the same time: one can have 4 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact of an account; `own_ids` are the account's."""
+
+    account_id: int
+    ig_account_id: str
+    ig_participant_id: str
+    own_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DataPart:
+    """The rows of one table that concern a contact.
+
+    `key` is their name in an export, which holds the columns `exported`; `internal` are the others, which say nothing
+    about the contact, repeat what is exported, or are about users.
+    """
+
+    key: str
+    noun: str
+    model: type[Model]
+    find: Callable[[Execute, Contact], ColumnElement[bool]]
+    exported: tuple[InstrumentedAttribute[Any], ...]
+    internal: frozenset[str]
+    nouns: str | None = field(default=None)
+
+    def words(self, number: int) -> str:
+        """Return a number of rows in words: 2 messages."""
+        return plural(number, self.noun, self.nouns)
+
+    @property
+    def title(self) -> str:
+        """The rows as a title: Messages."""
+        return (self.nouns or f"{self.noun}s").capitalize() if self.noun != "API call" else "API calls"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredData:
+    """What is stored about the contact `identity`: parts and their numbers of rows."""
+
+    identity: ListedIdentity
+    counts: tuple[tuple[DataPart, int], ...]
+
+
+def get_contact(viewer: Viewer, identity_id: int) -> tuple[Contact, ListedIdentity]:
+    """Return a contact by the ID of its identity, for admins. Raises NotFound, also for one they may not see."""
+    viewer.require(Role.ADMIN)
+    identity = listing.get_identity(viewer, identity_id)
+    row = db.session.execute(select(*ALL_IDS).where(Account.id == identity.account_id)).one()
+    return Contact(identity.account_id, identity.ig_account_id, identity.ig_participant_id, all_ids(row)), identity
+
+
+def get_stored_data(viewer: Viewer, identity_id: int) -> StoredData:
+    """Return what is stored about a contact, for admins. Raises NotFound."""
+    contact, identity = get_contact(viewer, identity_id)
+    return StoredData(identity, tuple(count(db.session.execute, contact).items()))
+
+
+def as_dict(stored: StoredData) -> dict[str, Any]:
+    """Return what is stored about a contact as API and command line show it."""
+    return {
+        "identityId": str(stored.identity.id),
+        "accountId": stored.identity.ig_account_id,
+        "participantPlatformId": stored.identity.ig_participant_id,
+        "displayName": stored.identity.display.text,
+        "counts": [{"key": part.key, "count": number} for part, number in stored.counts],
+    }
+
+
+def count(execute: Execute, contact: Contact) -> dict[DataPart, int]:
+    """Return the number of rows about a contact in each part."""
+    return {
+        part: execute(select(func.count()).select_from(part.model).where(part.find(execute, contact))).scalar_one()
+        for part in PARTS
+    }
+
+
+def dead_letters(execute: Execute, contact: Contact) -> list[tuple[int, bytes]]:
+    """Return ID and digest of the dead letters that name a contact or one of the contact's messages."""
+    mids = set(execute(select(Message.mid_digest).where(_of_conversation(contact))).scalars())
+    of_account = or_(DeadLetter.account_id == contact.account_id, DeadLetter.account_id.is_(None))
+    columns = (DeadLetter.id, DeadLetter.raw, DeadLetter.digest, DeadLetter.mid_digest)
+    letters = execute(select(*columns).where(of_account).execution_options(yield_per=LETTERS))
+    named = contact.ig_participant_id.encode()
+    return [(row.id, row.digest) for row in letters if named in row.raw or not mids.isdisjoint(_mids(row))]
+
+
+def _mids(letter: Any) -> set[bytes]:
+    return {letter.mid_digest, *tombstones.message_digests(letter.raw)}
+
+
+def _of_contact(model: Any, contact: Contact) -> Iterator[ColumnElement[bool]]:
+    yield model.account_id == contact.account_id
+    yield model.ig_participant_id == contact.ig_participant_id
+
+
+def _conversation(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return Conversation.id.in_(select(Conversation.id).where(*_of_contact(Conversation, contact)))
+
+
+def _of_conversation(contact: Contact) -> ColumnElement[bool]:
+    return Message.conversation_id.in_(select(Conversation.id).where(*_of_contact(Conversation, contact)))
+
+
+def _messages(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return _of_conversation(contact)
+
+
+def _identity_ids(contact: Contact) -> Any:
+    return select(Identity.id).where(*_of_contact(Identity, contact))
+
+
+def _identity(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return Identity.id.in_(_identity_ids(contact))
+
+
+def _usernames(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return UsernameHistory.identity_id.in_(_identity_ids(contact))
+
+
+def _picture(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return StoredAvatar.identity_id.in_(_identity_ids(contact))
+
+
+def _calls(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    return ApiCall.id.in_(select(ApiCall.id).where(*_of_contact(ApiCall, contact)))
+
+
+def _items(_: Execute, contact: Contact) -> ColumnElement[bool]:
+    of_account = RunItem.run_id.in_(select(Run.id).where(Run.account_id == contact.account_id))
+    return of_account & (RunItem.ig_participant_id == contact.ig_participant_id)
+
+
+def _pending(execute: Execute, contact: Contact) -> ColumnElement[bool]:
+    found = pending_updates.ids_of_contact(execute, contact.account_id, contact.ig_participant_id)
+    return PendingMessageUpdate.id.in_(found)
+
+
+def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
+    return DeadLetter.id.in_([letter_id for letter_id, _ in dead_letters(execute, contact)])
+
+
+IDENTITY = DataPart(
+    "identity",
+    "identity",
+    Identity,
+    _identity,
+    (
+        *(Identity.ig_participant_id, Identity.first_seen_at),
+        *(Identity.username, Identity.username_at, Identity.username_source),
+        *(Identity.name, Identity.name_at, Identity.name_source),
+        *(Identity.picture_url, Identity.picture_at, Identity.picture_source, Identity.picture_expires_at),
+        *(Identity.last_success_at, Identity.last_failure_at, Identity.failure_count),
+        *(Identity.last_error, Identity.last_error_code, Identity.next_try_at, Identity.raw_answer),
+    ),
+    frozenset({"id", "account_id", "skeleton", "confusable_digits", "next_purpose", "claimed_until", "terms"}),
+    "identities",
+)
+PICTURE = DataPart(
+    "picture",
+    "picture",
+    StoredAvatar,
+    _picture,
+    (StoredAvatar.tried_at,),
+    frozenset({"identity_id", "content", "version"}),  # the content is a file of its own
+)
+CONVERSATION = DataPart(
+    "conversation",
+    "conversation",
+    Conversation,
+    _conversation,
+    (
+        *(Conversation.status, Conversation.first_message_at, Conversation.last_message_at),
+        *(Conversation.seen_until, Conversation.seen_at, Conversation.last_reaction, Conversation.last_reaction_at),
+        *(Conversation.last_incoming_at, Conversation.last_outgoing_at, Conversation.needs_reply_since),
+        *(Conversation.no_reply_needed_through, Conversation.unread_count),
+    ),
+    frozenset(
+        {
+            *("id", "account_id", "ig_participant_id", "known", "arrival_count", "read_through"),
+            *("last_message_mid", "last_message_kind", "last_message_preview", "last_message_outgoing"),
+            *("last_message_automatic", "no_reply_needed_by"),
+        }
+    ),
+)
+MESSAGES = DataPart(
+    "messages",
+    "message",
+    Message,
+    _messages,
+    (
+        *(Message.mid, Message.sent_at, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
+        *(Message.attachments, Message.context, Message.edit_number, Message.edited_at, Message.reactions),
+        *(Message.app_id, Message.standby),
+    ),
+    frozenset({"id", "account_id", "conversation_id", "mid_digest", "arrival", "terms"}),
+)
+DEAD_LETTERS = DataPart(
+    "deadLetters",
+    "dead letter",
+    DeadLetter,
+    _letters,
+    (DeadLetter.received_at, DeadLetter.reason, DeadLetter.explanation, DeadLetter.times, DeadLetter.raw),
+    frozenset({"id", "account_id", "ig_account_id", "mid_digest", "digest"}),
+)
+PARTS = (
+    CONVERSATION,
+    MESSAGES,
+    IDENTITY,
+    DataPart(
+        "earlierUsernames",
+        "earlier username",
+        UsernameHistory,
+        _usernames,
+        (UsernameHistory.old_username, UsernameHistory.new_username, UsernameHistory.source, UsernameHistory.at),
+        frozenset({"id", "identity_id"}),
+    ),
+    PICTURE,
+    DataPart(
+        "lookups",
+        "API call",
+        ApiCall,
+        _calls,
+        (
+            *(ApiCall.at, ApiCall.call, ApiCall.purpose, ApiCall.http_status, ApiCall.code, ApiCall.answer),
+            *(ApiCall.took_ms, ApiCall.run_id),
+        ),
+        frozenset({"id", "account_id", "ig_participant_id"}),
+    ),
+    DataPart(
+        "jobs",
+        "job entry",
+        RunItem,
+        _items,
+        (
+            *(RunItem.run_id, RunItem.state, RunItem.reason, RunItem.code, RunItem.tries, RunItem.next_try_at),
+            *(RunItem.calls, RunItem.seconds, RunItem.settled_at),
+        ),
+        frozenset({"ig_participant_id", "position"}),
+        "job entries",
+    ),
+    DataPart(
+        "pendingUpdates",
+        "pending update",
+        PendingMessageUpdate,
+        _pending,
+        (PendingMessageUpdate.kind, PendingMessageUpdate.received_at, PendingMessageUpdate.payload),
+        frozenset({"id", "account_id", "mid_digest", "digest", "tries", "next_try_at"}),
+    ),
+    DEAD_LETTERS,
+)
+SINGLE = (CONVERSATION, IDENTITY, PICTURE)  # at most one row per contact
+# Tables that hold nothing about a contact. Together with PARTS these are all tables: a test compares.
+WITHOUT_CONTACTS = {
+    "accounts": "the account's own data",
+    "api_tokens": "about API clients",
+    "audit_log": "actions of users; contacts by row ID or pseudonym",
+    "call_refusals": "one row per kind of call",
+    "deleted_events": "digests of deleted messages, without their contact",
+    "ended_sessions": "about users",
+    "findings": "health checks",
+    "heartbeats": "about processes",
+    "hourly_stats": "totals",
+    "owner_requests": "about account owners",
+    "run_plans": "totals",
+    "runs": "jobs and their totals",
+    "scheduler_duties": "about the scheduler",
+    "tombstones": "a digest of a deleted contact's ID, which keeps the data deleted",
+    "unread_by_user": "what users have read",
+    "users": "about users",
+}
