@@ -24,6 +24,7 @@ from app.errors import Conflict
 from app.findings import Finding
 from app.identities import resolve
 from app.ingest import dead_letters
+from app.ingest.dead_letters import LetterFilter
 from app.insights import service_levels
 from app.labels import label
 from app.models.process import CheckedPart, Level
@@ -238,7 +239,8 @@ def _owner_requests(viewer: Viewer) -> Iterator[Finding]:
 
 
 def _dead_letters(viewer: Viewer) -> Iterator[Finding]:
-    number, announced = dead_letters.count(viewer), dead_letters.count(viewer, reason=dead_letters.UNRESOLVED)
+    number = dead_letters.count(viewer)
+    announced = dead_letters.count(viewer, LetterFilter(dead_letters.UNRESOLVED))
     fix = "Run `nametag dead-letters list`, then replay or discard them."
     if number > announced:
         message = f"{number - announced} not processed"

@@ -50,6 +50,11 @@ class AccountCheck:
     problem: str | None = None
     warning: str | None = None
 
+    def as_dict(self, ig_account_id: str) -> dict[str, Any]:
+        """Return the result as API and command line show it."""
+        found = {"works": self.problem is None, "problem": self.problem, "warning": self.warning}
+        return {"accountId": ig_account_id} | found
+
 
 def add(
     viewer: Viewer,

@@ -86,6 +86,32 @@ def list_health(viewer: Viewer) -> list[Health]:
     ]
 
 
+def as_dict(health: Health) -> dict[str, Any]:
+    """Return an account with its health as API and command line show it; never an access token."""
+    account = health.account
+    return {
+        "accountId": account.ig_account_id,
+        "username": account.username,
+        "login": account.login.value,
+        "locationId": account.location_id,
+        "state": account.state.value,
+        "stateReason": account.state_reason,
+        "lookupProblem": account.lookup_problem,
+        "connectedAt": clock.rfc3339(account.connected_at),
+        "lastWebhookAt": clock.rfc3339(account.last_webhook_at),
+        "silent": health.silent,
+        "tokenStatus": health.token.says,
+        "tokenExpiresAt": clock.rfc3339(account.token_expires_at),
+        "reconnectSoon": health.token.reconnect,
+        "missingPermissions": list(health.refused),
+        "subscriptionCheckedAt": clock.rfc3339(account.subscription_checked_at),
+        "missingSubscriptions": list(account.missing_subscriptions or ()),
+        "refusedSubscriptions": account.refused_subscriptions or {},
+        "subscriptionProblem": account.subscription_problem,
+        "lastSyncedAt": clock.rfc3339(health.last_synced_at),
+    }
+
+
 def check_refused() -> None:
     """Check accounts whose access token Meta rejected, and those whose owner's ID is unknown.
 

@@ -5,11 +5,10 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app import gaps
-from app.accounts import listing
+from app.accounts import connect, health, listing
 from app.api import auth
-from app.api.responses import AccountList, GapList
-from app.api.schemas import ByAccount
-from app.clock import rfc3339
+from app.api.responses import AccountCheck, AccountList, GapList
+from app.api.schemas import ByAccount, ById
 
 ACCOUNTS = Tag(name="Accounts", description="Connected Instagram professional accounts.")
 
@@ -19,22 +18,17 @@ def register(api: APIBlueprint) -> None:
 
     @api.get("/api/accounts", tags=[ACCOUNTS], summary="List accounts", responses={200: AccountList})
     def list_accounts() -> dict[str, Any]:
-        return {
-            "data": [
-                {
-                    "accountId": each.ig_account_id,
-                    "username": each.username,
-                    "login": each.login.value,
-                    "locationId": each.location_id,
-                    "state": each.state.value,
-                    "stateReason": each.state_reason,
-                    "lookupProblem": each.lookup_problem,
-                    "connectedAt": rfc3339(each.connected_at),
-                    "lastWebhookAt": rfc3339(each.last_webhook_at),
-                }
-                for each in listing.accounts(auth.viewer())
-            ]
-        }
+        return {"data": [health.as_dict(each) for each in health.list_health(auth.viewer())]}
+
+    @api.post(
+        "/api/accounts/<id>/check",
+        tags=[ACCOUNTS],
+        summary="Check an account with Meta",
+        description="Checks the access token and the webhook subscription. `id` is the professional account ID.",
+        responses={200: AccountCheck},
+    )
+    def check_account(path: ById) -> dict[str, Any]:
+        return connect.check(auth.viewer(), path.id).as_dict(path.id)
 
     @api.get(
         "/api/accounts/<id>/gaps",

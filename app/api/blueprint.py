@@ -14,9 +14,11 @@ from app.api import (
     auth,
     avatars,
     conversations,
+    dead_letters,
     errors,
     health,
     identities,
+    insights,
     jobs,
     privacy,
     responses,
@@ -77,7 +79,10 @@ def _api() -> APIBlueprint:
         operation_id_callback=_operation_id,
     )
     auth.register(api)
-    for part in (conversations, jobs, schedules, identities, privacy, accounts, avatars, health, alerts):
+    for part in (
+        *(conversations, jobs, schedules, identities, privacy, accounts, dead_letters, insights),
+        *(avatars, health, alerts),
+    ):
         part.register(api)
     api.add_url_rule("/api/openapi.json", "document", _document)
     api.add_url_rule("/api/docs", "explorer", _explorer)

@@ -9,11 +9,10 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.accounts import listing as accounts
 from app.api import auth, cursors
 from app.api.formatting import number
-from app.api.responses import Identity, IdentityPage, IdentityRefresh
+from app.api.responses import Identity, IdentityPage, IdentityRefresh, LookupList
 from app.api.schemas import ById, ExportQuery, IdentitiesQuery
 from app.clock import rfc3339
-from app.identities import export, listing, manual_refresh
-from app.identities.listing import ListedIdentity
+from app.identities import explanation, export, listing, manual_refresh
 
 IDENTITIES = Tag(name="Identities", description="What Nametag stores about contacts.")
 _FILES: Any = {
@@ -41,7 +40,7 @@ def register(api: APIBlueprint) -> None:
         )
         after = cursors.position(query.cursor, *of)
         found = listing.page(viewer, replace(want, after=after and after[:2]))
-        return {"data": [_facts(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
+        return {"data": [listing.as_dict(each) for each in found.rows], "nextCursor": cursors.seal(found.after, *of)}
 
     @api.get(
         "/api/identities/export", tags=[IDENTITIES], summary="Export identities (CSV or JSON lines)", responses=_FILES
@@ -54,7 +53,7 @@ def register(api: APIBlueprint) -> None:
 
     @api.get("/api/identities/<id>", tags=[IDENTITIES], summary="Get an identity", responses={200: Identity})
     def get_identity(path: ById) -> dict[str, Any]:
-        return _facts(listing.get_identity(auth.viewer(), number(path.id, "identity")))
+        return listing.as_dict(listing.get_identity(auth.viewer(), number(path.id, "identity")))
 
     @api.post(
         "/api/identities/<id>/refresh",
@@ -68,21 +67,13 @@ def register(api: APIBlueprint) -> None:
             return {"status": "fresh", "lookedUpAt": rfc3339(looked_up_at)}, 200
         return {"status": "queued", "lookedUpAt": None}, 202
 
-
-def _facts(one: ListedIdentity) -> dict[str, Any]:
-    return {
-        "id": str(one.id),
-        "accountId": one.ig_account_id,
-        "participantPlatformId": one.ig_participant_id,
-        "displayName": one.display.text,
-        "username": one.username,
-        "name": one.name,
-        "identityState": one.state.value,
-        "source": one.source,
-        "lastSuccessAt": rfc3339(one.last_success_at),
-        "lastFailureAt": rfc3339(one.last_failure_at),
-        "failureCount": one.failure_count,
-        "reason": one.reason,
-        "explanation": one.sentence,
-        "nextTryAt": rfc3339(one.next_try_at),
-    }
+    @api.get(
+        "/api/identities/<id>/lookups",
+        tags=[IDENTITIES],
+        summary="List the lookups of an identity",
+        description="The newest 50 API calls about the contact.",
+        responses={200: LookupList},
+    )
+    def list_lookups(path: ById) -> dict[str, Any]:
+        found = explanation.list_lookups(auth.viewer(), number(path.id, "identity"))
+        return {"data": [explanation.lookup_as_dict(each) for each in found]}

@@ -21,10 +21,11 @@ from app.api.schemas import (
     PlanQuery,
     RecentRequest,
     RetryRequest,
+    SelectedRefreshRequest,
     Waiting,
 )
-from app.models.run import RunKind
-from app.runs import failures, item_listing, lifecycle, plan, progress, retries, sync_job
+from app.models.run import RunKind, RunScope
+from app.runs import failures, item_listing, lifecycle, plan, progress, retries, run_request, sync_job
 from app.runs.progress import Progress
 from app.runs.selection import Selection
 from app.viewer import Role, Viewer
@@ -180,6 +181,22 @@ def _register_starts(api: APIBlueprint) -> None:
         viewer = auth.viewer()
         viewer.require(Role.OPS)
         return _started(viewer, sync_job.start(viewer, listing.by_ig_id(viewer, path.id).id), "")
+
+    @api.post(
+        "/api/identities/refresh",
+        tags=[JOBS],
+        summary="Start a refresh of some identities",
+        description="Looks up the identities that match the filter, or those in `identityIds`, again.",
+        responses=_STARTED,
+    )
+    def start_selected_refresh(body: SelectedRefreshRequest, header: Waiting) -> Answer:
+        viewer = auth.viewer()
+        viewer.require(Role.OPS)
+        account = listing.by_ig_id(viewer, body.accountId)
+        scope = RunScope.FILTER if body.identityIds is None else RunScope.CHOSEN
+        fields = {"scope": scope, "state": body.state or "", "reason": body.reason or "", "q": body.q}
+        request = run_request.parse(fields, identities=body.identityIds)
+        return _started(viewer, run_request.start(viewer, account.id, request), header.prefer)
 
 
 def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:

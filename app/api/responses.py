@@ -391,6 +391,23 @@ class IdentityRefresh(ResponseModel):
     lookedUpAt: Time | None = described("When the contact was looked up, null while queued.")
 
 
+class PastLookup(ResponseModel):
+    """One API call about a contact."""
+
+    at: Time = described("When the call was made.")
+    triggeredBy: str = described("What the call was made for.", "Backfill")
+    httpStatus: int | None = described("The HTTP status of Meta's answer, null without one.", 200)
+    code: str | None = described("Meta's error code, null without an error.", "230")
+    result: str | None = described("The result in words, null without an answer.")
+    durationMs: int | None = described("How long the call took, in milliseconds.", 120)
+
+
+class LookupList(ResponseModel):
+    """The newest 50 lookups of a contact."""
+
+    data: list[PastLookup] = described("The lookups, newest first.")
+
+
 class StoredCount(ResponseModel):
     """How many rows of one kind are stored about a contact."""
 
@@ -433,6 +450,91 @@ class Account(ResponseModel):
     )
     connectedAt: Time | None = described("When the account was connected.")
     lastWebhookAt: Time | None = described("When Meta last delivered a webhook event, null when it never did.")
+    silent: bool = described("Whether no webhook event has arrived for far longer than usual.", False)
+    tokenStatus: str = described("State and life of the access token, in words.", "Expires in 52 days")
+    tokenExpiresAt: Time | None = described("When the access token expires; null if it does not, or unknown.")
+    reconnectSoon: bool = described("Whether the account must be reconnected now or within 7 days.", False)
+    missingPermissions: list[str] = described("Permissions that the account owner did not grant.")
+    subscriptionCheckedAt: Time | None = described("When the webhook subscription was last checked.")
+    missingSubscriptions: list[str] = described("Webhook fields that Meta does not deliver.")
+    refusedSubscriptions: dict[str, str] = described("Webhook fields that Meta refuses, each with its message.")
+    subscriptionProblem: str | None = described("Why no messages arrive; null while they do.")
+    lastSyncedAt: Time | None = described("When a conversation sync last ended.")
+
+
+class AccountCheck(ResponseModel):
+    """The result of a check of an account with Meta."""
+
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    works: bool = described("Whether the access token works and messages arrive.", True)
+    problem: str | None = described("Why messages do not arrive, null while they do.")
+    warning: str | None = described("What else is missing, null when nothing is.")
+
+
+class ReasonCount(ResponseModel):
+    """Failed lookups with one reason."""
+
+    reason: str = described("The reason, in words.", "Profile consent")
+    lookups: int = described("The number of lookups.", 31, ge=0)
+
+
+class InsightsEntry(ResponseModel):
+    """One hour or day of the figures."""
+
+    at: Time = described("When the hour or day begins.")
+    withUsername: int = described("Contacts with a username at its end.", 190, ge=0)
+    withName: int = described("Contacts with a name only.", 12, ge=0)
+    unknown: int = described("Contacts without a name.", 12, ge=0)
+    messages: int = described("Messages from contacts.", 80, ge=0)
+    lookups: int = described("Profile calls that were made for them.", 9, ge=0)
+
+
+class Insights(ResponseModel):
+    """Figures of one or more accounts over a period. Null means that there is no data."""
+
+    period: str = described("`day`, `week` or `month`.", "month")
+    contacts: int = described("All contacts.", 214, ge=0)
+    withUsername: int = described("Contacts with a username.", 190, ge=0)
+    unknown: int = described("Contacts without a name.", 12, ge=0)
+    usernamePercent: float | None = described("Percentage of contacts with a username.", 88.8)
+    cachePercent: float | None = described("Percentage of messages of 24 hours whose sender was already known.", 91.0)
+    identifiedP95Ms: int | None = described("Time to identify a new contact, 95th percentile, in milliseconds.", 420)
+    callsUsed: int | None = described("API calls in the last 60 minutes.", 36)
+    callsPerHour: int | None = described("The API call budget.", 200)
+    failures: list[ReasonCount] = described("Failed lookups of the period by reason, most first.")
+    history: list[InsightsEntry] = described("Hours of one day, else days, oldest first.")
+
+
+class DeadLetterEntry(ResponseModel):
+    """A webhook event that could not be processed."""
+
+    id: str = described("The dead letter's ID.", "12")
+    receivedAt: Time = described("When it was received.")
+    reason: str = described("The kind of failure.", "unknown_account")
+    explanation: str = described("The reason in one sentence.")
+    accountId: str | None = described("The professional account ID that the event names, null without one.", AN_ACCOUNT)
+    times: int = described("How often the same event was received.", 1, ge=1)
+
+
+class DeadLetter(DeadLetterEntry):
+    """A dead letter with its content."""
+
+    raw: str = described("The event as received, with access tokens redacted.")
+
+
+class DeadLetterPage(ResponseModel):
+    """A page of dead letters, newest first."""
+
+    data: list[DeadLetterEntry] = described("The dead letters of this page.")
+    nextCursor: str | None = described(NEXT_CURSOR)
+
+
+class Replay(ResponseModel):
+    """The result of a replay. Processed dead letters are deleted."""
+
+    processed: int = described("The number of processed dead letters.", 12, ge=0)
+    failed: int = described("The number that failed again.", 0, ge=0)
+    nextCursor: str | None = described("Pass it as `cursor` to replay the next ones; null when all were tried.")
 
 
 class Gap(ResponseModel):

@@ -132,6 +132,32 @@ class IdentitiesQuery(Paged):
     )
 
 
+class DeadLetterFilter(Sent):
+    """Filters of dead letters."""
+
+    reason: str | None = described(
+        "Only with this reason, as the list returns it.", "unknown_account", default=None, max_length=32
+    )
+    accountId: IgId | None = described("Only of this professional account ID.", default=None)
+
+
+class DeadLettersQuery(DeadLetterFilter, Paged):
+    """Filters of dead letters, and pagination."""
+
+
+class ReplayQuery(DeadLetterFilter):
+    """Which dead letters to replay."""
+
+    cursor: Cursor | None = described("`nextCursor` of the previous response with the same filters.", default=None)
+
+
+class InsightsQuery(Sent):
+    """Account and period of figures."""
+
+    accountId: IgId | None = described("Only of this professional account ID; without it, all accounts.", default=None)
+    period: Literal["day", "week", "month"] = described("24 hours, 7 days or 30 days up to now.", default="month")
+
+
 class ExportQuery(Sent):
     """Format of an export."""
 
@@ -152,6 +178,18 @@ class PlanQuery(Sent):
     """The account to plan for."""
 
     accountId: IgId = described("The professional account ID.", AN_ACCOUNT)
+
+
+class SelectedRefreshRequest(Sent):
+    """The identities to look up again: a filter of the list, or their IDs."""
+
+    accountId: IgId = described("The professional account ID.", AN_ACCOUNT)
+    state: IdentityState | None = described("Only identities in this state.", "stale", default=None)
+    reason: LookupReason | None = described("Only identities with this reason.", default=None)
+    q: Search = described("Part of a username, name or ID.", default="")
+    identityIds: list[IgId] | None = described(
+        "The IDs of the identities; the filter is then ignored.", ["7"], default=None, min_length=1, max_length=200
+    )
 
 
 class RetryRequest(Sent):

@@ -68,7 +68,7 @@ def add(
 def list_(as_json: bool) -> None:
     """List connected accounts."""
     if as_json:
-        output.show([_facts(each) for each in listing.accounts(OPERATOR)])
+        output.show([health.as_dict(each) for each in health.list_health(OPERATOR)])
         return
     heads = ("ID", "USERNAME", "LOGIN", "STATE", "LOCATION", "LAST WEBHOOK", "TOKEN", "SUBSCRIPTION", "LOOKUPS")
     rows = (
@@ -86,8 +86,7 @@ def check(ig_account_id: str, as_json: bool) -> None:
     """Check the access token and webhook subscription of account ID with Meta. Exit status 1 if a check fails."""
     found = connect.check(OPERATOR, ig_account_id)
     if as_json:
-        known = {"works": found.problem is None, "problem": found.problem, "warning": found.warning}
-        output.show({"accountId": ig_account_id} | known)
+        output.show(found.as_dict(ig_account_id))
     else:
         if not found.problem:
             output.say("The access token works.")
@@ -165,12 +164,6 @@ def _say(found: AccountCheck) -> None:
 def _subscription(found: Health) -> str:
     known = found.subscription
     return known.error or known.warning or ("Complete" if found.checked_at else "Not checked yet")
-
-
-def _facts(account: ListedAccount) -> dict[str, object]:
-    return {
-        name: value for name, value in output.plain(account).items() if name != "id"
-    }  # the row's ID means nothing outside
 
 
 def _row(each: ListedAccount) -> tuple[object, ...]:

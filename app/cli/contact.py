@@ -1,4 +1,4 @@
-"""The data of one contact: `nametag contact show|export|erase`."""
+"""One contact: `nametag contact show|lookups|refresh|export|erase|receipt`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 from app.accounts import listing as accounts
 from app.cli import output
 from app.erasure import contact_data, contact_export, contacts, receipts
-from app.identities import references
+from app.identities import explanation, manual_refresh, references
 from app.identities.listing import ListedIdentity
 from app.viewer import OPERATOR
 
@@ -23,7 +23,7 @@ def account_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def contact() -> None:
-    """Show, export and erase the data of one contact.
+    """Show, look up, export and erase one contact.
 
     CONTACT is @username, an earlier username, or the contact's ID.
     """
@@ -43,6 +43,37 @@ def show(reference: str, account_id: str | None, as_json: bool) -> None:
     one = stored.identity
     output.facts((("Contact", one.display.text), ("ID", one.ig_participant_id), ("Account", one.ig_account_id)))
     output.table(("DATA", "COUNT"), ((part.title, number) for part, number in stored.counts), empty="")
+
+
+@contact.command("lookups")
+@contact_argument
+@account_option
+@output.as_json
+@output.in_app
+def lookups(reference: str, account_id: str | None, as_json: bool) -> None:
+    """List the newest 50 API calls about CONTACT."""
+    found = [
+        explanation.lookup_as_dict(each) for each in explanation.list_lookups(OPERATOR, find(reference, account_id).id)
+    ]
+    if as_json:
+        output.show(found)
+        return
+    heads = ("TIME", "TRIGGERED BY", "HTTP", "CODE", "RESULT", "MS")
+    output.table(heads, (tuple(each.values()) for each in found), empty="No individual lookup yet.")
+
+
+@contact.command("refresh")
+@contact_argument
+@account_option
+@output.in_app
+def refresh(reference: str, account_id: str | None) -> None:
+    """Look CONTACT up again. A worker does it within seconds."""
+    one = find(reference, account_id)
+    looked_up_at = manual_refresh.refresh(OPERATOR, one.id)
+    if looked_up_at is None:
+        output.say(f"Refresh of {one.display.text} queued.")
+    else:
+        output.say(f"{one.display.text} was looked up at {looked_up_at:%H:%M:%S} UTC. Try again in 30 seconds.")
 
 
 @contact.command("export")

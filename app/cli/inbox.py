@@ -1,15 +1,17 @@
-"""The inbox: `nametag inbox needs-reply`."""
+"""The inbox: `nametag inbox needs-reply|mark-read|no-reply-needed`."""
 
 import click
 
 from app.cli import output
-from app.inbox import replies
+from app.inbox import replies, thread
 from app.viewer import OPERATOR
+
+conversation_argument = click.argument("conversation_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group()
 def inbox() -> None:
-    """Show figures of the inbox."""
+    """Count conversations that need a reply, and mark conversations."""
 
 
 @inbox.command("needs-reply")
@@ -24,3 +26,26 @@ def needs_reply(as_json: bool) -> None:
     heads = ("ACCOUNT", "OPEN", "CLOSING", "CLOSED", "EXPIRED", "OLDEST")
     rows = ((each.account, each.open, each.closing, each.closed, each.expired, each.oldest_since) for each in counted)
     output.table(heads, rows, empty="No conversation needs a reply.")
+
+
+@inbox.command("mark-read")
+@conversation_argument
+@output.in_app
+def mark_read(conversation_id: int) -> None:
+    """Mark conversation ID as read for the team. Users who have not read it keep it unread."""
+    thread.mark_read(OPERATOR, conversation_id)
+    output.say(f"Marked conversation {conversation_id} as read.")
+
+
+@inbox.command("no-reply-needed")
+@conversation_argument
+@click.option("--undo", is_flag=True, help="Withdraw the decision.")
+@output.in_app
+def no_reply_needed(conversation_id: int, undo: bool) -> None:
+    """Mark conversation ID as no reply needed, until the contact writes again."""
+    if undo:
+        replies.mark_needs_reply(OPERATOR, conversation_id)
+        output.say(f"Conversation {conversation_id} needs a reply again, unless the account has answered.")
+    else:
+        replies.mark_no_reply_needed(OPERATOR, conversation_id)
+        output.say(f"Conversation {conversation_id} needs no reply.")

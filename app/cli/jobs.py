@@ -8,9 +8,9 @@ import click
 from app.accounts import listing
 from app.cli import output, watch
 from app.labels import label
-from app.runs import item_listing, lifecycle, plan, progress, retries
+from app.runs import item_listing, lifecycle, plan, progress, retries, run_request
 from app.runs.item_listing import ListedItem
-from app.runs.selection import Selection
+from app.runs.run_request import RunRequest
 from app.viewer import OPERATOR
 
 account_id = click.option("--account-id", "ig_account_id", required=True, help="The professional account ID.")
@@ -26,20 +26,26 @@ wait_option = click.option("--wait", is_flag=True, help="Wait for the job to fin
     show_default=True,
     help="Contacts looked up per step, 1 to 100.",
 )
+@click.option("--days", type=click.IntRange(1, 90), help="Only contacts who wrote within this many days.")
 @wait_option
 @output.in_app
-def backfill_profiles(ig_account_id: str, batch_size: int, wait: bool) -> None:
+def backfill_profiles(ig_account_id: str, batch_size: int, days: int | None, wait: bool) -> None:
     """Start a backfill: look up all unknown contacts. Prints the plan and the job ID."""
-    _start("backfill", ig_account_id, batch_size, wait=wait)
+    _start(RunRequest(progress.RunKind.BACKFILL, days, batch_size), ig_account_id, wait=wait)
 
 
 @click.command("refresh-identities")
 @account_id
+@click.option("--state", help="Only identities in this state: known, stale or unknown.")
+@click.option("--reason", help="Only identities with this reason for a missing name.")
+@click.option("--search", "q", default="", help="Only identities that match: username, name or ID.")
 @wait_option
 @output.in_app
-def refresh_identities(ig_account_id: str, wait: bool) -> None:
-    """Start a refresh: look up all contacts again. Prints the plan and the job ID."""
-    _start("refresh", ig_account_id, lifecycle.BATCH_SIZE, wait=wait)
+def refresh_identities(ig_account_id: str, state: str | None, reason: str | None, q: str, wait: bool) -> None:
+    """Start a refresh: look up all contacts again, or those that match. Prints the plan and the job ID."""
+    fields = {"scope": "filter", "state": state or "", "reason": reason or "", "q": q}
+    request = run_request.parse(fields) if state or reason or q else RunRequest(progress.RunKind.REFRESH)
+    _start(request, ig_account_id, wait=wait)
 
 
 @click.group()
@@ -141,13 +147,11 @@ def retry(job_id: str, reasons: tuple[str, ...]) -> None:
     output.say(f"Job {job_id}: {retries.retry(OPERATOR, job_id, reasons or None).text}")
 
 
-def _start(kind_name: str, ig_account_id: str, batch_size: int, *, wait: bool) -> None:
+def _start(request: RunRequest, ig_account_id: str, *, wait: bool) -> None:
     account = listing.by_ig_id(OPERATOR, ig_account_id)
-    lifecycle.require_batch_size(batch_size)
-    kind = progress.RunKind(kind_name)
-    planned = plan.get_plan(OPERATOR, Selection(account.id, kind))
-    click.echo(f"{label(kind)}: {plan.as_text(planned, utc)}", err=True)
-    run_id = lifecycle.start(OPERATOR, account.id, kind=kind, batch_size=batch_size)
+    planned = run_request.plan(OPERATOR, account.id, request)
+    click.echo(f"{label(request.kind)}: {plan.as_text(planned, utc)}", err=True)
+    run_id = run_request.start(OPERATOR, account.id, request)
     click.echo(run_id)
     if wait:
         sys.exit(watch.until_ended(run_id))

@@ -42,6 +42,7 @@ COMMANDS = {
     "audit": "app.cli.audit:audit",
     "inbox": "app.cli.inbox:inbox",
     "gaps": "app.cli.gaps:gaps_",
+    "insights": "app.cli.insights:insights",
 }
 
 

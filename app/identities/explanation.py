@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
-from app import logs
+from app import clock, logs
 from app.db.engine import db
 from app.identities import listing, lookup_sources, reasons, username_history
 from app.identities.failure_policy import STOP_AFTER
@@ -102,6 +103,23 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
         places=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
         seen_in=_seen_in(contact),
     )
+
+
+def list_lookups(viewer: Viewer, identity_id: int) -> list[PastLookup]:
+    """Return the newest 50 API calls about a contact, newest first; raises NotFound."""
+    return _lookups(listing.get_identity(viewer, identity_id))
+
+
+def lookup_as_dict(lookup: PastLookup) -> dict[str, Any]:
+    """Return a lookup as API and command line show it."""
+    return {
+        "at": clock.rfc3339(lookup.at),
+        "triggeredBy": lookup.asked_by,
+        "httpStatus": lookup.http_status,
+        "code": lookup.code,
+        "result": lookup.answer,
+        "durationMs": lookup.took_ms,
+    }
 
 
 def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int | None:

@@ -224,6 +224,26 @@ def listed(row: Any) -> ListedIdentity:
     )
 
 
+def as_dict(one: ListedIdentity) -> dict[str, Any]:
+    """Return an identity as API and command line show it."""
+    return {
+        "id": str(one.id),
+        "accountId": one.ig_account_id,
+        "participantPlatformId": one.ig_participant_id,
+        "displayName": one.display.text,
+        "username": one.username,
+        "name": one.name,
+        "identityState": one.state.value,
+        "source": one.source,
+        "lastSuccessAt": clock.rfc3339(one.last_success_at),
+        "lastFailureAt": clock.rfc3339(one.last_failure_at),
+        "failureCount": one.failure_count,
+        "reason": one.reason,
+        "explanation": one.sentence,
+        "nextTryAt": clock.rfc3339(one.next_try_at),
+    }
+
+
 REASONS = (NEVER_TRIED, STOPPED, *(reason.value for reason in Reason))
 _COLUMNS = (
     *(Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name),

@@ -7,14 +7,18 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import LargeBinary, Row, Select, delete, func, select
+from sqlalchemy import ColumnElement, LargeBinary, Row, Select, delete, func, select, tuple_
 
-from app import audit, counters, logs, tombstones
+from app import audit, clock, counters, logs, tombstones
 from app.db import transaction
 from app.db.engine import db
+from app.db.paging import fetch_page
+from app.db.paging import make_cursor as make_cursor  # for the web, which does not import app.db
+from app.db.paging import parse_cursor as parse_cursor
 from app.db.transaction import Tx
 from app.db.types import DIGEST_BYTES, UTCDateTime, digest
 from app.errors import NotFound
@@ -31,6 +35,7 @@ KEPT = timedelta(days=30)
 UNRESOLVED = "unresolved"  # an announced message that Meta never delivered
 PARTLY_UNDERSTOOD = "partly_understood"  # a note, not a dead letter
 MOST_NOTES = 1_000
+PAGE = 50
 SHOWN_BYTES = 16_384  # of each dead letter in a list; an unreadable body can have 4 MiB
 
 _LISTED = (
@@ -79,15 +84,50 @@ def keep_body(tx: Tx, body: bytes, *, explanation: str, at: datetime) -> bool:
     )
 
 
-def newest(viewer: Viewer, *, limit: int = 50) -> Sequence[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters: those with a reason, of a professional account ID, or all. Notes have a reason of theirs."""
+
+    reason: str | None = None
+    ig_account_id: str | None = None
+
+    def conditions(self, *, notes: bool) -> list[ColumnElement[bool]]:
+        """Return the conditions on `dead_letters`; without `notes`, notes are left out unless asked for."""
+        found = [] if notes or self.reason else [DeadLetter.reason != PARTLY_UNDERSTOOD]
+        if self.reason:
+            found.append(DeadLetter.reason == self.reason)
+        if self.ig_account_id:
+            found.append(DeadLetter.ig_account_id == self.ig_account_id)
+        return found
+
+
+ALL = LetterFilter()
+
+
+def newest(viewer: Viewer, want: LetterFilter = ALL, *, limit: int = PAGE) -> Sequence[Row[Any]]:
     """Return the newest dead letters and notes the viewer may see; `raw` holds the first 16 KiB of `size` bytes."""
-    found = _visible(viewer, select(*_LISTED)).order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc())
-    return db.session.execute(found.limit(limit)).all()
+    return newest_page(viewer, want, limit=limit)[0]
 
 
-def unprocessed(viewer: Viewer, *, limit: int, after: int = 0, through: int | None = None) -> list[int]:
+def newest_page(
+    viewer: Viewer, want: LetterFilter = ALL, *, limit: int = PAGE, after: tuple[datetime, int] | None = None
+) -> tuple[Sequence[Row[Any]], tuple[datetime, int] | None]:
+    """Return what `newest` does for the page behind `after`, and where the next page begins, None on the last one.
+
+    A position is the time (aware UTC) and ID of the last dead letter of a page.
+    """
+    found = _visible(viewer, select(*_LISTED)).where(*want.conditions(notes=True))
+    if after is not None:
+        found = found.where(tuple_(DeadLetter.received_at, DeadLetter.id) < after)
+    rows, last = fetch_page(found.order_by(DeadLetter.received_at.desc(), DeadLetter.id.desc()), limit)
+    return rows, (last.received_at, last.id) if last else None
+
+
+def unprocessed(
+    viewer: Viewer, want: LetterFilter = ALL, *, limit: int, after: int = 0, through: int | None = None
+) -> list[int]:
     """Return the IDs of at most `limit` dead letters the viewer may see, oldest first, between two IDs."""
-    found = _visible(viewer, select(DeadLetter.id)).where(DeadLetter.reason != PARTLY_UNDERSTOOD, DeadLetter.id > after)
+    found = _visible(viewer, select(DeadLetter.id)).where(*want.conditions(notes=False), DeadLetter.id > after)
     if through is not None:
         found = found.where(DeadLetter.id <= through)
     return list(db.session.scalars(found.order_by(DeadLetter.id).limit(limit)))
@@ -111,11 +151,23 @@ def last_id(viewer: Viewer) -> int:
     return int(db.session.execute(_visible(viewer, select(func.coalesce(func.max(DeadLetter.id), 0)))).scalar_one())
 
 
-def count(viewer: Viewer, *, reason: str | None = None) -> int:
-    """Return the number of dead letters the viewer may see: those of `reason`, else all except notes."""
-    wanted = DeadLetter.reason == reason if reason else DeadLetter.reason != PARTLY_UNDERSTOOD
-    found = _visible(viewer, select(func.count()).select_from(DeadLetter).where(wanted))
+def count(viewer: Viewer, want: LetterFilter = ALL) -> int:
+    """Return the number of dead letters the viewer may see; notes count only if their reason is asked for."""
+    wanted = want.conditions(notes=False)
+    found = _visible(viewer, select(func.count()).select_from(DeadLetter).where(*wanted))
     return int(db.session.execute(found).scalar_one())
+
+
+def as_dict(letter: Any) -> dict[str, Any]:
+    """Return a dead letter, or a row of `newest`, as API and command line show it, without its content."""
+    return {
+        "id": str(letter.id),
+        "receivedAt": clock.rfc3339(letter.received_at),
+        "reason": letter.reason,
+        "explanation": letter.explanation,
+        "accountId": letter.ig_account_id,
+        "times": letter.times,
+    }
 
 
 def get(viewer: Viewer, dead_letter_id: int) -> DeadLetter:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from app import audit, clock
 from app.db import transaction
 from app.ingest import dead_letters, pending_updates, receive
+from app.ingest.dead_letters import ALL, LetterFilter
 from app.instagram import webhook
 from app.instagram.webhook import UnreadableBodyError
 from app.models.audit import Action
@@ -46,23 +47,28 @@ def replay_one(viewer: Viewer, dead_letter_id: int) -> Replayed:
     return _replay(viewer, [dead_letter_id])
 
 
-def replay_all(viewer: Viewer) -> Replayed:
-    """Replay all dead letters the viewer may see, oldest first."""
-    progress: ReplayProgress | None = start(viewer)
+def replay_all(viewer: Viewer, want: LetterFilter = ALL) -> Replayed:
+    """Replay all dead letters that match and the viewer may see, oldest first."""
+    progress: ReplayProgress | None = start(viewer, want)
     done = Replayed()
     while progress:
-        progress, done = replay_next(viewer, progress)
+        progress, done = replay_next(viewer, progress, want)
     return done
 
 
-def start(viewer: Viewer) -> ReplayProgress:
-    """Start a replay of the dead letters the viewer may see now; later ones are not included."""
-    return ReplayProgress(dead_letters.count(viewer), dead_letters.last_id(viewer))
+def start(viewer: Viewer, want: LetterFilter = ALL, *, after: int = 0) -> ReplayProgress:
+    """Start a replay of the dead letters the viewer may see now; later ones are not included.
+
+    `after` is the ID of the last one that an earlier request tried.
+    """
+    return ReplayProgress(dead_letters.count(viewer, want), dead_letters.last_id(viewer), after)
 
 
-def replay_next(viewer: Viewer, progress: ReplayProgress) -> tuple[ReplayProgress | None, Replayed]:
+def replay_next(
+    viewer: Viewer, progress: ReplayProgress, want: LetterFilter = ALL
+) -> tuple[ReplayProgress | None, Replayed]:
     """Replay the next 250 dead letters; return the progress (None when finished) and the result so far."""
-    batch = dead_letters.unprocessed(viewer, limit=BATCH, after=progress.after, through=progress.through)
+    batch = dead_letters.unprocessed(viewer, want, limit=BATCH, after=progress.after, through=progress.through)
     new = _replay(viewer, batch)
     done = Replayed(progress.processed + new.processed, progress.failed + new.failed)
     if len(batch) < BATCH:

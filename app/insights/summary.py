@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 from sqlalchemy import func, or_, select
 
@@ -95,6 +96,33 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
         reasons=_reasons(account_ids, clock.now() - length),
         levels=service_levels.service_levels(account_ids, clock.now() - service_levels.PERIOD),
     )
+
+
+def as_dict(found: Insights) -> dict[str, Any]:
+    """Return the figures as API and command line show them."""
+    return {
+        "period": found.period,
+        "contacts": found.contacts,
+        "withUsername": found.with_username,
+        "unknown": found.by_short_id,
+        "usernamePercent": found.username_percent,
+        "cachePercent": found.cache_percent,
+        "identifiedP95Ms": found.p95,
+        "callsUsed": found.used,
+        "callsPerHour": found.limit,
+        "failures": [{"reason": reason, "lookups": number} for reason, number in found.reasons],
+        "history": [
+            {
+                "at": clock.rfc3339(each.at),
+                "withUsername": each.username,
+                "withName": each.name,
+                "unknown": each.short_id,
+                "messages": each.messages,
+                "lookups": each.lookups,
+            }
+            for each in found.buckets
+        ],
+    }
 
 
 def _count_contacts(account_ids: Sequence[int]) -> tuple[int, int, int]:

@@ -5,7 +5,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from app import text
 from app.ingest import dead_letters, replay
+from app.ingest.dead_letters import LetterFilter
 from app.ingest.replay import Replayed, ReplayProgress
 from app.text import ROW_NUMBER
 from app.web import account_selection, rendering, session
@@ -18,7 +20,7 @@ HOME = "/dead-letters"
 
 @blueprint.get("")
 def index() -> Response:
-    """Show the newest dead letters."""
+    """Show the newest dead letters, or those with a reason or of an account."""
     selection = account_selection.select()
     return rendering.render(
         "dead_letters/page.html", "dead_letters/_letters.html", selection=selection, progress=None, **_letters()
@@ -33,11 +35,11 @@ def replay_one(dead_letter_id: int) -> Response:
 
 @blueprint.post("/replay")
 def replay_all() -> Response:
-    """Replay all dead letters. For htmx: the next batch, with a form that requests the one after it."""
-    viewer = session.viewer()
+    """Replay all dead letters that match. For htmx: the next batch, with a form that requests the one after it."""
+    viewer, want = session.viewer(), _wanted()
     if not rendering.wants_part():
-        return _replayed(replay.replay_all(viewer))
-    progress, done = replay.replay_next(viewer, _progress() or replay.start(viewer))
+        return _replayed(replay.replay_all(viewer, want))
+    progress, done = replay.replay_next(viewer, _progress() or replay.start(viewer, want), want)
     if progress is None:
         return _replayed(done)
     return rendering.render(None, "dead_letters/_letters.html", home=HOME, progress=progress, **_letters())
@@ -62,13 +64,22 @@ def _replayed(done: Replayed) -> Response:
     return rendering.render(None, "dead_letters/_letters.html", home=HOME, events=events, progress=None, **_letters())
 
 
+def _wanted() -> LetterFilter:
+    reason, account = (text.storable(request.args.get(name, "")) for name in ("reason", "account"))
+    return LetterFilter(reason or None, account or None)
+
+
 def _letters() -> dict[str, Any]:
-    viewer = session.viewer()
-    shown = [(letter, dead_letters.readable(letter.raw)) for letter in dead_letters.newest(viewer)]
+    viewer, want, after = session.viewer(), _wanted(), request.args.get("after")
+    rows, older = dead_letters.newest_page(viewer, want, after=dead_letters.parse_cursor(after) if after else None)
     return {
-        "letters": shown,
+        "letters": [(letter, dead_letters.readable(letter.raw)) for letter in rows],
+        "older": dead_letters.make_cursor(*older) if older else None,
+        "want": want,
+        "filters": {"reason": want.reason, "account": want.ig_account_id},
         "shown_bytes": dead_letters.SHOWN_BYTES,
         "groups": dead_letters.groups(viewer),
-        "number": dead_letters.count(viewer),
-        "notes": dead_letters.count(viewer, reason=dead_letters.PARTLY_UNDERSTOOD),
+        "number": dead_letters.count(viewer, want),
+        "notes": dead_letters.count(viewer, LetterFilter(dead_letters.PARTLY_UNDERSTOOD)),
+        "notes_reason": dead_letters.PARTLY_UNDERSTOOD,
     }

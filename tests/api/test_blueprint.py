@@ -33,6 +33,8 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/api/alerts", "/api/alerts/{id}/acknowledge", "/api/accounts/{id}/sync", "/api/accounts/{id}/gaps"),
         *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
         *("/api/identities/{id}/data", "/api/identities/{id}/export", "/api/receipts/{id}"),
+        *("/api/identities/{id}/lookups", "/api/identities/refresh", "/api/accounts/{id}/check", "/api/insights"),
+        *("/api/dead-letters", "/api/dead-letters/{id}", "/api/dead-letters/{id}/replay", "/api/dead-letters/replay"),
         "/api/avatars/{accountId}/{participantId}",
     }
     token = document["components"]["securitySchemes"]["token"]

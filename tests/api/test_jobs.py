@@ -191,3 +191,15 @@ def test_the_plan_has_the_numbers_of_the_command_line(crm: ApiClient) -> None:
     planned = crm.get(f"{BACKFILL}/plan?accountId={MAISON_LUNE}").get_json()
     assert planned["activeJobId"] == printed.stdout.strip()
     problem(crm.get(f"{BACKFILL}/plan?accountId=1"), 404)
+
+
+def test_a_refresh_is_limited_to_a_filter_or_to_chosen_identities(crm: ApiClient) -> None:
+    wanted = {"accountId": MAISON_LUNE, "q": GHOST}
+    started = crm.post("/api/identities/refresh", json=wanted).get_json()
+    assert started["total"] == 1
+    assert crm.get(f"/api/jobs/{started['jobId']}").get_json()["scope"] == "filter"
+    crm.post(f"/api/jobs/{started['jobId']}/cancel")
+    runner.run_slice(started["jobId"])
+    chosen = crm.post("/api/identities/refresh", json={"accountId": MAISON_LUNE, "identityIds": ["1", "2"]}).get_json()
+    assert chosen["total"] == 2
+    problem(crm.post("/api/identities/refresh", json={"accountId": MAISON_LUNE, "identityIds": ["none"]}), 422)

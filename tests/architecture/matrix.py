@@ -28,6 +28,8 @@ DOCUMENT = "in in in in in in in"  # outside production, see test_blueprint
 READ = "401 401 in 403 in in 403"
 READ_VISIBLE = "401 401 in 403 in 404 403"
 EXPORT = "401 401 403 403 in in 403"
+EXPORT_VISIBLE = "401 401 403 403 in 404 403"
+START_ANY = "401 401 403 in in in 403"  # of the accounts that the token sees
 START_VISIBLE = "401 401 403 in in 404 403"
 START_ALL = "401 401 403 in in 403 403"  # concerns all accounts
 PRIVACY = "401 401 403 403 403 403 in"
@@ -195,6 +197,14 @@ API = {
     "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/alerts": Row(READ),
     "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404", "/api/alerts/987654/acknowledge"),
+    "POST /api/accounts/<id>/check": _row(START_VISIBLE, "/api/accounts/*/check", ACCOUNT),
+    "GET /api/dead-letters": Row(EXPORT),
+    "GET /api/dead-letters/<id>": _row(EXPORT_VISIBLE, "/api/dead-letters/*", CONVERSATION),
+    "POST /api/dead-letters/<id>/replay": _row(START_VISIBLE, "/api/dead-letters/*/replay", CONVERSATION),
+    "POST /api/dead-letters/replay": Row(START_ANY, "/api/dead-letters/replay"),
+    "GET /api/insights": Row(READ),
+    "GET /api/identities/<id>/lookups": _row(READ_VISIBLE, "/api/identities/*/lookups", CONVERSATION),
+    "POST /api/identities/refresh": Row(START_VISIBLE, "/api/identities/refresh", body={"accountId": ACCOUNT}),
     "GET /api/avatars/<accountId>/<participantId>": _row(READ_VISIBLE, f"/api/avatars/{ACCOUNT}/*", CONTACT),
     "GET /api/docs": Row(DOCUMENT),
     "GET /api/health": Row(READ),
@@ -241,5 +251,6 @@ API = {
         READ_VISIBLE, "/messaging/conversations/*/messages", CONVERSATION
     ),
     "POST /messaging/conversations/<id>/read": _row(START_VISIBLE, "/messaging/conversations/*/read", CONVERSATION),
+    "DELETE /api/dead-letters/<id>": _row(START_VISIBLE, "/api/dead-letters/*", CONVERSATION),
     "DELETE /api/identities/<id>": _row(PRIVACY, "/api/identities/*", CONVERSATION),
 }

@@ -66,3 +66,9 @@ def test_a_receipt_is_shown_again() -> None:
 
 def test_an_unknown_contact_is_one_line() -> None:
     assert refused(nametag("contact", "show", "@somebody"), status=1) == "Error: No such contact: @somebody."
+
+
+def test_lookups_are_those_of_the_api_and_a_refresh_is_queued(app: Flask) -> None:
+    shown = json.loads(nametag("contact", "lookups", LEA, "--json").stdout)
+    assert shown == an_api_client(app).get("/api/identities/1/lookups").get_json()["data"]
+    assert nametag("contact", "refresh", CAMILLE).stdout.endswith("queued.\n")

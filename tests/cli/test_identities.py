@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from tests.api.clients import an_api_client
 from tests.cli.commands import nametag
 from tests.factories import CAMILLE, LEA, an_account, people_wrote
 
@@ -26,3 +27,12 @@ def test_a_file_is_written_and_one_that_cannot_be_is_said(app: Flask, tmp_path: 
     refused = nametag("identities", "export", "--output", str(tmp_path / "no" / "folder.csv"))
     assert refused.exit_code == 1
     assert "Can't write" in refused.stderr
+
+
+def test_identities_are_listed_as_in_the_api(app: Flask) -> None:
+    an_account()
+    people_wrote(LEA, CAMILLE)
+    listed = json.loads(nametag("identities", "list", "--search", LEA, "--json").stdout)
+    assert listed == an_api_client(app).get(f"/api/identities?q={LEA}").get_json()["data"]
+    assert LEA in nametag("identities", "list", "--state", "unknown").stdout
+    assert nametag("identities", "list", "--state", "odd").exit_code == 2

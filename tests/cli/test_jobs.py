@@ -163,3 +163,10 @@ def test_a_job_is_paused_and_resumed(account: Account) -> None:
 @pytest.mark.parametrize("command", ["show", "cancel", "retry", "items", "pause", "resume"])
 def test_an_unknown_job_is_one_line(app: Flask, command: str) -> None:
     refused(nametag("jobs", command, "0123456789ab"), status=1)
+
+
+def test_a_backfill_is_limited_to_days_and_a_refresh_to_a_filter(account: Account) -> None:
+    run_id = nametag("backfill-profiles", "--account-id", MAISON_LUNE, "--days", "3").stdout.strip()
+    assert (run_of(run_id).days, run_of(run_id).total) == (3, 2)
+    run_id = nametag("refresh-identities", "--account-id", MAISON_LUNE, "--search", LEA).stdout.strip()
+    assert (run_of(run_id).scope, run_of(run_id).total) == ("filter", 1)

@@ -11,6 +11,7 @@ from app.models.account import Account
 from app.models.conversation import Conversation
 from app.models.erasure import OwnerRequest
 from app.models.identity import Identity, StoredAvatar
+from app.models.ingest import DeadLetter
 from app.models.run import Run
 from app.models.user import User
 
@@ -43,6 +44,7 @@ ALWAYS = (
         "/insights?period=month",
         "/audit",
         "/dead-letters",
+        "/dead-letters?reason=unknown_account",
         "/schedules",
         "/alerts",
         "/alerts/receivers",
@@ -61,7 +63,8 @@ OF_QUEUE = (
 )
 OF_API = (
     *("/api/accounts", "/api/identities", "/api/identities?state=unknown", "/api/identities/export", "/api/jobs"),
-    *("/api/health", "/api/alerts", "/api/schedules", "/messaging/conversations", "/api/openapi.json", "/api/docs"),
+    *("/api/insights", "/api/dead-letters", "/api/health", "/api/alerts", "/api/schedules", "/messaging/conversations"),
+    *("/api/openapi.json", "/api/docs"),
 )
 
 # Left out: what is no page of an admin, and what leads to another server.
@@ -100,7 +103,8 @@ def of_api(*, most: int = 5) -> list[str]:
         found += [f"/messaging/conversations/{conversation}", f"/messaging/conversations/{conversation}/messages"]
     found += [f"/api/identities/{each}" for each in _column(select(Identity.id).order_by(Identity.id), most)]
     for identity in _column(select(Identity.id).order_by(Identity.id), most):
-        found += [f"/api/identities/{identity}/data", f"/api/identities/{identity}/export"]
+        found += [f"/api/identities/{identity}/{each}" for each in ("data", "export", "lookups")]
+    found += [f"/api/dead-letters/{each}" for each in _column(select(DeadLetter.id).order_by(DeadLetter.id), most)]
     for run in _column(_runs(), most):
         found += [f"/api/jobs/{run}", f"/api/jobs/{run}/items"]
     for account in _column(select(Account.ig_account_id)):

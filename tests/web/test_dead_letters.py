@@ -1,5 +1,6 @@
 """The Dead letters page."""
 
+import html
 import json
 import re
 
@@ -7,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.ingest import replay
-from app.viewer import Role
+from app.ingest import dead_letters, replay
+from app.ingest.dead_letters import LetterFilter
+from app.viewer import OPERATOR, Role
 from tests.factories import ATELIER_NORD, LEA, a_delivery, a_message_event, an_account
 from tests.support.webhooks import receive_webhook
 from tests.web.browsing import click, normalized, part, signed_in
@@ -87,3 +89,22 @@ def test_agents_see_neither_page_nor_link(app: Flask) -> None:
     assert agent.get("/dead-letters").status_code == 403
     assert "/dead-letters" not in agent.get("/inbox").text
     assert click(agent, "/dead-letters/replay").status_code == 403
+
+
+def test_dead_letters_are_filtered_by_kind_paged_and_replayed_by_kind(ops: FlaskClient, app: Flask) -> None:
+    receive_webhook(b"[]")
+    receive_webhook(a_delivery(a_message_event(LEA, "canary", recipient=ATELIER_NORD), ig_account_id=ATELIER_NORD))
+    page = ops.get("/dead-letters?reason=unreadable").text
+    assert "canary" not in page
+    assert "Replay these" in page
+    assert f"/dead-letters?reason=unknown_account&amp;account={ATELIER_NORD}" in page
+    an_account(ATELIER_NORD)
+    click(ops, f"/dead-letters/replay?reason=unknown_account&account={ATELIER_NORD}", htmx=False)
+    assert dead_letters.count(OPERATOR, LetterFilter("unknown_account")) == 0
+    assert dead_letters.count(OPERATOR, LetterFilter("unreadable")) >= 1
+    for number in range(dead_letters.PAGE):
+        receive_webhook(b"[" + str(number).encode() + b"]")
+    found = re.search(r'href="(/dead-letters\?[^"]*after=[^"]+)"', ops.get("/dead-letters").text)
+    assert found
+    assert ops.get(html.unescape(found[1])).status_code == 200
+    assert ops.get("/dead-letters?after=guessed").status_code == 422
