@@ -5,6 +5,8 @@ import tarfile
 from io import BytesIO
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
 from tests.support.requirement import missing
 
@@ -22,7 +24,7 @@ def newest_with(revision: str, folder: Path) -> str:
             with tarfile.open(fileobj=BytesIO(_archive(commit))) as archive:
                 archive.extractall(folder, filter="data")
             return commit
-    return missing(f"the Git history has no commit with {revision} as its newest migration (a shallow clone?)")
+    pytest.skip(f"the Git history has no commit with {revision} as its newest migration (a shallow clone?)")
 
 
 def _git(*arguments: str) -> str:
