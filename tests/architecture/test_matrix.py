@@ -203,7 +203,7 @@ def test_no_api_route_that_starts_a_job_accepts_get(nametag: Flask) -> None:
     for route, row in API.items():
         if route.startswith("POST "):
             answer = nametag.test_client().get(row.url, headers={"Authorization": f"Bearer {secret}"})
-            assert answer.status_code == 405, route
+            assert answer.status_code in (404, 405), route  # 404 where the name could be an ID
 
 
 def test_the_matrix_names_the_account_and_contact_of_the_factories() -> None:
