@@ -196,7 +196,7 @@ API = {
     "GET /api/accounts/<id>/gaps": _row(READ_VISIBLE, "/api/accounts/*/gaps", ACCOUNT),
     "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/alerts": Row(READ),
-    "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404", "/api/alerts/987654/acknowledge"),
+    "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404 403", "/api/alerts/987654/acknowledge"),
     "POST /api/accounts/<id>/check": _row(START_VISIBLE, "/api/accounts/*/check", ACCOUNT),
     "GET /api/dead-letters": Row(EXPORT),
     "GET /api/dead-letters/<id>": _row(EXPORT_VISIBLE, "/api/dead-letters/*", CONVERSATION),
