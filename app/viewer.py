@@ -74,6 +74,7 @@ class VisibleAccount:
     ig_account_id: str
     name: str
     reconnect: bool
+    picture_version: str | None = None
 
 
 OPERATOR = Viewer(user_id=None, name="Command line", role=Role.ADMIN)

@@ -119,14 +119,13 @@ def select_account(
 
 def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
     """Return the layout of a page with this account selection."""
-    pictures = account_pictures.urls([account.ig_account_id for account in at.accounts])
     choices = tuple(
         AccountChoice(
             account.ig_account_id,
             account.name,
             display.initials(account.name),
             display.hue(account.ig_account_id),
-            pictures.get(account.ig_account_id),
+            account_pictures.url(account.ig_account_id, account.picture_version),
             current=place == at.place,
             reconnect=account.reconnect,
         )

@@ -9,19 +9,21 @@ from app import audit, clock
 from app.db import transaction
 from app.db.engine import db
 from app.db.prepared import Prepared
-from app.models.account import Account, AccountState
+from app.models.account import Account, AccountPicture, AccountState
 from app.models.audit import Action
 from app.models.user import User
 from app.users import passwords, refusals, sessions, users
 from app.users.users import StaffUser
 from app.viewer import STRANGER, VisibleAccount
 
-_ACCOUNT = (Account.id, Account.ig_account_id, Account.username, Account.state)
+_ACCOUNT = (Account.id, Account.ig_account_id, Account.username, Account.state, AccountPicture.version)
 # A row per account, so that every request reads user, end of the session and accounts in one statement.
 _SESSION = Prepared(
     lambda _: (
         select(*users.COLUMNS, *(column.label(f"account_{column.key}") for column in _ACCOUNT))
+        .select_from(User)
         .outerjoin(Account, Account.state != AccountState.DELETING)
+        .outerjoin(AccountPicture, AccountPicture.account_id == Account.id)
         .where(User.session_key == bindparam("session_key"), User.disabled_at.is_(None), ~sessions.HAS_ENDED)
         .order_by(Account.id)
     )
@@ -87,7 +89,8 @@ def find_session(session_key: str, session_id: str = "") -> OpenSession | None:
 
 def _account(row: Any) -> VisibleAccount:
     name = row.account_username or row.account_ig_account_id
-    return VisibleAccount(row.account_id, row.account_ig_account_id, name, row.account_state is AccountState.RECONNECT)
+    reconnect = row.account_state is AccountState.RECONNECT
+    return VisibleAccount(row.account_id, row.account_ig_account_id, name, reconnect, row.account_version)
 
 
 def _record_sign_in(session_key: str, address: str) -> StaffUser | None:
