@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import and_, func, select, update
 
 from app import clock, gaps
+from app.accounts import subscriptions
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
@@ -22,7 +23,6 @@ from app.viewer import SCHEDULE
 
 logger = logging.getLogger(__name__)
 
-MESSAGES = "messages"  # the webhook field without which no message arrives
 KEPT = timedelta(days=90)
 
 
@@ -67,7 +67,9 @@ def _watch() -> None:
 
 
 def _causes(account: Any, *, is_silent: bool) -> list[GapCause]:
-    unsubscribed = account.subscription_problem is not None or MESSAGES in (account.missing_subscriptions or ())
+    unsubscribed = account.subscription_problem is not None or subscriptions.MESSAGES in (
+        account.missing_subscriptions or ()
+    )
     found = (
         (account.state is AccountState.RECONNECT, GapCause.RECONNECT),
         (unsubscribed, GapCause.SUBSCRIPTION),

@@ -8,8 +8,7 @@ from app import gaps
 from app.gaps import ListedGap
 from app.runs import sync_words
 from app.web import filters, rendering, session
-
-ID = "int(max=9223372036854775807)"  # the largest ID in a database
+from app.web.inbox import ID
 
 blueprint = Blueprint("gaps", __name__, url_prefix="/gaps")
 

@@ -8,7 +8,7 @@ APP = Path(__file__).parents[2] / "app"
 APART = ("sandbox/",)  # shares no code with what it tests
 SAME_BY_CHANCE = {
     "CHUNK": "messages, and digests",
-    "KEPT": "retention of three kinds of rows; tombstones say why they follow dead letters",
+    "KEPT": "retention of several kinds of rows; tombstones say why they follow dead letters",
     "LIFE_SECONDS": "of two kinds of Redis keys",
     "CHUNK_BYTES": "of webhooks that are read, and of responses",
     "POLL_SECONDS": "two clients that wait for a job",
