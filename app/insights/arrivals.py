@@ -19,7 +19,7 @@ from app.models.stats import DailyArrivals
 from app.viewer import Viewer
 
 DAY = timedelta(days=1)
-PERIOD = timedelta(days=30)
+COUNTED = timedelta(days=30)
 RECOUNTED = 8  # days: what arrives later is history, and does not count
 
 
@@ -51,14 +51,14 @@ def record() -> None:
 def by_account(viewer: Viewer) -> Mapping[int, Arrivals]:
     """Return the messages of the last 30 days of each account that the viewer may see and that received any."""
     sums = func.sum(DailyArrivals.received).label("received"), func.sum(DailyArrivals.synced).label("synced")
-    found = select(DailyArrivals.account_id, *sums).where(DailyArrivals.day > clock.now() - PERIOD)
+    found = select(DailyArrivals.account_id, *sums).where(DailyArrivals.day > clock.now() - COUNTED)
     rows = db.session.execute(viewer.visible(found.group_by(DailyArrivals.account_id), DailyArrivals.account_id))
     return {row.account_id: Arrivals(int(row.received), int(row.synced)) for row in rows if row.received}
 
 
 def purge(tx: Tx, now: datetime) -> None:
     """Delete counts that are older than 31 days."""
-    tx.execute(delete(DailyArrivals).where(DailyArrivals.day < now - PERIOD - DAY))
+    tx.execute(delete(DailyArrivals).where(DailyArrivals.day < now - COUNTED - DAY))
 
 
 def _count(account_id: int, day: datetime) -> dict[str, int]:
