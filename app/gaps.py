@@ -31,6 +31,7 @@ WEB = "web"  # the part of the web servers in `heartbeats`
 BEAT_SECONDS = 10.0
 OUTAGE = timedelta(minutes=2)  # without a heartbeat of any web server
 SHOWN = timedelta(days=7)  # in the inbox, unless a user dismisses it
+MOST_REPORTED = 3  # at a time: an outage in pieces leaves room for conversations
 MOST_LISTED = 100
 _FINISHED = (GapState.CLOSED, GapState.CLOSED_WITH_LOSSES, GapState.GIVEN_UP)
 _failing = threading.Event()  # the last heartbeat of this process could not be written
@@ -114,12 +115,13 @@ def list_gaps(viewer: Viewer, account_id: int | None = None, *, most: int = MOST
 def reports(viewer: Viewer, account_id: int | None) -> list[ListedGap]:
     """Return the reports for the inbox of an account: gaps of which something was fetched or is missing.
 
-    Once a user has dismissed one, no other user sees it.
+    Once a user has dismissed one, no other user sees it. At most the newest MOST_REPORTED, oldest first.
     """
     since = clock.now() - SHOWN
     found = _visible(viewer).where(Gap.account_id == account_id, Gap.state.in_(_FINISHED), Gap.closed_at > since)
     found = found.where(Gap.dismissed_at.is_(None)).order_by(Gap.began_at)
-    return [each for each in _listed(found) if each.found or each.missing or each.state is GapState.GIVEN_UP]
+    reported = [each for each in _listed(found) if each.found or each.missing or each.state is GapState.GIVEN_UP]
+    return reported[-MOST_REPORTED:]
 
 
 def dismiss(viewer: Viewer, gap_id: int) -> None:
@@ -139,16 +141,21 @@ def purge(tx: Tx, before: datetime) -> int:
 
 
 def as_text(gap: ListedGap, period: Callable[[datetime, datetime], str]) -> str:
-    """Return the report of a closed gap in a sentence; `period` formats its two times."""
+    """Return the report of a gap in words; `period` formats its two times."""
     begun = f"@{gap.account} received nothing {period(gap.began_at, gap.ended_at or clock.now())}"
+    return f"{begun}: {outcome(gap)}" if gap.state in _FINISHED else f"{begun}. {outcome(gap)}"
+
+
+def outcome(gap: ListedGap) -> str:
+    """Return what a sync fetched of a gap, in words, or that none has yet."""
     if gap.state not in _FINISHED:
-        return f"{begun}. The messages are being fetched." if gap.ended_at else f"{begun}. It has not ended."
+        return "The messages are being fetched." if gap.ended_at else "It has not ended."
     were = "was" if gap.found == 1 else "were"
     fetched = f"{plural(gap.found, 'message')} in {plural(gap.conversations, 'conversation')} {were} fetched"
     missing = f", {gap.missing:,} could not be" if gap.missing else ""
     older = f" {gap.history:,} of them are older than 7 days, and count as read." if gap.history else ""
-    stopped = " The sync did not finish: start it again." if gap.state is GapState.GIVEN_UP else ""
-    return f"{begun}: {fetched}{missing}.{older}{stopped}"
+    stopped = " The sync did not finish. Start a conversation sync." if gap.state is GapState.GIVEN_UP else ""
+    return f"{fetched if gap.found else 'no messages were fetched'}{missing}.{older}{stopped}"
 
 
 def as_dict(gap: ListedGap) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from app import gaps
 from app.gaps import ListedGap
+from app.labels import label
 from app.runs import sync_words
 from app.web import filters, rendering, session
 from app.web.inbox import ID
@@ -19,10 +20,18 @@ def gap_sentence(gap: ListedGap) -> str:
     return gaps.as_text(gap, _period)
 
 
-@blueprint.app_template_filter("gap_losses")
-def gap_losses(gap: ListedGap) -> str:
-    """Return the messages of a gap that could not be fetched, by cause."""
-    return sync_words.losses(gap.lost)
+@blueprint.app_template_filter("gap_period")
+def gap_period(gap: ListedGap) -> str:
+    """Return when a gap began and ended, in the user's time zone."""
+    return _period(gap.began_at, gap.ended_at) if gap.ended_at else f"since {filters.wall_clock(gap.began_at)}"
+
+
+@blueprint.app_template_filter("gap_outcome")
+def gap_outcome(gap: ListedGap) -> str:
+    """Return its causes and what a sync fetched, in sentences: for a place that names account and time already."""
+    said = gaps.outcome(gap)
+    losses = [f"Not given by Meta: {sync_words.losses(gap.lost)}."] if gap.missing else []
+    return " ".join([*(f"{label(cause)}." for cause in gap.causes), said[0].upper() + said[1:], *losses])
 
 
 @blueprint.post(f"/<{ID}:gap_id>/dismiss")

@@ -81,8 +81,9 @@ def test_times_are_in_the_time_zone_of_the_user(app: Flask, account: Account) ->
         ({"ended_at": None, "state": GapState.OPEN}, "It has not ended."),
         ({"state": GapState.READING}, "The messages are being fetched."),
         ({}, "Not given by Meta: 3 older than the newest 20 of a conversation, 2 unsent."),
-        ({"causes": ["outage", "reconnect"]}, "Nametag not running, Access token rejected."),
-        ({"state": GapState.GIVEN_UP}, "The sync did not finish"),
+        ({"causes": ["outage", "reconnect"]}, "Nametag not running. Access token rejected."),
+        ({"state": GapState.GIVEN_UP}, "The sync did not finish. Start a conversation sync."),
+        ({"found": 0, "conversations": 0, "lost": {}, "state": GapState.CLOSED}, "No messages were fetched."),
     ],
 )
 def test_the_card_of_the_account_shows_its_gaps(
@@ -90,6 +91,15 @@ def test_the_card_of_the_account_shows_its_gaps(
 ) -> None:
     a_gap(account, **changes)
     assert says in signed_in(app, Role.OPS).get("/accounts").text
+
+
+def test_the_inbox_reports_the_newest_three_gaps_at_a_time(app: Flask, account: Account) -> None:
+    ids = [a_gap(account, found=number) for number in range(1, 6)]
+    client = signed_in(app, Role.AGENT)
+    page = client.get("/inbox").text
+    assert [f"/gaps/{each}/dismiss" in page for each in ids] == [False, False, True, True, True]
+    click(client, f"/gaps/{ids[-1]}/dismiss")
+    assert f"/gaps/{ids[1]}/dismiss" in client.get("/inbox").text
 
 
 def test_an_old_report_and_one_of_nothing_are_not_in_the_inbox(app: Flask, account: Account) -> None:
