@@ -16,7 +16,7 @@ from app import audit, clock, settings, text
 from app.clock import rfc3339
 from app.db import transaction
 from app.db.engine import db
-from app.db.types import Secret
+from app.db.types import Secret, member
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.instagram import media_urls
 from app.models.account import Account
@@ -67,7 +67,7 @@ class ListedReceiver:
     id: int
     kind: ReceiverKind
     address: str
-    events: tuple[str, ...]
+    events: tuple[AlertEvent, ...]
     ig_account_ids: tuple[str, ...] | None
     quiet: QuietHours | None
     created_at: datetime
@@ -151,9 +151,10 @@ def list_receivers(viewer: Viewer) -> list[ListedReceiver]:
     for row in db.session.scalars(select(AlertReceiver).order_by(AlertReceiver.id)):
         last = newest.get(row.id)
         ids = None if row.account_ids is None else tuple(names[each] for each in row.account_ids if each in names)
+        events = tuple(member(AlertEvent, name) for name in row.events)
         found.append(
             ListedReceiver(
-                *(row.id, row.kind, row.address, tuple(row.events), ids, quiet_hours(row)),
+                *(row.id, row.kind, row.address, events, ids, quiet_hours(row)),
                 *(row.created_at, row.disabled_at, last and last.state, last and (last.ended_at or last.created_at)),
                 last and last.error,
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.findings import KnownFinding, Level
+from app.labels import label
 from app.models.alert import AlertKind
 from app.models.process import CheckedPart
 
@@ -73,7 +74,7 @@ def problems(found: Sequence[KnownFinding], now: datetime) -> dict[Key, Problem]
         kind = _kind(each)
         if kind is not None and (kind not in RESUMING or now - each.since >= PATIENCE):
             grouped.setdefault((kind, each.ig_account_id), []).append(each)
-    return {key: _problem(some) for key, some in grouped.items()}
+    return {key: _problem(key[0], some) for key, some in grouped.items()}
 
 
 def is_explained(key: Key, among: Mapping[Key, Problem]) -> bool:
@@ -104,10 +105,16 @@ def _kind(found: KnownFinding) -> AlertKind | None:
     return kind
 
 
-def _problem(found: Sequence[KnownFinding]) -> Problem:
+def _problem(kind: AlertKind, found: Sequence[KnownFinding]) -> Problem:
     level = Level.WARNING if all(each.level is Level.WARNING for each in found) else Level.ERROR
-    messages = [each.message if each.ig_account_id else f"{each.check.capitalize()}: {each.message}" for each in found]
+    messages = [_message(kind, each) for each in found]
     return Problem(level, "; ".join(messages), next((each.fix for each in found if each.fix), None))
+
+
+def _message(kind: AlertKind, found: KnownFinding) -> str:
+    """Return the message with its check in front, unless the account or the title of the alert says which it was."""
+    check = found.check.capitalize()
+    return found.message if found.ig_account_id or check == label(kind) else f"{check}: {found.message}"
 
 
 def _part(kind: AlertKind) -> str:
