@@ -57,7 +57,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
     GapCause: {
         GapCause.RECONNECT: "Access token rejected",
         GapCause.SUBSCRIPTION: "Webhook subscription missing",
-        GapCause.SILENCE: "Silence",
+        GapCause.SILENCE: "Unusual silence",
         GapCause.OUTAGE: "Nametag not running",
         GapCause.DATABASE: "Database unavailable",
     },

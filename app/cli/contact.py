@@ -120,7 +120,7 @@ def erase(reference: str, account_id: str | None, yes: bool, as_json: bool) -> N
 @output.as_json
 @output.in_app
 def receipt(receipt_id: int, as_json: bool) -> None:
-    """Show receipt ID of an erased contact."""
+    """Show the receipt ID of a deleted contact."""
     found = receipts.as_dict(receipts.get_receipt(OPERATOR, receipt_id))
     if as_json:
         output.show(found)

@@ -1,4 +1,4 @@
-"""Find one contact by what a person types: @username, an earlier username, or the contact's ID."""
+"""Find one contact by what a user types: @username, an earlier username, or the contact's ID."""
 
 from sqlalchemy import func, or_, select
 

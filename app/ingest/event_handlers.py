@@ -31,7 +31,7 @@ from app.models.conversation import Conversation, Message
 from app.text import shorten
 
 LAST_WEBHOOK_PRECISION = timedelta(minutes=1)
-LATE = timedelta(days=7)  # a synced message that is older is history: nobody can answer it anymore
+LATE = timedelta(days=7)  # a synced message that is older is history: no user can answer it anymore
 NOT_A_PARTY = "the account is neither the sender nor the recipient of this event"
 
 _ACCOUNT = select(Account.id.label("account_id"), *ALL_IDS, Account.connected_at, Account.last_webhook_at).where(

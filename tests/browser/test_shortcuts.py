@@ -47,7 +47,7 @@ def test_g_and_a_letter_open_a_page(tab: Page, inbox: InboxServer, key: str, pag
 def test_a_key_pressed_while_a_conversation_appears_stays_on_the_page(
     tab: Page, inbox: InboxServer, key: str, path: str
 ) -> None:
-    """The buttons of a new part are bound before any event can reach them: no form submits on its own."""
+    """The buttons of a new part are bound before any event can reach them: no form submits natively."""
     inbox.write(CAMILLE, "Is it still there?")
     tab.goto(f"{inbox.url}/inbox")
     tab.evaluate(
