@@ -154,6 +154,7 @@ def test_indexing_leaves_what_is_indexed_already(blank: Flask) -> None:
     assert (found("word711"), found("word712")) == ([], [213])
 
 
+@pytest.mark.timeout(240)
 def test_a_backup_of_each_revision_restores_into_the_newest(blank: Flask, tmp_path: Path) -> None:
     migrate.upgrade(FIRST)
     with db.engine.begin() as connection:
