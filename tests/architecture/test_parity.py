@@ -41,9 +41,11 @@ class Action:
 
 
 IDENTITY, CONVERSATION = f"/identities/{ID.format('identity_id')}", f"/inbox/{ID.format('conversation_id')}"
+START = "POST /jobs/<any(backfill, refresh, sync):kind>"
+ALERT, RECEIVER = f"/alerts/{ID.format('alert_id')}", f"/alerts/receivers/{ID.format('receiver_id')}"
+PIN = f"/inbox/pins/{ID.format('pin_id')}"
 LETTER, USER = f"/dead-letters/{ID.format('dead_letter_id')}", f"/users/{ID.format('user_id')}"
 
-# Conversation sync and gaps: complete the row "Sync conversations". Alerts: add their rows to this list.
 ACTIONS = (
     # Jobs
     Action("List jobs", "progress.active_runs", ("GET /jobs",), ("listJobs",), ("jobs list",)),
@@ -62,14 +64,14 @@ ACTIONS = (
     Action(
         "Start a job",
         None,  # the API's older operations call lifecycle.start, the one below run_request.start
-        ("POST /jobs/<any(backfill, refresh):kind>",),
+        (START,),
         ("startBackfill", "startRefresh", "startRecentBackfill"),
         ("backfill-profiles", "refresh-identities"),
     ),
     Action(
         "Refresh identities that match a filter",
         "run_request.start",
-        ("POST /jobs/<any(backfill, refresh):kind>",),
+        (START,),
         ("startSelectedRefresh",),
         ("refresh-identities",),
     ),
@@ -138,8 +140,50 @@ ACTIONS = (
         ("account requests list", "account requests assign", "account requests close"),
         NO_ADMIN,
     ),
+    Action("Sync conversations", "sync_job.start", (START,), ("startSync",), ("sync",)),
     Action(
-        "Sync conversations", None, ("POST /accounts/<ig_account_id>/sync",), (), ("sync",), "the API does not sync yet"
+        "Sync the conversations of an account",
+        None,
+        ("POST /accounts/<ig_account_id>/sync",),
+        ("startSync",),
+        ("sync",),
+    ),
+    # Gaps and alerts
+    Action("List gaps", None, ("GET /accounts",), ("listGaps",), ("gaps",)),
+    Action(
+        "Dismiss the report of a gap",
+        "gaps.dismiss",
+        (f"POST /gaps/{ID.format('gap_id')}/dismiss",),
+        (),
+        (),
+        "only hides a line of the inbox",
+    ),
+    Action("List alerts", "listing.list_alerts", ("GET /alerts",), ("listAlerts",), ("alert list",)),
+    Action(
+        "Acknowledge an alert",
+        "lifecycle.acknowledge",
+        (f"POST {ALERT}/acknowledge",),
+        ("acknowledgeAlert",),
+        ("alert acknowledge",),
+    ),
+    Action(
+        "List alert receivers",
+        "receivers.list_receivers",
+        ("GET /alerts/receivers",),
+        (),
+        ("alert receivers list",),
+        NO_ADMIN,
+    ),
+    Action(
+        "Add an alert receiver", "receivers.add", ("POST /alerts/receivers",), (), ("alert receivers add",), NO_ADMIN
+    ),
+    Action(
+        "Test, switch on and remove an alert receiver",
+        None,
+        (f"POST {RECEIVER}/<any(test, enable, remove):action>",),
+        (),
+        ("alert receivers test", "alert receivers enable", "alert receivers remove"),
+        NO_ADMIN,
     ),
     # Identities
     Action("List identities", "listing.page", ("GET /identities",), ("listIdentities",), ("identities list",)),
@@ -243,6 +287,14 @@ ACTIONS = (
     ),
     Action(
         "Count conversations that need a reply", None, ("GET /inbox",), ("listConversations",), ("inbox needs-reply",)
+    ),
+    Action(
+        "Pin a search, rename and remove it",
+        None,
+        ("POST /inbox/pins", f"POST {PIN}/rename", f"POST {PIN}/remove"),
+        (),
+        (),
+        "pinned searches are per user",
     ),
     # Figures and health
     Action("Show insights", "summary.get_insights", ("GET /insights",), ("getInsights",), ("insights",)),
