@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 WEB = "web"  # the part of the web servers in `heartbeats`
 BEAT_SECONDS = 10.0
 OUTAGE = timedelta(minutes=2)  # without a heartbeat of any web server
+MOST_AHEAD = timedelta(minutes=15)  # between the clocks of web servers; a later heartbeat was written by a wrong clock
 SHOWN = timedelta(days=7)  # in the inbox, unless a user dismisses it
 MOST_REPORTED = 3  # at a time: an outage in pieces leaves room for conversations
 MOST_LISTED = 100
@@ -69,7 +70,8 @@ def record(tx: Tx, account_id: int, cause: GapCause, *, began_at: datetime, ende
     account = tx.execute(select(Account.connected_at).where(Account.id == account_id).with_for_update()).first()
     if account is None:
         return
-    began_at = max(began_at, account.connected_at)
+    # Not in the future: a clock that was ahead may have stored the time of the last webhook.
+    began_at = min(max(began_at, account.connected_at), ended_at or clock.now())
     unclosed = select(Gap).where(Gap.account_id == account_id, Gap.state.in_(UNCLOSED))
     overlaps: list[ColumnElement[bool]] = [or_(Gap.ended_at.is_(None), Gap.ended_at >= began_at)]
     if ended_at is not None:
@@ -190,7 +192,9 @@ def beat() -> None:
         with transaction.write() as tx:
             last = select(Heartbeat.at).where(Heartbeat.part == WEB).with_for_update()
             before = tx.execute(last).scalar()
-            row = tx.insert(Heartbeat).values(part=WEB, at=now)
+            # A server whose clock is behind keeps the time of the others, else each of theirs would follow an outage.
+            at = before if before is not None and now < before <= now + MOST_AHEAD else now
+            row = tx.insert(Heartbeat).values(part=WEB, at=at)
             tx.execute(row.on_conflict_do_update(index_elements=["part"], set_={"at": row.excluded.at}))
             if before is not None and now - before > OUTAGE:
                 _record_outage(tx, before, now)

@@ -1,6 +1,8 @@
 """Gaps: noticed, merged, read by a sync, and reported as the sandbox withheld the messages."""
 
+import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy import delete, select, update
 
 from app import clock, gaps
 from app.accounts import subscriptions
+from app.backup import transfer
 from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
@@ -280,3 +283,87 @@ def test_old_gaps_are_deleted(account: Account, meta: Sandbox, frozen_clock: Fro
     frozen_clock.forward(seconds=91 * 24 * 3600)
     assert gap_reports.purge() == 1
     assert listed() == []
+
+
+def test_a_webhook_stored_while_the_clock_was_ahead_does_not_hide_the_gap(account: Account) -> None:
+    """A gap that begins after its end would be read by a sync that reads nothing."""
+    changed(state=AccountState.RECONNECT, last_webhook_at=clock.now() + timedelta(hours=2))
+    gap_reports.advance()
+    assert the_gap().began_at <= clock.now()
+    changed(state=AccountState.CONNECTED)
+    gap_reports.advance()
+    ended_at = the_gap().ended_at
+    assert ended_at is not None
+    assert the_gap().began_at <= ended_at
+
+
+def test_several_schedulers_record_one_gap_and_start_one_sync(app: Flask, account: Account) -> None:
+    def at_once() -> None:
+        barrier = threading.Barrier(4)
+
+        def another_scheduler() -> None:
+            with app.app_context():
+                barrier.wait()
+                gap_reports.advance()
+                db.session.remove()
+
+        threads = [threading.Thread(target=another_scheduler) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    people_wrote(CAMILLE)
+    changed(state=AccountState.RECONNECT)
+    at_once()
+    assert len(listed()) == 1
+    changed(state=AccountState.CONNECTED)
+    at_once()
+    db.session.rollback()
+    assert len(db.session.scalars(select(Run)).all()) == 1
+    assert len(listed()) == 1
+
+
+def test_web_servers_whose_clocks_differ_record_no_gap_again(app: Flask, frozen_clock: FrozenClock) -> None:
+    an_account(connected_at=clock.now() - DAY)
+    for _ in range(5):
+        gaps.beat()
+        frozen_clock.forward(minutes=5)  # another server, whose clock is ahead
+        gaps.beat()
+        frozen_clock.forward(minutes=-5, seconds=10)
+    gaps.beat()
+    before = [(each.began_at, each.ended_at) for each in listed()]
+    frozen_clock.forward(minutes=5)
+    gaps.beat()
+    assert [(each.began_at, each.ended_at) for each in listed()] == before
+    assert len(before) == 1  # the first time ahead can't be told from an outage
+
+
+def test_a_clock_that_was_days_ahead_hides_no_later_outage(app: Flask, frozen_clock: FrozenClock) -> None:
+    an_account(connected_at=clock.now() - DAY)
+    frozen_clock.forward(days=3)
+    gaps.beat()
+    frozen_clock.forward(days=-3)
+    gaps.beat()
+    assert listed() == []
+    frozen_clock.forward(minutes=30)
+    gaps.beat()
+    gap = the_gap()
+    assert gap.ended_at is not None
+    assert gap.ended_at - gap.began_at == timedelta(minutes=30)
+
+
+def test_a_restored_backup_leaves_a_gap_since_it_was_made(
+    account: Account, frozen_clock: FrozenClock, tmp_path: Path
+) -> None:
+    gaps.beat()
+    made = clock.now()
+    transfer.back_up(tmp_path / "backup.zip")
+    for _ in range(3):
+        frozen_clock.forward(minutes=1)
+        gaps.beat()
+    db.session.rollback()
+    transfer.restore(tmp_path / "backup.zip", replace=True)
+    gaps.beat()
+    gap = the_gap()
+    assert (gap.causes, gap.began_at, gap.ended_at) == ((GapCause.OUTAGE,), made, clock.now())
