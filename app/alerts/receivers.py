@@ -31,6 +31,7 @@ ADDRESS_CHARACTERS = 500
 CHOICES = (AlertEvent.OPENED, AlertEvent.RECOVERED, AlertEvent.JOB_FINISHED, AlertEvent.JOB_PAUSED)
 DAY_MINUTES = 24 * 60
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)  # a host that ends in one is an IPv4 address, as in 2130706433
 _TIME = re.compile(r"([01]?\d|2[0-3])(?::([0-5]\d))?", re.ASCII)
 
 
@@ -254,7 +255,8 @@ def _may_be_public(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return host != "localhost" and not host.endswith(".localhost")  # names are resolved for each delivery
+        labels = host.rstrip(".").split(".")  # names are resolved for each delivery
+        return labels[-1] != "localhost" and not _NUMBER.fullmatch(labels[-1])
     return media_urls.is_public_address(host)
 
 

@@ -223,6 +223,15 @@ def test_private_addresses_are_refused_unless_a_setting_allows_them(sink: HttpSi
             "https://127.0.0.1/x",
             "https://[::1]/x",
             "https://10.0.0.7/x",
+            "https://2130706433/x",  # 127.0.0.1 as one number, and its other forms
+            "https://0x7f000001/x",
+            "https://127.1/x",
+            "https://0177.0.0.1/x",
+            "https://127.0.0.1./x",
+            "https://localhost./x",
+            "https://[::ffff:127.0.0.1]/x",
+            "https://[64:ff9b::7f00:1]/x",
+            "https://[fe80::1%25eth0]/x",
             "http://example.com/x",
         ):
             with pytest.raises(Invalid):
