@@ -12,11 +12,13 @@ from app.db.transaction import Tx
 from app.erasure import owner_requests
 from app.identities import cache
 from app.models.account import Account, AccountState
+from app.models.alert import AlertDelivery, AlertReceiver
 from app.models.audit import Action, AuditEntry
 from app.models.conversation import Message
 from app.models.erasure import Outcome, OwnerRequest
 from app.models.identity import Identity
 from app.models.ingest import DeadLetter
+from app.models.user import ApiToken, User
 from app.viewer import OPERATOR
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,20 @@ def delete_restored(tx: Tx, account_id: int, ig_account_id: str, *, action: Acti
 
 def _delete_rest(tx: Tx, account_id: int, ig_account_id: str) -> None:
     tx.execute(delete(DeadLetter).where(DeadLetter.ig_account_id == ig_account_id))
+    about = AlertDelivery.payload.contains(f'"accountId": "{ig_account_id}"', autoescape=True)
+    tx.execute(delete(AlertDelivery).where(about))
+    _remove_access(tx, account_id)
     tx.execute(delete(Account).where(Account.id == account_id))
+
+
+def _remove_access(tx: Tx, account_id: int) -> None:
+    """Remove an account from every list of accounts: SQLite gives its row ID to the next account."""
+    for model in (User, ApiToken, AlertReceiver):
+        limited = select(model.id, model.account_ids).where(model.account_ids.is_not(None)).with_for_update()
+        for row in tx.execute(limited).all():
+            if account_id in row.account_ids:
+                rest = [each for each in row.account_ids if each != account_id]
+                tx.execute(update(model).where(model.id == row.id).values(account_ids=rest))
 
 
 def _delete_account(account_id: int) -> None:
