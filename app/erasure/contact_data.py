@@ -3,6 +3,7 @@
 Counting, export and deletion find the rows of a contact by the same rules.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, StoredAvatar, UsernameHistory
 from app.models.ingest import DeadLetter, PendingMessageUpdate
 from app.models.run import Run, RunItem
+from app.models.user import Pin
 from app.text import plural
 from app.viewer import Role, Viewer
 
@@ -115,6 +117,20 @@ def dead_letters(execute: Execute, contact: Contact) -> list[tuple[int, bytes]]:
     return [(row.id, row.digest) for row in letters if named in row.raw or not mids.isdisjoint(_mids(row))]
 
 
+def pins(execute: Execute, contact: Contact) -> list[int]:
+    """Return the IDs of the pinned searches, of all users, that name a contact: ID, name, or any of the usernames."""
+    names = {contact.ig_participant_id}
+    for row in execute(select(Identity.username, Identity.name).where(*_of_contact(Identity, contact))).all():
+        names.update(filter(None, row))
+    former = select(UsernameHistory.old_username).where(UsernameHistory.identity_id.in_(_identity_ids(contact)))
+    names.update(filter(None, execute(former).scalars()))
+    if not (rows := execute(select(Pin.id, Pin.name, Pin.q)).all()):
+        return []
+    # Whole words only: a contact called Ann is not named by "annual".
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(map(str.casefold, names))))})(?![\w])")
+    return [row.id for row in rows if named.search(f"{row.name}\n{row.q}".casefold())]
+
+
 def _mids(letter: Any) -> set[bytes]:
     return {letter.mid_digest, *tombstones.message_digests(letter.raw)}
 
@@ -170,6 +186,10 @@ def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
     return DeadLetter.id.in_([letter_id for letter_id, _ in dead_letters(execute, contact)])
 
 
+def _pins(execute: Execute, contact: Contact) -> ColumnElement[bool]:
+    return Pin.id.in_(pins(execute, contact))
+
+
 IDENTITY = DataPart(
     "identity",
     "identity",
@@ -221,7 +241,7 @@ MESSAGES = DataPart(
     (
         *(Message.mid, Message.sent_at, Message.ig_sender_id, Message.outgoing, Message.kind, Message.text),
         *(Message.attachments, Message.context, Message.edit_number, Message.edited_at, Message.reactions),
-        *(Message.app_id, Message.standby),
+        *(Message.app_id, Message.standby, Message.from_sync),
     ),
     frozenset({"id", "account_id", "conversation_id", "mid_digest", "arrival", "terms"}),
 )
@@ -264,7 +284,7 @@ PARTS = (
         _items,
         (
             *(RunItem.run_id, RunItem.state, RunItem.reason, RunItem.code, RunItem.tries, RunItem.next_try_at),
-            *(RunItem.calls, RunItem.seconds, RunItem.settled_at),
+            *(RunItem.calls, RunItem.seconds, RunItem.settled_at, RunItem.found, RunItem.lost),
         ),
         frozenset({"ig_participant_id", "position"}),
         "job entries",
@@ -278,17 +298,32 @@ PARTS = (
         frozenset({"id", "account_id", "mid_digest", "digest", "tries", "next_try_at"}),
     ),
     DEAD_LETTERS,
+    DataPart(
+        "pinnedSearches",
+        "pinned search",
+        Pin,
+        _pins,
+        (Pin.name, Pin.filter, Pin.q),
+        frozenset({"id", "user_id"}),
+        "pinned searches",
+    ),
 )
 SINGLE = (CONVERSATION, IDENTITY, PICTURE)  # at most one row per contact
 # Tables that hold nothing about a contact. Together with PARTS these are all tables: a test compares.
 WITHOUT_CONTACTS = {
+    "account_pictures": "the account's own picture",
     "accounts": "the account's own data",
+    "alert_deliveries": "IDs, counts and sentences about accounts and jobs",
+    "alert_receivers": "URLs and email addresses of the team",
+    "alerts": "sentences of health checks, which name no contact",
     "api_tokens": "about API clients",
     "audit_log": "actions of users; contacts by row ID or pseudonym",
     "call_refusals": "one row per kind of call",
+    "daily_arrivals": "totals",
     "deleted_events": "digests of deleted messages, without their contact",
     "ended_sessions": "about users",
     "findings": "health checks",
+    "gaps": "periods and totals",
     "heartbeats": "about processes",
     "hourly_stats": "totals",
     "owner_requests": "about account owners",

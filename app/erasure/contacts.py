@@ -24,6 +24,7 @@ from app.models.erasure import DeletedEvent
 from app.models.identity import Identity
 from app.models.ingest import DeadLetter
 from app.models.run import DELETED_CONTACT, ItemState, Run, RunItem
+from app.models.user import Pin
 from app.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def delete_data(tx: Tx, contact: Contact) -> None:
     """Delete all data of a contact. The caller adds the tombstone."""
     account_id, ig_participant_id = contact.account_id, contact.ig_participant_id
     letters = contact_data.dead_letters(tx.execute, contact)  # before the messages that they name
+    tx.execute(delete(Pin).where(Pin.id.in_(contact_data.pins(tx.execute, contact))))  # before the names
     _delete_traces(tx, account_id, ig_participant_id, own_ids=contact.own_ids)
     _record_deleted(tx, account_id, {letter_digest for _, letter_digest in letters})
     tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([letter_id for letter_id, _ in letters])))

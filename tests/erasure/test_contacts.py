@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 from app import clock, scheduler
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.erasure import accounts, contacts
+from app.erasure import accounts, contact_data, contacts
 from app.errors import Forbidden, NotFound
 from app.identities import observations, resolve
 from app.identities.observations import ProfileObservation
+from app.inbox import pins
+from app.inbox.listing import ConversationFilter
 from app.ingest import dead_letters, receive, replay
 from app.models.account import Account, AccountState
 from app.models.conversation import Conversation, Message
@@ -29,6 +31,7 @@ from tests.factories import (
     a_delivery,
     a_message_event,
     a_sandbox_account,
+    a_user,
     people_wrote,
 )
 from tests.support import leaks
@@ -142,3 +145,22 @@ def test_an_account_is_deleted_in_chunks(app: Flask, monkeypatch: pytest.MonkeyP
         tx.session.get_one(Account, account.id).state = AccountState.DELETING
     accounts.delete_pending()
     assert places_of("1000000000000") == set()
+
+
+def pinned(viewer: Viewer) -> list[str]:
+    db.session.rollback()
+    return [each.name for each in pins.list_pins(viewer)]
+
+
+def test_pinned_searches_of_all_users_that_name_the_contact_are_deleted(account: Account) -> None:
+    nadia, oskar = a_user("nadia"), a_user("oskar")
+    named = {"VIP": "@LEA.moreau", "Lost parcel of Léa Moreau": "parcel", "ID": f"refund {LEA}"}
+    for name, q in {**named, "Annual": "lea.moreaux", "Camille": "Camille Roux"}.items():
+        pins.pin_search(nadia, name, ConversationFilter("all", q))
+    pins.pin_search(oskar, "Hers", ConversationFilter("all", "lea.moreau lamp"))
+    counts = {part.key: number for part, number in contact_data.get_stored_data(OPERATOR, 1).counts}
+    assert counts["pinnedSearches"] == 4
+    contacts.delete_contact(OPERATOR, 1)
+    assert pinned(nadia) == ["Annual", "Camille"]
+    assert pinned(oskar) == []
+    assert places_of(LEA, "Léa Moreau", "hers") == set()
