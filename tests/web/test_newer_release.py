@@ -9,23 +9,28 @@ from redis import Redis
 from sqlalchemy import text, update
 
 from app import audit, clock, queue, scheduler, settings
+from app.alerts import outbox, receivers
 from app.db import transaction
 from app.db.engine import Model, db
 from app.db.types import EnumText
 from app.factory import create_app
+from app.models.alert import Alert, AlertKind, AlertReceiver
 from app.models.call import ApiCall, Purpose
 from app.models.conversation import Conversation, Message
 from app.models.erasure import OwnerRequest
+from app.models.gap import Gap, GapState
 from app.models.identity import Identity, Source, StoredAvatar, UsernameHistory
 from app.models.ingest import DeadLetter, PendingMessageUpdate
-from app.models.run import ItemState, Run, RunItem, RunKind
-from app.runs import lifecycle
+from app.models.process import Level
+from app.models.run import ItemState, Run, RunItem, RunKind, RunState
+from app.models.user import Pin
+from app.runs import lifecycle, sync_job
 from app.users.api_tokens import TokenScope
 from app.viewer import OPERATOR, Role
 from tests.api.clients import an_api_client
 from tests.calls.lookups import made
 from tests.cli.commands import nametag
-from tests.factories import LEA, RUI, SHY, an_account, people_wrote
+from tests.factories import LEA, RUI, SHY, a_user, an_account, people_wrote
 from tests.support import databases
 from tests.support.web_client import WebClient
 from tests.support.webhooks import receive_webhook
@@ -54,7 +59,16 @@ WORDS = {
     for table in Model.metadata.sorted_tables
 }
 
-LISTS = ("audit list", "jobs list", "account list", "user list", "dead-letters list")
+LISTS = (
+    "gaps",
+    "alert list",
+    "alert receivers list",
+    "audit list",
+    "jobs list",
+    "account list",
+    "user list",
+    "dead-letters list",
+)
 COMMANDS = ("identities export", *LISTS, *(f"{each} --json" for each in LISTS))
 
 
@@ -90,7 +104,30 @@ def rolled_back(sqlite_database: str, redis: Redis, tmp_path: Path) -> Iterator[
                 tx.insert(PendingMessageUpdate).values(account_id=account.id, received_at=clock.now(), **pending)
             )
             audit.note(tx, OPERATOR, audit.Action.JOB_STARTED, f"job {run_id}")
+        _add_gap_and_alerts(account.id)
         yield app
+
+
+def _add_gap_and_alerts(account_id: int) -> None:
+    """Add a gap that a sync has read, an open and a recovered alert, and receivers; with words in lists, too."""
+    now = clock.now()
+    user_id, run_id = a_user().user_id, sync_job.begin(OPERATOR, account_id, since=now, total=1)
+    added = receivers.add(OPERATOR, "https://example.com/alerts", events=receivers.CHOICES)
+    with transaction.write() as tx:
+        tx.execute(update(Run).where(Run.id == run_id).values(state=RunState.DONE, lost={NEWER: 2}, finished_at=now))
+        item = {"run_id": run_id, "ig_participant_id": LEA, "position": 1, "state": ItemState.RESOLVED}
+        tx.execute(tx.insert(RunItem).values(**item, found=1, lost={NEWER: 2}, settled_at=now))
+        period = {"began_at": now, "ended_at": now, "closed_at": now, "causes": [NEWER], "lost": {NEWER: 2}, "found": 1}
+        tx.execute(
+            tx.insert(Gap).values(account_id=account_id, state=GapState.CLOSED_WITH_LOSSES, run_id=run_id, **period)
+        )
+        tx.execute(update(AlertReceiver).where(AlertReceiver.id == added.id).values(events=[NEWER, "alert.opened"]))
+        for key, recovered_at in (("open", None), (None, now)):
+            times = dict.fromkeys(("opened_at", "since", "seen_at"), now) | {"recovered_at": recovered_at}
+            alert = {"kind": AlertKind.SILENT, "account_id": account_id, "level": Level.WARNING, "text": "No webhooks"}
+            row = tx.insert(Alert).values(**alert, **times, open_key=key, reported_open=True)
+            outbox.add_opened(tx, tx.execute(row.returning(Alert.id)).scalar_one(), now)
+        tx.execute(tx.insert(Pin).values(user_id=user_id, name="Mine", filter="unread", q=""))
 
 
 @pytest.mark.parametrize("table", [table for table, columns in WORDS.items() if columns])
