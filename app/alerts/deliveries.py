@@ -9,7 +9,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from standardwebhooks.webhooks import Webhook
 
 from app import clock, installation
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360))
 LEASE = timedelta(minutes=1)  # longer than an attempt: another scheduler repeats one whose process was killed
 GONE = 410
-DUE = 200
 _DUE = (
     *(AlertDelivery.id, AlertDelivery.message_id, AlertDelivery.payload, AlertDelivery.tries),
     *(AlertDelivery.next_try_at, AlertDelivery.receiver_id, AlertReceiver.kind, AlertReceiver.address),
@@ -37,13 +36,11 @@ _DUE = (
 
 def send_due() -> None:
     """Send the oldest delivery that is due of each receiver. Several schedulers share them."""
-    due = select(*_DUE).join(AlertReceiver).where(AlertReceiver.disabled_at.is_(None), *_queued(clock.now()))
-    rows = db.session.execute(due.order_by(AlertDelivery.id).limit(DUE)).all()
+    oldest = select(func.min(AlertDelivery.id)).where(*_queued(clock.now())).group_by(AlertDelivery.receiver_id)
+    due = select(*_DUE).join(AlertReceiver).where(AlertReceiver.disabled_at.is_(None), AlertDelivery.id.in_(oldest))
+    rows = db.session.execute(due.order_by(AlertDelivery.id)).all()
     db.session.rollback()
-    oldest: dict[int, Any] = {}
     for row in rows:
-        oldest.setdefault(row.receiver_id, row)
-    for row in oldest.values():
         if _claim(row):
             _send(row)
 

@@ -195,6 +195,39 @@ def test_a_receiver_that_hangs_ends_at_the_deadline_and_delays_no_other(
     sink.release.set()
 
 
+def test_a_receiver_with_many_deliveries_delays_no_other(sink: HttpSink) -> None:
+    with http_sink() as busy:
+        busy.status = 503
+        add(busy.url)
+        with transaction.write() as tx:
+            for number in range(300):
+                outbox.add(tx, AlertEvent.OPENED, f"alert.opened {number}", {}, account_id=None, now=clock.now())
+        outbox.send_test(OPERATOR, add(sink.url).id)
+        deliveries.send_due()
+        assert (len(busy.requests), len(sink.requests)) == (1, 1)
+
+
+def test_a_host_name_is_resolved_once_and_the_checked_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the second answer would be a private address."""
+    asked, connected = list[str](), list[Any]()
+
+    def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        address = "127.0.0.1" if asked.count("rebind.example") > 1 else "203.0.114.7"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host if host[0].isdigit() else address, port))]
+
+    def connect(_: socket.socket, address: Any) -> None:
+        connected.append(address)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with settings.using(alert_private_addresses=False), pytest.raises(NotSent, match="no response"):
+        http.post("https://rebind.example/alerts", b"{}", {})
+    assert asked.count("rebind.example") == 1
+    assert connected == [("203.0.114.7", 443)]
+
+
 def test_a_server_that_answers_byte_by_byte_is_closed_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "SECONDS", 0.3)
     closed = threading.Event()
