@@ -12,6 +12,7 @@ OTHER = {  # `account_ids` of something that is no viewer, or that a search inde
     "alerts/outbox.py": ("AlertReceiver", "row"),
     "alerts/receivers.py": ("row",),
     "accounts/connect.py": ("holder", "row"),
+    "erasure/accounts.py": ("model", "row"),
     "cli/tokens.py": ("each",),
     "cli/users.py": ("user",),
     "identities/listing.py": ("viewer",),
