@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from app import audit, clock, settings, text
 from app.clock import rfc3339
@@ -63,7 +63,7 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class ListedReceiver:
-    """An alert receiver without its secret, and its newest delivery. Times are aware UTC."""
+    """An alert receiver without its secret, and its newest delivery that was tried or is due. Times are aware UTC."""
 
     id: int
     kind: ReceiverKind
@@ -261,7 +261,9 @@ def _may_be_public(host: str) -> bool:
 
 
 def _newest() -> Any:
-    newest = select(func.max(AlertDelivery.id)).where(AlertDelivery.state != DeliveryState.OBSOLETE)
+    """Select the newest delivery of each receiver that was attempted or is due: not one that quiet hours hold."""
+    tried = or_(AlertDelivery.tries > 0, AlertDelivery.next_try_at <= clock.now())
+    newest = select(func.max(AlertDelivery.id)).where(AlertDelivery.state != DeliveryState.OBSOLETE, tried)
     return select(AlertDelivery).where(AlertDelivery.id.in_(newest.group_by(AlertDelivery.receiver_id)))
 
 

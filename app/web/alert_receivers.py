@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, flash, request
+from werkzeug.datastructures import MultiDict
 
 from app import settings
 from app.accounts import listing
@@ -92,7 +93,7 @@ def _list(*, errors: Mapping[str, str] | None = None, added: AddedReceiver | Non
         mail=bool(settings.current().smtp_url),
         zones=sorted(available_timezones()),
         zone=request.form.get("zone", filters.zone().key),
-        form=request.form,
+        form=request.form if errors else MultiDict(),
         errors=errors or {},
         added=added,
     )

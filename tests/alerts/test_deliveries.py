@@ -355,6 +355,23 @@ def test_quiet_hours_hold_an_alert_and_drop_one_that_recovers_meanwhile(
     assert [(each["type"], each["data"]["accountId"]) for each in sent(sink)] == [("alert.opened", ATELIER_NORD)]
 
 
+def test_an_event_that_quiet_hours_hold_does_not_hide_the_result_of_a_test(
+    sink: HttpSink, frozen_clock: FrozenClock
+) -> None:
+    frozen_clock.at = datetime(2027, 1, 15, 22, 30, tzinfo=UTC)
+    added = add(sink.url, quiet="22-7")
+    sink.status = 503
+    outbox.send_test(OPERATOR, added.id)
+    send()
+    beat()
+    break_token()
+    check()
+    [found] = receivers.list_receivers(OPERATOR)
+    assert states()[-1][1] is DeliveryState.QUEUED
+    assert len(states()) == 2
+    assert (found.last_state, found.last_error) == (DeliveryState.QUEUED, "it answered 503")
+
+
 def test_a_receiver_that_was_added_while_an_alert_was_open_is_not_sent_its_recovery(
     sink: HttpSink, frozen_clock: FrozenClock
 ) -> None:

@@ -47,8 +47,11 @@ def test_a_receiver_is_added_tested_and_removed_and_its_secret_is_shown_once(
     assert "No alert receivers" in admin.get("/alerts/receivers").text
     page = add(admin, sink.url, quiet="22-7")
     [secret] = re.findall(r"<code>(whsec_[^<]+)</code>", page)
+    assert f'data-copy="{secret}"' in page
+    assert f'value="{sink.url}"' not in page  # the form is empty again
     page = admin.get("/alerts/receivers").text
     assert secret not in page
+    assert "Alert opened" in page
     assert "quiet 22:00 to 07:00, Europe/Paris" in page
     answer = click(admin, "/alerts/receivers/1/test", htmx=False)
     assert answer.status_code == 303
