@@ -100,7 +100,7 @@ def test_the_parts_of_the_jobs_page_have_their_places_and_sizes(page: Page, seed
     panel, bar = _box(page, ".job"), _box(page, ".job-bar")
     assert near(panel["x"], 260, 3)
     assert near(panel["width"], 1128, 4)
-    assert near(panel["y"], 141, 5)  # below the plans of both buttons
+    assert near(panel["y"], 164, 5)  # below the plans of all three buttons
     assert near(panel["height"], 229, 6)
     assert near(bar["y"] - panel["y"], 113, 5)
     assert near(bar["height"], 8, 1)
