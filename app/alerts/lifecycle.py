@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from app import audit, change_tokens, clock, findings
 from app.alerts import outbox, rules
@@ -15,7 +15,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
 from app.errors import Conflict, NotFound
-from app.models.account import Account
+from app.models.account import Account, AccountState
 from app.models.alert import Alert, AlertKind
 from app.models.audit import Action
 from app.viewer import SCHEDULE, Role, Viewer
@@ -92,8 +92,10 @@ def _changes(now: datetime) -> Changes:
     problems = rules.problems(report.findings, now)
     columns = (Alert.id, Alert.kind, Alert.account_id, Alert.since, Alert.seen_at, Alert.reported_open)
     found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id)
+    # Alerts of an account that is being deleted go with it: they have not recovered.
+    kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
     rows: Mapping[Key, Any] = {
-        (row.kind, row.ig_account_id): row for row in db.session.execute(found.where(Alert.open_key.is_not(None)))
+        (row.kind, row.ig_account_id): row for row in db.session.execute(found.where(Alert.open_key.is_not(None), kept))
     }
     return Changes(
         opened={

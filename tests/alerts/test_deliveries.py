@@ -195,6 +195,18 @@ def test_a_receiver_that_hangs_ends_at_the_deadline_and_delays_no_other(
     sink.release.set()
 
 
+def test_the_alert_of_an_account_that_is_removed_is_not_reported_as_recovered(sink: HttpSink) -> None:
+    add(sink.url)
+    break_token()
+    check()
+    send()
+    with transaction.write() as tx:
+        tx.execute(update(Account).values(state=AccountState.DELETING))
+    check()
+    send()
+    assert [each["type"] for each in sent(sink)] == ["alert.opened"]
+
+
 def test_a_receiver_with_many_deliveries_delays_no_other(sink: HttpSink) -> None:
     with http_sink() as busy:
         busy.status = 503
