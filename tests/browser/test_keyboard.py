@@ -61,7 +61,7 @@ def test_an_open_conversation_has_at_most_23_tab_stops(tab: Page, inbox: InboxSe
 @pytest.mark.parametrize("width", [1440, 800, 390])
 def test_arrow_keys_reach_every_control_of_a_toolbar(tab: Page, inbox: InboxServer, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 800})
-    for open_, bars in ((LEA, (".thread-head", ".rail-user")), (None, (".list-title", ".segment"))):
+    for open_, bars in ((LEA, (".thread-head", ".rail-foot")), (None, (".list-title", ".segment"))):
         if open_:
             inbox.open(tab, open_)
         else:
