@@ -214,12 +214,12 @@ def _record_outage(tx: Tx, before: datetime, now: datetime) -> None:
 
 def _beat_in_background(context: Callable[[], AbstractContextManager[Any]]) -> None:
     while True:
+        clock.sleep(BEAT_SECONDS)
         try:
             with context():
                 beat()
         except Exception:
             logger.exception("heartbeat failed")
-        clock.sleep(BEAT_SECONDS)
 
 
 def _visible(viewer: Viewer) -> Select[Any]:

@@ -15,7 +15,6 @@ SAME_BY_CHANCE = {
     "ME": "a kind of call, and a node of the Graph API",
     "PAGE": "entries of the audit log, and conversations that one call lists",
     "REMEMBERED": "three memories of one process",
-    "SHOWN": "days of earlier usernames in threads, and of messages on the card of an account",
     "SECONDS": "deadlines of two servers",
 }
 

@@ -105,7 +105,7 @@ def test_ops_repair_what_broke_at_night(
     report = "2 messages in 1 conversation were fetched"
     admin.reload()
     expect(card).to_contain_text(report)
-    card.get_by_role("link", name="Job").click()
+    card.get_by_role("link", name=re.compile("Details of the gap")).click()
     expect(admin.locator("#job-live")).to_contain_text("Conversation sync")
     ops.goto(f"{company.web.url}/inbox?account={MAISON_LUNE}")
     expect(ops.locator(".list-gap")).to_contain_text(report)

@@ -140,7 +140,8 @@ def test_no_page_fails_in_two_weeks(
         sandbox.post("age", hours=step)
         time.forward(hours=step)
         _expire(redis, timedelta(hours=step))
-    assert addresses.not_among(demo_app, opened) == {"deletions.status"}  # no owner asked for a deletion
+    # No owner asked for a deletion, and no event became a dead letter.
+    assert addresses.not_among(demo_app, opened) == {"deletions.status", "api.get_dead_letter"}
     _require_that_every_part_ran()
     assert {name: Queue(name, connection=redis).failed_job_registry.count for name in QUEUES} == dict.fromkeys(
         QUEUES, 0
