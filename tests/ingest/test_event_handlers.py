@@ -84,6 +84,7 @@ def test_a_message_that_another_transaction_stored_changes_nothing(app: Flask) -
         # Only a second process could store the message between the check and the insert, so it is inserted directly.
         summary = event_handlers._conversation(account.id, LEA, again, outgoing=False, unread=True)
         message = event_handlers._message(account.id, again, outgoing=False, mid_digest=digest("a"))
+        message["from_sync"] = False
         assert not statements.store_message(tx, summary, message)
 
 
