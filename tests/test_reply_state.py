@@ -183,7 +183,10 @@ def test_what_another_app_answers_needs_no_reply_but_opens_the_window(account: A
     assert columns() == ReplyColumns(None, 3, None)
 
 
-def test_synced_history_needs_no_reply_and_a_message_that_was_lost_does(account: Account) -> None:
+def test_synced_history_needs_no_reply_and_a_message_that_was_lost_does(
+    account: Account, frozen_clock: FrozenClock
+) -> None:
+    frozen_clock.at = account.connected_at + timedelta(days=6)  # a week later it would be history too
     with transaction.write() as tx:
         recipient = event_handlers.find_recipient(tx, MAISON_LUNE)
         assert recipient is not None
