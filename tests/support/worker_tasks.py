@@ -6,7 +6,7 @@ from dataclasses import replace
 from flask import current_app
 
 from app import clock, logs, queue, redis_client, worker
-from app.factory import create_app
+from app.core import create_core
 
 QUEUE = "test-tasks"
 
@@ -51,4 +51,4 @@ if __name__ == "__main__":
     queue.TASKS.update(TASKS)
     worker.DEQUEUE_SECONDS = 1  # a lost connection is noticed two seconds later
     logs.configure()
-    worker.work(create_app(), sys.argv[1:])
+    worker.work(create_core(), sys.argv[1:])
