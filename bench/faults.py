@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from app import clock
 from app.db import transaction
@@ -15,7 +15,7 @@ from app.db.engine import db
 from app.identities import observations
 from app.identities.observations import FRESH, ProfileObservation
 from app.models.account import Account, AccountState
-from app.models.call import ApiCall, Purpose
+from app.models.call import ApiCall, CallRefusal, Purpose
 from app.models.identity import Identity, Source
 from bench import setup
 from bench.measures import ACCOUNT, Figure
@@ -103,6 +103,7 @@ def _reset_faults(nametag: Installation, redis: Redis) -> None:
     nametag.sandbox.request("DELETE", "faults")
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.CONNECTED, state_reason=None))
+        tx.execute(delete(CallRefusal))
     for key in redis.scan_iter("nametag:stop:*"):
         redis.delete(key)
 
