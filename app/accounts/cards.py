@@ -8,7 +8,8 @@ from app.accounts.health import Health
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.gaps import ListedGap
-from app.identities import account_pictures, display
+from app.identities import account_pictures
+from app.identities.display import Avatar
 from app.viewer import Viewer
 
 GAPS = 3  # on a card
@@ -22,9 +23,7 @@ class AccountCard:
     """
 
     health: Health
-    initials: str
-    hue: int
-    picture_url: str | None
+    avatar: Avatar
     budget: Forecast | None
     spent: tuple[tuple[str, int], ...]
     gaps: tuple[ListedGap, ...]
@@ -33,18 +32,16 @@ class AccountCard:
 def list_cards(viewer: Viewer) -> list[AccountCard]:
     """Return a card for every account the viewer may see. Makes no API call."""
     found = health.list_health(viewer)
-    pictures = account_pictures.urls([each.account.ig_account_id for each in found])
-    return [_card(viewer, each, pictures.get(each.account.ig_account_id)) for each in found]
+    versions = account_pictures.versions([each.account.ig_account_id for each in found])
+    return [_card(viewer, each, versions.get(each.account.ig_account_id)) for each in found]
 
 
-def _card(viewer: Viewer, found: Health, picture_url: str | None) -> AccountCard:
+def _card(viewer: Viewer, found: Health, picture_version: str | None) -> AccountCard:
     account = found.account
     left = budget.forecast(account.id)
     return AccountCard(
         found,
-        display.initials(account.username or account.ig_account_id),
-        display.hue(account.ig_account_id),
-        picture_url,
+        account_pictures.avatar(account.ig_account_id, account.username or account.ig_account_id, picture_version),
         left,
         left.spenders if left else (),
         tuple(gaps.list_gaps(viewer, account.id, most=GAPS)),

@@ -11,7 +11,8 @@ from app.calls import gateway
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import avatars
+from app.identities import avatars, display
+from app.identities.display import Avatar, DisplayName
 from app.instagram.errors import GraphAPIError
 from app.models.account import Account, AccountPicture, AccountState
 
@@ -42,17 +43,17 @@ def fetch(account_id: int) -> bool:
     return picture is not None and _store(account_id, picture)
 
 
-def urls(ig_account_ids: Collection[str]) -> dict[str, str]:
-    """Return the URLs of the stored pictures of accounts, by professional account ID."""
+def versions(ig_account_ids: Collection[str]) -> dict[str, str | None]:
+    """Return the versions of the stored pictures of accounts, by professional account ID."""
     stored = select(Account.ig_account_id, AccountPicture.version).join(AccountPicture)
-    rows = db.session.execute(stored.where(Account.ig_account_id.in_(ig_account_ids))).all()
-    found = ((row.ig_account_id, url(row.ig_account_id, row.version)) for row in rows)
-    return {ig_account_id: picture for ig_account_id, picture in found if picture}
+    rows = db.session.execute(stored.where(Account.ig_account_id.in_(ig_account_ids)))
+    return {row.ig_account_id: row.version for row in rows}
 
 
-def url(ig_account_id: str, version: str | None) -> str | None:
-    """Return the URL of an account's stored picture, None without a version."""
-    return avatars.picture_url(ig_account_id, ig_account_id, version)
+def avatar(ig_account_id: str, name: str, version: str | None) -> Avatar:
+    """Return the avatar of an account; `version` is that of its stored picture, None without one."""
+    shown = DisplayName(name, name, None, known=True)
+    return display.avatar(ig_account_id, shown, avatars.picture_url(ig_account_id, ig_account_id, version))
 
 
 def _due() -> tuple[ColumnElement[bool], ...]:

@@ -12,6 +12,7 @@ from app.calls.budget import Forecast
 from app.db.engine import db
 from app.errors import NotFound
 from app.identities import account_pictures, display
+from app.identities.display import Avatar
 from app.inbox import listing
 from app.inbox.listing import Counts
 from app.models.run import ACTIVE, Run
@@ -24,9 +25,7 @@ class AccountChoice:
 
     ig_account_id: str
     name: str
-    initials: str
-    hue: int
-    picture_url: str | None
+    avatar: Avatar
     current: bool
     reconnect: bool
 
@@ -123,9 +122,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         AccountChoice(
             account.ig_account_id,
             account.name,
-            display.initials(account.name),
-            display.hue(account.ig_account_id),
-            account_pictures.url(account.ig_account_id, account.picture_version),
+            account_pictures.avatar(account.ig_account_id, account.name, account.picture_version),
             current=place == at.place,
             reconnect=account.reconnect,
         )

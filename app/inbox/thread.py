@@ -275,11 +275,7 @@ def _parties(known: Any, account: str) -> Parties:
             shown,
             avatars.picture_url(known.ig_account_id, known.ig_participant_id, known.picture),
         ),
-        account_avatar=display.avatar(
-            known.ig_account_id,
-            DisplayName(account, account, None, known=True),
-            account_pictures.url(known.ig_account_id, known.account_picture),
-        ),
+        account_avatar=account_pictures.avatar(known.ig_account_id, account, known.account_picture),
         seen_until=known.seen_until,
         seen_at=known.seen_at,
     )

@@ -17,7 +17,7 @@ def test_a_card_shows_the_purposes_of_the_calls(app: Flask) -> None:
     made(account.id, 2, call="subscribed_apps", purpose=Purpose.CHECK)
     [card] = cards.list_cards(OPERATOR)
     assert card.budget is not None
-    assert (card.budget.used, card.initials) == (4, "ML")
+    assert (card.budget.used, card.avatar.initials) == (4, "ML")
     assert card.spent == (("Backfill", 3), ("New messages", 1))
 
 
