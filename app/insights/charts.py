@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnExpressionArgument, and_, select
 
 from app import clock
 from app.calls import budget
@@ -108,26 +108,36 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
 
 
-def _identify_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
-    """Return the times from a new contact's webhook to the end of the lookup that found a name, by hour of arrival."""
+def first_lookups(
+    account_ids: Sequence[int], since: datetime, *conditions: ColumnExpressionArgument[bool]
+) -> list[tuple[datetime, timedelta]]:
+    """Return when each new contact first wrote, and how long the first lookup took from then on that found a name."""
     same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
     found = (
         select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
         .join(Identity, same)
         .join(Conversation, SAME_CONTACT)
         .where(
-            *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since, ApiCall.purpose == Purpose.LIVE),
+            *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since),
             *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),
-            *(Identity.first_seen_at >= since, ApiCall.at >= Identity.first_seen_at),
+            *(Identity.first_seen_at >= since, ApiCall.at >= Identity.first_seen_at, *conditions),
         )
         .order_by(ApiCall.at)
         .limit(MAX_CALLS)
     )
     first = {row.id: row for row in reversed(db.session.execute(found).all())}
+    return [
+        (row.first_seen_at, row.at + timedelta(milliseconds=row.took_ms) - row.first_seen_at)
+        for row in first.values()
+        if row.first_message_at > row.first_seen_at - observations.LIVE
+    ]
+
+
+def _identify_ms(account_ids: Sequence[int], since: datetime) -> dict[datetime, list[int]]:
+    """Return the times from a new contact's webhook to the end of the lookup that found a name, by hour of arrival."""
     took: dict[datetime, list[int]] = defaultdict(list)
-    for row in (each for each in first.values() if each.first_message_at > each.first_seen_at - observations.LIVE):
-        waited = row.at + timedelta(milliseconds=row.took_ms) - row.first_seen_at
-        took[_start(row.first_seen_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
+    for first_seen_at, waited in first_lookups(account_ids, since, ApiCall.purpose == Purpose.LIVE):
+        took[_start(first_seen_at, hourly=True)].append(round(waited / timedelta(milliseconds=1)))
     return took
 
 

@@ -5,18 +5,18 @@ not count.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from app import clock
 from app.calls import budget
 from app.db.engine import db
 from app.identities import observations
 from app.identities.failure_policy import LASTING_REASONS
-from app.insights.charts import MAX_CALLS
+from app.insights import charts
 from app.instagram import errors
 from app.labels import label
 from app.models.call import ApiCall
@@ -77,13 +77,14 @@ LEVELS = ((timedelta(milliseconds=500), 95), (timedelta(hours=1), 99))
 def service_levels(account_ids: Sequence[int], since: datetime) -> tuple[ServiceLevel, ...]:
     """Return the service levels for contacts of these accounts who first wrote since then (aware UTC)."""
     now = clock.now()
-    named, unnamed = _named_after(account_ids, since), _unnamed(account_ids, since)
+    named = [waited for _, waited in charts.first_lookups(account_ids, since, Identity.has_name)]
+    unnamed = _unnamed(account_ids, since)
     return tuple(
         ServiceLevel(
             limit,
             target,
             contacts=len(named) + sum(at < now - limit for at in unnamed),
-            in_time=sum(took <= limit for took in named),
+            in_time=sum(waited <= limit for waited in named),
         )
         for limit, target in LEVELS
     )
@@ -139,32 +140,6 @@ def _mix(account_id: int, since: datetime, until: datetime) -> Counter[str]:
     return mix
 
 
-def _named_after(account_ids: Sequence[int], since: datetime) -> list[timedelta]:
-    """Return how long each new contact waited for the first lookup that found a name."""
-    same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
-    found = (
-        select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
-        .join(Identity, same)
-        .join(Conversation, SAME_CONTACT)
-        .where(
-            *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since),
-            *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),
-            *(Identity.first_seen_at >= since, ApiCall.at >= Identity.first_seen_at, Identity.has_name),
-        )
-        .order_by(ApiCall.at)
-        .limit(MAX_CALLS)
-    )
-    first: Mapping[int, tuple[datetime, datetime, datetime, int]] = {
-        row.id: (row.first_seen_at, row.first_message_at, row.at, row.took_ms)
-        for row in reversed(db.session.execute(found).all())
-    }
-    return [
-        at + timedelta(milliseconds=took_ms) - first_seen_at
-        for first_seen_at, first_message_at, at, took_ms in first.values()
-        if first_message_at > first_seen_at - observations.LIVE
-    ]
-
-
 def _unnamed(account_ids: Sequence[int], since: datetime) -> list[datetime]:
     """Return when each new contact first wrote who has no name yet and could have one."""
     found = (
@@ -174,7 +149,7 @@ def _unnamed(account_ids: Sequence[int], since: datetime) -> list[datetime]:
             *(Conversation.account_id.in_(account_ids), ~Conversation.known, Conversation.last_message_at >= since),
             *(Identity.first_seen_at >= since, ~Identity.has_name, _can_be_named()),
         )
-        .limit(MAX_CALLS)
+        .limit(charts.MAX_CALLS)
     )
     return [
         row.first_seen_at
