@@ -9,7 +9,7 @@ from app.alerts.receivers import ListedReceiver
 from app.cli import output
 from app.viewer import OPERATOR
 
-receiver_argument = click.argument("receiver_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+receiver_argument = click.argument("receiver_id", metavar="ID", type=output.ROW_ID)
 
 
 @click.group()
@@ -32,7 +32,7 @@ def list_(state: State | None, as_json: bool) -> None:
 
 
 @alert.command("acknowledge")
-@click.argument("alert_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("alert_id", metavar="ID", type=output.ROW_ID)
 @output.as_json
 @output.in_app
 def acknowledge(alert_id: int, as_json: bool) -> None:

@@ -116,7 +116,7 @@ def erase(reference: str, account_id: str | None, yes: bool, as_json: bool) -> N
 
 
 @contact.command("receipt")
-@click.argument("receipt_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("receipt_id", metavar="ID", type=output.ROW_ID)
 @output.as_json
 @output.in_app
 def receipt(receipt_id: int, as_json: bool) -> None:

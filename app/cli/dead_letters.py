@@ -43,7 +43,7 @@ def list_(reason: str | None, account_id: str | None, limit: int, as_json: bool)
 
 
 @dead_letters.command("show")
-@click.argument("dead_letter_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("dead_letter_id", metavar="ID", type=output.ROW_ID)
 @output.as_json
 @output.in_app
 def show(dead_letter_id: int, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def show(dead_letter_id: int, as_json: bool) -> None:
 
 
 @dead_letters.command("replay")
-@click.argument("dead_letter_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
+@click.argument("dead_letter_id", metavar="[ID]", type=output.ROW_ID, required=False)
 @click.option("--all", "every", is_flag=True, help="Replay all dead letters that match, oldest first.")
 @filter_options
 @output.in_app
@@ -76,7 +76,7 @@ def replay(dead_letter_id: int | None, every: bool, reason: str | None, account_
 
 
 @dead_letters.command("discard")
-@click.argument("dead_letter_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("dead_letter_id", metavar="ID", type=output.ROW_ID)
 @output.in_app
 def discard(dead_letter_id: int) -> None:
     """Discard dead letter ID."""

@@ -6,7 +6,7 @@ from app.cli import output
 from app.inbox import replies, thread
 from app.viewer import OPERATOR
 
-conversation_argument = click.argument("conversation_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+conversation_argument = click.argument("conversation_id", metavar="ID", type=output.ROW_ID)
 
 
 @click.group()

@@ -18,6 +18,8 @@ _API_NAMES = {"ig_account_id": "accountId", "ig_participant_id": "participantPla
 
 Parameters = ParamSpec("Parameters")
 
+ROW_ID = click.IntRange(1, 2**63 - 1)  # an ID of ours
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 
 
