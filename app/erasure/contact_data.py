@@ -63,7 +63,8 @@ class DataPart:
     @property
     def title(self) -> str:
         """The rows as a title: Messages."""
-        return (self.nouns or f"{self.noun}s").capitalize() if self.noun != "API call" else "API calls"
+        words = self.nouns or f"{self.noun}s"
+        return words[0].upper() + words[1:]
 
 
 @dataclass(frozen=True, slots=True)
