@@ -4,7 +4,7 @@ Counting, export and deletion find the rows of a contact by the same rules.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,7 +121,7 @@ def dead_letters(execute: Execute, contact: Contact) -> list[tuple[int, bytes]]:
 def pins(execute: Execute, contact: Contact) -> list[int]:
     """Return the IDs of the pinned searches, of all users, that name a contact: ID, name, or any of the usernames."""
     names = {contact.ig_participant_id}
-    for row in execute(select(Identity.username, Identity.name).where(*_of_contact(Identity, contact))).all():
+    for row in execute(select(Identity.username, Identity.name).where(*of_contact(Identity, contact))).all():
         names.update(filter(None, row))
     former = select(UsernameHistory.old_username).where(UsernameHistory.identity_id.in_(_identity_ids(contact)))
     names.update(filter(None, execute(former).scalars()))
@@ -132,21 +132,21 @@ def pins(execute: Execute, contact: Contact) -> list[int]:
     return [row.id for row in rows if named.search(f"{row.name}\n{row.q}".casefold())]
 
 
+def of_contact(model: Any, contact: Contact) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on the rows of a contact in a table that has the contact's ID."""
+    return model.account_id == contact.account_id, model.ig_participant_id == contact.ig_participant_id
+
+
 def _mids(letter: Any) -> set[bytes]:
     return {letter.mid_digest, *tombstones.message_digests(letter.raw)}
 
 
-def _of_contact(model: Any, contact: Contact) -> Iterator[ColumnElement[bool]]:
-    yield model.account_id == contact.account_id
-    yield model.ig_participant_id == contact.ig_participant_id
-
-
 def _conversation(_: Execute, contact: Contact) -> ColumnElement[bool]:
-    return Conversation.id.in_(select(Conversation.id).where(*_of_contact(Conversation, contact)))
+    return Conversation.id.in_(select(Conversation.id).where(*of_contact(Conversation, contact)))
 
 
 def _of_conversation(contact: Contact) -> ColumnElement[bool]:
-    return Message.conversation_id.in_(select(Conversation.id).where(*_of_contact(Conversation, contact)))
+    return Message.conversation_id.in_(select(Conversation.id).where(*of_contact(Conversation, contact)))
 
 
 def _messages(_: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -154,7 +154,7 @@ def _messages(_: Execute, contact: Contact) -> ColumnElement[bool]:
 
 
 def _identity_ids(contact: Contact) -> Any:
-    return select(Identity.id).where(*_of_contact(Identity, contact))
+    return select(Identity.id).where(*of_contact(Identity, contact))
 
 
 def _identity(_: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -170,7 +170,7 @@ def _picture(_: Execute, contact: Contact) -> ColumnElement[bool]:
 
 
 def _calls(_: Execute, contact: Contact) -> ColumnElement[bool]:
-    return ApiCall.id.in_(select(ApiCall.id).where(*_of_contact(ApiCall, contact)))
+    return ApiCall.id.in_(select(ApiCall.id).where(*of_contact(ApiCall, contact)))
 
 
 def _items(_: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -254,6 +254,18 @@ DEAD_LETTERS = DataPart(
     (DeadLetter.received_at, DeadLetter.reason, DeadLetter.explanation, DeadLetter.times, DeadLetter.raw),
     frozenset({"id", "account_id", "ig_account_id", "mid_digest", "digest"}),
 )
+ITEMS = DataPart(
+    "jobs",
+    "job entry",
+    RunItem,
+    _items,
+    (
+        *(RunItem.run_id, RunItem.state, RunItem.reason, RunItem.code, RunItem.tries, RunItem.next_try_at),
+        *(RunItem.calls, RunItem.seconds, RunItem.settled_at, RunItem.found, RunItem.lost),
+    ),
+    frozenset({"ig_participant_id", "position"}),
+    "job entries",
+)
 PARTS = (
     CONVERSATION,
     MESSAGES,
@@ -278,18 +290,7 @@ PARTS = (
         ),
         frozenset({"id", "account_id", "ig_participant_id"}),
     ),
-    DataPart(
-        "jobs",
-        "job entry",
-        RunItem,
-        _items,
-        (
-            *(RunItem.run_id, RunItem.state, RunItem.reason, RunItem.code, RunItem.tries, RunItem.next_try_at),
-            *(RunItem.calls, RunItem.seconds, RunItem.settled_at, RunItem.found, RunItem.lost),
-        ),
-        frozenset({"ig_participant_id", "position"}),
-        "job entries",
-    ),
+    ITEMS,
     DataPart(
         "pendingUpdates",
         "pending update",

@@ -1,10 +1,10 @@
 """Delete all data of a contact: messages, identity, picture, cache, dead letters, traces in jobs and API calls."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, String, cast, delete, func, literal, select, update
+from sqlalchemy import String, cast, delete, func, literal, select, update
 
 from app import clock, tombstones
 from app.db import transaction
@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import UTCDateTime
 from app.erasure import contact_data, receipts
-from app.erasure.contact_data import Contact, get_contact
+from app.erasure.contact_data import ITEMS, MESSAGES, Contact, get_contact, of_contact
 from app.errors import NotFound
 from app.identities import cache
 from app.identities.reasons import DELETED
@@ -52,16 +52,15 @@ def delete_identity(viewer: Viewer, identity_id: int) -> int:
 
 
 def _delete(viewer: Viewer, contact: Contact) -> int:
-    key = (contact.account_id, contact.ig_participant_id)
     cached = not cache.delete(contact.ig_account_id, contact.ig_participant_id)
     with transaction.write() as tx:
-        _lock(tx, *key)
+        _lock(tx, contact)
         counts = contact_data.count(tx.execute, contact)
         if not any(counts.values()):
             raise NotFound("contact")  # another user deleted it at the same moment
-        until = _covered_until(tx, *key)
+        until = _covered_until(tx, contact)
         delete_data(tx, contact)
-        tombstones.add(tx, *key, at=clock.now(), until=until)
+        tombstones.add(tx, contact.account_id, contact.ig_participant_id, at=clock.now(), until=until)
         receipt_id = receipts.write(tx, viewer, contact, counts, cached=cached)
         tx.mark_changed(contact.account_id)
     cache.delete(contact.ig_account_id, contact.ig_participant_id)  # again: a lookup may have cached its result
@@ -69,69 +68,59 @@ def _delete(viewer: Viewer, contact: Contact) -> int:
     return receipt_id
 
 
-def _lock(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+def _lock(tx: Tx, contact: Contact) -> None:
     for model in (Conversation, Identity):
-        of_contact = (model.account_id == account_id, model.ig_participant_id == ig_participant_id)
-        tx.execute(select(model.id).where(*of_contact).with_for_update()).all()
+        tx.execute(select(model.id).where(*of_contact(model, contact)).with_for_update()).all()
 
 
 def delete_data(tx: Tx, contact: Contact) -> None:
     """Delete all data of a contact. The caller adds the tombstone."""
-    account_id, ig_participant_id = contact.account_id, contact.ig_participant_id
     letters = contact_data.dead_letters(tx.execute, contact)  # before the messages that they name
     tx.execute(delete(Pin).where(Pin.id.in_(contact_data.pins(tx.execute, contact))))  # before the names
-    _delete_traces(tx, account_id, ig_participant_id, own_ids=contact.own_ids)
-    _record_deleted(tx, account_id, {letter_digest for _, letter_digest in letters})
+    _delete_traces(tx, contact)
+    _record_deleted(tx, contact, {letter_digest for _, letter_digest in letters})
     tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([letter_id for letter_id, _ in letters])))
-    theirs = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
-    tx.execute(delete(Conversation).where(*theirs))
+    tx.execute(delete(Conversation).where(*of_contact(Conversation, contact)))
 
 
-def _covered_until(tx: Tx, account_id: int, ig_participant_id: str) -> datetime | None:
+def _covered_until(tx: Tx, contact: Contact) -> datetime | None:
     """Return the newest of Meta's times in the account: our clock may be wrong, and must not cover later messages."""
-    newest = select(func.max(Conversation.last_message_at)).where(Conversation.account_id == account_id)
+    newest = select(func.max(Conversation.last_message_at)).where(Conversation.account_id == contact.account_id)
     times = select(Conversation.last_message_at, Conversation.seen_at, Conversation.last_reaction_at)
-    of_contact = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
-    found = (*(tx.execute(times.where(*of_contact)).first() or ()), tx.execute(newest).scalar())
+    found = (*(tx.execute(times.where(*of_contact(Conversation, contact))).first() or ()), tx.execute(newest).scalar())
     return max((each for each in found if each is not None), default=None)
 
 
-def _delete_traces(tx: Tx, account_id: int, ig_participant_id: str, *, own_ids: Collection[str]) -> None:
+def _delete_traces(tx: Tx, contact: Contact) -> None:
     now = clock.now()
     messages = select(Message.account_id, Message.mid_digest, literal(now, UTCDateTime))
     deleted = tx.insert(DeletedEvent).from_select(
-        ["account_id", "digest", "at"], messages.where(*_messages(account_id, ig_participant_id))
+        ["account_id", "digest", "at"], messages.where(MESSAGES.find(tx.execute, contact))
     )
     tx.execute(deleted.on_conflict_do_nothing())
-    _record_deleted(
-        tx, account_id, pending_updates.delete_of_contact(tx, account_id, ig_participant_id, own_ids, at=now)
+    pending = pending_updates.delete_of_contact(
+        tx, contact.account_id, contact.ig_participant_id, contact.own_ids, at=now
     )
+    _record_deleted(tx, contact, pending)
     # With their picture and username history, by foreign key.
-    identity = (Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
-    tx.execute(delete(Identity).where(*identity))
-    looked_up = update(ApiCall).where(ApiCall.account_id == account_id, ApiCall.ig_participant_id == ig_participant_id)
+    tx.execute(delete(Identity).where(*of_contact(Identity, contact)))
+    looked_up = update(ApiCall).where(*of_contact(ApiCall, contact))
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
-    _anonymize_items(tx, account_id, ig_participant_id)
+    _anonymize_items(tx, contact)
 
 
-def _anonymize_items(tx: Tx, account_id: int, ig_participant_id: str) -> None:
+def _anonymize_items(tx: Tx, contact: Contact) -> None:
     """Remove the contact's ID from jobs. The items stay, so that a job's counts still add up to its total."""
-    runs = select(Run.id).where(Run.account_id == account_id)
-    items = (RunItem.run_id.in_(runs), RunItem.ig_participant_id == ig_participant_id)
-    of_contact = select(RunItem.run_id).where(*items, RunItem.state == ItemState.PENDING)
-    tx.execute(update(Run).where(Run.id.in_(of_contact)).values(skipped=Run.skipped + 1))
-    open_ = update(RunItem).where(*items, RunItem.state == ItemState.PENDING)
+    theirs = ITEMS.find(tx.execute, contact)
+    with_open = select(RunItem.run_id).where(theirs, RunItem.state == ItemState.PENDING)
+    tx.execute(update(Run).where(Run.id.in_(with_open)).values(skipped=Run.skipped + 1))
+    open_ = update(RunItem).where(theirs, RunItem.state == ItemState.PENDING)
     tx.execute(open_.values(state=ItemState.SKIPPED, reason=DELETED, code=None, settled_at=clock.now()))
     deleted_contact = literal(DELETED_CONTACT).concat(cast(RunItem.position, String))
-    tx.execute(update(RunItem).where(*items).values(ig_participant_id=deleted_contact))
+    tx.execute(update(RunItem).where(theirs).values(ig_participant_id=deleted_contact))
 
 
-def _record_deleted(tx: Tx, account_id: int, digests: Iterable[bytes]) -> None:
-    rows = [{"account_id": account_id, "digest": each, "at": clock.now()} for each in sorted(digests)]
+def _record_deleted(tx: Tx, contact: Contact, digests: Iterable[bytes]) -> None:
+    rows = [{"account_id": contact.account_id, "digest": each, "at": clock.now()} for each in sorted(digests)]
     if rows:
         tx.execute(tx.insert(DeletedEvent).on_conflict_do_nothing(), rows)
-
-
-def _messages(account_id: int, ig_participant_id: str) -> tuple[ColumnElement[bool], ...]:
-    of_contact = (Conversation.account_id == account_id, Conversation.ig_participant_id == ig_participant_id)
-    return (Message.conversation_id.in_(select(Conversation.id).where(*of_contact)),)
