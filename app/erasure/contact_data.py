@@ -4,7 +4,7 @@ Counting, export and deletion find the rows of a contact by the same rules.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +86,8 @@ def get_contact(viewer: Viewer, identity_id: int) -> tuple[Contact, ListedIdenti
 def get_stored_data(viewer: Viewer, identity_id: int) -> StoredData:
     """Return what is stored about a contact, for admins. Raises NotFound."""
     contact, identity = get_contact(viewer, identity_id)
-    return StoredData(identity, tuple(count(db.session.execute, contact).items()))
+    counts = count(db.session.execute, find_rows(db.session.execute, contact))
+    return StoredData(identity, tuple(counts.items()))
 
 
 def as_dict(stored: StoredData) -> dict[str, Any]:
@@ -100,41 +101,46 @@ def as_dict(stored: StoredData) -> dict[str, Any]:
     }
 
 
-def count(execute: Execute, contact: Contact) -> dict[DataPart, int]:
-    """Return the number of rows about a contact in each part."""
+def find_rows(execute: Execute, contact: Contact) -> dict[DataPart, ColumnElement[bool]]:
+    """Return the condition on the rows about a contact in each part. Reads all dead letters of the account."""
+    return {part: part.find(execute, contact) for part in PARTS}
+
+
+def count(execute: Execute, found: Mapping[DataPart, ColumnElement[bool]]) -> dict[DataPart, int]:
+    """Return the number of rows in each part that `find_rows` found."""
     return {
-        part: execute(select(func.count()).select_from(part.model).where(part.find(execute, contact))).scalar_one()
-        for part in PARTS
+        part: execute(select(func.count()).select_from(part.model).where(condition)).scalar_one()
+        for part, condition in found.items()
     }
-
-
-def dead_letters(execute: Execute, contact: Contact) -> list[tuple[int, bytes]]:
-    """Return ID and digest of the dead letters that name a contact or one of the contact's messages."""
-    mids = set(execute(select(Message.mid_digest).where(_of_conversation(contact))).scalars())
-    of_account = or_(DeadLetter.account_id == contact.account_id, DeadLetter.account_id.is_(None))
-    columns = (DeadLetter.id, DeadLetter.raw, DeadLetter.digest, DeadLetter.mid_digest)
-    letters = execute(select(*columns).where(of_account).execution_options(yield_per=LETTERS))
-    named = contact.ig_participant_id.encode()
-    return [(row.id, row.digest) for row in letters if named in row.raw or not mids.isdisjoint(_mids(row))]
-
-
-def pins(execute: Execute, contact: Contact) -> list[int]:
-    """Return the IDs of the pinned searches, of all users, that name a contact: ID, name, or any of the usernames."""
-    names = {contact.ig_participant_id}
-    for row in execute(select(Identity.username, Identity.name).where(*of_contact(Identity, contact))).all():
-        names.update(filter(None, row))
-    former = select(UsernameHistory.old_username).where(UsernameHistory.identity_id.in_(_identity_ids(contact)))
-    names.update(filter(None, execute(former).scalars()))
-    if not (rows := execute(select(Pin.id, Pin.name, Pin.q)).all()):
-        return []
-    # Whole words only: a contact called Ann is not named by "annual".
-    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(map(str.casefold, names))))})(?![\w])")
-    return [row.id for row in rows if named.search(f"{row.name}\n{row.q}".casefold())]
 
 
 def of_contact(model: Any, contact: Contact) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions on the rows of a contact in a table that has the contact's ID."""
     return model.account_id == contact.account_id, model.ig_participant_id == contact.ig_participant_id
+
+
+def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
+    """Find the dead letters that name a contact or one of the contact's messages."""
+    mids = set(execute(select(Message.mid_digest).where(_of_conversation(contact))).scalars())
+    of_account = or_(DeadLetter.account_id == contact.account_id, DeadLetter.account_id.is_(None))
+    columns = (DeadLetter.id, DeadLetter.raw, DeadLetter.mid_digest)
+    letters = execute(select(*columns).where(of_account).execution_options(yield_per=LETTERS))
+    named = contact.ig_participant_id.encode()
+    found = [row.id for row in letters if named in row.raw or not mids.isdisjoint(_mids(row))]
+    return DeadLetter.id.in_(found)
+
+
+def _pins(execute: Execute, contact: Contact) -> ColumnElement[bool]:
+    """Find the pinned searches, of all users, that name a contact: ID, name, or any of the usernames."""
+    names = {contact.ig_participant_id}
+    for row in execute(select(Identity.username, Identity.name).where(*of_contact(Identity, contact))).all():
+        names.update(filter(None, row))
+    former = select(UsernameHistory.old_username).where(UsernameHistory.identity_id.in_(_identity_ids(contact)))
+    names.update(filter(None, execute(former).scalars()))
+    rows = execute(select(Pin.id, Pin.name, Pin.q)).all()
+    # Whole words only: a contact called Ann is not named by "annual".
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(map(str.casefold, names))))})(?![\w])")
+    return Pin.id.in_([row.id for row in rows if named.search(f"{row.name}\n{row.q}".casefold())])
 
 
 def _mids(letter: Any) -> set[bytes]:
@@ -181,14 +187,6 @@ def _items(_: Execute, contact: Contact) -> ColumnElement[bool]:
 def _pending(execute: Execute, contact: Contact) -> ColumnElement[bool]:
     found = pending_updates.ids_of_contact(execute, contact.account_id, contact.ig_participant_id)
     return PendingMessageUpdate.id.in_(found)
-
-
-def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
-    return DeadLetter.id.in_([letter_id for letter_id, _ in dead_letters(execute, contact)])
-
-
-def _pins(execute: Execute, contact: Contact) -> ColumnElement[bool]:
-    return Pin.id.in_(pins(execute, contact))
 
 
 IDENTITY = DataPart(
@@ -266,6 +264,15 @@ ITEMS = DataPart(
     frozenset({"ig_participant_id", "position"}),
     "job entries",
 )
+PINS = DataPart(
+    "pinnedSearches",
+    "pinned search",
+    Pin,
+    _pins,
+    (Pin.name, Pin.filter, Pin.q),
+    frozenset({"id", "user_id"}),
+    "pinned searches",
+)
 PARTS = (
     CONVERSATION,
     MESSAGES,
@@ -300,15 +307,7 @@ PARTS = (
         frozenset({"id", "account_id", "mid_digest", "digest", "tries", "next_try_at"}),
     ),
     DEAD_LETTERS,
-    DataPart(
-        "pinnedSearches",
-        "pinned search",
-        Pin,
-        _pins,
-        (Pin.name, Pin.filter, Pin.q),
-        frozenset({"id", "user_id"}),
-        "pinned searches",
-    ),
+    PINS,
 )
 SINGLE = (CONVERSATION, IDENTITY, PICTURE)  # at most one row per contact
 # Tables that hold nothing about a contact. Together with PARTS these are all tables: a test compares.

@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.db.transaction import Tx
 from app.db.types import UTCDateTime
 from app.erasure import contact_data, receipts
-from app.erasure.contact_data import ITEMS, MESSAGES, Contact, get_contact, of_contact
+from app.erasure.contact_data import DEAD_LETTERS, ITEMS, MESSAGES, PINS, Contact, DataPart, get_contact, of_contact
 from app.errors import NotFound
 from app.identities import cache
 from app.identities.reasons import DELETED
@@ -55,11 +55,10 @@ def _delete(viewer: Viewer, contact: Contact) -> int:
     cached = not cache.delete(contact.ig_account_id, contact.ig_participant_id)
     with transaction.write() as tx:
         _lock(tx, contact)
-        counts = contact_data.count(tx.execute, contact)
+        until = _covered_until(tx, contact)
+        counts = delete_data(tx, contact)
         if not any(counts.values()):
             raise NotFound("contact")  # another user deleted it at the same moment
-        until = _covered_until(tx, contact)
-        delete_data(tx, contact)
         tombstones.add(tx, contact.account_id, contact.ig_participant_id, at=clock.now(), until=until)
         receipt_id = receipts.write(tx, viewer, contact, counts, cached=cached)
         tx.mark_changed(contact.account_id)
@@ -73,14 +72,16 @@ def _lock(tx: Tx, contact: Contact) -> None:
         tx.execute(select(model.id).where(*of_contact(model, contact)).with_for_update()).all()
 
 
-def delete_data(tx: Tx, contact: Contact) -> None:
-    """Delete all data of a contact. The caller adds the tombstone."""
-    letters = contact_data.dead_letters(tx.execute, contact)  # before the messages that they name
-    tx.execute(delete(Pin).where(Pin.id.in_(contact_data.pins(tx.execute, contact))))  # before the names
+def delete_data(tx: Tx, contact: Contact) -> dict[DataPart, int]:
+    """Delete all data of a contact. Return how many rows there were. The caller adds the tombstone."""
+    found = contact_data.find_rows(tx.execute, contact)  # dead letters name messages, pinned searches name the contact
+    counts = contact_data.count(tx.execute, found)
+    tx.execute(delete(Pin).where(found[PINS]))
     _delete_traces(tx, contact)
-    _record_deleted(tx, contact, {letter_digest for _, letter_digest in letters})
-    tx.execute(delete(DeadLetter).where(DeadLetter.id.in_([letter_id for letter_id, _ in letters])))
+    _record_deleted(tx, contact, tx.execute(select(DeadLetter.digest).where(found[DEAD_LETTERS])).scalars())
+    tx.execute(delete(DeadLetter).where(found[DEAD_LETTERS]))
     tx.execute(delete(Conversation).where(*of_contact(Conversation, contact)))
+    return counts
 
 
 def _covered_until(tx: Tx, contact: Contact) -> datetime | None:
