@@ -29,7 +29,6 @@ SECRET_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of Standard Webhooks
 ADDRESS_CHARACTERS = 500
 CHOICES = (AlertEvent.OPENED, AlertEvent.RECOVERED, AlertEvent.JOB_FINISHED, AlertEvent.JOB_PAUSED)
-DAY_MINUTES = 24 * 60
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)  # a host that ends in one is an IPv4 address, as in 2130706433
 _TIME = re.compile(r"([01]?\d|2[0-3])(?::([0-5]\d))?", re.ASCII)
