@@ -39,17 +39,15 @@ class Event:
     at: datetime
 
 
-_RECEIVERS = (
+_RECEIVERS = select(  # that are on
     *(AlertReceiver.id, AlertReceiver.events, AlertReceiver.account_ids, AlertReceiver.created_at),
     *(AlertReceiver.quiet_from, AlertReceiver.quiet_until, AlertReceiver.zone),
-)
+).where(AlertReceiver.disabled_at.is_(None))
 
 
 def add_opened(tx: Tx, alert_id: int, now: datetime) -> None:
     """Queue the report that an alert is open."""
-    row = _alert(tx, alert_id)
-    key = f"{AlertEvent.OPENED} {alert_id} {clock.microseconds(row.since)}"
-    add(tx, AlertEvent.OPENED, key, _of_alert(row), account_id=row.account_id, alert_id=alert_id, now=now)
+    _add_alert(tx, AlertEvent.OPENED, _alert(tx, alert_id), now)
 
 
 def add_recovered(tx: Tx, alert_id: int, now: datetime) -> None:
@@ -67,18 +65,7 @@ def add_recovered(tx: Tx, alert_id: int, now: datetime) -> None:
     later = set(tx.execute(select(AlertReceiver.id).where(AlertReceiver.created_at > row.since)).scalars())
     ended = {"state": DeliveryState.OBSOLETE, "next_try_at": None, "ended_at": now}
     tx.execute(update(AlertDelivery).where(*queued).values(**ended))
-    key = f"{AlertEvent.RECOVERED} {alert_id} {clock.microseconds(row.since)}"
-    facts = _of_alert(row)
-    add(
-        tx,
-        AlertEvent.RECOVERED,
-        key,
-        facts,
-        account_id=row.account_id,
-        alert_id=alert_id,
-        now=now,
-        left_out=unsent | later,
-    )
+    _add_alert(tx, AlertEvent.RECOVERED, row, now, left_out=unsent | later)
 
 
 def add(
@@ -96,8 +83,8 @@ def add(
 
     `key` names the event: each receiver is sent it once.
     """
-    for row in tx.execute(select(*_RECEIVERS).where(AlertReceiver.disabled_at.is_(None))).all():
-        if event in row.events and row.id not in left_out and _sees(row, account_id):
+    for row in tx.execute(_RECEIVERS).all():
+        if row.id not in left_out and _wants(row, event, account_id):
             _queue(tx, row, event, key, facts, now=now, alert_id=alert_id)
 
 
@@ -109,17 +96,14 @@ def wanted(*events: AlertEvent) -> bool:
 
 def add_missing(events: Sequence[Event]) -> None:
     """Queue events for each receiver that wants them, was added before they happened, and was not sent them yet."""
-    rows = db.session.execute(select(*_RECEIVERS).where(AlertReceiver.disabled_at.is_(None))).all()
+    rows = db.session.execute(_RECEIVERS).all()
     columns = select(AlertDelivery.receiver_id, AlertDelivery.key)
     known = {tuple(row) for row in db.session.execute(columns.where(AlertDelivery.key.in_({e.key for e in events})))}
     missing = [
         (row, each)
         for each in events
         for row in rows
-        if each.event in row.events
-        and _sees(row, each.account_id)
-        and row.created_at <= each.at
-        and (row.id, each.key) not in known
+        if _wants(row, each.event, each.account_id) and row.created_at <= each.at and (row.id, each.key) not in known
     ]
     if not missing:
         return
@@ -147,8 +131,13 @@ def purge(tx: Tx, now: datetime) -> int:
     return int(tx.execute(delete(AlertDelivery).where(AlertDelivery.created_at < now - KEPT)).rowcount)
 
 
-def _sees(row: Any, account_id: int | None) -> bool:
-    return row.account_ids is None or account_id in row.account_ids
+def _wants(row: Any, event: AlertEvent, account_id: int | None) -> bool:
+    return event in row.events and (row.account_ids is None or account_id in row.account_ids)
+
+
+def _add_alert(tx: Tx, event: AlertEvent, row: Any, now: datetime, *, left_out: Set[int] = frozenset()) -> None:
+    key = f"{event} {row.id} {clock.microseconds(row.since)}"
+    add(tx, event, key, _of_alert(row), account_id=row.account_id, alert_id=row.id, now=now, left_out=left_out)
 
 
 def _queue(
