@@ -58,13 +58,11 @@ def change(receiver_id: int, action: str) -> Response:
     change_, message = ACTIONS[action]
     viewer = session.viewer()
     change_(viewer, receiver_id)
-    if not rendering.wants_part():
-        flash(message)
     return rendering.render(
         None,
         "alert_receivers/_receivers.html",
         home=HOME,
-        events=rendering.toast(message),
+        events=rendering.report(message),
         receivers=receivers.list_receivers(viewer),
     )
 

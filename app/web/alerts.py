@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, flash
+from flask import Blueprint, Response
 
 from app import findings
 from app.alerts import lifecycle, listing
@@ -26,15 +26,12 @@ def index() -> Response:
 def acknowledge(alert_id: int) -> Response:
     """Acknowledge an alert."""
     lifecycle.acknowledge(session.viewer(), alert_id)
-    message = "Alert acknowledged."
-    if not rendering.wants_part():
-        flash(message)
     return rendering.render(
         None,
         "alerts/_alerts.html",
         selection=account_selection.select(),
         home=HOME,
-        events=rendering.toast(message),
+        events=rendering.report("Alert acknowledged."),
         **_shown(),
     )
 

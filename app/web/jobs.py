@@ -258,10 +258,7 @@ def _changed_run(run_id: str, message: str) -> Response:
 
 
 def _confirm(message: str) -> dict[str, Any]:
-    """Return the events that report a change; without htmx, the next page shows the message."""
-    if not rendering.wants_part():
-        flash(message)
-    return CHANGED | rendering.toast(message)
+    return CHANGED | rendering.report(message)
 
 
 def _render_panel(selection: AccountSelection, run: Progress, token: str | None, events: dict[str, Any]) -> Response:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, make_response, redirect, render_template, request
+from flask import Flask, Response, flash, make_response, redirect, render_template, request
 from flask_login import current_user
 
 from app.identities.failure_policy import STOP_AFTER
@@ -92,6 +92,13 @@ def trigger_events(response: Response, events: Mapping[str, Any] | None) -> Resp
 def toast(message: str, *, bad: bool = False) -> dict[str, Any]:
     """Return the event that shows `message` as a toast. An error (`bad`) stays until it is dismissed."""
     return {"toast": {"text": message, "kind": "error" if bad else "done"}}
+
+
+def report(message: str) -> dict[str, Any]:
+    """Return the event that reports a change as a toast; without htmx, the next page shows the message."""
+    if not wants_part():
+        flash(message)
+    return toast(message)
 
 
 def theme() -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, flash
+from flask import Blueprint, Response
 
 from app import heartbeats, schedules
 from app.web import account_selection, rendering, session
@@ -30,10 +30,7 @@ def change(name: str, action: str) -> Response:
     """Run a schedule now, or switch it off or on."""
     change_, sentence = ACTIONS[action]
     change_(session.viewer(), name)
-    message = sentence.format(schedules.BY_NAME[name].title)
-    if not rendering.wants_part():
-        flash(message)
-    events = rendering.toast(message)
+    events = rendering.report(sentence.format(schedules.BY_NAME[name].title))
     return rendering.render(None, "schedules/_schedules.html", home=HOME, events=events, **_shown())
 
 
