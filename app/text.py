@@ -133,6 +133,12 @@ def plural(number: int, noun: str, nouns: str | None = None, *, thousands: str =
     return f"{grouped(number, thousands)} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def camel_case(name: str) -> str:
+    """Return a name of Python as the API has it: `sent_at` becomes `sentAt`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 def for_terminal(value: str) -> str:
     """Return `value` with all characters escaped that a terminal could act upon."""
     return "".join(

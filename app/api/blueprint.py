@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
-from app import installation
+from app import installation, text
 from app.api import (
     accounts,
     alerts,
@@ -91,8 +91,7 @@ def _api() -> APIBlueprint:
 
 def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 - as the library calls it
     """Return the ID of an operation: the name of its function, `list_jobs`, becomes `listJobs`."""
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
+    return text.camel_case(name)
 
 
 def _document() -> dict[str, Any]:

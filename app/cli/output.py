@@ -86,8 +86,7 @@ def plain(value: Any) -> Any:
 
 
 def _api_name(field: str) -> str:
-    first, *others = field.split("_")
-    return _API_NAMES.get(field) or first + "".join(map(str.capitalize, others))
+    return _API_NAMES.get(field) or text.camel_case(field)
 
 
 def _text(value: object) -> str:

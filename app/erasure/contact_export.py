@@ -23,7 +23,7 @@ from app.instagram.events import EventKind
 from app.models.audit import Action
 from app.models.conversation import Message
 from app.models.identity import StoredAvatar
-from app.text import escape_invisible, web_url
+from app.text import camel_case, escape_invisible, web_url
 from app.viewer import Viewer
 
 CONTENT_TYPE = "application/zip"
@@ -149,15 +149,10 @@ def _messages(contact: Contact, newest: int) -> Iterator[Any]:
 
 
 def _facts(part: DataPart, row: Any) -> dict[str, Any]:
-    facts = {_name(column.key): getattr(row, column.key) for column in part.exported}
+    facts = {_API_NAMES.get(column.key) or camel_case(column.key): getattr(row, column.key) for column in part.exported}
     if part is MESSAGES and row.kind == EventKind.UNSENT:
         facts |= dict.fromkeys(("text", "attachments", "context"))
     return facts
-
-
-def _name(column: str) -> str:
-    first, *others = column.split("_")
-    return _API_NAMES.get(column) or first + "".join(map(str.capitalize, others))
 
 
 def _dump(value: Any) -> str:
