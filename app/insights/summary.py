@@ -11,9 +11,8 @@ from sqlalchemy import func, or_, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.insights import charts, hourly_stats, service_levels
+from app.insights import charts, hourly_stats
 from app.insights.charts import Bucket, Hour
-from app.insights.service_levels import ServiceLevel
 from app.instagram import errors
 from app.labels import label
 from app.models.call import ApiCall
@@ -56,7 +55,6 @@ class Insights:
     buckets: tuple[Bucket, ...]
     hours: tuple[Hour, ...]
     reasons: tuple[tuple[str, int], ...]
-    levels: tuple[ServiceLevel, ...]
 
     @property
     def username_percent(self) -> float | None:
@@ -94,7 +92,6 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
         buckets=buckets,
         hours=hours,
         reasons=_reasons(account_ids, clock.now() - length),
-        levels=service_levels.service_levels(account_ids, clock.now() - service_levels.PERIOD),
     )
 
 
