@@ -1,7 +1,6 @@
 """Schedules: on time, once among several schedulers, run now, and switched off."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +19,7 @@ from app.schedules import ListedSchedule, ScheduleState
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import LEA, an_account, people_wrote
 from tests.runs.test_lifecycle import named
+from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
 
 HOURLY = "conversation-sync"
@@ -88,37 +88,20 @@ def test_several_schedulers_run_a_requested_schedule_once(
     schedules.run_now(OPERATOR, "daily-refresh")
     with pytest.raises(Conflict, match="runs already"):
         schedules.run_now(OPERATOR, "daily-refresh")
-    barrier = threading.Barrier(3)
-
-    def another_scheduler() -> None:
-        with app.app_context():
-            barrier.wait()
-            tick()
-
-    threads = [threading.Thread(target=another_scheduler) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(app, 3, tick)
     assert done.count("daily-refresh") == 1
 
 
 def test_two_requests_at_once_are_one_run(app: Flask, done: list[str]) -> None:
-    barrier, refused = threading.Barrier(2), list[str]()
+    refused = list[str]()
 
     def press() -> None:
-        with app.app_context():
-            barrier.wait()
-            try:
-                schedules.run_now(OPERATOR, HOURLY)
-            except Conflict as error:
-                refused.append(str(error))
+        try:
+            schedules.run_now(OPERATOR, HOURLY)
+        except Conflict as error:
+            refused.append(str(error))
 
-    threads = [threading.Thread(target=press) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(app, 2, press)
     tick()
     tick()
     assert (len(refused), done.count(HOURLY)) == (1, 1)

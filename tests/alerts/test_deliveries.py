@@ -30,6 +30,7 @@ from app.viewer import OPERATOR, Role, Viewer
 from tests.alerts.test_lifecycle import beat, break_token, check, kill_workers
 from tests.factories import ATELIER_NORD, LEA, MAISON_LUNE, an_account, people_wrote
 from tests.support.alert_sinks import HttpSink, SmtpSink, http_sink, smtp_sink
+from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
 
 VECTOR = (  # published with the specification
@@ -470,19 +471,7 @@ def test_a_receiver_gets_the_events_and_accounts_it_was_added_for(sink: HttpSink
 
 def test_several_schedulers_send_a_delivery_once(app: Flask, sink: HttpSink) -> None:
     outbox.send_test(OPERATOR, add(sink.url).id)
-    barrier = threading.Barrier(3)
-
-    def another_scheduler() -> None:
-        with app.app_context():
-            barrier.wait()
-            deliveries.send_due()
-            db.session.remove()
-
-    threads = [threading.Thread(target=another_scheduler) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(app, 3, deliveries.send_due)
     assert len(sink.requests) == 1
 
 

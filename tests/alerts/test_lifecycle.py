@@ -1,6 +1,5 @@
 """Alerts open once per cause and account, recover once, and are acknowledged once."""
 
-import threading
 from datetime import timedelta
 
 import pytest
@@ -20,6 +19,7 @@ from app.models.alert import AlertKind
 from app.models.process import Heartbeat, Level
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account, people_wrote
+from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
 
 
@@ -129,28 +129,13 @@ def test_an_alert_that_returns_within_half_an_hour_is_the_same_one(frozen_clock:
 
 
 def test_several_schedulers_open_and_recover_an_alert_once(app: Flask) -> None:
-    def at_once() -> None:
-        barrier = threading.Barrier(4)
-
-        def another_scheduler() -> None:
-            with app.app_context():
-                barrier.wait()
-                lifecycle.record()
-                db.session.remove()
-
-        threads = [threading.Thread(target=another_scheduler) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
     break_token()
     doctor.record()
-    at_once()
+    at_once(app, 4, lifecycle.record)
     assert kinds() == [(AlertKind.TOKEN_REJECTED, "open", 1)]
     break_token(state=AccountState.CONNECTED)
     doctor.record()
-    at_once()
+    at_once(app, 4, lifecycle.record)
     assert kinds() == [(AlertKind.TOKEN_REJECTED, "recovered", 1)]
 
 

@@ -1,12 +1,12 @@
 """Hourly and daily duties: due by the table, once among several schedulers."""
 
-import threading
 from datetime import timedelta
 
 from flask import Flask
 
 from app.runs import duties
 from app.runs.duties import INTERRUPTED_AFTER, DutyOutcome
+from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
 
 DAY = timedelta(days=1)
@@ -30,19 +30,9 @@ def test_a_duty_with_no_work_at_first_waits_for_one_period(app: Flask, frozen_cl
 
 
 def test_one_of_several_schedulers_runs_a_duty(app: Flask, frozen_clock: FrozenClock) -> None:
-    barrier, claimed = threading.Barrier(4), list[bool]()
-
-    def schedule() -> None:
-        with app.app_context():
-            barrier.wait()
-            claimed.append(duties.claim("search.tidy", DAY))
-
+    claimed = list[bool]()
     for _ in range(3):
-        threads = [threading.Thread(target=schedule) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        claimed += at_once(app, 4, lambda: duties.claim("search.tidy", DAY))
         frozen_clock.forward(days=1)
     assert sorted(claimed) == [False] * 9 + [True] * 3
 

@@ -1,6 +1,5 @@
 """Gaps: noticed, merged, read by a sync, and reported as the sandbox withheld the messages."""
 
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from app.runs import gap_reports, leases, lifecycle, runner, sync_job
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import ATELIER_NORD, CAMILLE, LEA, MAISON_LUNE, a_sandbox_account, an_account, people_wrote
 from tests.ingest.test_sync import wrote
+from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Sandbox
 
@@ -298,27 +298,12 @@ def test_a_webhook_stored_while_the_clock_was_ahead_does_not_hide_the_gap(accoun
 
 
 def test_several_schedulers_record_one_gap_and_start_one_sync(app: Flask, account: Account) -> None:
-    def at_once() -> None:
-        barrier = threading.Barrier(4)
-
-        def another_scheduler() -> None:
-            with app.app_context():
-                barrier.wait()
-                gap_reports.advance()
-                db.session.remove()
-
-        threads = [threading.Thread(target=another_scheduler) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
     people_wrote(CAMILLE)
     changed(state=AccountState.RECONNECT)
-    at_once()
+    at_once(app, 4, gap_reports.advance)
     assert len(listed()) == 1
     changed(state=AccountState.CONNECTED)
-    at_once()
+    at_once(app, 4, gap_reports.advance)
     db.session.rollback()
     assert len(db.session.scalars(select(Run)).all()) == 1
     assert len(listed()) == 1
