@@ -5,13 +5,14 @@ Overlapping gaps of an account are one, until a sync has read it.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 
 from app import clock
 from app.db import transaction
@@ -34,6 +35,7 @@ MOST_AHEAD = timedelta(minutes=15)  # between the clocks of web servers; a later
 SHOWN = timedelta(days=7)  # in the inbox, unless a user dismisses it
 MOST_REPORTED = 3  # at a time: an outage in pieces leaves room for conversations
 MOST_LISTED = 100
+_NEWEST = (Gap.began_at.desc(), Gap.id.desc())
 _FINISHED = (GapState.CLOSED, GapState.CLOSED_WITH_LOSSES, GapState.GIVEN_UP)
 _failing = threading.Event()  # the last heartbeat of this process could not be written
 
@@ -108,10 +110,21 @@ def mark(tx: Tx, account_id: int) -> datetime:
     return newest
 
 
-def list_gaps(viewer: Viewer, account_id: int | None = None, *, most: int = MOST_LISTED) -> list[ListedGap]:
+def list_gaps(viewer: Viewer, account_id: int | None = None) -> list[ListedGap]:
     """Return the newest gaps of the accounts that the viewer may see, or of one of them."""
-    found = _visible(viewer).order_by(Gap.began_at.desc(), Gap.id.desc()).limit(most)
+    found = _visible(viewer).order_by(*_NEWEST).limit(MOST_LISTED)
     return _listed(found if account_id is None else found.where(Gap.account_id == account_id))
+
+
+def newest_by_account(viewer: Viewer, most: int) -> Mapping[str, list[ListedGap]]:
+    """Return the newest `most` gaps of each account that the viewer may see, newest first, by its Instagram ID."""
+    place = func.row_number().over(partition_by=Gap.account_id, order_by=_NEWEST).label("place")
+    numbered = select(Gap.id, place).subquery()
+    newest = _visible(viewer).join(numbered, numbered.c.id == Gap.id).where(numbered.c.place <= most)
+    found = defaultdict[str, list[ListedGap]](list)
+    for gap in _listed(newest.order_by(*_NEWEST)):
+        found[gap.ig_account_id].append(gap)
+    return found
 
 
 def reports(viewer: Viewer, account_id: int | None) -> list[ListedGap]:

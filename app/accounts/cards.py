@@ -1,5 +1,6 @@
 """The cards of the accounts page: health, picture, and the purposes of the last hour's API calls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app import gaps
@@ -32,11 +33,12 @@ class AccountCard:
 def list_cards(viewer: Viewer) -> list[AccountCard]:
     """Return a card for every account the viewer may see. Makes no API call."""
     found = health.list_health(viewer)
-    versions = account_pictures.versions([each.account.ig_account_id for each in found])
-    return [_card(viewer, each, versions.get(each.account.ig_account_id)) for each in found]
+    ids = [each.account.ig_account_id for each in found]
+    versions, newest = account_pictures.versions(ids), gaps.newest_by_account(viewer, GAPS)
+    return [_card(each, versions.get(id_), newest.get(id_, [])) for id_, each in zip(ids, found, strict=True)]
 
 
-def _card(viewer: Viewer, found: Health, picture_version: str | None) -> AccountCard:
+def _card(found: Health, picture_version: str | None, newest: Sequence[ListedGap]) -> AccountCard:
     account = found.account
     left = budget.forecast(account.id)
     return AccountCard(
@@ -44,5 +46,5 @@ def _card(viewer: Viewer, found: Health, picture_version: str | None) -> Account
         account_pictures.avatar(account.ig_account_id, account.username or account.ig_account_id, picture_version),
         left,
         left.spenders if left else (),
-        tuple(gaps.list_gaps(viewer, account.id, most=GAPS)),
+        tuple(newest),
     )
