@@ -139,8 +139,7 @@ def _register_starts(api: APIBlueprint) -> None:
     )
     def start_backfill(body: BackfillRequest, header: Waiting) -> Answer:
         viewer = auth.viewer()
-        viewer.require(Role.OPS)
-        account = listing.by_ig_id(viewer, body.accountId)
+        account = _account(viewer, body.accountId)
         run_id = lifecycle.start(viewer, account.id, kind=RunKind.BACKFILL, batch_size=body.batchSize)
         return _started(viewer, run_id, header.prefer)
 
@@ -179,8 +178,7 @@ def _register_starts(api: APIBlueprint) -> None:
     )
     def start_sync(path: ByAccount) -> Answer:
         viewer = auth.viewer()
-        viewer.require(Role.OPS)
-        return _started(viewer, sync_job.start(viewer, listing.by_ig_id(viewer, path.id).id), "")
+        return _started(viewer, sync_job.start(viewer, _account(viewer, path.id).id), "")
 
     @api.post(
         "/api/identities/refresh",
@@ -191,12 +189,16 @@ def _register_starts(api: APIBlueprint) -> None:
     )
     def start_selected_refresh(body: SelectedRefreshRequest, header: Waiting) -> Answer:
         viewer = auth.viewer()
-        viewer.require(Role.OPS)
-        account = listing.by_ig_id(viewer, body.accountId)
+        account = _account(viewer, body.accountId)
         scope = RunScope.FILTER if body.identityIds is None else RunScope.CHOSEN
         fields = {"scope": scope, "state": body.state or "", "reason": body.reason or "", "q": body.q}
         request = run_request.parse(fields, identities=body.identityIds)
         return _started(viewer, run_request.start(viewer, account.id, request), header.prefer)
+
+
+def _account(viewer: Viewer, ig_account_id: str) -> ListedAccount:
+    viewer.require(Role.OPS)  # first: a token that may start nothing does not learn which accounts exist
+    return listing.by_ig_id(viewer, ig_account_id)
 
 
 def _of_location(viewer: Viewer, location_id: str) -> ListedAccount:
