@@ -2,6 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -161,19 +163,26 @@ def require_run(viewer: Viewer, run_id: str) -> Run:
 
 
 def _start(viewer: Viewer, selected: Selection, *, batch_size: int) -> str:
-    run_id = secrets.token_hex(6)
     scan = selection.plan_page_scan(selected)
-    try:
-        with transaction.write() as tx:
-            refuse_second(tx, selected.account_id, selected.kind)
-            total = _plan_items(tx, run_id, selected, scan, batch_size=batch_size, started_by=viewer.name)
-            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=selected.account_id)
-            tx.mark_changed(selected.account_id, change_tokens.NO_CONTACT)
-    except IntegrityError:
-        raise lost_race(selected.account_id, selected.kind) from None
+    with starting(viewer, selected.account_id, selected.kind) as (tx, run_id):
+        total = _plan_items(tx, run_id, selected, scan, batch_size=batch_size, started_by=viewer.name)
     if total:
         enqueue(run_id, selected.kind, job_id=run_id)
     return run_id
+
+
+@contextmanager
+def starting(viewer: Viewer, account_id: int, kind: RunKind) -> Iterator[tuple[Tx, str]]:
+    """Open the transaction that stores a job, and yield it with the job's ID. Raises AlreadyRunning."""
+    run_id = secrets.token_hex(6)
+    try:
+        with transaction.write() as tx:
+            refuse_second(tx, account_id, kind)
+            yield tx, run_id
+            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=account_id)
+            tx.mark_changed(account_id, change_tokens.NO_CONTACT)
+    except IntegrityError:
+        raise lost_race(account_id, kind) from None
 
 
 def active_run(account_id: int, kind: RunKind) -> str | None:

@@ -6,7 +6,6 @@ again: after a killed worker, or when Meta's cursor is lost and the reading begi
 
 import logging
 import math
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import case, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
-from app import audit, change_tokens, clock
+from app import change_tokens, clock
 from app.calls import budget, gateway
 from app.calls.conversation_reader import SIZES, ConversationReader
 from app.db import transaction
@@ -33,7 +31,6 @@ from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import ConversationListPage, ReadConversation, Skipped
 from app.labels import label
 from app.models.account import Account, AccountState
-from app.models.audit import Action
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
 from app.models.run import ACTIVE, ItemState, LossCause, Run, RunItem, RunKind, RunScope, RunState
@@ -132,29 +129,21 @@ def begin(
 
     With RunScope.GAP it reads only conversations with a message since. Raises AlreadyRunning.
     """
-    run_id, now = secrets.token_hex(6), clock.now()
     row: dict[str, Any] = {
-        "id": run_id,
         "account_id": account_id,
         "kind": KIND,
         "scope": scope,
         "state": RunState.QUEUED,
         "batch_size": SIZES[0],
         "started_by": viewer.name,
-        "created_at": now,
+        "created_at": clock.now(),
         "total": total,
         "scan_pages": _pages(total),
         "since": since,
         "most": most,
     }
-    try:
-        with transaction.write() as tx:
-            lifecycle.refuse_second(tx, account_id, KIND)
-            tx.execute(insert(Run).values(row))
-            audit.note(tx, viewer, Action.JOB_STARTED, f"job {run_id}", account_id=account_id)
-            tx.mark_changed(account_id, change_tokens.NO_CONTACT)
-    except IntegrityError:
-        raise lifecycle.lost_race(account_id, KIND) from None
+    with lifecycle.starting(viewer, account_id, KIND) as (tx, run_id):
+        tx.execute(insert(Run).values(id=run_id, **row))
     lifecycle.enqueue(run_id, KIND, job_id=run_id)
     return run_id
 
