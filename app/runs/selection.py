@@ -86,15 +86,21 @@ def require_valid(viewer: Viewer, selected: Selection) -> None:
     """Raise Invalid for impossible days or chosen contacts, NotFound for what the viewer may not see."""
     if selected.days is not None and (not kinds.RULES[selected.kind].takes_days or selected.days not in DAYS):
         raise Invalid({"days": "The days must be a whole number from 1 to 90, and apply to backfills only."})
-    account = db.session.get(Account, selected.account_id)
-    if not viewer.sees(selected.account_id) or account is None or account.state is AccountState.DELETING:
-        raise NotFound("account")
+    require_account(viewer, selected.account_id)
     if len(selected.chosen) > MOST_CHOSEN:
         raise Invalid({"identity": f"Select at most {MOST_CHOSEN} contacts, or all that match the filter."})
     if selected.chosen:
         found = select(func.count()).where(Identity.account_id == selected.account_id, Identity.id.in_(selected.chosen))
         if db.session.execute(found).scalar_one() != len(set(selected.chosen)):
             raise NotFound("identity")
+
+
+def require_account(viewer: Viewer, account_id: int | None) -> Account:
+    """Return the account of a job. Raises NotFound if it is being removed, or the viewer may not see it."""
+    account = db.session.get(Account, account_id) if account_id is not None else None
+    if account is None or not viewer.sees(account.id) or account.state is AccountState.DELETING:
+        raise NotFound("account")
+    return account
 
 
 def select_items(selected: Selection) -> Select[Any]:

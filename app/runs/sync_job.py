@@ -30,11 +30,11 @@ from app.ingest.sync import MESSAGES, Synced
 from app.instagram.errors import GraphAPIError, Reason, Scope
 from app.instagram.responses import ConversationListPage, ReadConversation, Skipped
 from app.labels import label
-from app.models.account import Account, AccountState
+from app.models.account import Account
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
 from app.models.run import ACTIVE, ItemState, LossCause, Run, RunItem, RunKind, RunScope, RunState
-from app.runs import estimate, fencing, leases, lifecycle, page_cursor
+from app.runs import estimate, fencing, leases, lifecycle, page_cursor, selection
 from app.runs.fencing import Lease, LeaseLostError
 from app.runs.page_cursor import PageCursor
 from app.text import plural
@@ -108,12 +108,9 @@ def start(viewer: Viewer, account_id: int | None, *, most: int | None = None) ->
     Raises AlreadyRunning, Invalid for `most` below 1, and NotFound for an account the viewer may not see.
     """
     viewer.require(Role.OPS)
-    account_id = _require_valid(viewer, account_id, most)
-    account = db.session.execute(
-        select(Account.connected_at, Account.covered_until).where(Account.id == account_id)
-    ).one()
+    account = _require_valid(viewer, account_id, most)
     since = max(account.connected_at, account.covered_until or account.connected_at)
-    return begin(viewer, account_id, since=since, most=most, total=_count_known(account_id, most))
+    return begin(viewer, account.id, since=since, most=most, total=_count_known(account.id, most))
 
 
 def begin(
@@ -353,10 +350,8 @@ def _count_known(account_id: int, most: int | None) -> int:
     return known if most is None else min(known, most)
 
 
-def _require_valid(viewer: Viewer, account_id: int | None, most: int | None) -> int:
-    account = db.session.get(Account, account_id) if account_id is not None else None
-    if account is None or not viewer.sees(account.id) or account.state is AccountState.DELETING:
-        raise NotFound("account")
+def _require_valid(viewer: Viewer, account_id: int | None, most: int | None) -> Account:
+    account = selection.require_account(viewer, account_id)
     if most is not None and most < 1:
         raise Invalid({"limit": "The limit must be 1 or more."})
-    return account.id
+    return account
