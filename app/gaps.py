@@ -23,6 +23,7 @@ from app.errors import NotFound, Unavailable
 from app.models.account import Account, AccountState
 from app.models.gap import UNCLOSED, Gap, GapCause, GapState
 from app.models.process import Heartbeat
+from app.models.run import LossCause
 from app.text import plural
 from app.viewer import Viewer
 
@@ -186,7 +187,7 @@ def as_dict(gap: ListedGap) -> dict[str, Any]:
         "conversations": gap.conversations,
         "fetched": gap.found,
         "history": gap.history,
-        "notGiven": {name: gap.lost.get(name, 0) for name in ("older", "unsent", "unreadable")},
+        "notGiven": LossCause.counts(gap.lost),
         "closedAt": clock.rfc3339(gap.closed_at),
         "dismissedBy": gap.dismissed_by,
         "dismissedAt": clock.rfc3339(gap.dismissed_at),

@@ -1,5 +1,6 @@
 """Tables of jobs, which the code calls runs, and of the contacts in them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -62,6 +63,11 @@ class LossCause(StrEnum):
     OLDER = "older"
     UNSENT = "unsent"
     UNREADABLE = "unreadable"
+
+    @classmethod
+    def counts(cls, lost: Mapping[str, int]) -> dict[str, int]:
+        """Return the number of messages of every cause, 0 included, as API and commands show them."""
+        return {cause.value: lost.get(cause, 0) for cause in cls}
 
 
 DELETED_CONTACT = "deleted-"

@@ -195,7 +195,7 @@ def as_dict(item: ListedItem) -> dict[str, Any]:
         "settledAt": clock.rfc3339(item.settled_at),
         "nextTryAt": clock.rfc3339(item.next_try_at),
         "newMessages": item.found,
-        "notGiven": {each.value: item.lost.get(each, 0) for each in LossCause},
+        "notGiven": LossCause.counts(item.lost),
     }
 
 

@@ -219,7 +219,7 @@ def as_dict(progress: Progress) -> dict[str, Any]:
         "cacheHits": progress.cache_hits,
         "secondsLeft": progress.seconds_left,
         "newMessages": progress.found if progress.syncs else None,
-        "notGiven": {each.value: progress.lost.get(each, 0) for each in LossCause} if progress.syncs else None,
+        "notGiven": LossCause.counts(progress.lost) if progress.syncs else None,
     }
 
 
