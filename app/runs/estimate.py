@@ -33,9 +33,12 @@ def estimate_contacts(contacts: int, scan: PageScan, forecast: Forecast | None) 
     return Estimate(calls, _seconds(forecast, calls, working))
 
 
-def estimate_pages(pages: int, forecast: Forecast | None) -> int | None:
-    """Return the seconds of a sync of so many conversation pages that starts now with this budget; None without it."""
-    return _seconds(forecast, pages, pages * SECONDS_PER_SYNC_PAGE)
+def estimate_pages(pages: int, forecast: Forecast | None, *, resume_at: datetime | None = None) -> int | None:
+    """Return the seconds in which a sync reads so many conversation pages with this budget; None without it.
+
+    It starts now, or at `resume_at` (aware UTC).
+    """
+    return _seconds(forecast, pages, pages * SECONDS_PER_SYNC_PAGE, resume_at=resume_at)
 
 
 def minute_up(at: datetime) -> datetime:
@@ -50,7 +53,7 @@ def seconds_left(run: Run) -> int | None:
     """
     if kinds.syncs(run.kind):
         pages = max(1, run.scan_pages - run.scanned_pages)
-        return _seconds(budget.forecast(run.account_id), pages, pages * SECONDS_PER_SYNC_PAGE, resume_at=run.resume_at)
+        return estimate_pages(pages, budget.forecast(run.account_id), resume_at=run.resume_at)
     looked_up = run.resolved + run.failed
     open_ = run.total - run.skipped - run.fresh - looked_up
     pages = max(0, run.scan_pages - run.scanned_pages)
