@@ -1,22 +1,15 @@
 """Endpoint for pictures of contacts, which Nametag serves because Meta's URLs expire within days."""
 
-from typing import Any
-
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.api import auth
+from app.api.responses import BINARY, a_file
 from app.api.schemas import PictureOf, PictureQuery
 from app.identities import avatars
 
 AVATARS = Tag(name="Avatars", description="Contacts' pictures.")
-TYPES = ("image/webp", "application/octet-stream")  # code generators recognize binary data by the second type
-_PICTURE: Any = {
-    200: {
-        "description": "The picture as WebP.",
-        "content": {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in TYPES},
-    }
-}
+TYPES = ("image/webp", BINARY)
 
 
 def register(api: APIBlueprint) -> None:
@@ -26,7 +19,7 @@ def register(api: APIBlueprint) -> None:
         "/api/avatars/<accountId>/<participantId>",
         tags=[AVATARS],
         summary="Get a contact's picture",
-        responses=_PICTURE,
+        responses={200: a_file("The picture as WebP.", TYPES[0])},
     )
     def get_avatar(path: PictureOf, query: PictureQuery) -> Response:  # noqa: ARG001 - the version is for caches only
         found = avatars.get_picture(auth.viewer(), path.accountId, path.participantId)

@@ -7,21 +7,12 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.api import auth
 from app.api.formatting import number
-from app.api.responses import Receipt, StoredData
+from app.api.responses import Receipt, StoredData, a_file
 from app.api.schemas import ById
 from app.erasure import contact_data, contact_export, contacts, receipts
 
 PRIVACY = Tag(name="Data protection", description="Export and delete the data of one contact. Scope: `privacy`.")
-_FILE: Any = {
-    200: {
-        "description": "A zip file with `contact.json`, `messages.html` and the picture.",
-        # code generators recognize binary data by the second type
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in (contact_export.CONTENT_TYPE, "application/octet-stream")
-        },
-    }
-}
+_FILE = a_file("A zip file with `contact.json`, `messages.html` and the picture.", contact_export.CONTENT_TYPE)
 
 
 def register(api: APIBlueprint) -> None:
@@ -41,7 +32,7 @@ def register(api: APIBlueprint) -> None:
         tags=[PRIVACY],
         summary="Export the data of a contact",
         description="The file is written while it is sent; nothing is stored for it.",
-        responses=_FILE,
+        responses={200: _FILE},
     )
     def export_contact(path: ById) -> Response:
         identity_id = number(path.id, "identity")

@@ -47,6 +47,7 @@ DISPLAY_NAME = (
 )
 NEXT_CURSOR = "Pass it as `cursor` to get the next page; null on the last page."
 JOB_ID = "The job ID."
+BINARY = "application/octet-stream"
 NEXT_LOOKUP_AT = "When the next automatic lookup is due, null when none is planned."
 
 AN_ACCOUNT, A_CONTACT, A_JOB = "17841400000000101", "1520000000000011", "3f9c1a7be204"
@@ -634,6 +635,15 @@ class Problem(ResponseModel):
     )
     errors: list[FieldError] = Field(default_factory=list, description="The wrong fields; present with status 422.")
     jobId: str = Field(default_factory=str, description="The running job; present with status 409 on starting a job.")
+
+
+def a_file(description: str, content_type: str) -> Any:
+    """Describe a response with a binary file, for the API document."""
+    kinds = (content_type, BINARY)  # code generators recognize binary data by the second type
+    return {
+        "description": description,
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds},
+    }
 
 
 STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503)
