@@ -58,6 +58,11 @@ class Subscription:
         return tuple(each for each in self.missing if each not in self.refused)
 
     @property
+    def delivers_messages(self) -> bool:
+        """Whether messages arrive, as far as is known."""
+        return self.problem is None and MESSAGES not in self.missing
+
+    @property
     def error(self) -> str | None:
         """Why messages or events do not arrive, in a sentence without its period, or None."""
         if self.problem:
@@ -107,7 +112,7 @@ def check(account_id: int, *, retry_refused: bool = True) -> Subscription:
     with transaction.write() as tx:
         tx.execute(update(Account).where(Account.id == account_id).values(**columns))
         if MESSAGES in lost and known.subscription_checked_at:
-            ended_at = None if found.problem or MESSAGES in found.missing else clock.now()
+            ended_at = clock.now() if found.delivers_messages else None
             gaps.record(tx, account_id, GapCause.SUBSCRIPTION, began_at=gaps.mark(tx, account_id), ended_at=ended_at)
         tx.mark_changed(account_id)
     if found.problem:

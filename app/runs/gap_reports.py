@@ -52,7 +52,8 @@ def _watch() -> None:
     for account_id, causes in db.session.execute(lasting.add_columns(Gap.causes)):
         open_.setdefault(account_id, set()).update(causes)
     silent = set(db.session.scalars(select(StoredFinding.account_id).where(StoredFinding.key == SILENT)))
-    columns = (Account.id, Account.state, Account.missing_subscriptions, Account.subscription_problem)
+    subscription = (Account.login, Account.missing_subscriptions, Account.refused_subscriptions)
+    columns = (Account.id, Account.state, *subscription, Account.subscription_problem)
     found = select(*columns).where(Account.state != AccountState.DELETING)
     accounts = db.session.execute(found.order_by(Account.id)).all()
     db.session.rollback()
@@ -67,12 +68,9 @@ def _watch() -> None:
 
 
 def _causes(account: Any, *, is_silent: bool) -> list[GapCause]:
-    unsubscribed = account.subscription_problem is not None or subscriptions.MESSAGES in (
-        account.missing_subscriptions or ()
-    )
     found = (
         (account.state is AccountState.RECONNECT, GapCause.RECONNECT),
-        (unsubscribed, GapCause.SUBSCRIPTION),
+        (not subscriptions.stored_subscription(account).delivers_messages, GapCause.SUBSCRIPTION),
         (is_silent, GapCause.SILENCE),
     )
     return [cause for present, cause in found if present]
