@@ -1,11 +1,13 @@
 """Rotate the keys that encrypt stored access tokens, and the secrets of alert receivers."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select, update
 
 from app import audit
 from app.db import transaction
+from app.db.transaction import Tx
 from app.db.types import SecretUnreadable
 from app.models.account import Account
 from app.models.alert import AlertReceiver
@@ -27,23 +29,20 @@ def rotate(viewer: Viewer) -> RotationResult:
     viewer.require(Role.ADMIN)
     done = RotationResult()
     with transaction.write() as tx:
-        stored = select(Account.id, Account.ig_account_id, Account.token).where(Account.token.is_not(None))
-        for row in tx.execute(stored.with_for_update()).all():
-            try:
-                renewed = row.token.renewed()
-            except SecretUnreadable:
-                done.unreadable.append(row.ig_account_id)
-            else:
-                tx.execute(update(Account).where(Account.id == row.id).values(token=renewed))
-                done.rotated += 1
-        signing = select(AlertReceiver.id, AlertReceiver.secret).where(AlertReceiver.secret.is_not(None))
-        for row in tx.execute(signing.with_for_update()).all():
-            try:
-                renewed = row.secret.renewed()
-            except SecretUnreadable:
-                done.unreadable_receivers.append(str(row.id))
-            else:
-                tx.execute(update(AlertReceiver).where(AlertReceiver.id == row.id).values(secret=renewed))
-                done.rotated += 1
+        _renew(tx, Account.token, Account.ig_account_id, done, done.unreadable)
+        _renew(tx, AlertReceiver.secret, AlertReceiver.id, done, done.unreadable_receivers)
         audit.note(tx, viewer, Action.KEYS_ROTATED)
     return done
+
+
+def _renew(tx: Tx, column: Any, name: Any, done: RotationResult, unreadable: list[str]) -> None:
+    table = column.class_
+    stored = select(table.id, name.label("name"), column.label("secret")).where(column.is_not(None))
+    for row in tx.execute(stored.with_for_update()).all():
+        try:
+            renewed = row.secret.renewed()
+        except SecretUnreadable:
+            unreadable.append(str(row.name))
+        else:
+            tx.execute(update(table).where(table.id == row.id).values({column: renewed}))
+            done.rotated += 1
