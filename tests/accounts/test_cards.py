@@ -6,12 +6,11 @@ from flask import Flask
 
 from app import clock, settings
 from app.accounts import cards
-from app.db import transaction
 from app.models.call import Purpose
-from app.models.gap import Gap, GapCause, GapState
 from app.viewer import OPERATOR, Role, Viewer
 from tests.calls.lookups import made
 from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
+from tests.web.test_gaps import a_gap
 
 
 def test_a_card_shows_the_purposes_of_the_calls(app: Flask) -> None:
@@ -39,16 +38,10 @@ def test_foreign_accounts_have_no_card(app: Flask) -> None:
 
 
 def test_each_card_shows_the_newest_three_gaps_of_its_account(app: Flask) -> None:
-    for account_id in (an_account().id, an_account(ATELIER_NORD).id):
+    for account in (an_account(), an_account(ATELIER_NORD)):
         for days in (2, 5, 1, 4):
-            a_gap(account_id, days)
+            at = clock.now() - timedelta(days=days)
+            a_gap(account, began_at=at, ended_at=at, found=days)
     for ig_account_id, card in zip((ATELIER_NORD, MAISON_LUNE), cards.list_cards(OPERATOR), strict=True):
         assert card.health.account.ig_account_id == ig_account_id
         assert [(gap.ig_account_id, gap.found) for gap in card.gaps] == [(ig_account_id, days) for days in (1, 2, 4)]
-
-
-def a_gap(account_id: int, days: int) -> None:
-    at = clock.now() - timedelta(days=days)
-    row = {"causes": [GapCause.OUTAGE.value], "state": GapState.CLOSED, "found": days}
-    with transaction.write() as tx:
-        tx.session.add(Gap(account_id=account_id, began_at=at, ended_at=at, **row))
