@@ -49,15 +49,15 @@ def of_every_kind() -> Iterator[Figure]:
         nametag.start_worker("resolve-participants")
         accounts = {name: _account_id(name) for name in (ACCOUNT, OTHER)}
         names_before = {account_id: _known(nametag, name, account_id) for name, account_id in accounts.items()}
-        found = _Found()
+        found, client = _Found(), Redis.from_url(redis.address)
         for mode in MODES:
-            _reset_faults(nametag, Redis.from_url(redis.address))
+            _reset_faults(nametag, client)
             nametag.sandbox.post("faults", mode=mode, account=ACCOUNT)
             since = clock.now()
             for _ in range(SECONDS):
                 _due(accounts.values())
                 time.sleep(1)
-            until(lambda: _claimed() == 0, "no lookup is in progress", 30)
+            until(lambda: _is_idle(client), "no lookup is in progress", 30)
             _record(found, mode, accounts, names_before, [row for row in _calls() if row.at >= since])
         yield Figure(f"longest call under {len(MODES)} faults", found.longest_ms / 1000, 2.5, "s")
         yield Figure("names lost or changed", found.wrong, 0, "")
@@ -115,9 +115,11 @@ def _due(account_ids: Sequence[int] | Any) -> None:
         tx.execute(people.values(next_try_at=clock.now(), next_purpose=Purpose.LIVE, **stale))
 
 
-def _claimed() -> int:
+def _is_idle(redis: Redis) -> bool:
+    # A task releases its contacts before it stores what the last response means for the account: it must have ended.
     db.session.rollback()
-    return len(db.session.scalars(select(Identity.id).where(Identity.claimed_until > clock.now())).all())
+    claimed = db.session.scalars(select(Identity.id).where(Identity.claimed_until > clock.now())).first()
+    return claimed is None and not redis.keys("rq:wip:*")
 
 
 def _calls() -> list[ApiCall]:
