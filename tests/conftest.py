@@ -17,14 +17,13 @@ pytest_plugins = ["tests.support.chromium"]
 MOST_THREADS = 40  # of a test process between two modules
 
 from app import clock, redis_client, settings  # noqa: E402
-from app.factory import create_app  # noqa: E402
 from app.supervisor import redis_server as private_redis  # noqa: E402
 from app.supervisor.processes import Supervisor  # noqa: E402
 from app.users import login_throttle  # noqa: E402
-from tests.support import databases, postgresql, templates  # noqa: E402
+from tests.support import databases, postgresql  # noqa: E402
 from tests.support.frozen_clock import FrozenClock  # noqa: E402
 from tests.support.processes import Processes, Sandbox  # noqa: E402
-from tests.support.web_client import WebClient  # noqa: E402
+from tests.support.shared_app import app_on  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -125,10 +124,8 @@ def app(database: str, redis: Redis, tmp_path: Path) -> Iterator[Flask]:
     """The app on a real database and Redis, with its context pushed."""
     with (
         settings.using(database_url=database, nametag_data_dir=tmp_path),
-        databases.app_context_of(create_app()) as app,
+        databases.app_context_of(app_on(database)) as app,
     ):
-        app.test_client_class = WebClient
-        app.jinja_env.bytecode_cache = templates.COMPILED
         yield app
 
 
