@@ -34,7 +34,7 @@ from app.users import api_tokens, users
 from app.viewer import OPERATOR, Role
 from tests.api.clients import ApiClient
 from tests.factories import a_delivery, a_message_event
-from tests.support import databases, templates
+from tests.support import databases
 from tests.support.frozen_clock import FrozenClock
 from tests.support.processes import Processes, Sandbox
 from tests.support.web_client import WebClient
@@ -108,7 +108,6 @@ def demo_app(sqlite_database: str, sandbox: Sandbox, time: Time, tmp_path: Path)
         databases.app_context_of(create_app()) as app,
     ):
         app.test_client_class = WebClient
-        app.jinja_env.bytecode_cache = templates.COMPILED
         demo.connect_accounts(sandbox.url)
         yield app
 
