@@ -38,7 +38,7 @@ calls: .venv/dev.stamp ## Fuzz the API against its OpenAPI document (2,000 calls
 	@$(BIN)/pytest -q -n 0 -k rules_of_the_document --calls 2000 tests/api/test_blueprint.py
 
 migration: .venv/dev.stamp ## Generate a migration for changed models, m="what changes"
-	@$(BIN)/nametag db upgrade && $(BIN)/flask --app wsgi db revision --autogenerate -m "$(m)"
+	@$(BIN)/nametag db upgrade && $(BIN)/alembic --config migrations/alembic.ini revision --autogenerate -m "$(m)"
 
 reset: ## Delete all local data (database, Redis files, secrets)
 	@$(PYTHON) -c "import fcntl; fcntl.flock(open('instance/up.lock', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)" 2>/dev/null \

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Flask
-from flask_migrate import Migrate
 
 from app import installation, settings
-from app.db import engine, migrate, transaction
+from app.db import engine, transaction
 from app.errors import Incomplete, Unavailable
 from app.models import account, alert, audit, call, conversation, erasure, identity, ingest, process, run, stats, user
 
@@ -28,7 +27,6 @@ def init_app(app: Flask) -> Flask:
     app.config["SECRET_KEY"] = settings.current().secret_key
     app.instance_path = str(settings.current().data_dir)  # the base of a relative SQLite path in DATABASE_URL
     engine.init_app(app)
-    Migrate(app, engine.db, directory=str(migrate.MIGRATIONS))
     return app
 
 

@@ -1,12 +1,14 @@
-"""Runs migrations inside the app's context, on the app's engine."""
+"""Runs migrations on the app's engine. Alembic's own command, which `make migration` runs, has no app yet."""
 
 from contextlib import nullcontext
 from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from flask import has_app_context
 from sqlalchemy import JSON, inspect, text
 
+from app import core
 from app.db import migrate
 from app.db.engine import db
 from app.db.types import EnumText, SecretText, UTCDateTime
@@ -56,4 +58,5 @@ def run() -> None:
             migrate.record_version(connection)
 
 
-run()
+with nullcontext() if has_app_context() else core.app_context():
+    run()

@@ -22,7 +22,6 @@ from app.db.engine import db, is_sqlite
 from app.db.types import UTCDateTime
 
 ROWS = 100  # read and written together; a dead letter can have 4 MiB
-VERSION_TABLE = "alembic_version"
 ALIVE = (
     "heartbeats",
     "scheduler_duties",
@@ -77,7 +76,9 @@ _CODECS: dict[type[TypeEngine[Any]], Codec] = {
 def names(connection: Connection) -> list[str]:
     """Return the names of all tables with rows of Nametag; search tables repeat what is in others."""
     found = inspect(connection).get_table_names()
-    return sorted(name for name in found if name != VERSION_TABLE and migrate.of_models(None, name, "", True, None))
+    return sorted(
+        name for name in found if name != migrate.VERSION_TABLE and migrate.of_models(None, name, "", True, None)
+    )
 
 
 def describe(connection: Connection) -> list[Table]:
@@ -173,7 +174,7 @@ def drop_all(connection: Connection) -> None:
         return
     virtual = "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"
     ours = [each.name for each in reversed(describe(connection))]
-    for name in (*connection.exec_driver_sql(virtual).scalars().all(), *ours, VERSION_TABLE):
+    for name in (*connection.exec_driver_sql(virtual).scalars().all(), *ours, migrate.VERSION_TABLE):
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
 
 

@@ -111,7 +111,7 @@ def _require_known(head: Head) -> None:
 def _make_room(connection: Connection, *, replace: bool) -> list[Deletion]:
     """Drop all tables; return the deletions that they knew."""
     present = inspect(connection).get_table_names()
-    if present and tables.VERSION_TABLE not in present:
+    if present and migrate.VERSION_TABLE not in present:
         raise Conflict("The database has tables of other software. Nothing was changed. Use a database of its own.")
     if not present:
         return []

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from alembic.util import CommandError
 from flask import Flask
 
 from app import core, installation, settings
@@ -87,9 +86,11 @@ def copy_command(url: str, as_json: bool) -> None:
 
 def upgrade(app: Flask) -> None:
     """Apply pending migrations to the database of `app`. Raises ClickException with one line."""
-    _refuse_newer(_schema(app))
-    with app.app_context(), _explained():
-        migrate.upgrade()
+    found = _schema(app)
+    _refuse_newer(found)
+    if found.state is SchemaState.BEHIND:
+        with app.app_context(), _explained():
+            migrate.upgrade()
 
 
 def require_current(app: Flask) -> None:
@@ -152,8 +153,6 @@ def _explained() -> Iterator[None]:
         yield
     except DatabaseUnavailable as error:
         raise click.ClickException(_UNREACHABLE) from error
-    except CommandError as error:
-        raise click.ClickException(f"Can't migrate the database: {error}") from error
 
 
 _UNREACHABLE = "Can't connect to the database. Check DATABASE_URL and that the server is running."

@@ -9,12 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from flask import current_app
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from app import installation
 from app.db.engine import db, is_sqlite
@@ -22,6 +17,7 @@ from app.db.engine import db, is_sqlite
 MIGRATIONS = installation.root() / "migrations"
 RELEASES = MIGRATIONS / "releases.json"  # the newest revision of each release
 LATEST = "head"
+VERSION_TABLE = "alembic_version"
 _DIGITS = 1_000  # of each part of a version in SQLite's user_version
 
 
@@ -77,7 +73,7 @@ def schema() -> Schema:
 
 def schema_of(connection: Connection) -> Schema:
     """Return the state of the schema that a connection sees."""
-    revision, wanted = MigrationContext.configure(connection).get_current_revision(), revisions()[-1]
+    revision, wanted = _revision(connection), revisions()[-1]
     if revision == wanted:
         state = SchemaState.CURRENT
     else:
@@ -87,9 +83,8 @@ def schema_of(connection: Connection) -> Schema:
 
 @lru_cache(maxsize=1)
 def revisions() -> tuple[str, ...]:
-    """Return the revisions that this version knows, oldest first."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    return tuple(script.revision for script in reversed(list(scripts.walk_revisions())))
+    """Return the revisions that this version knows, oldest first: the numbers with which the names of files begin."""
+    return tuple(sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/*.py")))
 
 
 def previous_release() -> tuple[str, str] | None:
@@ -106,13 +101,13 @@ def upgrade(revision: str = LATEST, *, connection: Connection | None = None) -> 
     Safe in several processes (PostgreSQL: lock in migrations/env.py).
     """
     with _one_at_a_time():
-        command.upgrade(_config(connection), revision)
+        _run("upgrade", revision, connection)
 
 
 def downgrade(revision: str) -> None:
     """Migrate back to `revision` ("base" removes every table)."""
     with _one_at_a_time():
-        command.downgrade(_config(), revision)
+        _run("downgrade", revision)
 
 
 def make_folder() -> None:
@@ -131,7 +126,7 @@ def record_version(connection: Connection) -> None:
         major, minor, patch = _numbers(installation.VERSION)
         connection.exec_driver_sql(f"PRAGMA user_version = {(major * _DIGITS + minor) * _DIGITS + patch}")
     else:
-        connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{installation.VERSION}'")
+        connection.exec_driver_sql(f"COMMENT ON TABLE {VERSION_TABLE} IS '{installation.VERSION}'")
 
 
 def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _compared: object) -> bool:
@@ -142,12 +137,19 @@ def of_models(_thing: object, name: str | None, _kind: str, _reflected: bool, _c
     return not (name or "").startswith(("search_", "list_"))
 
 
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found
+
+
 def _version(connection: Connection) -> str | None:
     if connection.dialect.name == "sqlite":
         number = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
         parts = (number // _DIGITS**2, number // _DIGITS % _DIGITS, number % _DIGITS)
         return ".".join(map(str, parts)) if number else None
-    comment = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+    comment = f"SELECT obj_description('{VERSION_TABLE}'::regclass, 'pg_class')"
     found: str | None = connection.exec_driver_sql(comment).scalar()
     return found
 
@@ -158,10 +160,13 @@ def _numbers(version: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config: Config = current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
+def _run(command: str, revision: str, connection: Connection | None = None) -> None:
+    # Imported here: all processes start with this module, and only a migration needs Alembic, which takes 0.3 s.
+    from alembic import command as commands  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(MIGRATIONS / "alembic.ini", attributes={"connection": connection})
+    getattr(commands, command)(config, revision)
 
 
 @contextmanager

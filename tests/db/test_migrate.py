@@ -1,10 +1,13 @@
 """Migrations run forward and back, and create the tables that the models describe."""
 
 import multiprocessing
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect, text
 
@@ -65,6 +68,16 @@ def test_the_migrated_schema_is_the_one_of_the_models(blank: Flask) -> None:
             options = {"compare_type": True, "include_object": migrate.of_models}
             context = MigrationContext.configure(connection, opts=options)
             assert compare_metadata(context, db.metadata) == []
+
+
+def test_the_revisions_are_alembics_in_its_order() -> None:
+    chain = [script.revision for script in ScriptDirectory(str(migrate.MIGRATIONS)).walk_revisions()]
+    assert migrate.revisions() == tuple(reversed(chain))
+
+
+def test_a_process_that_starts_loads_no_alembic() -> None:
+    loaded = "import sys, app.cli.web; print('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "False\n"
 
 
 def test_several_upgrades_at_once_all_succeed(blank: Flask, blank_database: str) -> None:
