@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from flask import Response, current_app, render_template
+from flask import Response, render_template
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
 from app import installation, text
@@ -65,18 +65,29 @@ def new_app(name: str, **options: Any) -> OpenAPI:
 def init_app(app: OpenAPI) -> APIBlueprint:
     """Add the API to `app`. Return its blueprint, which needs no CSRF protection."""
     app.validation_error_callback = errors.validation_error
-    app.register_api(_api())
-    return _api()
+    blueprint = _api(described=False)
+    app.register_api(blueprint)
+    return blueprint
 
 
-@cache  # takes most of the time of create_app, and does not depend on the app
-def _api() -> APIBlueprint:
+@cache  # generated when it is first read: it takes longer than everything else in create_app
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    app = new_app("nametag")
+    app.register_api(_api(described=True))
+    found: dict[str, Any] = app.api_doc
+    return found
+
+
+@cache
+def _api(*, described: bool) -> APIBlueprint:
     api = APIBlueprint(
         "api",
         __name__,
         abp_security=[{"token": []}],
         abp_responses=responses.PROBLEMS,
         operation_id_callback=_operation_id,
+        doc_ui=described,
     )
     auth.register(api)
     for part in (
@@ -84,7 +95,7 @@ def _api() -> APIBlueprint:
         *(avatars, health, alerts),
     ):
         part.register(api)
-    api.add_url_rule("/api/openapi.json", "document", _document)
+    api.add_url_rule("/api/openapi.json", "document", document)
     api.add_url_rule("/api/docs", "explorer", _explorer)
     return api
 
@@ -92,11 +103,6 @@ def _api() -> APIBlueprint:
 def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 - as the library calls it
     """Return the ID of an operation: the name of its function, `list_jobs`, becomes `listJobs`."""
     return text.camel_case(name)
-
-
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = current_app.api_doc  # type: ignore[attr-defined]  # the app is an OpenAPI
-    return document
 
 
 def _explorer() -> Response:

@@ -25,14 +25,7 @@ BLOCKS = [
 OPENAPI = "/api/openapi.json"
 
 
-def the_document() -> dict[str, Any]:
-    app = blueprint.new_app("nametag")
-    blueprint.init_app(app)
-    found: dict[str, Any] = app.api_doc
-    return found
-
-
-DOCUMENT = the_document()
+DOCUMENT = blueprint.document()
 
 
 def requests_in(code: str) -> Iterator[tuple[str, str, str]]:
