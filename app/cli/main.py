@@ -1,5 +1,6 @@
 """`nametag`: the list of commands. Turns errors into one line and an exit status."""
 
+import gc
 import io
 import pkgutil
 import sys
@@ -71,7 +72,11 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Return the command with this name, None if there is none."""
         path = COMMANDS.get(cmd_name)
-        found: click.Command | None = pkgutil.resolve_name(path) if path else None
+        gc.disable()  # loading makes many objects and no garbage; looking for it would take a fifth of the time
+        try:
+            found: click.Command | None = pkgutil.resolve_name(path) if path else None
+        finally:
+            gc.enable()
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
