@@ -164,6 +164,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.SCHEDULE_ON: "Switched a schedule on",
         Action.ALERT_ACKNOWLEDGED: "Acknowledged an alert",
         Action.RECEIVER_ADDED: "Added an alert receiver",
+        Action.RECEIVER_CHANGED: "Changed an alert receiver",
         Action.RECEIVER_TESTED: "Tested an alert receiver",
         Action.RECEIVER_ENABLED: "Switched an alert receiver on",
         Action.RECEIVER_REMOVED: "Removed an alert receiver",

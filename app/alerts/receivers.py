@@ -1,4 +1,4 @@
-"""Alert receivers: URLs and email addresses that alerts are sent to. Admins add, test and remove them."""
+"""Alert receivers: URLs and email addresses that alerts are sent to. Admins add, change, test and remove them."""
 
 import base64
 import ipaddress
@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import delete, func, or_, select, update
@@ -19,9 +19,11 @@ from app.db.engine import db
 from app.db.types import Secret, member
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.instagram import media_urls
-from app.models.account import Account
-from app.models.alert import AlertDelivery, AlertReceiver, DeliveryState, ReceiverKind
-from app.models.alert import AlertEvent as AlertEvent  # for the web and the CLI, which import no models
+from app.models.account import Account, AccountState
+from app.models.alert import AlertDelivery, AlertReceiver
+from app.models.alert import AlertEvent as AlertEvent  # these three for web, API and CLI, which import no models
+from app.models.alert import DeliveryState as DeliveryState
+from app.models.alert import ReceiverKind as ReceiverKind
 from app.models.audit import Action
 from app.viewer import Role, Viewer
 
@@ -29,6 +31,7 @@ SECRET_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of Standard Webhooks
 ADDRESS_CHARACTERS = 500
 CHOICES = (AlertEvent.OPENED, AlertEvent.RECOVERED, AlertEvent.JOB_FINISHED, AlertEvent.JOB_PAUSED)
+ALL: Final = "all"  # accounts: also those connected later, and the installation
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)  # a host that ends in one is an IPv4 address, as in 2130706433
 _TIME = re.compile(r"([01]?\d|2[0-3])(?::([0-5]\d))?", re.ASCII)
@@ -58,6 +61,11 @@ class QuietHours:
     def says(self) -> str:
         """The quiet hours in words: 22:00 to 07:00, Europe/Paris."""
         return f"{_clock(self.start)} to {_clock(self.end)}, {self.zone}"
+
+    @property
+    def times(self) -> str:
+        """The quiet hours as `parse_quiet` reads them, without their zone: 22:00-07:00."""
+        return f"{_clock(self.start)}-{_clock(self.end)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +108,56 @@ def add(
     """
     _require(viewer)
     kind, address = _valid_address(address.strip())
-    hours = parse_quiet(quiet, zone)
-    if not events or not set(events) <= set(CHOICES):
-        raise Invalid({"events": f"Choose at least one event: {', '.join(CHOICES)}."})
     made = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     secret = made if kind is ReceiverKind.URL else None
     values = {
         "kind": kind,
         "address": address,
         "secret": secret and Secret.hide(secret),
-        "events": [each for each in CHOICES if each in events],
-        "account_ids": None if account_ids is None else sorted(account_ids),
-        "quiet_from": hours and hours.start,
-        "quiet_until": hours and hours.end,
-        "zone": hours.zone if hours else "UTC",
         "created_at": clock.now(),
+        "account_ids": None if account_ids is None else sorted(account_ids),
+        **_events(events),
+        **_quiet(quiet, zone),
     }
     with transaction.write() as tx:
         receiver_id = tx.execute(tx.insert(AlertReceiver).values(**values).returning(AlertReceiver.id)).scalar_one()
         audit.note(tx, viewer, Action.RECEIVER_ADDED, f"alert receiver {receiver_id}")
     return AddedReceiver(receiver_id, secret)
+
+
+def change(
+    viewer: Viewer,
+    receiver_id: int,
+    *,
+    address: str | None = None,
+    events: Collection[str] | None = None,
+    account_ids: Collection[int] | Literal["all"] | None = None,
+    quiet: str | None = None,
+    zone: str | None = None,
+) -> None:
+    """Change an alert receiver, for admins; what is None stays. Raises NotFound and Invalid.
+
+    An empty `quiet` ends the quiet hours. The secret of a URL stays the same, also for another address. What is queued
+    is sent to the new address.
+    """
+    _require(viewer)
+    row = require(receiver_id)
+    values = dict[str, Any]()
+    if address is not None and address.strip() != row.address:
+        kind, values["address"] = _valid_address(address.strip())
+        if kind is not row.kind:
+            raise Invalid({"address": "A URL can’t become an email address, nor the reverse. Add an alert receiver."})
+    if events is not None:
+        values |= _events(events)
+    if account_ids is not None:
+        values["account_ids"] = None if account_ids == ALL else sorted(map(int, account_ids))
+    if quiet is not None or zone is not None:
+        before = quiet_hours(row)
+        values |= _quiet(before.times if quiet is None and before else quiet or "", zone or row.zone)
+    with transaction.write() as tx:
+        if values:
+            tx.execute(update(AlertReceiver).where(AlertReceiver.id == receiver_id).values(**values))
+        audit.note(tx, viewer, Action.RECEIVER_CHANGED, f"alert receiver {receiver_id}")
 
 
 def remove(viewer: Viewer, receiver_id: int) -> None:
@@ -162,6 +200,24 @@ def list_receivers(viewer: Viewer) -> list[ListedReceiver]:
     return found
 
 
+def get_receiver(viewer: Viewer, receiver_id: int) -> ListedReceiver:
+    """Return one alert receiver, for admins. Raises NotFound."""
+    for each in list_receivers(viewer):
+        if each.id == receiver_id:
+            return each
+    raise NotFound("alert receiver")
+
+
+def find_accounts(viewer: Viewer, ig_account_ids: Collection[str]) -> list[int]:
+    """Return the internal IDs of accounts, for admins. Raises Invalid without any, and for an unknown one."""
+    _require(viewer)
+    found = select(Account.id).where(Account.ig_account_id.in_(ig_account_ids), Account.state != AccountState.DELETING)
+    ids = db.session.scalars(found).all()
+    if not ids or len(ids) != len(set(ig_account_ids)):
+        raise Invalid({"accountIds": "Choose all accounts, or at least one that is connected."})
+    return list(ids)
+
+
 def troubled() -> Sequence[tuple[int, str]]:
     """Return the ID of each alert receiver that gets nothing, and why: switched off, or the last one given up."""
     newest = {row.receiver_id: row for row in db.session.scalars(_newest())}
@@ -195,7 +251,7 @@ def parse_quiet(quiet: str, zone: str) -> QuietHours | None:
     times = [_TIME.fullmatch(each.strip()) for each in quiet.split("-")]
     minutes = [int(each[1]) * 60 + int(each[2] or 0) for each in times if each]
     if len(minutes) != 2 or len(times) != 2 or minutes[0] == minutes[1]:
-        raise Invalid({"quiet": "Quiet hours must be two different times, such as 22:00-07:00."})
+        raise Invalid({"quietHours": "Quiet hours must be two different times, such as 22:00-07:00."})
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -211,7 +267,8 @@ def as_dict(each: ListedReceiver) -> dict[str, Any]:
         "address": each.address,
         "events": list(each.events),
         "accountIds": None if each.ig_account_ids is None else list(each.ig_account_ids),
-        "quietHours": each.quiet.says if each.quiet else None,
+        "quietHours": each.quiet and each.quiet.times,
+        "zone": each.quiet and each.quiet.zone,
         "createdAt": rfc3339(each.created_at),
         "disabledAt": rfc3339(each.disabled_at),
         "lastState": each.last_state and each.last_state.value,
@@ -224,6 +281,21 @@ def _require(viewer: Viewer) -> None:
     viewer.require(Role.ADMIN)
     if not viewer.sees_all:
         raise Forbidden("Alert receivers concern every account, and you see only some.")
+
+
+def _events(events: Collection[str]) -> dict[str, Any]:
+    if not events or not set(events) <= set(CHOICES):
+        raise Invalid({"events": f"Choose at least one event: {', '.join(CHOICES)}."})
+    return {"events": [each for each in CHOICES if each in events]}
+
+
+def _quiet(quiet: str, zone: str) -> dict[str, Any]:
+    hours = parse_quiet(quiet, zone)
+    return {
+        "quiet_from": hours and hours.start,
+        "quiet_until": hours and hours.end,
+        "zone": hours.zone if hours else "UTC",
+    }
 
 
 def _valid_address(address: str) -> tuple[ReceiverKind, str]:

@@ -22,10 +22,19 @@ MARKING = frozenset(
     {
         *("api.mark_conversation_read", "api.mark_no_reply_needed", "api.mark_needs_reply"),
         "api.acknowledge_alert",
+        *("api.list_alert_receivers", "api.add_alert_receiver", "api.change_alert_receiver"),
+        *("api.enable_alert_receiver", "api.remove_alert_receiver"),
     }
 )
 # Data protection: a scope of its own, also for reading.
 PRIVATE = frozenset({"api.get_stored_data", "api.export_contact", "api.delete_contact", "api.get_receipt"})
+# What concerns the installation: a scope of its own, also for reading.
+ADMIN = frozenset(
+    {
+        *("api.list_alert_receivers", "api.add_alert_receiver", "api.change_alert_receiver"),
+        *("api.enable_alert_receiver", "api.remove_alert_receiver", "api.test_alert_receiver"),
+    }
+)
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users
 
 
@@ -51,6 +60,8 @@ def authenticate() -> Response | None:
 def _scope() -> TokenScope:
     if request.endpoint in PRIVATE:
         return TokenScope.PRIVACY
+    if request.endpoint in ADMIN:
+        return TokenScope.ADMIN
     return TokenScope.READ if request.method in READING else TokenScope.JOBS
 
 

@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI
 from app import installation, text
 from app.api import (
     accounts,
+    alert_receivers,
     alerts,
     auth,
     avatars,
@@ -92,7 +93,7 @@ def _api(*, described: bool) -> APIBlueprint:
     auth.register(api)
     for part in (
         *(conversations, jobs, schedules, identities, privacy, accounts, dead_letters, insights),
-        *(avatars, health, alerts),
+        *(avatars, health, alerts, alert_receivers),
     ):
         part.register(api)
     api.add_url_rule("/api/openapi.json", "document", document)

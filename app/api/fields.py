@@ -8,6 +8,7 @@ from typing_extensions import TypeAliasType
 
 from app import reply_state, schedules
 from app.alerts import listing as alerts
+from app.alerts import receivers
 from app.findings import UNKNOWN, Level
 from app.identities import listing
 from app.identities.failure_policy import STOP_AFTER
@@ -62,6 +63,29 @@ AlertKind = TypeAliasType(
             "far longer than usual. `health_check`: another health check found an error.",
         ),
     ],
+)
+AlertEvent = TypeAliasType(
+    "AlertEvent",
+    Annotated[
+        str,
+        _one_of(
+            receivers.CHOICES,
+            "What an alert receiver is sent. Jobs: those that a user or an API client started.",
+        ),
+    ],
+)
+AlertDeliveryState = TypeAliasType(
+    "AlertDeliveryState",
+    Annotated[
+        str,
+        _one_of(
+            (state for state in receivers.DeliveryState if state is not receivers.DeliveryState.OBSOLETE),
+            "`queued`: it is sent, or retried, automatically. `given_up`: six attempts failed.",
+        ),
+    ],
+)
+ReceiverKind = TypeAliasType(
+    "ReceiverKind", Annotated[str, _one_of(receivers.ReceiverKind, "Where an alert receiver is reached.")]
 )
 AlertState = TypeAliasType(
     "AlertState",

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import problem_details
 from app.api.fields import (
     AccountState,
+    AlertDeliveryState,
+    AlertEvent,
     AlertKind,
     AlertState,
     AttachmentKind,
@@ -27,6 +29,7 @@ from app.api.fields import (
     LookupSource,
     MessageKind,
     PlanCertainty,
+    ReceiverKind,
     ReferralKind,
     ReplyKind,
     ScheduleState,
@@ -613,6 +616,37 @@ class AlertList(ResponseModel):
     """Alerts."""
 
     data: list[Alert] = described("Open alerts, newest first, then recovered ones, the last recovered first.")
+
+
+class AlertReceiver(ResponseModel):
+    """A URL or an email address that alerts are sent to."""
+
+    id: str = described("The alert receiver's ID.", "1")
+    kind: ReceiverKind = described("Whether it is a URL or an email address.", "url")
+    address: str = described("The URL or email address.", "https://example.com/alerts")
+    events: list[AlertEvent] = described("What it is sent.", ["alert.opened", "alert.recovered"])
+    accountIds: list[str] | None = described(
+        "The professional account IDs whose alerts it gets; null: all, and those of the installation."
+    )
+    quietHours: str | None = described("When nothing is sent, null without.", "22:00-07:00")
+    zone: str | None = described("The time zone of the quiet hours, null without.", "Europe/Paris")
+    createdAt: Time = described("When it was added.")
+    disabledAt: Time | None = described("When it answered 410 Gone and was switched off, null while on.")
+    lastState: AlertDeliveryState | None = described("State of the newest delivery, null without one.", "delivered")
+    lastAt: Time | None = described("When that delivery ended, or was queued.")
+    lastError: str | None = described("Why its last attempt failed, else null.", "it answered 500")
+
+
+class AlertReceiverList(ResponseModel):
+    """Every alert receiver."""
+
+    data: list[AlertReceiver] = described("The alert receivers, the oldest first.")
+
+
+class NewAlertReceiver(AlertReceiver):
+    """An alert receiver with its secret, which no other answer contains."""
+
+    secret: str | None = described("What its requests are signed with. Null for an email address.", "whsec_…")
 
 
 class FieldError(ResponseModel):

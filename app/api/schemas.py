@@ -7,7 +7,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 from app import text
-from app.api.fields import AlertState, IdentityState, JobItemReason, JobItemState, LookupReason, described, untitled
+from app.api.fields import (
+    AlertEvent,
+    AlertState,
+    IdentityState,
+    JobItemReason,
+    JobItemState,
+    LookupReason,
+    described,
+    untitled,
+)
 from app.inbox.listing import FILTERED
 from app.inbox.search_query import GRAMMAR, KINDS, LINK, ORIGINS
 
@@ -62,6 +71,37 @@ class AlertsQuery(Sent):
     """Filter of alerts."""
 
     state: AlertState | None = described("Only alerts in this state.", default=None)
+
+
+class ReceiverChange(Sent):
+    """What to change of an alert receiver."""
+
+    address: str | None = described(
+        "A URL that begins with https://, or an email address.",
+        "https://example.com/alerts",
+        default=None,
+        max_length=500,
+    )
+    events: list[AlertEvent] | None = described(
+        "What it is sent.", ["alert.opened", "alert.recovered"], default=None, min_length=1, max_length=10
+    )
+    accountIds: list[IgId] | None = described(
+        "The professional account IDs whose alerts it gets; null: all, and those of the installation.",
+        [AN_ACCOUNT],
+        default=None,
+        min_length=1,
+        max_length=1_000,
+    )
+    quietHours: str | None = described("When nothing is sent; null: never.", "22:00-07:00", default=None, max_length=20)
+    zone: str | None = described("The time zone of the quiet hours.", "Europe/Paris", default=None, max_length=64)
+
+
+class ReceiverRequest(ReceiverChange):
+    """A new alert receiver. Without `events`, it is sent all of them."""
+
+    address: str = described(
+        "A URL that begins with https://, or an email address.", "https://example.com/alerts", max_length=500
+    )
 
 
 class PictureOf(Sent):

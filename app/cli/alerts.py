@@ -84,6 +84,40 @@ def add_receiver(address: str, events: str, ig_account_ids: tuple[str, ...], qui
         click.echo(added.secret)
 
 
+@receivers_.command("change")
+@receiver_argument
+@click.option("--address", help="The new URL or email address. A URL keeps its secret.")
+@click.option("--events", help="Comma-separated events.")
+@click.option("--account-id", "ig_account_ids", multiple=True, help="Only alerts of this account. Repeatable.")
+@click.option("--all-accounts", is_flag=True, help="Alerts of all accounts, and of the installation.")
+@click.option("--quiet", metavar="HH:MM-HH:MM", help="Quiet hours, such as 22:00-07:00. Empty: none.")
+@click.option("--zone", help="Time zone of the quiet hours, such as Europe/Paris.")
+@output.in_app
+def change_receiver(
+    receiver_id: int,
+    address: str | None,
+    events: str | None,
+    ig_account_ids: tuple[str, ...],
+    all_accounts: bool,
+    quiet: str | None,
+    zone: str | None,
+) -> None:
+    """Change the alert receiver ID. What you leave out stays as it is."""
+    if all_accounts and ig_account_ids:
+        raise click.UsageError("Give either --account-id or --all-accounts.")
+    limited = [accounts.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
+    receivers.change(
+        OPERATOR,
+        receiver_id,
+        address=address,
+        events=None if events is None else [each.strip() for each in events.split(",")],
+        account_ids=receivers.ALL if all_accounts else limited,
+        quiet=quiet,
+        zone=zone,
+    )
+    output.say(f"Changed alert receiver {receiver_id}.")
+
+
 @receivers_.command("test")
 @receiver_argument
 @output.in_app

@@ -16,7 +16,7 @@ def token() -> None:
 
 @token.command("create")
 @click.argument("name")
-@click.option("--scopes", required=True, help="Comma-separated scopes: read, jobs, privacy.")
+@click.option("--scopes", required=True, help="Comma-separated scopes: read, jobs, privacy, admin.")
 @click.option(
     "--account-id",
     "ig_account_ids",

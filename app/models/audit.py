@@ -52,6 +52,7 @@ class Action(StrEnum):
     SCHEDULE_ON = "schedule_on"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
     RECEIVER_ADDED = "alert_receiver_added"
+    RECEIVER_CHANGED = "alert_receiver_changed"
     RECEIVER_TESTED = "alert_receiver_tested"
     RECEIVER_ENABLED = "alert_receiver_enabled"
     RECEIVER_REMOVED = "alert_receiver_removed"

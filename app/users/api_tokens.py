@@ -29,11 +29,15 @@ _seen: set[tuple[bytes, str]] = set()  # tokens and IP addresses whose use is in
 
 
 class TokenScope(StrEnum):
-    """What an API token may do: read; start jobs and refresh contacts; export and delete a contact's data."""
+    """What an API token may do.
+
+    Read; start jobs and refresh contacts; export and delete a contact's data; manage alert receivers.
+    """
 
     READ = "read"
     JOBS = "jobs"
     PRIVACY = "privacy"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Token:
     def viewer(self) -> Viewer:
         """Return the viewer of requests with this token."""
         role = Role.OPS if TokenScope.JOBS in self.scopes else Role.AGENT
-        if TokenScope.PRIVACY in self.scopes:
+        if not {TokenScope.PRIVACY, TokenScope.ADMIN}.isdisjoint(self.scopes):
             role = Role.ADMIN
         account_ids = None if self.account_ids is None else frozenset(self.account_ids)
         return Viewer(user_id=None, name=f"token {self.name}", role=role, account_ids=account_ids, token_id=self.id)
@@ -64,7 +68,7 @@ def create(viewer: Viewer, name: str, scopes: Sequence[str], account_ids: Sequen
     """
     viewer.require(Role.ADMIN)
     if not scopes or not set(scopes) <= set(TokenScope):
-        raise Invalid({"scopes": "The scopes must be one or more of read, jobs and privacy, separated by commas."})
+        raise Invalid({"scopes": f"The scopes must be one or more of {', '.join(TokenScope)}, separated by commas."})
     cleaned = clean_name(name)
     if cleaned is None:
         raise Invalid({"name": "Enter a name for the token."})

@@ -1,6 +1,7 @@
-"""The Alert receivers page, for admins: add, test, switch on and remove them. A secret is shown once."""
+"""The Alert receivers pages, for admins: add, change, test, switch on and remove them. A secret is shown once."""
 
 from collections.abc import Mapping
+from typing import Any
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, flash, request
@@ -9,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from app import settings
 from app.accounts import listing
 from app.alerts import outbox, receivers
-from app.alerts.receivers import AddedReceiver
+from app.alerts.receivers import AddedReceiver, ListedReceiver
 from app.errors import Invalid
 from app.web import account_selection, filters, rendering, session
 from app.web.inbox import ID
@@ -40,7 +41,7 @@ def add() -> Response:
             session.viewer(),
             form.get("address", ""),
             events=form.getlist("event"),
-            account_ids=_account_ids(),
+            account_ids=None if "every" in form else _account_ids(),
             quiet=form.get("quiet", ""),
             zone=form.get("zone", "UTC"),
         )
@@ -50,6 +51,32 @@ def add() -> Response:
         flash("Alert receiver added. Send a test to check it.")
         return rendering.see_other(HOME)
     return _list(added=added)
+
+
+@blueprint.get(f"/<{ID}:receiver_id>")
+def show(receiver_id: int) -> Response:
+    """Show one alert receiver, and the form to change it."""
+    return _show(receiver_id)
+
+
+@blueprint.post(f"/<{ID}:receiver_id>")
+def edit(receiver_id: int) -> Response:
+    """Change the address, events, accounts and quiet hours of an alert receiver."""
+    form = request.form
+    try:
+        receivers.change(
+            session.viewer(),
+            receiver_id,
+            address=form.get("address", ""),
+            events=form.getlist("event"),
+            account_ids=receivers.ALL if "every" in form else _account_ids(),
+            quiet=form.get("quiet", ""),
+            zone=form.get("zone", "UTC"),
+        )
+    except Invalid as error:
+        return _show(receiver_id, errors=error.fields)
+    flash("Alert receiver changed.")
+    return rendering.see_other(HOME)
 
 
 @blueprint.post(f"/<{ID}:receiver_id>/<any({', '.join(ACTIONS)}):action>")
@@ -67,31 +94,45 @@ def change(receiver_id: int, action: str) -> Response:
     )
 
 
-def _account_ids() -> list[int] | None:
-    chosen = request.form.getlist("account")
-    if "every" in request.form:
-        return None
-    known = {each.ig_account_id: each.id for each in listing.accounts(session.viewer())}
-    if not chosen or not set(chosen) <= known.keys():
-        raise Invalid({"accounts": "Select all accounts, or at least one from the list."})
-    return [known[each] for each in chosen]
+def _account_ids() -> list[int]:
+    return receivers.find_accounts(session.viewer(), request.form.getlist("account"))
 
 
 def _list(*, errors: Mapping[str, str] | None = None, added: AddedReceiver | None = None) -> Response:
-    viewer = session.viewer()
-    found = receivers.list_receivers(viewer)
+    sent = request.form if errors else MultiDict({"every": "1", "event": receivers.CHOICES, "zone": filters.zone().key})
+    found = receivers.list_receivers(session.viewer())
+    return _page("alert_receivers/page.html", sent, errors, receivers=found, added=added)
+
+
+def _show(receiver_id: int, *, errors: Mapping[str, str] | None = None) -> Response:
+    found = receivers.get_receiver(session.viewer(), receiver_id)
+    return _page("alert_receivers/receiver.html", request.form if errors else _stored(found), errors, receiver=found)
+
+
+def _stored(receiver: ListedReceiver) -> MultiDict[str, str]:
+    quiet = receiver.quiet
+    return MultiDict(
+        {
+            "address": receiver.address,
+            "event": receiver.events,
+            **({"every": "1"} if receiver.ig_account_ids is None else {"account": receiver.ig_account_ids}),
+            "quiet": quiet.times if quiet else "",
+            "zone": quiet.zone if quiet else filters.zone().key,
+        }
+    )
+
+
+def _page(template: str, form: MultiDict[str, str], errors: Mapping[str, str] | None, **shown: Any) -> Response:
     return rendering.render(
-        "alert_receivers/page.html",
+        template,
         None,
         selection=account_selection.select(),
         status=422 if errors else 200,
-        receivers=found,
-        accounts=listing.accounts(viewer),
+        accounts=listing.accounts(session.viewer()),
         choices=receivers.CHOICES,
         mail=bool(settings.current().smtp_url),
         zones=sorted(available_timezones()),
-        zone=request.form.get("zone", filters.zone().key),
-        form=request.form if errors else MultiDict(),
+        form=form,
         errors=errors or {},
-        added=added,
+        **shown,
     )

@@ -44,6 +44,10 @@ OPERATIONS = {
     "Avatars": {"getAvatar"},
     "Health": {"getHealth"},
     "Alerts": {"listAlerts", "acknowledgeAlert"},
+    "Alert receivers": {
+        *("listAlertReceivers", "addAlertReceiver", "changeAlertReceiver", "testAlertReceiver"),
+        *("enableAlertReceiver", "removeAlertReceiver"),
+    },
 }
 
 

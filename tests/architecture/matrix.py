@@ -17,23 +17,26 @@ OPS_RUN = "login 403 404 in 404 in"  # the account is checked before the role
 QUEUE = "login 403 403 in 403 in"  # shows tasks of all accounts
 ADMIN = "login 403 403 403 403 in"
 NO_REQUEST = "login 403 403 403 403 404"  # no deletion request is open
+NO_RECEIVER_PAGE = "login 403 403 403 403 404"  # there is no alert receiver
 NOT_OWN = "login 404 404 404 404 404"  # of another user, or of none
 DELETED = "login 403 403 403 403 404"  # no contact was deleted yet, or an earlier row of the matrix deleted it
 REDIRECT = PUBLIC  # redirects to another row's URL
 NO_PROVIDER = "404 404 404 404 404 404"  # no OpenID provider is configured
 META = "403 403 403 403 403 403"  # for requests that Meta did not sign
 
-CLIENTS = ("no token", "a session", "read", "jobs", "read and jobs", "limited", "privacy")
-DOCUMENT = "in in in in in in in"  # outside production, see test_blueprint
-READ = "401 401 in 403 in in 403"
-READ_VISIBLE = "401 401 in 403 in 404 403"
-EXPORT = "401 401 403 403 in in 403"
-EXPORT_VISIBLE = "401 401 403 403 in 404 403"
-START_ANY = "401 401 403 in in in 403"  # of the accounts that the token sees
-START_VISIBLE = "401 401 403 in in 404 403"
-START_ALL = "401 401 403 in in 403 403"  # concerns all accounts
-PRIVACY = "401 401 403 403 403 403 in"
-NO_RECEIPT = "401 401 403 403 403 403 404"  # no contact was deleted
+CLIENTS = ("no token", "a session", "read", "jobs", "read and jobs", "limited", "privacy", "admin")
+DOCUMENT = "in in in in in in in in"  # outside production, see test_blueprint
+READ = "401 401 in 403 in in 403 403"
+READ_VISIBLE = "401 401 in 403 in 404 403 403"
+EXPORT = "401 401 403 403 in in 403 403"
+EXPORT_VISIBLE = "401 401 403 403 in 404 403 403"
+START_ANY = "401 401 403 in in in 403 403"  # of the accounts that the token sees
+START_VISIBLE = "401 401 403 in in 404 403 403"
+START_ALL = "401 401 403 in in 403 403 403"  # concerns all accounts
+PRIVACY = "401 401 403 403 403 403 in 403"
+MANAGE = "401 401 403 403 403 403 403 in"
+NO_RECEIVER = "401 401 403 403 403 403 403 404"  # there is no alert receiver
+NO_RECEIPT = "401 401 403 403 403 403 404 403"  # no contact was deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,12 @@ PAGES = {
     f"POST /alerts/{ID.format('alert_id')}/acknowledge": Row("login 403 403 404 404 404", "/alerts/987654/acknowledge"),
     "GET /alerts/receivers": Row(ADMIN),
     "POST /alerts/receivers": Row(ADMIN),
+    f"GET /alerts/receivers/{ID.format('receiver_id')}": Row(NO_RECEIVER_PAGE, "/alerts/receivers/987654"),
+    f"POST /alerts/receivers/{ID.format('receiver_id')}": Row(
+        NO_RECEIVER_PAGE, "/alerts/receivers/987654", form={"every": "1"}
+    ),
     f"POST /alerts/receivers/{ID.format('receiver_id')}/<any(test, enable, remove):action>": Row(
-        "login 403 403 403 403 404", "/alerts/receivers/987654/test"
+        NO_RECEIVER_PAGE, "/alerts/receivers/987654/test"
     ),
     "GET /schedules": Row(OPS),
     "POST /schedules/<name>/<any(run, off, on):action>": Row(QUEUE, "/schedules/daily-refresh/run"),
@@ -196,7 +203,13 @@ API = {
     "GET /api/accounts/<id>/gaps": _row(READ_VISIBLE, "/api/accounts/*/gaps", ACCOUNT),
     "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/alerts": Row(READ),
-    "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404 403", "/api/alerts/987654/acknowledge"),
+    "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404 403 403", "/api/alerts/987654/acknowledge"),
+    "GET /api/alert-receivers": Row(MANAGE),
+    "POST /api/alert-receivers": Row(MANAGE, body={"address": "https://example.com/alerts", "events": ["tea"]}),
+    "PATCH /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654", body={}),
+    "DELETE /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654"),
+    "POST /api/alert-receivers/<id>/test": Row(NO_RECEIVER, "/api/alert-receivers/987654/test"),
+    "POST /api/alert-receivers/<id>/enable": Row(NO_RECEIVER, "/api/alert-receivers/987654/enable"),
     "POST /api/accounts/<id>/check": _row(START_VISIBLE, "/api/accounts/*/check", ACCOUNT),
     "GET /api/dead-letters": Row(EXPORT),
     "GET /api/dead-letters/<id>": _row(EXPORT_VISIBLE, "/api/dead-letters/*", CONVERSATION),

@@ -33,7 +33,7 @@ from tests.web.browsing import HTMX, csrf, sign_in
 
 PASSWORD = CREDENTIALS["password"]
 SCOPES = {"read": ["read"], "jobs": ["jobs"], "read and jobs": ["read", "jobs"], "limited": ["read", "jobs"]}
-SCOPES |= {"privacy": ["privacy"]}
+SCOPES |= {"privacy": ["privacy"], "admin": ["admin"]}
 # Parts that differ between two answers of one session: the request ID and the CSRF token.
 _VARYING = re.compile(rb"[0-9a-f]{12}|[\w-]{20,}\.[\w-]{6}\.[\w-]{27}")
 

@@ -19,7 +19,7 @@ from tests.architecture.matrix import API, ID, PAGES, QUEUES
 
 SESSION = "belongs to the browser session of a user"
 SERVER = "done on the server, by who runs the installation"
-NO_ADMIN = "API tokens are no admins"
+NO_ADMIN = "left to admins: the only admin task of API tokens is managing alert receivers"
 READ = "read in the inbox or through the API"
 
 
@@ -169,20 +169,43 @@ ACTIONS = (
         "List alert receivers",
         "receivers.list_receivers",
         ("GET /alerts/receivers",),
-        (),
+        ("listAlertReceivers",),
         ("alert receivers list",),
-        NO_ADMIN,
     ),
     Action(
-        "Add an alert receiver", "receivers.add", ("POST /alerts/receivers",), (), ("alert receivers add",), NO_ADMIN
+        "Add an alert receiver",
+        "receivers.add",
+        ("POST /alerts/receivers",),
+        ("addAlertReceiver",),
+        ("alert receivers add",),
     ),
     Action(
-        "Test, switch on and remove an alert receiver",
-        None,
+        "Change an alert receiver",
+        "receivers.change",
+        (f"GET {RECEIVER}", f"POST {RECEIVER}"),
+        ("changeAlertReceiver",),
+        ("alert receivers change",),
+    ),
+    Action(
+        "Test an alert receiver",
+        "outbox.send_test",
         (f"POST {RECEIVER}/<any(test, enable, remove):action>",),
-        (),
-        ("alert receivers test", "alert receivers enable", "alert receivers remove"),
-        NO_ADMIN,
+        ("testAlertReceiver",),
+        ("alert receivers test",),
+    ),
+    Action(
+        "Switch an alert receiver on",
+        "receivers.enable",
+        (f"POST {RECEIVER}/<any(test, enable, remove):action>",),
+        ("enableAlertReceiver",),
+        ("alert receivers enable",),
+    ),
+    Action(
+        "Remove an alert receiver",
+        "receivers.remove",
+        (f"POST {RECEIVER}/<any(test, enable, remove):action>",),
+        ("removeAlertReceiver",),
+        ("alert receivers remove",),
     ),
     # Identities
     Action("List identities", "listing.page", ("GET /identities",), ("listIdentities",), ("identities list",)),

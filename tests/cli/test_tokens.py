@@ -28,6 +28,6 @@ def test_a_token_is_revoked(app: Flask) -> None:
 
 
 def test_what_is_typed_wrong_is_said_in_one_line(app: Flask) -> None:
-    refused(nametag("token", "create", "crm", "--scopes", "admin"), status=2)
+    refused(nametag("token", "create", "crm", "--scopes", "tea"), status=2)
     refused(nametag("token", "create", "crm", "--scopes", "read", "--account-id", "999"), status=2)
     assert nametag("token", "list").stdout == "No API tokens.\n"

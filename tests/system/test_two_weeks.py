@@ -31,6 +31,7 @@ from app.models.identity import Identity
 from app.models.run import Run
 from app.runs import kinds, lifecycle
 from app.users import api_tokens, users
+from app.users.api_tokens import TokenScope
 from app.viewer import OPERATOR, Role
 from tests.api.clients import ApiClient
 from tests.factories import a_delivery, a_message_event
@@ -119,7 +120,7 @@ def test_no_page_fails_in_two_weeks(
     every = pytestconfig.getoption("--pages-every")
     users.add_user(OPERATOR, ADMIN, role=Role.ADMIN, password=PASSWORD)
     chance, opened = Random(14), list[str]()
-    program = ApiClient(demo_app, api_tokens.create(OPERATOR, "crm", ("read", "jobs", "privacy"), None))
+    program = ApiClient(demo_app, api_tokens.create(OPERATOR, "crm", tuple(TokenScope), None))
     contacts = sandbox.get("people")
     started = time.at
     step = min(every, STEP)
@@ -139,8 +140,9 @@ def test_no_page_fails_in_two_weeks(
         sandbox.post("age", hours=step)
         time.forward(hours=step)
         _expire(redis, timedelta(hours=step))
-    # No owner asked for a deletion, and no event became a dead letter.
-    assert addresses.not_among(demo_app, opened) == {"deletions.status", "api.get_dead_letter"}
+    # No owner asked for a deletion, no event became a dead letter, and no alert receiver was added.
+    unopened = {"deletions.status", "api.get_dead_letter", "alert_receivers.show"}
+    assert addresses.not_among(demo_app, opened) == unopened
     _require_that_every_part_ran()
     assert {name: Queue(name, connection=redis).failed_job_registry.count for name in QUEUES} == dict.fromkeys(
         QUEUES, 0

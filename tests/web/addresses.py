@@ -8,6 +8,7 @@ from werkzeug.routing import RequestRedirect
 
 from app.db.engine import db
 from app.models.account import Account
+from app.models.alert import AlertReceiver
 from app.models.conversation import Conversation
 from app.models.erasure import OwnerRequest
 from app.models.identity import Identity, StoredAvatar
@@ -64,6 +65,7 @@ OF_QUEUE = (
 OF_API = (
     *("/api/accounts", "/api/identities", "/api/identities?state=unknown", "/api/identities/export", "/api/jobs"),
     *("/api/insights", "/api/dead-letters", "/api/health", "/api/alerts", "/api/schedules", "/messaging/conversations"),
+    "/api/alert-receivers",
     *("/api/openapi.json", "/api/docs"),
 )
 
@@ -89,6 +91,7 @@ def of_pages(queues: Iterable[str], *, most: int = 5) -> list[str]:
     for identity in _column(select(Identity.id).order_by(Identity.id), most):
         found += [f"/identities/{identity}/data", f"/identities/{identity}/export"]
     found += [f"/users/{each}" for each in _column(select(User.id), most)]
+    found += [f"/alerts/receivers/{each}" for each in _column(select(AlertReceiver.id), most)]
     found += [f"/deletion/{each}" for each in _column(select(OwnerRequest.code), most)]
     for run in _column(_runs(), most):
         found += [f"/jobs?job={run}", f"/jobs/{run}", f"/jobs/{run}/live", f"/jobs/{run}/items.csv"]

@@ -1,0 +1,110 @@
+"""Endpoints for alert receivers: list, add, change, test, switch on, remove. The token needs the scope admin."""
+
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.alerts import outbox, receivers
+from app.alerts.receivers import AddedReceiver
+from app.api import auth, formatting
+from app.api.responses import AlertReceiver, AlertReceiverList, NewAlertReceiver
+from app.api.schemas import ById, ReceiverChange, ReceiverRequest
+
+RECEIVERS = Tag(
+    name="Alert receivers",
+    description="URLs and email addresses that alerts are sent to. The token needs the scope `admin`, and access to "
+    "all accounts.",
+)
+
+
+def register(api: APIBlueprint) -> None:
+    """Add the endpoints of alert receivers to `api`."""
+
+    @api.get(
+        "/api/alert-receivers",
+        tags=[RECEIVERS],
+        summary="List alert receivers",
+        description="All of them, the oldest first, without their secrets.",
+        responses={200: AlertReceiverList},
+    )
+    def list_alert_receivers() -> dict[str, Any]:
+        return {"data": [receivers.as_dict(each) for each in receivers.list_receivers(auth.viewer())]}
+
+    @api.post(
+        "/api/alert-receivers",
+        tags=[RECEIVERS],
+        summary="Add an alert receiver",
+        description="The secret of a URL is in this answer only.",
+        responses={201: NewAlertReceiver},
+    )
+    def add_alert_receiver(body: ReceiverRequest) -> tuple[dict[str, Any], int]:
+        limited = body.accountIds
+        added = receivers.add(
+            auth.viewer(),
+            body.address,
+            events=receivers.CHOICES if body.events is None else body.events,
+            account_ids=None if limited is None else receivers.find_accounts(auth.viewer(), limited),
+            quiet=body.quietHours or "",
+            zone=body.zone or "UTC",
+        )
+        return _with_secret(added), 201
+
+    @api.patch(
+        "/api/alert-receivers/<id>",
+        tags=[RECEIVERS],
+        summary="Change an alert receiver",
+        description="Fields that are left out stay as they are. The secret stays the same.",
+        responses={200: AlertReceiver},
+    )
+    def change_alert_receiver(path: ById, body: ReceiverChange) -> dict[str, Any]:
+        receiver_id, sent = formatting.number(path.id, "alert receiver"), body.model_fields_set
+        limited = receivers.ALL if body.accountIds is None else receivers.find_accounts(auth.viewer(), body.accountIds)
+        receivers.change(
+            auth.viewer(),
+            receiver_id,
+            address=body.address,
+            events=body.events,
+            account_ids=limited if "accountIds" in sent else None,
+            quiet=(body.quietHours or "") if "quietHours" in sent else None,
+            zone=body.zone,
+        )
+        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
+
+    @api.post(
+        "/api/alert-receivers/<id>/test",
+        tags=[RECEIVERS],
+        summary="Send a test to an alert receiver",
+        description="The scheduler sends it within seconds, also in quiet hours; `lastState` then shows the result.",
+        responses={202: AlertReceiver},
+    )
+    def test_alert_receiver(path: ById) -> tuple[dict[str, Any], int]:
+        receiver_id = formatting.number(path.id, "alert receiver")
+        outbox.send_test(auth.viewer(), receiver_id)
+        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id)), 202
+
+    @api.post(
+        "/api/alert-receivers/<id>/enable",
+        tags=[RECEIVERS],
+        summary="Switch an alert receiver on",
+        description="One that answered 410 Gone was switched off.",
+        responses={200: AlertReceiver},
+    )
+    def enable_alert_receiver(path: ById) -> dict[str, Any]:
+        receiver_id = formatting.number(path.id, "alert receiver")
+        receivers.enable(auth.viewer(), receiver_id)
+        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
+
+    @api.delete(
+        "/api/alert-receivers/<id>",
+        tags=[RECEIVERS],
+        summary="Remove an alert receiver",
+        description="With its deliveries: it is sent nothing more.",
+        responses={204: None},
+    )
+    def remove_alert_receiver(path: ById) -> tuple[str, int]:
+        receivers.remove(auth.viewer(), formatting.number(path.id, "alert receiver"))
+        return "", 204
+
+
+def _with_secret(added: AddedReceiver) -> dict[str, Any]:
+    return receivers.as_dict(receivers.get_receiver(auth.viewer(), added.id)) | {"secret": added.secret}
