@@ -167,6 +167,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.RECEIVER_CHANGED: "Changed an alert receiver",
         Action.RECEIVER_TESTED: "Tested an alert receiver",
         Action.RECEIVER_ENABLED: "Switched an alert receiver on",
+        Action.SECRET_ROTATED: "Rotated the secret of an alert receiver",
         Action.RECEIVER_REMOVED: "Removed an alert receiver",
         Action.KEYS_ROTATED: "Rotated encryption keys",
     },

@@ -13,7 +13,7 @@ from sqlalchemy import Row, func, select, update
 from app import audit, clock, heartbeats, queue, read_state, tombstones
 from app.accounts import subscriptions, tokens
 from app.alerts import lifecycle as alerts
-from app.alerts import outbox
+from app.alerts import outbox, receivers
 from app.clock import rfc3339
 from app.db import transaction
 from app.db.engine import db
@@ -156,6 +156,7 @@ def purge() -> DutyOutcome:
             "unread_by_user": read_state.purge(tx, now),
             "alerts": alerts.purge(tx, now),
             "alert_deliveries": outbox.purge(tx, now),
+            "old_secrets": receivers.purge(tx, now),
         }
         hourly_stats.purge(tx, now)
         arrivals.purge(tx, now)

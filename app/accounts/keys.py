@@ -31,6 +31,7 @@ def rotate(viewer: Viewer) -> RotationResult:
     with transaction.write() as tx:
         _renew(tx, Account.token, Account.ig_account_id, done, done.unreadable)
         _renew(tx, AlertReceiver.secret, AlertReceiver.id, done, done.unreadable_receivers)
+        _renew(tx, AlertReceiver.old_secret, AlertReceiver.id, done, [])  # signs for a day at most, with the new one
         audit.note(tx, viewer, Action.KEYS_ROTATED)
     return done
 

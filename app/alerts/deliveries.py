@@ -6,6 +6,8 @@ snapshot is held while a receiver is waited for.
 
 import json
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +32,8 @@ GONE = 410
 _DUE = (
     *(AlertDelivery.id, AlertDelivery.message_id, AlertDelivery.payload, AlertDelivery.tries),
     *(AlertDelivery.next_try_at, AlertDelivery.receiver_id, AlertReceiver.kind, AlertReceiver.address),
-    *(AlertReceiver.secret, AlertReceiver.quiet_from, AlertReceiver.quiet_until, AlertReceiver.zone),
+    *(AlertReceiver.secret, AlertReceiver.old_secret, AlertReceiver.old_secret_until),
+    *(AlertReceiver.quiet_from, AlertReceiver.quiet_until, AlertReceiver.zone),
 )
 
 
@@ -79,22 +82,32 @@ def _attempt(row: Any) -> int:
     if row.kind is ReceiverKind.EMAIL:
         email.send(row.address, row.message_id, json.loads(row.payload))
         return 200
+    return http.post(row.address, row.payload.encode(), signed_headers(_secrets(row), row.message_id, row.payload))
+
+
+def _secrets(row: Any) -> list[str]:
     try:
-        secret = row.secret.reveal()
+        found = [row.secret.reveal()]
     except SecretUnreadable:
         raise NotSent("its secret can't be decrypted with TOKEN_ENCRYPTION_KEYS") from None
-    return http.post(row.address, row.payload.encode(), signed_headers(secret, row.message_id, row.payload))
+    if receivers.old_secret_until(row):
+        with suppress(SecretUnreadable):  # the new one signs
+            found.append(row.old_secret.reveal())
+    return found
 
 
-def signed_headers(secret: str, message_id: str, payload: str) -> dict[str, str]:
-    """Return the headers of a request as Standard Webhooks defines them (https://www.standardwebhooks.com)."""
+def signed_headers(secrets: Sequence[str], message_id: str, payload: str) -> dict[str, str]:
+    """Return the headers of a request as Standard Webhooks defines them (https://www.standardwebhooks.com).
+
+    With a signature for each of the secrets: the receiver accepts any of them.
+    """
     now = clock.now()
     return {
         "Content-Type": "application/json",
         "User-Agent": f"nametag/{installation.VERSION}",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, now, payload),
+        "webhook-signature": " ".join(Webhook(secret).sign(message_id, now, payload) for secret in secrets),
     }
 
 

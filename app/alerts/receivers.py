@@ -16,6 +16,7 @@ from app import audit, clock, settings, text
 from app.clock import rfc3339
 from app.db import transaction
 from app.db.engine import db
+from app.db.transaction import Tx
 from app.db.types import Secret, member
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.instagram import media_urls
@@ -28,6 +29,7 @@ from app.models.audit import Action
 from app.viewer import Role, Viewer
 
 SECRET_BYTES = 32
+OLD_SECRET = timedelta(hours=24)  # in which an old secret signs, too
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of Standard Webhooks
 ADDRESS_CHARACTERS = 500
 CHOICES = (AlertEvent.OPENED, AlertEvent.RECOVERED, AlertEvent.JOB_FINISHED, AlertEvent.JOB_PAUSED)
@@ -83,6 +85,7 @@ class ListedReceiver:
     last_state: DeliveryState | None
     last_at: datetime | None
     last_error: str | None
+    old_secret_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,7 @@ def add(
     """
     _require(viewer)
     kind, address = _valid_address(address.strip())
-    made = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    secret = made if kind is ReceiverKind.URL else None
+    secret = _new_secret() if kind is ReceiverKind.URL else None
     values = {
         "kind": kind,
         "address": address,
@@ -160,6 +162,23 @@ def change(
         audit.note(tx, viewer, Action.RECEIVER_CHANGED, f"alert receiver {receiver_id}")
 
 
+def rotate_secret(viewer: Viewer, receiver_id: int) -> str:
+    """Give a URL a new secret, for admins, and return it; it can't be shown again.
+
+    For OLD_SECRET, the secret before it signs, too. Raises NotFound, and Conflict for an email address.
+    """
+    _require(viewer)
+    require(receiver_id)
+    made, until = _new_secret(), clock.now() + OLD_SECRET
+    with transaction.write() as tx:
+        url = update(AlertReceiver).where(AlertReceiver.id == receiver_id, AlertReceiver.kind == ReceiverKind.URL)
+        new = {"secret": Secret.hide(made), "old_secret": AlertReceiver.secret, "old_secret_until": until}
+        if not tx.execute(url.values(**new)).rowcount:
+            raise Conflict("An email address has no secret. Nothing was changed.")
+        audit.note(tx, viewer, Action.SECRET_ROTATED, f"alert receiver {receiver_id}")
+    return made
+
+
 def remove(viewer: Viewer, receiver_id: int) -> None:
     """Remove an alert receiver and its deliveries, for admins. Raises NotFound."""
     _require(viewer)
@@ -194,7 +213,7 @@ def list_receivers(viewer: Viewer) -> list[ListedReceiver]:
             ListedReceiver(
                 *(row.id, row.kind, row.address, events, ids, quiet_hours(row)),
                 *(row.created_at, row.disabled_at, last and last.state, last and (last.ended_at or last.created_at)),
-                last and last.error,
+                *(last and last.error, old_secret_until(row)),
             )
         )
     return found
@@ -239,6 +258,18 @@ def require(receiver_id: int) -> AlertReceiver:
     return row
 
 
+def old_secret_until(row: Any) -> datetime | None:
+    """Return until when the old secret of a row of AlertReceiver signs, too, None once it does not."""
+    at: datetime | None = row.old_secret_until
+    return at if at is not None and at > clock.now() else None
+
+
+def purge(tx: Tx, now: datetime) -> int:
+    """Delete old secrets that no longer sign. Return their number."""
+    expired = update(AlertReceiver).where(AlertReceiver.old_secret_until <= now)
+    return int(tx.execute(expired.values(old_secret=None, old_secret_until=None)).rowcount)
+
+
 def quiet_hours(row: Any) -> QuietHours | None:
     """Return the quiet hours of a row of AlertReceiver, None without."""
     return None if row.quiet_from is None else QuietHours(row.quiet_from, row.quiet_until, row.zone)
@@ -274,7 +305,12 @@ def as_dict(each: ListedReceiver) -> dict[str, Any]:
         "lastState": each.last_state and each.last_state.value,
         "lastAt": rfc3339(each.last_at),
         "lastError": each.last_error,
+        "oldSecretUntil": rfc3339(each.old_secret_until),
     }
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def _require(viewer: Viewer) -> None:

@@ -1,11 +1,10 @@
-"""Endpoints for alert receivers: list, add, change, test, switch on, remove. The token needs the scope admin."""
+"""Endpoints for alert receivers: list, add, change, rotate the secret, test, switch on, remove."""
 
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.alerts import outbox, receivers
-from app.alerts.receivers import AddedReceiver
 from app.api import auth, formatting
 from app.api.responses import AlertReceiver, AlertReceiverList, NewAlertReceiver
 from app.api.schemas import ById, ReceiverChange, ReceiverRequest
@@ -47,7 +46,7 @@ def register(api: APIBlueprint) -> None:
             quiet=body.quietHours or "",
             zone=body.zone or "UTC",
         )
-        return _with_secret(added), 201
+        return _with_secret(added.id, added.secret), 201
 
     @api.patch(
         "/api/alert-receivers/<id>",
@@ -69,6 +68,18 @@ def register(api: APIBlueprint) -> None:
             zone=body.zone,
         )
         return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
+
+    @api.post(
+        "/api/alert-receivers/<id>/rotate-secret",
+        tags=[RECEIVERS],
+        summary="Rotate the secret of an alert receiver",
+        description="The new secret is in this answer only. For 24 hours, requests are signed with both. 409 for an "
+        "email address.",
+        responses={200: NewAlertReceiver},
+    )
+    def rotate_alert_receiver_secret(path: ById) -> dict[str, Any]:
+        receiver_id = formatting.number(path.id, "alert receiver")
+        return _with_secret(receiver_id, receivers.rotate_secret(auth.viewer(), receiver_id))
 
     @api.post(
         "/api/alert-receivers/<id>/test",
@@ -106,5 +117,5 @@ def register(api: APIBlueprint) -> None:
         return "", 204
 
 
-def _with_secret(added: AddedReceiver) -> dict[str, Any]:
-    return receivers.as_dict(receivers.get_receiver(auth.viewer(), added.id)) | {"secret": added.secret}
+def _with_secret(receiver_id: int, secret: str | None) -> dict[str, Any]:
+    return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id)) | {"secret": secret}

@@ -33,6 +33,7 @@ ADMIN = frozenset(
     {
         *("api.list_alert_receivers", "api.add_alert_receiver", "api.change_alert_receiver"),
         *("api.enable_alert_receiver", "api.remove_alert_receiver", "api.test_alert_receiver"),
+        "api.rotate_alert_receiver_secret",
     }
 )
 PUBLIC_ENDPOINTS = frozenset({"api.document", "api.explorer"})  # in production only for signed-in users

@@ -635,6 +635,7 @@ class AlertReceiver(ResponseModel):
     lastState: AlertDeliveryState | None = described("State of the newest delivery, null without one.", "delivered")
     lastAt: Time | None = described("When that delivery ended, or was queued.")
     lastError: str | None = described("Why its last attempt failed, else null.", "it answered 500")
+    oldSecretUntil: Time | None = described("Until when the old secret signs, too; null without a rotation.")
 
 
 class AlertReceiverList(ResponseModel):

@@ -118,6 +118,17 @@ def change_receiver(
     output.say(f"Changed alert receiver {receiver_id}.")
 
 
+@receivers_.command("rotate-secret")
+@receiver_argument
+@output.in_app
+def rotate_secret(receiver_id: int) -> None:
+    """Rotate the secret of the URL with this ID. The new one is printed once and can't be shown again.
+
+    For 24 hours, requests are signed with both.
+    """
+    click.echo(receivers.rotate_secret(OPERATOR, receiver_id))
+
+
 @receivers_.command("test")
 @receiver_argument
 @output.in_app

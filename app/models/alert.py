@@ -93,6 +93,8 @@ class DeliveryState(StrEnum):
 class AlertReceiver(Model):
     """A URL or an email address that alerts are sent to. `secret` signs what a URL is sent.
 
+    After a rotation, `old_secret` signs it, too, until `old_secret_until`.
+
     `account_ids` None means all accounts and the installation. Between `quiet_from` and `quiet_until`, minutes after
     midnight in `zone`, nothing is sent. `disabled_at`: switched off, because the URL answered 410.
     """
@@ -103,6 +105,8 @@ class AlertReceiver(Model):
     kind: Mapped[ReceiverKind] = mapped_column(EnumText(ReceiverKind))
     address: Mapped[str] = mapped_column(String(500))
     secret: Mapped[Secret | None] = mapped_column(SecretText)
+    old_secret: Mapped[Secret | None] = mapped_column(SecretText)
+    old_secret_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     events: Mapped[list[str]] = mapped_column(JSON)
     account_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     quiet_from: Mapped[int | None]

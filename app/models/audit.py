@@ -55,6 +55,7 @@ class Action(StrEnum):
     RECEIVER_CHANGED = "alert_receiver_changed"
     RECEIVER_TESTED = "alert_receiver_tested"
     RECEIVER_ENABLED = "alert_receiver_enabled"
+    SECRET_ROTATED = "alert_receiver_secret_rotated"
     RECEIVER_REMOVED = "alert_receiver_removed"
     KEYS_ROTATED = "keys_rotated"
 

@@ -1,4 +1,4 @@
-"""The Alert receivers pages, for admins: add, change, test, switch on and remove them. A secret is shown once."""
+"""The Alert receivers pages, for admins: add, change, test and remove them. A secret is shown once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -79,6 +79,12 @@ def edit(receiver_id: int) -> Response:
     return rendering.see_other(HOME)
 
 
+@blueprint.post(f"/<{ID}:receiver_id>/rotate-secret")
+def rotate_secret(receiver_id: int) -> Response:
+    """Rotate the secret of an alert receiver, and show the new one once."""
+    return _show(receiver_id, secret=receivers.rotate_secret(session.viewer(), receiver_id))
+
+
 @blueprint.post(f"/<{ID}:receiver_id>/<any({', '.join(ACTIONS)}):action>")
 def change(receiver_id: int, action: str) -> Response:
     """Test an alert receiver, switch it on or remove it."""
@@ -104,9 +110,10 @@ def _list(*, errors: Mapping[str, str] | None = None, added: AddedReceiver | Non
     return _page("alert_receivers/page.html", sent, errors, receivers=found, added=added)
 
 
-def _show(receiver_id: int, *, errors: Mapping[str, str] | None = None) -> Response:
+def _show(receiver_id: int, *, errors: Mapping[str, str] | None = None, secret: str | None = None) -> Response:
     found = receivers.get_receiver(session.viewer(), receiver_id)
-    return _page("alert_receivers/receiver.html", request.form if errors else _stored(found), errors, receiver=found)
+    form = request.form if errors else _stored(found)
+    return _page("alert_receivers/receiver.html", form, errors, receiver=found, secret=secret)
 
 
 def _stored(receiver: ListedReceiver) -> MultiDict[str, str]:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from redis import Redis
 from sqlalchemy import select, update
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app import clock, doctor, schedules, settings
 from app.accounts import keys
@@ -122,9 +123,74 @@ def test_a_request_is_signed_as_standard_webhooks_defines(sink: HttpSink, frozen
 def test_the_signature_is_that_of_the_published_example(frozen_clock: FrozenClock) -> None:
     secret, message_id, at, payload, signature = VECTOR
     frozen_clock.at = datetime.fromtimestamp(at, UTC)
-    headers = deliveries.signed_headers(secret, message_id, payload)
+    headers = deliveries.signed_headers([secret], message_id, payload)
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == (message_id, str(at))
     assert headers["webhook-signature"] == signature
+
+
+def test_for_a_day_after_a_rotation_both_secrets_verify_a_request_and_then_the_new_one_only(
+    sink: HttpSink, frozen_clock: FrozenClock
+) -> None:
+    frozen_clock.at = datetime.now(UTC)
+    added = add(sink.url)
+    new = receivers.rotate_secret(OPERATOR, added.id)
+    outbox.send_test(OPERATOR, added.id)
+    send()
+    assert added.secret
+    for secret in (added.secret, new):
+        assert Webhook(secret).verify(*sink.requests[0])
+    [listed] = receivers.list_receivers(OPERATOR)
+    assert listed.old_secret_until == frozen_clock.at + timedelta(hours=24)
+    with transaction.write() as tx:
+        assert receivers.purge(tx, clock.now()) == 0
+        assert receivers.purge(tx, clock.now() + timedelta(hours=24)) == 1
+    outbox.send_test(OPERATOR, added.id)
+    send()
+    assert Webhook(new).verify(*sink.requests[1])
+    with pytest.raises(WebhookVerificationError):
+        Webhook(added.secret).verify(*sink.requests[1])
+
+
+def test_an_old_secret_stops_signing_after_a_day_without_a_cleanup(sink: HttpSink, frozen_clock: FrozenClock) -> None:
+    added = add(sink.url)
+    receivers.rotate_secret(OPERATOR, added.id)
+    frozen_clock.forward(hours=24)
+    assert receivers.list_receivers(OPERATOR)[0].old_secret_until is None
+    outbox.send_test(OPERATOR, added.id)
+    send()
+    assert len(sink.requests[0][1]["webhook-signature"].split(" ")) == 1
+
+
+def test_a_second_rotation_keeps_the_secret_before_it(sink: HttpSink, frozen_clock: FrozenClock) -> None:
+    frozen_clock.at = datetime.now(UTC)
+    added = add(sink.url)
+    secrets = [receivers.rotate_secret(OPERATOR, added.id) for _ in range(2)]
+    outbox.send_test(OPERATOR, added.id)
+    send()
+    for secret in secrets:
+        assert Webhook(secret).verify(*sink.requests[0])
+
+
+@pytest.mark.usefixtures("mail")
+def test_an_email_address_has_no_secret_to_rotate() -> None:
+    with pytest.raises(Conflict, match="has no secret"):
+        receivers.rotate_secret(OPERATOR, add("ops@example.com").id)
+    with pytest.raises(NotFound):
+        receivers.rotate_secret(OPERATOR, 999)
+
+
+def test_rotated_keys_encrypt_the_old_secret_too(sink: HttpSink, frozen_clock: FrozenClock) -> None:
+    frozen_clock.at = datetime.now(UTC)
+    added = add(sink.url)
+    receivers.rotate_secret(OPERATOR, added.id)
+    new = Fernet.generate_key().decode()
+    with settings.using(token_encryption_keys=(new, *settings.current().token_encryption_keys)):
+        keys.rotate(OPERATOR)
+    with settings.using(token_encryption_keys=(new,)):
+        outbox.send_test(OPERATOR, added.id)
+        send()
+    assert added.secret
+    assert Webhook(added.secret).verify(*sink.requests[0])
 
 
 def test_a_failed_attempt_is_repeated_six_times_with_the_same_id_and_then_given_up(

@@ -32,7 +32,7 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/api/schedules", *(f"/api/schedules/{{name}}/{each}" for each in ("run", "off", "on")), "/api/health"),
         *("/api/alerts", "/api/alerts/{id}/acknowledge", "/api/accounts/{id}/sync", "/api/accounts/{id}/gaps"),
         *("/api/alert-receivers", "/api/alert-receivers/{id}", "/api/alert-receivers/{id}/test"),
-        "/api/alert-receivers/{id}/enable",
+        *("/api/alert-receivers/{id}/enable", "/api/alert-receivers/{id}/rotate-secret"),
         *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),
         *("/api/identities/{id}/data", "/api/identities/{id}/export", "/api/receipts/{id}"),
         *("/api/identities/{id}/lookups", "/api/identities/refresh", "/api/accounts/{id}/check", "/api/insights"),

@@ -46,7 +46,7 @@ OPERATIONS = {
     "Alerts": {"listAlerts", "acknowledgeAlert"},
     "Alert receivers": {
         *("listAlertReceivers", "addAlertReceiver", "changeAlertReceiver", "testAlertReceiver"),
-        *("enableAlertReceiver", "removeAlertReceiver"),
+        *("enableAlertReceiver", "removeAlertReceiver", "rotateAlertReceiverSecret"),
     },
 }
 

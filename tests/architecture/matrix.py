@@ -138,6 +138,9 @@ PAGES = {
     f"POST /alerts/receivers/{ID.format('receiver_id')}": Row(
         NO_RECEIVER_PAGE, "/alerts/receivers/987654", form={"every": "1"}
     ),
+    f"POST /alerts/receivers/{ID.format('receiver_id')}/rotate-secret": Row(
+        NO_RECEIVER_PAGE, "/alerts/receivers/987654/rotate-secret"
+    ),
     f"POST /alerts/receivers/{ID.format('receiver_id')}/<any(test, enable, remove):action>": Row(
         NO_RECEIVER_PAGE, "/alerts/receivers/987654/test"
     ),
@@ -208,6 +211,7 @@ API = {
     "POST /api/alert-receivers": Row(MANAGE, body={"address": "https://example.com/alerts", "events": ["tea"]}),
     "PATCH /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654", body={}),
     "DELETE /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654"),
+    "POST /api/alert-receivers/<id>/rotate-secret": Row(NO_RECEIVER, "/api/alert-receivers/987654/rotate-secret"),
     "POST /api/alert-receivers/<id>/test": Row(NO_RECEIVER, "/api/alert-receivers/987654/test"),
     "POST /api/alert-receivers/<id>/enable": Row(NO_RECEIVER, "/api/alert-receivers/987654/enable"),
     "POST /api/accounts/<id>/check": _row(START_VISIBLE, "/api/accounts/*/check", ACCOUNT),

@@ -187,6 +187,13 @@ ACTIONS = (
         ("alert receivers change",),
     ),
     Action(
+        "Rotate the secret of an alert receiver",
+        "receivers.rotate_secret",
+        (f"POST {RECEIVER}/rotate-secret",),
+        ("rotateAlertReceiverSecret",),
+        ("alert receivers rotate-secret",),
+    ),
+    Action(
         "Test an alert receiver",
         "outbox.send_test",
         (f"POST {RECEIVER}/<any(test, enable, remove):action>",),

@@ -201,3 +201,23 @@ def test_the_api_explains_wrong_fields_and_refuses_other_tokens(app: Flask) -> N
     assert "'admin' scope" in problem(others.get("/api/alert-receivers"), 403)["detail"]
     limited = an_api_client(app, "admin", name="limited", accounts=[account.id])
     problem(limited.post("/api/alert-receivers", json={"address": "https://example.com", "accountIds": ["1"]}), 403)
+
+
+@pytest.mark.usefixtures("sink")
+def test_a_secret_is_rotated_on_the_page_by_command_and_through_the_api(admin: FlaskClient, app: Flask) -> None:
+    [first] = re.findall(r"<code>(whsec_[^<]+)</code>", add(admin, "https://example.com/alerts"))
+    assert "for 24 hours" in admin.get("/alerts/receivers/1").text
+    answer = click(admin, "/alerts/receivers/1/rotate-secret", htmx=False)
+    [second] = re.findall(r"<code>(whsec_[^<]+)</code>", answer.text)
+    assert "the new and the old secret until" in answer.text
+    assert second not in admin.get("/alerts/receivers/1").text
+    third = nametag("alert", "receivers", "rotate-secret", "1").stdout.strip()
+    client = an_api_client(app, "admin")
+    rotated = client.post("/api/alert-receivers/1/rotate-secret").get_json()
+    assert len({first, second, third, rotated["secret"]}) == 4
+    [listed] = client.get("/api/alert-receivers").get_json()["data"]
+    assert listed == {key: value for key, value in rotated.items() if key != "secret"}
+    assert listed["oldSecretUntil"] is not None
+    page = admin.get("/audit").text
+    assert "Rotated the secret of an alert receiver" in page
+    assert "whsec_" not in page
