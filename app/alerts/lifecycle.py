@@ -70,7 +70,7 @@ def acknowledge(viewer: Viewer, alert_id: int) -> None:
         if not tx.execute(update(Alert).where(*unseen).values(**values)).rowcount:
             raise _refusal(tx, alert_id)
         audit.note(tx, viewer, Action.ALERT_ACKNOWLEDGED, f"alert {alert_id}", account_id=alert.account_id)
-        _mark_changed(tx, alert.account_id)
+        _mark_changed(tx)
 
 
 def purge(tx: Tx, now: datetime) -> int:
@@ -144,7 +144,7 @@ def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now
         alert_id = tx.execute(row.returning(Alert.id)).scalar_one()
         outbox.add_opened(tx, alert_id, now)
     logger.warning("alert opened", extra={"alert": alert_id, "kind": kind, "account": account_id})
-    _mark_changed(tx, account_id)
+    _mark_changed(tx)
 
 
 def _recover(tx: Tx, row: Any, now: datetime) -> None:
@@ -153,12 +153,13 @@ def _recover(tx: Tx, row: Any, now: datetime) -> None:
     if row.reported_open:
         outbox.add_recovered(tx, row.id, now)
     logger.info("alert recovered", extra={"alert": row.id, "kind": row.kind, "account": row.account_id})
-    _mark_changed(tx, row.account_id)
+    _mark_changed(tx)
 
 
 def _columns(problem: Problem) -> dict[str, Any]:
     return {"level": problem.level, "text": problem.text, "fix": problem.fix}
 
 
-def _mark_changed(tx: Tx, account_id: int | None) -> None:
-    tx.mark_changed(change_tokens.EVERY_ACCOUNT if account_id is None else account_id, change_tokens.NO_CONTACT)
+def _mark_changed(tx: Tx) -> None:
+    """Report the change to the pages of every account: they show the alerts of all that their viewer sees."""
+    tx.mark_changed(change_tokens.EVERY_ACCOUNT, change_tokens.NO_CONTACT)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, select
 
 from app.clock import rfc3339
 from app.db.engine import db
@@ -74,10 +74,10 @@ def get_alert(viewer: Viewer, alert_id: int) -> ListedAlert:
     return found[0]
 
 
-def count_unacknowledged(viewer: Viewer) -> int:
-    """Return how many open alerts that the viewer may see no user has acknowledged."""
-    found = select(func.count()).where(Alert.open_key.is_not(None), Alert.acknowledged_at.is_(None))
-    return db.session.execute(viewer.visible(found, Alert.account_id)).scalar_one()
+def list_unacknowledged(viewer: Viewer) -> tuple[ListedAlert, ...]:
+    """Return the open alerts that the viewer may see and no user has acknowledged, newest first."""
+    unseen = and_(Alert.open_key.is_not(None), Alert.acknowledged_at.is_(None))
+    return tuple(_read(viewer, unseen, order=Alert.since))
 
 
 def as_dict(alert: ListedAlert) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from app import clock, findings
 from app.alerts import listing as alerts
+from app.alerts.listing import AlertKind, ListedAlert
 from app.calls import budget
 from app.calls.budget import Forecast
 from app.db.engine import db
@@ -65,7 +66,7 @@ class Layout:
     needs_reply_count: int
     running: bool
     failing: bool  # a health check found an error; for ops and admins
-    alert_count: int  # open alerts that no user has acknowledged; for ops and admins
+    alerts: tuple[ListedAlert, ...]  # open ones that no user has acknowledged, newest first; for ops and admins
     budget: BudgetMeter | None
 
     @property
@@ -73,9 +74,23 @@ class Layout:
         """Whether an account of the viewer has to be reconnected."""
         return any(account.reconnect for account in self.accounts)
 
+    def alerts_in_bar(self, section: str) -> tuple[ListedAlert, ...]:
+        """Return the alerts for the bar above a page of `section`: those that the page does not show itself.
+
+        The Alerts page lists all. The inbox has a bar of its own for a selected account without a valid access token.
+        """
+        shown = self.account.ig_account_id if section == "inbox" and self.account and self.account.reconnect else None
+        if section == "alerts":
+            return ()
+        return tuple(
+            each
+            for each in self.alerts
+            if each.kind is not AlertKind.TOKEN_REJECTED or shown is None or each.ig_account_id != shown
+        )
+
 
 # While the database is unavailable: only the links to the pages.
-EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False, 0, None)
+EMPTY_LAYOUT = Layout("", "", "", False, False, None, (), 0, 0, 0, False, False, (), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +158,7 @@ def get_layout(viewer: Viewer, at: AccountSelection) -> Layout:
         needs_reply_count=counts.needs_reply,
         running=_running(at.account_id),
         failing=operates and findings.has_error(viewer),
-        alert_count=alerts.count_unacknowledged(viewer) if operates else 0,
+        alerts=alerts.list_unacknowledged(viewer) if operates else (),
         budget=_budget(forecast(at.account_id)),
     )
 

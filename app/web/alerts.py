@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app import findings
 from app.alerts import lifecycle, listing
@@ -26,11 +26,13 @@ def index() -> Response:
 def acknowledge(alert_id: int) -> Response:
     """Acknowledge an alert."""
     lifecycle.acknowledge(session.viewer(), alert_id)
+    section = request.form.get("section")  # the bar, which is above pages of every section
     return rendering.render(
         None,
         "alerts/_alerts.html",
         selection=account_selection.select(),
-        home=HOME,
+        home=session.came_from() if section else HOME,
+        section=section,
         events=rendering.report("Alert acknowledged."),
         **_shown(),
     )

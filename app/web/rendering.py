@@ -29,19 +29,21 @@ def render(
     token: str | None = None,
     home: str = "/inbox",
     status: int = 200,
+    section: str | None = None,
     events: Mapping[str, Any] | None = None,
     **shown: Any,
 ) -> Response:
     """Return the template `whole` for navigation, or `part` for htmx, both showing `shown`.
 
     Without `whole`, navigation is redirected to `home`. With `selection`, a page has its navigation, and a part has the
-    counts in it. `token` is the ETag of a polled part. `events` are for the page's scripts (`toast`, `announce` …).
+    counts in it, for a page of `section`, by default that of the URL. `token` is the ETag of a polled part. `events`
+    are for the page's scripts (`toast`, `announce` …).
     """
     around = layout.get_layout(current_user.viewer, selection) if selection else None
     if part and wants_part():
         html = render_template(part, token=token, frame=around, **shown)
         if around:
-            html += render_template("_counts.html", frame=around, section=request.blueprint)
+            html += render_template("_counts.html", frame=around, section=section or request.blueprint)
         response = make_response(html, status)
         if token:
             response.set_etag(token, weak=True)

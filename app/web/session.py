@@ -203,11 +203,16 @@ def theme() -> Response:
     chosen = request.form.get("theme", "")
     if chosen not in rendering.THEMES:
         raise Invalid({"theme": "The theme must be light, dark or system."})
-    back = trusted_hosts.split_url(request.referrer)
-    response = rendering.see_other(safe_next(_path(back)) if trusted_hosts.is_same_host(back) else HOME)
+    response = rendering.see_other(came_from())
     secure = settings.current().production
     response.set_cookie("theme", chosen, max_age=clock.YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
+
+
+def came_from() -> str:
+    """Return the page of this server that the request was sent from, else the inbox."""
+    back = trusted_hosts.split_url(request.referrer)
+    return safe_next(_path(back)) if trusted_hosts.is_same_host(back) else HOME
 
 
 def _signed_out() -> Response:

@@ -173,9 +173,9 @@ def test_an_alert_is_acknowledged_once_and_no_longer_counted(frozen_clock: Froze
     break_token()
     check()
     [alert] = listed()
-    assert listing.count_unacknowledged(OPERATOR) == 1
+    assert listing.list_unacknowledged(OPERATOR) == (alert,)
     lifecycle.acknowledge(OPERATOR, alert.id)
-    assert listing.count_unacknowledged(OPERATOR) == 0
+    assert listing.list_unacknowledged(OPERATOR) == ()
     assert listed()[0].acknowledged_by == "Command line"
     with pytest.raises(Conflict, match="Command line has acknowledged this alert already"):
         lifecycle.acknowledge(OPERATOR, alert.id)
@@ -192,7 +192,7 @@ def test_limited_viewers_see_and_acknowledge_alerts_of_their_accounts_only() -> 
     break_token()
     check()
     assert listed(limited) == []
-    assert listing.count_unacknowledged(limited) == 0
+    assert listing.list_unacknowledged(limited) == ()
     with pytest.raises(NotFound):
         lifecycle.acknowledge(limited, listed()[0].id)
     break_token(ATELIER_NORD)

@@ -14,9 +14,10 @@ from app.viewer import OPERATOR, Role
 from tests.alerts.test_lifecycle import beat, break_token, check
 from tests.api.clients import an_api_client, problem
 from tests.cli.commands import nametag, refused
-from tests.factories import MAISON_LUNE, an_account
+from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.support.frozen_clock import FrozenClock
-from tests.web.browsing import PASSWORD, click, part, poll_headers, sign_in, signed_in
+from tests.web.browsing import PASSWORD, click, csrf, part, poll_headers, sign_in, signed_in
+from tests.web.test_conditional import recorded
 
 
 @pytest.fixture
@@ -102,3 +103,84 @@ def test_api_and_command_list_and_acknowledge_the_same_alert(app: Flask) -> None
 def test_the_command_acknowledges(app: Flask) -> None:
     assert nametag("alert", "acknowledge", "1").stdout == "Acknowledged alert 1.\n"
     assert refused(nametag("alert", "acknowledge", "2"), status=1) == "Error: No such alert."
+
+
+def bar(page: str) -> str:
+    """Return the text of the bar above a page, empty without one."""
+    found = re.search(r'<div id="alert-bar"[^>]*>(.*?)</div>\s*</div>', page, re.DOTALL)
+    return " ".join(re.sub("<[^>]+>", " ", found[1]).split()) if found else ""
+
+
+def two_alerts() -> None:
+    """Let Meta reject the access token of a second account, too."""
+    an_account(ATELIER_NORD)
+    break_token(ATELIER_NORD)
+    check()
+
+
+def test_a_bar_above_every_page_shows_the_newest_alert_and_how_many_more(ops: FlaskClient) -> None:
+    two_alerts()
+    page = ops.get("/jobs").text
+    assert bar(page).startswith("Error Access token rejected · atelier.nord : ")
+    assert "1 more on the Alerts page" in bar(page)
+    assert 'href="/alerts#alert-2"' in page
+    assert 'id="alert-2"' in ops.get("/alerts").text
+    assert bar(ops.get("/insights").text)
+    assert bar(part(ops, "/jobs/live").text)
+
+
+def test_the_bar_repeats_nothing_that_the_page_shows_itself(ops: FlaskClient) -> None:
+    assert bar(ops.get("/alerts").text) == ""
+    page = ops.get(f"/inbox?account={MAISON_LUNE}").text
+    assert "is disconnected." in page
+    assert bar(page) == ""
+    two_alerts()
+    assert "atelier.nord" in bar(ops.get(f"/inbox?account={MAISON_LUNE}").text)
+    assert "maison.lune" in bar(ops.get(f"/inbox?account={ATELIER_NORD}").text)
+
+
+def test_agents_see_no_bar(app: Flask, ops: FlaskClient) -> None:
+    assert bar(ops.get("/jobs").text)
+    assert bar(signed_in(app, Role.AGENT).get("/jobs").text) == ""
+
+
+def test_acknowledging_in_the_bar_shows_the_next_alert(ops: FlaskClient) -> None:
+    two_alerts()
+    page = ops.get("/jobs").text
+    answer = ops.post(
+        "/alerts/2/acknowledge",
+        data={"csrf_token": csrf(ops.get("/jobs")), "section": "jobs"},
+        headers={"HX-Request": "true"},
+    )
+    assert "Alert acknowledged." in answer.headers["HX-Trigger"]
+    assert "maison.lune" in bar(answer.text)
+    assert "more" not in bar(answer.text)
+    assert "atelier.nord" in bar(page)
+
+
+def test_acknowledging_in_the_bar_without_javascript_returns_to_the_page(ops: FlaskClient) -> None:
+    sent = {"csrf_token": csrf(ops.get("/jobs")), "section": "jobs"}
+    here = "http://localhost/jobs?job=0123456789ab"
+    answer = ops.post("/alerts/1/acknowledge", data=sent, headers={"Referer": here})
+    assert (answer.status_code, answer.location) == (303, "/jobs?job=0123456789ab")
+    assert bar(ops.get("/jobs").text) == ""
+
+
+def test_an_alert_of_another_account_reaches_the_pages_of_every_account(ops: FlaskClient) -> None:
+    an_account(ATELIER_NORD)
+    headers = poll_headers(ops.get(f"/inbox?account={MAISON_LUNE}").text, "conv-list")
+    address = f"/inbox/list?account={MAISON_LUNE}"
+    assert ops.get(address, headers=headers).status_code == 304
+    break_token(ATELIER_NORD)
+    check()
+    answer = ops.get(address, headers=headers)
+    assert answer.status_code == 200
+    assert "atelier.nord" in bar(answer.text)
+
+
+def test_an_unchanged_poll_reads_no_alert(ops: FlaskClient) -> None:
+    headers = poll_headers(ops.get("/inbox").text, "conv-list")
+    with recorded() as (statements, _):
+        assert ops.get("/inbox/list", headers=headers).status_code == 304
+    assert statements
+    assert not any("alerts" in each for each in statements)
