@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from app import clock, counters, heartbeats, installation, queue, reply_state
 from app.calls import budget
 from app.db.engine import db
 from app.db.transaction import DatabaseUnavailable
 from app.models.account import Account, AccountState
+from app.models.alert import Alert
 from app.models.conversation import Conversation
 from app.models.ingest import DeadLetter
 from app.models.process import Heartbeat
@@ -69,7 +70,7 @@ class _Installation(Collector):
             with db.engine.connect() as connection:
                 accounts = _accounts_by_id(connection)
                 database = [*_account_figures(connection), *_needed_replies(connection, accounts)]
-                database += [*_work_figures(connection), _heartbeats(connection)]
+                database += [*_work_figures(connection), _alerts(connection), _heartbeats(connection)]
         except DatabaseUnavailable:
             database.clear()
         redis = list[Metric]()
@@ -136,6 +137,18 @@ def _work_figures(connection: Connection) -> Iterator[Metric]:
         numbers = (*zip(states, settled, strict=True), ("open", total - sum(settled)))
         contacts += [((account, str(kind), state), number) for state, number in numbers]
     yield _gauge("nametag_job_contacts", "Contacts of active jobs", ("account", "kind", "state"), contacts)
+
+
+def _alerts(connection: Connection) -> Metric:
+    columns = (Alert.kind, Account.ig_account_id, Alert.acknowledged_at)
+    kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
+    rows = connection.execute(select(*columns).outerjoin(Account).where(Alert.open_key.is_not(None), kept)).all()
+    found = [
+        ((row.ig_account_id or "", str(row.kind), "acknowledged" if row.acknowledged_at else "open"), 1.0)
+        for row in rows
+    ]
+    says = "Open alerts, of an account or of the installation"
+    return _gauge("nametag_alerts_open", says, ("account", "kind", "state"), found)
 
 
 def _heartbeats(connection: Connection) -> Metric:

@@ -18,6 +18,7 @@ from redis import Redis
 from sqlalchemy import event, select, text
 
 from app import clock, counters, heartbeats, metrics, queue, settings
+from app.alerts import lifecycle, listing
 from app.calls import budget, call_log
 from app.calls.call_log import Call
 from app.db import migrate, transaction
@@ -26,13 +27,14 @@ from app.errors import Unavailable
 from app.factory import create_app
 from app.identities import resolve
 from app.ingest import receive
-from app.models.account import Account
+from app.models.account import Account, AccountState
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
 from app.models.identity import Identity
 from app.models.run import Run, RunKind, RunState
 from app.users import users
 from app.viewer import OPERATOR, Role
+from tests.alerts.test_lifecycle import beat, break_token, check, kill_workers
 from tests.factories import (
     ATELIER_NORD,
     CAMILLE,
@@ -218,6 +220,26 @@ def test_needed_replies_are_counted_by_the_state_of_their_window(client: FlaskCl
     counted = {sample.labels["state"]: sample.value for sample in found["nametag_needs_reply"].samples}
     assert counted == {"open": 1, "closing": 0, "closed": 1, "expired": 0}
     assert value(found["nametag_needs_reply_oldest_seconds"], account=MAISON_LUNE) >= 30 * 3600
+
+
+def test_open_alerts_are_shown_until_they_recover(client: FlaskClient) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    beat()
+    kill_workers()
+    break_token()
+    check()
+    found = scraped(client)["nametag_alerts_open"]
+    assert value(found, account=MAISON_LUNE, kind="token_rejected", state="open") == 1
+    assert value(found, account="", kind="worker_missing") == 1
+    for alert in listing.list_alerts(OPERATOR):
+        lifecycle.acknowledge(OPERATOR, alert.id)
+    found = scraped(client)["nametag_alerts_open"]
+    assert {sample.labels["state"] for sample in found.samples} == {"acknowledged"}
+    break_token(state=AccountState.CONNECTED)
+    check()
+    kinds = {sample.labels["kind"] for sample in scraped(client)["nametag_alerts_open"].samples}
+    assert "token_rejected" not in kinds
 
 
 def test_queues_workers_heartbeats_and_jobs_are_shown(client: FlaskClient) -> None:
