@@ -94,9 +94,10 @@ def _changes(now: datetime) -> Changes:
     found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id)
     # Alerts of an account that is being deleted go with it: they have not recovered.
     kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
-    rows: Mapping[Key, Any] = {
-        (row.kind, row.ig_account_id): row for row in db.session.execute(found.where(Alert.open_key.is_not(None), kept))
-    }
+    # Those that only a newer release finds, before a rollback to this one, have not recovered either.
+    ours = Alert.kind.in_(list(AlertKind))
+    opened = db.session.execute(found.where(Alert.open_key.is_not(None), ours, kept))
+    rows: Mapping[Key, Any] = {(row.kind, row.ig_account_id): row for row in opened}
     return Changes(
         opened={
             key: problem

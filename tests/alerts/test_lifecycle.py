@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from app import clock, doctor, heartbeats, queue, schedules
 from app.alerts import lifecycle, listing
@@ -157,6 +157,21 @@ def test_a_check_that_fails_itself_recovers_no_alert(monkeypatch: pytest.MonkeyP
         (AlertKind.TOKEN_REJECTED, "open"),
         (AlertKind.HEALTH_CHECK, "open"),
     }
+
+
+def test_an_alert_that_only_a_newer_release_finds_stays_open() -> None:
+    break_token()
+    check()
+    with transaction.write() as tx:
+        tx.execute(text("UPDATE alerts SET kind = 'tide_rising', open_key = 'tide_rising 1'"))
+    check()
+    assert {(str(each.kind), each.state) for each in listed()} == {
+        ("tide_rising", "open"),
+        ("token_rejected", "open"),
+    }
+    newer = next(each for each in listed() if each.kind == "tide_rising")
+    lifecycle.acknowledge(OPERATOR, newer.id)
+    assert [each.kind for each in listing.list_unacknowledged(OPERATOR)] == [AlertKind.TOKEN_REJECTED]
 
 
 def test_a_deleted_account_takes_its_alerts_along() -> None:
