@@ -25,7 +25,7 @@ from app.models.gap import UNCLOSED, Gap, GapCause, GapState
 from app.models.process import Heartbeat
 from app.models.run import LossCause
 from app.text import plural
-from app.viewer import Viewer
+from app.viewer import SCHEDULE, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,11 @@ class ListedGap:
     def missing(self) -> int:
         """The number of messages that could not be fetched, as far as is known."""
         return sum(self.lost.values())
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was fetched or is missing, or its sync did not finish."""
+        return bool(self.found or self.missing or self.state is GapState.GIVEN_UP)
 
 
 def record(tx: Tx, account_id: int, cause: GapCause, *, began_at: datetime, ended_at: datetime | None = None) -> None:
@@ -136,8 +141,18 @@ def reports(viewer: Viewer, account_id: int | None) -> list[ListedGap]:
     since = clock.now() - SHOWN
     found = _visible(viewer).where(Gap.account_id == account_id, Gap.state.in_(_FINISHED), Gap.closed_at > since)
     found = found.where(Gap.dismissed_at.is_(None)).order_by(Gap.began_at)
-    reported = [each for each in _listed(found) if each.found or each.missing or each.state is GapState.GIVEN_UP]
-    return reported[-MOST_REPORTED:]
+    return [each for each in _listed(found) if each.has_news][-MOST_REPORTED:]
+
+
+def list_unclosed() -> list[ListedGap]:
+    """Return the gaps of every account that last, or are not fetched yet, oldest first."""
+    return _listed(_visible(SCHEDULE).where(Gap.state.in_(UNCLOSED)).order_by(Gap.began_at, Gap.id))
+
+
+def list_closed(account_id: int, since: datetime) -> list[ListedGap]:
+    """Return the gaps of an account that were closed since then (aware UTC), oldest first."""
+    closed = (Gap.account_id == account_id, Gap.closed_at >= since)
+    return _listed(_visible(SCHEDULE).where(*closed).order_by(Gap.began_at, Gap.id))
 
 
 def dismiss(viewer: Viewer, gap_id: int) -> None:
@@ -158,7 +173,11 @@ def purge(tx: Tx, before: datetime) -> int:
 
 def as_text(gap: ListedGap, period: Callable[[datetime, datetime], str]) -> str:
     """Return the report of a gap in words; `period` formats its two times."""
-    begun = f"@{gap.account} received nothing {period(gap.began_at, gap.ended_at or clock.now())}"
+    return with_outcome(f"@{gap.account} received nothing {period(gap.began_at, gap.ended_at or clock.now())}", gap)
+
+
+def with_outcome(begun: str, gap: ListedGap) -> str:
+    """Return the beginning of a report, continued with what a sync fetched."""
     return f"{begun}: {outcome(gap)}" if gap.state in _FINISHED else f"{begun}. {outcome(gap)}"
 
 

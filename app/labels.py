@@ -95,6 +95,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         AlertKind.PERMISSION_MISSING: "Permissions missing",
         AlertKind.SUBSCRIPTION_MISSING: "Webhook subscription missing",
         AlertKind.SILENT: "No webhooks",
+        AlertKind.GAP_FOUND: "Gap in webhooks",
         AlertKind.LOOKUPS_REFUSED: "Lookups refused",
         AlertKind.CALLS_PAUSED: "API calls paused",
         AlertKind.LOOKUPS_WAITING: "Lookups waiting",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, update
 
 from app import audit, change_tokens, clock, findings
-from app.alerts import outbox, rules
+from app.alerts import gap_alerts, outbox, rules
 from app.alerts.rules import Key, Problem
 from app.db import transaction
 from app.db.engine import db
@@ -89,8 +89,8 @@ def _changes(now: datetime) -> Changes:
     report = findings.report(SCHEDULE)
     if report.notice:
         return Changes({}, [], [], [])
-    problems = rules.problems(report.findings, now)
-    columns = (Alert.id, Alert.kind, Alert.account_id, Alert.since, Alert.seen_at, Alert.reported_open)
+    problems = rules.problems(report.findings, now) | gap_alerts.problems()
+    columns = (Alert.id, Alert.kind, Alert.account_id, Alert.since, Alert.seen_at, Alert.reported_open, Alert.times)
     found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id)
     # Alerts of an account that is being deleted go with it: they have not recovered.
     kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
@@ -102,7 +102,7 @@ def _changes(now: datetime) -> Changes:
         opened={
             key: problem
             for key, problem in problems.items()
-            if key not in rows and not rules.is_explained(key, problems)
+            if problem.opens and key not in rows and not rules.is_explained(key, problems)
         },
         seen=[
             (row.id, problems[key]) for key, row in rows.items() if key in problems and row.seen_at <= now - SEEN_EVERY
@@ -141,17 +141,23 @@ def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now
         again = update(Alert).where(Alert.id == alert_id)
         tx.execute(again.values(recovered_at=None, times=Alert.times + 1, **values))
     else:
-        row = tx.insert(Alert).values(kind=kind, account_id=account_id, opened_at=now, reported_open=True, **values)
-        alert_id = tx.execute(row.returning(Alert.id)).scalar_one()
-        outbox.add_opened(tx, alert_id, now)
+        # The end of the cause was the news; of its gap, the result is.
+        known = kind is AlertKind.GAP_FOUND and gap_alerts.cause_was_reported(tx, account_id, now - FLAPPING)
+        row = tx.insert(Alert).values(kind=kind, account_id=account_id, opened_at=now, **values)
+        alert_id = tx.execute(row.values(reported_open=not known).returning(Alert.id)).scalar_one()
+        if not known:
+            outbox.add_opened(tx, alert_id, now)
     logger.warning("alert opened", extra={"alert": alert_id, "kind": kind, "account": account_id})
     _mark_changed(tx)
 
 
 def _recover(tx: Tx, row: Any, now: datetime) -> None:
-    values = {"open_key": None, "recovered_at": now, "reported_open": False}
+    values: dict[str, Any] = {"open_key": None, "recovered_at": now, "reported_open": False}
+    fetched = gap_alerts.result(row.account_id, row.since) if row.kind is AlertKind.GAP_FOUND else None
+    if fetched:
+        values |= _columns(fetched)
     tx.execute(update(Alert).where(Alert.id == row.id).values(**values))
-    if row.reported_open:
+    if row.reported_open or (fetched and row.times == 1):
         outbox.add_recovered(tx, row.id, now)
     logger.info("alert recovered", extra={"alert": row.id, "kind": row.kind, "account": row.account_id})
     _mark_changed(tx)

@@ -43,6 +43,9 @@ CAUSES = (
     (AlertKind.SUBSCRIPTION_MISSING, AlertKind.TOKEN_REJECTED),
     (AlertKind.SILENT, AlertKind.TOKEN_REJECTED),
     (AlertKind.SILENT, AlertKind.SUBSCRIPTION_MISSING),
+    (AlertKind.GAP_FOUND, AlertKind.TOKEN_REJECTED),
+    (AlertKind.GAP_FOUND, AlertKind.SUBSCRIPTION_MISSING),
+    (AlertKind.GAP_FOUND, AlertKind.SILENT),
     (AlertKind.LOOKUPS_REFUSED, AlertKind.TOKEN_REJECTED),
     (AlertKind.LOOKUPS_REFUSED, AlertKind.PERMISSION_MISSING),
     (AlertKind.SLO_MISSED, AlertKind.WORKER_MISSING),
@@ -60,11 +63,15 @@ Key = tuple[AlertKind, str | None]  # kind and professional account ID, None for
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an alert says: the worst level, and the messages of all its findings."""
+    """What an alert says: the worst level, and the messages of all its findings.
+
+    One that does not open an alert (`opens`) keeps an open one open.
+    """
 
     level: Level
     text: str
     fix: str | None
+    opens: bool = True
 
 
 def problems(found: Sequence[KnownFinding], now: datetime) -> dict[Key, Problem]:
@@ -89,7 +96,7 @@ def was_checked(kind: AlertKind, found: Sequence[KnownFinding]) -> bool:
     if any(each.level is Level.ERROR and each.key in NO_CHECKS for each in found):
         return False
     failed = {each.part for each in found if each.key == f"{each.part}.check"}
-    return kind is AlertKind.HEALTH_CHECK or _part(kind) not in failed
+    return kind in (AlertKind.HEALTH_CHECK, AlertKind.GAP_FOUND) or _part(kind) not in failed
 
 
 def _kind(found: KnownFinding) -> AlertKind | None:

@@ -60,7 +60,8 @@ AlertKind = TypeAliasType(
         _one_of(
             alerts.AlertKind,
             "What an alert is about. `lookups_refused`: Meta refuses lookups of the account. `silent`: no webhooks for "
-            "far longer than usual. `health_check`: another health check found an error.",
+            "far longer than usual. `gap_found`: messages of a period without webhooks are being fetched. "
+            "`health_check`: another health check found an error.",
         ),
     ],
 )

@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
     PERMISSION_MISSING = "permission_missing"
     SUBSCRIPTION_MISSING = "subscription_missing"
     SILENT = "silent"
+    GAP_FOUND = "gap_found"
     LOOKUPS_REFUSED = "lookups_refused"
     CALLS_PAUSED = "calls_paused"
     LOOKUPS_WAITING = "lookups_waiting"
