@@ -164,6 +164,8 @@ LABELS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Action.SCHEDULE_OFF: "Switched a schedule off",
         Action.SCHEDULE_ON: "Switched a schedule on",
         Action.ALERT_ACKNOWLEDGED: "Acknowledged an alert",
+        Action.ALERTS_MUTED: "Muted the alerts of an account",
+        Action.ALERTS_UNMUTED: "Unmuted the alerts of an account",
         Action.RECEIVER_ADDED: "Added an alert receiver",
         Action.RECEIVER_CHANGED: "Changed an alert receiver",
         Action.RECEIVER_TESTED: "Tested an alert receiver",

@@ -140,13 +140,13 @@ def _work_figures(connection: Connection) -> Iterator[Metric]:
 
 
 def _alerts(connection: Connection) -> Metric:
-    columns = (Alert.kind, Account.ig_account_id, Alert.acknowledged_at)
+    columns = (Alert.kind, Account.ig_account_id, Alert.acknowledged_at, Account.alerts_muted_at)
     kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
     rows = connection.execute(select(*columns).outerjoin(Account).where(Alert.open_key.is_not(None), kept)).all()
-    found = [
-        ((row.ig_account_id or "", str(row.kind), "acknowledged" if row.acknowledged_at else "open"), 1.0)
-        for row in rows
-    ]
+    found = list[tuple[tuple[str, ...], float]]()
+    for row in rows:
+        state = "muted" if row.alerts_muted_at else "acknowledged" if row.acknowledged_at else "open"
+        found.append(((row.ig_account_id or "", str(row.kind), state), 1))
     says = "Open alerts, of an account or of the installation"
     return _gauge("nametag_alerts_open", says, ("account", "kind", "state"), found)
 

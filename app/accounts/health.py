@@ -109,6 +109,8 @@ def as_dict(health: Health) -> dict[str, Any]:
         "refusedSubscriptions": account.refused_subscriptions or {},
         "subscriptionProblem": account.subscription_problem,
         "lastSyncedAt": clock.rfc3339(health.last_synced_at),
+        "alertsMutedAt": clock.rfc3339(account.alerts_muted_at),
+        "alertsMutedBy": account.alerts_muted_by,
     }
 
 

@@ -28,6 +28,8 @@ _COLUMNS = (
     Account.missing_subscriptions,
     Account.refused_subscriptions,
     Account.subscription_problem,
+    Account.alerts_muted_at,
+    Account.alerts_muted_by,
 )
 
 
@@ -54,6 +56,8 @@ class ListedAccount:
     missing_subscriptions: list[str] | None
     refused_subscriptions: dict[str, str] | None
     subscription_problem: str | None
+    alerts_muted_at: datetime | None
+    alerts_muted_by: str | None
     lookup_problem: str | None
 
 

@@ -91,7 +91,8 @@ def _changes(now: datetime) -> Changes:
         return Changes({}, [], [], [])
     problems = rules.problems(report.findings, now) | gap_alerts.problems()
     columns = (Alert.id, Alert.kind, Alert.account_id, Alert.since, Alert.seen_at, Alert.reported_open, Alert.times)
-    found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id)
+    of_account = (Account.ig_account_id, Account.alerts_muted_at.is_not(None).label("muted"))
+    found = select(*columns, *of_account).outerjoin(Account, Account.id == Alert.account_id)
     # Alerts of an account that is being deleted go with it: they have not recovered.
     kept = or_(Alert.account_id.is_(None), Account.state != AccountState.DELETING)
     # Those that only a newer release finds, before a rollback to this one, have not recovered either.
@@ -113,7 +114,7 @@ def _changes(now: datetime) -> Changes:
         unreported=[
             row
             for key, row in rows.items()
-            if key in problems and not row.reported_open and row.since <= now - FLAPPING
+            if key in problems and not row.reported_open and not row.muted and row.since <= now - FLAPPING
         ],
     )
 
@@ -128,8 +129,7 @@ def _apply(tx: Tx, changes: Changes, now: datetime) -> None:
     for row in changes.recovered:
         _recover(tx, row, now)
     for row in changes.unreported:
-        tx.execute(update(Alert).where(Alert.id == row.id).values(reported_open=True))
-        outbox.add_opened(tx, row.id, now)
+        _report(tx, row.id, now)
 
 
 def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now: datetime) -> None:
@@ -144,11 +144,16 @@ def _open(tx: Tx, kind: AlertKind, account_id: int | None, problem: Problem, now
         # The end of the cause was the news; of its gap, the result is.
         known = kind is AlertKind.GAP_FOUND and gap_alerts.cause_was_reported(tx, account_id, now - FLAPPING)
         row = tx.insert(Alert).values(kind=kind, account_id=account_id, opened_at=now, **values)
-        alert_id = tx.execute(row.values(reported_open=not known).returning(Alert.id)).scalar_one()
+        alert_id = tx.execute(row.returning(Alert.id)).scalar_one()
         if not known:
-            outbox.add_opened(tx, alert_id, now)
+            _report(tx, alert_id, now)
     logger.warning("alert opened", extra={"alert": alert_id, "kind": kind, "account": account_id})
     _mark_changed(tx)
+
+
+def _report(tx: Tx, alert_id: int, now: datetime) -> None:
+    if outbox.add_opened(tx, alert_id, now):
+        tx.execute(update(Alert).where(Alert.id == alert_id).values(reported_open=True))
 
 
 def _recover(tx: Tx, row: Any, now: datetime) -> None:

@@ -42,6 +42,7 @@ class ListedAlert:
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     ig_account_id: str | None
+    muted: bool
 
     @property
     def state(self) -> State:
@@ -75,8 +76,8 @@ def get_alert(viewer: Viewer, alert_id: int) -> ListedAlert:
 
 
 def list_unacknowledged(viewer: Viewer) -> tuple[ListedAlert, ...]:
-    """Return the open alerts that the viewer may see and no user has acknowledged, newest first."""
-    unseen = and_(Alert.open_key.is_not(None), Alert.acknowledged_at.is_(None))
+    """Return the open alerts that the viewer may see and no user has acknowledged or muted, newest first."""
+    unseen = and_(Alert.open_key.is_not(None), Alert.acknowledged_at.is_(None), Account.alerts_muted_at.is_(None))
     return tuple(_read(viewer, unseen, order=Alert.since))
 
 
@@ -97,11 +98,13 @@ def as_dict(alert: ListedAlert) -> dict[str, Any]:
         "times": alert.times,
         "acknowledgedAt": rfc3339(alert.acknowledged_at),
         "acknowledgedBy": alert.acknowledged_by,
+        "muted": alert.muted,
     }
 
 
 def _read(viewer: Viewer, condition: Any, *, order: Any, most: int | None = None) -> list[ListedAlert]:
     columns = (getattr(Alert, name) for name in _NAMES)
-    found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id).where(condition)
+    of_account = (Account.ig_account_id, Account.alerts_muted_at.is_not(None).label("muted"))
+    found = select(*columns, *of_account).outerjoin(Account, Account.id == Alert.account_id).where(condition)
     found = viewer.visible(found, Alert.account_id).order_by(order.desc(), Alert.id.desc()).limit(most)
     return [ListedAlert(**row._mapping) for row in db.session.execute(found)]

@@ -45,18 +45,24 @@ _RECEIVERS = select(  # that are on
 ).where(AlertReceiver.disabled_at.is_(None))
 
 
-def add_opened(tx: Tx, alert_id: int, now: datetime) -> None:
-    """Queue the report that an alert is open."""
-    _add_alert(tx, AlertEvent.OPENED, _alert(tx, alert_id), now)
+def add_opened(tx: Tx, alert_id: int, now: datetime) -> bool:
+    """Queue the report that an alert is open. Return False if its account is muted: nothing is sent."""
+    row = _alert(tx, alert_id)
+    if row.muted_at is None:
+        _add_alert(tx, AlertEvent.OPENED, row, now)
+    return row.muted_at is None
 
 
 def add_recovered(tx: Tx, alert_id: int, now: datetime) -> None:
     """Queue the report that an alert has recovered, for receivers that may know that it was open.
 
     For the others, the report that it is open becomes obsolete: quiet hours held it. A report with failed attempts, or
-    that is being sent, may have arrived: those receivers are sent the recovery only.
+    that is being sent, may have arrived: those receivers are sent the recovery only. Of a muted account, nothing is
+    sent.
     """
     row = _alert(tx, alert_id)
+    if row.muted_at is not None:
+        return
     queued = (
         *(AlertDelivery.alert_id == alert_id, AlertDelivery.event == AlertEvent.OPENED),
         AlertDelivery.state == DeliveryState.QUEUED,
@@ -160,7 +166,8 @@ def _queue(
 
 def _alert(tx: Tx, alert_id: int) -> Any:
     columns = (column for column in Alert.__table__.c if column.name != "open_key")
-    found = select(*columns, Account.ig_account_id).outerjoin(Account, Account.id == Alert.account_id)
+    found = select(*columns, Account.ig_account_id, Account.alerts_muted_at.label("muted_at"))
+    found = found.outerjoin(Account, Account.id == Alert.account_id)
     return tx.execute(found.where(Alert.id == alert_id)).one()
 
 

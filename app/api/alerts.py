@@ -1,13 +1,13 @@
-"""Endpoints for alerts: list, acknowledge."""
+"""Endpoints for alerts: list, acknowledge, mute and unmute an account."""
 
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.alerts import lifecycle, listing
+from app.alerts import lifecycle, listing, muting
 from app.api import auth, formatting
-from app.api.responses import Alert, AlertList
-from app.api.schemas import AlertsQuery, ById
+from app.api.responses import Alert, AlertList, MutedAlerts
+from app.api.schemas import AlertsQuery, ByAccount, ById
 
 ALERTS = Tag(name="Alerts", description="Problems that need action: open once per cause and account, then recovered.")
 
@@ -39,3 +39,30 @@ def register(api: APIBlueprint) -> None:
         alert_id = formatting.number(path.id, "alert")
         lifecycle.acknowledge(auth.viewer(), alert_id)
         return listing.as_dict(listing.get_alert(auth.viewer(), alert_id))
+
+    @api.post(
+        "/api/accounts/<id>/alerts/mute",
+        tags=[ALERTS],
+        summary="Mute the alerts of an account",
+        description="They are listed, but sent to no alert receiver, until they are unmuted. `id` is the professional "
+        "account ID.",
+        responses={200: MutedAlerts},
+    )
+    def mute_alerts(path: ByAccount) -> dict[str, Any]:
+        muting.mute(auth.viewer(), path.id)
+        return _muted(path.id)
+
+    @api.post(
+        "/api/accounts/<id>/alerts/unmute",
+        tags=[ALERTS],
+        summary="Unmute the alerts of an account",
+        description="Those that are still open are sent once they have been open for 30 minutes.",
+        responses={200: MutedAlerts},
+    )
+    def unmute_alerts(path: ByAccount) -> dict[str, Any]:
+        muting.unmute(auth.viewer(), path.id)
+        return _muted(path.id)
+
+
+def _muted(ig_account_id: str) -> dict[str, Any]:
+    return muting.as_dict(auth.viewer(), ig_account_id)

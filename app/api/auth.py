@@ -21,7 +21,7 @@ READING = ("GET", "HEAD")
 MARKING = frozenset(
     {
         *("api.mark_conversation_read", "api.mark_no_reply_needed", "api.mark_needs_reply"),
-        "api.acknowledge_alert",
+        *("api.acknowledge_alert", "api.mute_alerts", "api.unmute_alerts"),
         *("api.list_alert_receivers", "api.add_alert_receiver", "api.change_alert_receiver"),
         *("api.enable_alert_receiver", "api.remove_alert_receiver"),
     }

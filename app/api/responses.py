@@ -464,6 +464,8 @@ class Account(ResponseModel):
     refusedSubscriptions: dict[str, str] = described("Webhook fields that Meta refuses, each with its message.")
     subscriptionProblem: str | None = described("Why no messages arrive; null while they do.")
     lastSyncedAt: Time | None = described("When a conversation sync last ended.")
+    alertsMutedAt: Time | None = described("When its alerts were muted, null while they are sent.")
+    alertsMutedBy: str | None = described("The user or API token that muted them, null while they are sent.")
 
 
 class AccountCheck(ResponseModel):
@@ -610,12 +612,21 @@ class Alert(ResponseModel):
     times: int = described("How often it was opened. One that returns within 30 minutes is the same alert.", 1, ge=1)
     acknowledgedAt: Time | None = described("When a user acknowledged it, else null.")
     acknowledgedBy: str | None = described("The user or API token that acknowledged it, else null.")
+    muted: bool = described("Whether the alerts of its account are muted: they are sent to no receiver.", False)
 
 
 class AlertList(ResponseModel):
     """Alerts."""
 
     data: list[Alert] = described("Open alerts, newest first, then recovered ones, the last recovered first.")
+
+
+class MutedAlerts(ResponseModel):
+    """Whether the alerts of an account are muted."""
+
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    mutedAt: Time | None = described("When they were muted, null while they are sent.")
+    mutedBy: str | None = described("The user or API token that muted them, null while they are sent.", "token crm")
 
 
 class AlertReceiver(ResponseModel):

@@ -3,18 +3,19 @@
 import click
 
 from app.accounts import listing as accounts
-from app.alerts import lifecycle, listing, outbox, receivers
+from app.alerts import lifecycle, listing, muting, outbox, receivers
 from app.alerts.listing import ListedAlert, State
 from app.alerts.receivers import ListedReceiver
 from app.cli import output
 from app.viewer import OPERATOR
 
+account_argument = click.argument("ig_account_id", metavar="IG_ACCOUNT_ID")
 receiver_argument = click.argument("receiver_id", metavar="ID", type=output.ROW_ID)
 
 
 @click.group()
 def alert() -> None:
-    """List and acknowledge alerts; manage where they are sent."""
+    """List and acknowledge alerts, mute accounts; manage where alerts are sent."""
 
 
 @alert.command("list")
@@ -42,6 +43,24 @@ def acknowledge(alert_id: int, as_json: bool) -> None:
         output.show(listing.as_dict(listing.get_alert(OPERATOR, alert_id)))
     else:
         output.say(f"Acknowledged alert {alert_id}.")
+
+
+@alert.command("mute")
+@account_argument
+@output.in_app
+def mute(ig_account_id: str) -> None:
+    """Mute the alerts of the account IG_ACCOUNT_ID until you unmute them: they are listed, and not sent."""
+    muting.mute(OPERATOR, ig_account_id)
+    output.say(f"Muted the alerts of {ig_account_id}.")
+
+
+@alert.command("unmute")
+@account_argument
+@output.in_app
+def unmute(ig_account_id: str) -> None:
+    """Unmute the alerts of the account IG_ACCOUNT_ID. Those still open after 30 minutes are sent."""
+    muting.unmute(OPERATOR, ig_account_id)
+    output.say(f"Unmuted the alerts of {ig_account_id}.")
 
 
 @alert.group("receivers")

@@ -36,6 +36,7 @@ class Account(Model):
     set, to Meta's words, while no messages are delivered.
     `last_sync_result` is that of the last conversation sync: counts, IDs of skipped elements, and why it ended early.
     The newest complete one, which fetched all that had been missed, began at `covered_until`.
+    `alerts_muted_at`: since then, no alerts of the account are sent, as the user `alerts_muted_by` decided.
     """
 
     __tablename__ = "accounts"
@@ -67,6 +68,8 @@ class Account(Model):
     last_synced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_sync_result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     covered_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    alerts_muted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    alerts_muted_by: Mapped[str | None] = mapped_column(String(120))
 
 
 class AccountPicture(Model):

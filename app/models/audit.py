@@ -51,6 +51,8 @@ class Action(StrEnum):
     SCHEDULE_OFF = "schedule_off"
     SCHEDULE_ON = "schedule_on"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
+    ALERTS_MUTED = "alerts_muted"
+    ALERTS_UNMUTED = "alerts_unmuted"
     RECEIVER_ADDED = "alert_receiver_added"
     RECEIVER_CHANGED = "alert_receiver_changed"
     RECEIVER_TESTED = "alert_receiver_tested"

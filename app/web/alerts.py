@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, flash, request
 
 from app import findings
-from app.alerts import lifecycle, listing
+from app.alerts import lifecycle, listing, muting
 from app.web import account_selection, rendering, session
 from app.web.inbox import ID
 
@@ -38,11 +38,24 @@ def acknowledge(alert_id: int) -> Response:
     )
 
 
+@blueprint.post("/accounts/<ig_account_id>/<any(mute, unmute):action>")
+def mute(ig_account_id: str, action: str) -> Response:
+    """Mute or unmute the alerts of an account."""
+    if action == "mute":
+        muting.mute(session.viewer(), ig_account_id)
+        flash("Alerts muted. They are listed here, and not sent until a user unmutes them.")
+    else:
+        muting.unmute(session.viewer(), ig_account_id)
+        flash("Alerts unmuted.")
+    return rendering.hx_redirect(session.came_from())
+
+
 def _shown() -> dict[str, Any]:
     viewer = session.viewer()
     found = listing.list_alerts(viewer)
     return {
         "alerts": [each for each in found if each.state == "open"],
         "recovered": [each for each in found if each.state == "recovered"],
+        "muted": muting.list_muted(viewer),
         "notice": findings.report(viewer).notice,
     }

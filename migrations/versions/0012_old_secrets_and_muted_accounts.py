@@ -1,4 +1,4 @@
-"""Alert receivers keep their old secret for a day after a rotation."""
+"""Alert receivers keep their old secret for a day after a rotation. Accounts can be muted."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ TIME = sa.DateTime(timezone=True)
 
 
 def _columns() -> dict[str, tuple[sa.Column[Any], ...]]:
-    return {"alert_receivers": (sa.Column("old_secret", sa.Text()), sa.Column("old_secret_until", TIME))}
+    return {
+        "alert_receivers": (sa.Column("old_secret", sa.Text()), sa.Column("old_secret_until", TIME)),
+        "accounts": (sa.Column("alerts_muted_at", TIME), sa.Column("alerts_muted_by", sa.String(length=120))),
+    }
 
 
 def upgrade() -> None:

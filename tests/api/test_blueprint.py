@@ -31,6 +31,7 @@ def test_the_document_names_every_call(client: FlaskClient) -> None:
         *("/api/workers/backfill-profiles/plan", "/api/identities", "/api/identities/{id}"),
         *("/api/schedules", *(f"/api/schedules/{{name}}/{each}" for each in ("run", "off", "on")), "/api/health"),
         *("/api/alerts", "/api/alerts/{id}/acknowledge", "/api/accounts/{id}/sync", "/api/accounts/{id}/gaps"),
+        *("/api/accounts/{id}/alerts/mute", "/api/accounts/{id}/alerts/unmute"),
         *("/api/alert-receivers", "/api/alert-receivers/{id}", "/api/alert-receivers/{id}/test"),
         *("/api/alert-receivers/{id}/enable", "/api/alert-receivers/{id}/rotate-secret"),
         *("/api/identities/{id}/refresh", "/api/identities/export", "/api/accounts"),

@@ -43,7 +43,7 @@ OPERATIONS = {
     "Insights": {"getInsights"},
     "Avatars": {"getAvatar"},
     "Health": {"getHealth"},
-    "Alerts": {"listAlerts", "acknowledgeAlert"},
+    "Alerts": {"listAlerts", "acknowledgeAlert", "muteAlerts", "unmuteAlerts"},
     "Alert receivers": {
         *("listAlertReceivers", "addAlertReceiver", "changeAlertReceiver", "testAlertReceiver"),
         *("enableAlertReceiver", "removeAlertReceiver", "rotateAlertReceiverSecret"),

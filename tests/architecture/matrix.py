@@ -132,6 +132,9 @@ PAGES = {
     "GET /jobs/unresolved": Row(USER),
     "GET /alerts": Row(OPS),
     f"POST /alerts/{ID.format('alert_id')}/acknowledge": Row("login 403 403 404 404 404", "/alerts/987654/acknowledge"),
+    "POST /alerts/accounts/<ig_account_id>/<any(mute, unmute):action>": _row(
+        OPS_VISIBLE, "/alerts/accounts/*/mute", ACCOUNT
+    ),
     "GET /alerts/receivers": Row(ADMIN),
     "POST /alerts/receivers": Row(ADMIN),
     f"GET /alerts/receivers/{ID.format('receiver_id')}": Row(NO_RECEIVER_PAGE, "/alerts/receivers/987654"),
@@ -207,6 +210,8 @@ API = {
     "POST /api/accounts/<id>/sync": _row(START_VISIBLE, "/api/accounts/*/sync", ACCOUNT),
     "GET /api/alerts": Row(READ),
     "POST /api/alerts/<id>/acknowledge": Row("401 401 403 404 404 404 403 403", "/api/alerts/987654/acknowledge"),
+    "POST /api/accounts/<id>/alerts/mute": _row(START_VISIBLE, "/api/accounts/*/alerts/mute", ACCOUNT),
+    "POST /api/accounts/<id>/alerts/unmute": _row(START_VISIBLE, "/api/accounts/*/alerts/unmute", ACCOUNT),
     "GET /api/alert-receivers": Row(MANAGE),
     "POST /api/alert-receivers": Row(MANAGE, body={"address": "https://example.com/alerts", "events": ["tea"]}),
     "PATCH /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654", body={}),

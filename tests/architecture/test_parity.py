@@ -42,6 +42,7 @@ class Action:
 IDENTITY, CONVERSATION = f"/identities/{ID.format('identity_id')}", f"/inbox/{ID.format('conversation_id')}"
 START = "POST /jobs/<any(backfill, refresh, sync):kind>"
 ALERT, RECEIVER = f"/alerts/{ID.format('alert_id')}", f"/alerts/receivers/{ID.format('receiver_id')}"
+MUTE = "POST /alerts/accounts/<ig_account_id>/<any(mute, unmute):action>"
 PIN = f"/inbox/pins/{ID.format('pin_id')}"
 LETTER, USER = f"/dead-letters/{ID.format('dead_letter_id')}", f"/users/{ID.format('user_id')}"
 
@@ -165,6 +166,8 @@ ACTIONS = (
         ("acknowledgeAlert",),
         ("alert acknowledge",),
     ),
+    Action("Mute the alerts of an account", "muting.mute", (MUTE,), ("muteAlerts",), ("alert mute",)),
+    Action("Unmute the alerts of an account", "muting.unmute", (MUTE,), ("unmuteAlerts",), ("alert unmute",)),
     Action(
         "List alert receivers",
         "receivers.list_receivers",

@@ -98,7 +98,7 @@ def test_every_address_but_the_open_ones_asks_for_a_sign_in(app: Flask, nadia: F
     for rule in app.url_map.iter_rules():
         if rule.endpoint in session.PUBLIC_ENDPOINTS | auth.PUBLIC_ENDPOINTS or rule.endpoint.endswith("static"):
             continue
-        action = "test" if rule.endpoint.startswith("alert_receivers.") else "run"
+        action = {"alert_receivers.change": "test", "alerts.mute": "mute"}.get(rule.endpoint, "run")
         values = dict.fromkeys(rule.arguments, 1) | {"kind": "backfill", "action": action}
         address = rule.build(values, append_unknown=False)
         for method in (rule.methods or set()) & {"GET", "POST"}:
