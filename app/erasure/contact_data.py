@@ -18,6 +18,7 @@ from app.identities.listing import ListedIdentity
 from app.ingest import pending_updates
 from app.models.account import ALL_IDS, Account, all_ids
 from app.models.call import ApiCall
+from app.models.contact import ContactKey
 from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, StoredAvatar, UsernameHistory
 from app.models.ingest import DeadLetter, PendingMessageUpdate
@@ -114,9 +115,9 @@ def count(execute: Execute, found: Mapping[DataPart, ColumnElement[bool]]) -> di
     }
 
 
-def of_contact(model: Any, contact: Contact) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions on the rows of a contact in a table that has the contact's ID."""
-    return model.account_id == contact.account_id, model.ig_participant_id == contact.ig_participant_id
+def of_contact(model: type[ContactKey], contact: Contact) -> ColumnElement[bool]:
+    """Select the rows of a contact in a table that has the contact's ID."""
+    return model.is_contact(contact.account_id, contact.ig_participant_id)
 
 
 def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -133,7 +134,7 @@ def _letters(execute: Execute, contact: Contact) -> ColumnElement[bool]:
 def _pins(execute: Execute, contact: Contact) -> ColumnElement[bool]:
     """Find the pinned searches, of all users, that name a contact: ID, name, or any of the usernames."""
     names = {contact.ig_participant_id}
-    for row in execute(select(Identity.username, Identity.name).where(*of_contact(Identity, contact))).all():
+    for row in execute(select(Identity.username, Identity.name).where(of_contact(Identity, contact))).all():
         names.update(filter(None, row))
     former = select(UsernameHistory.old_username).where(UsernameHistory.identity_id.in_(_identity_ids(contact)))
     names.update(filter(None, execute(former).scalars()))
@@ -148,11 +149,11 @@ def _mids(letter: Any) -> set[bytes]:
 
 
 def _conversation(_: Execute, contact: Contact) -> ColumnElement[bool]:
-    return Conversation.id.in_(select(Conversation.id).where(*of_contact(Conversation, contact)))
+    return Conversation.id.in_(select(Conversation.id).where(of_contact(Conversation, contact)))
 
 
 def _of_conversation(contact: Contact) -> ColumnElement[bool]:
-    return Message.conversation_id.in_(select(Conversation.id).where(*of_contact(Conversation, contact)))
+    return Message.conversation_id.in_(select(Conversation.id).where(of_contact(Conversation, contact)))
 
 
 def _messages(_: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -160,7 +161,7 @@ def _messages(_: Execute, contact: Contact) -> ColumnElement[bool]:
 
 
 def _identity_ids(contact: Contact) -> Any:
-    return select(Identity.id).where(*of_contact(Identity, contact))
+    return select(Identity.id).where(of_contact(Identity, contact))
 
 
 def _identity(_: Execute, contact: Contact) -> ColumnElement[bool]:
@@ -176,7 +177,7 @@ def _picture(_: Execute, contact: Contact) -> ColumnElement[bool]:
 
 
 def _calls(_: Execute, contact: Contact) -> ColumnElement[bool]:
-    return ApiCall.id.in_(select(ApiCall.id).where(*of_contact(ApiCall, contact)))
+    return ApiCall.id.in_(select(ApiCall.id).where(of_contact(ApiCall, contact)))
 
 
 def _items(_: Execute, contact: Contact) -> ColumnElement[bool]:

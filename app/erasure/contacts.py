@@ -69,7 +69,7 @@ def _delete(viewer: Viewer, contact: Contact) -> int:
 
 def _lock(tx: Tx, contact: Contact) -> None:
     for model in (Conversation, Identity):
-        tx.execute(select(model.id).where(*of_contact(model, contact)).with_for_update()).all()
+        tx.execute(select(model.id).where(of_contact(model, contact)).with_for_update()).all()
 
 
 def delete_data(tx: Tx, contact: Contact) -> dict[DataPart, int]:
@@ -80,7 +80,7 @@ def delete_data(tx: Tx, contact: Contact) -> dict[DataPart, int]:
     _delete_traces(tx, contact)
     _record_deleted(tx, contact, tx.execute(select(DeadLetter.digest).where(found[DEAD_LETTERS])).scalars())
     tx.execute(delete(DeadLetter).where(found[DEAD_LETTERS]))
-    tx.execute(delete(Conversation).where(*of_contact(Conversation, contact)))
+    tx.execute(delete(Conversation).where(of_contact(Conversation, contact)))
     return counts
 
 
@@ -88,7 +88,7 @@ def _covered_until(tx: Tx, contact: Contact) -> datetime | None:
     """Return the newest of Meta's times in the account: our clock may be wrong, and must not cover later messages."""
     newest = select(func.max(Conversation.last_message_at)).where(Conversation.account_id == contact.account_id)
     times = select(Conversation.last_message_at, Conversation.seen_at, Conversation.last_reaction_at)
-    found = (*(tx.execute(times.where(*of_contact(Conversation, contact))).first() or ()), tx.execute(newest).scalar())
+    found = (*(tx.execute(times.where(of_contact(Conversation, contact))).first() or ()), tx.execute(newest).scalar())
     return max((each for each in found if each is not None), default=None)
 
 
@@ -104,8 +104,8 @@ def _delete_traces(tx: Tx, contact: Contact) -> None:
     )
     _record_deleted(tx, contact, pending)
     # With their picture and username history, by foreign key.
-    tx.execute(delete(Identity).where(*of_contact(Identity, contact)))
-    looked_up = update(ApiCall).where(*of_contact(ApiCall, contact))
+    tx.execute(delete(Identity).where(of_contact(Identity, contact)))
+    looked_up = update(ApiCall).where(of_contact(ApiCall, contact))
     tx.execute(looked_up.values(ig_participant_id=None, answer=None))
     _anonymize_items(tx, contact)
 

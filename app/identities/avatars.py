@@ -79,12 +79,8 @@ def get_picture(viewer: Viewer, ig_account_id: str, ig_participant_id: str) -> A
     found = (
         select(StoredAvatar.content, StoredAvatar.version)
         .join(Identity, _SAME)
-        .join(Account, Account.id == Identity.account_id)
-        .where(
-            Account.ig_account_id == ig_account_id,
-            Identity.ig_participant_id == ig_participant_id,
-            StoredAvatar.content.is_not(None),
-        )
+        .join(Account, Identity.is_contact(Account.id, ig_participant_id))
+        .where(Account.ig_account_id == ig_account_id, StoredAvatar.content.is_not(None))
     )
     return _first(viewer, found)
 

@@ -24,8 +24,8 @@ def take(tx: Tx, account_id: int, ig_participant_ids: Sequence[str], *, now: dat
 
     `until` also proves the claim: two consecutive claims never end at the same microsecond.
     """
-    named = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
-    taken = update(Identity).where(*named, is_unclaimed(now)).values(claimed_until=until)
+    named = Identity.is_one_of(account_id, ig_participant_ids)
+    taken = update(Identity).where(named, is_unclaimed(now)).values(claimed_until=until)
     return set(tx.execute(taken.returning(Identity.ig_participant_id)).scalars())
 
 
@@ -41,7 +41,7 @@ def release(
 
     Those with a planned lookup get `next_try_at` as its time, unless that is None.
     """
-    mine = update(Identity).where(*_held(account_id, ig_participant_ids, claim))
+    mine = update(Identity).where(_held(account_id, ig_participant_ids, claim))
     if next_try_at is not None:
         _replan(tx, account_id, mine.where(Identity.next_try_at.is_not(None)).values(next_try_at=next_try_at))
     return bool(tx.execute(mine.values(claimed_until=None)).rowcount)
@@ -49,7 +49,7 @@ def release(
 
 def release_fresh(tx: Tx, account_id: int, ig_participant_id: str, *, claim: datetime) -> None:
     """Release a fresh contact, and clear their next lookup unless a user requested it."""
-    mine = update(Identity).where(*_held(account_id, [ig_participant_id], claim))
+    mine = update(Identity).where(_held(account_id, [ig_participant_id], claim))
     not_requested = or_(Identity.next_purpose.is_(None), Identity.next_purpose.not_in(REQUESTED))
     planned = mine.where(not_requested, Identity.next_try_at.is_not(None))
     _replan(tx, account_id, planned.values(next_try_at=None, next_purpose=None))
@@ -62,6 +62,5 @@ def _replan(tx: Tx, account_id: int, plan: Update) -> None:
         tx.mark_changed(account_id, ig_participant_id)
 
 
-def _held(account_id: int, ig_participant_ids: Sequence[str], claim: datetime) -> tuple[ColumnElement[bool], ...]:
-    named = Identity.ig_participant_id.in_(ig_participant_ids)
-    return Identity.account_id == account_id, named, Identity.claimed_until == claim
+def _held(account_id: int, ig_participant_ids: Sequence[str], claim: datetime) -> ColumnElement[bool]:
+    return Identity.is_one_of(account_id, ig_participant_ids) & (Identity.claimed_until == claim)

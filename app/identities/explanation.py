@@ -124,9 +124,7 @@ def lookup_as_dict(lookup: PastLookup) -> dict[str, Any]:
 
 def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int | None:
     """Return the ID of a contact's identity, None without one that the viewer may see."""
-    found = select(Identity.id).where(
-        Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id
-    )
+    found = select(Identity.id).where(Identity.is_contact(account_id, ig_participant_id))
     found = viewer.visible(found, Identity.account_id)
     return db.session.execute(found).scalar()
 
@@ -159,9 +157,7 @@ def _from(source: Source | None) -> str:
 
 def _lookups(contact: ListedIdentity) -> list[PastLookup]:
     columns = (ApiCall.at, ApiCall.purpose, ApiCall.http_status, ApiCall.code, ApiCall.answer, ApiCall.took_ms)
-    found = select(*columns).where(
-        ApiCall.account_id == contact.account_id, ApiCall.ig_participant_id == contact.ig_participant_id
-    )
+    found = select(*columns).where(ApiCall.is_contact(contact.account_id, contact.ig_participant_id))
     rows = db.session.execute(found.order_by(ApiCall.at.desc(), ApiCall.id.desc()).limit(LOOKUPS))
     return [PastLookup(row.at, label(row.purpose), row.http_status, row.code, row.answer, row.took_ms) for row in rows]
 
@@ -173,9 +169,7 @@ def _readable(row: Identity) -> str | None:
 
 
 def _seen_in(contact: ListedIdentity) -> SeenIn | None:
-    found = select(Conversation).where(
-        Conversation.account_id == contact.account_id, Conversation.ig_participant_id == contact.ig_participant_id
-    )
+    found = select(Conversation).where(Conversation.is_contact(contact.account_id, contact.ig_participant_id))
     row = db.session.scalars(found).first()
     if row is None:
         return None

@@ -84,9 +84,7 @@ def _row(contact: ListedIdentity) -> LookupSource:
 def _profile(contact: ListedIdentity, sources: Sequence[Source | None]) -> LookupSource:
     label, icon = "Profile API", "brand-instagram"
     found = select(ApiCall.code, ApiCall.took_ms).where(
-        ApiCall.account_id == contact.account_id,
-        ApiCall.ig_participant_id == contact.ig_participant_id,
-        ApiCall.call == budget.PROFILE,
+        ApiCall.is_contact(contact.account_id, contact.ig_participant_id), ApiCall.call == budget.PROFILE
     )
     calls = db.session.execute(found.order_by(ApiCall.at.desc(), ApiCall.id.desc())).all()
     if not calls:

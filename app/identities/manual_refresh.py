@@ -43,7 +43,7 @@ def request(viewer: Viewer, account_id: int, ig_participant_id: str, target: str
 
 def _request(tx: Tx, viewer: Viewer, account_id: int, ig_participant_id: str, target: str) -> datetime | None:
     last = select(Identity.last_success_at, Identity.last_failure_at).where(
-        Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id
+        Identity.is_contact(account_id, ig_participant_id)
     )
     row, now = tx.execute(last).first(), clock.now()
     looked_up_at: datetime | None = max(filter(None, row or ()), default=None)

@@ -129,9 +129,7 @@ def record_failure(
     tx: Tx, account_id: int, ig_participant_id: str, failure: LookupFailure, *, at: datetime, raw: dict[str, Any] | None
 ) -> None:
     """Record a failed lookup. Only `personal` failures count against the contact. `raw` is Meta's response, if any."""
-    row = tx.session.scalars(
-        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
-    ).one_or_none()
+    row = tx.session.scalars(select(Identity).where(Identity.is_contact(account_id, ig_participant_id))).one_or_none()
     if row is None:
         return
     row.failure_count = (row.failure_count or 0) + (1 if failure.personal else 0)
@@ -145,9 +143,7 @@ def record_failure(
 def withdraw_failures(tx: Tx, account_id: int, refusal: GraphAPIError) -> None:
     """Withdraw failures of which no contact was the cause: Meta refused the call whichever contact it was about."""
     failed = update(Identity).where(
-        Identity.account_id == account_id,
-        Identity.ig_participant_id.in_(refusal.contacts),
-        Identity.last_error_code == refusal.code,
+        Identity.is_one_of(account_id, refusal.contacts), Identity.last_error_code == refusal.code
     )
     plan = {"failure_count": 0, "next_try_at": refusal.retry_at, "next_purpose": Purpose.BACKFILL}
     tx.execute(failed.values(**_WITHDRAWN, **plan))
@@ -176,14 +172,14 @@ def is_fresh(last_success_at: datetime | None, last_error: str | None) -> bool:
 
 def retry(tx: Tx, account_id: int, ig_participant_ids: Sequence[str] | Select[Any]) -> None:
     """Clear the failures of contacts before a requested lookup. `ig_participant_ids` may select them."""
-    named = (Identity.account_id == account_id, Identity.ig_participant_id.in_(ig_participant_ids))
-    tx.execute(update(Identity).where(*named).values(failure_count=0, last_error=None, last_error_code=None))
+    named = update(Identity).where(Identity.is_one_of(account_id, ig_participant_ids))
+    tx.execute(named.values(failure_count=0, last_error=None, last_error_code=None))
 
 
 def request_lookup(tx: Tx, account_id: int, ig_participant_id: str, *, at: datetime, first: bool = True) -> None:
     """Make a contact due now at a user's request, and clear their failures. Only a `first` lookup is urgent."""
     retry(tx, account_id, [ig_participant_id])
-    one = update(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == ig_participant_id)
+    one = update(Identity).where(Identity.is_contact(account_id, ig_participant_id))
     tx.execute(one.values(next_try_at=at, next_purpose=Purpose.ASKED if first else Purpose.REFRESH))
 
 
@@ -264,7 +260,7 @@ def _picture_expires_at(seen: ProfileObservation) -> datetime | None:
 
 def _row(tx: Tx, account_id: int, seen: ProfileObservation) -> Identity | None:
     row = tx.session.scalars(
-        select(Identity).where(Identity.account_id == account_id, Identity.ig_participant_id == seen.ig_participant_id)
+        select(Identity).where(Identity.is_contact(account_id, seen.ig_participant_id))
     ).one_or_none()
     # A lookup or a conversation sync that ends after a deletion must not bring the contact back.
     if row is None and not tombstones.exists(tx, account_id, seen.ig_participant_id):
@@ -308,13 +304,7 @@ def _record_rename(tx: Tx, row: Identity, before: str, seen: ProfileObservation)
 
 def _mark_conversation_known(tx: Tx, account_id: int, ig_participant_id: str) -> None:
     conversation = update(Conversation).where(
-        Conversation.account_id == account_id,
-        Conversation.ig_participant_id == ig_participant_id,
-        Conversation.known.is_(False),
+        Conversation.is_contact(account_id, ig_participant_id), Conversation.known.is_(False)
     )
-    named = select(Identity.id).where(
-        Identity.account_id == account_id,
-        Identity.ig_participant_id == ig_participant_id,
-        Identity.has_name,
-    )
+    named = select(Identity.id).where(Identity.is_contact(account_id, ig_participant_id), Identity.has_name)
     tx.execute(conversation.where(named.exists()).values(known=True))

@@ -149,8 +149,8 @@ def cache_outcome(account_id: int, outcome: LookupOutcome) -> None:
     """Cache a committed outcome, best effort; not that of a contact who was deleted meanwhile."""
     if outcome.observation is None or outcome.observation.source is Source.REDIS:
         return
-    found = select(Account.ig_account_id).join(Identity, Identity.account_id == Account.id)
-    found = found.where(Account.id == account_id, Identity.ig_participant_id == outcome.ig_participant_id)
+    found = select(Account.ig_account_id).join(Identity, Identity.is_contact(Account.id, outcome.ig_participant_id))
+    found = found.where(Account.id == account_id)
     ig_account_id = db.session.execute(found).scalar()
     if ig_account_id is None:
         return
@@ -258,9 +258,7 @@ def _looked_up_at(account_id: int, ig_participant_ids: Sequence[str]) -> dict[st
     """
     columns = (Identity.ig_participant_id, Identity.last_success_at, Identity.picture_expires_at, Identity.last_error)
     found = select(*columns).where(
-        Identity.account_id == account_id,
-        Identity.ig_participant_id.in_(ig_participant_ids),
-        Identity.last_success_at.is_not(None),
+        Identity.is_one_of(account_id, ig_participant_ids), Identity.last_success_at.is_not(None)
     )
     now = clock.now()
     return {

@@ -12,4 +12,4 @@ from app.models.identity import Identity
 def delete_self_contacts(tx: Tx, account_id: int, own_ids: Collection[str]) -> None:
     """Delete conversations and identities, with pictures and username history, under an account's own IDs."""
     for model in (Conversation, Identity):
-        tx.execute(sa.delete(model).where(model.account_id == account_id, model.ig_participant_id.in_(own_ids)))
+        tx.execute(sa.delete(model).where(model.is_one_of(account_id, own_ids)))

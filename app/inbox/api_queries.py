@@ -20,8 +20,9 @@ from app.inbox.reply_order import Position
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
+from app.models.contact import same_contact
 from app.models.conversation import Conversation, Message
-from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
+from app.models.identity import Identity, StoredAvatar
 from app.reply_state import WindowState
 from app.viewer import Viewer
 
@@ -189,7 +190,11 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
             Identity.last_error,
         ),
     )
-    return _visible(viewer, columns).outerjoin(Identity, SAME_CONTACT).outerjoin(StoredAvatar, picture)
+    return (
+        _visible(viewer, columns)
+        .outerjoin(Identity, same_contact(Identity, Conversation))
+        .outerjoin(StoredAvatar, picture)
+    )
 
 
 def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:

@@ -24,8 +24,9 @@ from app.inbox.search import Found
 from app.inbox.snippets import TextPart
 from app.instagram.previews import preview
 from app.models.account import Account
+from app.models.contact import same_contact
 from app.models.conversation import Conversation, Message, UnreadByUser
-from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
+from app.models.identity import Identity, StoredAvatar
 from app.viewer import S, Viewer, VisibleAccount
 
 # Filters of the list and of the API, by the name that URLs carry. In the API, unread means that nobody has read it; in
@@ -294,7 +295,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: F
             Conversation.account_id,
         )
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, SAME_CONTACT)
+        .outerjoin(Identity, same_contact(Identity, Conversation))
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))
     )

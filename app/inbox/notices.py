@@ -9,8 +9,9 @@ from app.identities import display
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import Account, AccountState
+from app.models.contact import same_contact
 from app.models.conversation import Conversation, Message
-from app.models.identity import SAME_CONTACT, Identity
+from app.models.identity import Identity
 from app.viewer import Viewer
 
 LOOKED_AT = 200  # of the newest messages, which bounds the query
@@ -47,7 +48,7 @@ def since(viewer: Viewer, message_id: int, until: int) -> tuple[Notice, ...]:
         )
         .join(stored, stored.c.conversation_id == Conversation.id)
         .join(Account, and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING))
-        .outerjoin(Identity, SAME_CONTACT)
+        .outerjoin(Identity, same_contact(Identity, Conversation))
         .where(unread)
         .order_by(stored.c.id.desc())
     )

@@ -21,8 +21,9 @@ from app.inbox.details import ConversationDetails
 from app.inbox.timeline import Day, Parties
 from app.instagram.events import EventKind
 from app.models.account import ALL_IDS, Account, AccountPicture, all_ids
+from app.models.contact import same_contact
 from app.models.conversation import Conversation, Message, UnreadByUser
-from app.models.identity import SAME_CONTACT, Identity, StoredAvatar
+from app.models.identity import Identity, StoredAvatar
 from app.viewer import Viewer
 
 MESSAGES = 50  # per page of older ones
@@ -144,7 +145,7 @@ def require_conversation(viewer: Viewer, conversation_id: int) -> Any:
     found = (
         select(*_KNOWN)
         .join(Account, Account.id == Conversation.account_id)
-        .outerjoin(Identity, SAME_CONTACT)
+        .outerjoin(Identity, same_contact(Identity, Conversation))
         .outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id)
         .outerjoin(AccountPicture, AccountPicture.account_id == Account.id)
         .outerjoin(UnreadByUser, read_state.is_own(viewer))

@@ -35,7 +35,7 @@ _MESSAGE_COLUMNS = (
 
 _MID: BindParameter[bytes] = bindparam("mid_digest")
 _IS_MESSAGE = and_(Message.account_id == Account.id, Message.mid_digest == _MID)
-_IS_IDENTITY = and_(Identity.account_id == Account.id, Identity.ig_participant_id == bindparam("ig_participant_id"))
+_IS_IDENTITY = Identity.is_contact(Account.id, bindparam("ig_participant_id"))
 _HAS_PENDING_UPDATES = exists().where(
     PendingMessageUpdate.account_id == Account.id, PendingMessageUpdate.mid_digest == _MID
 )

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from sqlalchemy import ColumnExpressionArgument, and_, select
+from sqlalchemy import ColumnExpressionArgument, select
 
 from app import clock
 from app.calls import budget
 from app.db.engine import db
 from app.identities import observations
 from app.models.call import ApiCall, Purpose
+from app.models.contact import same_contact
 from app.models.conversation import Conversation
-from app.models.identity import SAME_CONTACT, Identity
+from app.models.identity import Identity
 from app.models.stats import HourlyStats
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -112,11 +113,10 @@ def first_lookups(
     account_ids: Sequence[int], since: datetime, *conditions: ColumnExpressionArgument[bool]
 ) -> list[tuple[datetime, timedelta]]:
     """Return when each new contact first wrote, and how long the first lookup took from then on that found a name."""
-    same = and_(Identity.account_id == ApiCall.account_id, Identity.ig_participant_id == ApiCall.ig_participant_id)
     found = (
         select(Identity.id, Identity.first_seen_at, Conversation.first_message_at, ApiCall.at, ApiCall.took_ms)
-        .join(Identity, same)
-        .join(Conversation, SAME_CONTACT)
+        .join(Identity, same_contact(Identity, ApiCall))
+        .join(Conversation, same_contact(Identity, Conversation))
         .where(
             *(ApiCall.account_id.in_(account_ids), ApiCall.at >= since),
             *(ApiCall.code.is_(None), ApiCall.took_ms.is_not(None)),

@@ -20,8 +20,9 @@ from app.insights import charts
 from app.instagram import errors
 from app.labels import label
 from app.models.call import ApiCall
+from app.models.contact import same_contact
 from app.models.conversation import Conversation
-from app.models.identity import SAME_CONTACT, Identity
+from app.models.identity import Identity
 
 PERIOD = timedelta(days=30)  # of the service levels on Insights
 RECENT = timedelta(days=1)  # of alerts
@@ -144,7 +145,7 @@ def _unnamed(account_ids: Sequence[int], since: datetime) -> list[datetime]:
     """Return when each new contact first wrote who has no name yet and could have one."""
     found = (
         select(Identity.first_seen_at, Conversation.first_message_at)
-        .join(Conversation, SAME_CONTACT)
+        .join(Conversation, same_contact(Identity, Conversation))
         .where(
             *(Conversation.account_id.in_(account_ids), ~Conversation.known, Conversation.last_message_at >= since),
             *(Identity.first_seen_at >= since, ~Identity.has_name, _can_be_named()),

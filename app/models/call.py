@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
 from app.db.types import EnumText, Id, IgId, UTCDateTime
+from app.models.contact import ContactKey
 
 
 class Purpose(StrEnum):
@@ -23,7 +24,7 @@ class Purpose(StrEnum):
     ANNOUNCED = "announced"
 
 
-class ApiCall(Model):
+class ApiCall(ContactKey, Model):
     """One call to Meta, written before it is made and completed by its answer. The budget counts these rows."""
 
     __tablename__ = "api_calls"

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
 from app.db.types import Digest, Id, IgId, UTCDateTime
+from app.models.contact import ContactKey
 
 
-class Conversation(Model):
+class Conversation(ContactKey, Model):
     """All messages between an account and a contact; the `last_…` columns follow the messages' own times.
 
     Read and unread follow the order of arrival: `arrival_count` numbers the messages that counted as unread when they

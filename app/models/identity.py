@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    and_,
     case,
     func,
     or_,
@@ -27,7 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.engine import Model
 from app.db.types import EnumText, Id, IgId, UTCDateTime
 from app.models.call import Purpose
-from app.models.conversation import Conversation
+from app.models.contact import ContactKey
 
 _NAMED = "(username IS NOT NULL OR name IS NOT NULL)"
 
@@ -59,7 +58,7 @@ class Source(StrEnum):
     LEGACY = "legacy"
 
 
-class Identity(Model):
+class Identity(ContactKey, Model):
     """What is stored about one contact of one account: names, their sources, failures and the next lookup.
 
     `skeleton` is the look-alike form of the shown name. `confusable_digits` is how many digits of the ID are shown
@@ -133,10 +132,6 @@ class Identity(Model):
 # When the name was last confirmed; 1970 if never, or if a lookup has failed since.
 FRESH_FROM: ColumnElement[Any] = func.coalesce(
     case((Identity.last_error.is_(None), Identity.last_success_at)), _Never()
-)
-# Joins an identity and the conversation with the same contact.
-SAME_CONTACT = and_(
-    Identity.account_id == Conversation.account_id, Identity.ig_participant_id == Conversation.ig_participant_id
 )
 
 

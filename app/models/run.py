@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, ColumnElement, ForeignKey, Index, String, Text, and_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -182,6 +182,11 @@ class RunItem(Model):
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     found: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     lost: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
+
+    @classmethod
+    def is_item(cls, run_id: str, ig_participant_id: str) -> ColumnElement[bool]:
+        """Select the item of one contact in a run."""
+        return and_(cls.run_id == run_id, cls.ig_participant_id == ig_participant_id)
 
 
 class RunPlan(Model):

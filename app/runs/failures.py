@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, select
 
 from app.db.engine import db
 from app.identities import display, listing
@@ -65,7 +65,7 @@ def _failed(run: Progress) -> bool:
 def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[FailedContact]:
     """Return the contacts that a job could not resolve, in the order of its items; raises NotFound."""
     run = lifecycle.require_run(viewer, run_id)
-    same_contact = and_(Identity.account_id == run.account_id, Identity.ig_participant_id == RunItem.ig_participant_id)
+    of_item = Identity.is_contact(run.account_id, RunItem.ig_participant_id)
     found = (
         select(
             RunItem.ig_participant_id,
@@ -84,7 +84,7 @@ def failed_contacts(viewer: Viewer, run_id: str, *, limit: int = 500) -> list[Fa
             Identity.failure_count,
             Identity.id.label("identity_id"),
         )
-        .outerjoin(Identity, same_contact)
+        .outerjoin(Identity, of_item)
         .where(RunItem.run_id == run_id, RunItem.state == ItemState.FAILED)
         .where(~RunItem.ig_participant_id.startswith(DELETED_CONTACT, autoescape=True))
         .order_by(RunItem.position)

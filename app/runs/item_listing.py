@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, func, select
 
 from app import audit, clock
 from app.db.engine import db
@@ -207,8 +207,8 @@ def _found(run: Run, want: ItemFilter) -> Select[*tuple[Any, ...]]:
         *(Identity.id.label("identity_id"), Identity.username, Identity.name, Identity.confusable_digits),
         *(Account.ig_account_id, StoredAvatar.version.label("picture")),
     )
-    same = and_(Identity.account_id == run.account_id, Identity.ig_participant_id == RunItem.ig_participant_id)
-    found = found.select_from(RunItem).join(Account, Account.id == run.account_id).outerjoin(Identity, same)
+    of_item = Identity.is_contact(run.account_id, RunItem.ig_participant_id)
+    found = found.select_from(RunItem).join(Account, Account.id == run.account_id).outerjoin(Identity, of_item)
     found = found.outerjoin(StoredAvatar, StoredAvatar.identity_id == Identity.id).where(RunItem.run_id == run.id)
     if want.state is not None:
         found = found.where(RunItem.state == want.state)

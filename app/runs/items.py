@@ -65,11 +65,7 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -
     final = outcome.state is not ItemState.PENDING
     item = (
         update(RunItem)
-        .where(
-            RunItem.run_id == lease.run_id,
-            RunItem.ig_participant_id == ig_participant_id,
-            RunItem.state == ItemState.PENDING,
-        )
+        .where(RunItem.is_item(lease.run_id, ig_participant_id), RunItem.state == ItemState.PENDING)
         .values(
             state=outcome.state,
             reason=outcome.reason,
@@ -99,8 +95,8 @@ def settle(tx: Tx, lease: Lease, ig_participant_id: str, outcome: ItemOutcome) -
 
 
 def _exists(tx: Tx, lease: Lease, ig_participant_id: str) -> bool:
-    item = (RunItem.run_id == lease.run_id, RunItem.ig_participant_id == ig_participant_id)
-    return tx.execute(select(RunItem.run_id).where(*item)).first() is not None
+    item = select(RunItem.run_id).where(RunItem.is_item(lease.run_id, ig_participant_id))
+    return tx.execute(item).first() is not None
 
 
 def tries_so_far(lease: Lease, ig_participant_ids: Sequence[str]) -> dict[str, int]:
@@ -131,7 +127,5 @@ def count_crashed_attempt(tx: Tx, lease: Lease) -> None:
     if item.tries + 1 >= JOB_ATTEMPTS:
         settle(tx, lease, item.ig_participant_id, ItemOutcome(ItemState.FAILED, reason=WORKER_DIED, code="worker"))
         return
-    attempted = update(RunItem).where(
-        RunItem.run_id == lease.run_id, RunItem.ig_participant_id == item.ig_participant_id
-    )
+    attempted = update(RunItem).where(RunItem.is_item(lease.run_id, item.ig_participant_id))
     tx.execute(attempted.values(tries=RunItem.tries + 1))

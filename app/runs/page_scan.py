@@ -105,9 +105,7 @@ def _observations(account_id: int, page: ConversationListPage) -> Iterator[Profi
 
 def _store_page(lease: Lease, seen: list[ProfileObservation]) -> None:
     listed = [each.ig_participant_id for each in seen]
-    known = select(Identity.ig_participant_id).where(
-        Identity.account_id == lease.account_id, Identity.ig_participant_id.in_(listed)
-    )
+    known = select(Identity.ig_participant_id).where(Identity.is_one_of(lease.account_id, listed))
     wanted = select(RunItem.ig_participant_id).where(
         RunItem.run_id == lease.run_id,
         RunItem.state == ItemState.PENDING,

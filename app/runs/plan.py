@@ -207,9 +207,7 @@ def _share(account_id: int) -> float | None:
     unnamed = (
         select(func.count())
         .select_from(sample)
-        .join(
-            Identity, (Identity.account_id == account_id) & (Identity.ig_participant_id == sample.c.ig_participant_id)
-        )
+        .join(Identity, Identity.is_contact(account_id, sample.c.ig_participant_id))
     )
     lasting = unnamed.where(~sample.c.known, Identity.last_error.in_(LASTING_REASONS))
     failed = db.session.execute(lasting).scalar_one()

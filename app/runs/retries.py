@@ -129,11 +129,7 @@ def _reason_now(account_id: int) -> ColumnElement[str]:
     """Return the reason of an item, unless a lookup after the job shows that a retry cannot help any more."""
     later = (
         select(Identity.last_error)
-        .where(
-            Identity.account_id == account_id,
-            Identity.ig_participant_id == RunItem.ig_participant_id,
-            Identity.last_error.in_(NOT_RETRYABLE),
-        )
+        .where(Identity.is_contact(account_id, RunItem.ig_participant_id), Identity.last_error.in_(NOT_RETRYABLE))
         .correlate(RunItem)
         .scalar_subquery()
     )

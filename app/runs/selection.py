@@ -17,8 +17,9 @@ from app.identities.observations import FRESH
 from app.identities.reasons import NEVER_TRIED
 from app.instagram.errors import Reason
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
+from app.models.contact import same_contact
 from app.models.conversation import Conversation
-from app.models.identity import SAME_CONTACT, Identity
+from app.models.identity import Identity
 from app.models.run import ItemState, RunItem, RunKind, RunScope
 from app.runs import kinds
 from app.viewer import Viewer
@@ -155,8 +156,8 @@ def replan_page_scan(run_id: str, account_id: int) -> PageScan:
 
 def has_expired_picture(account_id: int, contact: SQLColumnExpression[Any]) -> ColumnElement[bool]:
     """Select contacts whose picture URL has expired: pages return none, so each of them needs a profile call."""
-    expired = (Identity.picture_expires_at < clock.now(), Identity.account_id == account_id)
-    return select(Identity.id).where(*expired, Identity.ig_participant_id == contact).exists()
+    expired = Identity.picture_expires_at < clock.now()
+    return select(Identity.id).where(expired, Identity.is_contact(account_id, contact)).exists()
 
 
 def own_ids(account_id: int) -> set[str]:
@@ -208,10 +209,10 @@ def _contact(selected: Selection) -> SQLColumnExpression[str]:
 
 def _selected(selected: Selection, *columns: Any) -> Select[Any]:
     if _by_identity(selected):
-        found = select(*columns).select_from(Identity).outerjoin(Conversation, SAME_CONTACT)
+        found = select(*columns).select_from(Identity).outerjoin(Conversation, same_contact(Identity, Conversation))
         found = found.where(Identity.account_id == selected.account_id)
     else:
-        found = select(*columns).select_from(Conversation).outerjoin(Identity, SAME_CONTACT)
+        found = select(*columns).select_from(Conversation).outerjoin(Identity, same_contact(Identity, Conversation))
         found = found.where(Conversation.account_id == selected.account_id)
     return found.where(*_conditions(selected, clock.now()))
 

@@ -257,13 +257,11 @@ def _record(tx: Tx, lease: Lease, contact: str, found: int, lost: Counter[LossCa
     tx.mark_changed(lease.account_id, change_tokens.NO_CONTACT)
     renewed = {"lease_until": clock.now() + fencing.LEASE}
     fencing.update_run(tx, lease, found=Run.found + found, **renewed)
-    stored = select(Conversation.id).where(
-        Conversation.account_id == lease.account_id, Conversation.ig_participant_id == contact
-    )
+    stored = select(Conversation.id).where(Conversation.is_contact(lease.account_id, contact))
     if tx.execute(stored).first() is None:
         return  # of a deleted contact
-    item = (RunItem.run_id == lease.run_id, RunItem.ig_participant_id == contact)
-    known = tx.execute(select(RunItem.state).where(*item)).first()
+    item = RunItem.is_item(lease.run_id, contact)
+    known = tx.execute(select(RunItem.state).where(item)).first()
     if known is None:
         state = ItemState.RESOLVED if found else ItemState.FRESH
         position = tx.execute(select(Run.resolved + Run.fresh + 1).where(Run.id == lease.run_id)).scalar_one()
@@ -276,7 +274,7 @@ def _record(tx: Tx, lease: Lease, contact: str, found: int, lost: Counter[LossCa
         fencing.update_run(tx, lease, **{counter.key: counter + 1})
     elif found:
         changed = {"found": RunItem.found + found, "state": ItemState.RESOLVED, "settled_at": clock.now()}
-        tx.execute(update(RunItem).where(*item).values(**changed))
+        tx.execute(update(RunItem).where(item).values(**changed))
         if known.state is ItemState.FRESH:
             fencing.update_run(tx, lease, resolved=Run.resolved + 1, fresh=Run.fresh - 1)
 
