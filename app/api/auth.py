@@ -1,6 +1,5 @@
 """Authentication of API clients: bearer tokens, scopes, rate limits and body validation."""
 
-import json
 from typing import Any
 
 from flask import Response, g, request
@@ -9,6 +8,7 @@ from flask_login import current_user
 from app import settings
 from app.api.errors import error_response, problem_response
 from app.errors import NametagError
+from app.strict_json import load_json
 from app.users import api_tokens, rate_limit, refusals
 from app.users.api_tokens import Token, TokenScope
 from app.users.rate_limit import Rate
@@ -131,11 +131,7 @@ def _require_json() -> Response | None:
     if (request.content_length or 0) > BODY_BYTES or len(body := request.get_data(cache=True)) > BODY_BYTES:
         return problem_response(413, "The request body must have at most 64 KiB.")
     try:
-        found = json.loads(body.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        found = load_json(body)
+    except ValueError:
         return problem_response(400, "The request body must be JSON.")
     return None if isinstance(found, dict) else problem_response(400, "The request body must be a JSON object.")
-
-
-def _refuse_constant(written: str) -> None:
-    raise ValueError(f"{written} is not a JSON number")

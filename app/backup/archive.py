@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from app import clock, installation, settings
 from app.backup import tables
 from app.errors import Conflict, Invalid
+from app.strict_json import load_json
 
 HEAD = "backup.json"
 FORMAT = 1
@@ -121,7 +122,7 @@ def _write_table(packed: zipfile.ZipFile, connection: Connection, found: tables.
 
 def _checked(path: Path, packed: zipfile.ZipFile) -> Head:
     try:
-        stored: dict[str, Any] = json.loads(packed.read(HEAD))
+        stored: dict[str, Any] = load_json(packed.read(HEAD))
         if stored["format"] != FORMAT:
             raise Invalid(
                 {"file": f"{path} has the format {stored['format']} of another version. Nothing was changed."}

@@ -27,6 +27,7 @@ from app.models.audit import AuditEntry
 from app.models.conversation import Conversation
 from app.models.erasure import Tombstone
 from app.models.identity import Identity
+from app.strict_json import load_json
 
 FILE = "deletions.jsonl"
 REMOVALS = (Action.ACCOUNT_REMOVED, Action.ACCOUNT_DELETION_ASKED)
@@ -140,7 +141,7 @@ def _plain(each: Deletion) -> dict[str, Any]:
 def _read(file: Path) -> Iterator[Deletion]:
     try:
         for line in file.read_text().splitlines():
-            found: dict[str, Any] = json.loads(line)
+            found: dict[str, Any] = load_json(line)
             until = found.get("until")
             yield Deletion(
                 at=datetime.fromisoformat(found["at"]),

@@ -23,6 +23,7 @@ from app.instagram.events import EventKind
 from app.models.audit import Action
 from app.models.conversation import Message
 from app.models.identity import StoredAvatar
+from app.strict_json import load_json
 from app.text import camel_case, escape_invisible, web_url
 from app.viewer import Viewer
 
@@ -166,9 +167,9 @@ def _plain(value: Any) -> str | None:
 def _raw_of(contact: Contact, raw: bytes) -> str | None:
     """Return a dead letter if it is one event of this contact; a whole delivery may hold data of other contacts."""
     try:
-        event = json.loads(raw)
+        event = load_json(raw)
         parties = {str(event[each]["id"]) for each in ("sender", "recipient")}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     return raw.decode(errors="replace") if parties <= {contact.ig_participant_id, *contact.own_ids} else None
 

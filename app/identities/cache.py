@@ -10,7 +10,8 @@ from app import clock, counters, redis_client
 from app.identities.observations import ProfileObservation
 from app.models.identity import Source
 from app.redis_client import RedisUnavailable
-from app.text import real_name
+from app.strict_json import load_json
+from app.text import real_name, storable
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
     if value is None or len(value) > VALUE_BYTES:
         return None
     try:
-        found: Any = json.loads(value)
+        found: Any = load_json(value)
         # The value repeats its key, so that a copy under another account's key is ignored.
         if (found["account"], found["participant"]) != (ig_account_id, ig_participant_id):
             return None
@@ -84,11 +85,11 @@ def _checked(value: bytes | str | None, ig_account_id: str, ig_participant_id: s
             ig_participant_id,
             username=real_name(found.get("username")),
             name=real_name(found.get("name")),
-            picture_url=picture if isinstance(picture, str) else None,
+            picture_url=storable(picture) if isinstance(picture, str) else None,
             source=Source.REDIS,
             at=at,
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if at.tzinfo is None or not timedelta() <= clock.now() - at <= timedelta(seconds=LIFE_SECONDS):
         return None  # `write` stores no such time; one in the future would be newer than every lookup

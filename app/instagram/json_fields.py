@@ -1,23 +1,22 @@
 """Read Meta's JSON responses strictly: fields of the documented types, else GraphAPIError with reason BAD_ANSWER."""
 
-import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from app.instagram import ids
 from app.instagram.errors import bad_response
+from app.strict_json import load_json
 from app.text import storable
 
 ID_CHARACTERS = 512
 
 
 def load_object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in `body`, or None if it is invalid: not UTF-8, NaN, infinity, or nested too deep."""
+    """Return the JSON object in `body`, or None if it is no object or `load_json` refuses it."""
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError):
+        value = load_json(body)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
@@ -108,12 +107,3 @@ def required_time(holder: Mapping[str, Any], name: str) -> datetime:
     if value.tzinfo is None:
         raise bad_response("types")
     return value.astimezone(UTC)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    return value if math.isfinite(value) else _refuse(number)

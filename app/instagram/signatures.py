@@ -4,11 +4,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Sequence
 
 from app.instagram.ids import ig_id
+from app.strict_json import load_json
 
 SIGNED_CHARACTERS = 16_384
 SIGNED_REQUEST = re.compile(r"([\w-]{43})\.([\w-]+)", re.ASCII)
@@ -50,8 +50,8 @@ def user_of_signed_request(signed_request: str, secrets: Sequence[str]) -> str |
     if not any(fits):
         return None
     try:
-        request = json.loads(_decode(found[2]))
-    except (ValueError, RecursionError):
+        request = load_json(_decode(found[2]))
+    except ValueError:
         return None
     if not isinstance(request, dict) or request.get("algorithm") != "HMAC-SHA256":
         return None

@@ -1,11 +1,12 @@
 """Usage headers about Meta's rate limits (docs/meta-platform.md#rate-limits); parsed leniently, never raises."""
 
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from app.strict_json import load_json
 
 FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")  # all in percent
 USE_CASES = ("instagram", "pages", "messenger", None)  # None: an entry without a type
@@ -58,8 +59,8 @@ def retry_time(now: datetime, seconds: float) -> datetime | None:
 
 def _json(header: str | None) -> Any:
     try:
-        return json.loads(header) if header else None
-    except (ValueError, RecursionError):
+        return load_json(header) if header else None
+    except ValueError:
         return None
 
 

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from app.legacy_import import sql_dump
 from app.legacy_import.sql_dump import Rows, wrong
+from app.strict_json import load_json
 from app.text import from_csv
 
 TABLES = ("instagram_user_cache", "conversations")
@@ -83,8 +83,8 @@ def _dialect(begin: str) -> str:
 
 def _json(path: Path) -> Rows:
     try:
-        found = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        found = load_json(path.read_text("utf-8-sig"))
+    except ValueError as error:
         raise wrong(f"it is not JSON: {error}") from error
     for number, row in enumerate(found, 1):
         if not isinstance(row, dict):
@@ -113,8 +113,8 @@ def _json_lines(path: Path) -> Rows:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                row = load_json(line)
+            except ValueError as error:
                 raise wrong(f"its line {number} is not JSON") from error
             if not isinstance(row, dict):
                 raise wrong(f"its line {number} is not an object")

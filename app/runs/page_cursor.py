@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from app import redis_client
 from app.calls.conversation_reader import SIZES
 from app.redis_client import RedisUnavailable
+from app.strict_json import load_json
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def load_cursor(run_id: str) -> PageCursor | None:
 
 def _parse(stored: bytes) -> PageCursor | None:
     try:
-        match json.loads(stored):
+        match load_json(stored):
             case {"after": str(after), "size": int(size), "read": int(read)} if 0 < size <= SIZES[0] and read >= 0:
                 return PageCursor(after, size, read)
     except ValueError:

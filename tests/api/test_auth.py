@@ -77,10 +77,21 @@ def test_only_json_is_taken(crm: ApiClient, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", '{"accountId": NaN}', "\ufeff{}", "{}".encode("utf-16")],
+    [
+        *("{", "[]", '"x"', "7", "null", "[" * 5000, b"\xff\xfe", "\ufeff{}", "{}".encode("utf-16")),
+        *('{"accountId": NaN}', '{"accountId": 1e999}', '{"accountId": %s}' % ("9" * 5_000)),
+        '{"accountId": %s}' % ("[" * 40 + "]" * 40),
+    ],
 )
 def test_what_is_no_json_object_is_malformed(crm: ApiClient, body: str | bytes) -> None:
     problem(crm.post(BACKFILL, data=body, headers={"Content-Type": "application/json"}), 400)
+
+
+@pytest.mark.parametrize(
+    "body", ['{"accountId": "\\ud800"}', '{"accountId": "1", "accountId": []}', '{"accountId": %s}' % ("9" * 300)]
+)
+def test_a_json_object_with_a_value_that_cannot_be_stored_is_refused(crm: ApiClient, body: str) -> None:
+    assert 400 <= crm.post(BACKFILL, data=body, headers={"Content-Type": "application/json"}).status_code < 500
 
 
 def test_a_body_over_64_kib_is_too_large(crm: ApiClient) -> None:

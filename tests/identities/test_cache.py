@@ -44,6 +44,12 @@ def test_how_long_a_name_is_still_kept_is_known(redis: Redis) -> None:
         assert cache.seconds_left(MAISON_LUNE, LEA) is None
 
 
+def test_a_picture_with_a_lone_surrogate_can_be_stored(redis: Redis) -> None:
+    value = {"account": MAISON_LUNE, "participant": LEA, "name": "Léa", "picture": "\ud800", "at": NOW.isoformat()}
+    redis.set(KEY, json.dumps(value))
+    assert cache.read(MAISON_LUNE, [LEA])[LEA].picture_url == "\ufffd"
+
+
 def test_a_value_copied_to_another_account_is_ignored(redis: Redis) -> None:
     cache.write(MAISON_LUNE, SEEN)
     redis.set(f"instagram:profile:{ATELIER_NORD}:{LEA}", redis.get(KEY) or b"")

@@ -15,11 +15,6 @@ def test_any_bytes_give_an_object_or_none(body: bytes) -> None:
     assert json_fields.load_object(body) is None or isinstance(json_fields.load_object(body), dict)
 
 
-def test_ids_above_two_to_the_53_keep_every_digit() -> None:
-    parsed = json_fields.load_object(b'{"id": "9990000000000023", "number": 9990000000000023}')
-    assert parsed == {"id": "9990000000000023", "number": 9990000000000023}
-
-
 @pytest.mark.parametrize("value", [7, True, [], {}, 1.5])
 def test_a_text_of_another_type_is_refused(value: object) -> None:
     with pytest.raises(GraphAPIError):

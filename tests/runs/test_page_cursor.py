@@ -24,7 +24,15 @@ def test_a_cursor_too_long_to_be_one_is_not_kept(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [b"\xff", b"QVFIUm", b"[]", b'{"after": 7, "size": 1, "read": 0}', b'{"after": "x", "size": 0, "read": 0}']
+    "kept",
+    [
+        b"\xff",
+        b"QVFIUm",
+        b"[]",
+        b"[" * 100_000,
+        b'{"after": 7, "size": 1, "read": 0}',
+        b'{"after": "x", "size": 0, "read": 0}',
+    ],
 )
 def test_an_unreadable_cursor_is_ignored(redis: Redis, kept: bytes) -> None:
     redis.set("nametag:place:run", kept)
