@@ -17,6 +17,7 @@ from app.identities.listing import NameState
 from app.inbox import listing, message_facts, reply_order, search, search_query
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 from app.inbox.reply_order import Position
+from app.inbox.search_query import Query
 from app.instagram.events import EventKind
 from app.instagram.previews import preview
 from app.models.account import ALL_IDS, Account, AccountState, all_ids
@@ -107,7 +108,7 @@ def conversations(
 
 def notices(q: str) -> tuple[str, ...]:
     """Return which operators of a search are searched as words, and why."""
-    return search_query.parse(q, filters=listing.FILTERED).notices
+    return _query(q).notices
 
 
 def conversation(viewer: Viewer, conversation_id: int) -> ConversationEntry:
@@ -168,7 +169,7 @@ def _matching(viewer: Viewer, want: FeedQuery) -> Select[*tuple[Any, ...]]:
         if getattr(want, name, False):
             found = found.where(condition)
     if want.q:
-        searched = search.find(text.storable(want.q), _accounts(viewer, want), filters=listing.FILTERED)
+        searched = search.find(_query(text.storable(want.q)), _accounts(viewer, want), filters=listing.FILTERED)
         if searched.condition is not None:
             found = found.where(searched.condition)
     return found
@@ -195,6 +196,10 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
         .outerjoin(Identity, same_contact(Identity, Conversation))
         .outerjoin(StoredAvatar, picture)
     )
+
+
+def _query(q: str) -> Query:
+    return search_query.parse(q, filters=listing.FILTERED)
 
 
 def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:

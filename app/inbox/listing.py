@@ -21,6 +21,7 @@ from app.identities.display import Avatar, DisplayName
 from app.inbox import reply_order, search, search_query, snippets
 from app.inbox.reply_order import Position
 from app.inbox.search import Found
+from app.inbox.search_query import Query
 from app.inbox.snippets import TextPart
 from app.instagram.previews import preview
 from app.models.account import Account
@@ -192,7 +193,7 @@ def suggestions(accounts: Iterable[VisibleAccount]) -> list[str]:
 
 def names_account(want: ConversationFilter) -> bool:
     """Return whether a search names the account to list, which may be another one than the selected one."""
-    return search_query.parse(want.q, filters=FILTERED).names_account
+    return _query(want).names_account
 
 
 def query_string(want: ConversationFilter, ig_account_id: str, **more: object) -> str:
@@ -222,8 +223,13 @@ def _search(viewer: Viewer, account_id: int, want: ConversationFilter) -> Found:
         return search.NOTHING_SEARCHED
     # As the filters of the list: `_rows` joins the viewer's own unread messages.
     filters = {**FILTERED, "unread": read_state.UNREAD_COUNT > 0}
-    account_ids = viewer.account_ids if names_account(want) else (account_id,)
-    return search.find(want.q, account_ids, filters=filters, zone=want.zone)
+    query = _query(want)
+    account_ids = viewer.account_ids if query.names_account else (account_id,)
+    return search.find(query, account_ids, filters=filters, zone=want.zone)
+
+
+def _query(want: ConversationFilter) -> Query:
+    return search_query.parse(want.q, filters=FILTERED)
 
 
 def _without(viewer: Viewer, account_id: int, want: ConversationFilter, found: Found) -> tuple[str, str] | None:

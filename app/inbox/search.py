@@ -42,14 +42,13 @@ NOTHING_SEARCHED = Found()
 
 
 def find(
-    q: str, account_ids: Collection[int] | None, *, filters: Mapping[str, ColumnElement[bool]], zone: tzinfo = UTC
+    query: Query, account_ids: Collection[int] | None, *, filters: Mapping[str, ColumnElement[bool]], zone: tzinfo = UTC
 ) -> Found:
     """Return what a search finds in these accounts (None for all). `filters` are the conditions of is: by name.
 
     One message, or the names and ID of the contact, must contain every word and phrase. One message must also match
     all operators about messages. Words may be incomplete: of messages from three characters on, in phrases never.
     """
-    query = search_query.parse(q, filters=filters)
     if not query.clauses:
         return Found(query)
     search_index.plan_with_words()

@@ -25,7 +25,7 @@ from app.erasure import contacts
 from app.errors import Conflict, Invalid
 from app.identities import observations
 from app.identities.observations import UNDATED, ProfileObservation
-from app.inbox import search
+from app.inbox import search, search_query
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
 from app.models.identity import Identity, Source, StoredAvatar
@@ -122,7 +122,7 @@ def digest_of(found: tables.Table) -> tuple[str, int, int]:
 
 
 def contacts_found(q: str) -> list[str]:
-    searched = search.find(q, None, filters={})
+    searched = search.find(search_query.parse(q, filters={}), None, filters={})
     assert searched.condition is not None
     found = list(db.session.scalars(select(Conversation.ig_participant_id).where(searched.condition)))
     db.session.rollback()

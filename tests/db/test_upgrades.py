@@ -13,7 +13,7 @@ from app.backup import tables, transfer
 from app.db import migrate
 from app.db.engine import db
 from app.db.migrate import SchemaState
-from app.inbox import search
+from app.inbox import search, search_query
 from app.ingest import indexing
 from app.models.conversation import Conversation, Message
 from tests.support.databases import app_context_of
@@ -104,7 +104,7 @@ def facts() -> tuple[int, int, str, int]:
 
 def found(q: str) -> list[int]:
     """Return the conversations that a search finds."""
-    searched = search.find(q, None, filters={})
+    searched = search.find(search_query.parse(q, filters={}), None, filters={})
     assert searched.condition is not None
     ids = list(db.session.scalars(select(Conversation.id).where(searched.condition)))
     db.session.rollback()

@@ -9,7 +9,7 @@ from sqlalchemy import delete, text
 from app import clock, search_index
 from app.db import transaction
 from app.db.engine import db, is_sqlite
-from app.inbox import api_queries, listing, search
+from app.inbox import api_queries, listing, search, search_query
 from app.models.account import Account
 from app.models.conversation import Conversation
 from app.viewer import OPERATOR, Role, Viewer
@@ -181,7 +181,7 @@ def test_only_the_newest_hits_of_an_account_count(account: Account, monkeypatch:
 
 def test_postgresql_plans_for_the_words_that_are_looked_for(account: Account) -> None:
     if not is_sqlite():
-        search.find("linen", (account.id,), filters=listing.FILTERED)
+        search.find(search_query.parse("linen", filters=listing.FILTERED), (account.id,), filters=listing.FILTERED)
         asked = text("SHOW plan_cache_mode")
         assert db.session.execute(asked).scalar_one() == "force_custom_plan"
         db.session.rollback()

@@ -276,7 +276,9 @@ def occurs(piece: str, whole: bool, text: str, shortest: int) -> bool:
 
 
 def found(q: str, account_ids: set[int]) -> set[int]:
-    searched = search.find(q, account_ids, filters=listing.FILTERED, zone=ZONE)
+    searched = search.find(
+        search_query.parse(q, filters=listing.FILTERED), account_ids, filters=listing.FILTERED, zone=ZONE
+    )
     assert searched.condition is not None, q
     visible = select(Conversation.id).where(Conversation.account_id.in_(account_ids), searched.condition)
     return set(db.session.scalars(visible))
