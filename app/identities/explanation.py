@@ -122,13 +122,6 @@ def lookup_as_dict(lookup: PastLookup) -> dict[str, Any]:
     }
 
 
-def identity_of(viewer: Viewer, account_id: int, ig_participant_id: str) -> int | None:
-    """Return the ID of a contact's identity, None without one that the viewer may see."""
-    found = select(Identity.id).where(Identity.is_contact(account_id, ig_participant_id))
-    found = viewer.visible(found, Identity.account_id)
-    return db.session.execute(found).scalar()
-
-
 def _meaning(contact: ListedIdentity, last_error: str | None) -> ReasonText:
     if contact.reason is not None and contact.display.known:
         return reasons.explain_stale_reason(last_error, retries=contact.next_try_at is not None)

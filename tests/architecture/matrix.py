@@ -55,7 +55,6 @@ def _row(expected: str, url: str, key: str, **form: str) -> Row:
 
 
 CONVERSATION, RUN, ACCOUNT, CONTACT = "1", "0123456789ab", "17841400000000101", "1520000000000011"
-HANDSHAKE = "hub.mode=subscribe&hub.verify_token=x&hub.challenge=1"
 UNKNOWN = {CONVERSATION: "987654", RUN: "ffffffffffff", ACCOUNT: "17841499999999999", CONTACT: "1520000000999999"}
 CREDENTIALS = {"email": "user@example.com", "password": "a moonlit correct horse"}
 

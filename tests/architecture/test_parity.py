@@ -17,7 +17,6 @@ from app.api import blueprint
 from app.cli.main import main
 from tests.architecture.matrix import API, ID, PAGES, QUEUES
 
-SESSION = "belongs to the browser session of a user"
 SERVER = "done on the server, by who runs the installation"
 NO_ADMIN = "left to admins: the only admin task of API tokens is managing alert receivers"
 READ = "read in the inbox or through the API"

@@ -1,6 +1,6 @@
 """Servers for browser tests, and users in Chromium who have signed in to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from tests.browser.seeded_server import EMAIL, PASSWORD, SeededServer, serve
 from tests.support import databases, installation
 from tests.support.installation import Installation
 from tests.support.processes import Processes
-
-SignIn = Callable[[Page], Page]
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from tests.factories import CAMILLE, LEA, RUI, UNKNOWN_PERSON
 from tests.support.waiting import until
 
 ACTIONS = "() => Object.keys(actions)"
-OTHER_THREAD = "before => { const now = document.querySelector('.thread')?.id; return now && now !== before; }"
 FOCUSED_ROW = "() => document.activeElement.closest('.row')?.id"
 
 
