@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import audit
-from app.accounts import connect, keys
+from app.accounts import connect, key_rotation
 from app.audit import Action
 from app.db import transaction
 from app.db.engine import db
@@ -102,7 +102,7 @@ def test_what_is_done_with_an_accounts_rows_is_noted_with_the_account(app: Flask
     manual_refresh.refresh(ADMIN, identity_id)
     "".join(export.lines(PROGRAM, listing.parse_filter(), format_="csv"))
     contacts.delete_contact(ADMIN, 1)
-    keys.rotate(OPERATOR)
+    key_rotation.rotate(OPERATOR)
     connect.remove(OPERATOR, MAISON_LUNE)
     assert told() == [
         ("token 4", "job_started", f"job {run_id}", MAISON_LUNE),
@@ -180,7 +180,7 @@ def test_people_and_programs_are_called_what_they_are_called_today(app: Flask) -
 
 
 def test_entries_are_kept_for_four_hundred_days(app: Flask, frozen_clock: FrozenClock) -> None:
-    keys.rotate(OPERATOR)
+    key_rotation.rotate(OPERATOR)
     frozen_clock.forward(days=399)
     purge()
     assert len(told()) == 1

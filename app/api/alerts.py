@@ -5,7 +5,7 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.alerts import lifecycle, listing, muting
-from app.api import auth, formatting
+from app.api import auth, row_ids
 from app.api.responses import Alert, AlertList, MutedAlerts
 from app.api.schemas import AlertsQuery, ByAccount, ById
 
@@ -36,7 +36,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Alert},
     )
     def acknowledge_alert(path: ById) -> dict[str, Any]:
-        alert_id = formatting.number(path.id, "alert")
+        alert_id = row_ids.number(path.id, "alert")
         lifecycle.acknowledge(auth.viewer(), alert_id)
         return listing.as_dict(listing.get_alert(auth.viewer(), alert_id))
 

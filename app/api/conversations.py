@@ -7,11 +7,11 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing
 from app.api import auth, avatars, cursors
-from app.api.formatting import number
 from app.api.responses import Conversation, ConversationPage, MessagePage
+from app.api.row_ids import number
 from app.api.schemas import ById, ConversationsQuery, Paged
 from app.clock import rfc3339
-from app.inbox import api_queries, replies, thread
+from app.inbox import api_queries, reply_decisions, thread
 from app.inbox.api_queries import ConversationEntry, FeedQuery, MessageEntry
 from app.inbox.message_facts import MessageAttachment, MessageReaction, MessageReferral, ReplyTarget
 from app.viewer import Viewer
@@ -71,7 +71,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def mark_no_reply_needed(path: ById) -> dict[str, Any]:
-        return _changed(path, replies.mark_no_reply_needed)
+        return _changed(path, reply_decisions.mark_no_reply_needed)
 
     @api.delete(
         "/messaging/conversations/<id>/no-reply-needed",
@@ -81,7 +81,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: Conversation},
     )
     def mark_needs_reply(path: ById) -> dict[str, Any]:
-        return _changed(path, replies.mark_needs_reply)
+        return _changed(path, reply_decisions.mark_needs_reply)
 
     @api.get(
         "/messaging/conversations/<id>/messages",

@@ -5,8 +5,8 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.api import auth, cursors
-from app.api.formatting import number
 from app.api.responses import DeadLetter, DeadLetterPage, Replay
+from app.api.row_ids import number
 from app.api.schemas import ById, DeadLettersQuery, ReplayQuery
 from app.ingest import dead_letters, replay
 from app.ingest.dead_letters import LetterFilter

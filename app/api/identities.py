@@ -8,8 +8,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts import listing as accounts
 from app.api import auth, cursors
-from app.api.formatting import number
 from app.api.responses import Identity, IdentityPage, IdentityRefresh, LookupList
+from app.api.row_ids import number
 from app.api.schemas import ById, ExportQuery, IdentitiesQuery
 from app.clock import rfc3339
 from app.identities import explanation, export, listing, manual_refresh

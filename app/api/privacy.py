@@ -6,8 +6,8 @@ from flask import Response, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.api import auth
-from app.api.formatting import number
 from app.api.responses import Receipt, StoredData, a_file
+from app.api.row_ids import number
 from app.api.schemas import ById
 from app.erasure import contact_data, contact_export, contacts, receipts
 

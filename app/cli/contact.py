@@ -9,7 +9,7 @@ import click
 from app.accounts import listing as accounts
 from app.cli import output
 from app.erasure import contact_data, contact_export, contacts, receipts
-from app.identities import explanation, manual_refresh, references
+from app.identities import contact_reference, explanation, manual_refresh
 from app.identities.listing import ListedIdentity
 from app.viewer import OPERATOR
 
@@ -131,4 +131,4 @@ def receipt(receipt_id: int, as_json: bool) -> None:
 def find(reference: str, ig_account_id: str | None) -> ListedIdentity:
     """Return the contact with this username, earlier username or ID, of one account or all."""
     account_id = accounts.by_ig_id(OPERATOR, ig_account_id).id if ig_account_id else None
-    return references.by_reference(OPERATOR, reference, account_id)
+    return contact_reference.by_reference(OPERATOR, reference, account_id)

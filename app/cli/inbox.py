@@ -3,7 +3,7 @@
 import click
 
 from app.cli import output
-from app.inbox import replies, thread
+from app.inbox import reply_decisions, thread
 from app.viewer import OPERATOR
 
 conversation_argument = click.argument("conversation_id", metavar="ID", type=output.ROW_ID)
@@ -19,7 +19,7 @@ def inbox() -> None:
 @output.in_app
 def needs_reply(as_json: bool) -> None:
     """Count the conversations that need a reply, by the state of their 24-hour window."""
-    counted = replies.count_needed(OPERATOR)
+    counted = reply_decisions.count_needed(OPERATOR)
     if as_json:
         output.show(counted)
         return
@@ -44,8 +44,8 @@ def mark_read(conversation_id: int) -> None:
 def no_reply_needed(conversation_id: int, undo: bool) -> None:
     """Mark conversation ID as no reply needed, until the contact writes again."""
     if undo:
-        replies.mark_needs_reply(OPERATOR, conversation_id)
+        reply_decisions.mark_needs_reply(OPERATOR, conversation_id)
         output.say(f"Conversation {conversation_id} needs a reply again, unless the account has answered.")
     else:
-        replies.mark_no_reply_needed(OPERATOR, conversation_id)
+        reply_decisions.mark_no_reply_needed(OPERATOR, conversation_id)
         output.say(f"Conversation {conversation_id} needs no reply.")

@@ -2,7 +2,7 @@
 
 import click
 
-from app.accounts import keys
+from app.accounts import key_rotation
 from app.cli import output
 from app.text import plural
 from app.viewer import OPERATOR
@@ -13,7 +13,7 @@ from app.viewer import OPERATOR
 @output.in_app
 def rotate_keys(as_json: bool) -> None:
     """Re-encrypt all stored tokens with the first key in TOKEN_ENCRYPTION_KEYS. Exit status 1 if one can't be read."""
-    done = keys.rotate(OPERATOR)
+    done = key_rotation.rotate(OPERATOR)
     if as_json:
         output.show(done)
     else:

@@ -11,7 +11,7 @@ from app import clock
 from app.erasure import contacts
 from app.errors import Invalid
 from app.identities import refresh_on_open
-from app.inbox import listing, notices, parties, pins, presence, replies, thread
+from app.inbox import listing, notices, parties, pins, presence, reply_decisions, thread
 from app.inbox.layout import AccountSelection
 from app.inbox.listing import ConversationFilter, ListPage
 from app.inbox.thread import Thread
@@ -184,7 +184,7 @@ def no_reply_needed(conversation_id: int) -> Response:
     """Record that the shown messages need no reply. `through`: time of the contact's newest one in microseconds."""
     through = _whole("through")
     at = clock.from_microseconds(min(through, MAX_MS * 1000)) if through else None
-    replies.mark_no_reply_needed(session.viewer(), conversation_id, through=at)
+    reply_decisions.mark_no_reply_needed(session.viewer(), conversation_id, through=at)
     done = REFRESH | rendering.toast("No reply needed until the contact writes again.")
     return rendering.render_done(f"/inbox/{conversation_id}", events=done)
 
@@ -192,7 +192,7 @@ def no_reply_needed(conversation_id: int) -> Response:
 @blueprint.post(f"/inbox/<{ID}:conversation_id>/needs-reply")
 def needs_reply(conversation_id: int) -> Response:
     """Withdraw the decision that no reply is needed."""
-    replies.mark_needs_reply(session.viewer(), conversation_id)
+    reply_decisions.mark_needs_reply(session.viewer(), conversation_id)
     done = REFRESH | rendering.toast("Marked as needs reply.")
     return rendering.render_done(f"/inbox/{conversation_id}", events=done)
 

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app import clock, doctor, schedules, settings
-from app.accounts import keys
+from app.accounts import key_rotation
 from app.alerts import deliveries, http, lifecycle, listing, outbox, receivers
 from app.alerts.deadline import NotSent
 from app.alerts.receivers import AddedReceiver, AlertEvent, QuietHours
@@ -559,7 +559,7 @@ def test_secrets_are_encrypted_and_rotated() -> None:
     assert before
     assert added.secret not in before.encrypted
     db.session.rollback()
-    assert keys.rotate(OPERATOR).rotated == 2
+    assert key_rotation.rotate(OPERATOR).rotated == 2
     db.session.rollback()
     after = db.session.execute(select(AlertReceiver.secret)).scalar_one()
     assert after

@@ -13,7 +13,7 @@ OWN = {
 }
 OTHER = {
     "calls/refusals.py": "contacts of the calls of one account, which the query has selected already",
-    "identities/references.py": "an ID that a user typed, in any account",
+    "identities/contact_reference.py": "an ID that a user typed, in any account",
     "ingest/message_updates.py": "the conversation is known; is the sender its contact?",
 }
 

@@ -1,4 +1,4 @@
-"""IDs in paths, which are strings in the API."""
+"""Row IDs in paths, which are strings in the API."""
 
 from app.errors import NotFound
 from app.text import ROW_NUMBER

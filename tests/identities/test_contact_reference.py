@@ -8,7 +8,7 @@ from flask import Flask
 from app import clock
 from app.db import transaction
 from app.errors import Conflict, NotFound
-from app.identities import listing, observations, references
+from app.identities import contact_reference, listing, observations
 from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.identity import Source
@@ -36,29 +36,29 @@ def named(account: Account, contact: str, username: str, *, minutes: int = 3) ->
 
 @pytest.mark.parametrize("reference", ["@lea.moreau", "LEA.Moreau", " lea.old ", "@lea.old", LEA])
 def test_a_contact_is_found_by_username_earlier_username_or_id(account: Account, reference: str) -> None:
-    assert references.by_reference(OPERATOR, reference).ig_participant_id == LEA
+    assert contact_reference.by_reference(OPERATOR, reference).ig_participant_id == LEA
 
 
 @pytest.mark.parametrize("reference", ["lea", "@", "", "@somebody", LEA[:-1], "%"])
 def test_part_of_a_name_finds_no_contact(account: Account, reference: str) -> None:
     with pytest.raises(NotFound):
-        references.by_reference(OPERATOR, reference)
+        contact_reference.by_reference(OPERATOR, reference)
 
 
 def test_a_username_that_passed_to_another_contact_is_refused_with_both_ids(account: Account) -> None:
     named(account, CAMILLE, "lea.old")
     with pytest.raises(Conflict, match=f"(?s){LEA}.*{CAMILLE}"):
-        references.by_reference(OPERATOR, "@lea.old")
+        contact_reference.by_reference(OPERATOR, "@lea.old")
 
 
 def test_the_account_decides_between_equal_usernames(account: Account) -> None:
     other = an_account(ATELIER_NORD)
     named(other, CAMILLE, "lea.moreau")
     with pytest.raises(Conflict):
-        references.by_reference(OPERATOR, "lea.moreau")
-    assert references.by_reference(OPERATOR, "lea.moreau", other.id).ig_participant_id == CAMILLE
+        contact_reference.by_reference(OPERATOR, "lea.moreau")
+    assert contact_reference.by_reference(OPERATOR, "lea.moreau", other.id).ig_participant_id == CAMILLE
     limited = Viewer(1, "Nadia", Role.ADMIN, frozenset({account.id}))
-    assert references.by_reference(limited, "lea.moreau").ig_participant_id == LEA
+    assert contact_reference.by_reference(limited, "lea.moreau").ig_participant_id == LEA
 
 
 def test_the_list_finds_a_contact_by_an_earlier_username(account: Account) -> None:

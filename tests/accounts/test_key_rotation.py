@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import settings
-from app.accounts import keys
+from app.accounts import key_rotation
 from app.db.engine import db
 from app.models.account import Account
 from app.viewer import OPERATOR
@@ -24,7 +24,7 @@ def test_tokens_are_read_with_the_old_key_and_written_with_the_new(app: Flask) -
     account = an_account(token="IGAAone")
     new = Fernet.generate_key().decode()
     with settings.using(token_encryption_keys=(new, *settings.current().token_encryption_keys)):
-        assert keys.rotate(OPERATOR).rotated == 1
+        assert key_rotation.rotate(OPERATOR).rotated == 1
     with settings.using(token_encryption_keys=(new,)):
         assert token_of(account.ig_account_id) == "IGAAone"
 
@@ -34,7 +34,7 @@ def test_an_access_token_that_no_key_decrypts_stays_and_is_listed(app: Flask) ->
     an_account(token="IGAAone")
     with settings.using(token_encryption_keys=(Fernet.generate_key().decode(),)):
         an_account(ATELIER_NORD, token="EAAtwo")
-        done = keys.rotate(OPERATOR)
+        done = key_rotation.rotate(OPERATOR)
         assert (done.rotated, len(done.unreadable)) == (1, 1)
         assert token_of(ATELIER_NORD) == "EAAtwo"
     with settings.using(token_encryption_keys=old):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.api import formatting
+from app.api import row_ids
 from app.errors import NotFound
 
 
 @pytest.mark.parametrize("written", ["", "x", "-1", "1.0", "٣", "1" * 19, "0x1"])
 def test_what_cannot_be_an_id_is_not_there(written: str) -> None:
-    assert formatting.number("42", "job") == 42
+    assert row_ids.number("42", "job") == 42
     with pytest.raises(NotFound):
-        formatting.number(written, "job")
+        row_ids.number(written, "job")
