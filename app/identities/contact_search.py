@@ -118,4 +118,5 @@ def _by_part(part: str, account_ids: tuple[int, ...] | None) -> Contacts:
 
 
 def _names_of(row: Any) -> str:
-    return f"{row.username or ''} {row.name or ''} {row.ig_participant_id} {row.ig_participant_id[-6:]}"
+    short = display.short_id(row.ig_participant_id)
+    return f"{row.username or ''} {row.name or ''} {row.ig_participant_id} {short}"

@@ -49,7 +49,6 @@ def display_name(
     Blank values and placeholders of earlier systems count as missing. An impossible username is shown as a name.
     `alike` is how many digits of the ID follow a name that is confusable with another; 0 or None for none.
     """
-    digits = ig_participant_id[-SHORT_DIGITS:]
     apart = f" · {ig_participant_id[-alike:]}" if alike else ""
     handle, words = _present(username), _present(name)
     if handle and not _HANDLE.fullmatch(handle):
@@ -58,7 +57,12 @@ def display_name(
         return DisplayName(f"@{handle}{apart}", handle, words, known=True)
     if words:
         return DisplayName(f"{words}{apart}", None, words, known=True)
-    return DisplayName(f"@{SHORT_PREFIX}{digits}", None, None, known=False)
+    return DisplayName(f"@{SHORT_PREFIX}{short_id(ig_participant_id)}", None, None, known=False)
+
+
+def short_id(ig_participant_id: str) -> str:
+    """Return the last digits of a contact's ID, which stand for an unknown contact."""
+    return ig_participant_id[-SHORT_DIGITS:]
 
 
 def search_words(q: str) -> str:

@@ -10,7 +10,7 @@ ACCOUNT   this account                   rate_limited                   the same
                                          token                          wait until the account is reconnected
                                          permission                     probe occasionally (calls/refusals.py)
 CONTACT   one contact or message         consent                        wait for the contact's next message
-                                         not_visible, no_name,          retry later, stop after 5 attempts
+                                         not_visible, no_name,          retry later (identities/failure_policy.py)
                                          placeholder
                                          refused                        do not repeat
 FIELD     one field                      field                          repeat the call without it

@@ -11,6 +11,7 @@ from flask import Flask, request
 from markupsafe import Markup, escape
 
 from app import clock, reply_state, text
+from app.identities.display import short_id
 from app.inbox import snippets
 from app.labels import label
 from app.text import MESSAGE_CHARACTERS, clip, web_url
@@ -42,6 +43,7 @@ def init_app(app: Flask) -> None:
         plural,
         label,
         clip,
+        short_id,
         query,
     ):
         app.add_template_filter(filter_, "clock" if filter_ is wall_clock else filter_.__name__)

@@ -7,6 +7,7 @@ from redis import Redis
 from app import settings
 from app.inbox import presence
 from app.viewer import OPERATOR, Viewer
+from app.web import conditional
 from tests.factories import a_user
 from tests.support.frozen_clock import FrozenClock
 
@@ -82,3 +83,7 @@ def test_entries_expire_in_redis_too(users: tuple[Viewer, Viewer], redis: Redis)
     keys = redis.keys("nametag:present:*")
     assert len(keys) == 2
     assert all(0 < redis.ttl(key) <= presence.PRESENT_SECONDS for key in keys)
+
+
+def test_presence_outlasts_the_pause_between_two_polls_of_a_thread() -> None:
+    assert conditional.SECONDS["thread"] * 1.5 < presence.PRESENT_SECONDS
