@@ -80,8 +80,8 @@ def recount(tx: Tx, conversation_id: int) -> None:
     """Compute the reply columns of a conversation from its messages, after one was unsent or a user changed them."""
     of_conversation = Conversation.id == conversation_id
     # Locked first: the messages are read after those of concurrent transactions are committed.
-    settled = select(Conversation.no_reply_needed_through).where(of_conversation).with_for_update()
-    through = tx.execute(settled).scalar_one()
+    decided = select(Conversation.no_reply_needed_through).where(of_conversation).with_for_update()
+    through = tx.execute(decided).scalar_one()
     incoming, outgoing = (tx.execute(_newest(conversation_id, outgoing=each)).scalar() for each in (False, True))
     answered = max((at for at in (outgoing, through) if at is not None), default=None)
     unanswered = select(func.min(Message.sent_at)).where(

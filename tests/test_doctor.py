@@ -35,7 +35,7 @@ def wrong() -> list[Finding]:
     return [each for each in doctor.examine(OPERATOR) if each.level is Level.ERROR]
 
 
-def of(part: str) -> list[Finding]:
+def findings_of(part: str) -> list[Finding]:
     return [each for each in doctor.examine(OPERATOR) if each.check == part]
 
 
@@ -96,7 +96,7 @@ def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monke
     before = str(redis.config_get("appendonly")["appendonly"])
     redis.config_set("appendonly", "no")
     try:
-        found = [each for each in of("redis") if each.level is Level.WARNING]
+        found = [each for each in findings_of("redis") if each.level is Level.WARNING]
     finally:
         redis.config_set("appendonly", before)
     assert [each.message for each in found] == [
@@ -111,7 +111,7 @@ def test_a_redis_for_everyone_or_without_memory_is_a_warning(redis: Redis, monke
 def test_an_account_that_must_be_reconnected_says_why() -> None:
     with transaction.write() as tx:
         tx.execute(update(Account).values(state=AccountState.RECONNECT, state_reason="The token has expired"))
-    [finding] = of(f"account {MAISON_LUNE}")
+    [finding] = findings_of(f"account {MAISON_LUNE}")
     assert (finding.level, finding.message) == (Level.ERROR, "The token has expired")
 
 
@@ -120,7 +120,7 @@ def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are
     soon = clock.now() + timedelta(days=3, hours=1)
     with transaction.write() as tx:
         tx.execute(update(Account).values(token_expires_at=soon, permissions=["instagram_business_basic"]))
-    ending, refused = of(f"account {MAISON_LUNE}")
+    ending, refused = findings_of(f"account {MAISON_LUNE}")
     assert (ending.level, ending.message) == (Level.WARNING, "Expires in 3 days. Reconnect the account.")
     assert (refused.level, refused.message) == (
         Level.ERROR,
@@ -132,7 +132,7 @@ def test_a_token_that_ends_within_a_week_and_a_permission_that_was_not_given_are
 def test_an_account_that_is_not_subscribed_is_wrong() -> None:
     with transaction.write() as tx:
         tx.execute(update(Account).values(missing_subscriptions=["messages"]))
-    assert of(f"account {MAISON_LUNE}")[0].message == "Not subscribed to messages"
+    assert findings_of(f"account {MAISON_LUNE}")[0].message == "Not subscribed to messages"
 
 
 @pytest.mark.usefixtures("well")
@@ -142,7 +142,7 @@ def test_dead_letters_and_long_waits_are_warnings() -> None:
     people_wrote(LEA)
     with transaction.write() as tx:
         tx.execute(update(Identity).values(next_try_at=clock.now() - timedelta(minutes=2)))
-    assert (of("dead letters")[0].level, of("lookups")[0].level) == (Level.WARNING, Level.WARNING)
+    assert (findings_of("dead letters")[0].level, findings_of("lookups")[0].level) == (Level.WARNING, Level.WARNING)
     assert wrong() == []
 
 
@@ -161,8 +161,8 @@ def test_a_database_that_is_away_is_wrong(redis_server: str, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("well")
 def test_open_requests_of_account_owners_are_a_warning() -> None:
-    assert of("owner requests") == []
+    assert findings_of("owner requests") == []
     meta_callbacks.request_deletion(a_signed_request("10200000000000009"))
-    [finding] = of("owner requests")
+    [finding] = findings_of("owner requests")
     assert (finding.level, finding.message.startswith("1 request of account owners")) == (Level.WARNING, True)
     assert "nametag account requests list" in (finding.fix or "")

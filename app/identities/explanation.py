@@ -64,7 +64,7 @@ class SeenIn:
 class Explanation:
     """Everything about the name of one contact."""
 
-    person: ListedIdentity
+    contact: ListedIdentity
     account: str
     meaning: ReasonText
     steps: tuple[Step, ...]
@@ -74,7 +74,7 @@ class Explanation:
     most_tries: int
     changes: tuple[UsernameChange, ...]
     other_owners: tuple[UsernameOwner, ...]
-    places: tuple[LookupSource, ...]
+    sources: tuple[LookupSource, ...]
     seen_in: SeenIn | None
 
     @property
@@ -91,7 +91,7 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
     account = db.session.get_one(Account, contact.account_id)
     sources = (row.username_source, row.name_source)
     return Explanation(
-        person=contact,
+        contact=contact,
         account=account.username or account.ig_account_id,
         meaning=_meaning(contact, row.last_error),
         steps=_steps(contact, row),
@@ -101,7 +101,7 @@ def explain(viewer: Viewer, identity_id: int) -> Explanation:
         most_tries=STOP_AFTER,
         changes=tuple(username_history.username_changes(identity_id)),
         other_owners=tuple(username_history.other_owners(identity_id)),
-        places=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
+        sources=lookup_sources.lookup_sources(contact, sources=sources, first_seen_at=row.first_seen_at),
         seen_in=_seen_in(contact),
     )
 

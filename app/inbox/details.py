@@ -24,7 +24,7 @@ OVERDUE = timedelta(minutes=1)
 class ConversationDetails:
     """The details of a conversation and its contact. Times are aware UTC.
 
-    The name is fresh until `fresh_until`, and cached until `cached_until`; `cache_away`: Redis is unavailable.
+    The name is fresh until `fresh_until`, and cached until `cached_until`; `cache_unavailable`: Redis is unavailable.
     `overdue`: no worker has taken the lookup that was due at `next_try_at`. `no_reply_needed_by` is the user who
     decided that no reply is needed.
     """
@@ -37,7 +37,7 @@ class ConversationDetails:
     fresh: bool
     fresh_until: datetime | None
     cached_until: datetime | None
-    cache_away: bool
+    cache_unavailable: bool
     failure_count: int
     most_failures: int
     reason: str | None
@@ -51,7 +51,7 @@ class ConversationDetails:
     needs_reply_since: datetime | None
     no_reply_needed_by: str | None
     operates: bool
-    may_forget: bool
+    may_delete: bool
 
 
 def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str) -> ConversationDetails:
@@ -69,7 +69,7 @@ def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str)
         fresh=is_fresh(known.last_success_at, known.last_error),
         fresh_until=known.last_success_at and known.last_success_at + FRESH,
         cached_until=clock.now() + timedelta(seconds=cached) if cached else None,
-        cache_away=cached is None,
+        cache_unavailable=cached is None,
         failure_count=known.failure_count or 0,
         most_failures=STOP_AFTER,
         reason=describe(known.last_error) if known.last_error else None,
@@ -83,5 +83,5 @@ def get_details(viewer: Viewer, known: Any, shown: DisplayName, *, account: str)
         needs_reply_since=known.needs_reply_since,
         no_reply_needed_by=known.no_reply_needed_by if reply_state.needs_reply(known) is False else None,
         operates=viewer.may(Role.OPS),
-        may_forget=viewer.may(Role.ADMIN),
+        may_delete=viewer.may(Role.ADMIN),
     )

@@ -144,7 +144,7 @@ def _message_sent(
     if stored is None:
         raise DuplicateMessageError
     if conversation["last_outgoing_at"] is not None:
-        _settle_answered(tx, stored, sent)
+        _mark_answered(tx, stored, sent)
     if context.has_pending_updates:
         message_updates.apply_pending(tx, account.id, mid_digest, at=now)
     tx.mark_changed(account.id, participant)
@@ -156,7 +156,7 @@ def _message_sent(
     )
 
 
-def _settle_answered(tx: Tx, stored: StoredMessage, answer: MessageSent) -> None:
+def _mark_answered(tx: Tx, stored: StoredMessage, answer: MessageSent) -> None:
     if stored.recount:  # the answer arrived after later messages of the contact
         reply_state.recount(tx, stored.conversation_id)
     if not reply_state.is_automatic(answer.app_id):

@@ -141,12 +141,12 @@ def _later(old: Any, new: Any) -> Any:
 def _needs_reply_since(old: Any, new: Any) -> Any:
     # The rule is that of reply_state.recount, for one more message. Comparisons with NULL are not true.
     answered = old.needs_reply_since <= new.last_outgoing_at
-    settled = or_(
+    covered = or_(
         new.needs_reply_since <= old.last_outgoing_at,
         new.needs_reply_since <= old.no_reply_needed_through,
         new.needs_reply_since >= old.needs_reply_since,
     )
-    unchanged = or_(new.needs_reply_since.is_(None), settled)
+    unchanged = or_(new.needs_reply_since.is_(None), covered)
     return case((answered, null()), (unchanged, old.needs_reply_since), else_=new.needs_reply_since)
 
 

@@ -45,13 +45,13 @@ def show(identity_id: int) -> Response:
     """Show an identity and its explanation. Polled during a lookup; its result is shown as a toast."""
     viewer = session.viewer()
     found = explanation.explain(viewer, identity_id)
-    selection = account_selection.select(account_id=found.person.account_id)
-    ended = "looking" in request.args and not found.person.in_progress
+    selection = account_selection.select(account_id=found.contact.account_id)
+    ended = "looking" in request.args and not found.contact.in_progress
     return rendering.render(
         "identities/identity.html",
         "identities/_identity.html",
         selection=selection,
-        events=rendering.toast(_result(found.person)) if ended else None,
+        events=rendering.toast(_result(found.contact)) if ended else None,
         why=found,
         budget=layout.forecast(selection.account_id),
         operates=viewer.may(Role.OPS),

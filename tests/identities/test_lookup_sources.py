@@ -27,7 +27,7 @@ def account(app: Flask) -> Account:
 
 
 def places(account: Account, who: str) -> dict[str, LookupSource]:
-    return {place.label: place for place in explain(account, who).places}
+    return {source.label: source for source in explain(account, who).sources}
 
 
 def findings(account: Account, who: str) -> list[str]:

@@ -54,7 +54,7 @@ def levels(account: Account) -> list[tuple[int, int]]:
     return [(each.in_time, each.contacts) for each in found]
 
 
-def of(check: str) -> list[Finding]:
+def findings_of(check: str) -> list[Finding]:
     return [each for each in doctor.examine(OPERATOR) if each.key == f"naming.{check}"]
 
 
@@ -92,9 +92,9 @@ def test_slow_names_are_found_from_20_contacts_on(account: Account) -> None:
     people_wrote(*map(contact, range(20)))
     for number in range(19):
         named(account, contact(number), took_ms=900)
-    assert of("slow") == []
+    assert findings_of("slow") == []
     named(account, contact(19), took_ms=900)
-    [finding] = of("slow")
+    [finding] = findings_of("slow")
     assert finding.message.endswith("named in time: 0.0% of 20 within 500 ms, target 95%")
 
 
@@ -103,19 +103,19 @@ def test_a_reason_whose_share_has_doubled_is_found(account: Account, frozen_cloc
         call(account, contact(number), ago=timedelta(days=3), code="230" if number < 10 else None)
     for number in range(100):
         call(account, contact(number), code="230" if number < 19 else None)
-    assert of("reasons") == []
+    assert findings_of("reasons") == []
     call(account, contact(200), code="230")
-    assert of("reasons") == []  # 20 of 101 are less than twice 10 of 100
+    assert findings_of("reasons") == []  # 20 of 101 are less than twice 10 of 100
     for number in range(201, 211):
         call(account, contact(number), code="230")
-    [finding] = of("reasons")
+    [finding] = findings_of("reasons")
     assert finding.message == "The reasons for missing names have changed: Profile consent 27% (before: 10%)"
 
 
 def test_a_new_account_has_no_usual_mix_of_reasons(account: Account) -> None:
     for number in range(30):
         call(account, contact(number), code="230")
-    assert of("reasons") == []
+    assert findings_of("reasons") == []
 
 
 def test_insights_shows_the_levels_and_what_is_left(app: Flask, account: Account, frozen_clock: FrozenClock) -> None:
