@@ -5,7 +5,7 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.alerts import outbox, receivers
-from app.api import auth, formatting
+from app.api import auth, row_ids
 from app.api.responses import AlertReceiver, AlertReceiverList, NewAlertReceiver
 from app.api.schemas import ById, ReceiverChange, ReceiverRequest
 
@@ -56,7 +56,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: AlertReceiver},
     )
     def change_alert_receiver(path: ById, body: ReceiverChange) -> dict[str, Any]:
-        receiver_id, sent = formatting.number(path.id, "alert receiver"), body.model_fields_set
+        receiver_id, sent = row_ids.number(path.id, "alert receiver"), body.model_fields_set
         limited = receivers.ALL if body.accountIds is None else receivers.find_accounts(auth.viewer(), body.accountIds)
         receivers.change(
             auth.viewer(),
@@ -78,7 +78,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: NewAlertReceiver},
     )
     def rotate_alert_receiver_secret(path: ById) -> dict[str, Any]:
-        receiver_id = formatting.number(path.id, "alert receiver")
+        receiver_id = row_ids.number(path.id, "alert receiver")
         return _with_secret(receiver_id, receivers.rotate_secret(auth.viewer(), receiver_id))
 
     @api.post(
@@ -89,7 +89,7 @@ def register(api: APIBlueprint) -> None:
         responses={202: AlertReceiver},
     )
     def test_alert_receiver(path: ById) -> tuple[dict[str, Any], int]:
-        receiver_id = formatting.number(path.id, "alert receiver")
+        receiver_id = row_ids.number(path.id, "alert receiver")
         outbox.send_test(auth.viewer(), receiver_id)
         return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id)), 202
 
@@ -101,7 +101,7 @@ def register(api: APIBlueprint) -> None:
         responses={200: AlertReceiver},
     )
     def enable_alert_receiver(path: ById) -> dict[str, Any]:
-        receiver_id = formatting.number(path.id, "alert receiver")
+        receiver_id = row_ids.number(path.id, "alert receiver")
         receivers.enable(auth.viewer(), receiver_id)
         return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
 
@@ -113,7 +113,7 @@ def register(api: APIBlueprint) -> None:
         responses={204: None},
     )
     def remove_alert_receiver(path: ById) -> tuple[str, int]:
-        receivers.remove(auth.viewer(), formatting.number(path.id, "alert receiver"))
+        receivers.remove(auth.viewer(), row_ids.number(path.id, "alert receiver"))
         return "", 204
 
 

@@ -185,7 +185,7 @@ def test_rotated_keys_encrypt_the_old_secret_too(sink: HttpSink, frozen_clock: F
     receivers.rotate_secret(OPERATOR, added.id)
     new = Fernet.generate_key().decode()
     with settings.using(token_encryption_keys=(new, *settings.current().token_encryption_keys)):
-        keys.rotate(OPERATOR)
+        key_rotation.rotate(OPERATOR)
     with settings.using(token_encryption_keys=(new,)):
         outbox.send_test(OPERATOR, added.id)
         send()
