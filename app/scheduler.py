@@ -174,7 +174,7 @@ def _if_due(duty: Callable[[], object], every_seconds: float) -> Callable[[], No
         if not duties.claim(name, timedelta(seconds=every_seconds), at_first=duty not in NOT_AT_FIRST):
             return
         try:
-            outcome = duty()
+            outcome = schedules.perform(SCHEDULES[duty]) if duty in SCHEDULES else duty()
         except Exception as error:
             why = f"The {error.part} was not available" if isinstance(error, Unavailable) else FAILED
             duties.finish(name, DutyOutcome(None, skipped=why))

@@ -1,8 +1,11 @@
-"""Schedules: the duties of the scheduler that users follow, run now and switch off. The only table of them."""
+"""Schedules: the duties of the scheduler that users follow, run now and switch off. The only table of them.
+
+A schedule is off for all accounts (its row of `scheduler_duties`), or for single ones (`accounts/schedules_off.py`).
+"""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -11,14 +14,16 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 
 from app import audit, clock, heartbeats, queue, read_state, tombstones
-from app.accounts import subscriptions, tokens
+from app.accounts import listing, schedules_off, subscriptions, tokens
+from app.accounts.listing import ListedAccount
+from app.accounts.schedules_off import AccountOff
 from app.alerts import lifecycle as alerts
 from app.alerts import outbox, receivers
 from app.clock import rfc3339
 from app.db import transaction
 from app.db.engine import db
 from app.db.transaction import Tx
-from app.errors import Conflict, Forbidden, NotFound
+from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identities import account_pictures, avatars
 from app.ingest import dead_letters, pending_updates, sync
 from app.insights import arrivals, hourly_stats
@@ -27,9 +32,9 @@ from app.models.process import SchedulerDuty
 from app.models.run import Run
 from app.runs import duties, gap_reports, lifecycle, retention, sync_job
 from app.runs.duties import DutyOutcome
-from app.text import plural
+from app.text import clean_name, plural
 from app.users import sessions
-from app.viewer import Role, Viewer
+from app.viewer import SCHEDULE, Role, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LATE_PERIODS = 2
 LEAST_LATE = timedelta(minutes=1)  # for short periods: several slow calls are not late
 SKIP_SHOWN = timedelta(days=1)
+REASON_CHARACTERS = 200  # of why a schedule is off
 NOUNS = {"accounts": "account", "contacts": "contact", "calls": "call", "tokens": "access token", "records": "record"}
 DEAD = "No scheduler has reported for 30 seconds, so every schedule is late."
 
@@ -56,14 +62,16 @@ class Schedule:
     """A duty that users know: it does what `description` says every `every`.
 
     One with `kept_on`, the reason, cannot be switched off; switching off one with `warning` must be confirmed.
-    `at_first`: a new installation runs it immediately. `slow`: it may call Meta or change many rows.
+    `at_first`: a new installation runs it immediately. `slow`: it may call Meta or change many rows. With `per_account`
+    it can be off for single accounts: `duty` takes their row IDs.
     """
 
     name: str
     title: str
     description: str
     every: timedelta
-    duty: Callable[[], DutyOutcome]
+    duty: Callable[..., DutyOutcome]
+    per_account: bool = True
     kept_on: str | None = None
     warning: str | None = None
     at_first: bool = True
@@ -80,7 +88,8 @@ class Schedule:
 class ListedSchedule:
     """A schedule and what its row says. Times are aware UTC; `next_at` is in the past when it is due.
 
-    `result` and `skipped_why` are None for viewers who do not see every account.
+    `result` and `skipped_why` are None for viewers who do not see every account. `off_accounts` are the accounts that
+    the viewer sees and for which it is off.
     """
 
     schedule: Schedule
@@ -92,6 +101,8 @@ class ListedSchedule:
     skipped_why: str | None = None
     off_at: datetime | None = None
     off_by: str | None = None
+    off_reason: str | None = None
+    off_accounts: tuple[AccountOff, ...] = ()
     running_since: datetime | None = None
     requested_at: datetime | None = None
 
@@ -116,28 +127,28 @@ class ListedSchedule:
         return self.state is ScheduleState.RUNNING or self.requested_at is not None
 
 
-def reconcile() -> DutyOutcome:
+def reconcile(off: Collection[int] = ()) -> DutyOutcome:
     """Enqueue a sync of every connected account without a job that syncs, to store messages whose webhook was lost."""
-    syncing = sync_job.active_accounts()
-    accounts = [account_id for account_id in sync.connected_accounts() if account_id not in syncing]
+    left_out = {*sync_job.active_accounts(), *off}
+    accounts = [account_id for account_id in sync.connected_accounts() if account_id not in left_out]
     for account_id in accounts:
         queue.enqueue_once(queue.SYNC, account_id)
     return DutyOutcome({"accounts": len(accounts)})
 
 
-def refresh_tokens() -> DutyOutcome:
+def refresh_tokens(off: Collection[int] = ()) -> DutyOutcome:
     """Refresh the access tokens that are due."""
-    return DutyOutcome({"tokens": tokens.refresh_due()})
+    return DutyOutcome({"tokens": tokens.refresh_due(off)})
 
 
-def check_subscriptions() -> DutyOutcome:
+def check_subscriptions(off: Collection[int] = ()) -> DutyOutcome:
     """Check the webhook subscription of every connected account."""
-    return DutyOutcome({"accounts": subscriptions.check_all()})
+    return DutyOutcome({"accounts": subscriptions.check_all(off)})
 
 
-def fetch_pictures() -> DutyOutcome:
+def fetch_pictures(off: Collection[int] = ()) -> DutyOutcome:
     """Enqueue downloads of new profile pictures."""
-    accounts = {*avatars.accounts_with_pending(), *account_pictures.accounts_due()}
+    accounts = {*avatars.accounts_with_pending(), *account_pictures.accounts_due()} - {*off}
     for account_id in accounts:
         queue.enqueue_once(queue.AVATARS, account_id)
     return DutyOutcome({"accounts": len(accounts)})
@@ -186,7 +197,7 @@ SCHEDULES = (
         slow=True,
     ),
     Schedule(
-        "token-refresh",
+        schedules_off.REFRESHES_TOKENS,
         "Token refresh",
         "Refreshes the access tokens of Instagram Login once a week.",
         HOUR,
@@ -209,6 +220,7 @@ SCHEDULES = (
         "Deletes what is stored for a limited time, such as dead letters and audit entries.",
         HOUR,
         purge,
+        per_account=False,
         kept_on="Records must not be stored longer than documented.",
         at_first=False,
         slow=True,
@@ -224,8 +236,17 @@ SCHEDULES = (
 BY_NAME: Mapping[str, Schedule] = MappingProxyType({each.name: each for each in SCHEDULES})
 
 
+def perform(schedule: Schedule) -> DutyOutcome:
+    """Do the work of a schedule. The outcome says for which accounts it is off."""
+    if not schedule.per_account:
+        return schedule.duty()
+    off = schedules_off.by_schedule(SCHEDULE).get(schedule.name, ())
+    outcome = schedule.duty([each.id for each in off])
+    return replace(outcome, skipped=_skipped(outcome.skipped, off)) if off else outcome
+
+
 def may_change(viewer: Viewer) -> bool:
-    """Return whether the viewer may run schedules now and switch them off: they concern every account."""
+    """Return whether the viewer may run schedules now, and switch them off for all accounts."""
     return viewer.may(Role.OPS) and viewer.sees_all
 
 
@@ -236,7 +257,9 @@ def list_schedules(viewer: Viewer) -> list[ListedSchedule]:
     runs = heartbeats.scheduler_runs()
     found = db.session.execute(select(SchedulerDuty, duties.is_running(clock.now()).label("running")))
     rows = {row.SchedulerDuty.name: row for row in found}
-    return [_listed(each, rows.get(each.name), runs=runs, shown=viewer.sees_all) for each in SCHEDULES]
+    off = schedules_off.by_schedule(viewer)
+    listed = [_listed(each, rows.get(each.name), runs=runs, shown=viewer.sees_all) for each in SCHEDULES]
+    return [replace(each, off_accounts=off.get(each.schedule.name, ())) for each in listed]
 
 
 def get_schedule(viewer: Viewer, name: str) -> ListedSchedule:
@@ -252,7 +275,7 @@ def run_now(viewer: Viewer, name: str) -> None:
 
     Raises NotFound, Forbidden, and Conflict while it runs or is requested.
     """
-    schedule = _require(viewer, name)
+    schedule, _ = _require(viewer, name, None)
     idle = (~duties.is_running(clock.now()), SchedulerDuty.requested_at.is_(None))
     with transaction.write() as tx:
         if not _change(tx, schedule, *idle, requested_at=clock.now()):
@@ -260,25 +283,43 @@ def run_now(viewer: Viewer, name: str) -> None:
         audit.note(tx, viewer, Action.SCHEDULE_RUN, f"schedule {name}")
 
 
-def switch_off(viewer: Viewer, name: str) -> None:
-    """Switch a schedule off for all accounts, until a user switches it on. Raises NotFound, Forbidden, Conflict."""
-    schedule = _require(viewer, name)
+def switch_off(viewer: Viewer, name: str, *, ig_account_id: str | None = None, reason: str | None = None) -> None:
+    """Switch a schedule off for all accounts or one, until a user switches it on; `reason` is shown to users.
+
+    Raises NotFound, Forbidden, Conflict, and Invalid for a long reason.
+    """
+    schedule, account = _require(viewer, name, ig_account_id)
     if schedule.kept_on:
         raise Conflict(f"{schedule.title} can’t be switched off. {schedule.kept_on}")
+    why = clean_name(reason, REASON_CHARACTERS + 1)
+    if why and len(why) > REASON_CHARACTERS:
+        raise Invalid({"reason": f"Enter at most {REASON_CHARACTERS} characters."})
     with transaction.write() as tx:
-        is_on = SchedulerDuty.off_at.is_(None)
-        if not _change(tx, schedule, is_on, off_at=clock.now(), off_by=viewer.name):
-            raise Conflict(f"{schedule.title} is off already. Nothing was changed.")
-        audit.note(tx, viewer, Action.SCHEDULE_OFF, f"schedule {name}")
+        if account:
+            done = schedules_off.switch_off(tx, name, account.id, off_by=viewer.name, reason=why)
+        else:
+            is_on = SchedulerDuty.off_at.is_(None)
+            done = _change(tx, schedule, is_on, off_at=clock.now(), off_by=viewer.name, off_reason=why)
+        if not done:
+            raise Conflict(f"{schedule.title} is off{_of(account)} already. Nothing was changed.")
+        audit.note(tx, viewer, Action.SCHEDULE_OFF, f"schedule {name}", account_id=account and account.id)
 
 
-def switch_on(viewer: Viewer, name: str) -> None:
-    """Switch a schedule on again. One that is due runs within seconds. Raises NotFound, Forbidden, Conflict."""
-    schedule = _require(viewer, name)
+def switch_on(viewer: Viewer, name: str, *, ig_account_id: str | None = None) -> None:
+    """Switch a schedule on again, for all accounts or one. One that is due runs within seconds.
+
+    For all accounts, it stays off for those for which it was switched off. Raises NotFound, Forbidden, Conflict.
+    """
+    schedule, account = _require(viewer, name, ig_account_id)
     with transaction.write() as tx:
-        if not _change(tx, schedule, SchedulerDuty.off_at.is_not(None), off_at=None, off_by=None):
-            raise Conflict(f"{schedule.title} is on already. Nothing was changed.")
-        audit.note(tx, viewer, Action.SCHEDULE_ON, f"schedule {name}")
+        if account:
+            done = schedules_off.switch_on(tx, name, account.id)
+        else:
+            is_off = SchedulerDuty.off_at.is_not(None)
+            done = _change(tx, schedule, is_off, off_at=None, off_by=None, off_reason=None)
+        if not done:
+            raise Conflict(f"{schedule.title} is on{_of(account)} already. Nothing was changed.")
+        audit.note(tx, viewer, Action.SCHEDULE_ON, f"schedule {name}", account_id=account and account.id)
 
 
 def as_dict(listed: ListedSchedule) -> dict[str, Any]:
@@ -297,19 +338,44 @@ def as_dict(listed: ListedSchedule) -> dict[str, Any]:
         "skippedWhy": listed.skipped_why,
         "offAt": rfc3339(listed.off_at),
         "offBy": listed.off_by,
+        "offReason": listed.off_reason,
+        "offAccounts": [
+            {
+                "accountId": each.ig_account_id,
+                "offAt": rfc3339(each.off_at),
+                "offBy": each.off_by,
+                "offReason": each.off_reason,
+            }
+            for each in listed.off_accounts
+        ],
         "runningSince": rfc3339(listed.running_since),
         "requestedAt": rfc3339(listed.requested_at),
         "canSwitchOff": schedule.kept_on is None,
     }
 
 
-def _require(viewer: Viewer, name: str) -> Schedule:
+def _require(viewer: Viewer, name: str, ig_account_id: str | None) -> tuple[Schedule, ListedAccount | None]:
     viewer.require(Role.OPS)
-    if not may_change(viewer):
+    if ig_account_id is None and not may_change(viewer):
         raise Forbidden("Schedules concern every account, and you see only some. Ask an admin.")
-    if name not in BY_NAME:
+    schedule = BY_NAME.get(name)
+    if schedule is None:
         raise NotFound("schedule")
-    return BY_NAME[name]
+    if ig_account_id is None:
+        return schedule, None
+    account = listing.by_ig_id(viewer, ig_account_id)
+    if not schedule.per_account:
+        raise Conflict(f"{schedule.title} concerns all accounts together. Nothing was changed.")
+    return schedule, account
+
+
+def _of(account: ListedAccount | None) -> str:
+    return f" for {account.username or account.ig_account_id}" if account else ""
+
+
+def _skipped(other: str | None, off: Collection[AccountOff]) -> str:
+    which = next(iter(off)).account if len(off) == 1 else plural(len(off), "account")
+    return f"{other}. Off for {which}" if other else f"Off for {which}"
 
 
 def _change(tx: Tx, schedule: Schedule, *conditions: Any, **values: object) -> bool:
@@ -332,6 +398,7 @@ def _listed(schedule: Schedule, found: Row[SchedulerDuty, bool] | None, *, runs:
         skipped_why=row.skipped_why if shown else None,
         off_at=row.off_at,
         off_by=row.off_by,
+        off_reason=row.off_reason,
         running_since=row.running_since if running else None,
         requested_at=row.requested_at,
     )

@@ -11,13 +11,18 @@ from redis import Redis
 from sqlalchemy import select
 
 from app import clock, heartbeats, scheduler, schedules
+from app.accounts import health, schedules_off
+from app.db import transaction
 from app.db.engine import db
-from app.errors import Conflict, Forbidden, NotFound
+from app.erasure import accounts
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.models.account import AccountState
 from app.models.audit import AuditEntry
+from app.models.process import AccountScheduleOff
 from app.runs.duties import DutyOutcome
 from app.schedules import ListedSchedule, ScheduleState
 from app.viewer import OPERATOR, Role, Viewer
-from tests.factories import LEA, an_account, people_wrote
+from tests.factories import ATELIER_NORD, LEA, an_account, people_wrote
 from tests.runs.test_lifecycle import named
 from tests.support.at_once import at_once
 from tests.support.frozen_clock import FrozenClock
@@ -46,7 +51,7 @@ def done(monkeypatch: pytest.MonkeyPatch, frozen_clock: FrozenClock) -> list[str
 
         return duty
 
-    table = [replace(each, duty=instead(each.name)) for each in schedules.SCHEDULES]
+    table = [replace(each, duty=instead(each.name), per_account=False) for each in schedules.SCHEDULES]
     monkeypatch.setattr(scheduler, "SCHEDULES", {each.duty: each for each in table})
     monkeypatch.setattr(scheduler, "NOT_AT_FIRST", [each.duty for each in table if not each.at_first])
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0)
@@ -112,7 +117,7 @@ def test_what_runs_can_not_be_run_now_and_its_next_run_is_a_period_later(
 ) -> None:
     states = list[ScheduleState]()
 
-    def running() -> DutyOutcome:
+    def running(*_off: object) -> DutyOutcome:
         states.append(listed().state)
         with pytest.raises(Conflict, match="runs already"):
             schedules.run_now(OPERATOR, HOURLY)
@@ -179,10 +184,10 @@ def test_a_schedule_is_late_after_two_periods_and_all_are_without_a_scheduler(
 def test_a_run_that_fails_is_shown_as_skipped_and_the_next_one_is_on_time(
     done: list[str], frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> DutyOutcome:
+    def broken(*_off: object) -> DutyOutcome:
         raise RuntimeError
 
-    monkeypatch.setattr(scheduler, "SCHEDULES", {broken: schedules.BY_NAME["subscription-check"]})
+    monkeypatch.setattr(scheduler, "SCHEDULES", {broken: replace(schedules.BY_NAME["subscription-check"], duty=broken)})
     tick()
     failed = listed("subscription-check")
     assert (failed.last_at, failed.skipped_at, failed.skip) == (None, frozen_clock.at, scheduler.FAILED)
@@ -223,3 +228,92 @@ def test_only_those_who_see_every_account_change_schedules_and_agents_see_none(a
     with pytest.raises(Conflict, match="can’t be switched off"):
         schedules.switch_off(OPERATOR, "purge")
     assert db.session.scalars(select(AuditEntry)).all() == []
+
+
+def test_a_schedule_that_is_off_for_an_account_leaves_it_out_and_says_so(
+    app: Flask, redis: Redis, frozen_clock: FrozenClock
+) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    schedules.switch_off(OPERATOR, HOURLY, ig_account_id=ATELIER_NORD, reason="  Rebranding\n until Friday ")
+    with pytest.raises(Conflict, match=r"off for atelier\.nord already"):
+        schedules.switch_off(OPERATOR, HOURLY, ig_account_id=ATELIER_NORD)
+    schedules.run_now(OPERATOR, HOURLY)
+    at_once(app, 2, tick)
+    now = listed()
+    assert (now.did, now.skip, now.off_at) == ("1 account", "Off for atelier.nord", None)
+    assert [(each.account, each.off_by, each.off_reason) for each in now.off_accounts] == [
+        ("atelier.nord", "Command line", "Rebranding until Friday")
+    ]
+    schedules.switch_on(OPERATOR, HOURLY, ig_account_id=ATELIER_NORD)
+    with pytest.raises(Conflict, match=r"on for atelier\.nord already"):
+        schedules.switch_on(OPERATOR, HOURLY, ig_account_id=ATELIER_NORD)
+    schedules.run_now(OPERATOR, HOURLY)
+    tick()
+    assert (listed().did, listed().off_accounts) == ("2 accounts", ())
+    noted = db.session.execute(select(AuditEntry.action, AuditEntry.ig_account_id).order_by(AuditEntry.id)).all()
+    assert [tuple(each) for each in noted if each.action != "schedule_run"] == [
+        ("schedule_off", ATELIER_NORD),
+        ("schedule_on", ATELIER_NORD),
+    ]
+
+
+@pytest.mark.parametrize("name", [each.name for each in schedules.SCHEDULES if each.per_account])
+def test_each_schedule_of_accounts_does_nothing_for_an_account_for_which_it_is_off(
+    name: str, app: Flask, redis: Redis, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = an_account(token_at=frozen_clock.at - timedelta(days=8))
+    people_wrote(LEA)
+    named(account.id, LEA, ago=timedelta(days=8))
+    called = list[str]()
+    monkeypatch.setattr("app.calls.gateway.refresh_token", lambda _id: called.append("refresh"))
+    monkeypatch.setattr("app.calls.gateway.missing_subscriptions", lambda _id: called.append("check") or ())
+    schedules.switch_off(OPERATOR, name, ig_account_id=account.ig_account_id)
+    outcome = schedules.perform(schedules.BY_NAME[name])
+    assert outcome.skipped == f"Off for {account.username or account.ig_account_id}"
+    assert not any(outcome.result.values() if outcome.result else ())
+    assert called == []
+
+
+def test_a_removed_account_takes_its_switches_along(app: Flask) -> None:
+    account = an_account(state=AccountState.DELETING)
+    with transaction.write() as tx:
+        schedules_off.switch_off(tx, "pictures", account.id, off_by="Nadia", reason=None)
+    assert listed("pictures").off_accounts == ()
+    accounts.delete_pending()
+    assert db.session.scalars(select(AccountScheduleOff)).all() == []
+
+
+def test_limited_ops_switch_only_schedules_of_accounts_they_see(app: Flask) -> None:
+    seen, hidden = an_account(), an_account(ATELIER_NORD)
+    limited = Viewer(user_id=3, name="ops@example.com", role=Role.OPS, account_ids=frozenset({seen.id}))
+    agent = Viewer(user_id=4, name="agent@example.com", role=Role.AGENT)
+    schedules.switch_off(limited, HOURLY, ig_account_id=seen.ig_account_id)
+    schedules.switch_off(OPERATOR, HOURLY, ig_account_id=hidden.ig_account_id)
+    assert [each.ig_account_id for each in listed(viewer=limited).off_accounts] == [seen.ig_account_id]
+    for change in (schedules.switch_off, schedules.switch_on):
+        with pytest.raises(NotFound):
+            change(limited, HOURLY, ig_account_id=hidden.ig_account_id)
+        with pytest.raises(Forbidden):
+            change(agent, HOURLY, ig_account_id=seen.ig_account_id)
+        with pytest.raises(Conflict, match=r"concerns all accounts|can’t be"):
+            change(OPERATOR, "purge", ig_account_id=seen.ig_account_id)
+    with pytest.raises(Invalid):
+        schedules.switch_off(OPERATOR, "pictures", reason="x" * 201)
+
+
+def test_the_card_of_an_account_says_that_its_access_token_is_not_refreshed(
+    app: Flask, frozen_clock: FrozenClock
+) -> None:
+    account = an_account(token_expires_at=frozen_clock.at + timedelta(days=40))
+
+    def says() -> str:
+        db.session.rollback()
+        return health.list_health(OPERATOR)[0].token.says
+
+    assert "refreshes automatically" in says()
+    schedules.switch_off(OPERATOR, "token-refresh", ig_account_id=account.ig_account_id)
+    assert says() == "Valid for 40 days. Automatic refresh is off: switch it on in Schedules."
+    schedules.switch_on(OPERATOR, "token-refresh", ig_account_id=account.ig_account_id)
+    schedules.switch_off(OPERATOR, "token-refresh")
+    assert "Automatic refresh is off" in says()

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from app import clock, settings
-from app.accounts import listing, owner, subscriptions, tokens
+from app.accounts import listing, owner, schedules_off, subscriptions, tokens
 from app.accounts.listing import ListedAccount
 from app.accounts.subscriptions import Subscription
 from app.accounts.tokens import TokenExpiry
@@ -68,14 +68,14 @@ def list_health(viewer: Viewer) -> list[Health]:
     """Return the health of the accounts the viewer may see. Makes no API call."""
     found = select(Account.id, Account.permissions, Account.last_synced_at, Account.last_sync_result, *tokens.COLUMNS)
     known = {row.id: row for row in db.session.execute(found)}
-    refused = refusals.by_account()
+    refused, unrefreshed = refusals.by_account(), schedules_off.accounts_without_token_refresh(list(known))
     return [
         Health(
             account,
             silent=_silent(account),
             subscription=subscriptions.stored_subscription(account),
             checked_at=account.subscription_checked_at,
-            token=tokens.token_expiry(known[account.id]),
+            token=tokens.token_expiry(known[account.id], refreshes=account.id not in unrefreshed),
             permissions=_as_tuple(known[account.id].permissions),
             needed=oauth_flow.PERMISSIONS.get(account.login, ()),
             last_synced_at=known[account.id].last_synced_at,

@@ -4,7 +4,7 @@ Only access tokens of Instagram Login expire, after 60 days (docs/meta-platform.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,8 +48,11 @@ COLUMNS = (
 )
 
 
-def token_expiry(row: Any) -> TokenExpiry:
-    """Return the status of an account's access token, from a row with COLUMNS. Makes no API call."""
+def token_expiry(row: Any, *, refreshes: bool = True) -> TokenExpiry:
+    """Return the status of an account's access token, from a row with COLUMNS. Makes no API call.
+
+    `refreshes` is whether the schedule that refreshes it is on.
+    """
     if not _readable(row.token):
         return _ended("Cannot decrypt it with TOKEN_ENCRYPTION_KEYS. Restore the old key or reconnect the account.")
     if row.state is not AccountState.CONNECTED:
@@ -65,6 +68,9 @@ def token_expiry(row: Any) -> TokenExpiry:
         return TokenExpiry(
             f"Automatic refresh failed: {row.token_problem}. {valid}; Nametag retries daily.", well=False
         )
+    if row.login is Login.INSTAGRAM and not refreshes:
+        valid = f"Valid for {days}" if days else "Valid"
+        return TokenExpiry(f"{valid}. Automatic refresh is off: switch it on in Schedules.")
     if row.login is Login.INSTAGRAM:
         valid = f"Valid for {days}, refreshes automatically every week"
         return TokenExpiry(valid if days else "Valid. Expiry date available after the first refresh, within a day.")
@@ -73,13 +79,14 @@ def token_expiry(row: Any) -> TokenExpiry:
     )
 
 
-def refresh_due() -> int:
+def refresh_due(off: Collection[int] = ()) -> int:
     """Refresh access tokens that are a week old; after a day those that expire soon or at an unknown time.
 
-    Return how many Meta refreshed.
+    Leaves out the accounts `off`. Return how many Meta refreshed.
     """
     now, refreshed = clock.now(), 0
-    for account_id in db.session.scalars(select(Account.id).where(_due(now)).order_by(Account.id)).all():
+    due = select(Account.id).where(_due(now), Account.id.not_in(off))
+    for account_id in db.session.scalars(due.order_by(Account.id)).all():
         try:
             refreshed += _refresh(account_id)
         except NotFound:

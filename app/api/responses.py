@@ -333,8 +333,17 @@ class ScheduleResult(ResponseModel):
     records: int = Field(default_factory=int, description="Records deleted.")
 
 
+class ScheduleOff(ResponseModel):
+    """An account for which a schedule is off."""
+
+    accountId: str = described(ACCOUNT_ID, AN_ACCOUNT)
+    offAt: Time = described("When it was switched off.")
+    offBy: str = described("The user or API token that switched it off.", "crm")
+    offReason: str | None = described("The reason they gave, null without one.", "Audit until Friday")
+
+
 class Schedule(ResponseModel):
-    """What the scheduler does on time, for all accounts."""
+    """What the scheduler does on time."""
 
     name: str = described("The schedule's name.", "daily-refresh")
     title: str = described("The name on pages.", "Daily refresh")
@@ -348,8 +357,10 @@ class Schedule(ResponseModel):
     nextAt: Time | None = described("When the next run is due; null while off, and before the scheduler first ran.")
     skippedAt: Time | None = described("When a run last left out work, null if never.")
     skippedWhy: str | None = described("Why, in a sentence without its period.", "A refresh was active")
-    offAt: Time | None = described("When it was switched off, null while on.")
+    offAt: Time | None = described("When it was switched off for all accounts, null while on.")
     offBy: str | None = described("The user or API token that switched it off, null while on.")
+    offReason: str | None = described("The reason they gave, null without one and while on.", "Audit until Friday")
+    offAccounts: list[ScheduleOff] = described("Accounts for which it is off also while it is on.")
     runningSince: Time | None = described("When the current run started, null while it is not running.")
     requestedAt: Time | None = described("When a run was requested that has not started yet, else null.")
     canSwitchOff: bool = described("Whether it can be switched off.", True)

@@ -7,9 +7,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from app import heartbeats, schedules
 from app.api import auth
 from app.api.responses import Schedule, ScheduleList
-from app.api.schemas import ByName
+from app.api.schemas import ByName, SwitchOffRequest, SwitchOnRequest
 
-SCHEDULES = Tag(name="Schedules", description="What the scheduler does on time. Changes need access to all accounts.")
+SCHEDULES = Tag(
+    name="Schedules",
+    description="What the scheduler does on time. Changes for all accounts need access to all of them.",
+)
 
 
 def register(api: APIBlueprint) -> None:
@@ -35,22 +38,23 @@ def register(api: APIBlueprint) -> None:
         "/api/schedules/<name>/off",
         tags=[SCHEDULES],
         summary="Switch a schedule off",
-        description="For all accounts, until it is switched on.",
+        description="Until it is switched on: for all accounts, or for the one in the body.",
         responses={200: Schedule},
     )
-    def switch_schedule_off(path: ByName) -> dict[str, Any]:
-        schedules.switch_off(auth.viewer(), path.name)
+    def switch_schedule_off(path: ByName, body: SwitchOffRequest) -> dict[str, Any]:
+        schedules.switch_off(auth.viewer(), path.name, ig_account_id=body.accountId, reason=body.reason)
         return _schedule(path.name)
 
     @api.post(
         "/api/schedules/<name>/on",
         tags=[SCHEDULES],
         summary="Switch a schedule on",
-        description="One that is due runs within seconds.",
+        description="For all accounts, or for the one in the body. One that is due runs within seconds. For all "
+        "accounts, it stays off for those in `offAccounts`.",
         responses={200: Schedule},
     )
-    def switch_schedule_on(path: ByName) -> dict[str, Any]:
-        schedules.switch_on(auth.viewer(), path.name)
+    def switch_schedule_on(path: ByName, body: SwitchOnRequest) -> dict[str, Any]:
+        schedules.switch_on(auth.viewer(), path.name, ig_account_id=body.accountId)
         return _schedule(path.name)
 
 

@@ -232,17 +232,37 @@ class SelectedRefreshRequest(Sent):
     )
 
 
-class RetryRequest(Sent):
+class MayBeAbsent(Sent):
+    """Base of request models whose body may be absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_absent(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+class RetryRequest(MayBeAbsent):
     """What to retry of a job."""
 
     reasons: list[JobItemReason] | None = described(
         "Only contacts that failed for one of these reasons; all without it.", ["timeout"], default=None, min_length=1
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _may_be_absent(cls, value: Any) -> Any:
-        return {} if value is None else value
+
+class SwitchOnRequest(MayBeAbsent):
+    """For which accounts to switch a schedule on."""
+
+    accountId: IgId | None = described(
+        "Only for this professional account ID; without it, for all accounts.", AN_ACCOUNT, default=None
+    )
+
+
+class SwitchOffRequest(SwitchOnRequest):
+    """For which accounts to switch a schedule off, and why."""
+
+    reason: str | None = described(
+        "Shown to users next to the name of the API token.", "Audit until Friday", default=None, max_length=200
+    )
 
 
 class LocationQuery(Sent):

@@ -9,6 +9,9 @@ from app.schedules import ListedSchedule
 from app.viewer import OPERATOR
 
 name_argument = click.argument("name", metavar="NAME")
+account_option = click.option(
+    "--account-id", "ig_account_id", help="Only for this professional account ID. Default: all accounts."
+)
 
 
 @click.group()
@@ -25,7 +28,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         output.show([timed.as_dict(each) for each in found])
         return
-    heads = ("NAME", "PERIOD", "STATE", "LAST", "RESULT", "NEXT", "SKIPPED")
+    heads = ("NAME", "PERIOD", "STATE", "LAST", "RESULT", "NEXT", "OFF FOR", "SKIPPED")
     output.table(heads, map(_row, found), empty="No schedules.")
     if not heartbeats.scheduler_runs():
         output.say(f"{timed.DEAD} Start it: nametag scheduler")
@@ -43,26 +46,30 @@ def run(name: str, as_json: bool) -> None:
 
 @schedules.command("off")
 @name_argument
+@account_option
+@click.option("--reason", help="Why; shown on the Schedules page and in `list`.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @output.as_json
 @output.in_app
-def off(name: str, yes: bool, as_json: bool) -> None:
-    """Switch schedule NAME off for all accounts."""
+def off(name: str, ig_account_id: str | None, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Switch schedule NAME off for all accounts, or for one."""
     warning = timed.get_schedule(OPERATOR, name).schedule.warning
     if warning and not yes:
         click.confirm(f"{warning} Switch it off?", abort=True, err=True)
-    timed.switch_off(OPERATOR, name)
-    _say(name, f"is off. To switch it on: nametag schedules on {name}", as_json=as_json)
+    timed.switch_off(OPERATOR, name, ig_account_id=ig_account_id, reason=reason)
+    of, only = (f" for {ig_account_id}", f" --account-id {ig_account_id}") if ig_account_id else ("", "")
+    _say(name, f"is off{of}. To switch it on: nametag schedules on {name}{only}", as_json=as_json)
 
 
 @schedules.command("on")
 @name_argument
+@account_option
 @output.as_json
 @output.in_app
-def on(name: str, as_json: bool) -> None:
-    """Switch schedule NAME on again."""
-    timed.switch_on(OPERATOR, name)
-    _say(name, "is on.", as_json=as_json)
+def on(name: str, ig_account_id: str | None, as_json: bool) -> None:
+    """Switch schedule NAME on again, for all accounts or for one."""
+    timed.switch_on(OPERATOR, name, ig_account_id=ig_account_id)
+    _say(name, f"is on for {ig_account_id}." if ig_account_id else "is on.", as_json=as_json)
 
 
 def _say(name: str, sentence: str, *, as_json: bool) -> None:
@@ -74,5 +81,11 @@ def _say(name: str, sentence: str, *, as_json: bool) -> None:
 
 
 def _row(each: ListedSchedule) -> tuple[object, ...]:
-    state = f"off by {each.off_by}" if each.off_by else each.state
-    return each.schedule.name, each.schedule.period, state, each.last_at, each.did, each.next_at, each.skip
+    state = _off(each.off_by, each.off_reason) if each.off_by else each.state
+    off = ", ".join(f"{found.account} ({_off(found.off_by, found.off_reason)})" for found in each.off_accounts)
+    schedule = each.schedule
+    return schedule.name, schedule.period, state, each.last_at, each.did, each.next_at, off or None, each.skip
+
+
+def _off(by: str, reason: str | None) -> str:
+    return f"off by {by}: {reason}" if reason else f"off by {by}"

@@ -332,6 +332,7 @@ WITHOUT_CONTACTS = {
     "run_plans": "totals",
     "runs": "jobs and their totals",
     "scheduler_duties": "about the scheduler",
+    "schedules_off": "about accounts and users",
     "tombstones": "a digest of a deleted contact's ID, which keeps the data deleted",
     "unread_by_user": "what users have read",
     "users": "about users",

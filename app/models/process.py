@@ -60,8 +60,23 @@ class SchedulerDuty(Model):
     skipped_why: Mapped[str | None] = mapped_column(String(200))
     off_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     off_by: Mapped[str | None] = mapped_column(String(120))
+    off_reason: Mapped[str | None] = mapped_column(String(200))
     running_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     requested_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AccountScheduleOff(Model):
+    """A schedule that a user switched off for one account, with the reason they gave. `name` is that of its duty."""
+
+    __tablename__ = "schedules_off"
+
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    off_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    off_by: Mapped[str] = mapped_column(String(120))
+    off_reason: Mapped[str | None] = mapped_column(String(200))
 
 
 class StoredFinding(Model):

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -53,14 +53,14 @@ def start_selection(viewer: Viewer, selected: Selection, *, batch_size: int = BA
     return _start(viewer, selected, batch_size=batch_size)
 
 
-def refresh_expiring() -> DutyOutcome:
+def refresh_expiring(off: Collection[int] = ()) -> DutyOutcome:
     """Start a refresh of contacts whose name expires within a day or whose picture URL has expired, per account.
 
-    Each job uses at most half of an hour's calls. Return the jobs.
+    Each job uses at most half of an hour's calls. Leaves out the accounts `off`. Return the jobs.
     """
     jobs, active = list[str](), 0
     most = settings.current().graph_calls_per_hour // 2
-    accounts = select(Account.id).where(Account.state == AccountState.CONNECTED)
+    accounts = select(Account.id).where(Account.state == AccountState.CONNECTED, Account.id.not_in(off))
     for account_id in list(db.session.scalars(accounts)):
         selected = Selection(account_id, RunKind.REFRESH, expiring=True, most=most)
         if db.session.execute(selection.select_items(selected).limit(1)).first() is None:

@@ -147,7 +147,10 @@ PAGES = {
         NO_RECEIVER_PAGE, "/alerts/receivers/987654/test"
     ),
     "GET /schedules": Row(OPS),
-    "POST /schedules/<name>/<any(run, off, on):action>": Row(QUEUE, "/schedules/daily-refresh/run"),
+    "GET /schedules/<name>": Row(OPS, "/schedules/daily-refresh", "/schedules/tea-time"),
+    "POST /schedules/<name>/run": Row(QUEUE, "/schedules/daily-refresh/run"),
+    "POST /schedules/<name>/off": Row(OPS_VISIBLE, "/schedules/daily-refresh/off", form={"account": ACCOUNT}),
+    "POST /schedules/<name>/on": Row(QUEUE, "/schedules/daily-refresh/on"),
     "GET /login": Row(PUBLIC),
     "GET /login/oidc": Row(NO_PROVIDER),
     "GET /login/oidc/back": Row(NO_PROVIDER),

@@ -80,7 +80,12 @@ ACTIONS = (
     Action(
         "Run a schedule, switch it off and on",
         None,
-        ("POST /schedules/<name>/<any(run, off, on):action>",),
+        (
+            "GET /schedules/<name>",
+            "POST /schedules/<name>/run",
+            "POST /schedules/<name>/off",
+            "POST /schedules/<name>/on",
+        ),
         ("runSchedule", "switchScheduleOff", "switchScheduleOn"),
         ("schedules run", "schedules off", "schedules on"),
     ),

@@ -47,6 +47,7 @@ ALWAYS = (
         "/dead-letters",
         "/dead-letters?reason=unknown_account",
         "/schedules",
+        "/schedules/token-refresh",
         "/alerts",
         "/alerts/receivers",
         "/health",

@@ -9,6 +9,7 @@ from app.runs import duties
 from app.runs.duties import DutyOutcome
 from app.users import users
 from app.viewer import OPERATOR, Role
+from tests.factories import ATELIER_NORD, MAISON_LUNE, an_account
 from tests.support.frozen_clock import FrozenClock
 from tests.web.browsing import PASSWORD, click, normalized, part, sign_in, signed_in
 
@@ -57,9 +58,49 @@ def test_a_schedule_is_run_and_switched_off_and_on_with_and_without_javascript(o
 
 def test_switching_off_token_refresh_asks_first_and_purging_has_no_switch(ops: FlaskClient) -> None:
     page = ops.get("/schedules").text
-    assert page.count("hx-confirm") == 1
-    assert 'hx-confirm="Switch token refresh off?' in page
-    assert "/schedules/purge/off" not in page
+    assert "/schedules/token-refresh/off" not in page
+    assert 'href="/schedules/token-refresh">Switch off' in page
+    asked = click(ops, "/schedules/token-refresh/off", htmx=False, account="")
+    assert asked.status_code == 422
+    assert "end after 60 days without a refresh" in asked.text
+    assert "Select this box to confirm. Nothing was changed." in asked.text
+    done = click(ops, "/schedules/token-refresh/off", htmx=False, account="", confirmed="1")
+    assert done.location == "/schedules/token-refresh"
+    assert "/schedules/purge/off" not in page + ops.get("/schedules/purge").text
+
+
+def test_a_schedule_is_switched_off_and_on_for_one_account_with_the_reason_and_the_user(
+    app: Flask, ops: FlaskClient
+) -> None:
+    an_account()
+    an_account(ATELIER_NORD)
+    off, home = {"account": ATELIER_NORD, "reason": "Rebranding <until> Friday"}, "/schedules/daily-refresh"
+    assert click(ops, f"{home}/off", htmx=False, **off).location == home
+    page = ops.get(home).text
+    assert "Daily refresh is off for atelier.nord." in page
+    assert "Rebranding &lt;until&gt; Friday" in page
+    assert ">Nadia K.<" in page
+    assert f'<option value="{ATELIER_NORD}"' not in page
+    assert "Off for 1 account" in ops.get("/schedules").text
+    assert click(ops, f"{home}/off", htmx=False, **off).status_code == 409
+    assert click(ops, f"{home}/off", htmx=False, account=MAISON_LUNE, reason="x" * 201).status_code == 422
+    assert click(ops, f"{home}/on", htmx=False, account=ATELIER_NORD).location == home
+    assert "Daily refresh is on for atelier.nord." in ops.get(home).text
+    assert click(ops, "/schedules/purge/off", htmx=False, account=ATELIER_NORD).status_code == 409
+
+
+def test_limited_ops_switch_schedules_off_for_their_accounts_only(app: Flask) -> None:
+    own = an_account()
+    an_account(ATELIER_NORD)
+    users.add_user(OPERATOR, "limited@example.com", role=Role.OPS, password=PASSWORD, account_ids=[own.id])
+    schedules.switch_off(OPERATOR, "pictures", ig_account_id=ATELIER_NORD)
+    client = app.test_client()
+    sign_in(client, "limited@example.com")
+    page = client.get("/schedules/pictures").text
+    assert "All accounts</option>" not in page
+    assert "atelier.nord" not in page
+    for account, status in ((MAISON_LUNE, 303), (ATELIER_NORD, 404), ("", 403)):
+        assert click(client, "/schedules/pictures/off", htmx=False, account=account).status_code == status
 
 
 def test_limited_ops_see_schedules_without_buttons_and_agents_no_link(app: Flask) -> None:
