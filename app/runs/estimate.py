@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app import clock
 from app.calls import budget
 from app.calls.budget import Forecast
-from app.models.run import Run, RunState
+from app.models.run import ACTIVE, Run, RunState
 from app.runs import kinds
 from app.runs.selection import PageScan
 
@@ -54,6 +54,26 @@ def seconds_left(run: Run) -> int | None:
     if kinds.syncs(run.kind):
         pages = max(1, run.scan_pages - run.scanned_pages)
         return estimate_pages(pages, budget.forecast(run.account_id), resume_at=run.resume_at)
+    _, calls, working = _rest(run)
+    return _seconds(budget.forecast(run.account_id), calls, working, resume_at=run.resume_at)
+
+
+def per_second(run: Run) -> float | None:
+    """Return how many contacts a job looks up per second, None while it does not work or has looked up none.
+
+    Of a running job it is the rate of the rest, so that it agrees with `seconds_left`; of one that ended, the average.
+    """
+    settled = run.resolved + run.fresh + run.failed
+    if not settled or not run.worked_seconds:
+        return None
+    if run.state in (RunState.RUNNING, RunState.CANCELING) and not kinds.syncs(run.kind):
+        contacts, _, working = _rest(run)
+        return contacts / working if contacts and working else None
+    return None if run.state in ACTIVE else settled / run.worked_seconds
+
+
+def _rest(run: Run) -> tuple[int, int, float]:
+    """Return the contacts without a result, and the calls and seconds of work that they will take, without pauses."""
     looked_up = run.resolved + run.failed
     open_ = run.total - run.skipped - run.fresh - looked_up
     pages = max(0, run.scan_pages - run.scanned_pages)
@@ -64,8 +84,7 @@ def seconds_left(run: Run) -> int | None:
         (made / alone_so_far, run.worked_seconds / alone_so_far) if alone_so_far and made > 0 else (1.0, 0.0)
     )
     calls = pages + math.ceil(alone * calls_each)
-    working = pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_CONTACT)
-    return _seconds(budget.forecast(run.account_id), calls, working, resume_at=run.resume_at)
+    return open_, calls, pages * SECONDS_PER_PAGE + alone * (seconds_each or SECONDS_PER_CONTACT)
 
 
 def resume_at(run: Run) -> datetime | None:

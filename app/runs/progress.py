@@ -235,7 +235,6 @@ def _reported(run_id: str) -> dict[str, Any]:
 def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
     run = row.Run
     settled = run.resolved + run.fresh + run.failed + run.skipped
-    speed = (settled - run.skipped) / run.worked_seconds if run.worked_seconds and settled > run.skipped else None
     at_work, paused = run.state in ACTIVE, run.state is RunState.PAUSED
     reconnect = run.state is RunState.WAITING and row.state is AccountState.RECONNECT
     syncs = kinds.syncs(run.kind)
@@ -262,7 +261,7 @@ def _progress(row: Row[Run, str | None, str, AccountState]) -> Progress:
         calls=run.calls,
         cache_hits=run.cache_hits,
         now=_now(run.id) if run.state is RunState.RUNNING and not reads_pages else None,
-        per_second=speed,
+        per_second=estimate.per_second(run),
         seconds_left=estimate.seconds_left(run) if at_work and not paused and not reconnect else None,
         days=run.days,
         scope=run.scope,

@@ -55,6 +55,18 @@ def test_a_running_job_shows_the_present_contact_and_its_speed(run_id: str) -> N
     assert seen.seconds_left == 1
 
 
+def test_the_rate_of_a_running_job_is_that_of_the_contacts_left(run_id: str) -> None:
+    # 400 fresh contacts took no time; each of the 10 that were looked up took 1.6 seconds, as the 10 left will.
+    leases.take(run_id, who="here")
+    changed(run_id, total=420, fresh=400, resolved=10, calls=10, worked_seconds=16)
+    running = progress.get_progress(OPERATOR, run_id)
+    assert (running.waiting, running.seconds_left, running.per_second) == (10, 16, pytest.approx(10 / 16))
+    changed(run_id, state=RunState.PAUSED)
+    assert progress.get_progress(OPERATOR, run_id).per_second is None
+    changed(run_id, state=RunState.DONE, resolved=20, worked_seconds=32)
+    assert progress.get_progress(OPERATOR, run_id).per_second == pytest.approx(420 / 32)
+
+
 def test_hundred_percent_only_when_all_is_settled(run_id: str) -> None:
     changed(run_id, total=1000, resolved=999)
     assert progress.get_progress(OPERATOR, run_id).percent == 99
