@@ -15,8 +15,6 @@ from app.web.inbox import ID
 
 blueprint = Blueprint("identities", __name__, url_prefix="/identities")
 
-REFRESH_QUEUED = {"refresh:queued": True}
-
 
 @blueprint.get("")
 def index() -> Response:
@@ -71,7 +69,8 @@ def refresh(identity_id: int) -> Response:
     refresh_requests.require_rate()
     looked_up_at = manual_refresh.refresh(session.viewer(), identity_id)
     return rendering.render_done(
-        f"/identities/{identity_id}", events=REFRESH_QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at))
+        f"/identities/{identity_id}",
+        events=refresh_requests.QUEUED | rendering.toast(refresh_requests.outcome(looked_up_at)),
     )
 
 

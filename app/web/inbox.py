@@ -206,6 +206,7 @@ def refresh(conversation_id: int) -> Response:
     events = rendering.toast(refresh_requests.outcome(looked_up_at))
     if looked_up_at is None:
         url = f"/inbox/{conversation_id}/lookup?since={since}"
+        events |= refresh_requests.QUEUED
         events["lookup:requested"] = {"url": url, "seconds": refresh_requests.RESULT_AFTER_SECONDS}
     return rendering.render_done(f"/inbox/{conversation_id}", events=events)
 

@@ -9,6 +9,7 @@ from app.users import rate_limit
 from app.web import session
 
 PER_MINUTE = 20
+QUEUED = {"refresh:queued": True}  # pages that show the contact follow its lookup
 RESULT_AFTER_SECONDS = (1, 2, 4)  # when the page requests the result, after the click
 PATIENCE = timedelta(seconds=RESULT_AFTER_SECONDS[-1] - 0.5)
 

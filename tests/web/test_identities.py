@@ -211,7 +211,16 @@ def test_exports_are_for_ops(app: Flask, ops: FlaskClient) -> None:
     agent = signed_in(app, Role.AGENT)
     assert agent.get("/identities/export").status_code == 403
     assert click(agent, f"/identities/{ids()[LEA]}/refresh").status_code == 403
-    assert "Refresh now" not in agent.get(f"/identities/{ids()[LEA]}").text
+
+
+def test_agents_refresh_the_contact_of_a_conversation_on_its_identity_page_too(app: Flask, ops: FlaskClient) -> None:
+    agent = signed_in(app, Role.AGENT)
+    page = agent.get(f"/identities/{ids()[CAMILLE]}").text
+    assert "Refresh now" in page
+    [path] = re.findall(r'hx-post="(/inbox/\d+/refresh)"', page)
+    answer = click(agent, path)
+    assert answer.status_code == 204
+    assert json.loads(answer.headers["HX-Trigger"])["refresh:queued"] is True
 
 
 def test_an_export_holds_what_the_list_above_it_shows(ops: FlaskClient) -> None:
