@@ -83,7 +83,7 @@ def enable(user_id: int) -> Response:
 
 def _done(user_id: int, message: str) -> Response:
     flash(message)
-    return rendering.see_other(f"{HOME}/{user_id}")
+    return rendering.hx_redirect(f"{HOME}/{user_id}")
 
 
 def _access() -> tuple[Role, list[int] | None]:

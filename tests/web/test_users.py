@@ -99,6 +99,23 @@ def test_somebody_is_switched_off_and_on(admin: FlaskClient, app: Flask) -> None
     assert sign_in.authenticate(NADIA, PASSWORD) is not None
 
 
+def test_disabling_a_user_asks_first_and_leads_back_to_their_page(admin: FlaskClient, app: Flask) -> None:
+    signed_in(app, Role.OPS, email=NADIA)
+    assert f'hx-confirm="Disable {NADIA}? This signs the user out' in admin.get("/users/2").text
+    done = click(admin, "/users/2/disable")
+    assert (done.status_code, done.headers["HX-Redirect"]) == (204, "/users/2")
+    page = admin.get("/users/2").text
+    assert f"Disabled {NADIA}" in page
+    assert "hx-confirm" not in page.partition("user-sign-in")[2].partition("</section>")[0]
+
+
+def test_the_list_names_the_accounts_of_each_user(admin: FlaskClient) -> None:
+    click(admin, "/users", htmx=False, email=NADIA, role="agent", account=ATELIER_NORD)
+    assert '<td data-label="Accounts"><bdi>atelier.nord</bdi></td>' in admin.get("/users").text
+    click(admin, "/users/2/access", htmx=False, role="agent")
+    assert '<td data-label="Accounts">None</td>' in admin.get("/users").text
+
+
 def test_the_last_admin_stays_an_admin(admin: FlaskClient) -> None:
     assert click(admin, "/users/1/disable", htmx=False).status_code == 409
     assert click(admin, "/users/1/access", htmx=False, role="ops", every="1").status_code == 409
