@@ -1,5 +1,6 @@
 """The contacts that a job could not resolve: why, also by later lookups, and whether a retry can help."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,25 @@ class FailedContact:
     def code_words(self) -> str:
         """The code as users read it: Meta's codes are numbers, Nametag's are words."""
         return f"Meta error {self.code}" if self.code[:1].isdigit() else self.code.capitalize()
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Contacts of a job with the same reason and code, in the order of its items."""
+
+    what_happened: str
+    code: str
+    code_words: str
+    contacts: tuple[FailedContact, ...]
+
+
+def by_reason(contacts: Sequence[FailedContact]) -> list[FailureGroup]:
+    """Return the contacts that a job could not resolve in groups, the largest first."""
+    found: dict[tuple[str, str], list[FailedContact]] = {}
+    for each in contacts:
+        found.setdefault((each.what_happened, each.code), []).append(each)
+    groups = [FailureGroup(what, code, each[0].code_words, tuple(each)) for (what, code), each in found.items()]
+    return sorted(groups, key=lambda group: -len(group.contacts))
 
 
 def failed_jobs(viewer: Viewer) -> list[Progress]:

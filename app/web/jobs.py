@@ -38,7 +38,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 CHANGED = {"jobs:changed": True}
 RETIMED_SECONDS = 10  # the panel of a running job shows times and the budget, which change without a commit
 _MICROSECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)  # of a time in this or the next centuries
-FEW = 5  # contacts not resolved that are shown before "Show all"
+FEW = 3  # contacts of each reason that are shown before "Show more"
 
 
 @blueprint.app_template_filter("phrases")
@@ -338,10 +338,13 @@ def _unresolved(active: list[Progress]) -> dict[str, Any]:
     last = progress.get_progress(viewer, chosen) if chosen else progress.latest_reported(viewer, active)
     contacts = failures.failed_contacts(viewer, last.run_id) if last else []
     everyone = request.args.get("show") == "all"
+    groups = failures.by_reason(contacts)
     return {
         "last": last,
-        "unresolved": contacts if everyone else contacts[:FEW],
+        "unresolved": groups,
+        "most": len(contacts) if everyone else FEW,
         "contacts": len(contacts),
+        "hidden": 0 if everyone else sum(max(0, len(group.contacts) - FEW) for group in groups),
         "hopeful": sum(contact.can_recover for contact in contacts),
         "looking": any(contact.in_progress for contact in contacts),
         "chosen": chosen,

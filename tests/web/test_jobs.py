@@ -222,6 +222,17 @@ def test_more_than_a_few_who_were_not_resolved_are_shown_on_demand(ops: FlaskCli
     assert part(ops, "/jobs/unresolved?show=all").text.count("<tr>") == 1 + 9
 
 
+def test_contacts_not_resolved_are_grouped_by_reason_the_largest_group_first(
+    ops: FlaskClient, account: Account
+) -> None:
+    people_wrote(*(str(1520000000009000 + number) for number in range(7)))
+    runner.run_slice(lifecycle.start(OPERATOR, account.id, kind=RunKind.BACKFILL))
+    shown = part(ops, "/jobs/unresolved").text
+    heads = re.findall(r'scope="rowgroup" colspan="3">([^<]+)<.*?card-note">([^<]+)<', shown)
+    assert [contacts for _, contacts in heads] == ["7 contacts", "1 contact", "1 contact"]
+    assert all(shown.count(reason.strip()) == 1 for reason, _ in heads)
+
+
 def test_what_a_job_costs_is_said_before_it_starts(ops: FlaskClient, account: Account) -> None:
     shown = ops.get(f"/jobs/new?account={MAISON_LUNE}&scope=recent&days=3&batchSize=5").text
     assert "Start for 4 contacts" in shown
