@@ -23,6 +23,7 @@ from app.models.stats import HourlyStats
 
 HOUR = timedelta(hours=1)
 KEPT = timedelta(days=31)
+COUNTED_NOW = 10_000  # contacts of an account that are counted for each page, which takes milliseconds
 CURRENT = timedelta(hours=2)  # a snapshot of an earlier hour says nothing about now: the scheduler does not run
 
 
@@ -33,6 +34,11 @@ class ContactCounts:
     username: int
     name: int
     short_id: int
+
+    @property
+    def total(self) -> int:
+        """All contacts."""
+        return self.username + self.name + self.short_id
 
 
 # Of this process, with the change token before the count: contacts of an unchanged account are not counted again.
@@ -53,7 +59,20 @@ def record() -> None:
                 _store(tx, account_id, at, traffic, contacts=contacts if at == this_hour else None)
 
 
-def newest_contacts(account_ids: Sequence[int]) -> Mapping[int, ContactCounts]:
+def current_contacts(account_ids: Sequence[int]) -> ContactCounts:
+    """Return the contacts of all accounts together: counted now, of a large account as the newest snapshot says.
+
+    That is a few minutes old: counting a million contacts takes a tenth of a second.
+    """
+    snapshots = _newest_contacts(account_ids)
+    large = {account_id: found for account_id, found in snapshots.items() if found.total > COUNTED_NOW}
+    each = [large.get(account_id) or count_contacts(account_id) for account_id in account_ids]
+    return ContactCounts(
+        sum(one.username for one in each), sum(one.name for one in each), sum(one.short_id for one in each)
+    )
+
+
+def _newest_contacts(account_ids: Sequence[int]) -> Mapping[int, ContactCounts]:
     """Return the contacts of each account that has a snapshot of the last two hours, as the newest one says."""
     found = select(HourlyStats.account_id, HourlyStats.username, HourlyStats.name, HourlyStats.short_id).where(
         HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT

@@ -51,9 +51,20 @@ def test_contacts_of_all_accounts_are_counted_by_how_they_are_shown(account: Acc
     assert (both.contacts, both.with_username, both.username_percent) == (4, 2, 50)
 
 
-def test_contacts_are_those_of_the_newest_snapshot_unless_the_scheduler_has_stopped(
-    account: Account, frozen_clock: FrozenClock
+def test_contacts_and_the_last_bucket_are_counted_now_also_right_after_a_snapshot(account: Account) -> None:
+    people_wrote(LEA, CAMILLE)
+    hourly_stats.record()
+    named(account, LEA, "lea.moreau")
+    named(account, CAMILLE, "camille.r")
+    found = insights(account)
+    assert (found.contacts, found.username_percent, found.by_short_id) == (2, 100, 0)
+    assert (found.buckets[-1].username, found.buckets[-1].short_id) == (2, 0)
+
+
+def test_contacts_of_a_large_account_are_those_of_the_newest_snapshot_unless_the_scheduler_has_stopped(
+    account: Account, frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hourly_stats, "COUNTED_NOW", 1)
     people_wrote(LEA, CAMILLE)
     hourly_stats.record()
     people_wrote(SHY)
