@@ -10,9 +10,8 @@ import os
 import secrets
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import count
-from typing import Any
 
 from app import clock, redis_client
 from app.redis_client import RedisUnavailable
@@ -82,18 +81,14 @@ def current(account_id: int, contact: str | None = None) -> str | None:
     try:
         if _unreported:
             _send()
-        tokens = _tokens(keys)
+        tokens = redis_client.client().get_many(keys)
         if None in tokens and not _unreported:
             _report(key for key, token in zip(keys, tokens, strict=True) if token is None)
-            tokens = _tokens(keys)
+            tokens = redis_client.client().get_many(keys)
     except RedisUnavailable:
         return None
-    known = [token.decode(errors="replace") for token in tokens if isinstance(token, bytes)]
+    known = [token.decode(errors="replace") for token in tokens if token is not None]
     return ".".join(known) if len(known) == len(tokens) and not _unreported else None
-
-
-def _tokens(keys: Sequence[str]) -> list[Any]:
-    return list(redis_client.client().mget(keys))
 
 
 def _report_in_background(due: threading.Event) -> None:

@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -41,6 +41,22 @@ class _Client(Redis):
         send: Callable[..., Any] = super().execute_command
         return self.call(lambda: send(*arguments, **options))
 
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the values of keys, None for one without. Raises RedisUnavailable.
+
+        For polls: what `mget` does around the command takes several times as long as the command.
+        """
+        found: list[bytes | None] = self.call(lambda: self._exchange("MGET", *keys))
+        return found
+
+    def _exchange(self, *command: str) -> Any:
+        connection: Any = self.connection_pool.get_connection()
+        try:
+            connection.send_packed_command(connection.pack_command(*command))  # disconnects if it fails, as below
+            return connection.read_response()
+        finally:
+            self.connection_pool.release(connection)
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
         pipeline = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
         pipeline.owner = self
@@ -68,7 +84,7 @@ class _Pipeline(Pipeline):
         return self.owner.call(lambda: send(raise_on_error))
 
 
-def client() -> Redis:
+def client() -> _Client:
     """Return the client of this process. Its commands raise RedisUnavailable."""
     return _client(os.getpid(), settings.current().redis_address)
 
@@ -108,11 +124,12 @@ def rewrite_file() -> None:
 
 
 @lru_cache(maxsize=4)
-def _client(_pid: int, url: str) -> Redis:
-    return _Client.from_url(
+def _client(_pid: int, url: str) -> _Client:
+    made = _Client.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         health_check_interval=0,
     )
+    return cast("_Client", made)  # redis-py says that it is a Redis

@@ -29,13 +29,15 @@ class Prepared:
         return rows[0] if rows else None
 
     def read(self, **values: Any) -> list[Any]:
-        """Execute a SELECT in a short transaction of its own, without a session, and return its rows.
+        """Execute a SELECT that is its own transaction, without a session, and return its rows.
 
         The transaction ends with it: what the request reads afterwards is as new as that read.
         """
         with db.engine.connect() as connection:
-            connection.begin()  # rolled back when the connection returns to the pool
-            return self._for(connection.dialect)(connection, values)
+            execute = self._for(connection.dialect)
+            if connection.dialect.name == "sqlite":
+                return execute(connection, values)
+            return _committed(connection, lambda: execute(connection, values))
 
     def _prepared(self, dialect: Dialect) -> Callable[[Connection, Mapping[str, Any]], list[Any]]:
         statement = self._build(dialect.name)
@@ -64,6 +66,19 @@ class Prepared:
             return [row_type._make(row) for row in converted]
 
         return execute
+
+
+def _committed(connection: Connection, read: Callable[[], list[Any]]) -> list[Any]:
+    driver: Any = connection.connection.driver_connection
+    if driver.prepare_threshold is None:  # behind a pooler the time limits are those of a transaction
+        connection.begin()  # rolled back when the connection returns to the pool
+        return read()
+    driver.autocommit = True  # one round trip; BEGIN and ROLLBACK would be two more
+    try:
+        return read()
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
 
 
 def _to_driver(of: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
