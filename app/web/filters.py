@@ -122,7 +122,7 @@ def span(until: datetime) -> str:
 def window_left(ends_at: datetime) -> tuple[str, str]:
     """Return the state of a 24-hour window and the time left: ("closing", "5 h left"), ("urgent", "40 min left").
 
-    Both are empty while there is time, and once no user may reply any more. The script `times.js` keeps it up to date.
+    Both are empty while there is time, and once no user may reply any more. The script `list.js` keeps it up to date.
     """
     left = ends_at - clock.now()
     if left > reply_state.CLOSING or left <= reply_state.WINDOW - reply_state.HUMAN_WINDOW:

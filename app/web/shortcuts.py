@@ -7,7 +7,7 @@ from flask import Flask
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """A shortcut: any of `keys` runs the action `does` of shortcuts.js, where the selector `when` finds an element.
+    """A shortcut: any of `keys` runs the action `does` of shortcuts.js or keys.js, where `when` finds an element.
 
     A key is a `KeyboardEvent.key`, letters in lower case; "shift+u" is pressed together, "g+i" one after the other.
     `repeats`: a key held down repeats it.

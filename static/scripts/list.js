@@ -85,3 +85,14 @@ begin(() => {
   if (!location.search) history.replaceState(history.state, "", listQuery() + location.hash);
   rove();
 });
+
+// The time left of a 24-hour window, as in app/web/filters.py.
+const windowLeft = (left) => left > 6 * 36e5 || left <= -6 * 864e5 ? ["", ""] : left >= 36e5 ? ["closing", `${floor(left / 36e5)} h left`]
+  : left > 0 ? ["urgent", `${Math.max(floor(left / 6e4), 1)} min left`] : ["closed", "Window closed"];
+keepShown(() => {
+  for (const element of all("[data-until]")) {
+    const [state, text] = windowLeft(new Date(element.dataset.until) - Date.now());
+    if (element.textContent !== text) element.textContent = text;
+    element.dataset.state = state;
+  }
+});

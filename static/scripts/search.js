@@ -12,3 +12,10 @@ const completeOperator = () => {
 };
 listen("input", ({ target }) => { if (target.id === "q") completeOperator(); });
 begin(completeOperator);
+// From the field to its results.
+listen("keydown", (event) => {
+  const { target, key } = event;
+  if (target.id !== "q" || key !== "ArrowDown" || target.list || !rows()[0]) return;
+  event.preventDefault();
+  focusRow(rows()[0]);
+});

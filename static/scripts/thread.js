@@ -8,6 +8,7 @@ const showUnseen = (count) => {
   button.hidden = !count;
   button.firstChild.textContent = plural(count, "new message");
 };
+const mark = (path, as) => htmx.ajax("POST", `${path}/${as}`, { swap: "none" });
 const markRead = ({ id }) => mark(`/inbox/${id}`, `read?arrivals=${$(`msgs-${id}`).dataset.arrivals}`);
 const readAll = () => {
   if (document.hidden || !unseen) return;
@@ -104,3 +105,11 @@ listen("htmx:afterSwap", ({ target }) => {
 });
 listen("inbox:refresh", () => all("[data-poll=thread]").forEach(poll));
 begin(() => { toFound(); showFirst(); });
+
+// The result of a refresh is asked for until it is known.
+let awaited;
+listen("lookup:requested", ({ detail: { url, seconds } }) => {
+  awaited = url;
+  for (const each of seconds) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, each * 1000);
+});
+listen("lookup:ended", () => { awaited = null; });

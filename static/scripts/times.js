@@ -30,9 +30,6 @@ const shows = {
     return minutes < 1 ? "now" : minutes < 60 ? `${minutes}m` : past(at, now, "") || clock(at);
   },
 };
-// The time left of a 24-hour window, as in app/web/filters.py.
-const windowLeft = (left) => left > 6 * 36e5 || left <= -6 * 864e5 ? ["", ""] : left >= 36e5 ? ["closing", `${floor(left / 36e5)} h left`]
-  : left > 0 ? ["urgent", `${Math.max(floor(left / 6e4), 1)} min left`] : ["closed", "Window closed"];
 // The tab's title begins with the number of unread conversations.
 const showUnread = () => {
   const unread = $("rail-unread")?.firstChild?.textContent.trim();
@@ -46,12 +43,10 @@ const showTimes = () => {
     const text = (shows[element.dataset.show] || shows.clock)(new Date(element.dateTime), now);
     if (element.textContent !== text) element.textContent = text;
   }
-  for (const element of all("[data-until]")) {
-    const [state, text] = windowLeft(new Date(element.dataset.until) - now);
-    if (element.textContent !== text) element.textContent = text;
-    element.dataset.state = state;
-  }
 };
-begin(showTimes);
-listen("htmx:afterSettle", showTimes);
-setInterval(showTimes, 30000);
+const keepShown = (show) => {
+  begin(show);
+  listen("htmx:afterSettle", show);
+  setInterval(show, 30000);
+};
+keepShown(showTimes);

@@ -1,4 +1,4 @@
-// Toasts and announcements, also of the result of a refresh.
+// Toasts and announcements.
 const announce = (text) => setText("announcer", text);
 const toast = ({ text, kind = "info", undo }) => {
   const box = $("toast-form").content.firstElementChild.cloneNode(true), { children } = $("toasts");
@@ -16,10 +16,3 @@ const report = (event) => { toast(event); announce(event.text); };
 clicked(".toast button", (button) => button.parentElement.remove());
 listen("toast", ({ detail }) => report(detail));
 listen("announce", ({ detail }) => announce(detail.text));
-
-let awaited;
-listen("lookup:requested", ({ detail: { url, seconds } }) => {
-  awaited = url;
-  for (const each of seconds) setTimeout(() => { if (awaited === url) htmx.ajax("GET", url, { swap: "none" }); }, each * 1000);
-});
-listen("lookup:ended", () => { awaited = null; });

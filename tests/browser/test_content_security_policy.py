@@ -3,6 +3,7 @@
 import gzip
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -19,12 +20,13 @@ PAGES = (
     *("/dead-letters", "/health", "/nowhere"),
 )
 EVERYWHERE = ("helpers", "times", "toasts", "clicks", "pictures", "polling", "shortcuts", "roving")  # as in base.html
+INBOX = ("freshness", "thread", "list", "keys", "reading", "search", "place")  # as in inbox/page.html
 WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
-    "app.css": 11.1,
-    " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 7.6,
-    "scripts/thread.js scripts/list.js scripts/reading.js": 4.1,
-    "scripts/search.js": 0.5,
-    "scripts/place.js": 0.7,
+    "app.css": 10,
+    "insights.css": 1.1,
+    "identity.css": 1,
+    " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 6,
+    " ".join(f"scripts/{name}.js" for name in INBOX): 7.3,
     "scripts/notices.js": 1.6,
     "scripts/selection.js": 1,
     "scripts/palette.js": 1.2,  # loads with the first opening
@@ -70,8 +72,28 @@ def test_pages_are_light(names: str) -> None:
     assert sum(map(len, travelled)) <= WEIGHTS[names] * 1000
 
 
+@pytest.mark.parametrize(
+    ("path", "scripts", "styles"),
+    [
+        ("/inbox", (*EVERYWHERE, *INBOX), ("app",)),
+        ("/jobs", EVERYWHERE, ("app",)),
+        ("/identities", (*EVERYWHERE, "selection"), ("app",)),
+        ("/identities/1", EVERYWHERE, ("app", "identity")),
+        ("/insights", EVERYWHERE, ("app", "insights")),
+    ],
+)
+def test_pages_load_only_the_scripts_and_styles_they_need(
+    tab: Page, inbox: InboxServer, path: str, scripts: tuple[str, ...], styles: tuple[str, ...]
+) -> None:
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    tab.goto(inbox.url + path)
+    assert sorted(Path(each).stem for each in asked if "/scripts/" in each) == sorted(scripts)
+    assert [Path(each).stem for each in asked if each.endswith(".css")] == list(styles)
+
+
 def test_the_scripts_of_the_inbox_are_small_together() -> None:
-    scripts = [STATIC / f"scripts/{name}.js" for name in (*EVERYWHERE, "thread", "list", "reading", "search", "place")]
+    scripts = [STATIC / f"scripts/{name}.js" for name in (*EVERYWHERE, *INBOX)]
     assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 9_700
 
 
