@@ -1,7 +1,7 @@
 // The palette: options are chosen with arrow keys while its search keeps the focus.
 const palette = $("palette");
 const shownOptions = () => all("[role=option]", palette).filter((option) => !option.hidden);
-let late = true, entered = null; // results of what is typed are still to come; Enter was pressed meanwhile
+let late = true; // results of what is typed are still to come
 const selected = () => palette.querySelector("[aria-selected=true]");
 const choose = (option) => {
   for (const each of all("[role=option]", palette)) each.setAttribute("aria-selected", each === option);
@@ -38,4 +38,6 @@ palette.addEventListener("click", ({ target }) => {
   if (option) run(option, option.dataset.keys.at(-1));
 });
 palette.addEventListener("htmx:afterSettle", fit);
+$("palette-q").onkeydown = null;
+if (!palette.open) entered = null;
 fit();

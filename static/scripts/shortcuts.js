@@ -9,6 +9,7 @@ listen("change", ({ target }) => {
 });
 begin(showSwitches);
 
+let entered = null; // Enter in the palette before its results came
 // What the rows of the list of shortcuts do; true leaves the key to the browser too.
 const actions = {
   press: ({ dataset }) => document.querySelector(`[data-key="${dataset.keys}"]`).click(),
@@ -18,8 +19,10 @@ const actions = {
     $("palette").showModal();
     $("palette-q").value = "";
     htmx.trigger("#palette-q", "palette:open");
-    if (dataset.script) loadScript(dataset.script);
+    if (!dataset.script) return;
+    loadScript(dataset.script);
     delete dataset.script;
+    $("palette-q").onkeydown = (event) => { if (event.key === "Enter") entered = event; };
   },
   help: () => $("shortcuts").showModal(),
   leave: () => {

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.web.shortcuts import SHORTCUTS
 from tests.browser.inbox_server import OTHERS, SETTLED, InboxServer, poll
@@ -194,6 +194,19 @@ def test_the_palette_finds_contacts_actions_accounts_and_jobs(tab: Page, inbox: 
     expect(tab.locator(".palette-none")).to_contain_text("No match for “zzz”.")
     tab.keyboard.press("Escape")
     expect(tab.locator("#palette")).to_be_hidden()
+
+
+def test_enter_counts_before_the_palette_has_its_script(tab: Page, inbox: InboxServer) -> None:
+    held: list[Route] = []
+    tab.route(re.compile("palette.js"), lambda route: held.append(route))
+    tab.goto(f"{inbox.url}/users")
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("rui.costa")
+    tab.clock.run_for(200)
+    expect(tab.locator("#palette .palette-none")).to_have_attribute("data-q", "rui.costa")
+    tab.keyboard.press("Enter")
+    held[0].continue_()
+    tab.wait_for_url(re.compile(rf"/inbox/{inbox.conversation(RUI)}\?"))
 
 
 def test_an_action_of_the_palette_runs_on_the_page(tab: Page, inbox: InboxServer) -> None:
