@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState
 
 from app import queue, settings
 from tests.browser import inbox_server
@@ -37,11 +37,19 @@ def complaints(page: Page) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="package")
+def inbox_process(
+    sqlite_template: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InboxServer]:
+    """A web server whose inbox holds the contacts of the factories and 60 others, for all tests of this folder."""
+    with Processes(tmp_path_factory.mktemp("inbox")) as processes:
+        yield inbox_server.serve(processes, sqlite_template, redis_server)
+
+
 @pytest.fixture(scope="module")
-def inbox(sqlite_template: Path, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxServer]:
-    """A web server for one module, whose inbox holds the contacts of the factories and 60 others."""
-    folder = tmp_path_factory.mktemp("inbox")
-    with Processes(folder) as processes, inbox_server.serve(processes, sqlite_template, redis_server) as server:
+def inbox(inbox_process: InboxServer) -> Iterator[InboxServer]:
+    """The web server of the inbox; each module begins with the same rows."""
+    with inbox_process.module() as server:
         yield server
 
 
@@ -78,13 +86,25 @@ def seeded(
 
 
 def visit(chromium: Browser, seeded: SeededServer, email: str = EMAIL, **options: Any) -> Page:
-    """Return a signed-in tab of a new browser profile. The caller closes its context."""
-    context = chromium.new_context(**{"reduced_motion": "reduce", "locale": "en-GB"} | options)
+    """Return a tab of a new browser profile of a signed-in user, on the inbox. The caller closes its context."""
+    if email not in seeded.signed_in:
+        seeded.signed_in[email] = _signed_in(chromium, seeded, email)
+    usual = {"reduced_motion": "reduce", "locale": "en-GB", "storage_state": seeded.signed_in[email]}
+    context = chromium.new_context(**usual | options)
     context.set_default_timeout(10_000)
+    page = context.new_page()
+    page.goto(f"{seeded.url}/inbox")
+    return page
+
+
+def _signed_in(chromium: Browser, seeded: SeededServer, email: str) -> StorageState:
+    context = chromium.new_context()
     page = context.new_page()
     page.goto(f"{seeded.url}/login")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/inbox*")
-    return page
+    state = context.storage_state()
+    context.close()
+    return state

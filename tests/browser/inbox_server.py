@@ -1,6 +1,6 @@
 """A web server on a new database, and a browser profile that has signed in. The test delivers events itself.
 
-No workers and no sandbox run. Only the test changes anything, so that one server serves a whole module.
+No workers and no sandbox run. One server serves all modules; each begins with the same rows.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 from sqlalchemy import and_, delete, select, update
 
-from app import clock, settings
+from app import clock, redis_client, settings
 from app.db import transaction
 from app.db.engine import db
 from app.factory import create_app
@@ -40,8 +41,20 @@ class InboxServer:
 
     url: str
     account: Account
+    app: Flask
+    settings: dict[str, str]
+    at_start: Path
     _state: StorageState | None = field(default=None)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @contextmanager
+    def module(self) -> Iterator[Self]:
+        """Return to the rows of the start, for the tests of one module; the app's context is open meanwhile."""
+        databases.copy_over(self.at_start, databases.file_of(self.settings["database_url"]))
+        with settings.using(**self.settings), databases.app_context_of(self.app):
+            redis_client.client().flushall()
+            self.account = db.session.scalars(select(Account)).one()
+            yield self
 
     def deliver(self, *events: dict[str, Any]) -> None:
         """Deliver events as Meta does."""
@@ -102,29 +115,38 @@ class InboxServer:
         page.wait_for_function(SETTLED)
 
 
+# A part that is being polled drops further polls. Waiting and asking are one step: no other poll begins in between.
+POLL = """part => new Promise(asked => (function ask() {
+  if (document.querySelector('.htmx-request')) { setTimeout(ask, 10); return; }
+  htmx.trigger(document.querySelector(`[data-poll=${part}]`), 'poll:now');
+  asked();
+})())"""
+
+
 def poll(page: Page, part: str) -> int:
     """Poll one part now; return the status once the answer is shown."""
     address = {"list": "/inbox/list", "thread": "/messages"}[part]
+    page.wait_for_function(SETTLED)  # of an earlier poll, the answer may be on its way
     with page.expect_response(lambda response: address in response.url) as answered:
-        page.evaluate("part => htmx.trigger(document.querySelector(`[data-poll=${part}]`), 'poll:now')", part)
+        page.evaluate(POLL, part)
     page.wait_for_function(SETTLED)
     return answered.value.status
 
 
-@contextmanager
-def serve(processes: Processes, template: Path, redis_url: str) -> Iterator[InboxServer]:
-    """Serve an account with 64 conversations; the app's context is open meanwhile."""
-    address = databases.copy_of(template, processes.folder)
-    with settings.using(database_url=address, redis_url=redis_url) as chosen, databases.app_context_of(create_app()):
-        processes.share(chosen)
+def serve(processes: Processes, template: Path, redis_url: str) -> InboxServer:
+    """Serve an account with 64 conversations. `InboxServer.module` opens it to the tests of a module."""
+    chosen = {"database_url": databases.copy_of(template, processes.folder), "redis_url": redis_url}
+    with settings.using(**chosen) as ours, databases.app_context_of(create_app()) as app:
+        processes.share(ours)
         account = an_account(connected_at=clock.now() - timedelta(days=30))
         users.add_user(OPERATOR, EMAIL, role=Role.ADMIN, password=PASSWORD)
-        inbox = InboxServer("", account)
+        inbox = InboxServer("", account, app, chosen, processes.folder / "at-start.sqlite3")
         for place, who in enumerate(OTHERS):
             inbox.write(who, f"Question {place}", ago=timedelta(hours=2, minutes=place))
         inbox.write(UNKNOWN_PERSON, "Hello", ago=timedelta(minutes=40))
         for place, (who, username, name) in enumerate(KNOWN):
             inbox.write(who, f"Hello from {name}", ago=timedelta(minutes=30 - place))
             named(account, who, username, name)
-        inbox.url = processes.web().url
-        yield inbox
+    databases.copy_over(databases.file_of(chosen["database_url"]), inbox.at_start)
+    inbox.url = processes.web().url
+    return inbox

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from playwright.sync_api import StorageState
 from sqlalchemy import delete, insert, or_, update
 
 from app import clock, settings
@@ -63,6 +64,7 @@ class SeededServer:
     """A web server on seeded rows."""
 
     url: str
+    signed_in: dict[str, StorageState] = field(default_factory=dict)  # browser profiles by email address
 
     def job(self, state: RunState | None, **changes: Any) -> None:
         """Show one job in this state, or none; `changes` override columns.

@@ -11,8 +11,8 @@ from tests.factories import CAMILLE
 
 IN_VIEW = """() => {
   const box = document.querySelector("#messages-scroll").getBoundingClientRect();
-  const found = document.querySelector("[data-found]").getBoundingClientRect();
-  return found.top >= box.top && found.bottom <= box.bottom;
+  const found = document.querySelector("[data-found]")?.getBoundingClientRect();
+  return found && found.top >= box.top && found.bottom <= box.bottom;
 }"""
 
 

@@ -1,5 +1,6 @@
 """Signing out, and a session that ends while its pages are open."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect
@@ -19,7 +20,7 @@ def test_signing_out_leaves_other_sites_of_the_domain_and_own_choices_alone(
     with chromium.new_context() as context:
         context.add_cookies([{"name": name, "value": "dark", "domain": host, "path": "/"} for name, host in cookies])
         page = context.new_page()
-        InboxServer(site, inbox.account).sign_in(page, "leaving@example.com")
+        replace(inbox, url=site).sign_in(page, "leaving@example.com")
         page.evaluate("localStorage.setItem('nametag:shortcuts', 'off')")
         before = {cookie["name"] for cookie in context.cookies()}
         page.locator(".rail-me summary").click()

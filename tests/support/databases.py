@@ -1,6 +1,8 @@
 """A migrated, empty database for each test: a copied SQLite file, or emptied PostgreSQL tables."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -23,6 +25,17 @@ def copy_of(template: Path, folder: Path) -> str:
     """Return the URL of a new copy of `template` in `folder`."""
     shutil.copyfile(template, folder / "nametag.sqlite3")
     return f"sqlite:///{folder / 'nametag.sqlite3'}"
+
+
+def file_of(database_url: str) -> Path:
+    """Return the file of a SQLite database."""
+    return Path(database_url.removeprefix("sqlite:///"))
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Replace all rows of a SQLite file with those of another, in one transaction; processes may have both open."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target, timeout=20)) as other:
+        one.backup(other)
 
 
 def migrated_database(server_url: URL) -> URL:
