@@ -9,15 +9,16 @@ from redis import Redis
 from sqlalchemy import update
 
 from app import clock, gaps, settings
-from app.alerts import receivers
+from app.alerts import lifecycle, receivers
 from app.alerts.listing import ListedAlert
 from app.alerts.receivers import AlertEvent
 from app.db import transaction
 from app.db.engine import db
 from app.models.account import Account, AccountState
-from app.models.alert import AlertKind
+from app.models.alert import Alert, AlertKind
 from app.models.gap import Gap, GapCause
-from app.runs import gap_reports, lifecycle
+from app.runs import gap_reports
+from app.runs import lifecycle as runs
 from app.viewer import OPERATOR
 from tests.alerts.test_deliveries import send, sent
 from tests.alerts.test_lifecycle import beat, break_token, check, listed
@@ -51,11 +52,19 @@ def messages(sink: HttpSink) -> list[tuple[str, str]]:
     return [(each["type"], each["data"]["kind"]) for each in sent(sink)]
 
 
+def check_a_minute_later() -> None:
+    """Check again: the text of an open alert is updated once a minute."""
+    with transaction.write() as tx:
+        tx.execute(update(Alert).values(seen_at=clock.now() - lifecycle.SEEN_EVERY))
+    check()
+
+
 def reconnect(account: Account) -> None:
     """Let Meta reject the access token, then accept it again; with its alert and its gap."""
     break_token()
     gap_reports.advance()
     check()
+    send()
     break_token(state=AccountState.CONNECTED)
     gap_reports.advance()
     check()
@@ -83,7 +92,7 @@ def test_overlapping_gaps_are_one_alert(account: Account, meta: Sandbox, sink: H
     recorded(account, minutes=60)
     check()
     recorded(account, minutes=30, cause=GapCause.DATABASE)
-    check()
+    check_a_minute_later()
     [alert] = of_gap()
     assert "(Nametag not running, Database unavailable)" in alert.text
     assert messages(sink) == [("alert.opened", "gap_found")]
@@ -129,7 +138,7 @@ def test_an_open_alert_stays_open_when_its_gap_begins_to_last(account: Account, 
     check()
     with transaction.write() as tx:
         gaps.record(tx, account.id, GapCause.RECONNECT, began_at=clock.now() - timedelta(minutes=30))
-    check()
+    check_a_minute_later()
     [alert] = of_gap()
     assert (alert.state, alert.text.endswith("It has not ended.")) == ("open", True)
 
@@ -137,8 +146,9 @@ def test_an_open_alert_stays_open_when_its_gap_begins_to_last(account: Account, 
 def test_a_sync_that_does_not_finish_is_reported(account: Account, meta: Sandbox, sink: HttpSink) -> None:
     recorded(account)
     check()
+    send()
     gap_reports.advance()
-    lifecycle.cancel(OPERATOR, the_gap().run_id or "")
+    runs.cancel(OPERATOR, the_gap().run_id or "")
     gap_reports.advance()
     check()
     [alert] = of_gap()
