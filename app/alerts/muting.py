@@ -46,7 +46,8 @@ def list_muted(viewer: Viewer) -> Sequence[MutedAccount]:
     columns = select(Account.ig_account_id, Account.alerts_muted_at, Account.alerts_muted_by)
     muted = columns.where(Account.alerts_muted_at.is_not(None), Account.state != AccountState.DELETING)
     found = viewer.visible(muted.order_by(Account.alerts_muted_at, Account.id), Account.id)
-    return [MutedAccount(*row) for row in db.session.execute(found)]
+    rows = db.session.execute(found)
+    return [MutedAccount(row.ig_account_id, row.alerts_muted_at, row.alerts_muted_by or "") for row in rows]
 
 
 def as_dict(viewer: Viewer, ig_account_id: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Endpoints for alert receivers: list, add, change, rotate the secret, test, switch on, remove."""
 
-from typing import Any
+from typing import Any, Literal
 
 from flask_openapi3 import APIBlueprint, Tag
 
@@ -57,13 +57,16 @@ def register(api: APIBlueprint) -> None:
     )
     def change_alert_receiver(path: ById, body: ReceiverChange) -> dict[str, Any]:
         receiver_id, sent = row_ids.number(path.id, "alert receiver"), body.model_fields_set
-        limited = receivers.ALL if body.accountIds is None else receivers.find_accounts(auth.viewer(), body.accountIds)
+        limited: list[int] | Literal["all"] | None = None
+        if "accountIds" in sent:
+            named = body.accountIds
+            limited = receivers.ALL if named is None else receivers.find_accounts(auth.viewer(), named)
         receivers.change(
             auth.viewer(),
             receiver_id,
             address=body.address,
             events=body.events,
-            account_ids=limited if "accountIds" in sent else None,
+            account_ids=limited,
             quiet=(body.quietHours or "") if "quietHours" in sent else None,
             zone=body.zone,
         )

@@ -105,9 +105,11 @@ def _account_ids() -> list[int]:
 
 
 def _list(*, errors: Mapping[str, str] | None = None, added: AddedReceiver | None = None) -> Response:
-    sent = request.form if errors else MultiDict({"every": "1", "event": receivers.CHOICES, "zone": filters.zone().key})
+    events = [("event", each.value) for each in receivers.CHOICES]
+    new = MultiDict([("every", "1"), ("zone", filters.zone().key), *events])
     found = receivers.list_receivers(session.viewer())
-    return _page("alert_receivers/page.html", sent, errors, receivers=found, added=added)
+    form = request.form if errors else new
+    return _page("alert_receivers/page.html", form, errors, receivers=found, added=added)
 
 
 def _show(receiver_id: int, *, errors: Mapping[str, str] | None = None, secret: str | None = None) -> Response:
@@ -117,16 +119,14 @@ def _show(receiver_id: int, *, errors: Mapping[str, str] | None = None, secret: 
 
 
 def _stored(receiver: ListedReceiver) -> MultiDict[str, str]:
-    quiet = receiver.quiet
-    return MultiDict(
-        {
-            "address": receiver.address,
-            "event": receiver.events,
-            **({"every": "1"} if receiver.ig_account_ids is None else {"account": receiver.ig_account_ids}),
-            "quiet": quiet.times if quiet else "",
-            "zone": quiet.zone if quiet else filters.zone().key,
-        }
-    )
+    quiet, limited = receiver.quiet, receiver.ig_account_ids
+    fields = [
+        ("address", receiver.address),
+        *(("event", each.value) for each in receiver.events),
+        *([("every", "1")] if limited is None else [("account", each) for each in limited]),
+        *(("quiet", quiet.times if quiet else ""), ("zone", quiet.zone if quiet else filters.zone().key)),
+    ]
+    return MultiDict(fields)
 
 
 def _page(template: str, form: MultiDict[str, str], errors: Mapping[str, str] | None, **shown: Any) -> Response:

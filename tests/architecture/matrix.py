@@ -215,7 +215,7 @@ API = {
     "POST /api/accounts/<id>/alerts/mute": _row(START_VISIBLE, "/api/accounts/*/alerts/mute", ACCOUNT),
     "POST /api/accounts/<id>/alerts/unmute": _row(START_VISIBLE, "/api/accounts/*/alerts/unmute", ACCOUNT),
     "GET /api/alert-receivers": Row(MANAGE),
-    "POST /api/alert-receivers": Row(MANAGE, body={"address": "https://example.com/alerts", "events": ["tea"]}),
+    "POST /api/alert-receivers": Row(MANAGE, body={"address": "tea"}),
     "PATCH /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654", body={}),
     "DELETE /api/alert-receivers/<id>": Row(NO_RECEIVER, "/api/alert-receivers/987654"),
     "POST /api/alert-receivers/<id>/rotate-secret": Row(NO_RECEIVER, "/api/alert-receivers/987654/rotate-secret"),

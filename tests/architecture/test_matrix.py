@@ -201,7 +201,7 @@ def test_no_change_is_made_by_a_get_or_on_behalf_of_another_site(nametag: Flask)
 def test_no_api_route_that_starts_a_job_accepts_get(nametag: Flask) -> None:
     secret = api_tokens.create(OPERATOR, "crm", ["read", "jobs"])
     for route, row in API.items():
-        if route.startswith("POST "):
+        if route.startswith("POST ") and route.replace("POST", "GET") not in API:
             answer = nametag.test_client().get(row.url, headers={"Authorization": f"Bearer {secret}"})
             assert answer.status_code in (404, 405), route  # 404 where the name could be an ID
 
