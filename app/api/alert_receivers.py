@@ -57,16 +57,12 @@ def register(api: APIBlueprint) -> None:
     )
     def change_alert_receiver(path: ById, body: ReceiverChange) -> dict[str, Any]:
         receiver_id, sent = row_ids.number(path.id, "alert receiver"), body.model_fields_set
-        limited: list[int] | Literal["all"] | None = None
-        if "accountIds" in sent:
-            named = body.accountIds
-            limited = receivers.ALL if named is None else receivers.find_accounts(auth.viewer(), named)
         receivers.change(
             auth.viewer(),
             receiver_id,
             address=body.address,
             events=body.events,
-            account_ids=limited,
+            account_ids=_accounts(body.accountIds) if "accountIds" in sent else None,
             quiet=(body.quietHours or "") if "quietHours" in sent else None,
             zone=body.zone,
         )
@@ -118,6 +114,10 @@ def register(api: APIBlueprint) -> None:
     def remove_alert_receiver(path: ById) -> tuple[str, int]:
         receivers.remove(auth.viewer(), row_ids.number(path.id, "alert receiver"))
         return "", 204
+
+
+def _accounts(ig_account_ids: list[str] | None) -> list[int] | Literal["all"]:
+    return receivers.ALL if ig_account_ids is None else receivers.find_accounts(auth.viewer(), ig_account_ids)
 
 
 def _with_secret(receiver_id: int, secret: str | None) -> dict[str, Any]:
