@@ -42,7 +42,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LATE_PERIODS = 2
 LEAST_LATE = timedelta(minutes=1)  # for short periods: several slow calls are not late
 SKIP_SHOWN = timedelta(days=1)
-REASON_CHARACTERS = 200  # of why a schedule is off
+OFF_REASON_CHARACTERS = 200  # of why a schedule is off
 NOUNS = {"accounts": "account", "contacts": "contact", "calls": "call", "tokens": "access token", "records": "record"}
 DEAD = "No scheduler has reported for 30 seconds, so every schedule is late."
 
@@ -291,9 +291,9 @@ def switch_off(viewer: Viewer, name: str, *, ig_account_id: str | None = None, r
     schedule, account = _require(viewer, name, ig_account_id)
     if schedule.kept_on:
         raise Conflict(f"{schedule.title} can’t be switched off. {schedule.kept_on}")
-    why = clean_name(reason, REASON_CHARACTERS + 1)
-    if why and len(why) > REASON_CHARACTERS:
-        raise Invalid({"reason": f"Enter at most {REASON_CHARACTERS} characters."})
+    why = clean_name(reason, OFF_REASON_CHARACTERS + 1)
+    if why and len(why) > OFF_REASON_CHARACTERS:
+        raise Invalid({"reason": f"Enter at most {OFF_REASON_CHARACTERS} characters."})
     with transaction.write() as tx:
         if account:
             done = schedules_off.switch_off(tx, name, account.id, off_by=viewer.name, reason=why)
