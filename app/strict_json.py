@@ -38,6 +38,4 @@ def _depth_exceeds(value: Any, levels: int) -> bool:
     for _ in range(levels):
         inner = (child for each in level for child in (each.values() if isinstance(each, dict) else each))
         level = [child for child in inner if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
+    return bool(level)
