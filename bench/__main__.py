@@ -63,7 +63,7 @@ def _figures(folder: Path) -> Iterator[Figure]:
         yield from measures.webhooks(nametag, baseline)
         yield from measures.pages(nametag, baseline)
         yield from measures.memory(nametag)
-        yield from screen.speed(nametag)
+        yield from screen.speed(nametag, baseline)
         yield from measures.sync(nametag)
         yield from ingest.speed(nametag, baseline, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)

@@ -181,14 +181,14 @@ def workers_resident(nametag: Installation) -> float:
     return max(map(_resident, workers))
 
 
-def sign_in(url: str) -> str:
+def sign_in(url: str, email: str = EMAIL) -> str:
     """Sign in with the form; return the session's Cookie header."""
     jar = CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     form = browser.open(f"{url}/login").read().decode()
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
     assert found, "the sign-in form has a token"
-    fields = {"csrf_token": found[1], "email": EMAIL, "password": PASSWORD}
+    fields = {"csrf_token": found[1], "email": email, "password": PASSWORD}
     browser.open(urllib.request.Request(f"{url}/login", data=urllib.parse.urlencode(fields).encode())).read()
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
