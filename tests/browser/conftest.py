@@ -89,7 +89,7 @@ def visit(chromium: Browser, seeded: SeededServer, email: str = EMAIL, **options
     """Return a tab of a new browser profile of a signed-in user, on the inbox. The caller closes its context."""
     if email not in seeded.signed_in:
         seeded.signed_in[email] = _signed_in(chromium, seeded, email)
-    usual = {"reduced_motion": "reduce", "locale": "en-GB", "storage_state": seeded.signed_in[email]}
+    usual: dict[str, Any] = {"reduced_motion": "reduce", "locale": "en-GB", "storage_state": seeded.signed_in[email]}
     context = chromium.new_context(**usual | options)
     context.set_default_timeout(10_000)
     page = context.new_page()
