@@ -30,8 +30,6 @@ BLOCK_BITS = {"A": 12, "B": 16, "C": 20}  # blocks of row IDs, which PostgreSQL 
 DAYS_AT_FIRST = (3, 40, 400)  # before the end of a period, whose newest messages PostgreSQL reads first
 SQLITE_FACT = FACT * 5  # its first characters are in the index of beginnings only once per row
 FIRST_YEAR = 2010  # Instagram's; nothing was sent earlier
-# Else PostgreSQL plans without the words (db/engine.py), and reads all messages of an account.
-_PLAN_WITH_WORDS = select(func.set_config("plan_cache_mode", "force_custom_plan", True))  # for this transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +113,6 @@ class Wanted:
     any_of: tuple[tuple[IndexWord, ...], ...] = ()
     excluded: tuple[IndexWord, ...] = ()
     period: Period = field(default_factory=Period)
-
-
-def plan_with_words() -> None:
-    """Let PostgreSQL plan each statement of this transaction for the words that it searches."""
-    if not is_sqlite():
-        db.session.execute(_PLAN_WITH_WORDS)
 
 
 def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
@@ -208,13 +200,14 @@ def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int)
     if is_sqlite():
         return _fts_rows(index, wanted, found, limit)
     model, rows = index.model, []
-    for any_of in _windows(index, wanted):
-        matching = index.expression.op("@@")(cast(_tsquery(index, wanted, any_of), TSQUERY))
+    windows = list(_windows(index, wanted))
+    while windows and len(rows) < limit:
+        matching = index.expression.op("@@")(cast(_tsquery(index, wanted, windows.pop(0)), TSQUERY))
         newest = found.where(matching, model.terms.is_not(None)) if model is Message else found.where(matching)
         # Not by the ID itself: the planner would read all rows by their key, newest first, instead of the index.
         rows = list(db.session.execute(newest.order_by((model.id + 0).desc()).limit(limit)))
-        if len(rows) >= limit:
-            break
+        if not rows and len(windows) > 1 and not wanted.period.until:
+            del windows[0]  # a rare word: the next window would not have enough of them either
     return rows
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app import search_index, search_words
+from app import search_words
 from app.db.engine import db, is_sqlite
+from app.db.planning import planned_for_values
 from app.identities import display
 from app.models.identity import Identity, UsernameHistory
 from app.search_index import CONTACTS, HITS, IndexWord, Wanted, candidates, find_rows, of_each_account, parse_piece
@@ -33,9 +34,9 @@ Named = tuple[Contacts, dict[Contact, Formerly]]
 
 def find(q: str, account_ids: tuple[int, ...] | None) -> Contacts:
     """Return at most MOST contacts of these accounts (None for all) that match a search term, newest first."""
-    search_index.plan_with_words()
     words = [(each, False) for each in q.split()]
-    found = by_words(words, account_ids)[0] if words else {}
+    with planned_for_values():
+        found = by_words(words, account_ids)[0] if words else {}
     return dict(list(found.items())[:MOST])
 
 

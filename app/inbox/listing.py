@@ -7,8 +7,18 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, func, literal_column, not_, select, tuple_, union
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    SQLColumnExpression,
+    func,
+    literal_column,
+    not_,
+    select,
+    tuple_,
+    union,
+)
 
 from app import clock, gaps, read_state, reply_state, text
 from app.db.engine import db
@@ -308,7 +318,7 @@ def _rows(viewer: Viewer, account_id: int, want: ConversationFilter, searched: F
     if want.filter == "unread" and not want.q:
         return found.where(Conversation.id.in_(_newest_unread(viewer, account_id, want)))
     own = None if searched.query.names_account else account_id
-    found = _of_account(found, Conversation.account_id, viewer, own, want)
+    found = _of_account(found, searched.account_id, viewer, own, want)
     if want.filter == "unread":
         found = found.where(read_state.UNREAD_COUNT > 0)
     elif want.filter in FILTERED:
@@ -332,7 +342,7 @@ def _cursor(want: ConversationFilter, row: Any, now: datetime) -> str:
 
 
 def _of_account(
-    found: S, column: InstrumentedAttribute[int], viewer: Viewer, account_id: int | None, want: ConversationFilter
+    found: S, column: SQLColumnExpression[int], viewer: Viewer, account_id: int | None, want: ConversationFilter
 ) -> S:
     """Return the rows of one account (None for all that the viewer may see) after `want.after`."""
     found = viewer.visible(found if account_id is None else found.where(column == account_id), column)

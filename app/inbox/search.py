@@ -6,10 +6,10 @@ from datetime import UTC, tzinfo
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, false, func, or_, select, true
 
-from app import search_index
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.identities import contact_search
 from app.identities.contact_search import Contact, Formerly, Named
 from app.inbox import search_query
@@ -29,6 +29,8 @@ class Found:
 
     `messages` holds the newest matching message of conversations that were found by one, `formerly` the earlier
     username of those found by one. `pieces` are the words and phrases to mark, each with whether it is a whole one.
+    `account_id` is the column to compare with the account: with IDs of conversations one without an index. SQLite
+    would read all conversations of the account, of which it expects ten.
     """
 
     query: Query = field(default_factory=Query)
@@ -36,6 +38,7 @@ class Found:
     messages: Mapping[int, int] = field(default_factory=dict)
     formerly: Mapping[Contact, Formerly] = field(default_factory=dict)
     pieces: tuple[tuple[str, bool], ...] = ()
+    account_id: SQLColumnExpression[int] = Conversation.account_id
 
 
 NOTHING_SEARCHED = Found()
@@ -51,8 +54,8 @@ def find(
     """
     if not query.clauses:
         return Found(query)
-    search_index.plan_with_words()
-    return _Search(query, account_ids, filters, zone).found()
+    with planned_for_values():
+        return _Search(query, account_ids, filters, zone).found()
 
 
 def conversation_ids(contacts: Iterable[Contact]) -> dict[Contact, int]:
@@ -100,8 +103,7 @@ class _Search:
         self.period = search_query.period(query, zone)
         self.conditions = [filters[value.lower()] for value in query.values("is")]
         self.conditions += [~filters[value.lower()] for value in query.values("is", negated=True)]
-        if self.account_ids is not None:
-            self.conditions.append(Conversation.account_id.in_(self.account_ids))
+        self.ids: set[int] | None = None
         self.formerly: dict[Contact, Formerly] = {}
         self.words = query.pieces()
         self.excluded = query.pieces(negated=True)
@@ -118,12 +120,21 @@ class _Search:
         if by_name and self._asks_for_messages():
             messages = self._messages((), by_name[:MOST_CONTACTS]) | messages
             by_name = []
-        self.conditions.append(_one_of(Conversation.id, list(dict.fromkeys([*messages, *by_name]))))
+        self._only([*messages, *by_name])
         return self._result(messages)
 
     def _result(self, messages: Mapping[int, int] | None = None) -> Found:
+        conditions, account_id = [*self.conditions], Conversation.account_id
+        if self.ids is not None:
+            conditions.append(_one_of(Conversation.id, sorted(self.ids)))
+            account_id = Conversation.account_id + 0
+        if self.account_ids is not None:
+            conditions.append(account_id.in_(self.account_ids))
         marked = _to_mark(self.words)
-        return Found(self.query, and_(true(), *self.conditions), messages or {}, self.formerly, marked)
+        return Found(self.query, and_(true(), *conditions), messages or {}, self.formerly, marked, account_id)
+
+    def _only(self, ids: Iterable[int]) -> None:
+        self.ids = set(ids) if self.ids is None else self.ids.intersection(ids)
 
     def _named_by_from(self) -> list[int] | None:
         """Return the conversations that from: allows, None for all."""
@@ -135,7 +146,7 @@ class _Search:
             others = _conversations_of(contact_search.by_name(value, self.account_ids)[0])
             self.conditions.append(Conversation.id.not_in(others))
         if within is not None:
-            self.conditions.append(_one_of(Conversation.id, within))
+            self._only(within)
         return within
 
     def _named_by_words(self, within: list[int] | None) -> list[int]:

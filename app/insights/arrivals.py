@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select
 from app import clock
 from app.db import transaction
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.db.transaction import Tx
 from app.models.account import Account
 from app.models.conversation import Conversation, Message
@@ -61,6 +62,7 @@ def purge(tx: Tx, now: datetime) -> None:
     tx.execute(delete(DailyArrivals).where(DailyArrivals.day < now - COUNTED - DAY))
 
 
+@planned_for_values()
 def _count(account_id: int, day: datetime) -> dict[str, int]:
     # Through conversations that were active since: only their index has an account and a time.
     found = (
