@@ -275,7 +275,7 @@ def _naming(viewer: Viewer) -> Iterator[Finding]:
     since = clock.now() - service_levels.RECENT
     for account in listing.accounts(viewer):
         finding = functools.partial(Finding, f"account {account.ig_account_id}", Level.WARNING)
-        late = [each.says for each in service_levels.service_levels([account.id], since) if each.missed]
+        late = [each.says for each in service_levels.service_levels(account.id, since) if each.missed]
         if late:
             message = f"Too few new contacts of the last 24 hours were named in time: {'; '.join(late)}"
             fix = "See Insights for the times and the reasons, and check workers and the API call budget."

@@ -1,4 +1,4 @@
-"""Hourly snapshots per account for Insights: contacts by how they are shown, messages, lookups.
+"""Hourly snapshots per account for Insights: contacts by how they are shown, messages, lookups, service levels.
 
 Written by the scheduler, so that webhook deliveries do not wait for it. The only writer of `hourly_stats`.
 """
@@ -14,7 +14,9 @@ from app import change_tokens, clock
 from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.db.transaction import Tx
+from app.insights import service_levels
 from app.models.account import Account
 from app.models.call import ApiCall, Purpose
 from app.models.conversation import Conversation, Message
@@ -51,12 +53,14 @@ def record() -> None:
     for account_id in list(db.session.scalars(select(Account.id))):
         found = [(at, _traffic(account_id, at)) for at in (this_hour - HOUR, this_hour)]
         contacts = _current_contacts(account_id)
+        naming = service_levels.count(account_id)
         db.session.rollback()
         with transaction.write() as tx:
             if not _exists(tx, account_id):
                 continue
             for at, traffic in found:
-                _store(tx, account_id, at, traffic, contacts=contacts if at == this_hour else None)
+                current = asdict(contacts) | {"naming": naming} if at == this_hour else None
+                _store(tx, account_id, at, traffic, current=current)
 
 
 def current_contacts(account_ids: Sequence[int]) -> ContactCounts:
@@ -79,6 +83,15 @@ def _newest_contacts(account_ids: Sequence[int]) -> Mapping[int, ContactCounts]:
     )
     rows = db.session.execute(found.order_by(HourlyStats.at))
     return {row.account_id: ContactCounts(row.username, row.name, row.short_id) for row in rows}
+
+
+def newest_naming(account_ids: Sequence[int]) -> Mapping[int, service_levels.Counts]:
+    """Return the counts of service levels of each account that has a snapshot of the last two hours with them."""
+    found = select(HourlyStats.account_id, HourlyStats.naming).where(
+        HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT
+    )
+    rows = db.session.execute(found.order_by(HourlyStats.at))
+    return {row.account_id: row.naming for row in rows if row.naming}
 
 
 def count_contacts(account_id: int) -> ContactCounts:
@@ -112,6 +125,7 @@ def _current_contacts(account_id: int) -> ContactCounts:
     return contacts
 
 
+@planned_for_values()
 def _traffic(account_id: int, at: datetime) -> dict[str, int]:
     # Through conversations that were active since: only their index has an account and a time.
     received = (
@@ -133,12 +147,12 @@ def _traffic(account_id: int, at: datetime) -> dict[str, int]:
     }
 
 
-def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, contacts: ContactCounts | None) -> None:
+def _store(tx: Tx, account_id: int, at: datetime, traffic: dict[str, int], *, current: dict[str, Any] | None) -> None:
     hour: dict[str, Any] = {"account_id": account_id, "at": at}
-    if contacts is None:
+    if current is None:
         known = (HourlyStats.account_id == account_id, HourlyStats.at == at)
         tx.execute(update(HourlyStats).where(*known).values(traffic))
         return
-    figures = asdict(contacts) | traffic
+    figures = current | traffic
     row = tx.insert(HourlyStats).values(hour | figures)
     tx.execute(row.on_conflict_do_update(index_elements=["account_id", "at"], set_=figures))

@@ -5,7 +5,7 @@ not count.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from app import clock
 from app.calls import budget
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.identities import observations
 from app.identities.failure_policy import LASTING_REASONS
 from app.insights import charts
@@ -73,22 +74,38 @@ class ServiceLevel:
 
 
 LEVELS = ((timedelta(milliseconds=500), 95), (timedelta(hours=1), 99))
+Counts = Sequence[Sequence[int]]  # for each of LEVELS: new contacts, and how many of them were named in time
 
 
-def service_levels(account_ids: Sequence[int], since: datetime) -> tuple[ServiceLevel, ...]:
-    """Return the service levels for contacts of these accounts who first wrote since then (aware UTC)."""
-    now = clock.now()
-    named = [waited for _, waited in charts.first_lookups(account_ids, since, Identity.has_name)]
-    unnamed = _unnamed(account_ids, since)
+def service_levels(account_id: int, since: datetime) -> tuple[ServiceLevel, ...]:
+    """Return the service levels for contacts of an account who first wrote since then (aware UTC)."""
+    return of_counts([count(account_id, since)])
+
+
+def of_counts(counts: Iterable[Counts]) -> tuple[ServiceLevel, ...]:
+    """Return the service levels of accounts with these counts."""
+    by_level = zip(*counts, strict=True)
+    sums = [[sum(numbers) for numbers in zip(*level, strict=True)] for level in by_level]
     return tuple(
-        ServiceLevel(
-            limit,
-            target,
-            contacts=len(named) + sum(at < now - limit for at in unnamed),
-            in_time=sum(waited <= limit for waited in named),
-        )
-        for limit, target in LEVELS
+        ServiceLevel(limit, target, contacts, in_time)
+        for (limit, target), (contacts, in_time) in zip(LEVELS, sums, strict=True)
     )
+
+
+@planned_for_values()
+def count(account_id: int, since: datetime | None = None) -> Counts:
+    """Count the contacts of an account who first wrote since then (aware UTC), in the last 30 days without it.
+
+    Reads a row of each: a tenth of a second for 20,000 of them.
+    """
+    now = clock.now()
+    since = since or now - PERIOD
+    named = [waited for _, waited in charts.first_lookups([account_id], since, Identity.has_name)]
+    unnamed = _unnamed(account_id, since)
+    return [
+        [len(named) + sum(at < now - limit for at in unnamed), sum(waited <= limit for waited in named)]
+        for limit, _ in LEVELS
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +158,13 @@ def _mix(account_id: int, since: datetime, until: datetime) -> Counter[str]:
     return mix
 
 
-def _unnamed(account_ids: Sequence[int], since: datetime) -> list[datetime]:
+def _unnamed(account_id: int, since: datetime) -> list[datetime]:
     """Return when each new contact first wrote who has no name yet and could have one."""
     found = (
         select(Identity.first_seen_at, Conversation.first_message_at)
         .join(Conversation, same_contact(Identity, Conversation))
         .where(
-            *(Conversation.account_id.in_(account_ids), ~Conversation.known, Conversation.last_message_at >= since),
+            *(Conversation.account_id == account_id, ~Conversation.known, Conversation.last_message_at >= since),
             *(Identity.first_seen_at >= since, ~Identity.has_name, _can_be_named()),
         )
         .limit(charts.MAX_CALLS)

@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from app import clock
 from app.calls import budget
 from app.db.engine import db
-from app.insights import charts, hourly_stats
+from app.db.planning import planned_for_values
+from app.insights import charts, hourly_stats, service_levels
 from app.insights.charts import Bucket, Hour
+from app.insights.service_levels import ServiceLevel
 from app.instagram import errors
 from app.labels import label
-from app.models.call import ApiCall
+from app.models.call import WITHOUT_USERNAME, ApiCall
 
 PERIODS = {
     "day": ("24 hours", timedelta(days=1)),
@@ -67,6 +69,7 @@ class Insights:
         return sum(number for _, number in self.reasons)
 
 
+@planned_for_values()
 def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> Insights:
     """Return the figures of accounts that the caller may see.
 
@@ -93,6 +96,17 @@ def get_insights(account_ids: Sequence[int], *, period: str, zone: tzinfo) -> In
         buckets=buckets,
         hours=hours,
         reasons=_reasons(account_ids, clock.now() - length),
+    )
+
+
+def get_service_levels(account_ids: Sequence[int]) -> tuple[ServiceLevel, ...]:
+    """Return the service levels of the last 30 days for accounts that the caller may see.
+
+    As the newest snapshots say, like the numbers of contacts.
+    """
+    counted = hourly_stats.newest_naming(account_ids)
+    return service_levels.of_counts(
+        counted.get(account_id) or service_levels.count(account_id) for account_id in account_ids
     )
 
 
@@ -132,8 +146,7 @@ def _username_change(buckets: Sequence[Bucket], percent: float | None) -> Userna
 
 def _reasons(account_ids: Sequence[int], since: datetime) -> tuple[tuple[str, int], ...]:
     of_period = (ApiCall.account_id.in_(account_ids), ApiCall.at > since, ApiCall.call == budget.PROFILE)
-    without_username = or_(ApiCall.code.is_not(None), ApiCall.answer.startswith("name"))
-    counted = select(ApiCall.code, func.count()).where(*of_period, without_username).group_by(ApiCall.code)
+    counted = select(ApiCall.code, func.count()).where(*of_period, WITHOUT_USERNAME).group_by(ApiCall.code)
     found: Counter[str] = Counter()
     for code, number in db.session.execute(counted):
         found[NAME_ONLY if code is None else label(errors.reason_from_code(code))] += number

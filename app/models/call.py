@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -24,11 +24,45 @@ class Purpose(StrEnum):
     ANNOUNCED = "announced"
 
 
+# Without parameters: databases use the index only for the very same expression.
+WITHOUT_USERNAME = text("(api_calls.code IS NOT NULL OR api_calls.answer LIKE 'name%')")
+READS_CONVERSATIONS = text("api_calls.call = 'conversations'")
+_READS_CONVERSATIONS = text("call = 'conversations'")
+_OF_CONTACT = text("ig_participant_id IS NOT NULL")
+_WITHOUT_USERNAME = text("code IS NOT NULL OR answer LIKE 'name%'")
+
+
 class ApiCall(ContactKey, Model):
     """One call to Meta, written before it is made and completed by its answer. The budget counts these rows."""
 
     __tablename__ = "api_calls"
-    __table_args__ = (Index("ix_api_calls_account_at", "account_id", "at"),)
+    __table_args__ = (
+        Index("ix_api_calls_account_at", "account_id", "at"),
+        Index(
+            "ix_api_calls_conversations",
+            "account_id",
+            "at",
+            sqlite_where=_READS_CONVERSATIONS,
+            postgresql_where=_READS_CONVERSATIONS,
+        ),
+        Index(
+            "ix_api_calls_contact",
+            "account_id",
+            "ig_participant_id",
+            "at",
+            sqlite_where=_OF_CONTACT,
+            postgresql_where=_OF_CONTACT,
+        ),
+        Index(
+            "ix_api_calls_without_username",
+            "account_id",
+            "call",
+            "at",
+            "code",
+            sqlite_where=_WITHOUT_USERNAME,
+            postgresql_where=_WITHOUT_USERNAME,
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))

@@ -35,6 +35,7 @@ class GapState(StrEnum):
 
 
 UNCLOSED = (GapState.OPEN, GapState.READING)
+_UNDISMISSED_SQL = text("dismissed_at IS NULL")
 _UNCLOSED_SQL = text("state IN ('open', 'reading')")
 
 
@@ -48,6 +49,13 @@ class Gap(Model):
     __tablename__ = "gaps"
     __table_args__ = (
         Index("ix_gaps_account_id_began_at", "account_id", "began_at"),
+        Index(
+            "ix_gaps_undismissed",
+            "account_id",
+            "closed_at",
+            sqlite_where=_UNDISMISSED_SQL,
+            postgresql_where=_UNDISMISSED_SQL,
+        ),
         Index("ix_gaps_unclosed", "state", sqlite_where=_UNCLOSED_SQL, postgresql_where=_UNCLOSED_SQL),
     )
 

@@ -76,6 +76,7 @@ class Identity(ContactKey, Model):
             postgresql_where=text("next_try_at IS NOT NULL"),
         ),
         Index("ix_identities_newest", "account_id", "id"),
+        Index("ix_identities_username", "account_id", "username"),
         Index(
             "ix_identities_skeleton",
             "account_id",

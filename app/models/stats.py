@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import JSON, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.engine import Model
@@ -12,7 +12,8 @@ from app.db.types import UTCDateTime
 class HourlyStats(Model):
     """Statistics of the hour that begins at `at`: contacts by how they were shown at its end, and traffic.
 
-    `messages` counts messages from contacts, `lookups` the profile calls that were made for them.
+    `messages` counts messages from contacts, `lookups` the profile calls that were made for them. `naming` has for each
+    service level the new contacts of its period and how many were named in time; None in rows of earlier releases.
     """
 
     __tablename__ = "hourly_stats"
@@ -24,6 +25,7 @@ class HourlyStats(Model):
     short_id: Mapped[int]
     messages: Mapped[int]
     lookups: Mapped[int]
+    naming: Mapped[list[list[int]] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DailyArrivals(Model):

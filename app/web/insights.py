@@ -5,9 +5,8 @@ from datetime import datetime
 
 from flask import Blueprint, Response, request
 
-from app import clock
 from app.errors import Invalid
-from app.insights import service_levels, summary
+from app.insights import summary
 from app.web import account_selection, filters, rendering
 
 blueprint = Blueprint("insights", __name__, url_prefix="/insights")
@@ -27,7 +26,7 @@ def index() -> Response:
         None,
         selection=selection,
         found=found,
-        levels=service_levels.service_levels(accounts, clock.now() - service_levels.PERIOD) if accounts else (),
+        levels=summary.get_service_levels(accounts) if accounts else (),
         chosen=chosen,
         period=period,
         periods=[(key, words) for key, (words, _) in summary.PERIODS.items()],

@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.findings import Finding
 from app.identities import observations
 from app.identities.observations import ProfileObservation
-from app.insights import service_levels
+from app.insights import hourly_stats, service_levels, summary
 from app.insights.service_levels import ServiceLevel
 from app.models.account import Account
 from app.models.call import ApiCall, Purpose
@@ -50,7 +50,7 @@ def named(account: Account, who: str, *, took_ms: int) -> None:
 
 def levels(account: Account) -> list[tuple[int, int]]:
     db.session.rollback()
-    found = service_levels.service_levels([account.id], clock.now() - service_levels.PERIOD)
+    found = service_levels.service_levels(account.id, clock.now() - service_levels.PERIOD)
     return [(each.in_time, each.contacts) for each in found]
 
 
@@ -69,6 +69,26 @@ def test_new_contacts_are_counted_by_how_long_they_waited_for_their_name(
     assert levels(account) == [(1, 4), (2, 2)]  # the other two may still be named within an hour
     frozen_clock.forward(hours=2)
     assert levels(account) == [(1, 4), (2, 4)]
+
+
+def test_insights_shows_the_service_levels_of_the_newest_snapshot(account: Account, frozen_clock: FrozenClock) -> None:
+    def shown() -> list[tuple[int, int]]:
+        db.session.rollback()
+        return [(each.in_time, each.contacts) for each in summary.get_service_levels([account.id])]
+
+    people_wrote(*map(contact, range(3)))
+    named(account, contact(0), took_ms=90)
+    frozen_clock.forward(hours=2)
+    assert shown() == levels(account) == [(1, 3), (1, 3)]
+    hourly_stats.record()
+    named(account, contact(1), took_ms=90)
+    assert shown() == [(1, 3), (1, 3)]
+    hourly_stats.record()
+    assert shown() == levels(account) == [(1, 3), (1, 3)]
+    frozen_clock.forward(hours=3)  # the scheduler does not run
+    people_wrote(contact(4))
+    named(account, contact(4), took_ms=90)
+    assert shown() == levels(account) == [(2, 4), (2, 4)]
 
 
 def test_a_contact_without_profile_consent_does_not_count(account: Account, frozen_clock: FrozenClock) -> None:
