@@ -22,7 +22,7 @@ from app.models.alert import Alert
 from app.models.conversation import Conversation
 from app.models.ingest import DeadLetter
 from app.models.process import Heartbeat
-from app.models.run import ACTIVE, Run
+from app.models.run import IS_ACTIVE, Run
 from app.redis_client import RedisUnavailable
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -128,7 +128,7 @@ def _work_figures(connection: Connection) -> Iterator[Metric]:
     )
     states = ("resolved", "fresh", "failed", "skipped")
     sums = [func.sum(getattr(Run, state)) for state in states]
-    active = select(Account.ig_account_id, Run.kind, *sums, func.sum(Run.total)).where(Run.state.in_(ACTIVE))
+    active = select(Account.ig_account_id, Run.kind, *sums, func.sum(Run.total)).where(IS_ACTIVE)
     rows = connection.execute(
         active.join(Account, Account.id == Run.account_id).group_by(Account.ig_account_id, Run.kind)
     )

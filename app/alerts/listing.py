@@ -61,7 +61,7 @@ def list_alerts(viewer: Viewer, state: State | None = None) -> Sequence[ListedAl
         viewer.require(Role.OPS)
     found = list[ListedAlert]()
     if state != "recovered":
-        found += _read(viewer, Alert.open_key.is_not(None), order=Alert.opened_at)
+        found += _read(viewer, Alert.recovered_at.is_(None), order=Alert.opened_at)
     if state != "open":
         found += _read(viewer, Alert.recovered_at.is_not(None), order=Alert.recovered_at, most=RECOVERED)
     return found
@@ -77,7 +77,7 @@ def get_alert(viewer: Viewer, alert_id: int) -> ListedAlert:
 
 def list_unacknowledged(viewer: Viewer) -> tuple[ListedAlert, ...]:
     """Return the open alerts that the viewer may see and no user has acknowledged or muted, newest first."""
-    unseen = and_(Alert.open_key.is_not(None), Alert.acknowledged_at.is_(None), Account.alerts_muted_at.is_(None))
+    unseen = and_(Alert.recovered_at.is_(None), Alert.acknowledged_at.is_(None), Account.alerts_muted_at.is_(None))
     return tuple(_read(viewer, unseen, order=Alert.since))
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.calls import budget
 from app.db.engine import db
 from app.identities import cache
 from app.identities.listing import ListedIdentity, NameState
 from app.identities.observations import FRESH
-from app.models.call import ApiCall
+from app.models.call import READS_CONVERSATIONS, ApiCall
 from app.models.identity import Source
 from app.text import plural
 
@@ -45,12 +45,15 @@ def lookup_sources(
 def _pages(contact: ListedIdentity, sources: Sequence[Source | None], first_seen_at: datetime) -> LookupSource:
     label, icon = "Conversation sync", "refresh"
     read_at = db.session.execute(
-        select(func.max(ApiCall.at)).where(
+        select(ApiCall.at)
+        .where(
             ApiCall.account_id == contact.account_id,
-            ApiCall.call == budget.CONVERSATIONS,
+            READS_CONVERSATIONS,
             ApiCall.http_status == 200,
             ApiCall.at >= first_seen_at,
         )
+        .order_by(ApiCall.at.desc())
+        .limit(1)
     ).scalar()
     if Source.CONVERSATIONS in sources:
         return LookupSource(label, icon, "Found", DONE, "Username found.", at=read_at)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy import Select, SQLColumnExpression, and_, select, tuple_, union_all
 
 from app import clock, reply_state, text
 from app.db.engine import db
@@ -27,6 +27,7 @@ from app.models.identity import Identity, StoredAvatar
 from app.reply_state import WindowState
 from app.viewer import Viewer
 
+MOST_ACCOUNTS = 100  # whose first rows one query joins; SQLite joins at most 500
 # Time (aware UTC) and ID of the last row of a page; with needed replies, whether its 24-hour window is closed.
 FeedPosition = tuple[datetime, int, *tuple[bool, ...]]
 
@@ -98,11 +99,12 @@ def conversations(
     if want.needs_reply:
         now = clock.now()
         parts = reply_order.in_order(found, Position(*after) if after else None, now=now)
-        rows, last = fetch_page_of(parts, limit)
+        rows, last = fetch_page_of((_by_account(viewer, want, part, limit) for part in parts), limit)
         return [_conversation_entry(row) for row in rows], reply_order.position_of(last, now=now) if last else None
     if after:
         found = found.where(tuple_(Conversation.last_message_at, Conversation.id) < after)
-    rows, last = fetch_page(found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc()), limit)
+    found = found.order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+    rows, last = fetch_page(_by_account(viewer, want, found, limit), limit)
     return [_conversation_entry(row) for row in rows], (last.last_message_at, last.id) if last else None
 
 
@@ -160,22 +162,25 @@ def messages(
 
 
 def _matching(viewer: Viewer, want: FeedQuery) -> Select[*tuple[Any, ...]]:
-    found = _conversations(viewer)
+    searched = search.NOTHING_SEARCHED
+    if want.q:
+        searched = search.find(_query(text.storable(want.q)), _accounts(viewer, want), filters=listing.FILTERED)
+    found = _conversations(viewer, searched.account_id)
     if want.account_id is not None:
-        found = found.where(Conversation.account_id == want.account_id)
+        found = found.where(searched.account_id == want.account_id)
     if want.status:
         found = found.where(Conversation.status == want.status)
     for name, condition in listing.FILTERED.items():
         if getattr(want, name, False):
             found = found.where(condition)
-    if want.q:
-        searched = search.find(_query(text.storable(want.q)), _accounts(viewer, want), filters=listing.FILTERED)
-        if searched.condition is not None:
-            found = found.where(searched.condition)
+    if searched.condition is not None:
+        found = found.where(searched.condition)
     return found
 
 
-def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
+def _conversations(
+    viewer: Viewer, account_id: SQLColumnExpression[int] = Conversation.account_id
+) -> Select[*tuple[Any, ...]]:
     picture = StoredAvatar.identity_id == Identity.id
     columns = (
         *(Conversation.id, Conversation.ig_participant_id, Conversation.last_message_at, Conversation.unread_count),
@@ -192,7 +197,7 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
         ),
     )
     return (
-        _visible(viewer, columns)
+        _visible(viewer, columns, account_id)
         .outerjoin(Identity, same_contact(Identity, Conversation))
         .outerjoin(StoredAvatar, picture)
     )
@@ -200,6 +205,19 @@ def _conversations(viewer: Viewer) -> Select[*tuple[Any, ...]]:
 
 def _query(q: str) -> Query:
     return search_query.parse(q, filters=listing.FILTERED)
+
+
+def _by_account(
+    viewer: Viewer, want: FeedQuery, found: Select[*tuple[Any, ...]], limit: int
+) -> Select[*tuple[Any, ...]]:
+    """Limit a query of all accounts to the first rows of each account, whose indexes have its order."""
+    visible = viewer.visible(select(Account.id).where(Account.state != AccountState.DELETING), Account.id)
+    accounts = [] if want.q or want.account_id is not None else db.session.scalars(visible).all()
+    if not 0 < len(accounts) <= MOST_ACCOUNTS:
+        return found
+    ids = found.with_only_columns(Conversation.id)
+    first = (ids.where(Conversation.account_id == each).limit(limit + 1).subquery() for each in accounts)
+    return found.where(Conversation.id.in_(union_all(*(select(each.c.id) for each in first))))
 
 
 def _accounts(viewer: Viewer, want: FeedQuery) -> Collection[int] | None:
@@ -237,10 +255,12 @@ def _seen(viewer: Viewer, conversation_id: int) -> Any:
     return row
 
 
-def _visible(viewer: Viewer, columns: tuple[Any, ...]) -> Select[*tuple[Any, ...]]:
+def _visible(
+    viewer: Viewer, columns: tuple[Any, ...], account_id: SQLColumnExpression[int] = Conversation.account_id
+) -> Select[*tuple[Any, ...]]:
     account = and_(Account.id == Conversation.account_id, Account.state != AccountState.DELETING)
     found = select(*columns).select_from(Conversation).join(Account, account)
-    return viewer.visible(found, Conversation.account_id)
+    return viewer.visible(found, account_id)
 
 
 def _message_entry(row: Any, seen: Any) -> MessageEntry:

@@ -16,7 +16,7 @@ from app.identities import account_pictures, display
 from app.identities.display import Avatar
 from app.inbox import listing
 from app.inbox.listing import Counts
-from app.models.run import ACTIVE, Run
+from app.models.run import IS_ACTIVE, Run
 from app.viewer import Role, Viewer, VisibleAccount
 
 
@@ -169,7 +169,7 @@ def forecast(account_id: int | None) -> Forecast | None:
 
 
 def _running(account_id: int | None) -> bool:
-    found = select(Run.id).where(Run.account_id == account_id, Run.state.in_(ACTIVE)).limit(1)
+    found = select(Run.id).where(Run.account_id == account_id, IS_ACTIVE).limit(1)
     return account_id is not None and db.session.execute(found).first() is not None
 
 

@@ -36,6 +36,7 @@ class RunState(StrEnum):
 # These hold the lock of account and kind: no second job starts. Workers take all of them except paused ones.
 ACTIVE = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.PAUSED, RunState.CANCELING)
 _ACTIVE_SQL = text("state IN ('queued', 'running', 'waiting', 'paused', 'canceling')")
+IS_ACTIVE = text(f"runs.{_ACTIVE_SQL}")  # without parameters: databases use the indexes only for the same expression
 
 
 class RunScope(StrEnum):

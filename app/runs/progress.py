@@ -12,7 +12,7 @@ from app.db.engine import db
 from app.errors import NotFound
 from app.labels import label
 from app.models.account import Account, AccountState
-from app.models.run import ACTIVE, ItemState, LossCause, Run, RunItem, RunScope, RunState
+from app.models.run import ACTIVE, IS_ACTIVE, ItemState, LossCause, Run, RunItem, RunScope, RunState
 from app.models.run import RunKind as RunKind
 from app.runs import estimate, kinds, sync_words
 from app.viewer import Viewer
@@ -141,7 +141,7 @@ def get_current_progress(viewer: Viewer, run_id: str) -> Progress:
 
 def active_runs(viewer: Viewer) -> list[Progress]:
     """Return the active jobs of the accounts the viewer may see, queued ones last."""
-    found = _visible(viewer).where(Run.state.in_(ACTIVE)).order_by(Run.created_at)
+    found = _visible(viewer).where(IS_ACTIVE).order_by(Run.created_at)
     progresses = [_progress(row) for row in db.session.execute(found)]
     queued = [progress for progress in progresses if progress.state == RunState.QUEUED]
     running = [progress for progress in progresses if progress.state != RunState.QUEUED]

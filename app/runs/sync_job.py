@@ -33,7 +33,7 @@ from app.labels import label
 from app.models.account import Account
 from app.models.call import Purpose
 from app.models.conversation import Conversation, Message
-from app.models.run import ACTIVE, ItemState, LossCause, Run, RunItem, RunKind, RunScope, RunState
+from app.models.run import IS_ACTIVE, ItemState, LossCause, Run, RunItem, RunKind, RunScope, RunState
 from app.runs import estimate, fencing, leases, lifecycle, page_cursor, selection
 from app.runs.fencing import Lease, LeaseLostError
 from app.runs.page_cursor import PageCursor
@@ -147,7 +147,7 @@ def begin(
 
 def active_accounts() -> set[int]:
     """Return the IDs of the accounts with an active sync."""
-    return set(db.session.scalars(select(Run.account_id).where(Run.kind == KIND, Run.state.in_(ACTIVE))))
+    return set(db.session.scalars(select(Run.account_id).where(Run.kind == KIND, IS_ACTIVE)))
 
 
 def read_page(lease: Lease) -> tuple[PageStep, int]:
