@@ -13,12 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from app import audit, change_tokens, clock, queue, settings
 from app.db import transaction
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.db.transaction import Tx
 from app.errors import AlreadyRunning, Conflict, Invalid, NotFound
 from app.labels import label
 from app.models.account import Account, AccountState
 from app.models.audit import Action
-from app.models.run import ACTIVE, ItemState, Run, RunItem, RunKind, RunState
+from app.models.run import ACTIVE, IS_ACTIVE, ItemState, Run, RunItem, RunKind, RunState
 from app.runs import kinds, selection
 from app.runs.duties import DutyOutcome
 from app.runs.selection import PageScan, Selection
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 BATCH_SIZE = 10
 BATCH_SIZES = range(1, 101)
 _ACTIVE_RUN = select(Run.id, Run.kind, Run.created_at, Run.state).where(
-    Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), Run.state.in_(ACTIVE)
+    Run.account_id == bindparam("account"), Run.kind == bindparam("run_kind"), IS_ACTIVE
 )
 
 
@@ -163,7 +164,8 @@ def require_run(viewer: Viewer, run_id: str) -> Run:
 
 
 def _start(viewer: Viewer, selected: Selection, *, batch_size: int) -> str:
-    scan = selection.plan_page_scan(selected)
+    with planned_for_values():
+        scan = selection.plan_page_scan(selected)
     with starting(viewer, selected.account_id, selected.kind) as (tx, run_id):
         total = _plan_items(tx, run_id, selected, scan, batch_size=batch_size, started_by=viewer.name)
     if total:
@@ -214,6 +216,7 @@ def _at_work(now: datetime) -> ColumnElement[bool]:
     return and_(Run.lease_until.is_not(None), Run.lease_until > now)
 
 
+@planned_for_values()
 def _plan_items(tx: Tx, run_id: str, selected: Selection, scan: PageScan, *, batch_size: int, started_by: str) -> int:
     now = clock.now()
     run = Run(

@@ -17,6 +17,7 @@ from app import clock
 from app.calls import budget
 from app.db import transaction
 from app.db.engine import db
+from app.db.planning import planned_for_values
 from app.identities.failure_policy import LASTING_REASONS
 from app.identities.reasons import NEVER_TRIED
 from app.instagram.errors import Reason
@@ -94,6 +95,7 @@ class Phrase:
     filters: Mapping[str, str] | None = None
 
 
+@planned_for_values()
 def get_plan(viewer: Viewer, selected: Selection) -> Plan:
     """Return the plan of a job of these contacts; raises Invalid and NotFound as its start does."""
     selection.require_valid(viewer, selected)
@@ -146,7 +148,7 @@ def phrases(plan: Plan, at: Callable[[datetime], str]) -> list[Phrase]:
         return [Phrase(more + (later if plan.is_counted_later else "Narrow the filter to see the plan."))]
     if not plan.contacts:
         return [Phrase(kinds.RULES[plan.kind].none_found)]
-    pieces = [*_known(plan), *_nameable(plan), *_staying(plan), Phrase(_cost(plan, at))]
+    pieces = [*_known(plan), *_nameable(plan), *_staying(plan), Phrase(_cost(plan, at)), *_limited(plan)]
     return [Phrase(pieces[0].text[:1].upper() + pieces[0].text[1:], pieces[0].filters), *pieces[1:]]
 
 
@@ -215,6 +217,7 @@ def _share(account_id: int) -> float | None:
     return named / (named + failed) if named + failed >= LEAST_TRIED else None
 
 
+@planned_for_values()
 def _is_due(account_id: int, kind: RunKind) -> bool:
     selected = Selection(account_id, kind)
     if selection.count_groups(selected, most=MOST_COUNTED) is not None:
@@ -228,9 +231,10 @@ def _is_due(account_id: int, kind: RunKind) -> bool:
 
 def _store(selected: Selection) -> None:
     counted_at = clock.now()
-    groups = selection.count_groups(selected) or []
-    people = sum(group.contacts for group in groups if not group.skipped)
-    scan = selection.plan_page_scan(selected, contacts=people)
+    with planned_for_values():
+        groups = selection.count_groups(selected) or []
+        people = sum(group.contacts for group in groups if not group.skipped)
+        scan = selection.plan_page_scan(selected, contacts=people)
     counted: dict[str, Any] = {"groups": [asdict(group) for group in groups], "scan": asdict(scan)}
     values = {"counted_at": counted_at, "contacts": counted}
     with transaction.write() as tx:
@@ -269,6 +273,11 @@ def _staying(plan: Plan) -> list[Phrase]:
     for reason, number in plan.stays_unknown:
         pieces += [Phrase(f"{number:,} {_words(reason)}", {"state": "unknown", "reason": reason}), Phrase(", ")]
     return pieces[:-1]
+
+
+def _limited(plan: Plan) -> list[Phrase]:
+    most = selection.MOST_CONTACTS
+    return [Phrase(f" A job takes the newest {most:,} contacts.")] if plan.contacts >= most else []
 
 
 def _words(reason: str) -> str:

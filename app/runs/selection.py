@@ -28,6 +28,7 @@ PAGE = 50  # conversations that one call lists
 DAYS = range(1, 91)
 MOST_RECENT = 50  # contacts of a backfill that is limited to days
 MOST_CHOSEN = 200  # contacts that a user selects one by one
+MOST_CONTACTS = 100_000  # of one job, the newest; its start stores them in the request that starts it
 # A name is due for the scheduled refresh this long before it is stale. A picture URL is due only after it has expired:
 # before that, Instagram may return the same one.
 EXPIRES = timedelta(days=1)
@@ -36,6 +37,8 @@ EXPIRES = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which contacts a job looks up: all of its kind, those of the last `days`, or `expiring` ones, at most `most`.
+
+    Never more than MOST_CONTACTS, the newest ones.
 
     From the Identities page: those that match a filter, or that a user chose by the IDs of their identities. These are
     looked up whatever failed before.
@@ -108,15 +111,16 @@ def select_items(selected: Selection) -> Select[Any]:
     """Select contact ID, position, state and reason of a job's items, newest conversation first."""
     skipped = _skipped(selected)
     newest = _order(selected)
+    most = _most(selected)
     found = _selected(
         selected,
+        most,
         _contact(selected).label("ig_participant_id"),
         func.row_number().over(order_by=newest).label("position"),
         case((skipped, ItemState.SKIPPED.value), else_=ItemState.PENDING.value).label("state"),
         case((skipped, Identity.last_error), else_=null()).label("reason"),
     )
-    most = _most(selected)
-    return found if most is None else found.order_by(*newest).limit(most)
+    return found.order_by(*newest).limit(most)
 
 
 def count_groups(selected: Selection, *, most: int | None = None) -> list[ContactGroup] | None:
@@ -124,12 +128,9 @@ def count_groups(selected: Selection, *, most: int | None = None) -> list[Contac
     never = and_(Identity.last_success_at.is_(None), Identity.last_failure_at.is_(None))
     known = Identity.has_name if _by_identity(selected) else Conversation.known
     reason = func.coalesce(Identity.last_error, case((or_(never, ~known), NEVER_TRIED), else_=null()))
-    found = _selected(selected, known.label("known"), reason.label("reason"), _skipped(selected).label("skipped"))
-    limit = _most(selected)
-    if limit is not None:
-        found = found.order_by(*_order(selected))
-    limit = min(filter(None, (limit, most and most + 1)), default=None)
-    each = found.limit(limit).subquery()
+    limit = min(_most(selected), MOST_CONTACTS if most is None else most + 1)
+    columns = (known.label("known"), reason.label("reason"), _skipped(selected).label("skipped"))
+    each = _selected(selected, limit, *columns).order_by(*_order(selected)).limit(limit).subquery()
     counted = select(each.c.known, each.c.reason, each.c.skipped, func.count().label("contacts"))
     rows = db.session.execute(counted.group_by(each.c.known, each.c.reason, each.c.skipped)).all()
     if most is not None and sum(row.contacts for row in rows) > most:
@@ -137,11 +138,11 @@ def count_groups(selected: Selection, *, most: int | None = None) -> list[Contac
     return [ContactGroup(bool(row.known), row.reason, bool(row.skipped), row.contacts) for row in rows]
 
 
-def plan_page_scan(selected: Selection, *, contacts: int | None = None, most: int | None = None) -> PageScan:
+def plan_page_scan(selected: Selection, *, contacts: int | None = None, most: int = MOST_CONTACTS) -> PageScan:
     """Return how many pages to read first, so that together they save the most calls.
 
-    `contacts` is the number of contacts to look up, if the caller has counted them. `most` limits the conversations
-    that are considered, the newest first.
+    `contacts` is the number of contacts to look up, if the caller has counted them. Of the conversations the newest
+    `most` are considered.
     """
     wanted = select_items(selected).subquery()
     pending = select(wanted.c.ig_participant_id).where(wanted.c.state == ItemState.PENDING.value)
@@ -179,11 +180,11 @@ def worthwhile(contacts: Mapping[int, int]) -> PageScan:
     return best
 
 
-def _plan(account_id: int, wanted: Select[str], contacts: int | None = None, most: int | None = None) -> PageScan:
+def _plan(account_id: int, wanted: Select[str], contacts: int | None = None, most: int = MOST_CONTACTS) -> PageScan:
     if contacts is None:
         contacts = db.session.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
     # A page pays off while the contacts found outnumber the pages read: never deeper than one page per contact.
-    deepest = PAGE * contacts if most is None else min(most, PAGE * contacts)
+    deepest = min(most, PAGE * contacts)
     newest = select(Conversation.ig_participant_id, Conversation.last_message_at, Conversation.id)
     newest = newest.where(Conversation.account_id == account_id).order_by(*_newest()).limit(deepest)
     top = newest.subquery()
@@ -207,14 +208,15 @@ def _contact(selected: Selection) -> SQLColumnExpression[str]:
     return Identity.ig_participant_id if _by_identity(selected) else Conversation.ig_participant_id
 
 
-def _selected(selected: Selection, *columns: Any) -> Select[Any]:
+def _selected(selected: Selection, most: int, *columns: Any) -> Select[Any]:
+    """Select these columns of the job's contacts; of those that match a filter only the `most` newest."""
     if _by_identity(selected):
         found = select(*columns).select_from(Identity).outerjoin(Conversation, same_contact(Identity, Conversation))
         found = found.where(Identity.account_id == selected.account_id)
     else:
         found = select(*columns).select_from(Conversation).outerjoin(Identity, same_contact(Identity, Conversation))
         found = found.where(Conversation.account_id == selected.account_id)
-    return found.where(*_conditions(selected, clock.now()))
+    return found.where(*_conditions(selected, most, clock.now()))
 
 
 def _skipped(selected: Selection) -> ColumnElement[bool]:
@@ -233,18 +235,21 @@ def _order(selected: Selection) -> tuple[ColumnElement[Any], ...]:
     return _newest()
 
 
-def _most(selected: Selection) -> int | None:
-    return MOST_RECENT if selected.days is not None else selected.most
+def _most(selected: Selection) -> int:
+    return MOST_RECENT if selected.days is not None else selected.most or MOST_CONTACTS
 
 
-def _conditions(selected: Selection, now: datetime) -> list[ColumnElement[bool]]:
+def _conditions(selected: Selection, most: int, now: datetime) -> list[ColumnElement[bool]]:
     # Earlier systems wrote UNKNOWN_… where Meta's ID was missing; such a contact cannot be looked up.
     contact = _contact(selected)
     conditions = [~contact.startswith("UNKNOWN_", autoescape=True), contact.not_in(own_ids(selected.account_id))]
     if selected.chosen:
         return [*conditions, Identity.id.in_(selected.chosen)]
     if selected.matching is not None:
-        return [*conditions, *listing.conditions(selected.matching, (selected.account_id,))]
+        # Limited before they are sorted by conversation: by ID there is an index for each filter.
+        matching = listing.conditions(selected.matching, (selected.account_id,))
+        newest = select(Identity.id).where(Identity.account_id == selected.account_id, *matching)
+        return [*conditions, Identity.id.in_(newest.order_by(Identity.id.desc()).limit(most))]
     conditions += kinds.RULES[selected.kind].contacts
     if selected.days is not None:
         conditions.append(Conversation.last_message_at >= now - timedelta(days=selected.days))

@@ -19,7 +19,7 @@ from app.models.account import Account
 from app.models.call import Purpose
 from app.models.identity import Source
 from app.models.run import Run, RunKind, RunPlan
-from app.runs import lifecycle, plan, runner
+from app.runs import lifecycle, plan, runner, selection
 from app.runs.plan import Certainty
 from app.runs.selection import Selection
 from app.viewer import OPERATOR, Role, Viewer
@@ -151,6 +151,15 @@ def test_a_plan_of_very_many_contacts_is_counted_by_the_scheduler(
     assert (stored.contacts, stored.stays_unknown, stored.calls) == (exact.contacts, exact.stays_unknown, exact.calls)
     assert stored.counted_at == frozen_clock.at
     assert "Counted at" in text_of(stored)
+
+
+def test_a_plan_says_that_a_job_does_not_take_all_contacts_of_a_very_large_account(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people_wrote(*contacts(4))
+    assert "A job takes" not in text_of(planned(account))
+    monkeypatch.setattr(selection, "MOST_CONTACTS", 3)
+    assert "A job takes the newest 3 contacts." in text_of(planned(account))
 
 
 def test_stored_counts_are_renewed_after_ten_minutes_and_after_a_job(

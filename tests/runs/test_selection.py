@@ -11,6 +11,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.identities import observations
 from app.identities.failure_policy import LookupFailure
+from app.identities.listing import IdentityFilter
 from app.identities.observations import FRESH, ProfileObservation
 from app.instagram.errors import Reason, Scope
 from app.models.account import Account
@@ -56,6 +57,17 @@ def test_a_backfill_selects_unknown_contacts_and_a_refresh_all(account: Account)
     seen(account, LEA)
     assert crowd_of(account) == [GHOST, CAMILLE]
     assert crowd_of(account, kind=RunKind.REFRESH) == [GHOST, CAMILLE, LEA]
+
+
+@pytest.mark.parametrize("options", [{}, {"kind": RunKind.REFRESH}, {"matching": IdentityFilter()}])
+def test_a_job_takes_the_newest_contacts_of_a_very_large_account(
+    account: Account, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "MOST_CONTACTS", 2)
+    people_wrote(LEA, CAMILLE, GHOST)
+    assert crowd_of(account, **options) == [GHOST, CAMILLE]
+    crowd = Selection(account.id, **{"kind": RunKind.BACKFILL} | options)  # type: ignore[arg-type]  # as above
+    assert sum(group.contacts for group in selection.count_groups(crowd) or ()) == 2
 
 
 def test_placeholder_ids_and_the_account_itself_are_in_no_job(account: Account) -> None:
