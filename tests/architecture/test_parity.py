@@ -309,14 +309,14 @@ ACTIONS = (
     Action("Mark as unread", None, (f"POST {CONVERSATION}/unread", "POST /inbox/unread"), (), (), "unread is per user"),
     Action(
         "Mark as no reply needed",
-        "replies.mark_no_reply_needed",
+        "reply_decisions.mark_no_reply_needed",
         (f"POST {CONVERSATION}/no-reply-needed",),
         ("markNoReplyNeeded",),
         ("inbox no-reply-needed",),
     ),
     Action(
         "Mark as needs reply again",
-        "replies.mark_needs_reply",
+        "reply_decisions.mark_needs_reply",
         (f"POST {CONVERSATION}/needs-reply",),
         ("markNeedsReply",),
         ("inbox no-reply-needed",),
