@@ -302,7 +302,7 @@ def switch_off(viewer: Viewer, name: str, *, ig_account_id: str | None = None, r
             done = _change(tx, schedule, is_on, off_at=clock.now(), off_by=viewer.name, off_reason=why)
         if not done:
             raise Conflict(f"{schedule.title} is off{_of(account)} already. Nothing was changed.")
-        audit.note(tx, viewer, Action.SCHEDULE_OFF, f"schedule {name}", account_id=account and account.id)
+        audit.note(tx, viewer, Action.SCHEDULE_OFF, f"schedule {name}", account_id=account.id if account else None)
 
 
 def switch_on(viewer: Viewer, name: str, *, ig_account_id: str | None = None) -> None:
@@ -319,7 +319,7 @@ def switch_on(viewer: Viewer, name: str, *, ig_account_id: str | None = None) ->
             done = _change(tx, schedule, is_off, off_at=None, off_by=None, off_reason=None)
         if not done:
             raise Conflict(f"{schedule.title} is on{_of(account)} already. Nothing was changed.")
-        audit.note(tx, viewer, Action.SCHEDULE_ON, f"schedule {name}", account_id=account and account.id)
+        audit.note(tx, viewer, Action.SCHEDULE_ON, f"schedule {name}", account_id=account.id if account else None)
 
 
 def as_dict(listed: ListedSchedule) -> dict[str, Any]:

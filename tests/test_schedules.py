@@ -267,7 +267,7 @@ def test_each_schedule_of_accounts_does_nothing_for_an_account_for_which_it_is_o
     named(account.id, LEA, ago=timedelta(days=8))
     called = list[str]()
     monkeypatch.setattr("app.calls.gateway.refresh_token", lambda _id: called.append("refresh"))
-    monkeypatch.setattr("app.calls.gateway.missing_subscriptions", lambda _id: called.append("check") or ())
+    monkeypatch.setattr("app.calls.gateway.missing_subscriptions", lambda _id: called.append("check"))
     schedules.switch_off(OPERATOR, name, ig_account_id=account.ig_account_id)
     outcome = schedules.perform(schedules.BY_NAME[name])
     assert outcome.skipped == f"Off for {account.username or account.ig_account_id}"

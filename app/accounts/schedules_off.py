@@ -40,8 +40,8 @@ def by_schedule(viewer: Viewer) -> dict[str, tuple[AccountOff, ...]]:
         .order_by(account, Account.id)
     )
     rows = defaultdict[str, list[AccountOff]](list)
-    for name, *values in db.session.execute(viewer.visible(found, Account.id)):
-        rows[name].append(AccountOff(*values))
+    for row in db.session.execute(viewer.visible(found, Account.id)):
+        rows[row.name].append(AccountOff(**{key: value for key, value in row._mapping.items() if key != "name"}))
     return {name: tuple(each) for name, each in rows.items()}
 
 

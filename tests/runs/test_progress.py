@@ -60,7 +60,8 @@ def test_the_rate_of_a_running_job_is_that_of_the_contacts_left(run_id: str) -> 
     leases.take(run_id, who="here")
     changed(run_id, total=420, fresh=400, resolved=10, calls=10, worked_seconds=16)
     running = progress.get_progress(OPERATOR, run_id)
-    assert (running.waiting, running.seconds_left, running.per_second) == (10, 16, pytest.approx(10 / 16))
+    assert (running.waiting, running.seconds_left) == (10, 16)
+    assert running.per_second == pytest.approx(10 / 16)
     changed(run_id, state=RunState.PAUSED)
     assert progress.get_progress(OPERATOR, run_id).per_second is None
     changed(run_id, state=RunState.DONE, resolved=20, worked_seconds=32)
