@@ -2,7 +2,8 @@
 
 `python -m bench webhooks` measures only the deliveries at full speed, which takes about three minutes.
 `python -m bench million` measures only the account of a million contacts, on both databases; `python -m bench million
-20000` one of 20,000, to see that it works.
+20000` one of 20,000, to see that it works. `python -m bench operations` measures only the pages of operations, on both
+databases, in about four minutes.
 """
 
 import subprocess
@@ -23,6 +24,7 @@ from bench import (
     measures,
     million,
     mixed_load,
+    operations,
     scale,
     screen,
     search,
@@ -53,6 +55,8 @@ def main() -> int:
 def _chosen(folder: Path, only: str = "", contacts: str = str(million.CONTACTS)) -> Iterator[Figure]:
     if only == "webhooks":
         return _webhooks(folder)
+    if only == "operations":
+        return _operations(folder)
     return _million(folder, int(contacts)) if only == "million" else _figures(folder)
 
 
@@ -86,7 +90,17 @@ def _figures(folder: Path) -> Iterator[Figure]:
             yield from search.speed(nametag, baseline, on="PostgreSQL")
         address = databases.address(postgresql.create(server, "backfill"))
         yield from _backfill(folder / "backfill-on-postgresql", address, on="PostgreSQL")
+    yield from _operations(folder)
     yield from _million(folder, million.CONTACTS)
+
+
+def _operations(folder: Path) -> Iterator[Figure]:
+    with _installed(folder / "operations", f"sqlite:///{folder / 'operations.sqlite3'}") as (nametag, baseline):
+        yield from operations.speed(nametag, baseline, on="SQLite")
+    with postgresql.server() as server:
+        address = databases.address(postgresql.create(server, "operations"))
+        with _installed(folder / "operations-on-postgresql", address) as (nametag, baseline):
+            yield from operations.speed(nametag, baseline, on="PostgreSQL")
 
 
 def _million(folder: Path, contacts: int) -> Iterator[Figure]:
