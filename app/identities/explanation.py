@@ -9,8 +9,7 @@ from sqlalchemy import select
 
 from app import clock, logs
 from app.db.engine import db
-from app.identities import listing, lookup_sources, reasons, username_history
-from app.identities.display import SHORT_DIGITS
+from app.identities import display, listing, lookup_sources, reasons, username_history
 from app.identities.failure_policy import STOP_AFTER
 from app.identities.listing import ListedIdentity
 from app.identities.lookup_sources import LookupSource
@@ -139,9 +138,9 @@ def _steps(contact: ListedIdentity, row: Identity) -> tuple[Step, ...]:
     )
     named = not contact.username and bool(contact.name)
     name = Step("Name", _from(row.name_source), contact.name, named)
-    short = Step("Short ID", f"Last {SHORT_DIGITS} digits of the Instagram ID", None, not contact.display.known)
-    if short.used:
-        short = Step(short.label, short.source, contact.display.text, used=True)
+    short_id = display.display_name(contact.ig_participant_id, None, None).text
+    digits = f"Last {display.SHORT_DIGITS} digits of the Instagram ID"
+    short = Step("Short ID", digits, short_id, not contact.display.known)
     return username, name, short
 
 

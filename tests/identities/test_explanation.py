@@ -57,9 +57,10 @@ def test_a_username_says_where_it_came_from(account: Account) -> None:
             tx, account.id, ProfileObservation(LEA, "lea.moreau", "Léa", None, Source.CONVERSATIONS, clock.now())
         )
     found = explain(account, LEA)
-    assert [(step.source, step.value, step.used) for step in found.steps[:2]] == [
+    assert [(step.source, step.value, step.used) for step in found.steps] == [
         ("Conversations API", "@lea.moreau", True),
         ("Conversations API", "Léa", False),
+        ("Last 6 digits of the Instagram ID", f"@user_{LEA[-6:]}", False),
     ]
     assert found.meaning.verdict == "Username found"
 
