@@ -35,7 +35,7 @@ from tests.support.waiting import until
 CONTACTS, ALERTS = 100_000, 50
 RUN_ID, PAGE = "0123456789ab", 50
 ROUNDS, EACH = 5, 20
-RATE, SECONDS, WRITERS = 50.0, 6.0, 20
+RATE, SECONDS, WRITERS = 50.0, 4.0, 20
 WITHIN_NOISE = 1.25
 _NUMBERS = (
     "WITH RECURSIVE numbers (n) AS"
