@@ -29,7 +29,8 @@ const begins = () => inTurn(() => fetchNotices(null)); // what came while a tab 
 const check = () => inTurn(async () => {
   if (!document.hidden || sinceLast(CHECKED) < MINUTE) return;
   localStorage.setItem(CHECKED, Date.now());
-  show(await fetchNotices(sinceLast(VISIBLE) < EVERY ? null : localStorage.getItem(SINCE)));
+  // A visible tab that is busy writes late; one that is hidden or closed takes its time back.
+  show(await fetchNotices(sinceLast(VISIBLE) < 2 * EVERY ? null : localStorage.getItem(SINCE)));
 });
 const isVisible = () => { if (!document.hidden) localStorage.setItem(VISIBLE, Date.now()); };
 const turned = () => {
