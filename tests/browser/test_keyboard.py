@@ -170,11 +170,14 @@ def test_on_a_phone_the_list_and_a_thread_take_turns(tab: Page, inbox: InboxServ
 
 
 def test_the_selected_row_shows_without_colours(tab: Page, inbox: InboxServer) -> None:
-    """Forced colors keep the selection visible; reduced motion stops animations."""
+    """Forced colors keep the selection and edges visible; reduced motion stops animations."""
     tab.emulate_media(forced_colors="active")
     inbox.open(tab, LEA)
     style = "link => [getComputedStyle(link).outlineStyle, getComputedStyle(link).outlineWidth]"
     assert tab.locator(".row-link[aria-current]").evaluate(style) == ["solid", "2px"]
+    for part in (".bubble", ".segment", ".avatar"):
+        edge = tab.locator(part).first.evaluate("part => getComputedStyle(part).borderTopStyle")
+        assert edge == "solid", part
     moving = "() => document.getAnimations().filter((each) => each.playState === 'running').length"
     assert tab.evaluate(moving) == 0
 
@@ -201,7 +204,9 @@ def test_the_inbox_works_without_scripts(chromium: Browser, inbox: InboxServer) 
     expect(page.locator(".row")).to_have_count(1)
     page.get_by_role("link", name=re.compile("^Unknown")).click()
     expect(page.locator(f"#c{inbox.conversation(RUI)}")).to_have_count(0)
-    page.goto(f"{inbox.url}{address(inbox, RUI)}")
+    page.goto(f"{inbox.url}/inbox")
+    page.get_by_role("link", name=re.compile("rui.costa")).click()
+    page.wait_for_url(f"**{address(inbox, RUI)}")
     expect(page.locator(".bubble", has_text="Older 59")).to_be_visible()
     page.get_by_role("button", name="Mark as read").click()
     page.get_by_role("button", name="Mark as unread").click()

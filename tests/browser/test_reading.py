@@ -67,6 +67,16 @@ def test_reading_leaves_the_badge_of_the_other_user(tab: Page, other: Page, inbo
     expect(other.locator(f"{theirs} .row-badge")).to_be_visible()
 
 
+def test_opening_an_unread_conversation_takes_its_badge_away(tab: Page, inbox: InboxServer) -> None:
+    inbox.mark_all(0)
+    inbox.mark_all(1, LEA, CAMILLE)
+    tab.goto(f"{inbox.url}/inbox")
+    expect(tab.locator("#rail-unread")).to_have_text("2 unread")
+    tab.locator(f"{row(tab, inbox, LEA)} .row-link").click()
+    expect(tab.locator(f"{row(tab, inbox, LEA)} .row-badge")).to_have_count(0)
+    expect(tab.locator("#rail-unread")).to_have_text("1 unread")
+
+
 def test_presence_appears_within_fifteen_seconds_and_ends_with_the_page(
     tab: Page, other: Page, inbox: InboxServer
 ) -> None:
