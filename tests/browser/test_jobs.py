@@ -50,6 +50,20 @@ def test_the_panel_follows_a_job_to_its_end_and_says_so_once(chromium: Browser, 
     page.context.close()
 
 
+def test_a_running_job_is_polled_at_most_forty_times_a_minute(chromium: Browser, seeded: SeededServer) -> None:
+    seeded.job(RunState.RUNNING)
+    page = visit(chromium, seeded)
+    page.clock.install()
+    page.goto(f"{seeded.url}/jobs")
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if "/jobs/live" in request.url else None)
+    for _ in range(40):
+        page.clock.run_for(1_500)
+        page.wait_for_function(SETTLED)
+    assert 30 <= len(polls) <= 41
+    page.context.close()
+
+
 def test_a_double_click_starts_one_job_and_a_second_start_is_refused(chromium: Browser, seeded: SeededServer) -> None:
     """A double click starts one job; a second start is refused with 409 and a toast."""
     seeded.job(None)

@@ -21,6 +21,9 @@ RATIO = """([one, other]) => {
   return (a + .05) / (b + .05); }"""
 COLOR = """name => { const box = document.body.appendChild(document.createElement('i'));
   box.style.color = `var(${name})`; const found = getComputedStyle(box).color; box.remove(); return found; }"""
+HUE = """hue => { const svg = document.body.appendChild(document.createElementNS('http://www.w3.org/2000/svg', 'svg'));
+  svg.setAttribute('class', `avatar hue-${hue}`); svg.innerHTML = '<rect/><text/>';
+  const found = [...svg.children].map(each => getComputedStyle(each).fill); svg.remove(); return found; }"""
 FOCUS = """() => { const at = document.activeElement, style = getComputedStyle(at);
   const clear = each => /, 0\\)$|\\/ 0\\)$/.test(getComputedStyle(each).backgroundColor);
   let back = at.parentElement; while (clear(back) && back.parentElement) back = back.parentElement;
@@ -48,7 +51,20 @@ def test_edges_and_chart_fills_contrast_with_their_background(page: Page, seeded
         assert ratio >= 3, f"{name} on {ground} in {theme}: {ratio:.2f}"
 
 
-@pytest.mark.parametrize(("theme", "path"), [("light", "/jobs"), ("dark", "/identities/2")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_initials_are_readable_in_every_hue(page: Page, seeded: SeededServer, theme: str) -> None:
+    """The contrast of initials with their circle is at least 4.5 : 1, also where sRGB lacks the color."""
+    page.goto(f"{seeded.url}/inbox")
+    page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+    for hue in range(12):
+        found = page.evaluate(HUE, hue)
+        ratio = page.evaluate(RATIO, found)
+        assert ratio >= 4.5, f"hue {hue} in {theme}: {ratio:.2f}"
+        assert len(set(found)) == 2
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/inbox/1", "/jobs", "/identities", "/identities/2", "/insights", "/accounts"])
 def test_the_focus_is_visible_at_every_tab_stop(page: Page, seeded: SeededServer, theme: str, path: str) -> None:
     """The focus ring is 2 px wide and has a contrast of at least 3 : 1."""
     page.goto(seeded.url + path)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 from sqlalchemy import update
 
 from app import clock
@@ -208,6 +208,17 @@ def test_older_messages_and_rows_follow_and_keep_the_place(tab: Page, inbox: Inb
     assert ids[0] == f"c{inbox.conversation(CAMILLE)}"
 
 
+def test_a_spinner_shows_while_older_rows_load(tab: Page, inbox: InboxServer) -> None:
+    held: list[Route] = []
+    tab.route(re.compile("/inbox/list/more"), lambda route: held.append(route))
+    tab.goto(f"{inbox.url}/inbox")
+    expect(tab.locator(".list-more .spinner")).to_be_hidden()
+    tab.locator("#conv-scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    expect(tab.locator(".list-more .spinner")).to_be_visible()
+    held[0].continue_()
+    expect(tab.locator(".list-more .spinner")).to_have_count(0)
+
+
 def test_what_was_unread_on_opening_stays_marked_as_new(tab: Page, inbox: InboxServer) -> None:
     """The divider stays until the thread is left; U makes it unread again, and read."""
     inbox.open(tab, LEA)
@@ -277,13 +288,18 @@ def test_printing_prints_every_loaded_message(tab: Page, inbox: InboxServer, wid
 
 
 def test_what_cannot_be_shown_is_said_and_what_is_shown_is_safe(tab: Page, inbox: InboxServer) -> None:
-    """A picture that fails to load becomes text; a link opens in a new tab without a referrer."""
+    """A picture, the only thing from another host, becomes text if it fails; nothing there learns who asks."""
     gone = [{"type": "image", "payload": {"url": "https://scontent.cdninstagram.com/gone.jpg"}}]
     inbox.deliver(a_message_event(CAMILLE, None, attachments=gone))
     inbox.write(CAMILLE, "See https://example.com/a, javascript:alert(1) https://a@example.com //example.com https:b")
+    asked: list[Request] = []
+    tab.on("request", lambda request: asked.append(request))
     tab.route(re.compile("cdninstagram"), lambda route: route.fulfill(status=403))
     inbox.open(tab, CAMILLE)
     expect(tab.locator(".placeholder-media")).to_have_text("Photo no longer available")
+    elsewhere = [request for request in asked if not request.url.startswith((inbox.url, "data:"))]
+    assert {request.url for request in elsewhere} == {"https://scontent.cdninstagram.com/gone.jpg"}
+    assert all("referer" not in request.all_headers() for request in elsewhere)
     box = tab.locator(".placeholder-media").bounding_box()
     assert box is not None
     assert (round(box["width"]), round(box["height"])) == (240, 64)
