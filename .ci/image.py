@@ -5,7 +5,6 @@ for machines without a registry. Needs root and Debian's packages buildah, iprou
 """
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -86,7 +85,7 @@ def run(root: str, config: dict[str, Any]) -> int:
     lines = ([*nametag, "--version"], [*nametag, "db", "upgrade"], [*nametag, *config["Cmd"]], check)
     commands = (shlex.join(variables), *map(shlex.join, lines))
     inside = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INSIDE, "image"]
-    return subprocess.run([*inside, root, config["User"], *commands], check=False, env=os.environ).returncode  # noqa: S603 - fixed
+    return subprocess.run([*inside, root, config["User"], *commands], check=False).returncode  # noqa: S603 - fixed
 
 
 if __name__ == "__main__":

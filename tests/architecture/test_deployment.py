@@ -41,6 +41,16 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
+def test_the_command_of_administrators_runs_as_the_units_do() -> None:
+    command = (deployment.UNITS / "nametag").read_text()
+    unit = deployment.unit(UNITS[0])
+    variables = [pair for line in unit["Environment"] for pair in line.split()]
+    assert [variable for variable in variables if f"--setenv={variable}" not in command] == []
+    assert f"--property=EnvironmentFile={unit['EnvironmentFile'][0]}" in command
+    assert f"--uid={unit['User'][0]}" in command
+    assert os.access(deployment.UNITS / "nametag", os.X_OK)
+
+
 @pytest.mark.parametrize(
     ("name", "least_seconds"), [("nametag-web.service", DRAIN_SECONDS), ("nametag-worker@.service", LONGEST_TASK)]
 )
