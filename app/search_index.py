@@ -199,7 +199,7 @@ def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int)
         found = found.where(Message.sent_at < wanted.period.until)
     if is_sqlite():
         return _fts_rows(index, wanted, found, limit)
-    model, rows = index.model, []
+    model, rows = index.model, list[Any]()
     windows = list(_windows(index, wanted))
     while windows and len(rows) < limit:
         matching = index.expression.op("@@")(cast(_tsquery(index, wanted, windows.pop(0)), TSQUERY))

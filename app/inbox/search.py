@@ -124,7 +124,8 @@ class _Search:
         return self._result(messages)
 
     def _result(self, messages: Mapping[int, int] | None = None) -> Found:
-        conditions, account_id = [*self.conditions], Conversation.account_id
+        conditions = [*self.conditions]
+        account_id: SQLColumnExpression[int] = Conversation.account_id
         if self.ids is not None:
             conditions.append(_one_of(Conversation.id, sorted(self.ids)))
             account_id = Conversation.account_id + 0

@@ -24,8 +24,9 @@ from app.models.run import ItemState, Run, RunItem, RunKind, RunState
 from app.viewer import Viewer
 
 FIRST = 100_000  # ID of the first row
-STEP, HOUR = timedelta(seconds=20), timedelta(hours=1)
+STEP, HOUR = timedelta(minutes=1), timedelta(hours=1)
 KNOWN_EVERY = 3  # of the contacts two thirds are unknown
+STALE = timedelta(days=60)
 UNREAD = 500  # conversations that only other users have read
 Row = dict[str, Any]
 
@@ -81,7 +82,7 @@ class LargeAccount:
             "username": username,
             "username_source": username and Source.PROFILE,
             "first_seen_at": self._at(number),
-            "last_success_at": self._at(number) if username else None,
+            "last_success_at": self.now - (number % 2) * STALE if username else None,
             "last_failure_at": self._at(number) if failed else None,
             "last_error": "not_visible" if failed else None,
             "failure_count": 5 if failed else 0,

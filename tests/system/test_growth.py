@@ -26,7 +26,7 @@ from tests.support.waiting import until
 from tests.web import addresses
 from tests.web.browsing import HTMX, signed_in
 
-SMALL, LARGE = 2_600, 7_800  # contacts
+SMALL, LARGE = 9_000, 18_000  # contacts: PostgreSQL searches the newest 8,000 first
 LIMIT = 1_000  # of what a page counts or compares at most, so that few contacts are enough
 LIMITED = (
     *((listing, "COUNTED"), (metrics, "MOST_REPLIES"), (plan, "SAMPLE"), (plan, "MOST_RANKED")),
@@ -56,6 +56,7 @@ GROWING = (
     *("/data", "/identities/100000/export"),  # of one contact: looked for in all jobs and dead letters
     *("/dead-letters", "?reason=unknown_account"),  # counted exactly, and deleted after 30 days
     *("/alerts/receivers", "/accounts"),  # the newest deliveries and gaps of each, deleted after months
+    *("/jobs", "/jobs/plans", "?job=000000000000", "/jobs?account=17841400000000101"),  # the plan of a sync counts
 )
 
 
@@ -75,10 +76,11 @@ def test_no_page_or_list_reads_more_of_a_larger_account(app: Flask, monkeypatch:
         return count[0]
 
     costs = []
-    for contacts in (SMALL, LARGE):
-        large.grow(contacts)
-        _as_later()
-        costs.append([(each, read(each)) for each in _addresses(app)])
+    with _planned_as_large():
+        for contacts in (SMALL, LARGE):
+            large.grow(contacts)
+            _as_later()
+            costs.append([(each, read(each)) for each in _addresses(app)])
     small, grown = costs
     both = [(address, before, after) for (_, before), (address, after) in zip(small, grown, strict=True)]
     assert [each for each in both if each[2] > GROWTH * each[1] + FEW] == []
@@ -90,14 +92,34 @@ def _addresses(app: Flask) -> list[str]:
     return [each for each in found if not each.endswith(GROWING)]
 
 
+@contextmanager
+def _planned_as_large() -> Iterator[None]:
+    """Let PostgreSQL avoid what is best for small tables only: reading and hashing all of their rows."""
+    if is_sqlite():
+        yield
+        return
+    for avoided in ("seqscan", "hashjoin", "mergejoin"):
+        _administer(f"ALTER DATABASE {db.engine.url.database} SET enable_{avoided} = off")
+    try:
+        yield
+    finally:
+        _administer(f"ALTER DATABASE {db.engine.url.database} RESET ALL")
+
+
+def _administer(statement: str) -> None:
+    db.session.remove()
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+    db.engine.dispose()
+
+
 def _as_later() -> None:
     """Do what the scheduler does every few minutes, and the database on its own."""
     hourly_stats.record()
     plan.count_large()
     db.session.remove()
     if not is_sqlite():
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+        _administer("VACUUM ANALYZE")
 
 
 @contextmanager
