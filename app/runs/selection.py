@@ -28,7 +28,7 @@ PAGE = 50  # conversations that one call lists
 DAYS = range(1, 91)
 MOST_RECENT = 50  # contacts of a backfill that is limited to days
 MOST_CHOSEN = 200  # contacts that a user selects one by one
-MOST_CONTACTS = 100_000  # of one job, the newest; its start stores them in the request that starts it
+MOST_CONTACTS = 50_000  # of one job, the newest; its start stores them in the request that starts it
 # A name is due for the scheduled refresh this long before it is stale. A picture URL is due only after it has expired:
 # before that, Instagram may return the same one.
 EXPIRES = timedelta(days=1)
