@@ -147,9 +147,11 @@ def _alone(statements: Iterable[str]) -> None:
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in statements:
             connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SET lock_timeout = 0"))  # of the server's own ANALYZE
             connection.execute(text(statement.replace(":", "\\:")))
         if connection.dialect.name == "postgresql":
             connection.execute(text("RESET statement_timeout"))
+            connection.execute(text("RESET lock_timeout"))
 
 
 def speed(nametag: Installation, baseline: str, *, on: str, contacts: int) -> Iterator[Figure]:
