@@ -3,7 +3,7 @@
 `python -m bench webhooks` measures only the deliveries at full speed, which takes about three minutes.
 `python -m bench million` measures only the account of a million contacts, on both databases; `python -m bench million
 20000` one of 20,000, to see that it works. `python -m bench operations` measures only the pages of operations, on both
-databases, in about four minutes.
+databases, in about four minutes, and `python -m bench memory 20000` the memory of processes and exports.
 """
 
 import subprocess
@@ -20,6 +20,7 @@ from app.settings import Settings
 from bench import (
     authorization,
     backfill,
+    exports,
     ingest,
     measures,
     million,
@@ -57,6 +58,8 @@ def _chosen(folder: Path, only: str = "", contacts: str = str(million.CONTACTS))
         return _webhooks(folder)
     if only == "operations":
         return _operations(folder)
+    if only == "memory":
+        return _memory(folder, int(contacts))
     return _million(folder, int(contacts)) if only == "million" else _figures(folder)
 
 
@@ -116,6 +119,18 @@ def _of_account(folder: Path, address: str, contacts: int, *, on: str) -> Iterat
         nametag = installation.started(processes, chosen, queues=())
         with _baseline(address) as baseline:
             yield from million.speed(nametag, baseline, on=on, contacts=contacts)
+        yield from exports.exports(nametag, contacts=contacts, on=on)
+
+
+def _memory(folder: Path, contacts: int) -> Iterator[Figure]:
+    with _served(folder / "memory", f"sqlite:///{folder / 'memory.sqlite3'}") as chosen:
+        million.fill(contacts)
+        with Processes(folder / "memory") as processes:
+            options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
+            processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
+            nametag = installation.started(processes, chosen, *options)
+            yield from exports.working(nametag)
+            yield from exports.exports(nametag, contacts=contacts, on="SQLite")
 
 
 def _webhooks(folder: Path) -> Iterator[Figure]:

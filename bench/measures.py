@@ -153,9 +153,14 @@ def sync(nametag: Installation) -> Iterator[Figure]:
 
 
 def memory(nametag: Installation) -> Iterator[Figure]:
-    """Measure resident memory after the load: the largest web process and the largest worker."""
-    yield Figure("web process, resident", max(map(_resident, _web(nametag))), 150, "MiB")
-    yield Figure("worker, resident", workers_resident(nametag), 120, "MiB")
+    """Measure memory after the load: the largest web process and the largest worker, then all of them together.
+
+    Processes share what they loaded before a fork. Resident memory counts it in each, proportional memory once.
+    """
+    yield Figure("web process, resident", max(map(_resident, _web(nametag))), 110, "MiB")
+    yield Figure("  web server, all its processes, proportional", sum(map(_proportional, _web(nametag))), None, "MiB")
+    yield Figure("worker, resident", workers_resident(nametag), 100, "MiB")
+    yield Figure("  largest worker, proportional", max(map(_proportional, _workers(nametag))), None, "MiB")
 
 
 def cpu_seconds(nametag: Installation) -> float:
@@ -176,9 +181,12 @@ def nameable(nametag: Installation) -> list[str]:
 
 def workers_resident(nametag: Installation) -> float:
     """Return the resident memory of the largest worker process in MiB, forks that run a task included."""
+    return max(map(_resident, _workers(nametag)))
+
+
+def _workers(nametag: Installation) -> set[int]:
     workers = {worker.id for worker in nametag.workers.values()}
-    workers |= {child for worker in workers for child in children(worker)}
-    return max(map(_resident, workers))
+    return workers | {child for worker in workers for child in children(worker)}
 
 
 def sign_in(url: str, email: str = EMAIL) -> str:
@@ -256,9 +264,17 @@ def etag(url: str, cookie: str, *, account: str = ACCOUNT) -> str:
 
 
 def _resident(process_id: int) -> float:
+    return _rollup(process_id, "Rss")
+
+
+def _proportional(process_id: int) -> float:
+    return _rollup(process_id, "Pss")
+
+
+def _rollup(process_id: int, name: str) -> float:
     try:
-        status = Path(f"/proc/{process_id}/status").read_text()
+        text_ = Path(f"/proc/{process_id}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0  # a job's process that has ended
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    found = re.search(rf"^{name}:\s+(\d+) kB", text_, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
