@@ -110,6 +110,7 @@ def _planned_as_large() -> Iterator[None]:
 def _administer(statement: str) -> None:
     db.session.remove()
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text(statement))
     db.engine.dispose()
 
