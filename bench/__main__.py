@@ -123,14 +123,14 @@ def _of_account(folder: Path, address: str, contacts: int, *, on: str) -> Iterat
 
 
 def _memory(folder: Path, contacts: int) -> Iterator[Figure]:
-    with _served(folder / "memory", f"sqlite:///{folder / 'memory.sqlite3'}") as chosen:
-        million.fill(contacts)
-        with Processes(folder / "memory") as processes:
-            options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
-            processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
-            nametag = installation.started(processes, chosen, *options)
-            yield from exports.working(nametag)
-            yield from exports.exports(nametag, contacts=contacts, on="SQLite")
+    address = f"sqlite:///{folder / 'memory.sqlite3'}"
+    with _served(folder / "memory", address) as chosen, Processes(folder / "memory") as processes:
+        options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
+        processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
+        nametag = installation.started(processes, chosen, *options)
+        yield from exports.working(nametag)
+        million.fill(contacts)  # afterwards: its unknown contacts would keep the workers busy
+        yield from exports.exports(nametag, contacts=contacts, on="SQLite")
 
 
 def _webhooks(folder: Path) -> Iterator[Figure]:
