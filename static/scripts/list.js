@@ -61,9 +61,16 @@ const announceArrived = () => {
   announcedAt = Date.now();
   arrived = {};
 };
+const isStale = ({ headers }) => new URL(headers["HX-Current-URL"]).pathname !== location.pathname;
 listen("htmx:beforeSwap", ({ detail }) => {
   if (detail.target.id !== "conv-list") return;
-  counted = detail.requestConfig.elt === detail.target ? unreadRows() : null;
+  const polled = detail.requestConfig.elt === detail.target;
+  // Asked for before another conversation was opened: it may lack the open row, and would move the place in the list.
+  if (polled && isStale(detail.requestConfig)) {
+    detail.shouldSwap = false;
+    setTimeout(poll, 0, detail.target);
+  }
+  counted = polled ? unreadRows() : null;
   if (counted && detail.shouldSwap) detail.serverResponse = withOlderRows(detail.serverResponse);
 });
 listen("htmx:afterSettle", ({ target }) => {

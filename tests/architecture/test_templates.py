@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+SPRITE = TEMPLATES.parent / "static" / "icons.svg"
 FILES = sorted(TEMPLATES.rglob("*.html"))
 INLINE = re.compile(
     r"""\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)|javascript:|hx-on|\|\s*safe\b""", re.IGNORECASE
@@ -39,6 +40,12 @@ def test_each_part_says_first_what_it_needs(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_the_form_macro_writes_forms_that_post(path: Path) -> None:
     assert (name_of(path) == "macros/form.html") == ('method="post"' in path.read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_icon_that_a_template_names_exists(path: Path) -> None:
+    named = set(re.findall(r"""\bicon\(\s*["']([a-z0-9-]+)""", path.read_text()))
+    assert named <= set(re.findall(r'<symbol id="([^"]+)"', SPRITE.read_text()))
 
 
 def test_vendored_files_are_what_was_released() -> None:

@@ -138,8 +138,9 @@ def test_o_opens_the_contact_in_instagram_and_c_copies_the_username(tab: Page, i
     expect(tab.locator(".toast")).to_have_count(0)
 
 
+@pytest.mark.timeout(180)
 def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox: InboxServer) -> None:
-    """More than one page of rows, and messages that arrive meanwhile: the next is always the row below."""
+    """More than one page of rows, messages that arrive meanwhile, no wait for requests: the next is the row below."""
     inbox.mark_all(0)
     inbox.mark_all(1, *OTHERS[:50])
     tab.goto(f"{inbox.url}/inbox?filter=unread")
@@ -152,7 +153,6 @@ def test_fifty_unread_conversations_are_read_with_j_and_e_alone(tab: Page, inbox
         tab.wait_for_function(
             "before => { const now = document.querySelector('.thread')?.id; return now && now !== before; }", arg=before
         )
-        tab.wait_for_function(SETTLED)
         read.append(int((tab.locator(".thread").get_attribute("id") or "").removeprefix("thread-")))
         if place == 20:
             inbox.write(OTHERS[5], "One more question", ago=timedelta(seconds=1))
