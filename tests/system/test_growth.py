@@ -29,10 +29,17 @@ from tests.web.browsing import HTMX, signed_in
 SMALL, LARGE = 9_000, 18_000  # contacts: PostgreSQL searches the newest 8,000 first
 LIMIT = 1_000  # of what a page counts or compares at most, so that few contacts are enough
 LIMITED = (
-    *((listing, "COUNTED"), (metrics, "MOST_REPLIES"), (plan, "SAMPLE"), (plan, "MOST_RANKED")),
+    *(
+        (listing, "COUNTED"),
+        (hourly_stats, "COUNTED_NOW"),
+        (metrics, "MOST_REPLIES"),
+        (plan, "SAMPLE"),
+        (plan, "MOST_RANKED"),
+    ),
     *((health, "MOST_MESSAGES"), (charts, "MAX_CALLS"), (search_index, "SCANNED"), (selection, "MOST_CONTACTS")),
 )
 GROWTH = 1.25  # of an index, which becomes deeper
+GROWTH_WITHOUT_A_WORD = 1.6  # "...": PostgreSQL compares the newest 8,192 to 16,384 rows
 FEW = 60  # rows, or hundreds of steps: noise of small pages
 STEPS = 100  # of SQLite's virtual machine
 PAGES = (
@@ -55,7 +62,9 @@ GROWING = (
     *("/identities/export", "/api/identities/export", "/items.csv"),  # files with all rows, which are streamed
     *("/data", "/identities/100000/export"),  # of one contact: looked for in all jobs and dead letters
     *("/dead-letters", "?reason=unknown_account"),  # counted exactly, and deleted after 30 days
-    *("/alerts/receivers", "/accounts"),  # the newest deliveries and gaps of each, deleted after months
+    # The newest deliveries of each receiver, deleted after 30 days.
+    *("/alerts/receivers", "/alerts/receivers/1", "/api/alert-receivers"),
+    "/accounts",  # the newest gaps of each, deleted after months
     *("/jobs", "/jobs/plans", "?job=000000000000", "/jobs?account=17841400000000101"),  # the plan of a sync counts
 )
 
@@ -84,7 +93,11 @@ def test_no_page_or_list_reads_more_of_a_larger_account(app: Flask, monkeypatch:
             costs.append([(each, read(each)) for each in _addresses(app)])
     small, grown = costs
     both = [(address, before, after) for (_, before), (address, after) in zip(small, grown, strict=True)]
-    assert [each for each in both if each[2] > GROWTH * each[1] + FEW] == []
+    assert [each for each in both if each[2] > _growth(each[0]) * each[1] + FEW] == []
+
+
+def _growth(address: str) -> float:
+    return GROWTH_WITHOUT_A_WORD if address.endswith("q=...") and not is_sqlite() else GROWTH
 
 
 def _addresses(app: Flask) -> list[str]:
