@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app import settings
-from bench import load
+from bench import load, setup
 from bench.load import Request
 from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.processes import answers, children, free_port
@@ -91,7 +91,7 @@ def demo_start(folder: Path) -> Iterator[Figure]:
 def names(nametag: Installation) -> Iterator[Figure]:
     """Measure from the webhook's 200 to the username in the database, for new contacts one after another."""
     waits = []
-    for person in nameable(nametag)[:NEWCOMERS]:
+    for person in setup.nameable(nametag.sandbox, ACCOUNT, NEWCOMERS):
         body = delivery((person, "Hello"))
         request = Request("POST", "/webhooks/instagram", body, signed(body, nametag))
         answered = load.in_turn(nametag.web.url, request, times=1)[0].at
@@ -173,12 +173,6 @@ def _web(nametag: Installation) -> set[int]:
     return {nametag.web.id} | children(nametag.web.id)
 
 
-def nameable(nametag: Installation) -> list[str]:
-    """Return the sandbox's contacts whose profile has a username."""
-    people = nametag.sandbox.get(f"people?account={ACCOUNT}")
-    return [person["id"] for person in people if person["username"] and not person["error"]]
-
-
 def workers_resident(nametag: Installation) -> float:
     """Return the resident memory of the largest worker process in MiB, forks that run a task included."""
     return max(map(_resident, _workers(nametag)))
@@ -203,7 +197,7 @@ def sign_in(url: str, email: str = EMAIL) -> str:
 
 def deliveries(nametag: Installation, *, among: int | None = None) -> Iterator[Request]:
     """Yield signed deliveries of one message each, every tenth one twice, of contacts with a username."""
-    people = nameable(nametag)[:among]
+    people = setup.nameable(nametag.sandbox, ACCOUNT, among)
     last: Request | None = None
     for number in count():
         if last is None or number % 10:

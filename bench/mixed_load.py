@@ -17,7 +17,7 @@ from app.identities import cache, resolve
 from app.identities.observations import FRESH, ProfileObservation
 from app.models.call import Purpose
 from app.models.identity import Source
-from bench import load, measures
+from bench import load, measures, setup
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, NAMED, Figure
 from tests.support.installation import Installation
@@ -44,7 +44,8 @@ def mixed(nametag: Installation) -> Iterator[Figure]:
     until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 120)
     contacts = [row[0] for row in nametag.rows(MET, id=ACCOUNT)]
     assert len(contacts) == PEOPLE
-    newcomers = [person for person in measures.nameable(nametag) if person not in set(contacts)][:WRITERS]
+    named = setup.nameable(nametag.sandbox, ACCOUNT)
+    newcomers = [person for person in named if person not in set(contacts)][:WRITERS]
     _mix(nametag, contacts)
     api_client = _ApiClient(nametag)
     before = measures.workers_resident(nametag)

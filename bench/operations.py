@@ -26,7 +26,7 @@ from app.models.alert import (
 )
 from app.models.process import Level
 from app.models.run import Run, RunKind, RunState
-from bench import load, measures
+from bench import load, measures, setup
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, Figure
 from tests.support.alert_sinks import HttpSink, http_sink
@@ -113,7 +113,7 @@ def _job_pages(url: str, baseline: str, cookie: tuple[str, str], on: str) -> Ite
 
 
 def _polls(nametag: Installation, baseline: str, cookie: tuple[str, str], on: str) -> Iterator[Figure]:
-    url, writer = nametag.web.url, measures.nameable(nametag)[0]
+    url, writer = nametag.web.url, setup.nameable(nametag.sandbox, ACCOUNT, 1)[0]
     _deliver(nametag, measures.delivery((writer, "Hello")))
     until(lambda: nametag.value(measures.WAITING) == CONTACTS // 5, "the contact was looked up", 30)
     conversation = nametag.value("SELECT id FROM conversations WHERE ig_participant_id = :who", who=writer)

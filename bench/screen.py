@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.users import users
 from app.viewer import OPERATOR, Role
-from bench import load, measures
+from bench import load, measures, setup
 from bench.load import Answered, Request
 from bench.measures import ACCOUNT, Figure
 from tests.support import chromium
@@ -125,7 +125,7 @@ def _load_rows(page: Page) -> None:
 
 
 def _morphs(page: Page, nametag: Installation) -> Iterator[Answered]:
-    writer = measures.nameable(nametag)[0]
+    writer = setup.nameable(nametag.sandbox, ACCOUNT, 1)[0]
     for number in range(MORPHS):
         with nametag.database.begin() as connection:
             connection.execute(CHANGE_ROWS, {"words": f"Something else, {number}", "account": ACCOUNT})
