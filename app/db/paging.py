@@ -30,10 +30,15 @@ def fetch_page_of(
     """Return what `fetch_page` does for a list whose `parts` follow each other; later parts are read only if needed."""
     rows: list[Row[*tuple[Any, ...]]] = []
     for part in parts:
-        rows += db.session.execute(part.limit(limit + 1 - len(rows))).all()
+        rows += db.session.execute(limit_to_page(part, limit - len(rows))).all()
         if len(rows) > limit:
             break
     return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+
+
+def limit_to_page(found: Select[*tuple[Any, ...]], limit: int) -> Select[*tuple[Any, ...]]:
+    """Limit a sorted query to a page, and the row that says whether another page follows."""
+    return found.limit(limit + 1)
 
 
 def make_cursor(at: datetime, row_id: int) -> str:

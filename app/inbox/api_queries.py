@@ -9,7 +9,7 @@ from sqlalchemy import Select, SQLColumnExpression, and_, select, tuple_, union_
 
 from app import clock, reply_state, text
 from app.db.engine import db
-from app.db.paging import fetch_page, fetch_page_of
+from app.db.paging import fetch_page, fetch_page_of, limit_to_page
 from app.errors import NotFound
 from app.identities import display
 from app.identities import listing as identities
@@ -216,7 +216,7 @@ def _by_account(
     if not 0 < len(accounts) <= MOST_ACCOUNTS:
         return found
     ids = found.with_only_columns(Conversation.id)
-    first = (ids.where(Conversation.account_id == each).limit(limit + 1).subquery() for each in accounts)
+    first = (limit_to_page(ids.where(Conversation.account_id == each), limit).subquery() for each in accounts)
     return found.where(Conversation.id.in_(union_all(*(select(each.c.id) for each in first))))
 
 
