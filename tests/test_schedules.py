@@ -70,6 +70,7 @@ def listed(name: str = HOURLY, viewer: Viewer = OPERATOR) -> ListedSchedule:
     return schedules.get_schedule(viewer, name)
 
 
+@pytest.mark.timeout(180)
 def test_a_scheduler_that_restarts_every_ten_minutes_for_a_week_runs_each_schedule_as_often_as_it_must(
     monkeypatch: pytest.MonkeyPatch, done: list[str], frozen_clock: FrozenClock
 ) -> None:
