@@ -370,7 +370,7 @@ def _require(viewer: Viewer, name: str, ig_account_id: str | None) -> tuple[Sche
 
 
 def _of(account: ListedAccount | None) -> str:
-    return f" for {account.username or account.ig_account_id}" if account else ""
+    return f" for {account.name}" if account else ""
 
 
 def _skipped(other: str | None, off: Collection[AccountOff]) -> str:

@@ -43,7 +43,7 @@ def _card(found: Health, picture_version: str | None, newest: Sequence[ListedGap
     left = budget.forecast(account.id)
     return AccountCard(
         found,
-        account_pictures.avatar(account.ig_account_id, account.username or account.ig_account_id, picture_version),
+        account_pictures.avatar(account.ig_account_id, account.name, picture_version),
         left,
         left.spenders if left else (),
         tuple(newest),

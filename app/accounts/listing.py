@@ -60,6 +60,11 @@ class ListedAccount:
     alerts_muted_by: str | None
     lookup_problem: str | None
 
+    @property
+    def name(self) -> str:
+        """What users call the account: its username, else its professional account ID."""
+        return self.username or self.ig_account_id
+
 
 def accounts(viewer: Viewer) -> list[ListedAccount]:
     """Return the accounts the viewer may see, by username."""

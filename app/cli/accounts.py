@@ -57,7 +57,7 @@ def add(
         location_id=location_id,
         check=not no_check,
     )
-    output.say(f"Connected {added.username or added.ig_account_id}.")
+    output.say(f"Connected {added.name}.")
     if not no_check:
         _say(connect.subscription_of(added))
 
@@ -101,7 +101,7 @@ def check(ig_account_id: str, as_json: bool) -> None:
 @output.in_app
 def remove(ig_account_id: str, yes: bool) -> None:
     """Remove account ID and permanently delete its data."""
-    name = listing.by_ig_id(OPERATOR, ig_account_id).username or ig_account_id
+    name = listing.by_ig_id(OPERATOR, ig_account_id).name
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove {name} and permanently delete its conversations and identities?", abort=True)
     connect.remove(OPERATOR, ig_account_id)

@@ -37,7 +37,7 @@ def add() -> Response:
         )
     except Invalid as error:
         return _page(status=422, wrong=error.fields, form=form)
-    flash(f"Connected {added.username or added.ig_account_id}.")
+    flash(f"Connected {added.name}.")
     _flash(connect.subscription_of(added))
     return rendering.see_other(HOME)
 
@@ -62,9 +62,9 @@ def finish(login: str) -> Response:
         for sentence in error.fields.values():
             flash(sentence, "bad")
         return rendering.see_other(f"{HOME}#accounts")  # without Meta's parameters, which a reload would send again
-    flash(f"Connected {', '.join(each.username or each.ig_account_id for each in added)}.")
+    flash(f"Connected {', '.join(each.name for each in added)}.")
     for each in added:
-        _flash(connect.subscription_of(each), of=each.username or each.ig_account_id)
+        _flash(connect.subscription_of(each), of=each.name)
     return rendering.see_other(f"{HOME}#accounts")  # replaces the "#_" that Meta appends
 
 
@@ -75,7 +75,7 @@ def check(ig_account_id: str) -> Response:
     found = connect.check(viewer, ig_account_id)
     if found == AccountCheck():
         account = listing.by_ig_id(viewer, ig_account_id)
-        flash(f"{account.username or ig_account_id}: connection OK. The access token is valid and webhooks are active.")
+        flash(f"{account.name}: connection OK. The access token is valid and webhooks are active.")
     _flash(found)
     return rendering.hx_redirect(HOME)
 

@@ -60,14 +60,10 @@ def switch_on(name: str) -> Response:
 
 def _changed(name: str, does: str) -> Response:
     account = request.form.get("account")
-    of = f" for {_name(account)}" if account else ""
+    of = f" for {listing.by_ig_id(session.viewer(), account).name}" if account else ""
     events = rendering.report(f"{schedules.BY_NAME[name].title} {does}{of}.")
     home = f"{HOME}/{name}" if account is not None else HOME  # its form names the accounts
     return rendering.render(None, "schedules/_schedules.html", home=home, events=events, **_shown())
-
-
-def _name(ig_account_id: str) -> str:
-    return listing.by_ig_id(session.viewer(), ig_account_id).username or ig_account_id
 
 
 def _shown() -> dict[str, Any]:
