@@ -46,7 +46,7 @@ def register(api: APIBlueprint) -> None:
             quiet=body.quietHours or "",
             zone=body.zone or "UTC",
         )
-        return _with_secret(added.id, added.secret), 201
+        return _receiver(added.id) | {"secret": added.secret}, 201
 
     @api.patch(
         "/api/alert-receivers/<id>",
@@ -66,7 +66,7 @@ def register(api: APIBlueprint) -> None:
             quiet=(body.quietHours or "") if "quietHours" in sent else None,
             zone=body.zone,
         )
-        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
+        return _receiver(receiver_id)
 
     @api.post(
         "/api/alert-receivers/<id>/rotate-secret",
@@ -78,7 +78,8 @@ def register(api: APIBlueprint) -> None:
     )
     def rotate_alert_receiver_secret(path: ById) -> dict[str, Any]:
         receiver_id = row_ids.number(path.id, "alert receiver")
-        return _with_secret(receiver_id, receivers.rotate_secret(auth.viewer(), receiver_id))
+        secret = receivers.rotate_secret(auth.viewer(), receiver_id)
+        return _receiver(receiver_id) | {"secret": secret}
 
     @api.post(
         "/api/alert-receivers/<id>/test",
@@ -90,7 +91,7 @@ def register(api: APIBlueprint) -> None:
     def test_alert_receiver(path: ById) -> tuple[dict[str, Any], int]:
         receiver_id = row_ids.number(path.id, "alert receiver")
         outbox.send_test(auth.viewer(), receiver_id)
-        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id)), 202
+        return _receiver(receiver_id), 202
 
     @api.post(
         "/api/alert-receivers/<id>/enable",
@@ -102,7 +103,7 @@ def register(api: APIBlueprint) -> None:
     def enable_alert_receiver(path: ById) -> dict[str, Any]:
         receiver_id = row_ids.number(path.id, "alert receiver")
         receivers.enable(auth.viewer(), receiver_id)
-        return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))
+        return _receiver(receiver_id)
 
     @api.delete(
         "/api/alert-receivers/<id>",
@@ -120,5 +121,5 @@ def _accounts(ig_account_ids: list[str] | None) -> list[int] | Literal["all"]:
     return receivers.ALL if ig_account_ids is None else receivers.find_accounts(auth.viewer(), ig_account_ids)
 
 
-def _with_secret(receiver_id: int, secret: str | None) -> dict[str, Any]:
-    return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id)) | {"secret": secret}
+def _receiver(receiver_id: int) -> dict[str, Any]:
+    return receivers.as_dict(receivers.get_receiver(auth.viewer(), receiver_id))

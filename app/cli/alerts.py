@@ -95,9 +95,8 @@ def list_receivers(as_json: bool) -> None:
 @output.in_app
 def add_receiver(address: str, events: str, ig_account_ids: tuple[str, ...], quiet: str, zone: str) -> None:
     """Add ADDRESS, a URL or an email address. The secret of a URL is printed once and can't be shown again."""
-    account_ids = [accounts.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
-    chosen = [each.strip() for each in events.split(",")]
-    added = receivers.add(OPERATOR, address, events=chosen, account_ids=account_ids, quiet=quiet, zone=zone)
+    limited = _accounts(ig_account_ids)
+    added = receivers.add(OPERATOR, address, events=_events(events), account_ids=limited, quiet=quiet, zone=zone)
     output.say(f"Added alert receiver {added.id}.")
     if added.secret:
         click.echo(added.secret)
@@ -124,13 +123,12 @@ def change_receiver(
     """Change the alert receiver ID. What you leave out stays as it is."""
     if all_accounts and ig_account_ids:
         raise click.UsageError("Give either --account-id or --all-accounts.")
-    limited = [accounts.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
     receivers.change(
         OPERATOR,
         receiver_id,
         address=address,
-        events=None if events is None else [each.strip() for each in events.split(",")],
-        account_ids=receivers.ALL if all_accounts else limited,
+        events=None if events is None else _events(events),
+        account_ids=receivers.ALL if all_accounts else _accounts(ig_account_ids),
         quiet=quiet,
         zone=zone,
     )
@@ -173,6 +171,14 @@ def remove_receiver(receiver_id: int) -> None:
     """Remove the alert receiver ID."""
     receivers.remove(OPERATOR, receiver_id)
     output.say(f"Removed alert receiver {receiver_id}.")
+
+
+def _events(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",")]
+
+
+def _accounts(ig_account_ids: tuple[str, ...]) -> list[int] | None:
+    return [accounts.by_ig_id(OPERATOR, each).id for each in ig_account_ids] or None
 
 
 def _receiver_row(each: ListedReceiver) -> tuple[object, ...]:
