@@ -143,19 +143,19 @@ def _against_hello(
 
 
 def _deliveries(nametag: Installation, on: str) -> Iterator[Figure]:
-    alone, beside = list[list[Answered]](), list[list[Answered]]()
+    without, with_one = list[list[Answered]](), list[list[Answered]]()
     with http_sink() as sink:
         receiver_id = _receiver(sink.url)
         nametag.processes.scheduler(ALERT_PRIVATE_ADDRESSES="true")
         _at_rate(nametag)  # its contacts are known afterwards
         for number in range(ROUNDS):
-            alone.append(_at_rate(nametag))
+            without.append(_at_rate(nametag))
             _hang(sink, receiver_id, number)
-            beside.append(_at_rate(nametag))
+            with_one.append(_at_rate(nametag))
             sink.release.set()
             until(lambda: _ended(nametag), "the receiver has answered", 30)
-    assert {answer.status for round_ in (*alone, *beside) for answer in round_} == {200}
-    mine, theirs = ([load.times_of(round_).p99 for round_ in each] for each in (beside, alone))
+    assert {answer.status for round_ in (*without, *with_one) for answer in round_} == {200}
+    mine, theirs = ([load.times_of(round_).p99 for round_ in each] for each in (with_one, without))
     ratios = [one / other for one, other in zip(mine, theirs, strict=True)]
     what = f"{on}: webhooks' p99, alert receiver hangs / none"
     yield Figure(what, statistics.median(ratios), WITHIN_NOISE, "x")

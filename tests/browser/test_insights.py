@@ -15,5 +15,5 @@ DISPLACED = """() => [...document.querySelectorAll('.chart-plot')].map(plot => {
 def test_a_chart_without_data_keeps_its_labels_and_lines_in_place(inbox: InboxServer, tab: Page) -> None:
     tab.goto(f"{inbox.url}/insights")
     assert tab.locator(".chart-plot").count() == 4
-    assert tab.locator(".chart-plot .chart-none").count() == 3  # contacts are counted at once
+    assert tab.locator(".chart-plot .chart-none").count() == 3  # contacts are counted for each page
     assert tab.evaluate(DISPLACED) == [[0, 0, 0, 0]] * 4

@@ -129,7 +129,7 @@ def _administer(statement: str) -> None:
 
 
 def _as_later() -> None:
-    """Do what the scheduler does every few minutes, and the database on its own."""
+    """Do what the scheduler does every few minutes, and what the database does automatically."""
     hourly_stats.record()
     plan.count_large()
     db.session.remove()
