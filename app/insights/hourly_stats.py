@@ -52,7 +52,7 @@ def record() -> None:
     this_hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for account_id in list(db.session.scalars(select(Account.id))):
         found = [(at, _traffic(account_id, at)) for at in (this_hour - HOUR, this_hour)]
-        contacts = _current_contacts(account_id)
+        contacts = _recount_if_changed(account_id)
         naming = service_levels.count(account_id)
         db.session.rollback()
         with transaction.write() as tx:
@@ -68,7 +68,7 @@ def current_contacts(account_ids: Sequence[int]) -> ContactCounts:
 
     That is a few minutes old: counting a million contacts takes a tenth of a second.
     """
-    snapshots = _newest_contacts(account_ids)
+    snapshots = {row.account_id: ContactCounts(row.username, row.name, row.short_id) for row in _snapshots(account_ids)}
     large = {account_id: found for account_id, found in snapshots.items() if found.total > COUNTED_NOW}
     each = [large.get(account_id) or count_contacts(account_id) for account_id in account_ids]
     return ContactCounts(
@@ -76,22 +76,9 @@ def current_contacts(account_ids: Sequence[int]) -> ContactCounts:
     )
 
 
-def _newest_contacts(account_ids: Sequence[int]) -> Mapping[int, ContactCounts]:
-    """Return the contacts of each account that has a snapshot of the last two hours, as the newest one says."""
-    found = select(HourlyStats.account_id, HourlyStats.username, HourlyStats.name, HourlyStats.short_id).where(
-        HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT
-    )
-    rows = db.session.execute(found.order_by(HourlyStats.at))
-    return {row.account_id: ContactCounts(row.username, row.name, row.short_id) for row in rows}
-
-
 def newest_naming(account_ids: Sequence[int]) -> Mapping[int, service_levels.Counts]:
     """Return the counts of service levels of each account that has a snapshot of the last two hours with them."""
-    found = select(HourlyStats.account_id, HourlyStats.naming).where(
-        HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT
-    )
-    rows = db.session.execute(found.order_by(HourlyStats.at))
-    return {row.account_id: row.naming for row in rows if row.naming}
+    return {row.account_id: row.naming for row in _snapshots(account_ids) if row.naming}
 
 
 def count_contacts(account_id: int) -> ContactCounts:
@@ -108,13 +95,22 @@ def purge(tx: Tx, now: datetime) -> None:
     tx.execute(delete(HourlyStats).where(HourlyStats.at < now - KEPT))
 
 
+def _snapshots(account_ids: Sequence[int]) -> Sequence[Any]:
+    """Return the snapshots of the last two hours of these accounts, the newest last."""
+    columns = (HourlyStats.username, HourlyStats.name, HourlyStats.short_id, HourlyStats.naming)
+    found = select(HourlyStats.account_id, *columns).where(
+        HourlyStats.account_id.in_(account_ids), HourlyStats.at > clock.now() - CURRENT
+    )
+    return db.session.execute(found.order_by(HourlyStats.at)).all()
+
+
 def _exists(tx: Tx, account_id: int) -> bool:
     """Return whether the account exists, and lock its row until the transaction ends."""
     account = select(Account.id).where(Account.id == account_id)
     return tx.execute(account.with_for_update(read=True, key_share=True)).first() is not None
 
 
-def _current_contacts(account_id: int) -> ContactCounts:
+def _recount_if_changed(account_id: int) -> ContactCounts:
     db.session.rollback()  # the count must not be older than the change token
     version = change_tokens.current(account_id)
     version_before, contacts = _counted.get(account_id, (None, None))
