@@ -46,7 +46,7 @@ def test_a_killed_web_server_comes_back_without_a_refused_connection(running: tu
     supervisor, url = running
     first = part(supervisor, "cli.main web")
     os.kill(first, signal.SIGKILL)
-    until(lambda: answers(url), "the first request after the kill is answered, late but not refused", 10)
+    until(lambda: answers(url), "the first request after the kill is answered, late but not refused", 30)
     assert "web exited (signal 9). Restarting it.\n" in supervisor.output()
     assert part(supervisor, "cli.main web") != first
 

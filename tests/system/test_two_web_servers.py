@@ -42,7 +42,8 @@ def test_the_same_deliveries_to_two_web_servers_leave_exact_unread_counts(
         a_message_event(contact(number), mid=f"both-{number}", at_ms=now_ms + number) for number in range(DELIVERIES)
     ]
     bodies = [a_delivery(each) for each in events[20:]]
-    pairs = [an_echo_event(contact(number), mid=f"echo-{number}") for number in range(10)]
+    # Sent before every message: an answer marks earlier messages as read.
+    pairs = [an_echo_event(contact(number), mid=f"echo-{number}", at_ms=now_ms - 1) for number in range(10)]
     bodies += [a_delivery(*events[:20], *pairs)]
     syncing = threading.Thread(target=_sync, args=(database, range(0, DELIVERIES, 5)))
     syncing.start()
