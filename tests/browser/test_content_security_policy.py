@@ -26,7 +26,7 @@ WEIGHTS: dict[str, float] = {  # files, gzipped, in thousands of bytes at most
     "insights.css": 1.1,
     "identity.css": 1,
     " ".join(f"scripts/{name}.js" for name in EVERYWHERE): 6,
-    " ".join(f"scripts/{name}.js" for name in INBOX): 7.3,
+    " ".join(f"scripts/{name}.js" for name in INBOX): 7.4,
     "scripts/notices.js": 1.6,
     "scripts/selection.js": 1,
     "scripts/palette.js": 1.2,  # loads with the first opening
@@ -94,7 +94,7 @@ def test_pages_load_only_the_scripts_and_styles_they_need(
 
 def test_the_scripts_of_the_inbox_are_small_together() -> None:
     scripts = [STATIC / f"scripts/{name}.js" for name in (*EVERYWHERE, *INBOX)]
-    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 9_700
+    assert len(gzip.compress(b"".join(each.read_bytes() for each in scripts), 9)) <= 9_800
 
 
 @pytest.mark.parametrize("path", sorted((STATIC / "scripts").glob("*.js")), ids=lambda path: path.name)
