@@ -1,14 +1,13 @@
-"""`make bench`: measure every figure of docs/performance.md on this machine. Exit 1 if one misses its limit.
+"""`python -m bench [PART …]`: measure the figures of docs/performance.md on this machine, as `make bench` does.
 
-`python -m bench webhooks` measures only the deliveries at full speed, which takes about three minutes.
-`python -m bench million` measures only the account of a million contacts, on both databases; `python -m bench million
-20000` one of 20,000, to see that it works. `python -m bench operations` measures only the pages of operations, on both
-databases, in about four minutes, and `python -m bench memory 20000` the memory of processes and exports.
+Exit 1 if one misses its limit, or a part ends with an error; the other parts are measured all the same.
 """
 
+import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,70 +39,95 @@ from tests.support.waiting import until
 CALLS_PER_HOUR = "100000"  # the API call budget is not measured here
 
 
-def main() -> int:
+def main(*arguments: str) -> int:
     """Measure, print each figure, and return the exit status."""
+    chosen = _parser().parse_args(arguments)
     kept = True
-    with TemporaryDirectory(prefix="nt-bench-") as name:
-        for figure in _chosen(Path(name), *sys.argv[1:]):
-            bound = "at least" if figure.least else "at most"
-            limit = f"{bound} {figure.limit:g} {figure.unit}" if figure.limit else ""
-            verdict = "" if figure.limit is None else "kept" if figure.kept else "MISSED"
-            print(f"{figure.what:<72} {figure.value:>8.2f} {figure.unit:<4} {limit:<16} {verdict}", flush=True)
-            kept = kept and figure.kept
+    for name in chosen.parts or PARTS:
+        with TemporaryDirectory(prefix="nt-bench-") as folder:
+            try:
+                for figure in PARTS[name](Path(folder), chosen.contacts):
+                    print(_line(figure), flush=True)
+                    kept = kept and figure.kept
+            except Exception:
+                traceback.print_exc()
+                print(f"{name}: ended with an error", flush=True)
+                kept = False
     return 0 if kept else 1
 
 
-def _chosen(folder: Path, only: str = "", contacts: str = str(million.CONTACTS)) -> Iterator[Figure]:
-    if only == "webhooks":
-        return _webhooks(folder)
-    if only == "operations":
-        return _operations(folder)
-    if only == "memory":
-        return _memory(folder, int(contacts))
-    return _million(folder, int(contacts)) if only == "million" else _figures(folder)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the figures of docs/performance.md.")
+    parser.add_argument(
+        "parts", nargs="*", choices=list(PARTS), metavar="PART", help=f"{', '.join(PARTS)}; default: all"
+    )
+    parser.add_argument(
+        "--contacts", type=int, default=million.CONTACTS, help="of the large account; fewer to see that it works"
+    )
+    return parser
 
 
-def _figures(folder: Path) -> Iterator[Figure]:
+def _line(figure: Figure) -> str:
+    limit = f"{'at least' if figure.least else 'at most'} {figure.limit:g} {figure.unit}" if figure.limit else ""
+    verdict = "" if figure.limit is None else "kept" if figure.kept else "MISSED"
+    return f"{figure.what:<72} {figure.value:>8.2f} {figure.unit:<4} {limit:<16} {verdict}"
+
+
+def _inbox(folder: Path, _: int) -> Iterator[Figure]:
     yield from measures.demo_start(folder)
-    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}") as (nametag, baseline):
+    with _on_sqlite(folder) as (nametag, baseline):
         yield from measures.names(nametag)
         yield from measures.webhooks(nametag, baseline)
         yield from measures.pages(nametag, baseline)
         yield from measures.memory(nametag)
         yield from screen.speed(nametag, baseline)
         yield from measures.sync(nametag)
+
+
+def _webhooks(folder: Path, _: int) -> Iterator[Figure]:
+    with _on_sqlite(folder) as (nametag, baseline):
         yield from ingest.speed(nametag, baseline, on="SQLite")
         yield from ingest.size(nametag, on="SQLite", most_bytes=450)
+    with _on_postgresql(folder) as (nametag, baseline):
+        yield from ingest.speed(nametag, baseline, on="PostgreSQL")
+        yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
+
+
+def _backfill(folder: Path, _: int) -> Iterator[Figure]:
+    with _on_sqlite(folder, *backfill.SANDBOX) as (nametag, _baseline):
+        yield from backfill.backfill(nametag, on="SQLite")
+    with _on_postgresql(folder, *backfill.SANDBOX) as (nametag, _baseline):
+        yield from backfill.backfill(nametag, on="PostgreSQL")
+
+
+def _search(folder: Path, _: int) -> Iterator[Figure]:
+    with _on_sqlite(folder) as (nametag, baseline):
         yield from search.speed(nametag, baseline, on="SQLite")
+    with _on_postgresql(folder) as (nametag, baseline):
+        yield from search.speed(nametag, baseline, on="PostgreSQL")
+
+
+def _access(folder: Path, _: int) -> Iterator[Figure]:
+    with _on_sqlite(folder) as (nametag, baseline):
         yield from authorization.speed(nametag)
         yield from authorization.authorization(nametag)
         yield from unauthenticated.unknown_email_addresses()
         yield from unauthenticated.slow_clients(nametag, folder)
         yield from unauthenticated.guesses(nametag, baseline)  # last, because sign-ins from here are refused afterwards
-    yield from _backfill(folder / "backfill", f"sqlite:///{folder / 'backfill.sqlite3'}", on="SQLite")
+
+
+def _jobs(folder: Path, _: int) -> Iterator[Figure]:
     with _hours(folder / "mixed") as nametag:
         yield from mixed_load.mixed(nametag)
     with _served(folder / "scale", f"sqlite:///{folder / 'scale.sqlite3'}"):
         yield from scale.even()
-    with postgresql.server() as server:
-        address = databases.address(postgresql.create(server, "bench"))
-        with _installed(folder / "postgresql", address) as (nametag, baseline):
-            yield from ingest.speed(nametag, baseline, on="PostgreSQL")
-            yield from ingest.size(nametag, on="PostgreSQL", most_bytes=550)
-            yield from search.speed(nametag, baseline, on="PostgreSQL")
-        address = databases.address(postgresql.create(server, "backfill"))
-        yield from _backfill(folder / "backfill-on-postgresql", address, on="PostgreSQL")
-    yield from _operations(folder)
-    yield from _million(folder, million.CONTACTS)
 
 
-def _operations(folder: Path) -> Iterator[Figure]:
-    with _installed(folder / "operations", f"sqlite:///{folder / 'operations.sqlite3'}") as (nametag, baseline):
+def _operations(folder: Path, _: int) -> Iterator[Figure]:
+    with _on_sqlite(folder) as (nametag, baseline):
         yield from operations.speed(nametag, baseline, on="SQLite")
-    with postgresql.server() as server:
-        address = databases.address(postgresql.create(server, "operations"))
-        with _installed(folder / "operations-on-postgresql", address) as (nametag, baseline):
-            yield from operations.speed(nametag, baseline, on="PostgreSQL")
+    with _on_postgresql(folder) as (nametag, baseline):
+        yield from operations.speed(nametag, baseline, on="PostgreSQL")
 
 
 def _million(folder: Path, contacts: int) -> Iterator[Figure]:
@@ -122,32 +146,30 @@ def _of_account(folder: Path, address: str, contacts: int, *, on: str) -> Iterat
         yield from exports.exports(nametag, contacts=contacts, on=on)
 
 
-def _memory(folder: Path, contacts: int) -> Iterator[Figure]:
-    address = f"sqlite:///{folder / 'memory.sqlite3'}"
-    with _served(folder / "memory", address) as chosen, Processes(folder / "memory") as processes:
-        options = ("--latency-ms", str(measures.PROFILE_MS), "--calls-per-hour", CALLS_PER_HOUR)
-        processes.variables["GRAPH_CALLS_PER_HOUR"] = CALLS_PER_HOUR
-        nametag = installation.started(processes, chosen, *options)
-        yield from exports.working(nametag)
-        million.fill(contacts)  # afterwards: its unknown contacts would keep the workers busy
-        yield from exports.exports(nametag, contacts=contacts, on="SQLite")
+PARTS: Mapping[str, Callable[[Path, int], Iterator[Figure]]] = {
+    "inbox": _inbox,
+    "webhooks": _webhooks,
+    "backfill": _backfill,
+    "search": _search,
+    "access": _access,
+    "jobs": _jobs,
+    "operations": _operations,
+    "million": _million,
+}
 
 
-def _webhooks(folder: Path) -> Iterator[Figure]:
-    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}") as (nametag, baseline):
-        yield from ingest.speed(nametag, baseline, on="SQLite")
-    yield from _backfill(folder / "backfill", f"sqlite:///{folder / 'backfill.sqlite3'}", on="SQLite")
+@contextmanager
+def _on_sqlite(folder: Path, *sandbox_options: str) -> Iterator[tuple[Installation, str]]:
+    with _installed(folder / "sqlite", f"sqlite:///{folder / 'nametag.sqlite3'}", *sandbox_options) as both:
+        yield both
+
+
+@contextmanager
+def _on_postgresql(folder: Path, *sandbox_options: str) -> Iterator[tuple[Installation, str]]:
     with postgresql.server() as server:
         address = databases.address(postgresql.create(server, "bench"))
-        with _installed(folder / "postgresql", address) as (nametag, baseline):
-            yield from ingest.speed(nametag, baseline, on="PostgreSQL")
-        address = databases.address(postgresql.create(server, "backfill"))
-        yield from _backfill(folder / "backfill-on-postgresql", address, on="PostgreSQL")
-
-
-def _backfill(folder: Path, address: str, *, on: str) -> Iterator[Figure]:
-    with _installed(folder, address, *backfill.SANDBOX) as (nametag, _):
-        yield from backfill.backfill(nametag, on=on)
+        with _installed(folder / "postgresql", address, *sandbox_options) as both:
+            yield both
 
 
 @contextmanager
@@ -200,4 +222,4 @@ def _baseline(address: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Memory of the processes, and of the web server while it streams large exports."""
+"""The time of large exports, and the memory of the web server while it streams them."""
 
 import hashlib
 import re
@@ -9,14 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from bench import load, measures
 from bench.measures import Figure
 from bench.million import FACTS, IG_ACCOUNT_ID
 from tests.support.installation import Installation
 from tests.support.processes import children
 
 MESSAGES = 10_000
-RATE, SECONDS = 30.0, 10.0
 MOST_MIB, MOST_SECONDS = 150, 10
 _CONTACT = (
     "SELECT i.id AS identity_id, c.id AS conversation_id, c.account_id, c.ig_participant_id FROM identities i"
@@ -27,14 +25,6 @@ _MESSAGE = (
     "INSERT INTO messages (account_id, conversation_id, mid_digest, mid, ig_sender_id, outgoing, kind, text, sent_at,"
     " terms) VALUES (:account_id, :conversation_id, :digest, :mid, :who, false, 'text', :words, :at, :terms)"
 )
-
-
-def working(nametag: Installation) -> Iterator[Figure]:
-    """Measure resident and proportional memory of web server and workers after lookups and deliveries."""
-    yield from measures.names(nametag)
-    answers = load.at_rate(nametag.web.url, measures.deliveries(nametag), per_second=RATE, seconds=SECONDS)
-    assert {answer.status for answer in answers} == {200}
-    yield from measures.memory(nametag)
 
 
 def exports(nametag: Installation, *, contacts: int, on: str) -> Iterator[Figure]:

@@ -35,8 +35,7 @@ ROUNDS = 5
 HELLO_MS = 0.8  # p95 of the hello page on the machine of docs/performance.md; limits in hello pages are ms there
 NAMED = "SELECT 1 FROM identities WHERE ig_participant_id = :person AND username IS NOT NULL"
 WITHOUT_PICTURE = (
-    "SELECT count(*) FROM identities i LEFT JOIN avatars a"
-    " ON a.account_id = i.account_id AND a.ig_participant_id = i.ig_participant_id"
+    "SELECT count(*) FROM identities i LEFT JOIN avatars a ON a.identity_id = i.id"
     " WHERE i.picture_url IS NOT NULL AND a.tried_at IS NULL"
 )
 WAITING = "SELECT count(*) FROM identities WHERE username IS NULL AND last_error IS NULL"
