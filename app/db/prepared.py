@@ -1,5 +1,6 @@
 """Statements that are compiled once and executed by the driver."""
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -10,6 +11,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeEngine
 
 from app.db.engine import db
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class Prepared:
@@ -42,7 +45,8 @@ class Prepared:
     def _prepared(self, dialect: Dialect) -> Callable[[Connection, Mapping[str, Any]], list[Any]]:
         statement = self._build(dialect.name)
         compiled = statement.compile(dialect=dialect, column_keys=self._columns)
-        sql, order = compiled.string, compiled.positiontup
+        is_sqlite = dialect.name == "sqlite"
+        sql, order = (compiled.string, compiled.positiontup) if is_sqlite else _numbered(compiled)
         defaults = {column.key: column.default.arg for column in compiled.insert_prefetch}
         to_driver = {name: _to_driver(compiled.binds[name].type, dialect) for name in compiled.params}
         constants = {
@@ -56,16 +60,26 @@ class Prepared:
 
         def execute(connection: Connection, values: Mapping[str, Any]) -> list[Any]:
             bound = constants | {name: convert(values[name]) for name, convert in given}
-            parameters = bound if order is None else [bound[name] for name in order]
             driver: Any = connection.connection.driver_connection
+            runner = driver if is_sqlite else dialect.loaded_dbapi.RawCursor(driver)
             try:
-                rows = driver.execute(sql, parameters).fetchall()
+                rows = runner.execute(sql, [bound[name] for name in order]).fetchall()
             except dialect.loaded_dbapi.Error as error:
                 connection._handle_dbapi_exception(error, sql, None, None, None)  # raises the error of SQLAlchemy
             converted = ([convert(value) for convert, value in zip(from_driver, row, strict=True)] for row in rows)
             return [row_type._make(row) for row in converted]
 
         return execute
+
+
+def _numbered(compiled: Any) -> tuple[str, list[str]]:
+    """Return a statement with PostgreSQL's own parameters, $1 and so on, and their names in this order.
+
+    psycopg would translate the others for each execution: it remembers translations of short statements only.
+    """
+    order = list(dict.fromkeys(_PARAMETER.findall(compiled.string)))
+    sql = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", compiled.string)
+    return sql.replace("%%", "%"), order
 
 
 def _committed(connection: Connection, read: Callable[[], list[Any]]) -> list[Any]:
