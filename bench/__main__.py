@@ -132,7 +132,7 @@ def _operations(folder: Path, _: int) -> Iterator[Figure]:
 
 def _million(folder: Path, contacts: int) -> Iterator[Figure]:
     yield from _of_account(folder / "million", f"sqlite:///{folder / 'million.sqlite3'}", contacts, on="SQLite")
-    with postgresql.server() as server:
+    with postgresql.server(durable=True) as server:
         address = databases.address(postgresql.create(server, "million"))
         yield from _of_account(folder / "million-on-postgresql", address, contacts, on="PostgreSQL")
 
@@ -166,7 +166,7 @@ def _on_sqlite(folder: Path, *sandbox_options: str) -> Iterator[tuple[Installati
 
 @contextmanager
 def _on_postgresql(folder: Path, *sandbox_options: str) -> Iterator[tuple[Installation, str]]:
-    with postgresql.server() as server:
+    with postgresql.server(durable=True) as server:
         address = databases.address(postgresql.create(server, "bench"))
         with _installed(folder / "postgresql", address, *sandbox_options) as both:
             yield both

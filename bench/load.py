@@ -109,8 +109,16 @@ def _connect(url: str) -> http.client.HTTPConnection:
 
 
 def _ask(connection: http.client.HTTPConnection, request: Request, moment: float) -> Answered:
-    connection.request(request.method, request.path, request.body or None, dict(request.headers))
-    response = connection.getresponse()
+    try:
+        response = _response(connection, request)
+    except (http.client.RemoteDisconnected, ConnectionError):  # the server ended an idle connection, as browsers expect
+        connection.close()
+        response = _response(connection, request)
     response.read()
     now = time.perf_counter()
     return Answered(response.status, now - moment, now)
+
+
+def _response(connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:
+    connection.request(request.method, request.path, request.body or None, dict(request.headers))
+    return connection.getresponse()

@@ -27,6 +27,13 @@ def spoil(meta: Sandbox, *people: str) -> None:
         meta.request("PATCH", f"conversations/{person}", error="1")
 
 
+def _write(meta: Sandbox, *people: str) -> None:
+    """Have each write a second after the one before, the last one now."""
+    now_ms = int(clock.now().timestamp() * 1000)
+    for earlier, person in zip(reversed(range(len(people))), people, strict=True):
+        meta.post("send", person=person, text="Bonjour", at_ms=now_ms - earlier * 1000)
+
+
 def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
     """Return the IDs of the conversations that were read and of those that were skipped."""
     found, skipped = list[str](), list[str | None]()
@@ -41,8 +48,7 @@ def read_all(reader: ConversationReader) -> tuple[list[str], list[str | None]]:
 @pytest.fixture
 def reader(meta: Sandbox) -> ConversationReader:
     account: Account = a_sandbox_account()
-    for person in (LEA, CAMILLE, RUI):
-        meta.post("send", person=person, text="Bonjour")
+    _write(meta, LEA, CAMILLE, RUI)
     return ConversationReader(account.id, Purpose.SYNC)
 
 
@@ -69,8 +75,7 @@ def test_a_page_that_fails_in_every_size_is_given_up(reader: ConversationReader,
 @pytest.fixture
 def crowded(meta: Sandbox) -> ConversationReader:
     account: Account = a_sandbox_account()
-    for person in PEOPLE:
-        meta.post("send", person=person, text="Bonjour")
+    _write(meta, *PEOPLE)
     return ConversationReader(account.id, Purpose.SYNC)
 
 

