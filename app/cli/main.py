@@ -16,9 +16,9 @@ from app.settings import SettingsError
 COMMANDS = {
     "up": "app.cli.up:up",
     "web": "app.cli.web:web",
-    "worker": "app.cli.processes:run_worker",
-    "scheduler": "app.cli.processes:run_scheduler",
-    "sandbox": "app.cli.processes:run_sandbox",
+    "worker": "app.cli.worker:run_worker",
+    "scheduler": "app.cli.scheduler:run_scheduler",
+    "sandbox": "app.cli.sandbox:run_sandbox",
     "db": "app.cli.database:db",
     "backup": "app.cli.backup:backup",
     "restore": "app.cli.backup:restore",

@@ -1,7 +1,6 @@
 """Database engine for SQLite and PostgreSQL, declarative base, and session. Safe across forks."""
 
 import os
-import sqlite3
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -65,6 +64,8 @@ class JoiningSession(Session):
 db = SQLAlchemy(model_class=Base, session_options={"class_": JoiningSession})
 
 if TYPE_CHECKING:
+    import sqlite3
+
     Model = Base
 else:
     Model = db.Model  # mypy cannot see through Flask-SQLAlchemy's generated base
@@ -185,7 +186,7 @@ def _sqlite_begin(connection: Connection) -> None:
         if is_short:
             driver.execute(f"PRAGMA busy_timeout={int((wait_seconds or 0) * 1000)}")
         driver.execute(begin)
-    except sqlite3.Error as error:
+    except connection.dialect.loaded_dbapi.Error as error:  # not imported: PostgreSQL does not need this driver
         raise OperationalError(begin, None, error) from error
     finally:
         if is_short:
