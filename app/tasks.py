@@ -1,8 +1,7 @@
 """All background functions. Each records that it has started, then calls one function of a package."""
 
 from app import queue
-from app.identities import account_pictures, refresh_on_open
-from app.identities import avatars as pictures
+from app.identities import picture_fetch, refresh_on_open
 from app.identities import resolve as lookups
 from app.ingest import announced as announced_messages
 from app.ingest import sync as conversation_sync
@@ -24,8 +23,8 @@ def opened(identity_id: int) -> None:
 def avatars(account_id: int) -> None:
     """Fetch the pictures of an account and of its contacts."""
     queue.started(queue.AVATARS, account_id)
-    account_pictures.fetch(account_id)
-    pictures.fetch(account_id)
+    picture_fetch.fetch_account_picture(account_id)
+    picture_fetch.fetch_contact_pictures(account_id)
 
 
 def backfill_slice(run_id: str) -> None:

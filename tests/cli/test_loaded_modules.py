@@ -16,9 +16,9 @@ DRIVERS = {"sqlite3", "psycopg"}  # the engine loads the one of the database
     ("command", "loaded", "left_out"),
     [
         ("worker", {"app.worker", "app.tasks", "PIL"}, PAGES | TIMED_WORK | {"app.doctor", "app.schedules"}),
-        ("scheduler", TIMED_WORK, PAGES | {"app.worker", "app.tasks"}),
-        ("web", PAGES, {"app.worker", "app.tasks", "app.scheduler"}),
-        ("up", {"app.supervisor"}, PAGES | TIMED_WORK | {"app.worker", "app.tasks"}),
+        ("scheduler", TIMED_WORK, PAGES | {"app.worker", "app.tasks", "PIL"}),
+        ("web", PAGES, {"app.worker", "app.tasks", "app.scheduler", "PIL"}),
+        ("up", {"app.supervisor"}, PAGES | TIMED_WORK | {"app.worker", "app.tasks", "PIL"}),
     ],
 )
 def test_a_process_loads_only_what_it_needs(command: str, loaded: set[str], left_out: set[str]) -> None:

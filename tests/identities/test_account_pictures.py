@@ -10,7 +10,7 @@ from app import clock, settings
 from app.db import transaction
 from app.db.engine import db
 from app.errors import NotFound
-from app.identities import account_pictures, avatars
+from app.identities import account_pictures, avatars, picture_fetch
 from app.models.account import Account, AccountPicture, AccountState
 from app.viewer import OPERATOR, Role, Viewer
 from tests.factories import (
@@ -33,7 +33,7 @@ ELSEWHERE = Viewer(user_id=2, name="Oskar", role=Role.AGENT, account_ids=frozens
 
 def fetched(account: Account, meta: Sandbox) -> bool:
     with settings.using(media_hosts=(meta.url.removeprefix("http://"),)):
-        return account_pictures.fetch(account.id)
+        return picture_fetch.fetch_account_picture(account.id)
 
 
 def version() -> str | None:
@@ -69,7 +69,7 @@ def test_the_account_has_its_picture_next_to_its_messages(app: Flask, meta: Sand
 def test_an_account_without_a_picture_has_initials(app: Flask, meta: Sandbox) -> None:
     account = a_sandbox_account()
     with settings.using(media_hosts=("elsewhere.example",)):
-        assert not account_pictures.fetch(account.id)
+        assert not picture_fetch.fetch_account_picture(account.id)
     page = signed_in(app, Role.ADMIN).get("/accounts").text
     assert "/avatars/" not in page
     assert '<text x="18" y="18">ML</text>' in page
@@ -80,7 +80,7 @@ def test_a_picture_is_fetched_weekly_and_daily_after_a_failure(
 ) -> None:
     account = a_sandbox_account()
     with settings.using(media_hosts=("elsewhere.example",)):
-        account_pictures.fetch(account.id)
+        picture_fetch.fetch_account_picture(account.id)
     assert account_pictures.accounts_due() == []
     frozen_clock.forward(hours=25)
     assert account_pictures.accounts_due() == [account.id]
@@ -91,7 +91,7 @@ def test_a_picture_is_fetched_weekly_and_daily_after_a_failure(
     assert account_pictures.accounts_due() == [account.id]
     before = version()
     with settings.using(media_hosts=("elsewhere.example",)):
-        assert not account_pictures.fetch(account.id)
+        assert not picture_fetch.fetch_account_picture(account.id)
     assert version() == before  # a failed fetch keeps the earlier picture
 
 

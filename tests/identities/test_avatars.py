@@ -20,7 +20,7 @@ from app.db import transaction
 from app.db.engine import db
 from app.erasure import contacts
 from app.errors import NotFound
-from app.identities import avatars, observations
+from app.identities import avatars, observations, picture_fetch
 from app.identities.observations import ProfileObservation
 from app.models.account import Account
 from app.models.conversation import Conversation
@@ -58,7 +58,7 @@ def stored() -> list[StoredAvatar]:
 
 def fetched(account: Account, meta: Sandbox) -> int:
     with settings.using(media_hosts=(meta.url.removeprefix("http://"),)):
-        return avatars.fetch(account.id)
+        return picture_fetch.fetch_contact_pictures(account.id)
 
 
 def a_png(width: int, height: int) -> bytes:
@@ -109,7 +109,7 @@ def test_a_picture_that_kills_its_worker_is_not_tried_again_at_once(
     def die(_content: bytes) -> bytes:
         raise SystemExit
 
-    monkeypatch.setattr(avatars, "shrink", die)
+    monkeypatch.setattr(picture_fetch, "shrink", die)
     pictured(account, url_of(meta))
     with pytest.raises(SystemExit):
         fetched(account, meta)
@@ -184,7 +184,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 # In a process of its own, whose memory nobody else has made large before.
 ZOO_KEEPER = """
 import json, pathlib, resource, sys, time
-from app.identities import avatars
+from app.identities import picture_fetch
 from app.instagram.image_fetch import NoImage
 
 def most(who):
@@ -194,7 +194,7 @@ before = most(resource.RUSAGE_SELF)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     began = time.monotonic()
     try:
-        size = len(avatars.shrink(path.read_bytes()))
+        size = len(picture_fetch.shrink(path.read_bytes()))
     except NoImage:
         size = None
     grown = most(resource.RUSAGE_SELF) + most(resource.RUSAGE_CHILDREN) - 2 * before
@@ -210,7 +210,7 @@ def test_a_zoo_of_pictures_costs_little_memory_and_time(tmp_path: Path) -> None:
     ).stdout
     met = {name: (size, seconds, grown) for name, size, seconds, grown in map(json.loads, told.splitlines())}
     assert {name for name, (size, _, _) in met.items() if size is not None} == set(CLEAN)
-    assert all((size or 0) <= avatars.MOST_BYTES and seconds <= 10 for size, seconds, _ in met.values())
+    assert all((size or 0) <= picture_fetch.MOST_BYTES and seconds <= 10 for size, seconds, _ in met.values())
     assert max(grown for _, _, grown in met.values()) < 150  # MiB, of worker and child together
 
 
@@ -221,7 +221,7 @@ def test_a_picture_of_any_shape_becomes_square_and_loses_its_metadata(kind: str)
     written = io.BytesIO()
     Image.new("RGB", (10, 400), "navy").save(written, kind, exif=told)
     assert b"taken at home" in written.getvalue()
-    content = avatars.shrink(written.getvalue())
+    content = picture_fetch.shrink(written.getvalue())
     with Image.open(io.BytesIO(content)) as small:
         assert (small.size, small.format) == ((96, 96), "WEBP")
     assert b"taken at home" not in content
