@@ -26,7 +26,9 @@ from tests.support.webhooks import post_webhook
 from tests.web.browsing import PASSWORD, sign_in, signed_in
 
 LIMITS = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout') || ' ' || "
-LIMITS += "current_setting('TimeZone') || ' ' || current_setting('plan_cache_mode')"
+LIMITS += "current_setting('TimeZone') || ' ' || current_setting('plan_cache_mode') || ' ' || "
+LIMITS += "current_setting('max_parallel_workers_per_gather') || ' ' || current_setting('jit')"
+EXPECTED = "1s 5s UTC force_generic_plan 0 off"
 
 
 @pytest.fixture(params=["refuses options", "drops options"])
@@ -62,9 +64,9 @@ def test_pages_and_changes_work_behind_a_transaction_pooler(pooled: Flask) -> No
 def test_each_transaction_behind_a_pooler_has_its_limits(pooled: Flask) -> None:
     for _ in range(2 * pgbouncer.CONNECTIONS):
         with db.engine.connect() as connection:
-            assert connection.scalar(text(LIMITS)) == "1s 5s UTC force_generic_plan"
+            assert connection.scalar(text(LIMITS)) == EXPECTED
         with transaction.write() as tx:
-            assert tx.execute(text(LIMITS)).scalar() == "1s 5s UTC force_generic_plan"
+            assert tx.execute(text(LIMITS)).scalar() == EXPECTED
 
 
 @pytest.fixture
@@ -93,6 +95,11 @@ def direct(postgresql_database: URL, redis: Redis) -> Iterator[Flask]:
     ):
         app.test_client_class = WebClient
         yield app
+
+
+def test_a_connection_has_the_same_limits_without_a_pooler(direct: Flask) -> None:
+    with db.engine.connect() as connection:
+        assert connection.scalar(text(LIMITS)) == EXPECTED
 
 
 @pytest.fixture
