@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from app import clock, text
 from app.db.engine import db
+from app.db.membership import one_of
 from app.db.paging import fetch_page, make_cursor, parse_cursor
 from app.errors import Invalid, NotFound
 from app.identities import avatars, contact_search, display
@@ -141,7 +142,7 @@ def page(viewer: Viewer, want: IdentityFilter) -> IdentityListPage:
     """
     matching = contact_search.find(want.q, _account_ids(viewer, want)) if want.q else None
     found, last = fetch_page(select_first(viewer, want, MOST_ROWS + 1, matching), want.limit)
-    of_page = _visible(viewer).where(Identity.id.in_([each.id for each in found]))
+    of_page = _visible(viewer).where(one_of(Identity.id, [each.id for each in found]))
     rows = {row.id: row for row in db.session.execute(of_page)}
     shown = tuple(listed(rows[each.id]) for each in found if each.id in rows)  # a contact may be deleted in between
     limited = matching is not None and len(matching) >= contact_search.MOST
@@ -152,7 +153,7 @@ def conditions(want: IdentityFilter, account_ids: tuple[int, ...] | None) -> lis
     """Return the conditions on `identities` of these accounts (None for all) of a filter's state, reason and search."""
     found = [or_(*_parts(want))]
     if want.q:
-        found.append(Identity.id.in_(contact_search.find(want.q, account_ids).values()))
+        found.append(one_of(Identity.id, contact_search.find(want.q, account_ids).values()))
     return found
 
 
@@ -281,7 +282,7 @@ def select_first(
     if matching is not None:  # by their IDs alone: no condition on the account, which has indexes too
         visible = frozenset(db.session.scalars(accounts))
         ids = [identity_id for (account_id, _), identity_id in matching.items() if account_id in visible]
-        return columns.where(Identity.id.in_(ids), or_(*_parts(want)))
+        return columns.where(one_of(Identity.id, ids), or_(*_parts(want)))
     parts = [
         select(columns.where(Identity.account_id == account, part).subquery())
         for account in db.session.scalars(accounts)

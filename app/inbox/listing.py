@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from app import clock, gaps, read_state, reply_state, text
 from app.db.engine import db
+from app.db.membership import one_of
 from app.db.paging import fetch_page_of, make_cursor, parse_cursor
 from app.errors import Invalid
 from app.gaps import ListedGap
@@ -259,7 +260,7 @@ def _texts(found: Found, shown: Sequence[int]) -> dict[int, Any]:
     if not ids:
         return {}
     columns = (Message.conversation_id, Message.id, Message.kind, Message.text, Message.outgoing, Message.app_id)
-    return {row.conversation_id: row for row in db.session.execute(select(*columns).where(Message.id.in_(ids)))}
+    return {row.conversation_id: row for row in db.session.execute(select(*columns).where(one_of(Message.id, ids)))}
 
 
 def _found_row(row: Any, listed: ConversationRow, found: Found, message: Any | None) -> ConversationRow:

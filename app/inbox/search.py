@@ -6,9 +6,10 @@ from datetime import UTC, tzinfo
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, or_, select, true
 
 from app.db.engine import db
+from app.db.membership import one_of
 from app.db.planning import planned_for_values
 from app.identities import contact_search
 from app.identities.contact_search import Contact, Formerly, Named
@@ -68,7 +69,7 @@ def conversation_ids(contacts: Iterable[Contact]) -> dict[Contact, int]:
         of_account = select(Conversation.id, Conversation.ig_participant_id).where(
             Conversation.account_id == account_id
         )
-        for row in db.session.execute(of_account.where(_one_of(Conversation.ig_participant_id, theirs))):
+        for row in db.session.execute(of_account.where(one_of(Conversation.ig_participant_id, theirs))):
             ids[(account_id, row.ig_participant_id)] = row.id
     return ids
 
@@ -127,7 +128,7 @@ class _Search:
         conditions = [*self.conditions]
         account_id: SQLColumnExpression[int] = Conversation.account_id
         if self.ids is not None:
-            conditions.append(_one_of(Conversation.id, sorted(self.ids)))
+            conditions.append(one_of(Conversation.id, sorted(self.ids)))
             account_id = Conversation.account_id + 0
         if self.account_ids is not None:
             conditions.append(account_id.in_(self.account_ids))
@@ -231,10 +232,6 @@ def _in_accounts(query: Query, account_ids: Collection[int] | None) -> tuple[int
                 allowed = set(db.session.execute(select(Account.id)).scalars())
             allowed = allowed - same if negated else allowed & same
     return None if allowed is None else tuple(sorted(allowed))
-
-
-def _one_of(of: Any, values: Sequence[Any]) -> ColumnElement[bool]:
-    return of.in_(values) if values else false()
 
 
 def _text_of(row: Any) -> str:
