@@ -7,10 +7,11 @@ order of words, is checked in Python. A search reads the newest HITS, and no dat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, cast, column, func, insert, select, table
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, column, func, insert, select, table
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from app import clock, search_words
@@ -115,6 +116,9 @@ class Wanted:
     period: Period = field(default_factory=Period)
 
 
+_Window = tuple[tuple[IndexWord, ...], ...]  # what limits a search to newer rows, in the form of `any_of`
+
+
 def parse_piece(piece: tuple[str, bool], index: Index) -> Piece:
     """Return a word or phrase, given with whether it is a phrase, as it is searched in an index."""
     raw, phrase = piece
@@ -158,9 +162,11 @@ def find_rows(
 ) -> list[Any]:
     """Return the newest rows that match `wanted`, contain all pieces and no excluded one, at most HITS."""
     decided = all(piece.exact for piece in (*pieces, *excluded))
+    windows = _windows(index, wanted)
 
     def newest(tokens: Iterable[Iterable[IndexWord]], limit: int) -> list[Any]:
-        rows = _newest(index, wanted, tokens, excluded, columns, limit)
+        asked = _also(wanted, tokens, excluded)
+        rows = _newest(index, asked, columns, limit, windows)
         return rows if decided else [row for row in rows if matching(row)][:HITS]
 
     def matching(row: Any) -> bool:
@@ -177,42 +183,56 @@ def find_rows(
     return newest([piece.certain for piece in pieces], limit)
 
 
-def _newest(
-    index: Index,
-    wanted: Wanted,
-    tokens: Iterable[Iterable[IndexWord]],
-    excluded: Sequence[Piece],
-    columns: Sequence[Any],
-    limit: int,
-) -> list[Any]:
+def _also(wanted: Wanted, tokens: Iterable[Iterable[IndexWord]], excluded: Sequence[Piece]) -> Wanted:
+    """Return what rows have to match to be `wanted`, with all `tokens` and without what is surely excluded."""
     sure = chain(*(piece.certain for piece in excluded if piece.exact))
-    asked = replace(wanted, required=(*wanted.required, *chain(*tokens)), excluded=(*wanted.excluded, *sure))
-    return candidates(index, asked, columns, limit)
+    return replace(wanted, required=(*wanted.required, *chain(*tokens)), excluded=(*wanted.excluded, *sure))
 
 
 def candidates(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int) -> list[Any]:
     """Return the newest rows that the index finds."""
-    found = select(*columns)
-    if wanted.period.since:
-        found = found.where(Message.sent_at >= wanted.period.since)
-    if wanted.period.until:
-        found = found.where(Message.sent_at < wanted.period.until)
+    return _newest(index, wanted, columns, limit, _windows(index, wanted))
+
+
+def _newest(index: Index, wanted: Wanted, columns: Sequence[Any], limit: int, windows: Sequence[_Window]) -> list[Any]:
+    since, until = wanted.period.since, wanted.period.until
     if is_sqlite():
-        return _fts_rows(index, wanted, found, limit)
-    model, rows = index.model, list[Any]()
-    windows = list(_windows(index, wanted))
-    while windows and len(rows) < limit:
-        matching = index.expression.op("@@")(cast(_tsquery(index, wanted, windows.pop(0)), TSQUERY))
-        newest = found.where(matching, model.terms.is_not(None)) if model is Message else found.where(matching)
-        # Not by the ID itself: the planner would read all rows by their key, newest first, instead of the index.
-        rows = list(db.session.execute(newest.order_by((model.id + 0).desc()).limit(limit)))
-        if not rows and len(windows) > 1 and not wanted.period.until:
-            del windows[0]  # a rare word: the next window would not have enough of them either
+        return _fts_rows(index, wanted, _sent_within(select(*columns), since, until), limit)
+    found = _matching(index, tuple(columns), has_since=since is not None, has_until=until is not None)
+    left, rows = list(windows), list[Any]()
+    while left and len(rows) < limit:
+        values = {"words": _tsquery(index, wanted, left.pop(0)), "since": since, "until": until, "limit": limit}
+        rows = list(db.session.execute(found, values))
+        if not rows and len(left) > 1 and not until:
+            del left[0]  # a rare word: the next window would not have enough of them either
     return rows
 
 
-def _windows(index: Index, wanted: Wanted) -> Iterable[tuple[tuple[IndexWord, ...], ...]]:
-    """Yield what to add to `wanted` to search the newest rows first, at last all of them."""
+@lru_cache(maxsize=32)
+def _matching(index: Index, columns: tuple[Any, ...], *, has_since: bool, has_until: bool) -> Select[Any]:
+    """Return PostgreSQL's query of an index, built once: building it takes longer than executing it."""
+    found = _sent_within(
+        select(*columns), bindparam("since") if has_since else None, bindparam("until") if has_until else None
+    )
+    found = found.where(index.expression.op("@@")(cast(bindparam("words", type_=Text), TSQUERY)))
+    if index.model is Message:
+        found = found.where(Message.terms.is_not(None))
+    # Not by the ID itself: the planner would read all rows by their key, newest first, instead of the index.
+    return found.order_by((index.model.id + 0).desc()).limit(bindparam("limit"))
+
+
+def _sent_within(found: Select[Any], since: Any, until: Any) -> Select[Any]:
+    if since is not None:
+        found = found.where(Message.sent_at >= since)
+    return found if until is None else found.where(Message.sent_at < until)
+
+
+def _windows(index: Index, wanted: Wanted) -> Sequence[_Window]:
+    """Return what to add to `wanted` to search the newest rows first, at last all of them; only for PostgreSQL."""
+    return () if is_sqlite() else tuple(_iter_windows(index, wanted))
+
+
+def _iter_windows(index: Index, wanted: Wanted) -> Iterable[_Window]:
     if wanted.period.until:
         for days in DAYS_AT_FIRST:
             since = wanted.period.until - timedelta(days=days)
