@@ -21,6 +21,7 @@ from app.viewer import Viewer
 CURRENT = timedelta(minutes=2)  # the scheduler stores findings every 30 seconds
 UNKNOWN = "unknown"
 SILENT = f"{CheckedPart.ACCOUNTS}.silent"  # key of the finding that an account gets no webhooks
+_ERROR = select(StoredFinding.id).where(StoredFinding.level == Level.ERROR).limit(1)
 START_SCHEDULER = "Start the scheduler with `nametag scheduler`, or everything with `nametag up`."
 
 
@@ -120,8 +121,7 @@ def report(viewer: Viewer) -> HealthReport:
 
 def has_error(viewer: Viewer) -> bool:
     """Return whether a stored finding that the viewer may see is an error."""
-    found = viewer.visible(select(StoredFinding.id).where(StoredFinding.level == Level.ERROR), StoredFinding.account_id)
-    return db.session.execute(found.limit(1)).first() is not None
+    return db.session.execute(viewer.visible(_ERROR, StoredFinding.account_id)).first() is not None
 
 
 def _notice(checked_at: datetime | None) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select, update
 
 from app import clock
 from app.db import transaction
@@ -38,6 +38,16 @@ MOST_REPORTED = 3  # at a time: an outage in pieces leaves room for conversation
 MOST_LISTED = 100
 _NEWEST = (Gap.began_at.desc(), Gap.id.desc())
 _FINISHED = (GapState.CLOSED, GapState.CLOSED_WITH_LOSSES, GapState.GIVEN_UP)
+_GAPS: Select[Any] = (
+    select(*(Gap, Account.ig_account_id, Account.username))
+    .join(Account, Account.id == Gap.account_id)
+    .where(Account.state != AccountState.DELETING)
+)
+# Every list reads them, and building a statement takes longer than executing it.
+_REPORTS = _GAPS.where(
+    *(Gap.account_id == bindparam("account_id"), Gap.state.in_(_FINISHED)),
+    *(Gap.closed_at > bindparam("since"), Gap.dismissed_at.is_(None)),
+).order_by(Gap.began_at)
 _failing = threading.Event()  # the last heartbeat of this process could not be written
 
 
@@ -138,10 +148,8 @@ def reports(viewer: Viewer, account_id: int | None) -> list[ListedGap]:
 
     Once a user has dismissed one, no other user sees it. At most the newest MOST_REPORTED, oldest first.
     """
-    since = clock.now() - SHOWN
-    found = _visible(viewer).where(Gap.account_id == account_id, Gap.state.in_(_FINISHED), Gap.closed_at > since)
-    found = found.where(Gap.dismissed_at.is_(None)).order_by(Gap.began_at)
-    return [each for each in _listed(found) if each.has_news][-MOST_REPORTED:]
+    found = _listed(_visible(viewer, _REPORTS), account_id=account_id, since=clock.now() - SHOWN)
+    return [each for each in found if each.has_news][-MOST_REPORTED:]
 
 
 def list_unclosed() -> list[ListedGap]:
@@ -255,13 +263,11 @@ def _beat_in_background(context: Callable[[], AbstractContextManager[Any]]) -> N
             logger.exception("heartbeat failed")
 
 
-def _visible(viewer: Viewer) -> Select[Any]:
-    columns: tuple[Any, ...] = (Gap, Account.ig_account_id, Account.username)
-    found: Select[Any] = select(*columns).join(Account, Account.id == Gap.account_id)
-    return viewer.visible(found.where(Account.state != AccountState.DELETING), Gap.account_id)
+def _visible(viewer: Viewer, found: Select[Any] = _GAPS) -> Select[Any]:
+    return viewer.visible(found, Gap.account_id)
 
 
-def _listed(found: Select[Any]) -> list[ListedGap]:
+def _listed(found: Select[Any], **values: Any) -> list[ListedGap]:
     return [
         ListedGap(
             id=row.Gap.id,
@@ -280,5 +286,5 @@ def _listed(found: Select[Any]) -> list[ListedGap]:
             dismissed_at=row.Gap.dismissed_at,
             dismissed_by=row.Gap.dismissed_by,
         )
-        for row in db.session.execute(found)
+        for row in db.session.execute(found, values)
     ]

@@ -8,7 +8,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Integer,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from app import clock
 from app.db.transaction import Tx
@@ -34,7 +47,12 @@ def is_own(viewer: Viewer) -> ColumnElement[bool]:
 
     Only users have rows: for an API token, what is unread for the team is unread.
     """
-    return and_(UnreadByUser.conversation_id == Conversation.id, UnreadByUser.user_id == viewer.user_id)
+    return is_of_user(viewer.user_id)
+
+
+def is_of_user(user_id: int | BindParameter[int] | None) -> ColumnElement[bool]:
+    """Return what `is_own` does for the ID of a user, also for a parameter of a statement that is built once."""
+    return and_(UnreadByUser.conversation_id == Conversation.id, UnreadByUser.user_id == user_id)
 
 
 def mark_read(tx: Tx, viewer: Viewer, shown: Mapping[int, int | None]) -> int:

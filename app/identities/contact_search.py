@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from app import search_words
 from app.db.engine import db, is_sqlite
@@ -79,6 +79,14 @@ def by_name(value: str, account_ids: tuple[int, ...] | None) -> Named:
 
 
 _COLUMNS = (Identity.id, Identity.account_id, Identity.ig_participant_id, Identity.username, Identity.name)
+_FORMERLY = (
+    select(Identity.id, Identity.account_id, Identity.ig_participant_id)
+    .add_columns(UsernameHistory.old_username, UsernameHistory.at)
+    .join(Identity, Identity.id == UsernameHistory.identity_id)
+    .where(UsernameHistory.old_username.in_((bindparam("username"), bindparam("folded"))))
+    .order_by(UsernameHistory.at)
+    .limit(bindparam("limit"))
+)
 _Former = dict[Contact, tuple[int, Formerly]]
 
 
@@ -93,19 +101,10 @@ def _with_former(found: Contacts, former: _Former) -> Named:
 
 def _formerly(value: str, account_ids: tuple[int, ...] | None) -> _Former:
     username = value.removeprefix("@")
-    found = (
-        select(Identity.id, Identity.account_id, Identity.ig_participant_id)
-        .add_columns(UsernameHistory.old_username, UsernameHistory.at)
-        .join(Identity, Identity.id == UsernameHistory.identity_id)
-        .where(UsernameHistory.old_username.in_({username, username.lower()}))
-        .order_by(UsernameHistory.at)
-        .limit(HITS)
-    )
-    if account_ids is not None:
-        found = found.where(Identity.account_id.in_(account_ids))
+    found = _FORMERLY if account_ids is None else _FORMERLY.where(Identity.account_id.in_(account_ids))
     return {
         (row.account_id, row.ig_participant_id): (row.id, Formerly(row.old_username, row.at))
-        for row in db.session.execute(found)
+        for row in db.session.execute(found, {"username": username, "folded": username.lower(), "limit": HITS})
     }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from app import clock, findings
 from app.alerts import listing as alerts
@@ -18,6 +18,8 @@ from app.inbox import listing
 from app.inbox.listing import Counts
 from app.models.run import IS_ACTIVE, Run
 from app.viewer import Role, Viewer, VisibleAccount
+
+_ACTIVE_RUN = select(Run.id).where(Run.account_id == bindparam("account_id"), IS_ACTIVE).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +171,7 @@ def forecast(account_id: int | None) -> Forecast | None:
 
 
 def _running(account_id: int | None) -> bool:
-    found = select(Run.id).where(Run.account_id == account_id, IS_ACTIVE).limit(1)
-    return account_id is not None and db.session.execute(found).first() is not None
+    return account_id is not None and db.session.execute(_ACTIVE_RUN, {"account_id": account_id}).first() is not None
 
 
 def _budget(left: Forecast | None) -> BudgetMeter | None:
