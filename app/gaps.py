@@ -38,10 +38,9 @@ MOST_REPORTED = 3  # at a time: an outage in pieces leaves room for conversation
 MOST_LISTED = 100
 _NEWEST = (Gap.began_at.desc(), Gap.id.desc())
 _FINISHED = (GapState.CLOSED, GapState.CLOSED_WITH_LOSSES, GapState.GIVEN_UP)
+_COLUMNS: tuple[Any, ...] = (Gap, Account.ig_account_id, Account.username)
 _GAPS: Select[Any] = (
-    select(*(Gap, Account.ig_account_id, Account.username))
-    .join(Account, Account.id == Gap.account_id)
-    .where(Account.state != AccountState.DELETING)
+    select(*_COLUMNS).join(Account, Account.id == Gap.account_id).where(Account.state != AccountState.DELETING)
 )
 # Every list reads them, and building a statement takes longer than executing it.
 _REPORTS = _GAPS.where(

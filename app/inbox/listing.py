@@ -227,7 +227,8 @@ def counts(viewer: Viewer, account_id: int) -> Counts:
 @lru_cache(maxsize=1)
 def _count() -> Select[Any]:
     """Return the statement of `counts`, built once: building it takes longer than executing it."""
-    account_id, most = bindparam("account_id"), bindparam("most")
+    account_id: Any = bindparam("account_id")
+    most: Any = bindparam("most")
     of_account = select(Conversation.id).where(Conversation.account_id == account_id).limit(most)
     # Sorted along their partial index, so that PostgreSQL stops at the limit instead of reading the whole index first.
     sorted_by = {"unread": _NEWEST_FIRST[0], "unknown": _NEWEST_FIRST[0], "needs_reply": Conversation.needs_reply_since}
