@@ -28,6 +28,7 @@ SHORTEST = 3  # a shorter word of a message is not completed: too many words beg
 MERGED_PAGES = 300
 ID_BITS = 40  # of a rowid of SQLite's indexes; the account's ID is in the bits above
 BLOCK_BITS = {"A": 12, "B": 16, "C": 20}  # blocks of row IDs, which PostgreSQL indexes as words
+NEWEST_BLOCKS = 3  # read first; the newest one may be nearly empty
 DAYS_AT_FIRST = (3, 40, 400)  # before the end of a period, whose newest messages PostgreSQL reads first
 SQLITE_FACT = FACT * 5  # its first characters are in the index of beginnings only once per row
 FIRST_YEAR = 2010  # Instagram's; nothing was sent earlier
@@ -243,9 +244,12 @@ def _iter_windows(index: Index, wanted: Wanted) -> Iterable[_Window]:
         newest = db.session.execute(select(func.max(index.model.id))).scalar() or 0
         for name, bits in BLOCK_BITS.items():
             last = newest >> bits
-            if last < 2:
+            if last < NEWEST_BLOCKS:
                 break
-            yield (*_with_period(wanted), tuple(IndexWord(f"{FACT}{name}{last - back}") for back in range(2)))
+            yield (
+                *_with_period(wanted),
+                tuple(IndexWord(f"{FACT}{name}{last - back}") for back in range(NEWEST_BLOCKS)),
+            )
     yield _with_period(wanted)
 
 
