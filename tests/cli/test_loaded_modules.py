@@ -17,7 +17,7 @@ DRIVERS = {"sqlite3", "psycopg"}  # the engine loads the one of the database
     [
         ("worker", {"app.worker", "app.tasks", "PIL"}, PAGES | TIMED_WORK | {"app.doctor", "app.schedules"}),
         ("scheduler", TIMED_WORK, PAGES | {"app.worker", "app.tasks", "PIL"}),
-        ("web", PAGES, {"app.worker", "app.tasks", "app.scheduler", "PIL"}),
+        ("web", PAGES, TIMED_WORK | {"app.worker", "app.tasks", "PIL"}),
         ("up", {"app.supervisor"}, PAGES | TIMED_WORK | {"app.worker", "app.tasks", "PIL"}),
     ],
 )
