@@ -26,7 +26,7 @@ from tests.support.waiting import until
 from tests.web import addresses
 from tests.web.browsing import HTMX, signed_in
 
-SMALL, LARGE = 9_000, 18_000  # contacts: PostgreSQL searches the newest 8,000 first
+SMALL, LARGE = 13_000, 26_000  # contacts: PostgreSQL searches the newest 8,192 to 12,288 first
 LIMIT = 1_000  # of what a page counts or compares at most, so that few contacts are enough
 LIMITED = (
     *(
@@ -39,7 +39,7 @@ LIMITED = (
     *((health, "MOST_MESSAGES"), (charts, "MAX_CALLS"), (search_index, "SCANNED"), (selection, "MOST_CONTACTS")),
 )
 GROWTH = 1.25  # of an index, which becomes deeper
-GROWTH_WITHOUT_A_WORD = 1.6  # "...": PostgreSQL compares the newest 8,192 to 16,384 rows
+GROWTH_WITHOUT_A_WORD = 1.6  # "...": PostgreSQL compares the newest 8,192 to 12,288 rows
 FEW = 60  # rows, or hundreds of steps: noise of small pages
 STEPS = 100  # of SQLite's virtual machine
 PAGES = (
