@@ -215,6 +215,7 @@ def test_a_spinner_shows_while_older_rows_load(tab: Page, inbox: InboxServer) ->
     expect(tab.locator(".list-more .spinner")).to_be_hidden()
     tab.locator("#conv-scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
     expect(tab.locator(".list-more .spinner")).to_be_visible()
+    until(lambda: tab.evaluate("true") and held, "the request is held")
     held[0].continue_()
     expect(tab.locator(".list-more .spinner")).to_have_count(0)
 

@@ -72,7 +72,12 @@ def test_a_request_under_way_is_answered_after_sigterm(migrated: Processes) -> N
     web = migrated.web()
     port = int(web.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"POST /webhooks/instagram HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+        head = (
+            b"POST /webhooks/instagram HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        connection.sendall(head)
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # a thread handles it
+        connection.sendall(b"{")
         web.send(signal.SIGTERM)
         until(lambda: "Handling signal: term" in web.output(), "the stop has begun")
         connection.sendall(b"}")

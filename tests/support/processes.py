@@ -259,17 +259,24 @@ def alive(process_id: int) -> bool:
 
 def children(process_id: int) -> set[int]:
     """Return every living descendant of a process."""
+    direct = _direct_children(process_id)
+    return direct.union(*(children(child) for child in direct))
+
+
+def _direct_children(process_id: int) -> set[int]:
     try:
         text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
     except FileNotFoundError:
         return set()
-    direct = {int(child) for child in text.split()}
-    return direct.union(*(children(child) for child in direct))
+    return {int(child) for child in text.split()}
 
 
 def part(supervisor: Process, words: str) -> int:
-    """Return the process ID of the supervisor's child whose command line contains `words`, or 0."""
-    for child in sorted(children(supervisor.id)):
+    """Return the process ID of the supervisor's child whose command line contains `words`, or 0.
+
+    Not that of a grandchild, which has the same command line and, once the system's IDs begin again, a lower ID.
+    """
+    for child in _direct_children(supervisor.id):
         try:
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         except FileNotFoundError:
