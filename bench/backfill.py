@@ -8,7 +8,7 @@ from bench.measures import ACCOUNT, Figure
 from tests.support.installation import Installation
 from tests.support.waiting import until
 
-SANDBOX = ("--people", "2200", "--backlog", "6000")
+SANDBOX = ("--people", "2200", "--backlog", "4000")
 SECONDS = 5.0
 WRITERS = 150  # contacts who write now; all others wrote long ago
 WRITING = "SELECT count(*) FROM identities WHERE next_purpose = 'live'"
@@ -17,7 +17,7 @@ SWEPT = "SELECT scanned_contacts FROM runs WHERE scanned_pages >= scan_pages"
 
 def backfill(nametag: Installation, *, on: str) -> Iterator[Figure]:
     """More than a thousand contacts wrote long ago and were never looked up; meanwhile others write."""
-    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 120)
+    until(lambda: nametag.sandbox.get("stats")["deliveries"]["waiting"] == 0, "the backlog has arrived", 300)
     met = measures.deliveries(nametag, among=WRITERS)
     before = load.at_full_speed(nametag.web.url, met, seconds=SECONDS, clients=16)
     until(lambda: nametag.value(WRITING) == 0, "the contacts who write meanwhile are resolved", 120)
