@@ -129,12 +129,12 @@ def _administer(statement: str) -> None:
 
 
 def _as_later() -> None:
-    """Do what the scheduler does every few minutes, and what the database does automatically."""
+    """Do what the database does automatically, and what the scheduler does every few minutes."""
+    if not is_sqlite():
+        _administer("VACUUM ANALYZE")
     hourly_stats.record()
     plan.count_large()
     db.session.remove()
-    if not is_sqlite():
-        _administer("VACUUM ANALYZE")
 
 
 @contextmanager

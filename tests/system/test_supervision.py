@@ -46,8 +46,9 @@ def test_a_killed_web_server_comes_back_without_a_refused_connection(running: tu
     supervisor, url = running
     first = part(supervisor, "cli.main web")
     os.kill(first, signal.SIGKILL)
+    until(lambda: not alive(first), "it has ended")  # until then it answers
     until(lambda: answers(url), "the first request after the kill is answered, late but not refused", 30)
-    assert "web exited (signal 9). Restarting it.\n" in supervisor.output()
+    until(lambda: "web exited (signal 9). Restarting it.\n" in supervisor.output(), "it is reported")
     assert part(supervisor, "cli.main web") != first
 
 
