@@ -5,11 +5,10 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app import logs, queue, redis_checks
+from app import logs, redis_checks
 from app.cli import database
 
 DRAIN_SECONDS = 10  # running requests may finish when the web server stops
-QUEUES = queue.QUEUES
 
 
 def prepare(create: Callable[[], Flask]) -> Flask:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from app import core, installation, redis_checks, settings
+from app import core, installation, queue, redis_checks, settings
 from app.cli import database, demo, processes
 from app.listen_address import ListenAddress
 from app.settings import Settings
@@ -84,7 +84,7 @@ def _web(environment: Mapping[str, str], web: "_Listening") -> Program:
 
 
 def _work(environment: Mapping[str, str], workers: int) -> Iterator[Program]:
-    first, *others = processes.QUEUES
+    first, *others = queue.QUEUES
     for number in range(workers):
         yield _worker(f"worker {number + 1} of {first}", first, environment)
     for name in others:

@@ -1,9 +1,7 @@
 """`nametag web`: serve pages, API and webhooks with gunicorn."""
 
-import ctypes
 import gc
 import resource
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ from gunicorn.glogging import Logger
 from app import change_tokens, counters, gaps, parent_death, settings
 from app.cli import processes
 from app.factory import create_app
+from app.libc import LIBC
 
 KEEP_ALIVE_SECONDS = 5
 GC_THRESHOLDS = (20_000, 50, 100)
 HEAPS = 2
 _M_ARENA_MAX = -8  # from glibc's malloc.h
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork, as a child must not
 REQUEST_LINE_BYTES = 8_190  # gunicorn's maximum: codes of sign-in providers and Meta have 4,000 and more
 
 SOCKET_UMASK = 0o007  # a Unix socket is for its owner and its group, to which the proxy belongs
@@ -96,9 +94,9 @@ class _JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 def _begin(_arbiter: Any, gunicorn_worker: Any) -> None:
     parent_death.end_with_parent(gunicorn_worker.ppid)
-    if _libc is not None and hasattr(_libc, "mallopt"):
+    if LIBC is not None and hasattr(LIBC, "mallopt"):
         # glibc would give each thread a heap, which keeps what its largest request once needed.
-        _libc.mallopt(_M_ARENA_MAX, HEAPS)
+        LIBC.mallopt(_M_ARENA_MAX, HEAPS)
     change_tokens.start_reporting()
     counters.start_sending()
     gaps.start_beating(gunicorn_worker.app.load().app_context)

@@ -13,7 +13,8 @@ import pytest
 
 from app import installation, queue
 from app.cli.main import COMMANDS
-from app.cli.processes import DRAIN_SECONDS, QUEUES
+from app.cli.processes import DRAIN_SECONDS
+from app.queue import QUEUES
 from app.settings import SECRETS, Settings
 from tests.support import deployment
 from tests.support.processes import ROOT, Processes

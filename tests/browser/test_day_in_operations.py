@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app import settings
-from app.cli.processes import QUEUES
+from app.queue import QUEUES
 from tests.browser.inbox_server import SETTLED
 from tests.factories import CAMILLE, GHOST, LEA, MAISON_LUNE, SHY
 from tests.sandbox.calls import INSTAGRAM_TOKEN

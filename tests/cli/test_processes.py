@@ -6,7 +6,7 @@ import signal
 import pytest
 from redis import Redis
 
-from app.cli.processes import QUEUES
+from app.queue import QUEUES
 from tests.support.processes import Processes, answers, free_port
 from tests.support.waiting import until
 

@@ -4,7 +4,6 @@ import ast
 from pathlib import Path
 
 from app import queue
-from app.cli import processes
 from app.models.run import RunKind
 from app.runs import kinds
 
@@ -26,8 +25,8 @@ def test_each_kind_has_a_record_with_a_task_and_a_scope_of_its_own() -> None:
 
 
 def test_a_worker_serves_the_queue_of_each_task_those_who_write_now_first() -> None:
-    assert set(processes.QUEUES) == {task.queue for task in queue.TASKS.values()}
-    assert processes.QUEUES == ("resolve-participants", "refresh-identities", "backfill-participant-profiles")
+    assert set(queue.QUEUES) == {task.queue for task in queue.TASKS.values()}
+    assert queue.QUEUES == ("resolve-participants", "refresh-identities", "backfill-participant-profiles")
 
 
 def test_only_the_records_decide_by_kind() -> None:

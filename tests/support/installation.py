@@ -11,8 +11,8 @@ from sqlalchemy import Engine, NullPool, Row, create_engine, text
 
 from app import settings
 from app.accounts import connect
-from app.cli.processes import QUEUES
 from app.core import create_core
+from app.queue import QUEUES
 from app.supervisor import redis_server
 from app.supervisor.processes import Program
 from app.users import users

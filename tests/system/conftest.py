@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from app import settings
-from app.cli.processes import QUEUES
+from app.queue import QUEUES
 from tests.support import installation
 from tests.support.installation import Installation
 from tests.support.processes import Processes

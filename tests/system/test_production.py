@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import URL, NullPool, create_engine
 
 from app import clock, queue, settings
-from app.cli.processes import QUEUES
+from app.queue import QUEUES
 from bench import setup
 from tests.factories import MAISON_LUNE, a_delivery, a_message_event
 from tests.support import certificates, databases, hosted_redis, installation, pgbouncer, postgresql, proxy
